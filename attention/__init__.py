@@ -1,0 +1,53 @@
+"""The core of softkv: attention as a function of arrays.
+
+    from attention import attend
+
+    attended = attend(query, key, value, temperature=0.05, null=0.3)
+    attended.output, attended.weights, attended.null_weight
+
+NumPy in, NumPy out; torch in, torch out, with gradients and on its device. Nothing here knows of HTTP,
+text or a database. `definition.py` is the place to start reading.
+"""
+
+from .definition import Attended, attend
+from .errors import AttentionError, ParameterError, ShapeError
+from .heads import Heads, HeadsSteps, LowRank
+from .hopfield import Recalled, energy, recall
+from .masks import causal, filtered, padding
+from .normalisers import NORMALISERS, Normaliser, entmax15, one_hot, softmax, sparsemax
+from .partials import Partial, merge, partial
+from .similarity import SIMILARITIES, Additive, Bilinear, Similarity, cosine, dot, gaussian, scaled_dot
+
+__all__ = [
+    "NORMALISERS",
+    "SIMILARITIES",
+    "Additive",
+    "Attended",
+    "AttentionError",
+    "Bilinear",
+    "Heads",
+    "HeadsSteps",
+    "LowRank",
+    "Normaliser",
+    "ParameterError",
+    "Partial",
+    "Recalled",
+    "ShapeError",
+    "Similarity",
+    "attend",
+    "causal",
+    "cosine",
+    "dot",
+    "energy",
+    "entmax15",
+    "filtered",
+    "gaussian",
+    "merge",
+    "one_hot",
+    "padding",
+    "partial",
+    "recall",
+    "scaled_dot",
+    "softmax",
+    "sparsemax",
+]

@@ -1,0 +1,160 @@
+"""The array namespace, NumPy or torch through the array-API standard, and what every array must be."""
+
+from __future__ import annotations
+
+import math
+from functools import reduce
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
+
+from .errors import ParameterError, ShapeError
+
+Array: TypeAlias = Any
+"""A NumPy array or a torch tensor; the array-API standard has no common type for the two."""
+
+Shape: TypeAlias = tuple[int, ...]
+
+BLOCK = 512
+"""The terms that a float32 product may add up one after the other and keep its sixth digit."""
+
+
+def namespace(**arrays: Array | None) -> ModuleType:
+    """The array-API namespace that the named arrays share; a None among them is left out.
+
+    Raises:
+        ParameterError: something is not an array, or NumPy and torch are mixed.
+    """
+    given = {name: array for name, array in arrays.items() if array is not None}
+    for name, array in given.items():
+        if not is_array_api_obj(array):
+            raise ParameterError(
+                f"{name} must be a NumPy array or a torch tensor, got {type(array).__name__}: "
+                f"wrap it, for instance numpy.asarray({name})"
+            )
+    try:
+        xp: ModuleType = array_namespace(*given.values())
+    except TypeError as error:
+        kinds = ", ".join(f"{name} a {type(array).__name__}" for name, array in given.items())
+        raise ParameterError(
+            f"all arrays of a call must come from one library, got {kinds}: convert them first"
+        ) from error
+    return xp
+
+
+def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Array, Array]:
+    """Query, key and value in the type to compute in, float32 at least, and the type they came in.
+
+    Raises:
+        ParameterError: they are not real arrays of one library.
+        ShapeError: they are not rows of vectors, keys and values are not pairs, or leading dimensions clash.
+    """
+    xp = namespace(query=query, key=key, value=value)
+    query, key, value = floating(xp, query=query, key=key, value=value)
+    matrices(query=query, key=key, value=value)
+    if key.shape[-2] != value.shape[-2]:
+        raise ShapeError(
+            f"every key needs one value, got {key.shape[-2]} keys and {value.shape[-2]} values: "
+            f"key is [..., n, d] and value [..., n, d_v]"
+        )
+    return *promoted(xp, query, key, value), xp.result_type(query, key, value)
+
+
+def floating(xp: ModuleType, **arrays: Array) -> tuple[Array, ...]:
+    """The named arrays as floating point: integers become the library's default float.
+
+    Raises:
+        ParameterError: an array is boolean, complex or not of numbers.
+    """
+    default = xp.__array_namespace_info__().default_dtypes()["real floating"]
+    for name, array in arrays.items():
+        if not xp.isdtype(array.dtype, ("real floating", "integral")):
+            raise ParameterError(
+                f"{name} must hold real numbers, got {array.dtype}: convert it, for instance to float32"
+            )
+    return tuple(
+        xp.astype(array, default) if xp.isdtype(array.dtype, "integral") else array for array in arrays.values()
+    )
+
+
+def promoted(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
+    """The arrays in the widest floating type among them, float32 at least."""
+    working = reduce(xp.result_type, (array.dtype for array in arrays), xp.float32)
+    return tuple(xp.astype(array, working, copy=False) for array in arrays)
+
+
+def matrices(**arrays: Array) -> None:
+    """Refuse arrays that are not rows of vectors [..., rows, width], or whose leading dimensions clash.
+
+    Raises:
+        ShapeError: an array has fewer than two dimensions, or the leading ones do not broadcast.
+    """
+    for name, array in arrays.items():
+        if array.ndim < 2:
+            raise ShapeError(
+                f"{name} must have shape [..., rows, width], got {tuple(array.shape)}: "
+                f"give a single row its axis, {name}[None, :]"
+            )
+    try:
+        np.broadcast_shapes(*(tuple(array.shape[:-2]) for array in arrays.values()))
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+        raise ShapeError(f"the leading dimensions must broadcast, got {shapes}: add or repeat an axis") from error
+
+
+def broadcast_onto(name: str, array: Array, onto: Shape, axes: tuple[str, ...]) -> Shape:
+    """The shape of an array broadcast with `onto`, whose last axes, called `axes`, must not stretch.
+
+    Raises:
+        ShapeError: the shapes do not broadcast, or one of `axes` would be stretched.
+    """
+    try:
+        shape = np.broadcast_shapes(tuple(array.shape), onto)
+    except ValueError:
+        shape = ()
+    if shape[-len(axes) :] != onto[-len(axes) :]:
+        wanted = ", ".join(f"{axis} = {size}" for axis, size in zip(axes, onto[-len(axes) :], strict=True))
+        raise ShapeError(
+            f"{name} must broadcast to [..., {', '.join(axes)}] with {wanted}, got shape {tuple(array.shape)}"
+        )
+    return shape
+
+
+def largest(array: Array) -> Array:
+    """The largest entry of each row, outside the gradient: [..., n] → [..., 1]; −∞ where n = 0."""
+    xp = array_namespace(array)
+    if array.shape[-1] == 0:
+        return xp.full((*array.shape[:-1], 1), -math.inf, dtype=array.dtype, device=device(array))
+    return xp.max(detached(array), axis=-1, keepdims=True)
+
+
+def finite_or_zero(array: Array) -> Array:
+    """The array with 0 in place of −∞, which may then be subtracted from −∞."""
+    return array_namespace(array).where(array == -math.inf, 0.0, array)
+
+
+def detached(array: Array) -> Array:
+    """The same numbers, outside the gradient."""
+    return array.detach() if is_torch_array(array) else array
+
+
+def blend(weights: Array, value: Array) -> Array:
+    """weights [..., m, n] @ value [..., n, d_v] → [..., m, d_v], to the last digits for any n.
+
+    A plain product in float32 is off by a percent after a million terms, so blocks are summed, and then
+    their sums.
+    """
+    matrices(weights=weights, value=value)
+    xp = array_namespace(weights, value)
+    (m, n), d_v = weights.shape[-2:], value.shape[-1]
+    if n <= BLOCK:
+        return weights @ value
+    blocks = n // BLOCK
+    whole = blocks * BLOCK
+    rows = xp.reshape(weights[..., :whole], (*weights.shape[:-2], m, blocks, BLOCK))
+    columns = xp.reshape(value[..., :whole, :], (*value.shape[:-2], blocks, BLOCK, d_v))
+    sums = xp.moveaxis(rows, -2, -3) @ columns  # [..., blocks, m, d_v]
+    rest = weights[..., whole:] @ value[..., whole:, :]
+    return xp.astype(xp.sum(sums, axis=-3, dtype=xp.float64) + rest, weights.dtype, copy=False)

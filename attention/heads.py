@@ -1,0 +1,186 @@
+"""Heads: attention in several learned subspaces at once, W_Q W_K W_V before it and W_O after it.
+
+    query, key, value = x W_Q, y W_K, y W_V            each split into heads
+    output = [head₁ … head_h] W_O,  headᵢ = attend(queryᵢ, keyᵢ, valueᵢ)
+
+Source: Vaswani et al. 2017, arXiv 1706.03762.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from array_api_compat import array_namespace
+
+from .arrays import Array, Shape
+from .definition import Attended, attend
+from .errors import ParameterError, ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """A matrix W = down · up kept as its factors: x @ W narrows x to r and widens it again.
+
+    The square is never formed: 12,288 → 128 → 12,288 takes 3 million numbers, not 151 million. It may stand
+    wherever a weight matrix does, most often as the value map.
+
+    Attributes:
+        down: [d_in, r]
+        up: [r, d_out]
+    """
+
+    down: Array
+    up: Array
+
+    __array_ufunc__ = None  # so that NumPy leaves x @ W to this class
+
+    def __post_init__(self) -> None:
+        if self.down.shape[-1] != self.up.shape[0]:
+            raise ShapeError(
+                f"down must be [d_in, r] and up [r, d_out], got {tuple(self.down.shape)} and "
+                f"{tuple(self.up.shape)}: give both the same r"
+            )
+
+    @property
+    def shape(self) -> Shape:
+        """(d_in, d_out), as of the matrix it stands for."""
+        return int(self.down.shape[0]), int(self.up.shape[1])
+
+    def __rmatmul__(self, x: Array) -> Array:
+        """x [..., d_in] @ W → [..., d_out]."""
+        return x @ self.down @ self.up
+
+
+class HeadsSteps(NamedTuple):
+    """Everything that attention with heads computes on the way.
+
+    Attributes:
+        output: [..., m, d_model]
+        query: [..., n_heads, m, d_k]
+        key: [..., n_heads, n, d_k]
+        value: [..., n_heads, n, d_v]
+        attended: of each head; its output is [..., n_heads, m, d_v], its weights [..., n_heads, m, n].
+    """
+
+    output: Array
+    query: Array
+    key: Array
+    value: Array
+    attended: Attended
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """The parameters of attention with heads; nn.MultiheadAttention computes the same.
+
+    PyTorch stores its matrices transposed. Any of them may be `LowRank`; d_k and d_v are per head.
+
+    Attributes:
+        W_Q: [d_model, n_heads · d_k]
+        W_K: [d_model, n_heads · d_k]
+        W_V: [d_model, n_heads · d_v]
+        W_O: [n_heads · d_v, d_model]
+        n_heads: the number of heads.
+        b_Q, b_K, b_V, b_O: the bias after each, of its last width; None for none.
+
+    Raises:
+        ParameterError: n_heads is below 1.
+        ShapeError: the matrices do not fit each other or the number of heads.
+    """
+
+    W_Q: Array
+    W_K: Array
+    W_V: Array
+    W_O: Array
+    n_heads: int
+    b_Q: Array | None = None
+    b_K: Array | None = None
+    b_V: Array | None = None
+    b_O: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_heads < 1:
+            raise ParameterError(f"n_heads must be at least 1, got {self.n_heads}")
+        for name in ("W_Q", "W_K", "W_V", "W_O"):
+            if len(getattr(self, name).shape) != 2:
+                raise ShapeError(f"{name} must be a matrix, got shape {tuple(getattr(self, name).shape)}")
+        widths = {name: int(getattr(self, name).shape[1]) for name in ("W_Q", "W_K", "W_V")}
+        for name, width in widths.items():
+            if width % self.n_heads:
+                raise ShapeError(
+                    f"{name} must be n_heads · d wide, got {width} columns for {self.n_heads} heads: "
+                    f"choose a number of heads that divides {width}"
+                )
+        if widths["W_Q"] != widths["W_K"]:
+            raise ShapeError(f"W_Q and W_K must be equally wide, got {widths['W_Q']} and {widths['W_K']} columns")
+        if self.W_O.shape[0] != widths["W_V"]:
+            raise ShapeError(
+                f"W_O must have a row for each column of W_V, got {self.W_O.shape[0]} rows for {widths['W_V']}"
+            )
+
+    def __call__(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> Array:
+        """The output [..., m, d_model] of attention from `query` over `key` and `value`.
+
+        For self-attention all three are one array; for cross-attention the last two are.
+
+        Args:
+            query: [..., m, d_model]
+            key: [..., n, d_model]
+            value: [..., n, d_model]
+            mask: bool, broadcasts to [..., m, n]; True where a query may attend, in every head.
+            options: the other options of `attend`, which broadcast to [..., n_heads, m, n].
+        """
+        return self.steps(query, key, value, mask, **options).output
+
+    def steps(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> HeadsSteps:
+        """The same, with everything it computes on the way."""
+        query, key, value = self.queries(query), self.keys(key), self.values(value)
+        attended = self.attend(query, key, value, mask, **options)
+        return HeadsSteps(self.join(attended.output), query, key, value, attended)
+
+    def queries(self, x: Array) -> Array:
+        """x [..., m, d_model] → the heads' queries [..., n_heads, m, d_k]."""
+        return split(project(x, self.W_Q, self.b_Q), self.n_heads)
+
+    def keys(self, x: Array) -> Array:
+        """x [..., n, d_model] → the heads' keys [..., n_heads, n, d_k]."""
+        return split(project(x, self.W_K, self.b_K), self.n_heads)
+
+    def values(self, x: Array) -> Array:
+        """x [..., n, d_model] → the heads' values [..., n_heads, n, d_v]."""
+        return split(project(x, self.W_V, self.b_V), self.n_heads)
+
+    def attend(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> Attended:
+        """Attend in each head, over queries, keys and values already projected; for arguments see a call."""
+        if mask is not None and mask.ndim > 2:
+            mask = mask[..., None, :, :]
+        return attend(query, key, value, mask=mask, **options)
+
+    def join(self, output: Array) -> Array:
+        """What the heads put out, [..., n_heads, m, d_v] → [..., m, d_model]."""
+        return project(joined(output), self.W_O, self.b_O)
+
+
+def project(x: Array, W: Array, b: Array | None = None) -> Array:
+    """xW + b: [..., d_in] → [..., d_out], where W is a matrix or `LowRank`.
+
+    Raises:
+        ShapeError: x does not have the width d_in.
+    """
+    if x.shape[-1] != W.shape[0]:
+        raise ShapeError(f"x must be {W.shape[0]} wide to be projected by W {tuple(W.shape)}, got {tuple(x.shape)}")
+    return x @ W if b is None else x @ W + b
+
+
+def split(x: Array, n_heads: int) -> Array:
+    """[..., n, n_heads · d] → [..., n_heads, n, d]."""
+    xp = array_namespace(x)
+    return xp.moveaxis(xp.reshape(x, (*x.shape[:-1], n_heads, x.shape[-1] // n_heads)), -2, -3)
+
+
+def joined(x: Array) -> Array:
+    """[..., n_heads, n, d] → [..., n, n_heads · d], which undoes `split`."""
+    xp = array_namespace(x)
+    n_heads, n, d = x.shape[-3:]
+    return xp.reshape(xp.moveaxis(x, -3, -2), (*x.shape[:-3], n, n_heads * d))

@@ -1,0 +1,157 @@
+"""s → logits: divided by the temperature, biased, masked, and with the null key among them."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from .arrays import Array, broadcast_onto, detached, finite_or_zero, largest, namespace
+from .errors import ParameterError, ShapeError
+from .names import named
+from .similarity import SIMILARITIES, Similarity
+
+SMALLEST_TEMPERATURE = 1e-30
+
+
+class Logits(NamedTuple):
+    """The logits of each query's keys, twice.
+
+    Attributes:
+        absolute: [..., m, n] s/T + bias; −∞ for a masked key; at T = 0, 0 on ties and −∞ elsewhere.
+        relative: [..., m, n] (s − peak)/T + bias, finite where s/T would overflow: weights come from these.
+        peak: [..., m, 1] the largest similarity that may be attended to; 0 where there is none.
+    """
+
+    absolute: Array
+    relative: Array
+    peak: Array
+
+
+def compare(
+    query: Array,
+    key: Array,
+    similarity: str | Similarity,
+    temperature: float,
+    mask: Array | None,
+    bias: Array | None,
+    null: float | Array | None,
+) -> Logits:
+    """similarity(query, key) / temperature + bias: [..., m, n], and n + 1 with a null key.
+
+    Arguments and errors are those of `attend`.
+    """
+    namespace(query=query, key=key, mask=mask, bias=bias)
+    temperature = checked_temperature(temperature)
+    alike = named("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")
+    s = alike(query, key)  # [..., m, n]
+    m, n = query.shape[-2], key.shape[-2]
+    if tuple(s.shape[-2:]) != (m, n):
+        raise ShapeError(f"similarity must give [..., m, n] = [..., {m}, {n}], got {tuple(s.shape)}")
+    bias = masking_bias(s, mask, bias)
+    if null is not None:
+        s, bias = with_null(s, bias, null)
+    return at_temperature(s, temperature, bias)
+
+
+@np.errstate(over="ignore")  # a key too far below the peak for its type has the logit −∞, and should
+def at_temperature(s: Array, temperature: float, bias: Array | None = None) -> Logits:
+    """The logits of the similarities s [..., m, n] at a temperature from 0 to ∞.
+
+    A bias [..., m, n] of −∞ masks its key. At T = 0 only the keys that tie for the largest similarity
+    keep a logit, and at T = ∞ all of them keep the same; either way it is the bias that then decides.
+    """
+    xp = array_namespace(s)
+    if bias is None:
+        peak = finite_or_zero(largest(s))
+    else:
+        allowed = bias > -math.inf
+        peak = finite_or_zero(largest(xp.where(allowed, s, -math.inf)))
+        s = xp.where(allowed, s, peak)  # so no gap is above 0, and the bias alone masks
+
+    gap = s - peak
+    if temperature == 0:
+        ties = xp.where(gap < 0, -math.inf, detached(gap))
+        relative = ties if bias is None else ties + bias
+        return Logits(xp.where(relative > -math.inf, 0.0, relative), relative, peak)
+    absolute, relative = s / temperature, gap / temperature
+    if bias is not None:
+        absolute, relative = absolute + bias, relative + bias
+    return Logits(absolute, relative, peak)
+
+
+@np.errstate(over="ignore")
+def peak_logit(peak: Array, temperature: float) -> Array:
+    """What relative logits lack to be absolute: peak/T, and nothing at T = 0."""
+    return peak / temperature if temperature > 0 else array_namespace(peak).zeros_like(peak)
+
+
+def checked_temperature(temperature: float) -> float:
+    """The temperature as a float: 0, or from 1e-30 to ∞.
+
+    Raises:
+        ParameterError: it is not a number, or is negative, NaN, or between 0 and 1e-30.
+    """
+    if not isinstance(temperature, Real):
+        raise ParameterError(
+            f"temperature must be a number, got {type(temperature).__name__}: "
+            f"to learn a temperature, divide the query by it"
+        )
+    if not (temperature == 0 or temperature >= SMALLEST_TEMPERATURE):
+        raise ParameterError(
+            f"temperature must be 0, or from {SMALLEST_TEMPERATURE} to infinity, got {temperature}: "
+            f"0 is the limit, the best match alone"
+        )
+    return float(temperature)
+
+
+def masking_bias(s: Array, mask: Array | None, bias: Array | None) -> Array | None:
+    """Mask and bias as one bias over s [..., m, n], −∞ where the mask forbids; None where neither is given.
+
+    Raises:
+        ParameterError: the mask is not bool, or the bias not real.
+        ShapeError: one of them does not broadcast to [..., m, n].
+    """
+    if mask is None and bias is None:
+        return None
+    xp = array_namespace(s)
+    shape = tuple(s.shape)
+    if bias is None:
+        bias = xp.zeros((), dtype=s.dtype, device=device(s))
+    elif not xp.isdtype(bias.dtype, ("real floating", "integral")):
+        raise ParameterError(f"bias must hold real numbers, got {bias.dtype}: pass a bool array as mask")
+    shape = broadcast_onto("bias", bias, shape, ("m", "n"))
+    bias = xp.astype(bias, s.dtype)
+    if mask is not None:
+        if not xp.isdtype(mask.dtype, "bool"):
+            raise ParameterError(
+                f"mask must be bool, True where a query may attend, got {mask.dtype}: pass an additive mask as bias"
+            )
+        shape = broadcast_onto("mask", mask, shape, ("m", "n"))
+        bias = xp.where(mask, bias, -math.inf)
+    return xp.broadcast_to(bias, shape)
+
+
+def with_null(s: Array, bias: Array | None, null: float | Array) -> tuple[Array, Array | None]:
+    """s and bias [..., m, n + 1]: after the keys one more, of similarity `null` and bias 0, "none of these".
+
+    Raises:
+        ParameterError: `null` is neither a finite number nor an array.
+        ShapeError: `null` is an array that does not broadcast to [..., m].
+    """
+    if isinstance(null, Real):
+        if not math.isfinite(null):
+            raise ParameterError(f"null must be a finite similarity, got {null}: leave it out for no null key")
+        null = array_namespace(s).full((), float(null), dtype=s.dtype, device=device(s))
+    xp = namespace(similarity=s, null=null)
+    rows = tuple(s.shape if bias is None else bias.shape)[:-1]
+    rows = broadcast_onto("null", null, rows, ("m",))
+    column = xp.broadcast_to(xp.astype(null, s.dtype)[..., None], (*rows, 1))
+    s = xp.concat([xp.broadcast_to(s, (*rows, s.shape[-1])), column], axis=-1)
+    if bias is not None:
+        bias = xp.broadcast_to(bias, (*rows, bias.shape[-1]))
+        bias = xp.concat([bias, xp.zeros_like(column)], axis=-1)
+    return s, bias

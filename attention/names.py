@@ -1,0 +1,24 @@
+"""Choosing a function by its name in a table, or giving the function itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from .errors import ParameterError
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def named(kind: str, choice: str | Function, table: Mapping[str, Function], otherwise: str) -> Function:
+    """The function called `choice` in the table, or `choice` itself where it is a function.
+
+    Raises:
+        ParameterError: the table has no such name; `otherwise` says what may be passed instead.
+    """
+    if isinstance(choice, str):
+        if choice in table:
+            return table[choice]
+    elif callable(choice):
+        return choice
+    raise ParameterError(f"{kind} must be one of {', '.join(table)}, got {choice!r}: or pass {otherwise}")

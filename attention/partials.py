@@ -1,0 +1,126 @@
+"""Attention over a part of the keys, and the merge of such parts into the whole.
+
+Tiles of one array, chunks of a stream and shards on other machines are the same thing: disjoint sets of
+keys. What each says about itself is again a key, with a similarity, a bias and a value, so to merge
+partials is to attend over them. Softmax only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from .arrays import Array, attendable, blend, largest, namespace
+from .errors import ParameterError, ShapeError
+from .logits import at_temperature, compare, peak_logit
+from .normalisers import at_least_one, exponentials
+from .similarity import Similarity
+
+
+class Partial(NamedTuple):
+    """Attention over some of the keys. All but the output is float64, whatever the keys are.
+
+    A logit is kept as what the similarity gives it and what the bias adds. Their sum would lose the bias,
+    and with it who wins a tie, as soon as T is small.
+
+    Attributes:
+        output: [..., m, d_v] the weighted mean of these keys' values; zero where none may be attended to.
+        mass: [..., m] Σ exp(logit − largest logit), at least 1; 0 where no key may be attended to.
+        similarity: [..., m] the largest similarity, from which the logits are counted.
+        offset: [..., m] how far the largest logit lies above similarity/T; −∞ where there is none.
+        temperature: what all partials of a whole share.
+    """
+
+    output: Array
+    mass: Array
+    similarity: Array
+    offset: Array
+    temperature: float
+
+    @property
+    def peak(self) -> Array:
+        """The largest logit, at T = 0 the largest similarity: [..., m]; −∞ where there is none."""
+        if self.temperature > 0:
+            return peak_logit(self.similarity, self.temperature) + self.offset
+        xp = array_namespace(self.similarity)
+        return xp.where(self.offset > -math.inf, self.similarity, -math.inf)
+
+    @property
+    def log_sum_exp(self) -> Array:
+        """ln Σ exp(logit), at T = 0 of the ties' biases: [..., m]; the whole's is its log-partition."""
+        xp = array_namespace(self.mass)
+        count = xp.log(at_least_one(self.mass))
+        return peak_logit(self.similarity, self.temperature) + self.offset + count
+
+
+def partial(
+    query: Array,
+    key: Array,
+    value: Array,
+    *,
+    similarity: str | Similarity = "scaled_dot",
+    temperature: float = 1.0,
+    mask: Array | None = None,
+    bias: Array | None = None,
+    null: float | Array | None = None,
+) -> Partial:
+    """Attend over these keys alone, as one part of a whole.
+
+    Arguments, shapes and errors are those of `attend`; mask and bias are those of these keys. No keys at
+    all, n = 0, give the identity of `merge`. A null key belongs to one of the parts, and only to one.
+    """
+    query, key, value, _ = attendable(query, key, value)
+    xp, n = array_namespace(key), key.shape[-2]
+
+    logits = compare(query, key, similarity, temperature, mask, bias, null)
+    terms, total = exponentials(logits.relative)  # [..., m, n], a null key last; [..., m, 1]
+    return Partial(
+        output=blend((terms / total)[..., :n], value),
+        mass=xp.sum(terms, axis=-1, dtype=xp.float64),
+        similarity=xp.astype(logits.peak, xp.float64)[..., 0],
+        offset=xp.astype(largest(logits.relative), xp.float64)[..., 0],
+        temperature=float(temperature),
+    )
+
+
+def merge(*parts: Partial) -> Partial:
+    """The attention over all the keys of the parts: in any order and grouping, the same.
+
+    Args:
+        parts: at least one, over disjoint keys, of the same queries and temperature.
+
+    Raises:
+        ParameterError: no parts, or parts of different temperatures.
+        ShapeError: parts of different shapes.
+    """
+    temperatures = {part.temperature for part in parts}
+    if len(temperatures) != 1:
+        raise ParameterError(
+            f"merge needs parts of one temperature, got {sorted(temperatures)}: attend over each at the same"
+        )
+    shapes = {tuple(part.output.shape) for part in parts}
+    if len(shapes) != 1:
+        raise ShapeError(f"merge needs parts of one shape, got {sorted(shapes)}: they must share queries and d_v")
+    xp = namespace(**{f"part_{i}": part.output for i, part in enumerate(parts)})
+    temperature = parts[0].temperature
+
+    # Each part is a key: [..., m, parts].
+    similarity = xp.stack([part.similarity for part in parts], axis=-1)
+    offset = xp.stack([part.offset for part in parts], axis=-1)
+    mass = xp.stack([part.mass for part in parts], axis=-1)
+    output = xp.stack([part.output for part in parts], axis=-1)  # [..., m, d_v, parts]
+
+    logits = at_temperature(similarity, temperature, offset)
+    terms, _ = exponentials(logits.relative)
+    terms = terms * mass
+    total = xp.sum(terms, axis=-1)  # [..., m]
+    shares = terms / xp.where(total > 0, total, 1.0)[..., None]
+    return Partial(
+        output=xp.astype(xp.sum(shares[..., None, :] * output, axis=-1), output.dtype, copy=False),
+        mass=total,
+        similarity=logits.peak[..., 0],
+        offset=largest(logits.relative)[..., 0],
+        temperature=temperature,
+    )

@@ -1,0 +1,151 @@
+"""query × key → s: how much each query and each key are alike, before any temperature.
+
+Every similarity takes query [..., m, d] and key [..., n, d] and returns s [..., m, n]. The four
+without parameters go by name; those with parameters are frozen dataclasses that are called alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from array_api_compat import array_namespace
+
+from .arrays import Array, detached, promoted
+from .errors import ShapeError
+
+Similarity: TypeAlias = Callable[[Array, Array], Array]
+
+
+def dot(query: Array, key: Array) -> Array:
+    """q·k.
+
+    Args:
+        query: [..., m, d]
+        key: [..., n, d]
+
+    Returns:
+        s [..., m, n]
+
+    Raises:
+        ShapeError: query and key differ in width.
+    """
+    same_width(query, key)
+    return query @ array_namespace(key).matrix_transpose(key)
+
+
+def scaled_dot(query: Array, key: Array) -> Array:
+    """q·k/√d, which keeps the spread of s independent of d (Vaswani et al. 2017, arXiv 1706.03762).
+
+    Shapes and errors are those of `dot`.
+    """
+    same_width(query, key)
+    return dot(query / math.sqrt(query.shape[-1]), key)
+
+
+def cosine(query: Array, key: Array) -> Array:
+    """q·k/‖q‖‖k‖, in [−1, 1]; a zero vector has no direction, its cosine with everything is 0.
+
+    Shapes and errors are those of `dot`.
+    """
+    same_width(query, key)
+    return dot(unit(query), unit(key))
+
+
+def gaussian(query: Array, key: Array) -> Array:
+    """−‖q − k‖²/2: attention with it is kernel regression, T its bandwidth² (Nadaraya 1964, Watson 1964).
+
+    The differences are formed one by one, since the expanded square cancels; that takes m·n·d numbers
+    of memory. Shapes and errors are those of `dot`.
+    """
+    same_width(query, key)
+    xp = array_namespace(query, key)
+    difference = query[..., :, None, :] - key[..., None, :, :]  # [..., m, n, d]
+    return -xp.sum(difference * difference, axis=-1) / 2  # [..., m, n]
+
+
+@dataclass(frozen=True, eq=False)
+class Bilinear:
+    """qᵀWk, the "general" similarity of Luong et al. 2015 (arXiv 1508.04025).
+
+    Attributes:
+        W: [d_q, d_k]; query and key may differ in width.
+    """
+
+    W: Array
+
+    def __call__(self, query: Array, key: Array) -> Array:
+        """query [..., m, d_q], key [..., n, d_k] → s [..., m, n]."""
+        expect("W", self.W, (query.shape[-1], key.shape[-1]), "[d_q, d_k]")
+        query, key, W = promoted(array_namespace(query, key, self.W), query, key, self.W)
+        return dot(query @ W, key)
+
+
+@dataclass(frozen=True, eq=False)
+class Additive:
+    """vᵀtanh(W_q q + W_k k), of Bahdanau et al. 2015 (arXiv 1409.0473).
+
+    Attributes:
+        v: [h], h the hidden width.
+        W_q: [h, d_q]
+        W_k: [h, d_k]
+    """
+
+    v: Array
+    W_q: Array
+    W_k: Array
+
+    def __call__(self, query: Array, key: Array) -> Array:
+        """query [..., m, d_q], key [..., n, d_k] → s [..., m, n]; m·n·h numbers of memory."""
+        hidden = self.v.shape[-1]
+        expect("W_q", self.W_q, (hidden, query.shape[-1]), "[h, d_q]")
+        expect("W_k", self.W_k, (hidden, key.shape[-1]), "[h, d_k]")
+        xp = array_namespace(query, key, self.v, self.W_q, self.W_k)
+        query, key, v, W_q, W_k = promoted(xp, query, key, self.v, self.W_q, self.W_k)
+        asked, offered = query @ W_q.T, key @ W_k.T  # [..., m, h], [..., n, h]
+        return xp.tanh(asked[..., :, None, :] + offered[..., None, :, :]) @ v  # [..., m, n]
+
+
+SIMILARITIES: Mapping[str, Similarity] = {
+    "cosine": cosine,
+    "dot": dot,
+    "scaled_dot": scaled_dot,
+    "gaussian": gaussian,
+}
+
+
+def unit(vectors: Array) -> Array:
+    """The vectors [..., d] at length one; a zero vector stays zero, and its gradient is finite."""
+    xp = array_namespace(vectors)
+    # Squares of very large or very small numbers leave float32, so the largest entry is brought to 1 first.
+    scale = detached(xp.max(xp.abs(vectors), axis=-1, keepdims=True))
+    vectors = vectors / xp.where(scale > 0, scale, xp.ones_like(scale))
+    square = xp.sum(vectors * vectors, axis=-1, keepdims=True)
+    return vectors / xp.sqrt(xp.where(square > 0, square, xp.ones_like(square)))
+
+
+def same_width(query: Array, key: Array) -> None:
+    """Refuse a query and a key that do not share their width d.
+
+    Raises:
+        ShapeError: the widths differ, or are zero.
+    """
+    if query.shape[-1] != key.shape[-1]:
+        raise ShapeError(
+            f"query and key must have one width, got {query.shape[-1]} and {key.shape[-1]}: "
+            f"encode both with the same model, or relate them by Bilinear or Additive"
+        )
+    if query.shape[-1] == 0:
+        raise ShapeError("query and key must be at least one number wide, got width 0: leave no vector empty")
+
+
+def expect(name: str, array: Array, shape: tuple[int, ...], axes: str) -> None:
+    """Refuse a parameter that does not have its shape.
+
+    Raises:
+        ShapeError: the shapes differ.
+    """
+    if tuple(array.shape) != shape:
+        raise ShapeError(f"{name} must have shape {axes} = {shape}, got {tuple(array.shape)}")

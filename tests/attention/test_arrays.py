@@ -1,0 +1,92 @@
+"""What goes in comes out: library, type, device and shape."""
+
+import numpy as np
+import pytest
+import torch
+
+from attention import attend
+
+BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
+
+
+def random(*shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_numpy_keeps_its_type_and_works_in_float32_at_least(dtype):
+    query, key, value = (random(*shape).astype(dtype) for shape in ((M, D), (N, D), (N, D_V)))
+    attended = attend(query, key, value)
+    assert attended.output.dtype == dtype
+    assert attended.weights.dtype == np.result_type(dtype, np.float32)
+    assert attended.logits.dtype == attended.log_partition.dtype == attended.weights.dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_torch_keeps_its_type_and_works_in_float32_at_least(dtype):
+    query, key, value = (torch.from_numpy(random(*shape)).to(dtype) for shape in ((M, D), (N, D), (N, D_V)))
+    attended = attend(query, key, value)
+    assert attended.output.dtype == dtype
+    assert attended.weights.dtype == torch.promote_types(dtype, torch.float32)
+    exact = attend(query.double(), key.double(), value.double())
+    np.testing.assert_allclose(attended.weights, exact.weights, rtol=2e-6)
+
+
+def test_half_precision_overflows_nowhere():
+    query, key = np.full((M, D), 60000, np.float16), np.full((N, D), 60000, np.float16)
+    attended = attend(query, key, np.ones((N, D_V), np.float16), similarity="dot")
+    np.testing.assert_allclose(attended.weights, 1 / N, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8])
+def test_integers_count_as_floats(dtype):
+    query, key, value = (np.abs(random(*shape) * 5).astype(dtype) for shape in ((M, D), (N, D), (N, D_V)))
+    attended = attend(query, key, value)
+    expected = attend(query.astype(float), key.astype(float), value.astype(float))
+    assert attended.output.dtype == np.float64
+    np.testing.assert_array_equal(attended.output, expected.output)
+
+
+def test_mixed_types_meet_in_the_wider():
+    attended = attend(random(M, D).astype(np.float32), random(N, D), random(N, D_V).astype(np.float16))
+    assert attended.output.dtype == attended.weights.dtype == np.float64
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_torch_keeps_its_device():
+    query, key, value = (torch.from_numpy(random(*shape)).cuda() for shape in ((M, D), (N, D), (N, D_V)))
+    mask = torch.ones(N, dtype=torch.bool, device="cuda")
+    for array in attend(query, key, value, null=0.1, mask=mask):
+        assert array.device == query.device
+
+
+def test_leading_dimensions_broadcast():
+    query, key, value = random(BATCH, 1, M, D), random(HEADS, N, D), random(BATCH, 1, N, D_V)
+    mask = random(BATCH, 1, 1, N) > 0
+    bias, null = random(HEADS, M, N), random(BATCH, 1, 1)
+    attended = attend(query, key, value, mask=mask, bias=bias, null=null)
+    assert attended.output.shape == (BATCH, HEADS, M, D_V)
+    assert attended.weights.shape == attended.logits.shape == (BATCH, HEADS, M, N)
+    assert attended.log_partition.shape == attended.null_weight.shape == (BATCH, HEADS, M)
+    for b in range(BATCH):
+        for h in range(HEADS):
+            alone = attend(query[b, 0], key[h], value[b, 0], mask=mask[b, 0], bias=bias[h], null=float(null[b, 0, 0]))
+            np.testing.assert_allclose(attended.output[b, h], alone.output, atol=1e-12)
+            np.testing.assert_allclose(attended.log_partition[b, h], alone.log_partition, atol=1e-12)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_torch_and_numpy_agree(similarity):
+    arrays = random(BATCH, M, D), random(BATCH, N, D), random(BATCH, N, D_V)
+    one = attend(*arrays, similarity=similarity, null=0.2)
+    other = attend(*map(torch.from_numpy, arrays), similarity=similarity, null=0.2)
+    for by_numpy, by_torch in zip(one, other, strict=True):
+        np.testing.assert_allclose(by_torch, by_numpy, atol=1e-12)
+
+
+def test_arguments_are_left_as_they_were():
+    arrays = [random(M, D), random(N, D), random(N, D_V)]
+    copies = [array.copy() for array in arrays]
+    attend(*arrays, null=0.1, mask=np.ones(N, bool), bias=np.zeros(N))
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)

@@ -1,0 +1,170 @@
+"""Section 3 of the design, one limit a test, in both libraries."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from attention import NORMALISERS, ParameterError, attend
+
+M, N, D, D_V = 3, 7, 5, 2
+KINDS = {"numpy": np.asarray, "torch": torch.from_numpy}
+
+
+@pytest.fixture(params=KINDS)
+def made(request):
+    """Make arrays of the library under test from NumPy's."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def arrays(made):
+    random = np.random.default_rng(7)
+    return [made(random.normal(size=shape)) for shape in ((M, D), (N, D), (N, D_V))]
+
+
+@pytest.fixture(params=NORMALISERS)
+def normaliser(request):
+    return request.param
+
+
+def close(array, expected, tolerance=1e-12):
+    np.testing.assert_allclose(np.asarray(array), expected, rtol=tolerance, atol=tolerance)
+
+
+def tied(made):
+    """One query; of four keys the first two tie for the best."""
+    query = made(np.array([[1.0, 0.0]]))
+    key = made(np.array([[2.0, 5.0], [2.0, -3.0], [1.0, 0.0], [-4.0, 1.0]]))
+    return query, key, made(np.eye(4))
+
+
+def test_the_coldest_temperature_is_finite_in_float32(made):
+    query, key, value = (made(np.asarray(array, dtype=np.float32)) for array in tied(np.asarray))
+    attended = attend(query, key, value, similarity="dot", temperature=1e-30)
+    close(attended.weights, [[0.5, 0.5, 0, 0]], 1e-7)
+    close(attended.logits, [[2e30, 2e30, 1e30, -4e30]], 1e-6)
+    close(attended.log_partition, [2e30], 1e-6)
+
+
+def test_similarities_that_overflow_when_divided_still_give_weights(made):
+    query, key = made(np.array([[3e3]], np.float32)), made(np.array([[2e3], [-2e3], [2e3]], np.float32) * 1e3)
+    attended = attend(query, key, made(np.eye(3, dtype=np.float32)), similarity="dot", temperature=1e-30)
+    close(attended.weights, [[0.5, 0, 0.5]])
+
+
+def test_at_zero_the_best_keys_share_evenly(made, normaliser):
+    attended = attend(*tied(made), similarity="dot", temperature=0, normaliser=normaliser)
+    close(attended.weights, [[0.5, 0.5, 0, 0]])
+    close(attended.output, [[0.5, 0.5, 0, 0]])
+    close(attended.logits, [[0, 0, -np.inf, -np.inf]])
+
+
+def test_at_zero_ties_share_as_the_softmax_of_their_biases(made, normaliser):
+    bias = made(np.log([1.0, 3.0, 1e9, 1e9]))
+    attended = attend(*tied(made), similarity="dot", temperature=0, bias=bias, normaliser=normaliser)
+    close(attended.weights, [[0.25, 0.75, 0, 0]])
+    close(attended.logits, [[0, 0, -np.inf, -np.inf]])
+
+
+def test_at_zero_the_log_partition_is_that_of_the_ties_biases(made):
+    bias = made(np.log([1.0, 3.0, 1e9, 1e9]))
+    attended = attend(*tied(made), similarity="dot", temperature=0, bias=bias)
+    close(attended.log_partition, [math.log(4)])
+
+
+def test_at_zero_a_null_key_that_ties_takes_its_share(made, normaliser):
+    attended = attend(*tied(made), similarity="dot", temperature=0, null=2.0, normaliser=normaliser)
+    close(attended.weights, [[1 / 3, 1 / 3, 0, 0]])
+    close(attended.null_weight, [1 / 3])
+
+
+def test_at_zero_a_null_key_above_all_takes_everything(made, normaliser):
+    attended = attend(*tied(made), similarity="dot", temperature=0, null=2.5, normaliser=normaliser)
+    close(attended.weights, [[0, 0, 0, 0]])
+    close(attended.null_weight, [1])
+    close(attended.logits, np.full((1, 4), -np.inf))
+
+
+def test_at_zero_a_masked_key_cannot_win(made, normaliser):
+    mask = made(np.array([False, True, True, True]))
+    attended = attend(*tied(made), similarity="dot", temperature=0, mask=mask, normaliser=normaliser)
+    close(attended.weights, [[0, 1, 0, 0]])
+
+
+@pytest.mark.parametrize("temperature", [1e12, math.inf])
+def test_at_infinity_the_output_is_the_mean_of_the_values(arrays, temperature):
+    attended = attend(*arrays, temperature=temperature)
+    close(attended.output, np.tile(np.asarray(arrays[2]).mean(0), (M, 1)), 1e-9)
+    close(attended.log_partition, np.full(M, math.log(N)), 1e-9)
+
+
+def test_at_infinity_only_the_values_that_may_be_attended_to_are_averaged(made, arrays):
+    mask = np.arange(N) % 2 == 0
+    attended = attend(*arrays, temperature=math.inf, mask=made(mask))
+    close(attended.output, np.tile(np.asarray(arrays[2])[mask].mean(0), (M, 1)))
+
+
+def test_at_infinity_the_mean_is_weighted_by_the_bias(made, arrays):
+    share = np.arange(1.0, N + 1)
+    attended = attend(*arrays, temperature=math.inf, bias=made(np.log(share)))
+    close(attended.weights, np.tile(share / share.sum(), (M, 1)))
+
+
+def test_at_infinity_a_null_key_gets_its_share_and_the_output_is_not_rescaled(arrays, normaliser):
+    attended = attend(*arrays, temperature=math.inf, null=9.0, normaliser=normaliser)
+    close(attended.null_weight, np.full(M, 1 / (N + 1)))
+    close(attended.output, np.tile(np.asarray(arrays[2]).sum(0) / (N + 1), (M, 1)))
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
+def test_a_row_with_every_key_masked_is_zero_and_not_nan(made, arrays, normaliser, temperature):
+    mask = np.ones((M, N), bool)
+    mask[1] = False
+    attended = attend(*arrays, mask=made(mask), temperature=temperature, normaliser=normaliser)
+    close(attended.weights.sum(-1), [1, 0, 1])
+    close(attended.output[1], np.zeros(D_V))
+    close(attended.logits[1], np.full(N, -np.inf))
+    if normaliser == "softmax":
+        assert np.asarray(attended.log_partition == -np.inf).tolist() == [False, True, False]
+    else:
+        assert attended.log_partition is None
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
+def test_a_row_with_every_key_masked_leaves_a_null_key_everything(made, arrays, normaliser, temperature):
+    mask = made(np.zeros(N, bool))
+    attended = attend(*arrays, mask=mask, null=-1.5, temperature=temperature, normaliser=normaliser)
+    close(attended.null_weight, np.ones(M))
+    close(attended.output, np.zeros((M, D_V)))
+
+
+@pytest.mark.parametrize("null", [None, 0.5])
+def test_no_keys_at_all_are_nothing_to_attend_to(arrays, normaliser, null):
+    query, key, value = arrays
+    attended = attend(query, key[:0], value[:0], null=null, normaliser=normaliser)
+    close(attended.output, np.zeros((M, D_V)))
+    assert tuple(attended.weights.shape) == (M, 0)
+    close(attended.null_weight, np.zeros(M) if null is None else np.ones(M))
+
+
+def test_the_log_partition_counts_the_null_key(made, arrays):
+    attended = attend(*arrays, null=0.7, temperature=0.5)
+    logits = np.asarray(attended.logits)
+    close(attended.log_partition, np.log(np.exp(logits).sum(-1) + math.exp(0.7 / 0.5)))
+
+
+def test_a_million_equal_keys_in_float32_weigh_one_together(made):
+    n = 1_000_003
+    key = made(np.ones((n, 1), np.float32))
+    attended = attend(key[:1], key, key, null=1.0)
+    close(attended.weights.sum() + attended.null_weight[0], 1, 1e-6)
+    close(attended.output, [[n / (n + 1)]], 1e-5)
+    close(attended.log_partition, [1 + math.log(n + 1)], 1e-6)
+
+
+@pytest.mark.parametrize("temperature", [-1.0, -0.0 - 1e-40, 1e-31, 9.9e-31, math.nan, -math.inf])
+def test_a_temperature_that_is_no_temperature_is_refused(arrays, temperature):
+    with pytest.raises(ParameterError, match="temperature must be 0, or from 1e-30"):
+        attend(*arrays, temperature=temperature)

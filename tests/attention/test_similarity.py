@@ -1,0 +1,67 @@
+"""Each similarity against its formula, written out for one query and one key."""
+
+import numpy as np
+import pytest
+import torch
+
+from attention import Additive, Bilinear, attend, cosine, dot, gaussian, scaled_dot
+
+M, N, D, HIDDEN, D_K = 3, 7, 5, 11, 13
+random = np.random.default_rng(3)
+QUERY, KEY, OTHER_KEY = random.normal(size=(2, M, D)), random.normal(size=(2, N, D)), random.normal(size=(2, N, D_K))
+W, V = random.normal(size=(D, D_K)), random.normal(size=HIDDEN)
+W_Q, W_K = random.normal(size=(HIDDEN, D)), random.normal(size=(HIDDEN, D_K))
+
+FORMULAS = {
+    "dot": (dot, KEY, lambda q, k: q @ k),
+    "scaled_dot": (scaled_dot, KEY, lambda q, k: q @ k / np.sqrt(D)),
+    "cosine": (cosine, KEY, lambda q, k: q @ k / np.linalg.norm(q) / np.linalg.norm(k)),
+    "gaussian": (gaussian, KEY, lambda q, k: -(np.linalg.norm(q - k) ** 2) / 2),
+    "bilinear": (Bilinear(W), OTHER_KEY, lambda q, k: q @ W @ k),
+    "additive": (Additive(V, W_Q, W_K), OTHER_KEY, lambda q, k: V @ np.tanh(W_Q @ q + W_K @ k)),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_similarity_is_its_formula(name):
+    similarity, key, formula = FORMULAS[name]
+    expected = [[[formula(q, k) for k in key[b]] for q in QUERY[b]] for b in range(2)]
+    np.testing.assert_allclose(similarity(QUERY, key), expected, rtol=1e-12)
+
+
+def test_functions_of_query_and_key_are_similarities():
+    value = random.normal(size=(2, N, 2))
+    attended = attend(QUERY, OTHER_KEY, value, similarity=Bilinear(W))
+    np.testing.assert_allclose(attended.logits, Bilinear(W)(QUERY, OTHER_KEY))
+
+
+def test_cosine_of_a_zero_vector_is_zero_and_its_gradient_finite():
+    query = torch.zeros(1, D, requires_grad=True)
+    s = cosine(query, torch.from_numpy(KEY[0]).float())
+    s.sum().backward()
+    assert not s.any()
+    assert torch.isfinite(query.grad).all()
+
+
+@pytest.mark.parametrize("length", [1e-40, 1e-25, 1e25, 3e38])
+def test_cosine_does_not_depend_on_length_even_where_squares_leave_float32(length):
+    direction = np.array([[0.6, -0.8]], np.float32)
+    s = cosine((direction * length).astype(np.float32), direction)
+    np.testing.assert_allclose(s, 1, rtol=1e-4 if length < 1e-38 else 1e-6)
+
+
+def test_gaussian_does_not_cancel_far_from_the_origin():
+    query = np.array([[10_000.0, 10_000.0]], np.float32)
+    key = query + np.array([[0.25, 0.0], [0.0, -0.5]], np.float32)
+    np.testing.assert_array_equal(gaussian(query, key), [[-(0.25**2) / 2, -(0.5**2) / 2]])
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_gradients_are_those_of_finite_differences(name):
+    similarity, key, _ = FORMULAS[name]
+    if name == "bilinear":
+        similarity = Bilinear(torch.from_numpy(W))
+    if name == "additive":
+        similarity = Additive(*map(torch.from_numpy, (V, W_Q, W_K)))
+    arrays = [torch.from_numpy(array).requires_grad_() for array in (QUERY, key)]
+    assert torch.autograd.gradcheck(similarity, arrays)
