@@ -1,0 +1,204 @@
+"""The exact path: every similarity in float64 over the stored float32, then the distribution as a whole."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.certificate import Certificate, disturbed, output_error, separated, thresholded
+from attention.lookup.distribution import REACH, Distribution, one_hot, softmax, sparse
+from attention.lookup.head import Head, choose, cut, refine
+from attention.lookup.question import Auto, Question
+from attention.lookup.results import Answer, Sweep
+from attention.lookup.similarities import scan, slack
+from attention.lookup.temperature import solve
+from attention.lookup.tiles import Passing
+from attention.lookup.view import Mask, View
+
+Array = NDArray[np.float64]
+
+METHOD = "exact"
+SCAN_CELLS = 2**23
+SURE = 1e-6
+
+
+def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
+    """Answer each question over every row that passes. Questions of one mask share the reading of the
+    keys.
+    """
+    answers: list[Answer | None] = [None] * len(questions)
+    for mask, group in _by_mask(questions):
+        passing = Passing(view, mask, _tile_rows(view, len(group)))
+        together = max(1, SCAN_CELLS // max(passing.n, 1))
+        for first in range(0, len(group), together):
+            some = group[first : first + together]
+            for index, answer in zip(some, _answered(view, passing, [questions[i] for i in some]), strict=True):
+                answers[index] = answer
+    return [answer for answer in answers if answer is not None]
+
+
+def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
+    """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
+    passing = Passing(view, question.mask, _tile_rows(view, 1))
+    similarities = _similarities(view, passing, [question])[0]
+    head = choose(similarities, question.cap)
+    order = np.argsort(head.places)
+    numbers = np.empty(len(head.places), dtype=np.int64)
+    numbers[order] = passing.numbers(head.places[order])
+    asked = [softmax(similarities, question.null, temperature) for temperature in temperatures]
+    bounds = [_total_variation(view, passing, question, similarities, found) for found in asked]
+    best = float(similarities.max()) if passing.n else None
+    return Sweep(
+        numbers=numbers,
+        similarities=similarities[head.places],
+        weights=np.array([found.weights[head.places] for found in asked]).reshape(len(asked), len(head.places)),
+        matches=head.matches,
+        evidence=tuple(found.evidence for found in asked),
+        certificates=tuple(Certificate(METHOD, bound, None) for bound in bounds),
+        null_similarity=question.null,
+        best_similarity=best,
+        answered=_is_answered(best, question.null),
+        documents=passing.n,
+    )
+
+
+def _answered(view: View, passing: Passing, questions: Sequence[Question]) -> Iterator[Answer]:
+    similarities = _similarities(view, passing, questions)
+    found = [_distribution(question, s) for question, s in zip(questions, similarities, strict=True)]
+    blended = [index for index, question in enumerate(questions) if question.output]
+    outputs = dict(zip(blended, _outputs(view, passing, [found[index].weights for index in blended]), strict=True))
+    for index, question in enumerate(questions):
+        yield _answer(view, passing, question, similarities[index], found[index], outputs.get(index))
+
+
+def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -> Array:
+    """float64[q, n]: scanned by tile, then made careful where the head is decided."""
+    queries = np.array([question.vector for question in questions])
+    similarities = np.empty((len(questions), passing.n))
+    room = passing.room(queries.shape[1])
+    for tile in passing.tiles:
+        similarities[:, tile.start : tile.stop] = scan(view.similarity, queries, tile.keys(room), tile.norms)
+    if passing.n:
+        for row, question in zip(similarities, questions, strict=True):
+            error = slack(view.similarity, question.vector, view.key_norm).at(float(row.max()))
+            refine(passing, view.similarity, question.vector, row, max(question.cap, 1), error)
+    return similarities
+
+
+def _distribution(question: Question, similarities: Array) -> Distribution:
+    if isinstance(question.temperature, Auto):
+        temperature = solve(similarities, question.temperature.effective_documents)
+        return softmax(similarities, question.null, temperature)
+    if question.normaliser == "softmax":
+        return softmax(similarities, question.null, question.temperature)
+    if question.normaliser == "one_hot":
+        return one_hot(similarities, question.null, question.temperature)
+    return sparse(similarities, question.null, question.temperature, question.normaliser)
+
+
+def _outputs(view: View, passing: Passing, weights: Sequence[Array]) -> Array:
+    """float64[q, d_v]: the weighted sum of the values, tile by tile."""
+    outputs = np.zeros((len(weights), view.value_dimension or 0))
+    if weights:
+        together = np.array(weights)
+        room = passing.room(outputs.shape[1])
+        for tile in passing.tiles:
+            share = together[:, tile.start : tile.stop]
+            if share.any():
+                outputs += share @ tile.values(room)
+    return outputs
+
+
+def _answer(
+    view: View,
+    passing: Passing,
+    question: Question,
+    similarities: Array,
+    found: Distribution,
+    output: Array | None,
+) -> Answer:
+    head = choose(similarities, question.cap)
+    if question.top_p is not None:
+        head = cut(head, similarities, found.weights, question.top_p)
+    order = np.argsort(head.places)
+    numbers = np.empty(len(head.places), dtype=np.int64)
+    numbers[order] = passing.numbers(head.places[order])
+    best = float(similarities.max()) if passing.n else None
+    total_variation = _total_variation(view, passing, question, similarities, found)
+    terms = len(passing.tiles) + max((tile.stop - tile.start for tile in passing.tiles), default=0)
+    error = None if output is None else output_error(total_variation, view.value_norm, terms)
+    return Answer(
+        numbers=numbers,
+        similarities=similarities[head.places],
+        logits=_logits(similarities, head, question.null, found.evidence.temperature),
+        weights=found.weights[head.places],
+        matches=head.matches,
+        complete=head.complete,
+        evidence=found.evidence,
+        null_similarity=question.null,
+        best_similarity=best,
+        answered=_is_answered(best, question.null),
+        output=output,
+        certificate=Certificate(METHOD, total_variation, error),
+        documents=passing.n,
+    )
+
+
+def _logits(similarities: Array, head: Head, null: float | None, temperature: float) -> Array:
+    """s/T; at T = 0 nothing for those that tie for the best, −∞ for the rest, a null key above them
+    included.
+    """
+    if temperature > 0:
+        return np.asarray(similarities[head.places] / temperature)
+    best = similarities.max(initial=-np.inf)
+    wins = (similarities[head.places] == best) & (null is None or null <= best)
+    return np.where(wins, 0.0, -np.inf)
+
+
+def _is_answered(best: float | None, null: float | None) -> bool:
+    return best is not None and (null is None or best > null)
+
+
+def _total_variation(
+    view: View, passing: Passing, question: Question, similarities: Array, found: Distribution
+) -> float:
+    """The smaller one of two bounds; the second is only looked at where the first is not already small."""
+    if passing.n == 0:
+        return 0.0
+    temperature = found.evidence.temperature
+    error = slack(view.similarity, question.vector, view.key_norm)
+    best = float(similarities.max())
+    cold = temperature == 0 or question.normaliser == "one_hot"
+    if question.normaliser in REACH and not cold:
+        return thresholded(similarities, question.null, error, temperature, REACH[question.normaliser])
+    bound = 1.0 if cold else disturbed(error, best, temperature, found.depth, passing.n)
+    if bound > SURE:
+        alike = _alike(passing, np.flatnonzero(similarities == best))
+        bound = min(bound, separated(similarities, question.null, error, 0.0 if cold else temperature, alike=alike))
+    return bound
+
+
+def _alike(passing: Passing, places: NDArray[np.intp]) -> bool:
+    """Whether the rows at `places` hold copies of one key."""
+    first: Array | None = None
+    for _, tile in passing.picked(places):
+        keys = tile.keys()
+        first = keys[0] if first is None else first
+        if not (keys == first).all():
+            return False
+    return True
+
+
+def _tile_rows(view: View, queries: int) -> int:
+    """Rows to a tile: for one query about 1.5 MB in float64, for many so few that tile and products share
+    the cache.
+    """
+    return max(16, (196_608 if queries < 4 else 49_152) // (view.dimension or 1))
+
+
+def _by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:
+    groups: dict[int, list[int]] = {}
+    for index, question in enumerate(questions):
+        groups.setdefault(id(question.mask), []).append(index)
+    for group in groups.values():
+        yield questions[group[0]].mask, group

@@ -1,0 +1,108 @@
+"""The keys and values of one collection, written by one writer and read by many readers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup.blocks import BLOCK_ROWS, FIRST_ROWS, Block, Segment
+from attention.lookup.rows import Rows
+from attention.lookup.similarities import SIMILARITIES
+from attention.lookup.view import View
+
+
+class Memory:
+    """Keys and values in blocks; `publish` puts a new view in the place of the last one.
+
+    Args:
+        similarity: cosine, dot, scaled_dot or gaussian.
+
+    Raises:
+        ParameterError: another similarity.
+    """
+
+    def __init__(self, similarity: str) -> None:
+        if similarity not in SIMILARITIES:
+            raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
+        self._view = View(similarity)
+
+    @property
+    def view(self) -> View:
+        """The current view; hold on to it, and it stays as it is."""
+        return self._view
+
+    def publish(self, *, add: Rows | None = None, remove: NDArray[np.int64] | None = None) -> View:
+        """Remove rows and add rows in one step: a reader sees both or neither. One writer at a time.
+
+        Args:
+            add: rows whose numbers no row of this memory ever had.
+            remove: int64[r]; a number that is not there is ignored.
+
+        Returns:
+            The new view, which is current from now on.
+
+        Raises:
+            ShapeError: keys or values of another width than those before; nothing is written.
+            ParameterError: a key that cosine is not defined for, or a number used before; nothing is written.
+        """
+        view = self._view
+        segments = list(view.segments)
+        if add is not None and len(add):
+            _check(view, add)
+        if remove is not None and len(remove):
+            numbers = np.asarray(remove, dtype=np.int64)
+            for index, segment in enumerate(segments):
+                positions = segment.positions(numbers)
+                if len(positions):
+                    segments[index] = segment.without(positions)
+        dimension, value_dimension = view.dimension, view.value_dimension
+        if add is not None and len(add):
+            dimension = add.keys.shape[1]
+            value_dimension = dimension if add.values is None else add.values.shape[1]
+            segments = _extended(segments, add)
+        self._view = View(view.similarity, tuple(segments), dimension, value_dimension)
+        return self._view
+
+
+def _extended(segments: list[Segment], rows: Rows) -> list[Segment]:
+    """The segments with `rows` behind the last one, or in blocks of their own."""
+    start = 0
+    while start < len(rows):
+        if not (segments and _fits(segments[-1], rows.part(start, start + 1))):
+            room = min(max(len(rows) - start, FIRST_ROWS), BLOCK_ROWS)
+            width = None if rows.values is None else rows.values.shape[1]
+            segments = [*segments, Segment(Block.with_room(room, rows.keys.shape[1], width), 0)]
+        stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)
+        segments = [*segments[:-1], segments[-1].extended(rows.part(start, stop))]
+        start = stop
+    return segments
+
+
+def _fits(last: Segment, row: Rows) -> bool:
+    """Whether the row may stand behind the segment: numbers ascend, and values have a place."""
+    ascends = last.count == 0 or row.numbers[0] > last.numbers[-1]
+    placed = last.block.values is not None or row.values is None
+    return bool(last.count < BLOCK_ROWS and ascends and placed)
+
+
+def _check(view: View, rows: Rows) -> None:
+    """Refuse rows that do not belong into the view."""
+    value_dimension = (rows.keys if rows.values is None else rows.values).shape[1]
+    widths = (("keys", rows.keys.shape[1], view.dimension), ("values", value_dimension, view.value_dimension))
+    for name, found, width in widths:
+        if width is not None and found != width:
+            raise ShapeError(f"{name} have width {found}, those stored have {width}: encode both with the same model")
+    if view.similarity == "cosine" and not rows.keys.any(axis=1).all():
+        zero = int(rows.numbers[~rows.keys.any(axis=1)][0])
+        raise ParameterError(
+            f"the key of row {zero} is a zero vector, for which cosine is not defined: leave it out, or use dot"
+        )
+    for segment in view.segments:
+        if not _overlap(segment, rows):
+            continue
+        used = np.intersect1d(segment.numbers, rows.numbers, assume_unique=True)
+        if len(used):
+            raise ParameterError(f"row number {int(used[0])} was used before: row numbers are never reused")
+
+
+def _overlap(segment: Segment, rows: Rows) -> bool:
+    return bool(segment.count and segment.numbers[-1] >= rows.numbers[0] and segment.numbers[0] <= rows.numbers[-1])

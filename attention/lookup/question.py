@@ -1,0 +1,134 @@
+"""What is asked of a view: one query and everything that goes with it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup.view import Mask, View
+
+NORMALISERS = ("softmax", "sparsemax", "entmax15", "one_hot")
+COLDEST = 1e-30
+TOP_K = 10
+TOP_K_WITH_TOP_P = 1000
+
+
+@dataclass(frozen=True)
+class Auto:
+    """The temperature at which the answer rests on so many documents.
+
+    Where the target is more than half of the documents that pass, it is that half; where at least
+    so many documents tie for the best, the temperature is 0.
+
+    Raises:
+        ParameterError: a target below one document.
+    """
+
+    effective_documents: float = 8.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.effective_documents) and self.effective_documents >= 1):
+            raise ParameterError(
+                f"effective_documents must be a number of at least 1, got {self.effective_documents!r}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One query, and what is asked about it.
+
+    Args:
+        query: float[d], finite; not zero where the similarity is cosine.
+        temperature: 0, or from 1e-30 to infinity; or `Auto`.
+        null: the null key's similarity; None for no null key.
+        mask: which rows may be attended to; None for all. It must be of the view that is asked.
+        normaliser: softmax, sparsemax, entmax15 or one_hot.
+        top_k: how many rows the head holds at least; None for 10, or for 1,000 where `top_p` is given.
+        top_p: the share of the documents' weight that the head is to hold, above 0 and at most 1.
+        output: whether the blended value is wanted.
+        max_error: a bound to keep on total variation, and on the output's error relative to the largest
+            value.
+
+    Raises:
+        ShapeError: the query is not a vector.
+        ParameterError: a number out of its range, a name that means nothing, `Auto` or `top_p` where they
+            do not apply.
+    """
+
+    query: NDArray[np.floating]
+    temperature: float | Auto
+    null: float | None = None
+    mask: Mask | None = None
+    normaliser: str = "softmax"
+    top_k: int | None = None
+    top_p: float | None = None
+    output: bool = True
+    max_error: float | None = None
+
+    def __post_init__(self) -> None:
+        query = np.asarray(self.query, dtype=np.float64)
+        if query.ndim != 1:
+            raise ShapeError(f"query must be one vector, got shape {query.shape}: ask one question for each query")
+        if not np.isfinite(query).all():
+            raise ParameterError("query must be finite: it holds NaN or infinity")
+        object.__setattr__(self, "query", query)
+        if self.normaliser not in NORMALISERS:
+            raise ParameterError(f"normaliser must be one of {', '.join(NORMALISERS)}, got {self.normaliser!r}")
+        if isinstance(self.temperature, Auto):
+            if self.normaliser != "softmax":
+                raise ParameterError(
+                    f'temperature "auto" is for softmax only, got {self.normaliser}: give a number, or use softmax'
+                )
+        else:
+            check_temperature(self.temperature)
+        if self.null is not None and not np.isfinite(self.null):
+            raise ParameterError(f"null must be a finite similarity, or None for no null key; got {self.null!r}")
+        if self.top_k is not None and self.top_k < 0:
+            raise ParameterError(f"top_k must be 0 or more, got {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ParameterError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
+        if self.max_error is not None and not (np.isfinite(self.max_error) and self.max_error > 0):
+            raise ParameterError(f"max_error must be a finite number above 0, got {self.max_error!r}")
+
+    @property
+    def vector(self) -> NDArray[np.float64]:
+        """The query as float64[d]."""
+        return cast("NDArray[np.float64]", self.query)
+
+    @property
+    def cap(self) -> int:
+        """The most rows that count as matches."""
+        if self.top_k is not None:
+            return self.top_k
+        return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
+
+    def check(self, view: View) -> None:
+        """Refuse a question that this view cannot be asked.
+
+        Raises:
+            ShapeError: the query has another width than the keys.
+            ParameterError: a zero query under cosine, or a mask of another view.
+        """
+        if view.dimension is not None and self.query.size != view.dimension:
+            raise ShapeError(
+                f"query has width {self.query.size}, the keys have width {view.dimension}: "
+                "encode both with the same model"
+            )
+        if view.similarity == "cosine" and not self.query.any():
+            raise ParameterError("the query is a zero vector, for which cosine is not defined: send another one")
+        if self.mask is not None and self.mask.view is not view:
+            raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is neither 0 nor at least 1e-30.
+
+    Raises:
+        ParameterError: it is NaN, negative, or between 0 and 1e-30.
+    """
+    if not (temperature == 0 or temperature >= COLDEST):
+        raise ParameterError(
+            f"temperature must be 0 or at least {COLDEST:g}, got {temperature!r}: use 0 for the best only"
+        )

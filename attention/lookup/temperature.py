@@ -1,0 +1,53 @@
+"""The temperature at which an answer rests on a given number of documents."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.question import COLDEST
+
+TOLERANCE = 1e-4
+STEPS = 200
+STRIDE = 3.0
+
+
+def solve(similarities: NDArray[np.float64], target: float) -> float:
+    """The temperature T at which exp(entropy of softmax(s/T)) is `target`.
+
+    The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in
+    (ln T, ln documents) finds it.
+
+    Args:
+        similarities: float64[n] of all documents, the null key left out.
+        target: documents, at least 1; more than n/2 counts as n/2.
+
+    Returns:
+        T, to well under 1 % of the target; 0 where at least `target` documents tie for the best.
+    """
+    n = similarities.size
+    if n == 0:
+        return 0.0
+    target = min(target, n / 2)
+    gaps = similarities.max() - similarities
+    if np.count_nonzero(gaps == 0) >= target:
+        return 0.0
+    # Where all logits lie within 1/2 the divergence from uniform is below 1/2, so more than n/2 documents
+    # are held.
+    low, high = np.log(COLDEST), np.log(max(2 * float(gaps.max()), 2 * COLDEST))
+    nearest = np.partition(gaps, min(int(2 * target), n - 1))[: int(2 * target) + 1]
+    at = float(np.clip(np.log(max(float(nearest.mean()), COLDEST)), low, high))
+    goal = np.log(target)
+    for _ in range(STEPS):
+        logits = gaps / -np.exp(at)
+        masses = np.exp(logits)
+        mass = masses.sum()
+        mean = (masses @ logits) / mass
+        excess = np.log(mass) - mean - goal
+        if abs(excess) < TOLERANCE or high - low < 1e-14 * abs(at):
+            break
+        low, high = (at, high) if excess < 0 else (low, at)
+        variance = (masses @ (logits * logits)) / mass - mean * mean
+        step = excess / variance if variance > 0 else np.inf
+        # A step out of the bracket halves it, though by no more than STRIDE: the bracket spans 70 and more.
+        middle = float(np.clip((low + high) / 2, at - STRIDE, at + STRIDE))
+        at = at - step if low < at - step < high else middle
+    return float(np.exp(at))

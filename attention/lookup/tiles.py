@@ -1,0 +1,94 @@
+"""The rows that pass, cut into tiles that fit the processor's cache."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.blocks import Segment
+from attention.lookup.view import Mask, View
+
+Rows = slice | NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Some rows of one segment; `start` to `stop` is where they stand among all rows that pass."""
+
+    segment: Segment
+    rows: Rows
+    start: int
+    stop: int
+
+    def some(self, picked: NDArray[np.intp]) -> "Tile":
+        """The tile of the rows `picked`, counted from the start of this one."""
+        rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
+        return Tile(self.segment, rows, 0, len(picked))
+
+    def keys(self, room: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """float64[r, d]; written into `room`, which is faster than fresh memory, where it is given."""
+        return _wide(self.segment.keys[self.rows], room)
+
+    @property
+    def norms(self) -> NDArray[np.float64]:
+        """float64[r], ‖k‖."""
+        return self.segment.block.norms[self.rows]
+
+    def values(self, room: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """float64[r, d_v]; written into `room` where it is given."""
+        return _wide(self.segment.values[self.rows], room)
+
+
+class Passing:
+    """All rows of a view that a mask lets through, in one order, as tiles of at most `tile_rows`."""
+
+    def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
+        self.tiles: list[Tile] = []
+        n = 0
+        for segment, passes in view.passing(mask):
+            for first in range(0, segment.count, tile_rows):
+                last = min(first + tile_rows, segment.count)
+                rows: Rows = slice(first, last)
+                count = last - first
+                if passes is not None:
+                    chosen = np.flatnonzero(passes[first:last])
+                    if len(chosen) < count:
+                        rows, count = chosen + first, len(chosen)
+                if count:
+                    self.tiles.append(Tile(segment, rows, n, n + count))
+                    n += count
+        self.n = n
+
+    def room(self, width: int) -> NDArray[np.float64]:
+        """Memory for one tile of that width at a time."""
+        return np.empty((max((tile.stop - tile.start for tile in self.tiles), default=0), width))
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        return np.array([tile.start for tile in self.tiles], dtype=np.intp)
+
+    def picked(self, places: NDArray[np.intp]) -> Iterator[tuple[slice, Tile]]:
+        """The rows at `places` (ascending) as tiles, each with the part of `places` that it answers."""
+        at = np.searchsorted(self._starts, places, side="right") - 1
+        edges = np.flatnonzero(np.diff(at, prepend=-1, append=len(self.tiles)))
+        for first, last in pairwise(edges):
+            tile = self.tiles[at[first]]
+            yield slice(int(first), int(last)), tile.some(places[first:last] - tile.start)
+
+    def numbers(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
+        """The row numbers at `places`, in ascending order of place."""
+        found = np.empty(len(places), dtype=np.int64)
+        for part, tile in self.picked(places):
+            found[part] = tile.segment.numbers[tile.rows]
+        return found
+
+
+def _wide(vectors: NDArray[np.float32], room: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    if room is None:
+        return vectors.astype(np.float64)
+    wide = room[: len(vectors)]
+    wide[...] = vectors
+    return wide

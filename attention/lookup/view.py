@@ -1,0 +1,98 @@
+"""What a reader sees: every live row of one moment, from the first tile to the last."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.errors import ParameterError
+from attention.lookup.blocks import Segment
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An immutable state of a memory. Later writes make other views and leave this one alone.
+
+    Attributes:
+        similarity: the name of the similarity that queries are compared by.
+        segments: the blocks, as this view sees them.
+        dimension: the keys' width; None before the first write.
+        value_dimension: the values' width; None before the first write.
+    """
+
+    similarity: str
+    segments: tuple[Segment, ...] = ()
+    dimension: int | None = None
+    value_dimension: int | None = None
+
+    @cached_property
+    def n(self) -> int:
+        """How many rows live."""
+        return sum(segment.n for segment in self.segments)
+
+    @cached_property
+    def key_norm(self) -> float:
+        """An upper bound on ‖k‖, reached by a row that lives or did."""
+        return max((segment.key_norm for segment in self.segments), default=0.0)
+
+    @cached_property
+    def value_norm(self) -> float:
+        """An upper bound on ‖v‖, reached by a row that lives or did."""
+        return max((segment.value_norm for segment in self.segments), default=0.0)
+
+    def numbers(self) -> NDArray[np.int64]:
+        """int64[n], the live row numbers in ascending order."""
+        found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
+        return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    def mask(self, numbers: NDArray[np.int64]) -> "Mask":
+        """The mask that lets only the given row numbers be attended to; unknown ones are ignored.
+
+        Args:
+            numbers: int64[r], in any order.
+        """
+        allowed: list[NDArray[np.bool_] | None] = []
+        for segment in self.segments:
+            positions = segment.positions(np.asarray(numbers, dtype=np.int64))
+            passes = np.zeros(segment.count, dtype=np.bool_) if len(positions) else None
+            if passes is not None:
+                passes[positions] = True
+            allowed.append(passes)
+        return Mask(self, tuple(allowed))
+
+    def passing(self, mask: "Mask | None") -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
+        """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
+        are.
+
+        Raises:
+            ParameterError: the mask was made for another view.
+        """
+        if mask is not None and mask.view is not self:
+            raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
+        for index, segment in enumerate(self.segments):
+            if mask is not None:
+                passes = mask.allowed[index]
+                if passes is not None:
+                    yield segment, passes
+            elif segment.n:
+                yield segment, segment.live
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which rows of a view may be attended to.
+
+    Attributes:
+        view: the view it was made for.
+        allowed: for each segment bool[count], True = may attend, removed rows False; None where no row may.
+    """
+
+    view: View
+    allowed: tuple[NDArray[np.bool_] | None, ...]
+
+    @cached_property
+    def n(self) -> int:
+        """How many rows may be attended to."""
+        return sum(int(np.count_nonzero(passes)) for passes in self.allowed if passes is not None)

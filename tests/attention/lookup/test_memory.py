@@ -1,0 +1,148 @@
+"""Histories of writes against a plain dictionary, and readers that hold on to what they saw."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup import blocks as blocks_module
+from attention.lookup import memory as memory_module
+
+
+class Histories(RuleBasedStateMachine):
+    """Writes in any order leave what a dictionary would hold, and old views as they were."""
+
+    views = Bundle("views")
+
+    def __init__(self):
+        super().__init__()
+        self.memory = Memory("dot")
+        self.rows = {}
+        self.next = 0
+
+    @rule(
+        target=views,
+        count=st.integers(0, 90),
+        removed=st.lists(st.integers(0, 300), max_size=20),
+        own_values=st.booleans(),
+        seed=st.integers(0, 1000),
+    )
+    def publish(self, count, removed, own_values, seed):
+        numbers = np.arange(self.next, self.next + count)
+        keys = np.random.default_rng(seed).integers(-9, 10, (count, 3)).astype(np.float32)
+        values = keys[:, ::-1].copy() if own_values else None
+        self.next += count
+        for number in removed:
+            self.rows.pop(number, None)
+        for index, number in enumerate(numbers):
+            self.rows[int(number)] = (tuple(keys[index]), tuple((keys if values is None else values)[index]))
+        order = np.random.default_rng(seed).permutation(count)
+        add = Rows(numbers[order], keys[order], None if values is None else values[order])
+        view = self.memory.publish(add=add, remove=np.array(removed, dtype=np.int64))
+        return view, dict(self.rows)
+
+    @rule(seen=views)
+    def an_old_view_is_as_it_was(self, seen):
+        self.compare(*seen)
+
+    @invariant()
+    def the_current_view_is_the_dictionary(self):
+        self.compare(self.memory.view, self.rows)
+
+    @rule(seen=views, kept=st.sets(st.integers(0, 400)))
+    def a_mask_keeps_what_is_named_and_there(self, seen, kept):
+        view, rows = seen
+        if view.dimension is None:
+            return
+        found = answer(view, Question(np.ones(3), 1.0, mask=view.mask(np.array(sorted(kept))), top_k=10_000))
+        assert set(found.numbers) == kept & set(rows)
+        assert found.documents == len(kept & set(rows))
+
+    def compare(self, view, rows):
+        assert view.n == len(rows)
+        assert list(view.numbers()) == sorted(rows)
+        if not rows:
+            return
+        query = np.array([1.0, 20.0, 400.0])
+        found = answer(view, Question(query, 1.0, top_k=len(rows)))
+        assert set(found.numbers) == set(rows)
+        for number, similarity in zip(found.numbers, found.similarities, strict=True):
+            assert similarity == np.dot(query, rows[int(number)][0])
+        mean = answer(view, Question(query, np.inf)).output
+        np.testing.assert_allclose(mean, np.mean([value for _, value in rows.values()], axis=0), atol=1e-9)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
+
+
+def test_histories():
+    run_state_machine_as_test(Histories, settings=settings(max_examples=60, stateful_step_count=15, deadline=None))
+
+
+def test_readers_see_whole_writes_while_a_writer_writes():
+    """Each write moves a fixed total of 100 rows on; a reader that saw half of one would count otherwise."""
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(100), np.ones((100, 5))))
+    failures, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            view = memory.view
+            found = answer(view, Question(np.ones(5), 1.0, top_k=1))
+            generation = view.numbers()[0] // 100
+            whole = found.documents == 100 and len(set(view.numbers() // 100)) == 1
+            if not whole or found.similarities[0] != 5 * (generation + 1):
+                failures.append((found.documents, generation, found.similarities[0]))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for generation in range(1, 150):
+        numbers = np.arange(generation * 100, generation * 100 + 100)
+        memory.publish(add=Rows(numbers, np.full((100, 5), generation + 1.0)), remove=numbers - 100)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not failures
+
+
+def test_nothing_is_written_when_a_write_is_refused():
+    memory = Memory("cosine")
+    before = memory.publish(add=Rows(np.arange(3), np.eye(3), np.ones((3, 2))))
+    refused = [
+        (Rows(np.array([9]), np.ones((1, 4)), np.ones((1, 2))), ShapeError, "keys have width 4, those stored have 3"),
+        (Rows(np.array([9]), np.ones((1, 3))), ShapeError, "values have width 3, those stored have 2"),
+        (Rows(np.array([9]), np.zeros((1, 3)), np.ones((1, 2))), ParameterError, "zero vector"),
+        (Rows(np.array([1]), np.ones((1, 3)), np.ones((1, 2))), ParameterError, "used before"),
+    ]
+    for rows, error, said in refused:
+        with pytest.raises(error, match=said):
+            memory.publish(add=rows, remove=np.array([0]))
+        assert memory.view is before
+    memory.publish(remove=np.arange(3))
+    assert (memory.view.n, memory.view.dimension, memory.view.value_dimension) == (0, 3, 2)
+
+
+def test_rows_are_checked():
+    with pytest.raises(ShapeError, match="one row of at least one component"):
+        Rows(np.arange(2), np.ones((3, 4)))
+    with pytest.raises(ShapeError, match="list of integers"):
+        Rows(np.ones(2), np.ones((2, 4)))
+    with pytest.raises(ParameterError, match="finite in float32: row 1"):
+        Rows(np.arange(2), np.array([[1.0], [1e39]]))
+    with pytest.raises(ParameterError, match="comes twice"):
+        Rows(np.array([4, 4]), np.ones((2, 1)))
+
+
+def test_only_known_similarities():
+    with pytest.raises(ParameterError, match="must be one of cosine, dot, scaled_dot, gaussian"):
+        Memory("euclidean")
