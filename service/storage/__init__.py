@@ -1,0 +1,64 @@
+"""The record of truth: collections and documents in SQLite. Nothing above this room writes SQL."""
+
+from service.storage.conditions import Combination, Comparison, Condition
+from service.storage.errors import (
+    CollectionExists,
+    CollectionFixed,
+    CollectionMissing,
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseForeign,
+    DatabaseTooNew,
+    DirectoryLocked,
+    DirectoryUnusable,
+    DiskFull,
+    DocumentsExist,
+    DocumentsRepeated,
+    InvalidCondition,
+    StorageError,
+    StorageFailed,
+    StoreClosed,
+    Unstorable,
+    WidthMismatch,
+)
+from service.storage.reader import Reader
+from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord
+from service.storage.search import Search, SearchResult, SearchRow
+from service.storage.store import Store
+from service.storage.temporary import searching_rows
+from service.storage.writer import Writer
+
+__all__ = [
+    "Change",
+    "CollectionExists",
+    "CollectionFixed",
+    "CollectionMissing",
+    "CollectionRecord",
+    "CollectionSettings",
+    "Combination",
+    "Comparison",
+    "Condition",
+    "DatabaseBusy",
+    "DatabaseDamaged",
+    "DatabaseForeign",
+    "DatabaseTooNew",
+    "DirectoryLocked",
+    "DirectoryUnusable",
+    "DiskFull",
+    "DocumentRecord",
+    "DocumentsExist",
+    "DocumentsRepeated",
+    "InvalidCondition",
+    "Reader",
+    "Search",
+    "SearchResult",
+    "SearchRow",
+    "StorageError",
+    "StorageFailed",
+    "Store",
+    "StoreClosed",
+    "Unstorable",
+    "WidthMismatch",
+    "Writer",
+    "searching_rows",
+]

@@ -1,0 +1,179 @@
+"""A filter as a tree of frozen dataclasses, checked as it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from service.storage.errors import InvalidCondition
+from service.storage.fields import is_scalar
+
+ORDERING = (">", ">=", "<", "<=")
+MEMBERSHIP = ("in", "not in")
+COMPARISONS = ("==", "!=", *ORDERING, *MEMBERSHIP, "contains")
+COMBINATIONS = ("AND", "OR", "NOT")
+METADATA = "metadata."
+
+# SQLite's parser keeps a stack of 100 and takes 32,766 parameters: these stay well below both.
+MAX_DEPTH = 32
+MAX_OPERANDS = 5000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One field against one operand, as in `Comparison("metadata.year", ">=", 2000)`.
+
+    `field` is `id` or `metadata.` and the name of a metadata field, taken as it stands. A missing
+    field reads as null. Raises InvalidCondition where the operand fits no value of that field.
+    """
+
+    field: str
+    operator: str
+    value: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.field, str) or not (self.is_id or self.field.startswith(METADATA)):
+            raise InvalidCondition(f"there is no field {_shown(self.field)}: use id, or metadata. and a name", "field")
+        if self.operator not in COMPARISONS:
+            raise InvalidCondition(
+                f"a comparison has no operator {_shown(self.operator)}: use one of {', '.join(COMPARISONS)}",
+                "operator",
+            )
+        wanted, fits = _operand(self.operator, is_id=self.is_id)
+        if not fits(self.value):
+            raise InvalidCondition(f"{self.operator} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
+        for part in ("field", "value"):
+            if not _is_utf8([getattr(self, part)]):
+                raise InvalidCondition(f"the {part} holds half of a surrogate pair, which no text does", part)
+
+    @property
+    def is_id(self) -> bool:
+        """Whether the document's id is compared, not its metadata."""
+        return self.field == "id"
+
+    @property
+    def name(self) -> str:
+        """The metadata field's own name."""
+        return self.field.removeprefix(METADATA)
+
+    @property
+    def depth(self) -> int:
+        """How many levels of combination lie in it: none."""
+        return 0
+
+    @property
+    def operands(self) -> int:
+        """How many values are compared with."""
+        return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Conditions joined: AND (all of them), OR (any of them) or NOT (not all of them).
+
+    Of no conditions at all, AND is true and OR and NOT are false.
+    """
+
+    operator: str
+    conditions: tuple[Condition, ...]
+    depth: int = field(init=False, repr=False, compare=False)
+    operands: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.operator not in COMBINATIONS:
+            raise InvalidCondition(
+                f"conditions are not joined by {_shown(self.operator)}: use one of {', '.join(COMBINATIONS)}",
+                "operator",
+            )
+        object.__setattr__(self, "conditions", tuple(self.conditions))
+        object.__setattr__(self, "depth", 1 + max((each.depth for each in self.conditions), default=0))
+        object.__setattr__(self, "operands", sum(each.operands for each in self.conditions))
+        if self.depth > MAX_DEPTH:
+            raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", "conditions")
+        if self.operands > MAX_OPERANDS:
+            raise InvalidCondition(
+                f"a filter compares with at most {MAX_OPERANDS} values, not {self.operands}: split it",
+                "conditions",
+            )
+
+
+Condition: TypeAlias = Comparison | Combination
+
+
+def parse(tree: Any) -> Condition:
+    """The condition that a JSON object says; InvalidCondition's pointer leads into that object.
+
+    >>> parse({"operator": "NOT", "conditions": [{"field": "id", "operator": "==", "value": "a"}]}).operator
+    'NOT'
+    """
+    return _parse(tree, "", MAX_DEPTH)
+
+
+def _parse(tree: Any, at: str, levels: int) -> Condition:
+    if not isinstance(tree, Mapping):
+        raise InvalidCondition(f"a condition is an object, not {_shown(tree)}", at.rstrip("/"))
+    combined = "conditions" in tree
+    names = {"operator", "conditions"} if combined else {"field", "operator", "value"}
+    for name in sorted(names ^ tree.keys()):
+        problem = "lacks" if name in names else "has no use for"
+        raise InvalidCondition(f"this condition {problem} {name!r}: it wants {', '.join(sorted(names))}", at + name)
+    children: list[Condition] = []
+    if combined:
+        if not isinstance(tree["conditions"], list):
+            raise InvalidCondition("conditions is a list of conditions", f"{at}conditions")
+        if levels == 0:
+            raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", f"{at}conditions")
+        children = [_parse(each, f"{at}conditions/{i}/", levels - 1) for i, each in enumerate(tree["conditions"])]
+    try:
+        if combined:
+            return Combination(tree["operator"], tuple(children))
+        return Comparison(tree["field"], tree["operator"], tree["value"])
+    except InvalidCondition as error:
+        raise InvalidCondition(error.message, at + error.pointer) from None
+
+
+def _operand(operator: str, *, is_id: bool) -> tuple[str, Callable[[Any], bool]]:
+    """What an operator wants to be compared with, in words and as a test."""
+    if operator in MEMBERSHIP:
+        kind = "texts" if is_id else "scalars"
+        fits = _is_text if is_id else is_scalar
+        return (
+            f"a list of at most {MAX_OPERANDS} {kind}",
+            lambda value: _is_list(value) and len(value) <= MAX_OPERANDS and all(map(fits, value)),
+        )
+    if is_id:
+        return "a text", _is_text
+    if operator in ORDERING:
+        return "a number or a text", lambda value: is_scalar(value) and not isinstance(value, bool | None)
+    if operator == "contains":
+        return "a scalar", is_scalar
+    return (
+        "a scalar or a list of scalars",
+        lambda value: all(map(is_scalar, value)) if _is_list(value) else is_scalar(value),
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_utf8(values: Sequence[Any]) -> bool:
+    try:
+        for value in values:
+            if isinstance(value, str):
+                value.encode()
+            elif _is_list(value) and not _is_utf8(value):
+                return False
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

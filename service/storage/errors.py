@@ -1,0 +1,151 @@
+"""What can go wrong in storage. Each message says what was wanted, what came and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class StorageError(Exception):
+    """The root of this room's errors."""
+
+
+class StoreClosed(StorageError):
+    """The store was closed."""
+
+
+class StorageFailed(StorageError):
+    """The file could not be read or written for a reason that is not one of the others."""
+
+
+class DiskFull(StorageError):
+    """There is no room to write; nothing was written, and reads go on."""
+
+
+class DatabaseBusy(StorageError):
+    """Another program holds the file."""
+
+
+class DirectoryUnusable(StorageError):
+    """The data directory cannot be made or written to."""
+
+
+class DirectoryLocked(StorageError):
+    """Another process owns the data directory; `pid` is None where it is not known."""
+
+    def __init__(self, directory: Path, pid: int | None) -> None:
+        owner = f"process {pid}" if pid is not None else "another process"
+        super().__init__(
+            f"the data directory {directory} is in use by {owner}: stop that one, or choose another directory"
+        )
+        self.directory = directory
+        self.pid = pid
+
+
+class DatabaseDamaged(StorageError):
+    """The file is not a sound SQLite database; it was left as it is."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} is damaged ({reason}). It was left as it is: put a backup in its place, "
+            f"or move it away to begin with an empty store"
+        )
+        self.path = path
+
+
+class DatabaseForeign(StorageError):
+    """The file is a sound SQLite database of some other program."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is a SQLite database, but not softkv's. It was left as it is: choose another directory"
+        )
+        self.path = path
+
+
+class DatabaseTooNew(StorageError):
+    """The file was written by a later version of softkv."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(
+            f"{path} has schema version {found}, this softkv knows versions up to {known}. "
+            f"It was left as it is: run the newer softkv, or choose another directory"
+        )
+        self.path = path
+        self.found = found
+        self.known = known
+
+
+class CollectionExists(StorageError):
+    """A collection of that name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a collection named {name!r} exists: choose another name, or delete it first")
+        self.name = name
+
+
+class CollectionMissing(StorageError):
+    """There is no such collection (any more)."""
+
+    def __init__(self, collection: str | int) -> None:
+        super().__init__(f"there is no collection {collection!r}: create it first")
+        self.collection = collection
+
+
+class CollectionFixed(StorageError):
+    """Only a collection's temperature and null can be changed."""
+
+    def __init__(self, name: str, fields: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(fields)} of collection {name!r} cannot be changed, only temperature and null can: "
+            f"make a new collection"
+        )
+        self.fields = tuple(fields)
+
+
+class DocumentsExist(StorageError):
+    """Documents that were to be created are there already; nothing was written."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"documents exist already: {_some(ids)}; send other ids, or upsert to replace them")
+        self.ids = tuple(ids)
+
+
+class DocumentsRepeated(StorageError):
+    """One call names the same id more than once; nothing was written."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        super().__init__(f"ids came more than once in one write: {_some(ids)}; send each document once")
+        self.ids = tuple(ids)
+
+
+class WidthMismatch(StorageError):
+    """A vector is not as wide as the collection's others; nothing was written."""
+
+    def __init__(self, document: str, vector: str, wanted: int, given: int) -> None:
+        super().__init__(
+            f"{vector} of document {document!r} has width {given}, the collection holds width {wanted}: "
+            f"use the model its other documents were made with, or another collection"
+        )
+        self.document = document
+        self.vector = vector
+        self.wanted = wanted
+        self.given = given
+
+
+class Unstorable(StorageError):
+    """A document holds something that neither JSON nor UTF-8 can say; nothing was written."""
+
+
+class InvalidCondition(StorageError):
+    """A filter that no document could be held against; `pointer` says where, as in `conditions/0/value`."""
+
+    def __init__(self, message: str, pointer: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.pointer = pointer
+
+
+def _some(ids: Sequence[str], most: int = 10) -> str:
+    shown = ", ".join(repr(each) for each in ids[:most])
+    return shown if len(ids) <= most else f"{shown} and {len(ids) - most} more"

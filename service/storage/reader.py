@@ -1,0 +1,195 @@
+"""What can be read: every method of one reader sees the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from sqlite3 import Connection
+from typing import Any, TypeVar
+
+import numpy as np
+
+from service.storage.conditions import Condition
+from service.storage.errors import CollectionMissing, StorageFailed
+from service.storage.expressions import Expression, compile_condition
+from service.storage.forms import (
+    COLLECTION_COLUMNS,
+    DOCUMENT_COLUMNS,
+    collection_of,
+    document_of,
+    is_utf8,
+    numbers_text,
+    row_numbers,
+)
+from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
+from service.storage.search import Search
+
+_DOCUMENTS = f'SELECT {DOCUMENT_COLUMNS} FROM documents JOIN vectors ON vectors."row" = documents."row"'
+_ALL = Expression("1")
+_Found = TypeVar("_Found")
+
+
+class Reader:
+    """One consistent state of the store; use it in one thread, within the block that gave it."""
+
+    def __init__(self, connection: Connection, gathered: Any = None) -> None:
+        self._connection = connection
+        self.gathered = gathered
+
+    def collections(self) -> list[CollectionRecord]:
+        """Every collection, by name."""
+        rows = self._connection.execute(f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name")
+        return [collection_of(row) for row in rows]
+
+    def collection(self, name: str) -> CollectionRecord:
+        """The collection of that name; raises CollectionMissing."""
+        return self._collection("name", name)
+
+    def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
+        """How many documents of a collection there are: among `ids`, passing `condition`."""
+        where = _where(condition, collection)
+        if ids is None:
+            return self._count(collection, where)
+        return sum(self._count(collection, _both(_among(chunk), where)) for chunk in _chunks(ids))
+
+    def document(self, collection: int, identity: str) -> DocumentRecord | None:
+        """The document with that id, or None."""
+        found = self.page(collection, ids=[identity], limit=1)
+        return found[0] if found else None
+
+    def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
+        """The documents with those row numbers int64[n], in their order."""
+        found = {
+            row[-1]: document_of(row)
+            for row in self._connection.execute(
+                f'{_DOCUMENTS} WHERE collection = ? AND documents."row" IN (SELECT value FROM json_each(?))',
+                (collection, numbers_text(rows)),
+            )
+        }
+        return [_found(found, row) for row in np.asarray(rows).tolist()]
+
+    def ids(self, collection: int, rows: RowNumbers) -> list[str]:
+        """The ids of the documents with those row numbers int64[n], in their order."""
+        found = dict(
+            self._connection.execute(
+                'SELECT "row", id FROM documents WHERE collection = ? AND "row" IN (SELECT value FROM json_each(?))',
+                (collection, numbers_text(rows)),
+            )
+        )
+        return [_found(found, row) for row in np.asarray(rows).tolist()]
+
+    def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending."""
+        where = _where(condition, collection)
+        rows = row_numbers(
+            self._connection.execute(
+                f'SELECT documents."row" FROM documents WHERE collection = ? AND {where.sql}',
+                (collection, *where.parameters),
+            )
+        )
+        rows.sort()
+        return rows
+
+    def vectors(self, collection: int, batch: int = 4096) -> Iterator[tuple[RowNumbers, Matrix, Matrix | None]]:
+        """Row numbers int64[b], keys float32[b, d] and values float32[b, d_v], by row number.
+
+        Values are None where the keys are the values of the whole batch; where they are for some
+        of its documents, the keys stand in for those.
+        """
+        rows = self.rows_where(collection)
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            found = self._connection.execute(
+                "SELECT key_vector, value_vector FROM vectors"
+                ' WHERE "row" IN (SELECT value FROM json_each(?)) ORDER BY "row"',
+                (numbers_text(part),),
+            ).fetchall()
+            if len(found) != len(part):
+                raise StorageFailed(f"{len(part) - len(found)} documents of collection {collection} have no vectors")
+            values = None
+            if any(value is not None for _, value in found):
+                values = _matrix([key if value is None else value for key, value in found])
+            yield part, _matrix([key for key, _ in found]), values
+
+    def page(
+        self,
+        collection: int,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> list[DocumentRecord]:
+        """At most `limit` documents in the order of their ids (by code point), those after `after`.
+
+        Where the next page starts after the last id of this one, a document that is there
+        throughout is seen exactly once, whatever is written in between.
+        """
+        where = _where(condition, collection)
+        if after is not None:
+            where = _both(Expression("documents.id > ?", (after,)), where)
+        if ids is None:
+            return self._page(collection, where, limit)
+        found: list[DocumentRecord] = []
+        for chunk in _chunks([each for each in ids if after is None or each > after]):
+            if len(found) == limit:
+                break
+            found += self._page(collection, _both(_among(chunk), where), limit - len(found))
+        return found
+
+    def search(self, collection: int) -> Search:
+        """SQL's own ways to ask the collection, `=` and full text; raises CollectionMissing."""
+        return Search(self._connection, self._collection("id", collection).id)
+
+    def _collection(self, column: str, value: str | int) -> CollectionRecord:
+        row = self._connection.execute(
+            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE {column} = ?", (value,)
+        ).fetchone()
+        if row is None:
+            raise CollectionMissing(value)
+        return collection_of(row)
+
+    def _count(self, collection: int, where: Expression) -> int:
+        (count,) = self._connection.execute(
+            f"SELECT count(*) FROM documents WHERE collection = ? AND {where.sql}",
+            (collection, *where.parameters),
+        ).fetchone()
+        return int(count)
+
+    def _page(self, collection: int, where: Expression, limit: int) -> list[DocumentRecord]:
+        rows = self._connection.execute(
+            f"{_DOCUMENTS} WHERE collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
+            (collection, *where.parameters, limit),
+        )
+        return [document_of(row) for row in rows]
+
+
+def _where(condition: Condition | None, collection: int) -> Expression:
+    return _ALL if condition is None else compile_condition(condition, collection)
+
+
+def _both(left: Expression, right: Expression) -> Expression:
+    return Expression(f"{left.sql} AND {right.sql}", left.parameters + right.parameters)
+
+
+def _among(ids: Sequence[str]) -> Expression:
+    return Expression(f"documents.id IN ({', '.join('?' * len(ids))})", tuple(ids))
+
+
+def _chunks(ids: Sequence[str], size: int = 1000) -> Iterator[list[str]]:
+    """Ids in their order, each once; what is not UTF-8 names no document."""
+    ordered = sorted({each for each in ids if is_utf8(each)})
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def _found(found: dict[int, _Found], row: int) -> _Found:
+    try:
+        return found[row]
+    except KeyError:
+        raise StorageFailed(
+            f"this state of the collection has no row {row}: read rows and documents together"
+        ) from None
+
+
+def _matrix(blobs: list[bytes]) -> Matrix:
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1)

@@ -1,0 +1,67 @@
+"""What is stored, as plain frozen records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float32]
+Matrix: TypeAlias = NDArray[np.float32]
+RowNumbers: TypeAlias = NDArray[np.int64]
+Null: TypeAlias = float | Literal["auto", False]
+
+
+@dataclass(frozen=True)
+class CollectionSettings:
+    """What a collection is; everything but `temperature` and `null` is fixed once it holds documents.
+
+    `dimension` and `value_dimension` are None until the first write that commits sets them.
+    `null` is "auto", a similarity, or False for no null key.
+    """
+
+    similarity: str
+    temperature: float
+    dimension: int | None = None
+    value_dimension: int | None = None
+    encoder: str | None = None
+    precision: str | None = None
+    value_from: Literal["value", "key"] = "value"
+    null: Null = False
+
+
+@dataclass(frozen=True)
+class CollectionRecord:
+    """A stored collection; `id` is never given to another one, even after this one is deleted."""
+
+    id: int
+    name: str
+    settings: CollectionSettings
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentRecord:
+    """A document with its vectors, float32 [d] and [d_v].
+
+    `value` is any JSON, `metadata` a flat object of scalars and lists of scalars. A `value_vector`
+    of None says that the key vector is the value. `row` is None until the document is stored, and
+    another number each time it is written.
+    """
+
+    id: str
+    key: str | None
+    value: Any
+    key_vector: Vector
+    value_vector: Vector | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    row: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a write did: the new row numbers int64[n], in the documents' order, and those that are gone."""
+
+    added: RowNumbers
+    removed: RowNumbers

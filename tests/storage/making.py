@@ -1,0 +1,42 @@
+"""Documents and collections for the tests of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from service.storage import CollectionSettings, DocumentRecord, Store
+
+WIDTH = 3
+SETTINGS = CollectionSettings(similarity="cosine", temperature=0.05)
+
+
+def document(identity: str, seed: int = 0, **given: Any) -> DocumentRecord:
+    """A document whose every part follows from its seed, but for what is given."""
+    made = DocumentRecord(
+        id=identity,
+        key=f"key {seed}",
+        value={"seed": seed},
+        key_vector=np.array([seed, 0.1, -1], np.float32),
+        value_vector=np.array([seed, 7], np.float32),
+        metadata={"seed": seed},
+    )
+    return replace(made, **given)
+
+
+def plain(record: DocumentRecord) -> tuple[Any, ...]:
+    """A record without its row number, as something that can be compared."""
+    value = None if record.value_vector is None else record.value_vector.tolist()
+    return (record.id, record.key, record.value, record.metadata, record.key_vector.tolist(), value)
+
+
+def collection(store: Store, documents: Sequence[DocumentRecord] = (), name: str = "c") -> int:
+    """The number of a new collection that holds these documents."""
+    with store.writing() as writer:
+        number = writer.create_collection(name, SETTINGS).id
+        if documents:
+            writer.upsert(number, documents)
+    return number
