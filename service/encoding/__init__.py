@@ -1,0 +1,1 @@
+"""Text → vectors: which model, how it reads a text, and in which order texts get their turn."""

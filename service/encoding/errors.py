@@ -1,0 +1,25 @@
+"""What can go wrong between a text and its vector."""
+
+
+class EncodingError(Exception):
+    """The root of this room's errors; the message says what was wanted, what came and what to do."""
+
+
+class ModelError(EncodingError):
+    """A model cannot be found, is not the one it claims to be, or cannot be loaded."""
+
+
+class TextError(EncodingError):
+    """A text that no model can read.
+
+    Attributes:
+        position: where the text stands in the list, from 0; None where the list itself is wrong.
+    """
+
+    def __init__(self, message: str, position: int | None) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class QueueClosedError(EncodingError):
+    """The queue takes no texts: it has not been started, or it drains before the service stops."""

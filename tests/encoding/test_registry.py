@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import pytest
+
+from service.encoding.errors import ModelError
+from service.encoding.registry import encoder_name, load_encoder
+
+
+def replace(file, content: bytes):
+    file.unlink()
+    file.write_bytes(content)
+
+
+def test_one_model_has_one_name(model_copy, monkeypatch):
+    assert encoder_name("all-MiniLM-L6-v2") == "all-MiniLM-L6-v2"
+    assert encoder_name("sentence-transformers/all-MiniLM-L6-v2") == "all-MiniLM-L6-v2"
+    assert encoder_name("BAAI/bge-small-en-v1.5") == "BAAI/bge-small-en-v1.5"
+    monkeypatch.chdir(model_copy.parent)
+    assert encoder_name("./model") == encoder_name("model") == str(model_copy)
+
+
+def test_a_directory_is_a_model(model_copy, encoder):
+    loaded = load_encoder(str(model_copy))
+    assert loaded.name == str(model_copy)
+    np.testing.assert_array_equal(
+        loaded.encode(["a house"], "query").vectors, encoder.encode(["a house"], "query").vectors
+    )
+
+
+@pytest.mark.parametrize("name", ["no-such-model", "nobody/no-such-model", "a/b/c", "not a name!", ""])
+def test_a_model_that_is_not_here_is_refused_offline(name, monkeypatch):
+    def refuse(*arguments, **named):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    with pytest.raises(ModelError, match="on this machine") as refusal:
+        load_encoder(name)
+    assert repr(name) in str(refusal.value)
+    assert "all-MiniLM-L6-v2" in str(refusal.value)
+
+
+def test_a_directory_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"no modules\.json"):
+        load_encoder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", b"half a file"),
+        ("config.json", b"{"),
+        ("modules.json", b"[]"),
+        (
+            "modules.json",
+            json.dumps([{"idx": 0, "name": "0", "path": "", "type": "no.such.Module"}]).encode(),
+        ),
+    ],
+)
+def test_a_broken_model_is_refused_by_name(model_copy, file, content):
+    replace(model_copy / file, content)
+    with pytest.raises(ModelError, match=str(model_copy)):
+        load_encoder(str(model_copy))
+
+
+def test_no_threads_are_refused():
+    with pytest.raises(ModelError, match="threads is 0"):
+        load_encoder("all-MiniLM-L6-v2", threads=0)
+
+
+@pytest.mark.parametrize(
+    "prompts", [{"query": "search for: ", "document": "read: "}, {"query": "search for: ", "passage": "read: "}]
+)
+def test_prompts_are_honoured_as_sentence_transformers_does(model_copy, prompts):
+    from sentence_transformers import SentenceTransformer
+
+    replace(model_copy / "config_sentence_transformers.json", json.dumps({"prompts": prompts}).encode())
+    prompted = load_encoder(str(model_copy))
+    reference = SentenceTransformer(str(model_copy), device="cpu", local_files_only=True)
+    text = "a red bicycle"
+    wanted = {
+        "query": reference.encode_query(text, show_progress_bar=False),
+        "document": reference.encode_document(text, show_progress_bar=False),
+    }
+    for purpose, vector in wanted.items():
+        np.testing.assert_array_equal(prompted.encode([text], purpose).vectors[0], vector)
+
+
+def test_a_prompt_is_read_and_counted(model_copy, encoder):
+    prompts = {"query": "search for: ", "document": "read: "}
+    replace(model_copy / "config_sentence_transformers.json", json.dumps({"prompts": prompts}).encode())
+    prompted = load_encoder(str(model_copy))
+    for purpose, prompt in prompts.items():
+        given = prompted.encode(["a red bicycle"], purpose)
+        wanted = encoder.encode([prompt + "a red bicycle"], purpose)
+        np.testing.assert_array_equal(given.vectors, wanted.vectors)
+        np.testing.assert_array_equal(given.token_counts, wanted.token_counts)
