@@ -1,0 +1,167 @@
+"""Labelled questions over the demo collections: is the answer found, and is it known when there is none?
+
+    python -m benchmarks.questions [--url http://127.0.0.1:8000]
+
+Without a URL it starts the service itself, on a free port, with a temporary directory for its data.
+The questions stand in questions.jsonl: natural wordings with the ids of every acceptable answer, or
+none where the collection holds nothing on what is asked. The exit code is 1 where a good question
+was refused, or more than one in ten of the unanswerable ones was answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+QUESTIONS = Path(__file__).with_name("questions.jsonl")
+RANKS = (1, 3, 10)
+# As many queries as the service takes in one request.
+_BATCH = 64
+_SECONDS_TO_LOAD = 1200.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to a collection, and the ids that answer it; none where nothing there does."""
+
+    collection: str
+    question: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the service said: the place of the first acceptable answer (from 1; None: not in ten), and `answered`."""
+
+    question: Question
+    rank: int | None
+    answered: bool
+    best: str
+
+    @property
+    def right(self) -> bool:
+        """Whether `answered` is what the label says."""
+        return self.answered == bool(self.question.answers)
+
+
+def read_questions() -> list[Question]:
+    """The labelled questions, in the file's order: one collection after another."""
+    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    return [Question(**fields | {"answers": tuple(fields["answers"])}) for fields in map(json.loads, lines)]
+
+
+def ask(client: httpx.Client, questions: list[Question]) -> Iterator[Outcome]:
+    """Ask the service, with the collections' own temperature and null."""
+    for collection, group in groupby(questions, key=lambda question: question.collection):
+        of_collection = list(group)
+        for start in range(0, len(of_collection), _BATCH):
+            batch = of_collection[start : start + _BATCH]
+            body = {"queries": [question.question for question in batch], "top_k": max(RANKS), "include": []}
+            answer = client.post(f"/v1/collections/{collection}/attend", json=body)
+            answer.raise_for_status()
+            for question, result in zip(batch, answer.json()["results"], strict=True):
+                found = [match["id"] for match in result["matches"]]
+                rank = next((place for place, name in enumerate(found, 1) if name in question.answers), None)
+                yield Outcome(question, rank, result["evidence"]["answered"], found[0])
+
+
+def table(outcomes: list[Outcome]) -> Table:
+    """Recall over the good questions, and how often `answered` is right, by collection and in all."""
+    made = Table("collection", "good", *(f"recall@{k}" for k in RANKS), "answered", "bad", "refused")
+    groups = [(name, list(group)) for name, group in groupby(outcomes, key=lambda o: o.question.collection)]
+    for name, group in [*groups, ("all", outcomes)]:
+        good = [outcome for outcome in group if outcome.question.answers]
+        bad = [outcome for outcome in group if not outcome.question.answers]
+        recalls = [sum(o.rank is not None and o.rank <= k for o in good) / max(len(good), 1) for k in RANKS]
+        made.add_row(
+            name,
+            str(len(good)),
+            *(f"{recall:.3f}" for recall in recalls),
+            f"{sum(o.right for o in good)}/{len(good)}",
+            str(len(bad)),
+            f"{sum(o.right for o in bad)}/{len(bad)}",
+        )
+    return made
+
+
+@contextmanager
+def started() -> Iterator[str]:
+    """The real service with its demo collections, loaded; gives its URL and stops it at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as data:
+        options = ["--port", str(port), "--data-dir", data, "--demo", "library,videos,python,unicode"]
+        process = subprocess.Popen([Path(sys.executable).with_name("softkv"), "serve", *options])
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(url, process)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _SECONDS_TO_LOAD
+    content: object = "no answer"
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                answer = client.get("/readyz")
+            except httpx.ConnectError:  # it does not listen yet
+                time.sleep(0.2)
+                continue
+            content = answer.json()
+            if answer.status_code == 200:
+                return
+            if answer.json()["failed"]:
+                break
+            time.sleep(0.5)
+    raise SystemExit(f"the service did not get ready within {_SECONDS_TO_LOAD:.0f} s: {content}")
+
+
+def main() -> int:
+    """Ask every question, print the table and what went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", help="a running service with the four demo collections")
+    arguments = parser.parse_args()
+    if arguments.url is None:
+        with started() as url:
+            return report(url)
+    return report(arguments.url)
+
+
+def report(url: str) -> int:
+    """Ask the service at `url`; 0 where what the service promises holds, else 1."""
+    with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
+        outcomes = list(ask(client, read_questions()))
+    console = Console()
+    console.print(table(outcomes))
+    for outcome in outcomes:
+        question = outcome.question
+        if not outcome.right:
+            said = "answered" if outcome.answered else "refused"
+            console.print(f"{question.collection}: {question.question!r} was {said} (best: {outcome.best})")
+        elif question.answers and outcome.rank is None:
+            console.print(f"{question.collection}: {question.question!r} was not found (best: {outcome.best})")
+    refused = [outcome for outcome in outcomes if outcome.question.answers and not outcome.answered]
+    bad = [outcome for outcome in outcomes if not outcome.question.answers]
+    return 1 if refused or sum(outcome.answered for outcome in bad) > len(bad) / 10 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

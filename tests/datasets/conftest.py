@@ -1,0 +1,16 @@
+import pytest
+
+from service.datasets import DEMOS
+from service.encoding.encoder import Encoder
+from service.encoding.registry import load_encoder
+
+
+@pytest.fixture(scope="session")
+def documents() -> dict[str, list[dict]]:
+    """Every document of every demo collection."""
+    return {name: list(demo.documents()) for name, demo in DEMOS.items()}
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    return load_encoder("all-MiniLM-L6-v2")

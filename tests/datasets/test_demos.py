@@ -1,0 +1,96 @@
+import json
+import subprocess
+import sys
+import unicodedata
+from datetime import date
+
+import pytest
+
+from service.datasets import DEMOS
+
+NAMES = ["library", "videos", "python", "unicode"]
+SMALLEST = {"library": 90, "videos": 80, "python": 3_000, "unicode": 5_000}
+
+
+def test_the_four_collections_in_their_order():
+    assert list(DEMOS) == NAMES
+    assert all(demo.name == name and demo.title for name, demo in DEMOS.items())
+    assert DEMOS["unicode"].settings == {"value_from": "key"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documents_are_what_the_service_takes(name, documents):
+    made = documents[name]
+    assert len(made) >= SMALLEST[name]
+    assert len({document["id"] for document in made}) == len(made)
+    for document in made:
+        assert set(document) == {"id", "key", "value", "metadata"}
+        assert 1 <= len(document["id"]) <= 256
+        assert document["id"] not in {".", ".."}
+        assert not any(unicodedata.category(character) in {"Cc", "Cs"} for character in document["id"])
+        assert document["key"] == document["key"].strip() != ""
+        assert document["value"]
+        for field in document["metadata"].values():
+            assert all(isinstance(item, str | int) for item in (field if isinstance(field, list) else [field]))
+    assert json.loads(json.dumps(made)) == made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_documents_are_the_same_each_time(name, documents):
+    assert list(DEMOS[name].documents()) == documents[name]
+
+
+@pytest.mark.parametrize("name", ["library", "videos", "unicode"])
+def test_no_two_keys_are_alike(name, documents):
+    keys = [document["key"] for document in documents[name]]
+    assert len(set(keys)) == len(keys)
+
+
+def test_making_them_prints_nothing_warns_of_nothing_and_imports_no_library_modules():
+    program = (
+        "import sys\n"
+        "from service.datasets import DEMOS\n"
+        "before = set(sys.modules)\n"
+        "assert all(list(demo.documents()) for demo in DEMOS.values())\n"
+        "new = {'curses', 'tkinter', 'asyncio', 'unittest', 'sqlite3'} & (set(sys.modules) - before)\n"
+        "assert not new, new\n"
+    )
+    run = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+
+
+def test_nothing_is_made_before_it_is_asked_for(monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("an interpreter was started")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    iterator = DEMOS["python"].documents()
+    with pytest.raises(AssertionError):
+        next(iterator)
+
+
+def test_videos_carry_what_a_video_search_filters_on(documents):
+    for document in documents["videos"]:
+        metadata, value = document["metadata"], document["value"]
+        assert document["key"].startswith(value["title"])
+        minutes, seconds = value["length"].split(":")
+        assert int(minutes) * 60 + int(seconds) == metadata["duration_seconds"] > 0
+        assert date.fromisoformat(metadata["published"]).year >= 2019
+        assert metadata["views"] > 0
+        assert metadata["tags"]
+        assert value["channel"] == metadata["channel"]
+
+
+def test_unicode_keys_are_names_in_lower_case(documents):
+    blocks = set()
+    for document in documents["unicode"]:
+        character = document["value"]
+        assert document["key"] == unicodedata.name(character).lower()
+        assert document["id"] == f"U+{ord(character):04X}"
+        assert document["metadata"]["codepoint"] == ord(character)
+        assert document["metadata"]["category"] == unicodedata.category(character)
+        assert document["metadata"]["category"] not in {"Cf", "Zl", "Zp"}
+        blocks.add(document["metadata"]["block"])
+    shown = {document["value"] for document in documents["unicode"]}
+    assert set("aé→∑∀€♞😺🎲 ") <= shown
+    assert {"Arrows", "Mathematical Operators", "Emoticons", "Greek and Coptic"} <= blocks
