@@ -1,0 +1,1 @@
+"""The product around the core: collections, documents, the soft lookup over HTTP."""

@@ -1,0 +1,1 @@
+"""HTTP: one router a file, thin; `problems` is the one table from errors to statuses."""

@@ -1,0 +1,107 @@
+"""The soft lookup."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from service.api.answers import PROBLEMS
+from service.api.body import JSONAnswer, JSONRoute
+from service.api.documents import shape
+from service.api.state import NameInPath, Running
+from service.retrieval import attend as soft_lookup
+from service.retrieval.errors import InvalidContent
+from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
+from service.schemas.vector import write_vector
+
+router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=PROBLEMS)
+
+
+@router.post(
+    "/{name}/attend",
+    response_model=AttendAnswer | AttendAnswers,
+    summary="Attend over every document of a collection",
+)
+async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Response:
+    """Weights that sum to one over the whole collection, the blended value, and the evidence."""
+    started = time.perf_counter()
+    queries, pointers = _queries(body, running.max_queries)
+    options = soft_lookup.Options(
+        temperature=body.temperature,
+        effective_documents=body.effective_documents,
+        top_k=body.top_k,
+        top_p=body.top_p,
+        filter=body.filter,
+        normaliser=body.normaliser,
+        null=body.null,
+        max_error=body.max_error,
+        output="output" in body.include,
+    )
+    results = await soft_lookup.attend(running.catalogue, name, queries, options, pointers)
+    took_ms = (time.perf_counter() - started) * 1e3
+    answers = [shape_result(result, body, took_ms) for result in results]
+    return JSONAnswer({"results": answers} if body.queries is not None else answers[0])
+
+
+def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:
+    if (body.query is None) == (body.queries is None):
+        raise InvalidContent.at("", "send exactly one of query and queries")
+    if body.queries is None:
+        return [body.query], ["/query"]
+    if len(body.queries) > most:
+        raise InvalidContent.at(
+            "/queries",
+            f"{len(body.queries)} queries came, this service takes {most} in one request: send them in parts",
+        )
+    return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
+
+
+def shape_result(result: soft_lookup.Result, body: AttendRequest, took_ms: float) -> dict[str, Any]:
+    """A result → its answer, with the fields asked for."""
+    found = result.answer
+    answer: dict[str, Any] = {
+        "matches": [_match(match, found.log_partition, found.temperature, body) for match in result.matches],
+        "rest_weight": result.rest_weight,
+        "complete": found.complete,
+    }
+    if result.output is not None:
+        answer["output"] = write_vector(result.output, body.vector_format)
+    answer["evidence"] = evidence(found)
+    answer["certificate"] = {
+        "method": found.certificate.method,
+        "total_variation": found.certificate.total_variation,
+        "output_error": found.certificate.output_error,
+    }
+    answer |= {"temperature": found.temperature, "documents": found.documents, "took_ms": took_ms}
+    return answer
+
+
+def evidence(found: Any) -> dict[str, Any]:
+    """How much the collection knew."""
+    return {
+        "answered": found.answered,
+        "null_weight": found.null_weight,
+        "null_similarity": found.null_similarity,
+        "log_partition": found.log_partition,
+        "entropy": found.entropy,
+        "effective_documents": found.effective_documents,
+    }
+
+
+def _match(
+    match: soft_lookup.Match, log_partition: float | None, temperature: float, body: AttendRequest
+) -> dict[str, Any]:
+    answer = shape(match.document, body.include, body.vector_format)
+    numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
+    if "explanation" in body.include:
+        log_weight = None if log_partition is None else match.logit - log_partition
+        answer["explanation"] = {
+            "similarity": match.similarity,
+            "temperature": temperature,
+            "logit": match.logit,
+            "log_partition": log_partition,
+            "log_weight": log_weight,
+        }
+    return {"id": answer.pop("id"), **numbers, **answer}

@@ -1,0 +1,84 @@
+"""Reading a request's JSON: strict, with the reason where it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+import orjson
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from service.api.errors import MalformedBody, UnsupportedMediaType
+
+
+def parse(body: bytes) -> Any:
+    """JSON text → Python values; what RFC 8259 does not allow (NaN, Infinity) is refused.
+
+    orjson is fast but rejects lone surrogates and numbers beyond float64 without saying where; the
+    standard library's parser takes those, so that validation can point at the field.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise MalformedBody("the body is nested too deeply: send at most 100 levels") from None
+    except UnicodeDecodeError as error:
+        raise MalformedBody(f"the body is not UTF-8 (byte {error.start}): encode JSON as UTF-8") from None
+    except ValueError as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number; send null or leave the field out")
+
+
+class JSONRequest(Request):
+    """A request whose `json()` is `parse`."""
+
+    async def json(self) -> Any:
+        """The body's value; parsed once."""
+        if not hasattr(self, "_parsed"):
+            self._parsed = parse(await self.body())
+        return self._parsed
+
+
+class JSONRoute(APIRoute):
+    """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the strict reading of the body."""
+        handle = super().get_route_handler()
+
+        async def read_then_handle(request: Request) -> Response:
+            request = JSONRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await _require_json(request)
+            return await handle(request)
+
+        return read_then_handle
+
+
+async def _require_json(request: JSONRequest) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMediaType(
+            f"this call takes application/json, the body came as {kind or 'no content type'}: "
+            "set the header Content-Type: application/json"
+        )
+    if not await request.body():
+        raise MalformedBody("the body is empty: send a JSON object, {} where nothing is to be said")
+    await request.json()
+
+
+class JSONAnswer(JSONResponse):
+    """An answer written by orjson: NumPy arrays as lists, non-finite numbers as null."""
+
+    def render(self, content: Any) -> bytes:
+        """The answer's bytes."""
+        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,0 +1,79 @@
+"""Collections: create, confirm, change, list, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from service.api.answers import PROBLEMS
+from service.api.body import JSONAnswer, JSONRoute
+from service.api.state import NameInPath, Running
+from service.retrieval.collection import Collection
+from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
+
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JSONRoute, responses=PROBLEMS)
+
+
+def _describe(collection: Collection) -> dict[str, Any]:
+    with collection.reading() as (record, reader):
+        documents = reader.count(record.id)
+    settings = record.settings
+    return {
+        "name": record.name,
+        "similarity": settings.similarity,
+        "dimension": settings.dimension,
+        "value_dimension": settings.value_dimension,
+        "encoder": settings.encoder,
+        "precision": settings.precision,
+        "value_from": settings.value_from,
+        "temperature": settings.temperature,
+        "null": settings.null,
+        "documents": documents,
+        "ready": collection.ready,
+    }
+
+
+@router.put(
+    "/{name}",
+    response_model=CollectionAnswer,
+    responses={201: {"model": CollectionAnswer, "description": "Created."}},
+    summary="Create a collection, or confirm that it is as you think",
+)
+async def put_collection(name: NameInPath, body: CollectionSettings, running: Running) -> Response:
+    """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
+    wanted = body.model_dump(exclude_unset=True)
+    collection, created = await running.catalogue.create(name, wanted)
+    return JSONAnswer(await asyncio.to_thread(_describe, collection), status_code=201 if created else 200)
+
+
+@router.patch("/{name}", response_model=CollectionAnswer, summary="Change temperature or null")
+async def patch_collection(name: NameInPath, body: CollectionChange, running: Running) -> Response:
+    """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
+    changes = body.model_dump(exclude_unset=True)
+    collection = await asyncio.to_thread(running.catalogue.change, name, changes)
+    return JSONAnswer(await asyncio.to_thread(_describe, collection))
+
+
+@router.get("", response_model=CollectionList, summary="Every collection")
+async def list_collections(running: Running) -> Response:
+    """By name."""
+    collections = running.catalogue.collections()
+    return JSONAnswer(
+        {"collections": await asyncio.to_thread(lambda: [_describe(collection) for collection in collections])}
+    )
+
+
+@router.get("/{name}", response_model=CollectionAnswer, summary="One collection")
+async def get_collection(name: NameInPath, running: Running) -> Response:
+    """Its settings, how many documents it holds, and whether it is ready to be asked."""
+    collection = running.catalogue.collection(name)
+    return JSONAnswer(await asyncio.to_thread(_describe, collection))
+
+
+@router.delete("/{name}", status_code=204, summary="Delete a collection and its documents")
+async def delete_collection(name: NameInPath, running: Running) -> Response:
+    """Readers that have begun finish on what they began with."""
+    await asyncio.to_thread(running.catalogue.delete, name)
+    return Response(status_code=204)

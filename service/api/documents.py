@@ -1,0 +1,135 @@
+"""Documents: one by id, many in one body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from service.api.answers import PROBLEMS
+from service.api.body import JSONAnswer, JSONRoute
+from service.api.errors import TooMuch
+from service.api.state import IdInPath, NameInPath, Running
+from service.retrieval import documents as store
+from service.retrieval.document import MISSING, SentDocument
+from service.schemas.document import (
+    Deleted,
+    DocumentAnswer,
+    DocumentBatch,
+    DocumentBody,
+    DocumentDelete,
+    DocumentPage,
+    DocumentQuery,
+    Include,
+    Upserted,
+)
+from service.schemas.vector import write_vector
+from service.schemas.wire import VectorFormat
+from service.storage import DocumentRecord
+
+router = APIRouter(
+    prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=JSONRoute, responses=PROBLEMS
+)
+
+
+def sent(document_id: str, body: DocumentBody) -> SentDocument:
+    """A document of the wire → one for the product."""
+    return SentDocument(
+        id=document_id,
+        key=body.key,
+        value=body.value if "value" in body.model_fields_set else MISSING,
+        metadata=body.metadata,
+        key_vector=body.key_vector,
+        value_vector=body.value_vector,
+    )
+
+
+def shape(document: DocumentRecord, include: Sequence[str], vector_format: str) -> dict[str, Any]:
+    """A stored document → its answer, with the fields asked for."""
+    answer: dict[str, Any] = {"id": document.id}
+    for field in ("key", "value", "metadata"):
+        if field in include:
+            answer[field] = getattr(document, field)
+    if "key_vector" in include:
+        answer["key_vector"] = write_vector(document.key_vector, vector_format)
+    if "value_vector" in include:
+        vector = document.key_vector if document.value_vector is None else document.value_vector
+        answer["value_vector"] = write_vector(vector, vector_format)
+    return answer
+
+
+@router.post("", response_model=Upserted, summary="Write many documents, all or none")
+async def post_documents(name: NameInPath, body: DocumentBatch, running: Running) -> Response:
+    """A document with a known id replaces the one that is there; `mode: "create"` refuses that with 409."""
+    if len(body.documents) > running.max_documents:
+        raise TooMuch(
+            f"{len(body.documents)} documents came, this service takes {running.max_documents} in one JSON body: send "
+            "them in parts, or as application/x-ndjson"
+        )
+    documents = [sent(document.id, document) for document in body.documents]
+    pointers = [f"/documents/{i}" for i in range(len(documents))]
+    truncated = await store.upsert(running.catalogue, name, documents, pointers, mode=body.mode)
+    return JSONAnswer({"upserted": len(documents), "truncated": truncated.truncated})
+
+
+@router.post("/query", response_model=DocumentPage, summary="List documents in id order")
+async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
+    """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
+    page = await asyncio.to_thread(
+        store.page,
+        running.catalogue,
+        name,
+        ids=body.ids,
+        sent_filter=body.filter,
+        limit=body.limit,
+        cursor=body.cursor,
+        count=body.count,
+    )
+    return JSONAnswer(
+        {
+            "documents": [shape(document, body.include, body.vector_format) for document in page.documents],
+            "next_cursor": page.next_cursor,
+            "count": page.count,
+        }
+    )
+
+
+@router.post("/delete", response_model=Deleted, summary="Delete documents by id or by filter")
+async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
+    """Exactly one of `ids` and `filter`; unknown ids are silent."""
+    deleted = await asyncio.to_thread(store.delete, running.catalogue, name, ids=body.ids, sent_filter=body.filter)
+    return JSONAnswer({"deleted": deleted})
+
+
+@router.put(
+    "/{id:path}",
+    response_model=Upserted,
+    responses={201: {"model": Upserted, "description": "Created."}},
+    summary="Write one document",
+)
+async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, running: Running) -> Response:  # noqa: A002
+    """201 where the id is new, 200 where a document was replaced."""
+    written = await store.upsert(running.catalogue, name, [sent(id, body)], [""])
+    return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
+
+
+@router.get("/{id:path}", response_model=DocumentAnswer, summary="Read one document")
+async def get_document(
+    name: NameInPath,
+    id: IdInPath,  # noqa: A002
+    running: Running,
+    include: Annotated[list[Include] | None, Query(description="Fields wanted; key, value and metadata.")] = None,
+    vector_format: VectorFormat = "numbers",
+) -> Response:
+    """As it is stored."""
+    document = await asyncio.to_thread(store.get, running.catalogue, name, id)
+    return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
+
+
+@router.delete("/{id:path}", status_code=204, summary="Delete one document")
+async def delete_document(name: NameInPath, id: IdInPath, running: Running) -> Response:  # noqa: A002
+    """404 where there is none of that id."""
+    await asyncio.to_thread(store.delete_one, running.catalogue, name, id)
+    return Response(status_code=204)

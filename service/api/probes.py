@@ -1,0 +1,36 @@
+"""Is the process alive, and is everything loaded?"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.api.body import JSONAnswer
+from service.api.state import Running
+
+router = APIRouter(tags=["probes"])
+
+
+@router.get("/livez", summary="The process answers")
+async def livez() -> Response:
+    """200 as long as the process runs."""
+    return JSONAnswer({"status": "alive"})
+
+
+@router.get("/readyz", summary="Everything is loaded", responses={503: {"description": "Something still loads."}})
+async def readyz(running: Running) -> Response:
+    """503 while the encoder, a collection or a demo collection loads, with its name; the API already answers."""
+    encoder = running.catalogue.encoder
+    loading = [f"collection {name}" for name in running.catalogue.loading()]
+    failed = list(running.demo.failed())
+    if encoder is not None and encoder.state == "loading":
+        loading.insert(0, f"encoder {encoder.name}")
+    if encoder is not None and encoder.state == "failed":
+        failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
+    loading += [f"demo {name}" for name in running.demo.loading()]
+    ready = not loading and not failed
+    content = {
+        "status": "ready" if ready else "loading" if loading else "failed",
+        "loading": loading,
+        "failed": failed,
+    }
+    return JSONAnswer(content, status_code=200 if ready else 503)

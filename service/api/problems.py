@@ -1,0 +1,145 @@
+"""The one table from errors to HTTP statuses, and their form: application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from attention.errors import AttentionError
+from service.api import errors as api
+from service.api.body import JSONAnswer
+from service.encoding import errors as encoding
+from service.retrieval import errors as retrieval
+from service.storage import errors as storage
+
+log = structlog.get_logger("softkv")
+
+# error → (status, code); the most particular class wins
+TABLE: Mapping[type[Exception], tuple[int, str]] = {
+    api.MalformedBody: (400, "malformed_json"),
+    api.KeyRefused: (401, "key_refused"),
+    api.Forbidden: (403, "forbidden"),
+    api.HostRefused: (403, "host_refused"),
+    retrieval.CollectionNotFound: (404, "collection_not_found"),
+    retrieval.DocumentNotFound: (404, "document_not_found"),
+    storage.CollectionMissing: (404, "collection_not_found"),
+    retrieval.CollectionConflict: (409, "collection_conflict"),
+    storage.DocumentsExist: (409, "documents_exist"),
+    api.LengthRequired: (411, "length_required"),
+    api.BodyTooLarge: (413, "body_too_large"),
+    api.TooMuch: (413, "too_much"),
+    api.UnsupportedMediaType: (415, "unsupported_media_type"),
+    retrieval.InvalidContent: (422, "invalid_content"),
+    storage.WidthMismatch: (422, "invalid_content"),
+    storage.DocumentsRepeated: (422, "invalid_content"),
+    storage.Unstorable: (422, "invalid_content"),
+    storage.InvalidCondition: (422, "invalid_content"),
+    AttentionError: (422, "invalid_content"),
+    encoding.TextError: (422, "invalid_content"),
+    encoding.QueueClosedError: (503, "stopping"),
+    encoding.EncodingError: (503, "encoder_unavailable"),
+    api.QueueFull: (429, "queue_full"),
+    retrieval.CollectionLoading: (503, "collection_loading"),
+    retrieval.EncoderUnavailable: (503, "encoder_unavailable"),
+    storage.DatabaseBusy: (503, "database_busy"),
+    storage.StoreClosed: (503, "stopping"),
+    storage.DiskFull: (507, "disk_full"),
+}
+RETRY_AFTER_SECONDS = {429: "1", 503: "2"}
+
+
+def problem(status: int, code: str, detail: str, *, errors: Sequence[Mapping[str, str]] | None = None) -> Response:
+    """An error's answer."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if errors is not None:
+        content["errors"] = errors
+    headers = {"Retry-After": RETRY_AFTER_SECONDS[status]} if status in RETRY_AFTER_SECONDS else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONAnswer(content, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def of_error(error: Exception) -> Response:
+    """The answer to one of our own errors."""
+    status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    errors = None
+    if isinstance(error, retrieval.InvalidContent):
+        errors = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws[:100]]
+    elif status == 422:
+        errors = [{"pointer": "", "detail": str(error)}]
+    return problem(status, code, str(error), errors=errors)
+
+
+def of_validation(error: RequestValidationError) -> Response:
+    """The answer to a body, path or query string of the wrong form."""
+    flaws = []
+    for found in error.errors():
+        where, *path = found["loc"]
+        pointer = _pointer(path, error.body) if where == "body" else ""
+        message = found["msg"] if where == "body" else f"{where} {'.'.join(map(str, path))}: {found['msg']}"
+        flaws.append({"pointer": pointer, "detail": message})
+    first = flaws[0]
+    detail = f"{first['pointer']}: {first['detail']}" if first["pointer"] else first["detail"]
+    more = f" (and {len(flaws) - 1} more, see errors)" if len(flaws) > 1 else ""
+    return problem(422, "invalid_content", detail + more, errors=flaws[:100])
+
+
+def _pointer(path: Sequence[Any], body: Any) -> str:
+    """A validation location → JSON pointer; steps that name a type of a union are no place in the body."""
+    steps = []
+    for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
+        if isinstance(body, dict) and (step in body or last):
+            body = body.get(step)
+        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+            body = body[step]
+        else:
+            continue
+        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{step}" for step in steps)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the service as a problem."""
+
+    async def ours(_: Request, error: Exception) -> Response:
+        return of_error(error)
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return of_validation(error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        details = {
+            404: f"there is nothing at {request.url.path}: /docs lists every call",
+            405: f"{request.url.path} takes {(error.headers or {}).get('Allow', 'nothing')}, not {request.method}",
+        }
+        code = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        answer = problem(error.status_code, code, details.get(error.status_code, str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        identifier = getattr(request.state, "request_id", "unknown")
+        log.error("unexpected error", request_id=identifier, exc_info=error)
+        return problem(
+            500, "internal_error", f"softkv failed on this request; its log has the cause under {identifier}"
+        )
+
+    for kind in TABLE:
+        app.add_exception_handler(kind, ours)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(Exception, unexpected)

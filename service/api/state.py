@@ -1,0 +1,32 @@
+"""What the routes need of the running service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from service.retrieval.catalogue import Catalogue
+from service.retrieval.seeding import Seeding
+from service.schemas.wire import CollectionName, DocumentId
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts of a running service, and the limits its routes keep."""
+
+    catalogue: Catalogue
+    demo: Seeding
+    max_queries: int
+    max_documents: int
+
+
+async def _state(request: Request) -> State:
+    state: State = request.app.state.parts
+    return state
+
+
+Running = Annotated[State, Depends(_state)]
+NameInPath = Annotated[CollectionName, Path(description="The collection's name.")]
+IdInPath = Annotated[DocumentId, Path(description="The document's id; a / in it works.")]

@@ -1,0 +1,87 @@
+"""The service, put together: `create_app(settings)`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service import logs
+from service.api import attend, collections, documents, probes, problems
+from service.api.access import Access
+from service.api.limits import Limits
+from service.api.request_id import RequestId
+from service.api.state import State
+from service.datasets import DEMOS
+from service.encoding.loading import LoadingEncoder
+from service.encoding.registry import encoder_name, load_encoder
+from service.retrieval.catalogue import Catalogue
+from service.retrieval.seeding import Seeding
+from service.settings import Settings
+from service.storage import Store
+
+DESCRIPTION = """A document collection as the memory of an attention layer. A query attends over *every* document:
+it gets weights that sum to one, the blended value, and the evidence of how much the collection knew."""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; storage opens when it starts, the encoder and the keys load while it answers."""
+    logs.configure(settings.log_format)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store = await asyncio.to_thread(Store.open, settings.data_dir)
+        encoder = _encoder(settings)
+        catalogue = Catalogue(store, encoder)
+        demo = Seeding(catalogue, [DEMOS[name] for name in settings.demo])
+        app.state.parts = State(catalogue, demo, settings.max_queries, settings.max_documents)
+        loading = asyncio.create_task(_load(catalogue, demo))
+        try:
+            yield
+        finally:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            if encoder is not None:
+                await encoder.close()
+            await asyncio.to_thread(store.close)
+
+    app = FastAPI(
+        title="softkv",
+        description=DESCRIPTION,
+        version=version("softkv"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for room in (probes, collections, documents, attend):
+        app.include_router(room.router)
+    problems.install(app)
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
+    app.add_middleware(
+        Access,
+        write_keys=settings.api_keys,
+        read_keys=settings.read_keys,
+        anonymous=settings.allow_anonymous,
+        host=settings.host,
+    )
+    app.add_middleware(RequestId)
+    return app
+
+
+def _encoder(settings: Settings) -> LoadingEncoder | None:
+    if settings.encoder_name is None:
+        return None
+    load = partial(load_encoder, settings.encoder_name, threads=settings.threads)
+    return LoadingEncoder(encoder_name(settings.encoder_name), load)
+
+
+async def _load(catalogue: Catalogue, demo: Seeding) -> None:
+    """Read the keys and load the encoder at once, then the demo collections."""
+    encoder = catalogue.encoder
+    await asyncio.gather(asyncio.to_thread(catalogue.rebuild), *([encoder.start()] if encoder else []))
+    await demo.run()

@@ -1,0 +1,67 @@
+"""`softkv`: the commands of service/commands, assembled; errors become one message and an exit code."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from service.commands.attend import attend
+from service.commands.bench import bench
+from service.commands.demo import demo
+from service.commands.doctor import doctor
+from service.commands.encode import encode
+from service.commands.errors import CommandError
+from service.commands.load import load
+from service.commands.serve import serve
+
+
+class Commands(TyperGroup):
+    """The group of all commands: what a command raises is shown on standard error, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except CommandError as error:
+            typer.echo(f"softkv: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="softkv",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the service cannot be reached.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"softkv {version('softkv')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _softkv(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """A document collection as the memory of an attention layer."""
+
+
+for command in (serve, demo, load, attend, encode, doctor):
+    app.command()(command)
+# What is not an option of ours is one of theirs, --help included.
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)
+
+
+def main() -> None:
+    """The entry point of the `softkv` command."""
+    app()

@@ -1,0 +1,1 @@
+"""What the product does: collections, documents, filters, the null background, attending."""

@@ -1,0 +1,180 @@
+"""Every collection of one data directory, and the encoder that serves them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from service.encoding.encoder import Encoder
+from service.encoding.loading import LoadingEncoder
+from service.encoding.queue import EncodingQueue
+from service.retrieval.collection import Collection
+from service.retrieval.errors import (
+    CollectionConflict,
+    CollectionNotFound,
+    EncoderUnavailable,
+    InvalidContent,
+)
+from service.retrieval.null_background import default_null, default_temperature
+from service.storage import CollectionExists, CollectionSettings, Store
+
+
+class Catalogue:
+    """Collections by name; the methods that touch storage block, so call them off the event loop."""
+
+    def __init__(self, store: Store, encoder: LoadingEncoder | None) -> None:
+        self.store = store
+        self.encoder = encoder
+        self._collections: dict[str, Collection] = {}
+        with store.reading() as reader:
+            for record in reader.collections():
+                self._collections[record.name] = Collection(record, store, ready=False)
+
+    def rebuild(self) -> None:
+        """Read every collection's keys into memory, the smallest first."""
+        with self.store.reading() as reader:
+            waiting = [(reader.count(c.record.id), name) for name, c in self._collections.items() if not c.ready]
+        for _, name in sorted(waiting):
+            collection = self._collections.get(name)
+            if collection is not None:
+                collection.rebuild()
+
+    def loading(self) -> list[str]:
+        """What a probe should say is still being read."""
+        return sorted(name for name, collection in self._collections.items() if not collection.ready)
+
+    def collection(self, name: str) -> Collection:
+        """The collection of that name."""
+        try:
+            return self._collections[name]
+        except KeyError:
+            raise CollectionNotFound(name) from None
+
+    def collections(self) -> list[Collection]:
+        """Every collection, by name."""
+        return [self._collections[name] for name in sorted(self._collections)]
+
+    async def queue(self, wanted_by: str | None = None) -> EncodingQueue:
+        """The encoder's queue, once it is loaded; `wanted_by` is the encoder that a collection records."""
+        if self.encoder is None:
+            raise EncoderUnavailable("this service runs without an encoder (ENCODER=none): send vectors, not texts")
+        if wanted_by is not None and wanted_by != self.encoder.name:
+            raise InvalidContent.at(
+                "",
+                f"the collection's texts were encoded by {wanted_by!r} and this service runs {self.encoder.name!r}: "
+                f"send vectors, or start the service with ENCODER={wanted_by}",
+            )
+        queue = await self.encoder.ready()
+        if queue is None:
+            reason = self.encoder.failure or "it is still loading; try again in a moment, or see /readyz"
+            raise EncoderUnavailable(f"the encoder {self.encoder.name!r} is not ready: {reason}")
+        return queue
+
+    async def create(self, name: str, wanted: Mapping[str, Any]) -> tuple[Collection, bool]:
+        """A new collection, or the one that is there where the fields sent are equal (then False).
+
+        `wanted` holds the fields that were sent; the others take their defaults.
+        """
+        if name in self._collections:
+            return _confirm(self._collections[name], wanted), False
+        settings = await self._settle(wanted)
+        try:
+            return await asyncio.to_thread(self._create, name, settings), True
+        except CollectionExists:
+            return _confirm(self.collection(name), wanted), False
+
+    def _create(self, name: str, settings: CollectionSettings) -> Collection:
+        with self.store.writing() as writer:
+            collection = Collection(writer.create_collection(name, settings), self.store, ready=True)
+            writer.after_commit(lambda: self._collections.__setitem__(name, collection))
+        return collection
+
+    async def _settle(self, wanted: Mapping[str, Any]) -> CollectionSettings:
+        """The settings a new collection gets: what was sent, defaults for the rest."""
+        encoder = await self._encoder(wanted.get("encoder", self.encoder.name if self.encoder else None))
+        dimension = wanted.get("dimension")
+        if encoder is not None and dimension not in (None, encoder.dimension):
+            raise InvalidContent.at(
+                "/dimension",
+                f"the encoder {encoder.name!r} makes keys of width {encoder.dimension}, dimension is {dimension}: "
+                'leave it out, or send "encoder": null and bring vectors',
+            )
+        similarity = wanted.get("similarity", "cosine")
+        width = encoder.dimension if encoder else dimension
+        settings = CollectionSettings(
+            similarity=similarity,
+            temperature=default_temperature(similarity, has_encoder=encoder is not None, dimension=width),
+            dimension=width,
+            value_dimension=wanted.get("value_dimension"),
+            encoder=encoder.name if encoder else None,
+            precision=encoder.precision if encoder else None,
+            value_from=wanted.get("value_from", "value"),
+            null=default_null(encoder is not None),
+        )
+        settings = replace(settings, **{k: wanted[k] for k in ("temperature", "null") if wanted.get(k) is not None})
+        check_settings(settings)
+        return settings
+
+    async def _encoder(self, name: str | None) -> Encoder | None:
+        if name is None:
+            return None
+        if self.encoder is None or name != self.encoder.name:
+            runs = repr(self.encoder.name) if self.encoder else "none"
+            raise InvalidContent.at(
+                "/encoder",
+                f"the service's encoder is {runs}, encoder is {name!r}: leave it out, or send null",
+            )
+        return (await self.queue()).encoder
+
+    def change(self, name: str, changes: Mapping[str, Any]) -> Collection:
+        """Set temperature or null."""
+        collection = self.collection(name)
+        with self.store.writing() as writer:
+            settings = replace(collection.record.settings, **changes)
+            check_settings(settings)
+            record = writer.update_collection(name, settings)
+            writer.after_commit(lambda: setattr(collection, "record", record))
+        return collection
+
+    def delete(self, name: str) -> None:
+        """Remove a collection and all its documents."""
+        self.collection(name)
+        with self.store.writing() as writer:
+            writer.delete_collection(name)
+            writer.after_commit(lambda: self._collections.pop(name, None))
+
+
+def check_settings(settings: CollectionSettings) -> None:
+    """Refuse a temperature or a null that no query could use."""
+    if not (settings.temperature == 0 or settings.temperature >= 1e-30):
+        raise InvalidContent.at(
+            "/temperature", f"temperature is {settings.temperature}: send 0, or a number from 1e-30 on"
+        )
+    if settings.null == "auto" and settings.encoder is None:
+        raise InvalidContent.at(
+            "/null",
+            'null "auto" is measured on the encoder\'s background, and this collection has no encoder: '
+            "send a similarity, or false",
+        )
+
+
+def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:
+    settings = collection.record.settings
+    differing = [
+        f"{field} is {getattr(settings, field)!r}, not {sent!r}"
+        for field, sent in wanted.items()
+        if not _same(getattr(settings, field), sent)
+    ]
+    if differing:
+        raise CollectionConflict(
+            f"collection {collection.name!r} exists with other settings: {'; '.join(differing)}. "
+            "PATCH changes temperature and null; for the rest delete it, or choose another name"
+        )
+    return collection
+
+
+def _same(stored: Any, sent: Any) -> bool:
+    """Equality in which false is not 0."""
+    return bool(stored == sent) and (stored is False) == (sent is False)

@@ -1,0 +1,100 @@
+"""One collection: its record in storage and its keys in memory, always of one version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from attention.lookup import Memory, Rows, View
+from service.retrieval.errors import CollectionLoading
+from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one reader sees: the settings, the keys and the rows of the same instant."""
+
+    record: CollectionRecord
+    view: View
+    reader: Reader
+
+
+class Collection:
+    """The documents of one name; SQLite is the truth, the memory can be rebuilt from it."""
+
+    def __init__(self, record: CollectionRecord, store: Store, *, ready: bool) -> None:
+        self.record = record
+        self.ready = ready
+        self._store = store
+        self._memory = Memory(record.settings.similarity)
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self.record.name
+
+    def rebuild(self) -> None:
+        """Read the keys and values back from storage; until then the collection can't be asked."""
+        with self._store.reading() as reader:
+            for numbers, keys, values in reader.vectors(self.record.id):
+                self._memory.publish(add=Rows(numbers, keys, values))
+        self.ready = True
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
+        """The record and the stored documents of one instant; needs no keys in memory."""
+        with self._store.reading(gather=lambda: self.record) as reader:
+            yield reader.gathered, reader
+
+    def ids(self) -> set[str]:
+        """The ids of every stored document."""
+        with self.reading() as (record, reader):
+            return set(reader.ids(record.id, reader.rows_where(record.id)))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """A consistent view for one reader, for as long as it reads."""
+        self._require_ready()
+        with self._store.reading(gather=lambda: (self.record, self._memory.view)) as reader:
+            record, view = reader.gathered
+            yield Snapshot(record, view, reader)
+
+    def write(self, documents: Sequence[DocumentRecord], *, mode: Literal["upsert", "create"] = "upsert") -> Change:
+        """Store documents, all or none; readers see them when this returns."""
+        self._require_ready()
+        with self._store.writing() as writer:
+            change = writer.upsert(self.record.id, documents, mode=mode)
+            keys = np.stack([document.key_vector for document in documents])
+            values = None
+            if any(document.value_vector is not None for document in documents):
+                values = np.stack([d.key_vector if d.value_vector is None else d.value_vector for d in documents])
+            self._publish_after(writer, add=Rows(change.added, keys, values), removed=change.removed)
+        return change
+
+    def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
+        """Remove documents by id, or all that pass a condition; unknown ids are silent."""
+        self._require_ready()
+        with self._store.writing() as writer:
+            if condition is not None:
+                removed = writer.delete_where(self.record.id, condition)
+            else:
+                removed = writer.delete_ids(self.record.id, ids or ())
+            self._publish_after(writer, add=None, removed=removed)
+        return len(removed)
+
+    def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
+        record = writer.collection(self.record.name)
+
+        def publish() -> None:
+            self.record = record
+            self._memory.publish(add=add, remove=removed)
+
+        writer.after_commit(publish)
+
+    def _require_ready(self) -> None:
+        if not self.ready:
+            raise CollectionLoading(self.name)

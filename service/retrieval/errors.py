@@ -1,0 +1,60 @@
+"""What can be wrong with a retrieval, in the product's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class RetrievalError(Exception):
+    """The root of this room's errors."""
+
+
+class CollectionNotFound(RetrievalError):
+    """No collection has that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no collection {name!r}: create it with PUT /v1/collections/{name}")
+
+
+class DocumentNotFound(RetrievalError):
+    """No document of the collection has that id."""
+
+    def __init__(self, collection: str, document_id: str) -> None:
+        super().__init__(f"collection {collection!r} holds no document with the id {document_id!r}")
+
+
+class CollectionConflict(RetrievalError):
+    """The collection exists with other settings."""
+
+
+class CollectionLoading(RetrievalError):
+    """The collection's keys are still being read from storage."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"collection {name!r} is still being read from disk: try again in a moment, or see /readyz")
+
+
+class EncoderUnavailable(RetrievalError):
+    """A text needs the encoder, and it is not there (yet)."""
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One thing wrong with the content: where (a JSON pointer) and what."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidContent(RetrievalError):
+    """The request is well formed and asks for something that cannot be; nothing was written."""
+
+    def __init__(self, flaws: Sequence[Flaw]) -> None:
+        super().__init__("; ".join(flaw.detail for flaw in flaws[:3]))
+        self.flaws = tuple(flaws)
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> InvalidContent:
+        """One flaw, at one place."""
+        return cls([Flaw(pointer, detail)])

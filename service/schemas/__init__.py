@@ -1,0 +1,1 @@
+"""The wire contract: what JSON comes in and goes out. Imported by the API only."""

@@ -1,0 +1,96 @@
+"""Vectors on the wire: a list of numbers, or base64 of little-endian float32."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+VECTOR_SCHEMA: dict[str, Any] = {
+    "title": "Vector",
+    "description": "A vector, as numbers or as base64 of little-endian float32.",
+    "oneOf": [
+        {"type": "array", "items": {"type": "number"}, "minItems": 1, "example": [0.1, -0.4, 0.9]},
+        {
+            "type": "object",
+            "properties": {
+                "base64": {"type": "string", "contentEncoding": "base64"},
+                "shape": {"type": "array", "items": {"type": "integer"}},
+            },
+            "required": ["base64"],
+            "additionalProperties": False,
+            "example": {"base64": "zczMPQ=="},
+        },
+    ],
+}
+
+
+def parse_vector(given: Any) -> Array:
+    """What came over the wire → float32 [d], finite."""
+    if isinstance(given, list):
+        vector = _from_numbers(given)
+    elif isinstance(given, dict) and isinstance(given.get("base64"), str) and given.keys() <= {"base64", "shape"}:
+        vector = _from_base64(given["base64"])
+    else:
+        raise PydanticCustomError(
+            "vector", 'wanted a list of numbers or {{"base64": "…"}}, got {got}', {"got": _kind(given)}
+        )
+    if not vector.size:
+        raise PydanticCustomError("vector_empty", "wanted at least one number, got none")
+    if not np.isfinite(vector).all():
+        at = int(np.flatnonzero(~np.isfinite(vector))[0])
+        raise PydanticCustomError(
+            "vector_not_finite",
+            "number {at} is not finite as float32: keep magnitudes below 3.4e38",
+            {"at": at},
+        )
+    return vector
+
+
+def _from_numbers(given: list[Any]) -> Array:
+    if not set(map(type, given)) <= {int, float}:
+        at = next(i for i, number in enumerate(given) if type(number) not in (int, float))
+        raise PydanticCustomError(
+            "vector_number", "wanted numbers, got {got} at position {at}", {"got": _kind(given[at]), "at": at}
+        )
+    with np.errstate(over="ignore"):
+        try:
+            return np.asarray(given, dtype=np.float64).astype(np.float32)
+        except OverflowError:
+            return np.asarray([np.inf], dtype=np.float32)
+
+
+def _from_base64(text: str) -> Array:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise PydanticCustomError("vector_base64", "wanted standard base64 with padding") from None
+    if len(raw) % 4:
+        raise PydanticCustomError(
+            "vector_base64",
+            "wanted little-endian float32, 4 bytes a number, got {size} bytes",
+            {"size": len(raw)},
+        )
+    return np.frombuffer(raw, dtype="<f4").astype(np.float32)
+
+
+def _kind(given: Any) -> str:
+    names = {bool: "true or false", str: "a text", dict: "an object", list: "a list", type(None): "null"}
+    return names.get(type(given), "a number")
+
+
+def write_vector(vector: np.ndarray[Any, Any], vector_format: str) -> Any:
+    """An array → its JSON form: nested lists, or base64 with the shape beside it for rank ≥ 2."""
+    if vector_format != "base64":
+        return np.ascontiguousarray(vector)
+    text = base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode("ascii")
+    return {"base64": text} if vector.ndim < 2 else {"base64": text, "shape": list(vector.shape)}
+
+
+Vector = Annotated[Array, PlainValidator(parse_vector), WithJsonSchema(VECTOR_SCHEMA)]

@@ -1,0 +1,75 @@
+"""The service's settings: read once from `SOFTKV_*` (or the command line's flags), then passed in."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose; every field is `SOFTKV_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SOFTKV_", frozen=True, hide_input_in_errors=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    api_keys: Names = ()
+    read_keys: Names = ()
+    allow_anonymous: Literal["read", "write"] | None = None
+    encoder: str = Field("all-MiniLM-L6-v2", min_length=1)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int | None = Field(None, ge=1)
+    max_body_bytes: int = Field(33_554_432, ge=1024)
+    max_queries: int = Field(64, ge=1)
+    max_documents: int = Field(10_000, ge=1)
+    max_queue: int = Field(256, ge=1)
+    log_format: Literal["console", "json"] = "console"
+    demo: Names = ()
+
+    @field_validator("api_keys", "read_keys", "demo", mode="before")
+    @classmethod
+    def _split_on_commas(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return tuple(part.strip() for part in given.split(",") if part.strip())
+        return given
+
+    @field_validator("allow_anonymous", "threads", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, given: Any) -> Any:
+        return None if given == "" else given
+
+    @model_validator(mode="after")
+    def _an_open_address_needs_a_decision(self) -> Settings:
+        if not (self.keyed or self.allow_anonymous or is_loopback(self.host)):
+            raise ValueError(
+                f"without keys the service listens on a loopback address only, and HOST is {self.host}: set "
+                "SOFTKV_API_KEYS, or say SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve anyone who can reach it"
+            )
+        return self
+
+    @property
+    def keyed(self) -> bool:
+        """Whether callers need a key at all."""
+        return bool(self.api_keys or self.read_keys)
+
+    @property
+    def encoder_name(self) -> str | None:
+        """The encoder to load, None where the setting is `none`."""
+        return None if self.encoder.lower() == "none" else self.encoder
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,45 @@
+"""The services that tests talk to; each is the real one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from tests.running import RunningService
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with the real encoder and no collections of its own."""
+    with RunningService(data_dir=tmp_path_factory.mktemp("data")) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(service: RunningService) -> Iterator[httpx.Client]:
+    """A client of `service`."""
+    with service.client() as client:
+        yield client
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def collection(client: httpx.Client) -> Iterator[Callable[..., str]]:
+    """Makes collections that are gone after the test; answers their path."""
+    made: list[str] = []
+
+    def make(**settings: object) -> str:
+        path = f"/v1/collections/test-{next(_numbers)}"
+        assert client.put(path, json=settings).status_code == 201
+        made.append(path)
+        return path
+
+    yield make
+    for path in made:
+        client.delete(path)

@@ -1,0 +1,55 @@
+"""A real service for the tests: uvicorn on a free port, in a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import Any
+
+import httpx
+import uvicorn
+
+from service.app import create_app
+from service.settings import Settings
+
+
+class RunningService:
+    """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = Settings(port=self.port, **settings)
+        self._server = uvicorn.Server(
+            uvicorn.Config(create_app(self.settings), log_config=None, access_log=False, lifespan="on")
+        )
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+
+    def __enter__(self) -> RunningService:
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the service did not start; its log is above")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)
+        self._socket.close()
+
+    def client(self, **options: Any) -> httpx.Client:
+        """A client of this service."""
+        return httpx.Client(base_url=self.url, timeout=120, **options)
+
+    def wait_until_ready(self, seconds: float = 900) -> None:
+        """Block until /readyz says so."""
+        deadline = time.monotonic() + seconds
+        with self.client() as client:
+            while (answer := client.get("/readyz")).status_code != 200:
+                content = answer.json()
+                if content["failed"] or time.monotonic() > deadline:
+                    raise RuntimeError(f"the service does not get ready: {content}")
+                time.sleep(0.1)

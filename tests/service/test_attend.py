@@ -1,0 +1,253 @@
+"""The soft lookup over HTTP, against a float64 computation on the stored vectors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(7)
+D, D_V, N = 5, 3, 23
+KEYS = RNG.normal(size=(N, D)).astype(np.float32)
+VALUES = RNG.normal(size=(N, D_V)).astype(np.float32)
+QUERY = RNG.normal(size=D).astype(np.float32)
+
+
+def fill(client, path, keys=KEYS, values=VALUES):
+    documents = [
+        {
+            "id": f"d{i:02}",
+            "key_vector": k.tolist(),
+            "value_vector": v.tolist(),
+            "metadata": {"i": i},
+            "value": i,
+        }
+        for i, (k, v) in enumerate(zip(keys, values, strict=True))
+    ]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    return path
+
+
+def similarities(similarity: str, query, keys):
+    q, k = query.astype(np.float64), keys.astype(np.float64)
+    dot = k @ q
+    return {
+        "cosine": dot / np.linalg.norm(k, axis=1) / np.linalg.norm(q),
+        "dot": dot,
+        "scaled_dot": dot / math.sqrt(len(q)),
+        "gaussian": -((k - q) ** 2).sum(1) / 2,
+    }[similarity]
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+@pytest.mark.parametrize("temperature", [1e-30, 1e-3, 0.05, 1, 1e6])
+@pytest.mark.parametrize("null", [False, -0.3, 0.9])
+def test_an_answer_is_the_softmax_over_every_document(client, collection, similarity, temperature, null):
+    path = fill(client, collection(encoder=None, similarity=similarity))
+    asked = {
+        "query": QUERY.tolist(),
+        "temperature": temperature,
+        "null": null,
+        "top_k": 7,
+        "include": ["output", "value"],
+    }
+    answer = client.post(f"{path}/attend", json=asked).json()
+
+    s = similarities(similarity, QUERY, KEYS)
+    everything = s if null is False else np.append(s, null)
+    logits = (everything - everything.max()) / temperature
+    weights = np.exp(logits) / np.exp(logits).sum()
+    documents = weights[:N]
+    order = np.argsort(-s)[:7]
+    assert [match["id"] for match in answer["matches"]] == [f"d{i:02}" for i in order]
+    assert [match["value"] for match in answer["matches"]] == order.tolist()
+    np.testing.assert_allclose([m["similarity"] for m in answer["matches"]], s[order], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose([m["weight"] for m in answer["matches"]], documents[order], atol=1e-6)
+    np.testing.assert_allclose(answer["output"], documents @ VALUES, atol=1e-6)
+    evidence = answer["evidence"]
+    assert evidence["null_weight"] == pytest.approx(0 if null is False else weights[-1], abs=1e-6)
+    assert sum(m["weight"] for m in answer["matches"]) + answer["rest_weight"] + evidence[
+        "null_weight"
+    ] == pytest.approx(1, abs=1e-9)
+    assert evidence["answered"] == (null is False or bool(s.max() > null))
+    share = documents[documents > 0] / documents.sum() if documents.sum() > 0 else np.ones(1)
+    entropy = -(share * np.log(share)).sum()
+    if documents.sum() > 1e-300:
+        assert evidence["effective_documents"] == pytest.approx(math.exp(entropy), rel=1e-6)
+    log_partition = everything.max() / temperature + math.log(np.exp(logits).sum())
+    assert evidence["log_partition"] == pytest.approx(log_partition, rel=1e-9)
+    assert answer["documents"] == N
+    assert answer["temperature"] == temperature
+
+
+def test_temperature_zero_is_the_argmax_and_ties_share(client, collection):
+    keys = np.array([[1, 0], [1, 0], [0, 1], [1, 0]], np.float32)
+    path = fill(client, collection(encoder=None), keys, np.eye(4, D_V, dtype=np.float32))
+    answer = client.post(f"{path}/attend", json={"query": [2, 0.1], "temperature": 0, "include": ["output"]}).json()
+    assert [(m["id"], m["weight"]) for m in answer["matches"]] == [
+        ("d00", pytest.approx(1 / 3)),
+        ("d01", pytest.approx(1 / 3)),
+        ("d03", pytest.approx(1 / 3)),
+        ("d02", 0),
+    ]
+    np.testing.assert_allclose(answer["output"], [1 / 3, 1 / 3, 0], atol=1e-12)
+    assert answer["matches"][3]["logit"] is None
+
+
+def test_ties_at_the_cut_are_broken_by_id(client, collection):
+    path = collection(encoder=None)
+    documents = [{"id": i, "key_vector": [1, 1]} for i in ("c", "a", "d", "b")]
+    client.post(f"{path}/documents", json={"documents": documents})
+    answer = client.post(f"{path}/attend", json={"query": [1, 0], "top_k": 2}).json()
+    assert [m["id"] for m in answer["matches"]] == ["a", "b"]
+    assert answer["rest_weight"] == pytest.approx(0.5)
+
+
+def test_without_a_null_a_high_temperature_gives_the_mean_of_all_values(client, collection):
+    path = fill(client, collection(encoder=None))
+    asked = {"query": QUERY.tolist(), "temperature": 1e6, "include": ["output"]}
+    answer = client.post(f"{path}/attend", json=asked).json()
+    np.testing.assert_allclose(answer["output"], VALUES.astype(np.float64).mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("target", [1.5, 4, 8, 11])
+def test_auto_temperature_reaches_its_effective_documents(client, collection, target):
+    path = fill(client, collection(encoder=None))
+    asked = {"query": QUERY.tolist(), "temperature": "auto", "effective_documents": target}
+    answer = client.post(f"{path}/attend", json=asked).json()
+    assert answer["evidence"]["effective_documents"] == pytest.approx(target, rel=0.01)
+    again = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "temperature": answer["temperature"]}).json()
+    assert again["matches"] == answer["matches"]
+
+
+def test_a_filter_is_a_mask(client, collection):
+    path = fill(client, collection(encoder=None))
+    asked = {
+        "query": QUERY.tolist(),
+        "filter": {"field": "metadata.i", "operator": "<", "value": 6},
+        "include": ["output"],
+    }
+    answer = client.post(f"{path}/attend", json=asked).json()
+    alone = client.post(
+        f"{fill(client, collection(encoder=None), KEYS[:6], VALUES[:6])}/attend",
+        json={"query": QUERY.tolist(), "include": ["output"]},
+    ).json()
+    assert answer["documents"] == 6
+    assert answer["matches"] == alone["matches"]
+    assert answer["output"] == alone["output"]
+
+
+def test_nothing_passes(client, collection):
+    path = fill(client, collection(encoder=None))
+    asked = {
+        "query": QUERY.tolist(),
+        "filter": {"field": "id", "operator": "==", "value": "none"},
+        "include": ["output"],
+    }
+    without = client.post(f"{path}/attend", json=asked).json()
+    assert (without["matches"], without["rest_weight"], without["documents"]) == ([], 0, 0)
+    assert without["evidence"]["answered"] is False
+    assert without["evidence"]["null_weight"] == 0
+    assert without["evidence"]["log_partition"] is None
+    assert without["output"] == [0, 0, 0]
+    with_null = client.post(f"{path}/attend", json={**asked, "null": 0.2}).json()
+    assert with_null["evidence"]["null_weight"] == 1
+    assert with_null["evidence"]["answered"] is False
+
+
+def test_an_empty_collection_answers_that_it_knows_nothing(client, collection):
+    answer = client.post(f"{collection()}/attend", json={"query": "anything"}).json()
+    assert answer["matches"] == []
+    assert answer["evidence"]["answered"] is False
+    assert answer["evidence"]["null_weight"] == 1
+
+
+def test_the_numbers_of_an_explanation_add_up(client, collection):
+    path = fill(client, collection(encoder=None))
+    answer = client.post(
+        f"{path}/attend", json={"query": QUERY.tolist(), "null": 0.1, "include": ["explanation"]}
+    ).json()
+    for match in answer["matches"]:
+        why = match["explanation"]
+        assert why["logit"] == pytest.approx(why["similarity"] / why["temperature"], rel=1e-12)
+        assert why["log_weight"] == pytest.approx(why["logit"] - why["log_partition"], abs=1e-12)
+        assert match["weight"] == pytest.approx(math.exp(why["log_weight"]), rel=1e-9)
+
+
+def test_many_queries_are_answered_in_order_and_as_one_by_one(client, collection):
+    path = fill(client, collection(encoder=None))
+    queries = RNG.normal(size=(7, D)).tolist()
+    together = client.post(f"{path}/attend", json={"queries": queries}).json()["results"]
+    for query, answer in zip(queries, together, strict=True):
+        alone = client.post(f"{path}/attend", json={"query": query}).json()
+        assert [m["id"] for m in alone["matches"]] == [m["id"] for m in answer["matches"]]
+        np.testing.assert_allclose(
+            [m["weight"] for m in alone["matches"]], [m["weight"] for m in answer["matches"]], rtol=1e-9
+        )
+
+
+def test_one_hot_gives_all_to_the_best(client, collection):
+    path = fill(client, collection(encoder=None))
+    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "normaliser": "one_hot", "top_k": 2}).json()
+    assert [m["weight"] for m in answer["matches"]] == [1, 0]
+    assert answer["evidence"]["log_partition"] is None
+
+
+def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collection):
+    path = collection()
+    books = {
+        "db": "storing data in tables, relations and SQL",
+        "cats": "the behaviour of house cats",
+        "bread": "baking bread at home",
+    }
+    client.post(f"{path}/documents", json={"documents": [{"id": i, "key": key} for i, key in books.items()]})
+    answer = client.post(f"{path}/attend", json={"query": "why does my pet purr?"}).json()
+    assert answer["matches"][0]["id"] == "cats"
+    assert answer["evidence"]["answered"] is True
+    nothing = client.post(f"{path}/attend", json={"query": "quarterly tax filing in Peru"}).json()
+    assert nothing["evidence"]["answered"] is False
+    assert nothing["evidence"]["null_weight"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({}, ""),
+        ({"query": [1] * D, "queries": [[1] * D]}, ""),
+        ({"query": [1] * (D + 1)}, "/query"),
+        ({"queries": [[1] * D, [0] * D]}, "/queries/1"),
+        ({"queries": [[1] * D] * 65}, "/queries"),
+        ({"query": [1] * D, "temperature": -0.1}, "/temperature"),
+        ({"query": [1] * D, "temperature": "warm"}, "/temperature"),
+        ({"query": [1] * D, "temperature": 1e-31}, "/temperature"),
+        ({"query": [1] * D, "temperature": "auto", "effective_documents": 0.5}, "/effective_documents"),
+        ({"query": [1] * D, "top_k": -1}, "/top_k"),
+        ({"query": [1] * D, "top_k": 10_001}, "/top_k"),
+        ({"query": [1] * D, "top_k": 2.5}, "/top_k"),
+        ({"query": [1] * D, "null": "auto"}, "/null"),
+        ({"query": [1] * D, "null": True}, "/null"),
+        ({"query": [1] * D, "include": ["everything"]}, "/include/0"),
+        ({"query": [1] * D, "normaliser": "hardmax"}, "/normaliser"),
+        ({"query": [1] * D, "filter": {"field": "year", "operator": "==", "value": 1}}, "/filter/field"),
+        (
+            {
+                "query": [1] * D,
+                "filter": {"operator": "AND", "conditions": [{"field": "id", "operator": "==", "value": 1}]},
+            },
+            "/filter/conditions/0/value",
+        ),
+        (
+            {"query": [1] * D, "filter": {"field": "metadata.x", "operator": ">", "value": None}},
+            "/filter/value",
+        ),
+        ({"query": [1] * D, "filtre": {}}, "/filtre"),
+        ({"query": "a text"}, "/query"),
+        ({"query": {"base64": "AAAA!"}}, "/query"),
+    ],
+)
+def test_what_cannot_be_asked_is_pointed_at(client, collection, asked, pointer):
+    path = fill(client, collection(encoder=None))
+    answer = client.post(f"{path}/attend", json=asked)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer

@@ -1,0 +1,107 @@
+"""PUT, PATCH, GET and DELETE of collections."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+
+def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, collection):
+    path = collection()
+    assert client.get(path).json() == {
+        "name": path.rpartition("/")[2],
+        "similarity": "cosine",
+        "dimension": 384,
+        "value_dimension": None,
+        "encoder": "all-MiniLM-L6-v2",
+        "precision": "float32",
+        "value_from": "value",
+        "temperature": 0.05,
+        "null": "auto",
+        "documents": 0,
+        "ready": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "temperature", "null"),
+    [
+        ({"similarity": "dot"}, 0.05, "auto"),
+        ({"similarity": "scaled_dot"}, 0.05 / math.sqrt(384), "auto"),
+        ({"similarity": "gaussian"}, 1, "auto"),
+        ({"encoder": None}, 0.05, False),
+        ({"encoder": None, "similarity": "dot"}, 1, False),
+        ({"encoder": None, "similarity": "gaussian", "null": -0.5, "temperature": 0}, 0, -0.5),
+    ],
+)
+def test_temperature_and_null_have_defaults_that_fit(client, collection, settings, temperature, null):
+    made = client.get(collection(**settings)).json()
+    assert made["temperature"] == pytest.approx(temperature, rel=1e-12)
+    assert made["null"] == null
+    assert (made["null"] is False) == (null is False)
+
+
+def test_put_confirms_what_is_equal_and_refuses_what_is_not(client, collection):
+    path = collection(similarity="dot")
+    assert client.put(path, json={}).status_code == 200
+    assert client.put(path, json={"similarity": "dot", "temperature": 0.05}).status_code == 200
+    refused = client.put(path, json={"similarity": "cosine"})
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "collection_conflict"
+    assert "similarity is 'dot', not 'cosine'" in refused.json()["detail"]
+
+
+def test_null_false_is_not_null_zero(client, collection):
+    path = collection(encoder=None, null=0)
+    assert client.put(path, json={"null": False}).status_code == 409
+    assert client.get(path).json()["null"] == 0
+
+
+def test_patch_changes_temperature_and_null_only(client, collection):
+    path = collection()
+    assert client.patch(path, json={"temperature": 0.2, "null": 0.5}).json()["temperature"] == 0.2
+    assert client.get(path).json()["null"] == 0.5
+    refused = client.patch(path, json={"similarity": "dot"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/similarity"
+
+
+def test_list_and_delete(client, collection):
+    first, second = collection(), collection()
+    names = [c["name"] for c in client.get("/v1/collections").json()["collections"]]
+    assert names == sorted(names)
+    assert {first.rpartition("/")[2], second.rpartition("/")[2]} <= set(names)
+    assert client.delete(first).status_code == 204
+    assert client.get(first).status_code == 404
+    assert client.delete(first).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("settings", "pointer"),
+    [
+        ({"similarity": "euclid"}, "/similarity"),
+        ({"temperature": -1}, "/temperature"),
+        ({"temperature": 1e-31}, "/temperature"),
+        ({"temperature": "0.1"}, "/temperature"),
+        ({"temperature": True}, "/temperature"),
+        ({"dimension": 0}, "/dimension"),
+        ({"dimension": 383}, "/dimension"),
+        ({"encoder": "bert-large"}, "/encoder"),
+        ({"encoder": None, "null": "auto"}, "/null"),
+        ({"null": True}, "/null"),
+        ({"nul": 0.4}, "/nul"),
+    ],
+)
+def test_what_does_not_fit_is_a_422_that_points_at_it(client, settings, pointer):
+    path = "/v1/collections/refused"
+    answer = client.put(path, json=settings)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["-a", ".a", "a" * 129, "ü", "a b"])
+def test_names_are_checked(client, name):
+    assert client.put(f"/v1/collections/{name}", json={}).status_code == 422

@@ -1,0 +1,159 @@
+"""Documents over HTTP: written, read, listed, deleted."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+CATS = {"id": "cats", "key": "cats and how they live", "value": "The Cat Book", "metadata": {"year": 1999}}
+
+
+def test_a_document_comes_back_as_it_was_sent(client, collection):
+    path = collection()
+    document = {
+        "key": "clé 猫 😺",
+        "value": {"deep": [1, None, True, "ü", 1.5, 2**63]},
+        "metadata": {"tags": ["a", 1]},
+    }
+    assert client.put(f"{path}/documents/a", json=document).status_code == 201
+    assert client.put(f"{path}/documents/a", json=document).status_code == 200
+    assert client.get(f"{path}/documents/a").json() == {"id": "a", **document}
+    with_vector = client.get(f"{path}/documents/a", params={"include": "key_vector"}).json()
+    assert list(with_vector) == ["id", "key_vector"]
+    assert len(with_vector["key_vector"]) == 384
+
+
+@pytest.mark.parametrize("identifier", ["a/b", "a//b", "/", "query", "a?b#c", "ü猫", " ", "%2F", "x" * 256])
+def test_any_id_works_in_a_path(client, collection, identifier):
+    path = f"{collection()}/documents/{quote(identifier, safe='')}"
+    assert client.put(path, json={"key": "k"}).status_code == 201
+    assert client.get(path).json()["id"] == identifier
+    assert client.delete(path).status_code == 204
+    assert client.get(path).status_code == 404
+    assert client.delete(path).status_code == 404
+
+
+def test_a_missing_value_is_the_key_text_and_null_is_null(client, collection):
+    path = collection()
+    client.post(
+        f"{path}/documents",
+        json={"documents": [{"id": "a", "key": "k"}, {"id": "b", "key": "k", "value": None}]},
+    )
+    assert client.get(f"{path}/documents/a").json()["value"] == "k"
+    assert client.get(f"{path}/documents/b").json()["value"] is None
+
+
+@pytest.mark.parametrize("value_from", ["value", "key"])
+def test_value_from_says_which_text_the_value_vector_is_made_of(client, collection, value_from):
+    path = collection(value_from=value_from)
+    client.put(f"{path}/documents/a", json={"key": "cats", "value": "relational databases"})
+    stored = client.get(f"{path}/documents/a", params={"include": ["key_vector", "value_vector"]}).json()
+    assert (stored["key_vector"] == stored["value_vector"]) == (value_from == "key")
+
+
+def test_bulk_writes_all_or_nothing(client, collection):
+    path = collection()
+    answer = client.post(f"{path}/documents", json={"documents": [CATS, {"id": "dogs", "key": "dogs"}]})
+    assert answer.json() == {"upserted": 2, "truncated": []}
+    refused = client.post(f"{path}/documents", json={"documents": [{"id": "new", "key": "x"}, CATS], "mode": "create"})
+    assert refused.status_code == 409
+    assert "cats" in refused.json()["detail"]
+    assert client.get(path).json()["documents"] == 2
+
+
+def test_a_long_text_is_reported_as_truncated(client, collection):
+    answer = client.post(f"{collection()}/documents", json={"documents": [CATS, {"id": "long", "key": "cat " * 400}]})
+    assert answer.json() == {"upserted": 2, "truncated": ["long"]}
+
+
+def test_pages_are_in_id_order_and_meet_without_gap_or_overlap(client, collection):
+    path = collection(encoder=None)
+    ids = [f"{i:03}" for i in range(25)]
+    documents = [{"id": i, "key_vector": [1, int(i)], "metadata": {"even": int(i) % 2 == 0}} for i in ids]
+    client.post(f"{path}/documents", json={"documents": documents})
+    seen, cursor = [], None
+    while True:
+        page = client.post(f"{path}/documents/query", json={"limit": 10, "cursor": cursor, "count": True}).json()
+        assert page["count"] == 25
+        seen += [document["id"] for document in page["documents"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ids
+    some = {"ids": ["003", "unknown", "001"], "include": []}
+    assert client.post(f"{path}/documents/query", json=some).json()["documents"] == [
+        {"id": "001"},
+        {"id": "003"},
+    ]
+    even = {"filter": {"field": "metadata.even", "operator": "==", "value": True}, "count": True, "limit": 1}
+    assert client.post(f"{path}/documents/query", json=even).json()["count"] == 13
+    assert client.post(f"{path}/documents/query", json={"cursor": "?"}).json()["errors"][0]["pointer"] == "/cursor"
+
+
+def test_delete_by_ids_or_by_filter(client, collection):
+    path = collection(encoder=None)
+    documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"i": i}} for i in range(5)]
+    client.post(f"{path}/documents", json={"documents": documents})
+    assert client.post(f"{path}/documents/delete", json={"ids": ["0", "unknown"]}).json() == {"deleted": 1}
+    above = {"filter": {"field": "metadata.i", "operator": ">", "value": 2}}
+    assert client.post(f"{path}/documents/delete", json=above).json() == {"deleted": 2}
+    assert client.get(path).json()["documents"] == 2
+    for neither_or_both in ({}, {"ids": ["1"], **above}):
+        assert client.post(f"{path}/documents/delete", json=neither_or_both).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer"),
+    [
+        ({"key": "no id"}, "/documents/1/id"),
+        ({"id": "", "key": "k"}, "/documents/1/id"),
+        ({"id": "..", "key": "k"}, "/documents/1/id"),
+        ({"id": "a\nb", "key": "k"}, "/documents/1/id"),
+        ({"id": "\ud800", "key": "k"}, "/documents/1/id"),
+        ({"id": 7, "key": "k"}, "/documents/1/id"),
+        ({"id": "a"}, "/documents/1/key"),
+        ({"id": "a", "key": 5}, "/documents/1/key"),
+        ({"id": "a", "key": "\udfff"}, "/documents/1/key"),
+        ({"id": "a", "key": "k", "value": {"x": "\ud800"}}, "/documents/1/value"),
+        ({"id": "a", "key": "k", "metadata": {"x": {"y": 1}}}, "/documents/1/metadata"),
+        ({"id": "a", "key": "k", "metadata": [1]}, "/documents/1/metadata"),
+        ({"id": "a", "key": "k", "metdata": {}}, "/documents/1/metdata"),
+        ({"id": "a", "key_vector": [0.0] * 384}, "/documents/1/key_vector"),
+        ({"id": "a", "key_vector": [1.0] * 383}, "/documents/1/key_vector"),
+        ({"id": "a", "key_vector": [1e39] + [1.0] * 383}, "/documents/1/key_vector"),
+        ({"id": "a", "key_vector": [True] + [1.0] * 383}, "/documents/1/key_vector"),
+        ({"id": "a", "key_vector": ["3"] + [1.0] * 383}, "/documents/1/key_vector"),
+        ({"id": "a", "key_vector": {"base64": "AAA"}}, "/documents/1/key_vector"),
+        ({"id": "first", "key": "again"}, "/documents/1/id"),
+    ],
+)
+def test_one_bad_document_refuses_all_and_is_pointed_at(client, collection, document, pointer):
+    path = collection()
+    body = json.dumps({"documents": [{"id": "first", "key": "k"}, document]})  # ASCII, so that \ud800 gets through
+    answer = client.post(f"{path}/documents", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert client.get(path).json()["documents"] == 0
+
+
+def test_the_first_write_that_commits_sets_the_width(client, collection):
+    path = collection(encoder=None)
+    assert client.put(f"{path}/documents/a", json={}).json()["errors"][0]["pointer"] == "/key_vector"
+    assert client.get(path).json()["dimension"] is None
+    assert client.put(f"{path}/documents/a", json={"key_vector": [1, 2, 3]}).status_code == 201
+    assert client.get(path).json()["dimension"] == 3
+    refused = client.put(f"{path}/documents/b", json={"key_vector": [1, 2]})
+    assert refused.status_code == 422
+    assert "width 2" in refused.json()["detail"]
+    assert "width 3" in refused.json()["detail"]
+
+
+def test_base64_vectors_are_little_endian_float32(client, collection):
+    path = collection(encoder=None)
+    assert client.put(f"{path}/documents/a", json={"key_vector": {"base64": "AACAPwAAAMA="}}).status_code == 201
+    wanted = {"include": "key_vector"}
+    assert client.get(f"{path}/documents/a", params=wanted).json()["key_vector"] == [1.0, -2.0]
+    coded = client.get(f"{path}/documents/a", params={**wanted, "vector_format": "base64"}).json()
+    assert coded["key_vector"] == {"base64": "AACAPwAAAMA="}

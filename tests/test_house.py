@@ -1,0 +1,61 @@
+"""The house's invariants that no linter checks: sizes, names, and who reads the environment."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN = [
+    path
+    for pattern in ("attention/**/*", "service/**/*", "clients/**/*", "tests/**/*", "benchmarks/**/*")
+    for path in ROOT.glob(pattern)
+    if path.suffix in {".py", ".js", ".ts", ".css", ".html", ".sql"}
+    and not {"vendor", "node_modules", "dist", "build"} & set(path.parts)
+]
+PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("attention", "service")]
+VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_there_is_something_to_check():
+    assert len(OWN) > 50
+
+
+@pytest.mark.parametrize("path", OWN, ids=name)
+def test_a_file_has_at_most_300_lines_and_a_name_that_says_what_it_is(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert path.stem not in VAGUE
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name)
+def test_only_settings_reads_the_environment(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    reads = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & {"environ", "getenv"}
+    assert not reads or path.name == "settings.py"
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name)
+def test_only_problems_knows_statuses(path):
+    if path.parts[-2:-1] == ("api",) or path.name == "app.py" or "commands" in path.parts:
+        return
+    text = path.read_text(encoding="utf-8")
+    assert "status_code" not in text
+    assert "HTTPException" not in text
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name)
+def test_only_storage_writes_sql(path):
+    if "storage" in path.parts:
+        return
+    calls = {
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert not calls & {"execute", "executemany", "executescript"}
