@@ -1,0 +1,80 @@
+"""An answer of `attend` on the terminal: where the weight went, and what the collection knew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from service.commands.console import one_line, weight_bar
+
+_BAR = 8
+
+
+def show(answer: dict[str, Any], console: Console) -> None:
+    """Print an answer: a row a match, the rest and the null key, then the evidence."""
+    console.print(_table(answer, console))
+    console.print()
+    console.print(_verdict(answer["evidence"]))
+    console.print(_measures(answer, ascii_only=console.options.ascii_only))
+
+
+def _table(answer: dict[str, Any], console: Console) -> Table:
+    """Each match, then the rest and the null key, so that the weights that are shown sum to one."""
+
+    def weight(of: float) -> Text:
+        bar = weight_bar(of, _BAR, ascii_only=console.options.ascii_only)
+        return Text.assemble((bar, "cyan"), f" {of:.4f}")
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, header_style="dim")
+    table.add_column("weight", no_wrap=True, width=_BAR + 7)
+    table.add_column("similarity", no_wrap=True, justify="right", width=10)
+    table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=max(20, console.width // 5))
+    table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
+    for match in answer["matches"]:
+        key, value = one_line(match["key"] or ""), one_line(match["value"])
+        described = Text(key)
+        if value != key:
+            described.append("\n" if key else "").append(value, style="dim")
+        table.add_row(
+            weight(match["weight"]),
+            f"{match['similarity']:.4f}",
+            Text(one_line(match["id"]), "bold"),
+            described,
+        )
+    others = answer["documents"] - len(answer["matches"])
+    if others:
+        table.add_row(weight(answer["rest_weight"]), "", "", Text(f"the other {others:,} documents", "dim italic"))
+    evidence = answer["evidence"]
+    if evidence["null_similarity"] is not None:
+        similarity = f"{evidence['null_similarity']:.4f}"
+        table.add_row(weight(evidence["null_weight"]), similarity, "", Text("none of these", "dim italic"))
+    return table
+
+
+def _verdict(evidence: dict[str, Any]) -> Text:
+    """Whether the collection knew, and why."""
+    level = evidence["null_similarity"]
+    if evidence["answered"]:
+        said, style, why = "Answered", "bold green", "a document is"
+    else:
+        said, style, why = "Not answered", "bold yellow", "no document is"
+    if level is None:
+        reason = f"{why} there to attend to"
+    else:
+        reason = f"{why} above {level:.4f}, the level of none of these"
+    return Text.assemble((said, style), f": {reason}.")
+
+
+def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:
+    """What the answer rests on, in one line."""
+    evidence = answer["evidence"]
+    effective, log_partition = evidence["effective_documents"], evidence["log_partition"]
+    rests = "" if effective is None else f"rests on {effective:,.1f} of "
+    measures = [f"{rests}{answer['documents']:,} documents"]
+    if log_partition is not None:
+        measures.append(f"log-partition {log_partition:.2f}")
+    measures += [f"T {answer['temperature']:.4g}", f"{answer['took_ms']:.1f} ms"]
+    return Text((" | " if ascii_only else " · ").join(measures), "dim")

@@ -1,0 +1,98 @@
+"""`softkv attend COLLECTION "text"`: ask one question, and see where the weight went."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Annotated, Any
+
+import typer
+
+from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, json_object
+
+
+def _number(given: str, wanted: str) -> float:
+    try:
+        number = float(given)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"wanted {wanted}, got {given!r}")
+    return number
+
+
+def _temperature(given: str) -> float | str:
+    return given if given == "auto" else _number(given, "a number of at least 0, or auto")
+
+
+def _null(given: str) -> float | str | bool:
+    if given in ("false", "none"):
+        return False
+    return given if given == "auto" else _number(given, "auto, false or a similarity")
+
+
+def attend(
+    collection: Annotated[str, typer.Argument(help="The collection to ask.", show_default=False)],
+    text: Annotated[
+        str, typer.Argument(help="The question (a JSON list of numbers with --vector).", show_default=False)
+    ],
+    temperature: Annotated[
+        Any,
+        typer.Option("-t", "--temperature", parser=_temperature, metavar="X|auto", help="0 looks up, large averages."),
+    ] = None,
+    effective_documents: Annotated[
+        float | None, typer.Option(help="How many documents to rest on, with --temperature auto.")
+    ] = None,
+    top_k: Annotated[int | None, typer.Option("-k", "--top-k", help="How many matches to show.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Show the matches that hold this share of the weight.")] = None,
+    null: Annotated[
+        Any,
+        typer.Option(parser=_null, metavar="auto|false|X", help="The similarity that counts as no match."),
+    ] = None,
+    filter_: Annotated[
+        Any,
+        typer.Option("--filter", parser=json_object, metavar="JSON", help="Only documents that pass this filter."),
+    ] = None,
+    normaliser: Annotated[
+        str | None, typer.Option(help="softmax, sparsemax, entmax15 or one_hot.", show_default=False)
+    ] = None,
+    max_error: Annotated[float | None, typer.Option(help="The error that the answer may have at most.")] = None,
+    vector: Annotated[bool, typer.Option("--vector", help="The question is a vector.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Ask a collection: normalised weights over every document, and the evidence behind them.
+
+    softkv attend python "make a temporary directory"
+    """
+    from service.commands.answer import show
+    from service.commands.collection import Collection
+    from service.commands.connection import Connection
+    from service.commands.console import output, write_json
+
+    options = {
+        "temperature": temperature,
+        "effective_documents": effective_documents,
+        "top_k": top_k,
+        "top_p": top_p,
+        "null": null,
+        "filter": filter_,
+        "normaliser": normaliser,
+        "max_error": max_error,
+    }
+    request = {"query": _vector(text) if vector else text}
+    request |= {name: value for name, value in options.items() if value is not None}
+    with Connection(url, api_key) as connection:
+        answer = Collection(connection, collection).attend(request)
+    if as_json:
+        write_json(answer)
+        return
+    show(answer, output())
+
+
+def _vector(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise typer.BadParameter(f"with --vector the question is a JSON list of numbers, got {text!r}") from None

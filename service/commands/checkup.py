@@ -1,0 +1,143 @@
+"""What `softkv doctor` looks at; each check says what it found and whether something is broken."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from service.settings import Settings
+
+State = Literal["ok", "note", "broken"]
+
+_NEEDED = ("numpy", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
+# What each adds to the service where it is installed.
+_OPTIONAL = {"pyarrow": "reads Parquet files"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: a `note` is worth knowing, something `broken` keeps the service from working."""
+
+    name: str
+    state: State
+    detail: str
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Every check, one after the other; those of the model and the data directory take seconds."""
+    yield _machine()
+    yield _packages()
+    yield from _optional_packages()
+    yield _arithmetic(settings)
+    yield _model(settings)
+    yield _data_directory(settings.data_dir)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _machine() -> Check:
+    python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return Check("machine", "ok", f"{python}, {platform.system()} on {platform.machine()}, {_cores()} cores")
+
+
+def _packages() -> Check:
+    try:
+        found = [f"{name} {version(name)}" for name in ("softkv", *_NEEDED)]
+    except PackageNotFoundError as error:
+        return Check("packages", "broken", f"{error.name} is not installed: run `pip install softkv` again")
+    return Check("packages", "ok", ", ".join(found))
+
+
+def _optional_packages() -> Iterator[Check]:
+    for name, use in _OPTIONAL.items():
+        try:
+            yield Check(name, "ok", f"{version(name)}: {use}")
+        except PackageNotFoundError:
+            yield Check(name, "note", f"not installed (optional): {use}")
+
+
+def _arithmetic(settings: Settings) -> Check:
+    """What computes, in how many threads."""
+    import numpy as np
+    import torch
+
+    shown: Any = np.show_config(mode="dicts")
+    blas = shown["Build Dependencies"]["blas"]
+    features = shown["SIMD Extensions"]
+    simd = (features.get("found") or features.get("baseline") or ["none"])[-1]
+    threads = settings.threads or torch.get_num_threads()
+    return Check(
+        "arithmetic",
+        "ok",
+        f"lookup: NumPy over {blas['name']} {blas['version']}, {simd}; "
+        f"encoder: torch {torch.backends.cpu.get_cpu_capability()} in {threads} threads",
+    )
+
+
+def _model(settings: Settings) -> Check:
+    """Find the model, verify it, load it, encode a sentence."""
+    from service.encoding.errors import EncodingError
+    from service.encoding.registry import DEFAULT_MODEL, load_encoder
+
+    if settings.encoder_name is None:
+        return Check("model", "note", "none: documents and queries bring vectors")
+    started = time.perf_counter()
+    try:
+        encoder = load_encoder(settings.encoder_name, threads=settings.threads)
+        loaded = time.perf_counter() - started
+        encoded = encoder.encode(["softkv doctor encodes a sentence"], "query")
+    except EncodingError as error:
+        return Check("model", "broken", str(error))
+    if not (abs(encoded.vectors).max() > 0):
+        return Check("model", "broken", f"{encoder.name} encodes a sentence as zeros: install torch again")
+    # The default model's checksum is known, another's is not.
+    verified = "verified, " if encoder.name == DEFAULT_MODEL else ""
+    return Check(
+        "model",
+        "ok",
+        f"{encoder.name}: {verified}loads in {loaded:.1f} s, {encoder.dimension} wide, {encoder.precision}, "
+        f"reads {encoder.max_tokens} tokens; unrelated texts are {encoder.background.mean:.2f} "
+        f"± {encoder.background.deviation:.2f} similar",
+    )
+
+
+def _data_directory(path: Path) -> Check:
+    """Open the store as the service does: lock, version, integrity."""
+    from service.storage import DirectoryLocked, StorageError, Store
+
+    if not path.exists():
+        return Check("data directory", "note", f"{path.resolve()} is not there yet: `softkv serve` makes it")
+    try:
+        store = Store.open(path)
+    except DirectoryLocked as error:
+        owner = "another process" if error.pid is None else f"process {error.pid}"
+        return Check(
+            "data directory",
+            "note",
+            f"{path} is in use by {owner}; its integrity is checked when that has stopped",
+        )
+    except StorageError as error:
+        return Check("data directory", "broken", str(error))
+    try:
+        with store.reading() as reader:
+            collections = reader.collections()
+            documents = sum(reader.count(collection.id) for collection in collections)
+    except StorageError as error:
+        return Check("data directory", "broken", str(error))
+    finally:
+        store.close()
+    size = store.path.stat().st_size / 2**20
+    return Check(
+        "data directory",
+        "ok",
+        f"{store.path} is sound: {len(collections):,} collections, {documents:,} documents, {size:,.1f} MiB",
+    )

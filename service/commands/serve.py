@@ -1,0 +1,135 @@
+"""`softkv serve`: run the service until it is told to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.errors import CommandError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default="8000")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    demo: Annotated[
+        str | None, typer.Option(help="Demo collections to load, comma-separated.", show_default="none")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="A model's name, its path, or none.", show_default="all-MiniLM-L6-v2")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16.", show_default="float32")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to compute with.", show_default="all cores")
+    ] = None,
+    allow_anonymous: Annotated[
+        str | None,
+        typer.Option(help="Serve other machines without keys: read or write.", show_default="neither"),
+    ] = None,
+    max_body_bytes: Annotated[int | None, typer.Option(help="The largest request.", show_default="33554432")] = None,
+    max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
+    max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,
+    max_queue: Annotated[int | None, typer.Option(help="Requests that may wait.", show_default="256")] = None,
+    log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
+) -> None:
+    """Run the service; Ctrl-C stops it.
+
+    Each option is also SOFTKV_… in the environment. Keys are only there,
+    since others on the machine can read a command line: SOFTKV_API_KEYS
+    and SOFTKV_READ_KEYS, comma-separated.
+    """
+    given = {name: value for name, value in locals().items() if value is not None}
+    settings = read_settings(given)
+    listener = _listen(settings)
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    # Docker and systemd stop a service with SIGTERM: that is Ctrl-C, whenever it comes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _run(settings, listener)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """The settings: these flags over the environment; what is wrong with them is a CommandError."""
+    from pydantic import ValidationError
+
+    from service.settings import Settings
+
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise CommandError(_flaws(error, given)) from None
+
+
+def _flaws(error: ValidationError, given: dict[str, Any]) -> str:
+    flaws = []
+    for flaw in error.errors():
+        name = str(flaw["loc"][0]) if flaw["loc"] else ""
+        variable = f"SOFTKV_{name.upper()}"
+        where = "" if not name else f"{'--' + name.replace('_', '-') if name in given else variable}: "
+        flaws.append(where + flaw["msg"].removeprefix("Value error, "))
+    return "\n".join(flaws)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """A socket that listens already, so that a port in use is known before anything is loaded."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        # The library adds the address to the reason, which the message has already.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
+        raise CommandError(
+            f"cannot listen on {settings.host} port {settings.port} ({reason}): "
+            "stop what listens there, or choose another --port or --host"
+        ) from None
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    import asyncio
+
+    import structlog
+
+    from service.app import create_app
+    from service.commands.server import run
+    from service.datasets import DEMOS
+    from service.storage import StorageError
+
+    unknown = [name for name in settings.demo if name not in DEMOS]
+    if unknown:
+        raise CommandError(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
+
+    def told() -> None:
+        if settings.log_format == "json":
+            structlog.get_logger("softkv").info("listening", url=_url(settings))
+        else:
+            typer.echo(f"softkv listens on {_url(settings)} (Ctrl-C stops it)", err=True)
+
+    async def main() -> None:
+        # Within the loop, so that what the app makes may belong to it.
+        await run(create_app(settings), listener, told)
+
+    try:
+        asyncio.run(main())
+    except StorageError as error:
+        raise CommandError(str(error)) from None
+
+
+def _url(settings: Settings) -> str:
+    """Where a browser on this machine finds the service."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -1,0 +1,78 @@
+"""The commands, run as their users run them: against the real service, or as the service."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.cli import app
+from tests.running import RunningService
+
+COMMAND = [sys.executable, "-c", "from service.cli import main; main()"]
+
+Softkv = Callable[..., Result]
+
+
+@dataclass
+class Serving:
+    """A process of `softkv serve`: where it answers, and the line that said so."""
+
+    url: str
+    announced: str
+    process: subprocess.Popen[str]
+
+    def stop(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal → the exit code, and what was written to standard error since the announcement."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=30)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def serving(data_dir: Path, *options: str) -> Iterator[Serving]:
+    """Run `softkv serve` on a free port, without an encoder so that it starts in a second."""
+    command = [*COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir), "--encoder", "none", *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        for line in process.stderr:
+            lines.append(line)
+            if found := re.search(r"http://[^\s\"]+", line):
+                yield Serving(found.group(), line, process)
+                break
+        else:
+            pytest.fail(f"the service ended with {process.wait()} before it listened: {''.join(lines)}")
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.fixture
+def softkv(service: RunningService) -> Softkv:
+    """Run a command in this process against the service with the real encoder."""
+
+    def run(*arguments: str, input: str | bytes | None = None, **environment: str) -> Result:  # noqa: A002
+        return CliRunner().invoke(app, [*arguments, "--url", service.url], input=input, env=environment)
+
+    return run
+
+
+@pytest.fixture
+def bare() -> Softkv:
+    """Run a command in this process, without an address."""
+
+    def run(*arguments: str, **environment: str) -> Result:
+        return CliRunner().invoke(app, list(arguments), env=environment)
+
+    return run

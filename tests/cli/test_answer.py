@@ -1,0 +1,123 @@
+"""An answer on the terminal: bars, plain terminals, and documents that would play with them."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from service.commands.answer import show
+from service.commands.console import one_line, weight_bar
+
+
+def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
+    """An answer with one match that holds half of the weight."""
+    known = {
+        "answered": True,
+        "null_weight": 0.25,
+        "null_similarity": 0.35,
+        "log_partition": 14.7,
+        "entropy": 0.5,
+        "effective_documents": 1.6,
+    }
+    return {
+        "matches": [{"id": "a", "similarity": 0.71, "logit": 14.2, "weight": 0.5, "key": key, "value": value}],
+        "rest_weight": 0.25,
+        "evidence": known | evidence,
+        "temperature": 0.05,
+        "documents": 1200,
+        "took_ms": 2.1,
+    }
+
+
+def shown(given: dict[str, Any], **options: Any) -> str:
+    written = io.StringIO()
+    show(given, Console(file=written, width=80, markup=False, highlight=False, **options))
+    return written.getvalue()
+
+
+def test_an_answer_in_full() -> None:
+    lines = [line.rstrip() for line in shown(answer()).splitlines()]
+    assert lines == [
+        "weight           similarity  id                    key, value",
+        "████     0.5000      0.7100  a                     a key",
+        "                                                   a value",
+        "██       0.2500                                    the other 1,199 documents",
+        "██       0.2500      0.3500                        none of these",
+        "",
+        "Answered: a document is above 0.3500, the level of none of these.",
+        "rests on 1.6 of 1,200 documents · log-partition 14.70 · T 0.05 · 2.1 ms",
+    ] or lines == [
+        "weight           similarity  id  key, value",
+        "████     0.5000      0.7100  a   a key",
+        "                                 a value",
+        "██       0.2500                  the other 1,199 documents",
+        "██       0.2500      0.3500      none of these",
+        "",
+        "Answered: a document is above 0.3500, the level of none of these.",
+        "rests on 1.6 of 1,200 documents · log-partition 14.70 · T 0.05 · 2.1 ms",
+    ]
+
+
+def test_without_a_null_key_there_is_no_row_and_no_level() -> None:
+    text = shown(answer(null_similarity=None, null_weight=0.0))
+    assert "none of these" not in text
+    assert "Answered: a document is there to attend to." in text
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """Other normalisers have no log-partition, an empty answer has no effective documents."""
+    text = shown(answer(log_partition=None, effective_documents=None))
+    assert "log-partition" not in text
+    assert "\n1,200 documents · T 0.05" in text
+
+
+def test_a_value_that_is_the_key_is_shown_once() -> None:
+    assert shown(answer(key="the same", value="the same")).count("the same") == 1
+
+
+def test_a_document_without_a_key_shows_its_value() -> None:
+    first = shown(answer(key=None, value={"any": ["JSON", None]})).splitlines()[1]
+    assert '{"any": ["JSON", null]}' in first
+
+
+def test_markup_and_control_characters_of_documents_are_inert() -> None:
+    text = shown(answer(key="[bold red]x[/] :smile:", value="\x1b[2J\x07\u202e\r\nup"), force_terminal=True)
+    assert "[bold red]x[/] :smile:" in text
+    assert "\x1b[2J" not in text
+    assert "\x07" not in text
+    assert "\u202e" not in text
+
+
+def test_any_text_becomes_one_line() -> None:
+    assert one_line("a\tb\n\n c\x00d\u2028e\x9bf") == "a b c d e f"
+    assert one_line("naïve 注意力 👩\u200d🔬") == "naïve 注意力 👩\u200d🔬"
+
+
+@pytest.mark.parametrize("weight", [0.0, 1e-9, 0.01, 0.5, 0.51, 0.999, 1.0, 1.0000001])
+def test_a_bar_is_as_long_as_its_weight(weight: float) -> None:
+    bar = weight_bar(weight, 8, ascii_only=False)
+    assert len(bar) == 8
+    eighths = sum({"█": 8, " ": 0}.get(mark, " ▏▎▍▌▋▊▉".index(mark) if mark != "█" else 8) for mark in bar)
+    assert eighths / 64 == pytest.approx(min(weight, 1), abs=1 / 128)
+    assert abs(weight_bar(weight, 8, ascii_only=True).count("#") / 8 - weight) <= 1 / 16 + 1e-6
+
+
+def test_a_terminal_that_knows_ascii_only_shows_what_it_can() -> None:
+    code = (
+        "from service.commands.answer import show; from service.commands.console import output;"
+        f"show({answer(key='naïve 猫')!r}, output())"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        env={"PYTHONIOENCODING": "ascii", "COLUMNS": "80"},
+    ).stdout.decode("ascii")
+    assert "####     0.5000" in printed
+    assert "na?ve ?" in printed
+    assert "documents | log-partition" in printed
