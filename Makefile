@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO ?= library,python,unicode
+DEMO ?= library,videos,python,unicode
 
 .DEFAULT_GOAL := run
 .PHONY: install run test lint format bench clean

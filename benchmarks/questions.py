@@ -81,7 +81,10 @@ def ask(client: httpx.Client, questions: list[Question]) -> Iterator[Outcome]:
 
 def table(outcomes: list[Outcome]) -> Table:
     """Recall over the good questions, and how often `answered` is right, by collection and in all."""
-    made = Table("collection", "good", *(f"recall@{k}" for k in RANKS), "answered", "bad", "refused")
+    headings = ["collection", "good", *(f"recall@{k}" for k in RANKS), "answered", "bad", "refused"]
+    made = Table()
+    for heading in headings:
+        made.add_column(heading, no_wrap=True, justify="left" if heading == "collection" else "right")
     groups = [(name, list(group)) for name, group in groupby(outcomes, key=lambda o: o.question.collection)]
     for name, group in [*groups, ("all", outcomes)]:
         good = [outcome for outcome in group if outcome.question.answers]
@@ -149,7 +152,7 @@ def report(url: str) -> int:
     """Ask the service at `url`; 0 where what the service promises holds, else 1."""
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
         outcomes = list(ask(client, read_questions()))
-    console = Console()
+    console = Console(soft_wrap=True)
     console.print(table(outcomes))
     for outcome in outcomes:
         question = outcome.question
@@ -157,7 +160,9 @@ def report(url: str) -> int:
             said = "answered" if outcome.answered else "refused"
             console.print(f"{question.collection}: {question.question!r} was {said} (best: {outcome.best})")
         elif question.answers and outcome.rank is None:
-            console.print(f"{question.collection}: {question.question!r} was not found (best: {outcome.best})")
+            console.print(
+                f"{question.collection}: {question.question!r} is not in the first ten (best: {outcome.best})"
+            )
     refused = [outcome for outcome in outcomes if outcome.question.answers and not outcome.answered]
     bad = [outcome for outcome in outcomes if not outcome.question.answers]
     return 1 if refused or sum(outcome.answered for outcome in bad) > len(bad) / 10 else 0

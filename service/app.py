@@ -11,7 +11,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service import logs
-from service.api import attend, collections, documents, probes, problems
+from service.api import attend, collections, compare, documents, probes, problems, sweep
 from service.api.access import Access
 from service.api.limits import Limits
 from service.api.request_id import RequestId
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for room in (probes, collections, documents, attend):
+    for room in (probes, collections, documents, attend, sweep, compare):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
 
+from attention.lookup import Answer, Evidence
 from service.api.answers import PROBLEMS
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
@@ -41,7 +43,7 @@ async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Res
     )
     results = await soft_lookup.attend(running.catalogue, name, queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
-    answers = [shape_result(result, body, took_ms) for result in results]
+    answers = [shape_result(result, body.include, body.vector_format, took_ms) for result in results]
     return JSONAnswer({"results": answers} if body.queries is not None else answers[0])
 
 
@@ -58,50 +60,49 @@ def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:
     return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
 
 
-def shape_result(result: soft_lookup.Result, body: AttendRequest, took_ms: float) -> dict[str, Any]:
+def shape_result(
+    result: soft_lookup.Result, include: Sequence[str], vector_format: str, took_ms: float
+) -> dict[str, Any]:
     """A result → its answer, with the fields asked for."""
     found = result.answer
     answer: dict[str, Any] = {
-        "matches": [_match(match, found.log_partition, found.temperature, body) for match in result.matches],
+        "matches": [_match(match, found, include, vector_format) for match in result.matches],
         "rest_weight": result.rest_weight,
         "complete": found.complete,
     }
     if result.output is not None:
-        answer["output"] = write_vector(result.output, body.vector_format)
-    answer["evidence"] = evidence(found)
+        answer["output"] = write_vector(result.output, vector_format)
+    answer["evidence"] = evidence(found.evidence, answered=found.answered, null_similarity=found.null_similarity)
     answer["certificate"] = {
         "method": found.certificate.method,
         "total_variation": found.certificate.total_variation,
         "output_error": found.certificate.output_error,
     }
-    answer |= {"temperature": found.temperature, "documents": found.documents, "took_ms": took_ms}
-    return answer
+    return answer | {"temperature": found.temperature, "documents": found.documents, "took_ms": took_ms}
 
 
-def evidence(found: Any) -> dict[str, Any]:
+def evidence(found: Evidence, *, answered: bool, null_similarity: float | None) -> dict[str, Any]:
     """How much the collection knew."""
     return {
-        "answered": found.answered,
+        "answered": answered,
         "null_weight": found.null_weight,
-        "null_similarity": found.null_similarity,
+        "null_similarity": null_similarity,
         "log_partition": found.log_partition,
         "entropy": found.entropy,
         "effective_documents": found.effective_documents,
     }
 
 
-def _match(
-    match: soft_lookup.Match, log_partition: float | None, temperature: float, body: AttendRequest
-) -> dict[str, Any]:
-    answer = shape(match.document, body.include, body.vector_format)
+def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
     numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
-    if "explanation" in body.include:
-        log_weight = None if log_partition is None else match.logit - log_partition
+    answer = shape(match.document, include, vector_format, **numbers)
+    if "explanation" in include:
+        log_partition = found.log_partition
         answer["explanation"] = {
             "similarity": match.similarity,
-            "temperature": temperature,
+            "temperature": found.temperature,
             "logit": match.logit,
             "log_partition": log_partition,
-            "log_weight": log_weight,
+            "log_weight": None if log_partition is None else match.logit - log_partition,
         }
-    return {"id": answer.pop("id"), **numbers, **answer}
+    return answer

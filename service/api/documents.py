@@ -46,9 +46,9 @@ def sent(document_id: str, body: DocumentBody) -> SentDocument:
     )
 
 
-def shape(document: DocumentRecord, include: Sequence[str], vector_format: str) -> dict[str, Any]:
-    """A stored document → its answer, with the fields asked for."""
-    answer: dict[str, Any] = {"id": document.id}
+def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, **numbers: Any) -> dict[str, Any]:
+    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for."""
+    answer: dict[str, Any] = {"id": document.id, **numbers}
     for field in ("key", "value", "metadata"):
         if field in include:
             answer[field] = getattr(document, field)

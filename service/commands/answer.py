@@ -31,7 +31,7 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, header_style="dim")
     table.add_column("weight", no_wrap=True, width=_BAR + 7)
     table.add_column("similarity", no_wrap=True, justify="right", width=10)
-    table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=max(20, console.width // 5))
+    table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=min(console.width // 4, 40))
     table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
     for match in answer["matches"]:
         key, value = one_line(match["key"] or ""), one_line(match["value"])

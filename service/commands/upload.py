@@ -9,7 +9,7 @@ from service.commands.collection import Collection
 from service.commands.source import Entry, Source, batches
 
 # About a second of encoding short texts.
-_BATCH = 256
+BATCH = 256
 _LONGEST_ID = 256
 
 
@@ -33,7 +33,7 @@ class Upload:
 
     def run(self, *, resume: bool) -> None:
         """Send every document, or with `resume` those whose ids the collection does not have."""
-        for batch in batches(self._source.entries(), _BATCH):
+        for batch in batches(self._source.entries(), BATCH):
             wanted = self._missing(batch) if resume else batch
             if wanted:
                 self._send(wanted)

@@ -7,10 +7,10 @@ import re
 
 # "D.update([E, ]**F) -> None.  Update D from …", "socket(family=AF_INET, …) -> socket object"
 _SIGNATURE = re.compile(
-    r"""\A[\w.]+\([^\n]*?\)                                      # a name and its parameters
+    r"""\A[\w.]+\([^\n]*?\)                                        # a name and its parameters
         (?:[ ]*-{1,2}>[ ]*                                         # what it returns: a tuple, or at most four words,
-            (?:\([^)\n]*\)|[^\s.,(-][^\s.,(]*(?:[ ][^\s.,(-][^\s.,(]*){0,3}))?  # since more describe what it does
-        (?:\.?[ ]*(?:\n(?![ ])|\Z)|[.:][ ]+|[ ]+-+[ ]+)           # the end of the line, or of the clause
+            (?:\([^)\n]*\)|[^\s.(-][^\s.(]*(?:[ ][^\s.(-][^\s.(]*){0,3}))?      # since more describe what it does
+        (?:\.?[ ]*(?:\n(?![ ])|\Z)|[.:][ ]+|[ ]+-+[ ]+)            # the end of the line, or of the clause
     """,
     re.VERBOSE,
 )

@@ -79,7 +79,7 @@ class Catalogue:
         """
         if name in self._collections:
             return _confirm(self._collections[name], wanted), False
-        settings = await self._settle(wanted)
+        settings = await self.settle(wanted)
         try:
             return await asyncio.to_thread(self._create, name, settings), True
         except CollectionExists:
@@ -91,7 +91,7 @@ class Catalogue:
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
 
-    async def _settle(self, wanted: Mapping[str, Any]) -> CollectionSettings:
+    async def settle(self, wanted: Mapping[str, Any]) -> CollectionSettings:
         """The settings a new collection gets: what was sent, defaults for the rest."""
         encoder = await self._encoder(wanted.get("encoder", self.encoder.name if self.encoder else None))
         dimension = wanted.get("dimension")

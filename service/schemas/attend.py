@@ -19,12 +19,15 @@ def _query(given: Any) -> Any:
     return well_formed(given) if isinstance(given, str) else parse_vector(given)
 
 
-def _temperature(given: Any) -> Any:
-    if given == "auto":
-        return given
+def cold_to_hot(given: Any) -> float:
+    """A temperature: 0, or from 1e-30 on."""
     if type(given) in (int, float) and (given == 0 or 1e-30 <= given < float("inf")):
         return finite_number(given)
-    raise PydanticCustomError("temperature", 'wanted "auto", 0, or a number from 1e-30 on')
+    raise PydanticCustomError("temperature", "wanted 0, or a number from 1e-30 on")
+
+
+def _temperature(given: Any) -> Any:
+    return given if given == "auto" else cold_to_hot(given)
 
 
 Query = Annotated[

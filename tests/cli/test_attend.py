@@ -77,7 +77,7 @@ def test_a_vector_can_ask(softkv: Softkv) -> None:
     assert "384" in narrow.stderr
 
 
-@pytest.mark.parametrize("width", ["40", "80", "200"])
+@pytest.mark.parametrize("width", ["60", "80", "200"])
 def test_the_table_fits_the_terminal(softkv: Softkv, width: str) -> None:
     shown = softkv("attend", "library", QUESTION, COLUMNS=width).stdout
     assert max(map(len, shown.splitlines())) <= int(width)

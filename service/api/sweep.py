@@ -1,0 +1,53 @@
+"""The same query at many temperatures."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Response
+
+from service.api.answers import PROBLEMS
+from service.api.attend import evidence
+from service.api.body import JSONAnswer, JSONRoute
+from service.api.documents import shape
+from service.api.state import NameInPath, Running
+from service.retrieval.sweep import sweep_collection
+from service.schemas.sweep import SweepAnswer, SweepRequest
+
+router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=PROBLEMS)
+
+
+@router.post("/{name}/sweep", response_model=SweepAnswer, summary="The same query at many temperatures")
+async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Response:
+    """From one reading of the keys: what each of the best documents weighs at each temperature."""
+    started = time.perf_counter()
+    swept = await sweep_collection(
+        running.catalogue,
+        name,
+        body.query,
+        body.temperatures,
+        top_k=body.top_k,
+        null=body.null,
+        sent_filter=body.filter,
+    )
+    return JSONAnswer(
+        {
+            "matches": [
+                shape(match.document, body.include, body.vector_format, similarity=match.similarity)
+                for match in swept.matches
+            ],
+            "temperatures": [
+                {
+                    "temperature": at.evidence.temperature,
+                    "weights": at.weights,
+                    "rest_weight": at.rest_weight,
+                    "evidence": evidence(
+                        at.evidence, answered=swept.answered, null_similarity=swept.null_similarity
+                    ),
+                }
+                for at in swept.temperatures
+            ],
+            "documents": swept.documents,
+            "took_ms": (time.perf_counter() - started) * 1e3,
+        }
+    )

@@ -1,0 +1,99 @@
+"""SQL, full text, top-k and attention, on stored rows and on rows of the request."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+ROWS = [
+    {"id": "cat", "key": "what's a cat?", "value": "a small animal that purrs"},
+    {"id": "cpp", "key": "C++ and its standard library", "value": ["a", {"b": 1}]},
+    {"id": "dog", "key": "dogs and cats that live together", "value": None},
+    {"id": "注意力", "key": "注意力 is attention", "value": "attention"},
+    {"id": "same", "key": "what's a cat?", "value": "the same key again"},
+]
+QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "kitten", "NOT cat OR (", "a" * 1000]
+
+
+@pytest.fixture(scope="module")
+def stored(client):
+    path = "/v1/collections/compared"
+    client.put(path, json={})
+    client.post(f"{path}/documents", json={"documents": [*ROWS, {"id": "gone", "key": "cats"}]})
+    client.post(f"{path}/documents/delete", json={"ids": ["gone"]})
+    yield path
+    client.delete(path)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_stored_rows_and_the_same_rows_in_the_request_answer_alike(client, stored, question):
+    one = client.post(f"{stored}/compare", json={"query": question})
+    other = client.post("/v1/compare", json={"query": question, "rows": ROWS})
+    assert one.status_code == other.status_code == 200
+    one, other = one.json(), other.json()
+    assert one["sql"]["rows"] == other["sql"]["rows"]
+    assert one["full_text"]["rows"] == other["full_text"]["rows"]
+    assert [m["id"] for m in one["attention"]["matches"]] == [m["id"] for m in other["attention"]["matches"]]
+    for mine, yours in zip(one["attention"]["matches"], other["attention"]["matches"], strict=True):
+        assert mine["weight"] == pytest.approx(yours["weight"], abs=1e-6)
+        assert mine["value"] == yours["value"]
+    ids = [match["id"] for match in one["attention"]["matches"]]
+    assert [match["id"] for match in one["top_k"]["matches"]] == ids
+    assert "weight" not in one["top_k"]["matches"][0]
+
+
+def test_sql_finds_the_exact_key_and_full_text_finds_words(client, stored):
+    answer = client.post(f"{stored}/compare", json={"query": "what's a cat?"}).json()
+    assert [row["id"] for row in answer["sql"]["rows"]] == ["cat", "same"]
+    assert {"cat", "same"} <= {row["id"] for row in answer["full_text"]["rows"]}
+    words = client.post(f"{stored}/compare", json={"query": "live animals, together"}).json()
+    assert words["sql"]["rows"] == []
+    assert [row["id"] for row in words["full_text"]["rows"]] == ["dog"]
+
+
+def test_attention_is_what_attend_answers(client, stored):
+    compared = client.post(f"{stored}/compare", json={"query": "kitten", "temperature": 0.1, "top_k": 3}).json()
+    asked = {"query": "kitten", "temperature": 0.1, "top_k": 3, "include": ["key", "value", "metadata", "output"]}
+    attended = client.post(f"{stored}/attend", json=asked).json()
+    del compared["attention"]["took_ms"], attended["took_ms"]
+    assert compared["attention"] == attended
+
+
+def test_the_statement_shown_is_the_one_that_runs(client, service, stored):
+    answer = client.post(f"{stored}/compare", json={"query": "what's a cat?"}).json()
+    file = service.settings.data_dir / "softkv.sqlite3"
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
+        for way in ("sql", "full_text"):
+            rows = database.execute(answer[way]["statement"], answer[way]["parameters"]).fetchall()
+            assert [row[0] for row in rows] == [row["id"] for row in answer[way]["rows"]]
+
+
+def test_rows_of_the_request_are_not_stored_and_get_ids_by_position(client):
+    before = client.get("/v1/collections").json()
+    answer = client.post("/v1/compare", json={"query": "b", "rows": [{"key": "a"}, {"key": "b"}]}).json()
+    assert answer["sql"]["rows"] == [{"id": "2", "key": "b", "value": "b"}]
+    assert client.get("/v1/collections").json() == before
+
+
+def test_no_rows_at_all(client):
+    answer = client.post("/v1/compare", json={"query": "b", "rows": []}).json()
+    assert answer["attention"]["evidence"]["answered"] is False
+    assert answer["sql"]["rows"] == answer["full_text"]["rows"] == answer["top_k"]["matches"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"rows": []}, "/query"),
+        ({"query": [1, 2], "rows": []}, "/query"),
+        ({"query": "a", "rows": [{"value": 1}]}, "/rows/0/key"),
+        ({"query": "a", "rows": [{"id": "a", "key": "k"}, {"id": "a", "key": "k"}]}, "/rows/1/id"),
+        ({"query": "a", "rows": [{"key": "k"}] * 1001}, "/rows"),
+        ({"query": "a", "rows": [], "temperature": -1}, "/temperature"),
+    ],
+)
+def test_what_cannot_be_compared_is_pointed_at(client, asked, pointer):
+    answer = client.post("/v1/compare", json=asked)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer
