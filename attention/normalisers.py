@@ -90,7 +90,7 @@ def above_threshold(logits: Array, threshold: Callable[[Array, Array, Array], Ar
     xp = array_namespace(logits)
     if logits.shape[-1] == 0:
         return logits
-    # A million nearly equal logits have thresholds that differ in the eighth digit: float64.
+    # In float32 the sums over a million logits would put the threshold in the wrong place.
     z = xp.astype(logits - finite_or_zero(largest(logits)), xp.float64)
 
     # τ is never below −1, so what lies there cannot matter; raising it keeps −∞ out of the sums.

@@ -24,6 +24,7 @@ from itertools import groupby
 from pathlib import Path
 
 import httpx
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -81,8 +82,8 @@ def ask(client: httpx.Client, questions: list[Question]) -> Iterator[Outcome]:
 
 def table(outcomes: list[Outcome]) -> Table:
     """Recall over the good questions, and how often `answered` is right, by collection and in all."""
-    headings = ["collection", "good", *(f"recall@{k}" for k in RANKS), "answered", "bad", "refused"]
-    made = Table()
+    headings = ["collection", "good", *(f"@{k}" for k in RANKS), "answered", "bad", "refused"]
+    made = Table(title="recall @k of the good questions; how often `answered` is right", box=box.SIMPLE)
     for heading in headings:
         made.add_column(heading, no_wrap=True, justify="left" if heading == "collection" else "right")
     groups = [(name, list(group)) for name, group in groupby(outcomes, key=lambda o: o.question.collection)]

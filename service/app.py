@@ -11,7 +11,19 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from service import logs
-from service.api import attend, collections, compare, documents, probes, problems, sweep
+from service.api import (
+    attend,
+    attention,
+    collections,
+    compare,
+    documents,
+    metrics,
+    page,
+    probes,
+    problems,
+    sweep,
+    upload,
+)
 from service.api.access import Access
 from service.api.limits import Limits
 from service.api.request_id import RequestId
@@ -28,9 +40,15 @@ DESCRIPTION = """A document collection as the memory of an attention layer. A qu
 it gets weights that sum to one, the blended value, and the evidence of how much the collection knew."""
 
 
+class UnknownDemo(ValueError):
+    """A demo collection was asked for that there is none of."""
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; storage opens when it starts, the encoder and the keys load while it answers."""
     logs.configure(settings.log_format)
+    if unknown := [name for name in settings.demo if name not in DEMOS]:
+        raise UnknownDemo(f"there is no demo collection {unknown[0]!r}: there are {', '.join(DEMOS)}")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -38,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
         encoder = _encoder(settings)
         catalogue = Catalogue(store, encoder)
         demo = Seeding(catalogue, [DEMOS[name] for name in settings.demo])
-        app.state.parts = State(catalogue, demo, settings.max_queries, settings.max_documents)
+        app.state.parts = State(catalogue, demo, settings.max_queries, settings.max_documents, settings.max_body_bytes)
         loading = asyncio.create_task(_load(catalogue, demo))
         try:
             yield
@@ -58,9 +76,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for room in (probes, collections, documents, attend, sweep, compare):
+    for room in (probes, metrics, collections, upload, documents, attend, sweep, compare, attention):
         app.include_router(room.router)
+    page.mount(app)
     problems.install(app)
+    app.state.meters = metrics.Meters()
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
     app.add_middleware(
         Access,
@@ -69,6 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
         anonymous=settings.allow_anonymous,
         host=settings.host,
     )
+    app.add_middleware(metrics.Metered, meters=app.state.meters)
     app.add_middleware(RequestId)
     return app
 

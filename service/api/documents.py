@@ -14,6 +14,7 @@ from service.api.errors import TooMuch
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import documents as store
 from service.retrieval.document import MISSING, SentDocument
+from service.retrieval.patch import patch
 from service.schemas.document import (
     Deleted,
     DocumentAnswer,
@@ -21,6 +22,7 @@ from service.schemas.document import (
     DocumentBody,
     DocumentDelete,
     DocumentPage,
+    DocumentPatch,
     DocumentQuery,
     Include,
     Upserted,
@@ -113,6 +115,14 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
     """201 where the id is new, 200 where a document was replaced."""
     written = await store.upsert(running.catalogue, name, [sent(id, body)], [""])
     return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
+
+
+@router.patch("/{id:path}", response_model=Upserted, summary="Change a part of a document")
+async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, running: Running) -> Response:  # noqa: A002
+    """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
+    changes = {field: getattr(body, field) for field in body.model_fields_set}
+    written = await patch(running.catalogue, name, id, changes)
+    return JSONAnswer({"upserted": 1, "truncated": written.truncated})
 
 
 @router.get("/{id:path}", response_model=DocumentAnswer, summary="Read one document")

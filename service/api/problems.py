@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import structlog
@@ -16,6 +17,9 @@ from service.api import errors as api
 from service.api.body import JSONAnswer
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
+from service.retrieval.arrays import TooLarge
+from service.retrieval.collection import DocumentChanged
+from service.retrieval.errors import Flaw
 from service.storage import errors as storage
 
 log = structlog.get_logger("softkv")
@@ -30,12 +34,14 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     retrieval.DocumentNotFound: (404, "document_not_found"),
     storage.CollectionMissing: (404, "collection_not_found"),
     retrieval.CollectionConflict: (409, "collection_conflict"),
+    DocumentChanged: (409, "document_changed"),
     storage.DocumentsExist: (409, "documents_exist"),
     api.LengthRequired: (411, "length_required"),
     api.BodyTooLarge: (413, "body_too_large"),
     api.TooMuch: (413, "too_much"),
     api.UnsupportedMediaType: (415, "unsupported_media_type"),
     retrieval.InvalidContent: (422, "invalid_content"),
+    TooLarge: (413, "too_much"),
     storage.WidthMismatch: (422, "invalid_content"),
     storage.DocumentsRepeated: (422, "invalid_content"),
     storage.Unstorable: (422, "invalid_content"),
@@ -51,10 +57,11 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     storage.StoreClosed: (503, "stopping"),
     storage.DiskFull: (507, "disk_full"),
 }
+MOST_FLAWS = 100
 RETRY_AFTER_SECONDS = {429: "1", 503: "2"}
 
 
-def problem(status: int, code: str, detail: str, *, errors: Sequence[Mapping[str, str]] | None = None) -> Response:
+def problem(status: int, code: str, detail: str, *, flaws: Sequence[Flaw] | None = None) -> Response:
     """An error's answer."""
     content: dict[str, Any] = {
         "type": "about:blank",
@@ -63,8 +70,8 @@ def problem(status: int, code: str, detail: str, *, errors: Sequence[Mapping[str
         "detail": detail,
         "code": code,
     }
-    if errors is not None:
-        content["errors"] = errors
+    if flaws is not None:
+        content["errors"] = [asdict(flaw) for flaw in flaws[:MOST_FLAWS]]
     headers = {"Retry-After": RETRY_AFTER_SECONDS[status]} if status in RETRY_AFTER_SECONDS else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -74,26 +81,26 @@ def problem(status: int, code: str, detail: str, *, errors: Sequence[Mapping[str
 def of_error(error: Exception) -> Response:
     """The answer to one of our own errors."""
     status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    errors = None
-    if isinstance(error, retrieval.InvalidContent):
-        errors = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.flaws[:100]]
-    elif status == 422:
-        errors = [{"pointer": "", "detail": str(error)}]
-    return problem(status, code, str(error), errors=errors)
+    flaws = error.flaws if isinstance(error, retrieval.InvalidContent) else [Flaw("", str(error))]
+    return problem(status, code, str(error), flaws=flaws if status == 422 else None)
 
 
 def of_validation(error: RequestValidationError) -> Response:
     """The answer to a body, path or query string of the wrong form."""
-    flaws = []
-    for found in error.errors():
-        where, *path = found["loc"]
-        pointer = _pointer(path, error.body) if where == "body" else ""
-        message = found["msg"] if where == "body" else f"{where} {'.'.join(map(str, path))}: {found['msg']}"
-        flaws.append({"pointer": pointer, "detail": message})
+    found = error.errors()
+    flaws = flaws_of([{**flaw, "loc": flaw["loc"][1:]} for flaw in found if flaw["loc"][0] == "body"], error.body)
+    flaws += [
+        Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}") for flaw in found if flaw["loc"][0] != "body"
+    ]
     first = flaws[0]
-    detail = f"{first['pointer']}: {first['detail']}" if first["pointer"] else first["detail"]
+    detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
     more = f" (and {len(flaws) - 1} more, see errors)" if len(flaws) > 1 else ""
-    return problem(422, "invalid_content", detail + more, errors=flaws[:100])
+    return problem(422, "invalid_content", detail + more, flaws=flaws)
+
+
+def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any) -> list[Flaw]:
+    """What pydantic found in a body, with JSON pointers into it."""
+    return [Flaw(_pointer(error["loc"], body), error["msg"]) for error in errors]
 
 
 def _pointer(path: Sequence[Any], body: Any) -> str:

@@ -20,6 +20,7 @@ class State:
     demo: Seeding
     max_queries: int
     max_documents: int
+    max_body_bytes: int
 
 
 async def _state(request: Request) -> State:

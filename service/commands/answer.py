@@ -61,11 +61,8 @@ def _verdict(evidence: dict[str, Any]) -> Text:
         said, style, why = "Answered", "bold green", "a document is"
     else:
         said, style, why = "Not answered", "bold yellow", "no document is"
-    if level is None:
-        reason = f"{why} there to attend to"
-    else:
-        reason = f"{why} above {level:.4f}, the level of none of these"
-    return Text.assemble((said, style), f": {reason}.")
+    where = "there to attend to" if level is None else f"above {level:.4f}, the level of none of these"
+    return Text.assemble((said, style), f": {why} {where}.")
 
 
 def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:

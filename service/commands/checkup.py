@@ -18,7 +18,11 @@ State = Literal["ok", "note", "broken"]
 
 _NEEDED = ("numpy", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
 # What each adds to the service where it is installed.
-_OPTIONAL = {"pyarrow": "reads Parquet files"}
+_OPTIONAL = {
+    "numkong": "fast integer products for large collections",
+    "numba": "a compiled pass over them",
+    "pyarrow": "reads Parquet files",
+}
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,27 @@ def _optional_packages() -> Iterator[Check]:
 
 
 def _arithmetic(settings: Settings) -> Check:
-    """What computes, in how many threads."""
+    """What computes, in how many threads; the lookup's products are tried, for they must be exact."""
     import numpy as np
     import torch
 
+    from attention.lookup.engine import compiled_weigh, engine, packed_dots, workers
+
+    codes = np.random.default_rng(0).integers(-127, 128, (5, 384), dtype=np.int8)
+    products = np.empty((5, 5), dtype=np.int32)
+    engine().dots(codes)(codes, products)
+    dots = "numkong" if engine().dots is packed_dots else "NumPy"
+    if not np.array_equal(products, codes.astype(np.int32) @ codes.T.astype(np.int32)):
+        return Check("arithmetic", "broken", f"{dots} multiplies integers wrongly on this processor: remove it")
     shown: Any = np.show_config(mode="dicts")
     blas = shown["Build Dependencies"]["blas"]
-    features = shown["SIMD Extensions"]
-    simd = (features.get("found") or features.get("baseline") or ["none"])[-1]
+    weigh = "numba" if engine().weigh is compiled_weigh else "NumPy"
     threads = settings.threads or torch.get_num_threads()
     return Check(
         "arithmetic",
         "ok",
-        f"lookup: NumPy over {blas['name']} {blas['version']}, {simd}; "
-        f"encoder: torch {torch.backends.cpu.get_cpu_capability()} in {threads} threads",
+        f"lookup: products by {dots}, weights by {weigh}, {workers()} threads; NumPy over {blas['name']} "
+        f"{blas['version']}; encoder: torch for {torch.backends.cpu.get_cpu_capability()}, {threads} threads",
     )
 
 

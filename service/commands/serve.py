@@ -88,7 +88,8 @@ def _flaws(error: ValidationError, given: dict[str, Any]) -> str:
 def _listen(settings: Settings) -> socket.socket:
     """A socket that listens already, so that a port in use is known before anything is loaded."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        host = settings.host.strip("[]")
+        family, _, _, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as error:
         # The library adds the address to the reason, which the message has already.
@@ -131,5 +132,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
 def _url(settings: Settings) -> str:
     """Where a browser on this machine finds the service."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = settings.host.strip("[]")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -1,17 +1,18 @@
 """Text → vectors, by a sentence encoder on this machine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.encoding.background import Background
 from service.encoding.batches import token_batches
+from service.encoding.encoded import Encoded
 from service.encoding.errors import ModelError
+from service.encoding.spans import SpanReader, Token
 from service.encoding.texts import Purpose, check_texts
 from service.encoding.tokens import TokenCounter
 
@@ -19,37 +20,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 BATCH_TOKENS = 2048  # measured: 512 to 4096 are alike, beyond that padding and caches cost a third
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """n texts as vectors, and what the model made of them.
-
-    Attributes:
-        vectors: float32 [n, d], of unit length where the model normalises.
-        token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
-        truncated: bool [n], whether the model read less than that.
-        unknown_tokens: int64 [n], those of `token_counts` that the model reads as one and the same.
-    """
-
-    vectors: NDArray[np.float32]
-    token_counts: NDArray[np.int64]
-    truncated: NDArray[np.bool_]
-    unknown_tokens: NDArray[np.int64]
-
-    @classmethod
-    def blank(cls, n: int, dimension: int) -> Self:
-        """Room for n texts, to be filled with `put`."""
-        counts = np.zeros(n, dtype=np.int64)
-        vectors = np.zeros((n, dimension), dtype=np.float32)
-        return cls(vectors, counts, np.zeros(n, dtype=np.bool_), counts.copy())
-
-    def put(self, positions: Sequence[int], part: Self, rows: slice) -> None:
-        """Write the given rows of another answer to these positions."""
-        self.vectors[positions] = part.vectors[rows]
-        self.token_counts[positions] = part.token_counts[rows]
-        self.truncated[positions] = part.truncated[rows]
-        self.unknown_tokens[positions] = part.unknown_tokens[rows]
 
 
 class Encoder:
@@ -82,6 +52,7 @@ class Encoder:
         self._tokens = _token_counter(self._model, directory)
         self.dimension = _required(self._model.get_embedding_dimension(), directory, "width")
         self.max_tokens = int(_required(self._model.max_seq_length, directory, "longest text"))
+        self._spans = SpanReader(self._model.tokenizer.backend_tokenizer, self.max_tokens)
         self._prompts = _prompts(self._model)
         self.background = Background.measure(lambda texts, purpose: self.encode(texts, purpose).vectors)
 
@@ -101,6 +72,15 @@ class Encoder:
             for batch in token_batches(np.minimum(counts.total, self.max_tokens), BATCH_TOKENS):
                 vectors[batch] = self._embed([texts[i] for i in batch], purpose)  # [batch, d]
         return Encoded(vectors, counts.total, counts.total > self.max_tokens, counts.unknown)
+
+    def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:
+        """The tokens that the model reads of each text, in order.
+
+        Raises:
+            TextError: a text has a lone surrogate.
+        """
+        check_texts(texts)
+        return self._spans.read(texts, self._prompts[purpose])
 
     def _embed(self, texts: list[str], purpose: Purpose) -> NDArray[np.float32]:
         """One batch through the network: the only place that knows which library runs it."""

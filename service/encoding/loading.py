@@ -44,6 +44,11 @@ class LoadingEncoder:
             return None
         return self._queue
 
+    @property
+    def waiting(self) -> int:
+        """How many texts wait to be encoded."""
+        return 0 if self._queue is None else self._queue.waiting
+
     async def close(self) -> None:
         """Let the texts that wait be encoded, then stop."""
         if self._queue is not None:

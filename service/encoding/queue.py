@@ -5,11 +5,14 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from service.encoding.encoder import Encoded, Encoder
+from service.encoding.cache import EmbeddingCache
+from service.encoding.encoded import Encoded
+from service.encoding.encoder import Encoder
 from service.encoding.errors import QueueClosedError
 from service.encoding.texts import Purpose, check_texts
 
 BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
+CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
 TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
 
 
@@ -47,10 +50,12 @@ class EncodingQueue:
     - Queries go before documents, and the requests of one kind take turns text by text: neither a
       question nor a single document waits for a bulk upload, only for the batch that runs.
     - A cancelled request leaves; a request that makes a batch fail fails alone.
+    - A text that was encoded lately is answered at once, from `cache`.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
+        self.cache = EmbeddingCache()
         self._waiting: dict[Purpose, deque[Request]] = {"query": deque(), "document": deque()}
         self._thread: ThreadPoolExecutor | None = None
         self._open = False
@@ -89,6 +94,17 @@ class EncodingQueue:
         check_texts(texts)
         if not texts:
             return Encoded.blank(0, self.encoder.dimension)
+        if len(texts) > CACHED_TEXTS:
+            return await self._take_turns(texts, purpose)
+        known = self.cache.find(texts, purpose)
+        if missing := [text for text in dict.fromkeys(texts) if text not in known]:
+            encoded = await self._take_turns(missing, purpose)
+            made = dict(zip(missing, encoded.texts(), strict=True))
+            self.cache.keep(made, purpose)
+            known |= made
+        return Encoded.of([known[text] for text in texts])
+
+    async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         request = Request(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
         self._waiting[purpose].append(request)
         if self._runner is None:

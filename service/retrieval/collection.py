@@ -10,8 +10,15 @@ from typing import Literal
 import numpy as np
 
 from attention.lookup import Memory, Rows, View
-from service.retrieval.errors import CollectionLoading
+from service.retrieval.errors import CollectionLoading, RetrievalError
 from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer
+
+
+class DocumentChanged(RetrievalError):
+    """The document that was to be replaced is not the stored one any more."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"document {document_id!r} keeps changing while it is patched: try again")
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class Collection:
     def name(self) -> str:
         """The collection's name."""
         return self.record.name
+
+    @property
+    def size(self) -> int:
+        """How many documents can be attended to now."""
+        return self._memory.view.n
 
     def rebuild(self) -> None:
         """Read the keys and values back from storage; until then the collection can't be asked."""
@@ -63,10 +75,23 @@ class Collection:
             record, view = reader.gathered
             yield Snapshot(record, view, reader)
 
-    def write(self, documents: Sequence[DocumentRecord], *, mode: Literal["upsert", "create"] = "upsert") -> Change:
-        """Store documents, all or none; readers see them when this returns."""
+    def write(
+        self,
+        documents: Sequence[DocumentRecord],
+        *,
+        mode: Literal["upsert", "create"] = "upsert",
+        replacing: DocumentRecord | None = None,
+    ) -> Change:
+        """Store documents, all or none; readers see them when this returns.
+
+        Raises DocumentChanged where `replacing` is given and no longer what is stored.
+        """
         self._require_ready()
         with self._store.writing() as writer:
+            if replacing is not None:
+                stored = writer.document(self.record.id, replacing.id)
+                if stored is None or stored.row != replacing.row:
+                    raise DocumentChanged(replacing.id)
             change = writer.upsert(self.record.id, documents, mode=mode)
             keys = np.stack([document.key_vector for document in documents])
             values = None

@@ -45,7 +45,10 @@ async def prepare(
     texts = {text: None for document in documents for text in _texts(record, document)}
     vectors, truncated = await _encode(catalogue, record, list(texts))
     records = [_record(record, document, vectors) for document in documents]
-    _refuse([flaw for made, at in zip(records, pointers, strict=True) for flaw in _vector_flaws(record, made, at)])
+    widths = _widths(record, records)
+    _refuse(
+        [flaw for made, at in zip(records, pointers, strict=True) for flaw in _vector_flaws(record, widths, made, at)]
+    )
     cut = [d.id for d in documents if any(text in truncated for text in _texts(record, d))]
     return Prepared(records, cut)
 
@@ -116,23 +119,25 @@ def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> l
     return flaws
 
 
-def _vector_flaws(record: CollectionRecord, made: DocumentRecord, at: str) -> list[Flaw]:
-    settings = record.settings
+def _widths(record: CollectionRecord, records: Sequence[DocumentRecord]) -> tuple[int, int]:
+    """The widths of key and value: the collection's, or what its first document will make them."""
+    first, settings = records[0], record.settings
+    value = first.key_vector if first.value_vector is None else first.value_vector
+    return settings.dimension or len(first.key_vector), settings.value_dimension or len(value)
+
+
+def _vector_flaws(record: CollectionRecord, widths: tuple[int, int], made: DocumentRecord, at: str) -> list[Flaw]:
     value = made.key_vector if made.value_vector is None else made.value_vector
-    flaws = []
-    for name, vector, width in (
-        ("key_vector", made.key_vector, settings.dimension),
-        ("value_vector", value, settings.value_dimension),
-    ):
-        if width is not None and len(vector) != width:
-            flaws.append(
-                Flaw(
-                    f"{at}/{name}",
-                    f"{name} has width {len(vector)}, collection {record.name!r} holds width {width}: "
-                    "use the model that its other documents were made with",
-                )
-            )
-    if settings.similarity == "cosine" and not made.key_vector.any():
+    flaws = [
+        Flaw(
+            f"{at}/{name}",
+            f"{name} has width {len(vector)}, collection {record.name!r} holds width {width}: "
+            "use the model that its other documents were made with",
+        )
+        for name, vector, width in zip(("key_vector", "value_vector"), (made.key_vector, value), widths, strict=True)
+        if len(vector) != width
+    ]
+    if record.settings.similarity == "cosine" and not made.key_vector.any():
         flaws.append(Flaw(f"{at}/key_vector", "a zero vector has no direction, so no cosine: leave the document out"))
     return flaws
 

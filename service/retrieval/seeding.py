@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from subprocess import SubprocessError
 from typing import Any, Protocol
 
 import structlog
@@ -81,7 +82,7 @@ class Seeding:
             try:
                 await self._load(seed, progress)
                 log.info("demo collection loaded", name=seed.name, documents=progress.total)
-            except (RetrievalError, StorageError, EncodingError) as error:
+            except (RetrievalError, StorageError, EncodingError, OSError, SubprocessError) as error:
                 progress.failure = str(error)
                 log.error("demo collection not loaded", name=seed.name, reason=str(error))
 

@@ -62,6 +62,26 @@ class DocumentBody(Wire):
     )
 
 
+def _flat_patch(given: Any) -> Any:
+    return None if given is None else _flat(given)
+
+
+class DocumentPatch(Wire):
+    """A merge patch of a document; a vector of null is made anew from the text."""
+
+    key: Text | None = None
+    value: JSONValue = None
+    metadata: Annotated[
+        JSONValue,
+        PlainValidator(_flat_patch),
+        WithJsonSchema({"type": ["object", "null"], "description": "Merged with what is stored; null removes."}),
+    ] = None
+    key_vector: Vector | None = None
+    value_vector: Vector | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"year": 1994, "shelf": None}}]})
+
+
 class Document(DocumentBody):
     """A document, as it is sent."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import attend
+from attention import attend, causal, merge, padding, partial
 
 BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
 
@@ -52,12 +52,19 @@ def test_mixed_types_meet_in_the_wider():
     assert attended.output.dtype == attended.weights.dtype == np.float64
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_torch_keeps_its_device():
-    query, key, value = (torch.from_numpy(random(*shape)).cuda() for shape in ((M, D), (N, D), (N, D_V)))
-    mask = torch.ones(N, dtype=torch.bool, device="cuda")
-    for array in attend(query, key, value, null=0.1, mask=mask):
-        assert array.device == query.device
+@pytest.mark.parametrize("similarity", ["cosine", "gaussian"])
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_torch_never_leaves_its_device(similarity, normaliser, temperature):
+    # The meta device refuses to meet another, as a GPU does, and is on every machine.
+    query, key, value = (torch.empty(shape, device="meta") for shape in ((M, D), (N, D), (N, D_V)))
+    mask = padding(torch.empty(1, dtype=torch.int64, device="meta"), N) & causal(M, N, like=query)
+    options = {"similarity": similarity, "temperature": temperature, "mask": mask, "null": 0.1}
+    attended = attend(query, key, value, bias=query[:, :1], normaliser=normaliser, **options)
+    part = partial(query, key, value, **options)
+    merged = merge(part, partial(query, key[:0], value[:0], **options | {"mask": mask[..., :0]}))
+    for array in (*attended, *part[:-1], *merged[:-1], merged.peak, merged.log_sum_exp):
+        assert array is None or array.device == query.device
 
 
 def test_leading_dimensions_broadcast():

@@ -140,6 +140,19 @@ def test_a_row_with_every_key_masked_leaves_a_null_key_everything(made, arrays, 
     close(attended.output, np.zeros((M, D_V)))
 
 
+@pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
+@pytest.mark.parametrize("hidden", [math.nan, 1e38])
+def test_what_a_masked_key_holds_does_not_matter(made, normaliser, temperature, hidden):
+    query, key, value = (made(np.asarray(array, dtype=np.float32)) for array in tied(np.asarray))
+    mask = made(np.array([True, True, True, False]))
+    options = {"similarity": "dot", "temperature": temperature, "mask": mask, "normaliser": normaliser}
+    expected = attend(query, key, value, **options).weights
+    key[3] = hidden
+    attended = attend(query, key, value, **options)
+    np.testing.assert_array_equal(attended.weights, expected)
+    close(attended.logits[0, 3], -np.inf)
+
+
 @pytest.mark.parametrize("null", [None, 0.5])
 def test_no_keys_at_all_are_nothing_to_attend_to(arrays, normaliser, null):
     query, key, value = arrays

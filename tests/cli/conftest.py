@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 import subprocess
@@ -63,7 +64,12 @@ def softkv(service: RunningService) -> Softkv:
     """Run a command in this process against the service with the real encoder."""
 
     def run(*arguments: str, input: str | bytes | None = None, **environment: str) -> Result:  # noqa: A002
-        return CliRunner().invoke(app, [*arguments, "--url", service.url], input=input, env=environment)
+        # The service is in this process too, and its log is none of the command's output.
+        logging.disable(logging.INFO)
+        try:
+            return CliRunner().invoke(app, [*arguments, "--url", service.url], input=input, env=environment)
+        finally:
+            logging.disable(logging.NOTSET)
 
     return run
 

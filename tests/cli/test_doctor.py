@@ -25,7 +25,7 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert code == 0
     assert "Python 3." in found["machine"]["detail"]
     assert "torch" in found["packages"]["detail"]
-    assert "NumPy over" in found["arithmetic"]["detail"]
+    assert "lookup: products by" in found["arithmetic"]["detail"]
     assert "all-MiniLM-L6-v2: verified" in found["model"]["detail"]
     assert "384 wide" in found["model"]["detail"]
     assert found["data directory"]["state"] == "note"

@@ -45,6 +45,13 @@ def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, nu
         assert httpx.get(f"{again.url}/v1/collections/kept").status_code == 200
 
 
+@pytest.mark.parametrize("host", ["localhost", "::1", "[::1]"])
+def test_other_names_of_this_machine(tmp_path: Path, host: str) -> None:
+    with serving(tmp_path, "--host", host) as running:
+        assert httpx.get(f"{running.url}/v1/collections").status_code == 200
+        assert running.stop(signal.SIGINT)[0] == 0
+
+
 def test_a_log_for_programs_holds_json_only(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-format", "json") as running:
         httpx.get(f"{running.url}/v1/collections")

@@ -9,6 +9,7 @@ from attention import attend
 M, N, D = 7, 53, 3
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("bandwidth", [0.3, 1.0, 2.5])
 def test_gaussian_attention_is_kernel_regression(bandwidth):
     random = np.random.default_rng(11)

@@ -94,6 +94,7 @@ def test_attention_over_no_keys_is_the_identity_of_merge(query, key, value, mask
     agree(merge(nothing, something), something)
     agree(merge(something, nothing), something)
     assert np.all(merge(nothing, nothing).log_sum_exp == -np.inf)
+    assert np.all(merge(nothing, nothing).peak == -np.inf)
 
 
 @given(cuts=cuts, **arguments)
@@ -104,6 +105,7 @@ def test_merging_in_float32_keeps_five_digits(cuts, query, key, value, bias, **o
     whole = attend(*narrow, bias=bias, **options)
     merged = merge(*in_parts(cuts, *narrow, bias=bias, **options))
     assert merged.output.dtype == np.float32
+    assert merged.peak.dtype == merged.mass.dtype == np.float64
     np.testing.assert_allclose(merged.output, whole.output, rtol=1e-5, atol=2e-5)
 
 
@@ -139,6 +141,7 @@ def test_two_hundred_thousand_keys_in_float32_keep_six_digits():
     n, tiles = 200_003, 7
     query, key, value = (random.normal(size=shape) for shape in ((M, D), (n, D), (n, D_V)))
     narrow = [array.astype(np.float32) for array in (query, key, value + 3)]
+    assert partial(*narrow).mass.dtype == partial(*narrow).peak.dtype == np.float64
     whole = attend(*(array.astype(float) for array in narrow))
     cuts = [n * i // tiles for i in range(tiles + 1)]
     merged = merge(*(partial(narrow[0], narrow[1][a:b], narrow[2][a:b]) for a, b in pairwise(cuts)))

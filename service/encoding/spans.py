@@ -1,0 +1,43 @@
+"""The tokens that a model reads of a text, as the reader of that text sees them."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tokenizers import Encoding, Tokenizer
+
+
+class Token(NamedTuple):
+    """One token: its piece of the text, from character `start` up to `end`.
+
+    Both are 0 for a token that is not in the text: one that the model adds, such as `[CLS]`, or a prompt's.
+    """
+
+    text: str
+    start: int
+    end: int
+
+
+class SpanReader:
+    """Splits texts with a copy of a model's tokeniser that stops where the model stops reading."""
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        """Copy the tokeniser; it reads at most `max_tokens` of a text, special ones included."""
+        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+
+    def read(self, texts: Sequence[str], prompt: str = "") -> list[list[Token]]:
+        """The tokens of each text in order, those of the prompt before it and the special ones among them."""
+        encodings = self._tokenizer.encode_batch([prompt + text for text in texts])
+        return [list(_tokens(encoding, prompt, text)) for encoding, text in zip(encodings, texts, strict=True)]
+
+
+def _tokens(encoding: Encoding, prompt: str, text: str) -> Iterator[Token]:
+    for name, (start, end), added in zip(encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True):
+        if added:
+            yield Token(name, 0, 0)
+        elif end <= len(prompt):
+            yield Token(prompt[start:end], 0, 0)
+        else:
+            start, end = max(start - len(prompt), 0), end - len(prompt)
+            yield Token(text[start:end], start, end)

@@ -1,0 +1,169 @@
+"""Attention on arrays that come with the request: the core's own definition, with what it computes on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attention import SIMILARITIES, Additive, Attended, Bilinear, Similarity, attend
+from attention.heads import Heads, joined
+from attention.hopfield import recall
+from service.retrieval.errors import InvalidContent
+
+Array = np.ndarray[Any, Any]
+PARAMETERS = {"bilinear": ("W",), "additive": ("W_q", "W_k", "v")}
+
+
+class TooLarge(InvalidContent):
+    """More numbers than one request may ask for."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What is attended to, and how; shapes as of `attention.attend`."""
+
+    query: Array
+    key: Array
+    value: Array
+    similarity: str = "scaled_dot"
+    temperature: float = 1.0
+    mask: Array | None = None
+    bias: Array | None = None
+    null: float | None = None
+    normaliser: str = "softmax"
+    parameters: Mapping[str, Array] | None = None
+    projections: Mapping[str, Any] | None = None
+    hopfield_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The answer, and every array on the way by name."""
+
+    output: Array
+    attended: Attended
+    intermediates: dict[str, Array]
+
+
+MOST_LOGITS = 4_000_000
+
+
+def attend_arrays(arrays: Arrays) -> Attention:
+    """Attend over the arrays.
+
+    Raises:
+        TooLarge: the logits would be more than MOST_LOGITS numbers.
+        InvalidContent: parameters that the similarity lacks or has no use for, or Hopfield steps that do not fit.
+        AttentionError: shapes and values that do not fit.
+    """
+    _check_shapes(arrays)
+    _check_size(arrays)
+    similarity = _similarity(arrays)
+    options: dict[str, Any] = {
+        "similarity": similarity,
+        "temperature": arrays.temperature,
+        "bias": arrays.bias,
+        "null": arrays.null,
+        "normaliser": arrays.normaliser,
+    }
+    if arrays.projections is not None:
+        return _in_heads(arrays, options)
+    if arrays.hopfield_steps is not None:
+        return _recalled(arrays, options)
+    attended = attend(arrays.query, arrays.key, arrays.value, mask=arrays.mask, **options)
+    return Attention(attended.output, attended, _way(arrays, arrays.query, arrays.key, arrays.value, attended))
+
+
+def _in_heads(arrays: Arrays, options: dict[str, Any]) -> Attention:
+    if arrays.hopfield_steps is not None:
+        raise InvalidContent.at("/hopfield_steps", "Hopfield steps attend without projections: leave one of them out")
+    heads = Heads(**dict(arrays.projections or {}))
+    steps = heads.steps(arrays.query, arrays.key, arrays.value, arrays.mask, **options)
+    way = _way(arrays, steps.query, steps.key, steps.value, steps.attended)
+    way |= {"heads": steps.attended.output, "concatenated": joined(steps.attended.output)}
+    return Attention(steps.output, steps.attended, way)
+
+
+def _recalled(arrays: Arrays, options: dict[str, Any]) -> Attention:
+    unfit = [name for name in ("bias", "null") if options[name] is not None]
+    unfit += ["value"] if not np.array_equal(arrays.key, arrays.value) else []
+    unfit += ["normaliser"] if arrays.normaliser != "softmax" else []
+    if unfit:
+        raise InvalidContent.at(
+            f"/{unfit[0]}",
+            "a Hopfield memory recalls its keys by softmax: send the key as the value too, and no bias and no null",
+        )
+    way = recall(
+        arrays.query,
+        arrays.key,
+        steps=arrays.hopfield_steps or 0,
+        similarity=arrays.similarity,
+        temperature=arrays.temperature,
+        mask=arrays.mask,
+    )
+    last = attend(way.states[-1], arrays.key, arrays.value, mask=arrays.mask, **options)
+    return Attention(way.states[-1], last, {"states": way.states, "weights": way.weights, "energies": way.energies})
+
+
+def _way(arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended) -> dict[str, Array]:
+    """query, key, value, similarities, logits, weights: what step by step shows."""
+    compare = _similarity(arrays)
+    similarities = (SIMILARITIES[compare] if isinstance(compare, str) else compare)(query, key)
+    return {
+        "query": query,
+        "key": key,
+        "value": value,
+        "similarities": similarities,
+        "logits": attended.logits,
+        "weights": attended.weights,
+        "null_weight": attended.null_weight,
+    }
+
+
+def _similarity(arrays: Arrays) -> str | Similarity:
+    wanted = PARAMETERS.get(arrays.similarity, ())
+    given = {name for name, array in (arrays.parameters or {}).items() if array is not None}
+    if given != set(wanted):
+        needs = f"needs {', '.join(wanted)}" if wanted else "has no parameters"
+        raise InvalidContent.at(
+            "/parameters", f"{arrays.similarity} {needs}, parameters hold {', '.join(sorted(given)) or 'nothing'}"
+        )
+    parameters = {name: (arrays.parameters or {})[name] for name in wanted}
+    if arrays.similarity == "bilinear":
+        return Bilinear(**parameters)
+    if arrays.similarity == "additive":
+        return Additive(**parameters)
+    return arrays.similarity
+
+
+def _check_shapes(arrays: Arrays) -> None:
+    for name in ("query", "key", "value"):
+        if getattr(arrays, name).ndim < 2:
+            raise InvalidContent.at(
+                f"/{name}", f"{name} is a list of vectors, [..., rows, width]: wanted two levels of lists"
+            )
+    try:
+        np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
+    except ValueError:
+        raise InvalidContent.at(
+            "", "the leading dimensions of query, key and value do not broadcast: send the same number of each"
+        ) from None
+
+
+def _check_size(arrays: Arrays) -> None:
+    """Refuse what would compute more than MOST_LOGITS numbers; broadcasting can make few numbers into many."""
+    batch = np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
+    pairs = math.prod(batch) * arrays.query.shape[-2] * arrays.key.shape[-2]
+    per_pair = (arrays.projections or {}).get("n_heads", 1) * ((arrays.hopfield_steps or 0) + 1)
+    if arrays.similarity == "additive":
+        per_pair *= max(
+            (array.shape[0] for array in (arrays.parameters or {}).values() if array is not None), default=1
+        )
+    if pairs * per_pair > MOST_LOGITS:
+        raise TooLarge.at(
+            "", f"this asks for {pairs * per_pair} numbers, the service computes {MOST_LOGITS} at a time: send less"
+        )

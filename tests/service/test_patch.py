@@ -1,0 +1,97 @@
+"""PATCH of a document: a merge patch that encodes only what changed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+VECTORS = {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}
+
+
+@pytest.fixture
+def document(client, collection):
+    path = f"{collection()}/documents/a"
+    metadata = {"year": 1993, "shelf": "QA", "tags": ["x"]}
+    client.put(path, json={"key": "cats", "value": "all about cats", "metadata": metadata})
+    return path
+
+
+def read(client, path):
+    return client.get(path, params=VECTORS).json()
+
+
+def test_metadata_merges_and_null_removes(client, document):
+    before = read(client, document)
+    assert client.patch(document, json={"metadata": {"year": 2000, "shelf": None, "new": [1]}}).status_code == 200
+    after = read(client, document)
+    assert after["metadata"] == {"year": 2000, "tags": ["x"], "new": [1]}
+    assert {**after, "metadata": None} == {**before, "metadata": None}
+
+
+def test_a_new_value_moves_the_value_vector_and_leaves_the_key_vector(client, document):
+    before = read(client, document)
+    client.patch(document, json={"value": "relational databases"})
+    after = read(client, document)
+    assert after["value"] == "relational databases"
+    assert after["key_vector"] == before["key_vector"]
+    assert after["value_vector"] != before["value_vector"]
+
+
+def test_a_new_key_moves_the_key_vector_and_leaves_the_value(client, document):
+    before = read(client, document)
+    client.patch(document, json={"key": "dogs"})
+    after = read(client, document)
+    assert after["key_vector"] != before["key_vector"]
+    assert (after["value"], after["value_vector"]) == (before["value"], before["value_vector"])
+
+
+def test_a_vector_that_is_sent_is_kept_and_null_makes_it_anew(client, document):
+    before = read(client, document)
+    client.patch(document, json={"key_vector": [1.0] * 384})
+    assert read(client, document)["key_vector"] == [1.0] * 384
+    client.patch(document, json={"key_vector": None})
+    assert read(client, document)["key_vector"] == pytest.approx(before["key_vector"], abs=1e-6)
+
+
+def test_objects_in_the_value_merge(client, document):
+    client.patch(document, json={"value": {"a": 1, "b": {"c": 2}}})
+    client.patch(document, json={"value": {"b": {"c": None, "d": 3}}})
+    assert read(client, document)["value"] == {"a": 1, "b": {"d": 3}}
+
+
+def test_an_empty_patch_changes_nothing_and_a_missing_document_is_a_404(client, document):
+    before = read(client, document)
+    assert client.patch(document, json={}).status_code == 200
+    assert read(client, document) == before
+    assert client.patch(document.replace("/a", "/b"), json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"key": 5}, "/key"),
+        ({"metadata": {"x": {"y": 1}}}, "/metadata"),
+        ({"key_vector": [1.0]}, "/key_vector"),
+        ({"colour": "red"}, "/colour"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(client, document, change, pointer):
+    before = read(client, document)
+    answer = client.patch(document, json=change)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert read(client, document) == before
+
+
+def test_patches_at_once_are_all_kept(service, client, document):
+    def patch(i):
+        with service.client() as own:
+            assert own.patch(document, json={"metadata": {f"field{i}": i}}).status_code == 200
+
+    threads = [threading.Thread(target=patch, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {f"field{i}" for i in range(6)} <= read(client, document)["metadata"].keys()

@@ -1,0 +1,76 @@
+"""NDJSON: a stream of documents, written in batches, each answered by a line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+def upload(client, path, lines):
+    body = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    answer = client.post(f"{path}/documents", content=body.encode(), headers=NDJSON)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_batches_of_a_thousand_lines_are_answered_one_by_one(client, collection):
+    path = collection(encoder=None)
+    lines = [{"id": f"{i:04}", "key_vector": [1, i]} for i in range(2500)]
+    *batches, last = upload(client, path, lines)
+    assert [batch["upserted"] for batch in batches] == [1000, 1000, 500]
+    assert last == {"done": True, "upserted": 2500, "refused": 0}
+    assert client.get(path).json()["documents"] == 2500
+
+
+def test_a_bad_line_in_each_batch_loses_nothing_else_and_is_named(client, collection):
+    path = collection(encoder=None)
+    lines: list[object] = [{"id": f"{i:04}", "key_vector": [1, i]} for i in range(3000)]
+    bad = {
+        17: "{not json",
+        18: {"id": "a"},
+        19: {"id": "0001", "key_vector": [1, 1]},
+        1500: {"id": "b", "key_vector": [1, 2, 3]},
+        1501: {"id": "c", "key_vector": [0, 0]},
+        2999: {"id": "d", "key_vector": [1, "2"]},
+    }
+    for number, line in bad.items():
+        lines[number - 1] = line
+    *batches, last = upload(client, path, lines)
+    refused = {flaw["line"]: flaw for batch in batches for flaw in batch["refused"]}
+    assert refused.keys() == bad.keys()
+    assert refused[18]["errors"][0]["pointer"] == "/key_vector"
+    assert "twice" in refused[19]["detail"]
+    assert "width 3" in refused[1500]["detail"]
+    assert refused[2999]["errors"][0]["pointer"] == "/key_vector"
+    assert last == {"done": True, "upserted": 2994, "refused": 6}
+    assert client.get(path).json()["documents"] == 2994
+
+
+def test_texts_are_encoded_and_empty_lines_skipped(client, collection):
+    path = collection()
+    first, last = upload(client, path, [{"id": "a", "key": "cats"}, "", {"id": "b", "key": "cat " * 400}, ""])
+    assert first == {"upserted": 2, "truncated": ["b"], "refused": []}
+    assert last["done"] is True
+
+
+def test_nothing_at_all_is_done_at_once(client, collection):
+    assert upload(client, collection(), []) == [{"done": True, "upserted": 0, "refused": 0}]
+
+
+def test_an_unknown_collection_is_a_404_before_the_stream(client):
+    answer = client.post("/v1/collections/none/documents", content=b"{}", headers=NDJSON)
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_lines_may_be_cut_anywhere_on_their_way(client, collection, size):
+    path = collection(encoder=None)
+    body = b"".join(b'{"id": "%d", "key": "\xc3\xbc", "key_vector": [1, 2]}\n' % i for i in range(30))
+    pieces = (body[i : i + size] for i in range(0, len(body), size))
+    answer = client.post(f"{path}/documents", content=pieces, headers=NDJSON)
+    assert json.loads(answer.text.splitlines()[-1]) == {"done": True, "upserted": 30, "refused": 0}
+    assert client.get(f"{path}/documents/7").json()["key"] == "ü"
