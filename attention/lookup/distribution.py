@@ -35,8 +35,7 @@ def softmax(similarities: Array, null: float | None, temperature: float) -> Dist
     Args:
         similarities: float64[n] of the documents that pass.
         null: the null key's similarity, or None.
-        temperature: 0 or more; at 0 the documents that tie for the best share, and a null key only counts
-            above them.
+        temperature: 0 or more; at 0 what ties for the best shares.
     """
     if similarities.size == 0:
         return _without_documents(null, temperature)
@@ -49,8 +48,8 @@ def softmax(similarities: Array, null: float | None, temperature: float) -> Dist
     log_mass = float(np.log(mass))
     depth = -float(masses @ logits) / mass
     null_logit = -np.inf if null is None else (null - best) / temperature
-    null_weight = _logistic(null_logit - log_mass)
-    weights = np.multiply(masses, _logistic(log_mass - null_logit) / mass, out=masses)
+    null_weight = logistic(null_logit - log_mass)
+    weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
     log_partition = best / temperature + float(np.logaddexp(log_mass, null_logit))
     entropy = log_mass + depth
     evidence = Evidence(temperature, null_weight, log_partition, entropy, float(np.exp(entropy)))
@@ -62,8 +61,7 @@ def softmax(similarities: Array, null: float | None, temperature: float) -> Dist
 def one_hot(
     similarities: Array, null: float | None, temperature: float, *, log_partition: bool = False
 ) -> Distribution:
-    """All weight on the best: documents that tie share it, and a null key has it only where it is strictly
-    above.
+    """All weight on the best: what ties for it shares it evenly, a null key as one more document.
 
     Args:
         similarities: float64[n] of the documents that pass.
@@ -78,12 +76,13 @@ def one_hot(
     best = similarities.max()
     ties = similarities == best
     count = int(np.count_nonzero(ties))
-    beaten = null is not None and null > best
-    weights = np.zeros(similarities.size) if beaten else ties / count
-    partition = None if not log_partition else 0.0 if beaten else float(np.log(count))
-    return Distribution(
-        weights, Evidence(temperature, float(beaten), partition, float(np.log(count)), float(count)), 0.0
-    )
+    above, level = null is not None and null > best, null is not None and null == best
+    sharing = 1 if above else count + level
+    weights = np.zeros(similarities.size) if above else ties / sharing
+    null_weight = float(above or level) / sharing
+    partition = float(np.log(sharing)) if log_partition else None
+    evidence = Evidence(temperature, null_weight, partition, float(np.log(count)), float(count))
+    return Distribution(weights, evidence, 0.0)
 
 
 def sparse(similarities: Array, null: float | None, temperature: float, normaliser: str) -> Distribution:
@@ -124,7 +123,7 @@ def _unpartitioned(evidence: Evidence) -> Evidence:
     return Evidence(evidence.temperature, evidence.null_weight, None, evidence.entropy, evidence.effective_documents)
 
 
-def _logistic(x: float) -> float:
+def logistic(x: float) -> float:
     """1 / (1 + e⁻ˣ), without overflow on either side."""
     rising = np.exp(-abs(x))
     return float(1 / (1 + rising) if x >= 0 else rising / (1 + rising))

@@ -15,7 +15,7 @@ import pytest
 
 from service.commands.connection import Connection
 from service.commands.errors import Misused
-from tests.cli.conftest import COMMAND, Softkv
+from tests.cli.conftest import COMMAND, Softkv, serving
 from tests.running import RunningService
 
 NOBODY = "http://127.0.0.1:9"
@@ -86,6 +86,17 @@ def test_a_refusal_is_exit_code_1_with_the_service_s_own_words(softkv: Softkv) -
     assert ended.exit_code == 1
     assert ended.stdout == ""
     assert ended.stderr == "softkv: there is no collection 'atlantis': create it with PUT /v1/collections/atlantis\n"
+
+
+def test_a_key_is_given_as_it_is_or_in_a_file(bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("open sesame\n")
+    monkeypatch.setenv("SOFTKV_API_KEYS", "open sesame")
+    with serving(tmp_path / "data") as running:
+        asked = ["attend", "atlantis", "cats", "--url", running.url]
+        assert "asks for a key" in bare(*asked).stderr
+        assert "the key is not one" in bare(*asked, "--api-key", "open simsim").stderr
+        assert "no collection 'atlantis'" in bare(*asked, "--api-key", "open sesame").stderr
+        assert "no collection 'atlantis'" in bare(*asked, "--api-key", f"@{tmp_path / 'key'}").stderr
 
 
 def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv) -> None:

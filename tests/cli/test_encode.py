@@ -16,12 +16,6 @@ from tests.running import RunningService
 TEXTS = [f"the {i}th text about {'cats' if i % 2 else 'databases'}" for i in range(150)]
 
 
-@pytest.fixture(autouse=True)
-def encodes(client: httpx.Client) -> None:
-    if client.post("/v1/encode", json={"texts": ["a"]}).status_code == 404:
-        pytest.skip("this service does not encode yet")
-
-
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
     path = tmp_path / "texts.txt"

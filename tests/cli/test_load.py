@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from service.cli import app
 from service.commands.collection import Collection
 from service.commands.connection import Connection
 from service.commands.errors import Unreachable
@@ -34,9 +36,6 @@ PATH = "/v1/collections/books"
 
 @pytest.fixture(autouse=True)
 def without_books(client: httpx.Client) -> Iterator[None]:
-    empty = client.post(f"{PATH}/documents", content=b"", headers={"Content-Type": "application/x-ndjson"})
-    if empty.status_code == 415:
-        pytest.skip("this service does not take NDJSON yet")
     client.delete(PATH)
     yield
     client.delete(PATH)
@@ -184,6 +183,17 @@ def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) ->
         assert upload.skipped >= acknowledged
         assert upload.skipped + upload.upserted == 1000
         assert httpx.get(f"{running.url}{PATH}").json()["documents"] == 1000
+
+
+def test_a_service_that_stops_within_an_upload_says_why(tmp_path: Path) -> None:
+    """A line that is longer than the service takes, after one that is not."""
+    documents = [{"id": "short", "key_vector": [1]}, {"id": "long", "key": "x" * 300_000, "key_vector": [1]}]
+    path = write_lines(tmp_path / "books.ndjson", documents)
+    with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
+        ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
+    assert ended.exit_code == 1
+    assert re.match(r"softkv: lines 1 to 2: line \d has \d+ bytes or more", ended.stderr)
+    assert ended.stderr.endswith("0 documents are written: --resume sends the others\n")
 
 
 def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client, tmp_path: Path) -> None:

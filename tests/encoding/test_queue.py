@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from service.encoding.errors import QueueClosedError, TextError
-from service.encoding.queue import BATCH_CHARACTERS, EncodingQueue
+from service.encoding.queue import BATCH_CHARACTERS, CACHED_TEXTS, EncodingQueue
 
 
 class Gate:
@@ -217,3 +217,47 @@ def test_closing_drains_and_refuses(gate):
 
     assert asyncio.run(scenario()) == [(1, 384), (300, 384)]
     assert not any(thread.is_alive() for thread in gate.threads)
+
+
+def test_a_text_that_was_encoded_lately_is_not_encoded_again(gate):
+    gate.door.set()
+
+    async def scenario(queue):
+        first = await queue.encode(["a", "b", "a"], "document")
+        second = await queue.encode(["b", "c", "a"], "document")
+        await queue.encode(["a"], "query")
+        return first, second
+
+    first, second = run(gate, scenario)
+    assert [(purpose, sorted(texts)) for purpose, texts in gate.batches] == [
+        ("document", ["a", "b"]),
+        ("document", ["c"]),
+        ("query", ["a"]),
+    ]
+    np.testing.assert_array_equal(first.vectors[[0, 1]], first.vectors[[2, 1]])
+    np.testing.assert_array_equal(second.vectors[[2, 0]], first.vectors[[0, 1]])
+    np.testing.assert_array_equal(second.token_counts, [3, 3, 3])
+
+
+def test_an_answer_is_the_callers_own(gate):
+    gate.door.set()
+
+    async def scenario(queue):
+        (await queue.encode(["a"], "document")).vectors[:] = 0
+        return await queue.encode(["a"], "document")
+
+    assert np.abs(run(gate, scenario).vectors).max() > 0
+
+
+def test_an_upload_is_neither_looked_up_nor_kept(gate):
+    gate.door.set()
+    texts = [str(i) for i in range(CACHED_TEXTS + 1)]
+
+    async def scenario(queue):
+        task = ask(queue, texts)
+        await gate.reached()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert len(queue.cache) == 0
+
+    run(gate, scenario)

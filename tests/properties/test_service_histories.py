@@ -117,18 +117,17 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def the_collection_holds_what_the_dictionary_holds(self):
         listed = self.client.post(f"{PATH}/documents/query", json={"include": ["key_vector", "metadata"]}).json()
-        expected = [{"id": i, **self.model[i]} for i in sorted(self.model)]
-        assert listed["documents"] == [
-            {"id": d["id"], "metadata": d["metadata"], "key_vector": d["key_vector"]} for d in expected
-        ]
+        for document in listed["documents"]:  # written in the fewest digits that say the float32
+            document["key_vector"] = [float(np.float32(number)) for number in document["key_vector"]]
+        assert listed["documents"] == [{"id": i, **self.model[i]} for i in sorted(self.model)]
 
 
 def softmax(similarity: dict[str, float], null: float, temperature: float) -> tuple[dict[str, float], float]:
     """The textbook's weights of the documents, and of the null key."""
     best = max([*similarity.values(), null])
     if temperature == 0:
-        ties = [i for i, s in similarity.items() if s == best]
-        return {i: (i in ties) / max(len(ties), 1) for i in similarity}, 0.0 if ties else 1.0
+        ties = [s == best for s in similarity.values()] + [null == best]
+        return {i: (s == best) / sum(ties) for i, s in similarity.items()}, ties[-1] / sum(ties)
     terms = {i: math.exp((s - best) / temperature) for i, s in similarity.items()}
     at_null = math.exp((null - best) / temperature)
     mass = math.fsum(terms.values()) + at_null
@@ -136,6 +135,6 @@ def softmax(similarity: dict[str, float], null: float, temperature: float) -> tu
 
 
 Histories.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestHistories = Histories.TestCase

@@ -111,12 +111,12 @@ def test_the_head_holds_every_tie_of_its_last_row(filled):
     assert len(answer(view, Question(np.ones(1), 1.0, top_k=10_000)).numbers) == 6
 
 
-def test_at_temperature_0_a_null_key_counts_only_above_the_best(filled):
+def test_at_temperature_0_a_null_key_that_ties_shares(filled):
     view = filled("dot", [[1.0], [2.0], [2.0]])
     tied, above = (answer(view, Question(np.ones(1), 0, null=null)) for null in (2.0, 2.5))
-    assert (tied.null_weight, list(tied.weights), tied.answered) == (0, [0.5, 0.5, 0], False)
+    assert (tied.null_weight, list(tied.weights), tied.answered) == (1 / 3, [1 / 3, 1 / 3, 0], False)
     assert list(tied.logits) == [0, 0, -np.inf]
-    assert tied.log_partition == pytest.approx(np.log(2))
+    assert tied.log_partition == pytest.approx(np.log(3))
     assert (above.null_weight, list(above.weights), above.log_partition) == (1, [0, 0, 0], 0)
     assert list(above.logits) == [-np.inf] * 3
     np.testing.assert_array_equal(above.output, [0.0])
