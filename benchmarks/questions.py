@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +23,8 @@ import httpx
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.running import Service
 
 QUESTIONS = Path(__file__).with_name("questions.jsonl")
 RANKS = (1, 3, 10)
@@ -102,51 +100,19 @@ def table(outcomes: list[Outcome]) -> Table:
     return made
 
 
-@contextmanager
-def started() -> Iterator[str]:
-    """The real service with its demo collections, loaded; gives its URL and stops it at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as data:
-        options = ["--port", str(port), "--data-dir", data, "--demo", "library,videos,python,unicode"]
-        process = subprocess.Popen([Path(sys.executable).with_name("softkv"), "serve", *options])
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _SECONDS_TO_LOAD
-    content: object = "no answer"
-    with httpx.Client(base_url=url, trust_env=False) as client:
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                answer = client.get("/readyz")
-            except httpx.ConnectError:  # it does not listen yet
-                time.sleep(0.2)
-                continue
-            content = answer.json()
-            if answer.status_code == 200:
-                return
-            if answer.json()["failed"]:
-                break
-            time.sleep(0.5)
-    raise SystemExit(f"the service did not get ready within {_SECONDS_TO_LOAD:.0f} s: {content}")
-
-
 def main() -> int:
     """Ask every question, print the table and what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="a running service with the four demo collections")
     arguments = parser.parse_args()
-    if arguments.url is None:
-        with started() as url:
-            return report(url)
-    return report(arguments.url)
+    if arguments.url is not None:
+        return report(arguments.url)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        Service(Path(data), "--demo", "library,videos,python,unicode") as service,
+    ):
+        service.wait_until_ready(_SECONDS_TO_LOAD)
+        return report(service.url)
 
 
 def report(url: str) -> int:

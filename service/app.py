@@ -16,8 +16,12 @@ from service.api import (
     attention,
     collections,
     compare,
+    description,
     documents,
+    embeddings,
+    encode,
     metrics,
+    models,
     page,
     probes,
     problems,
@@ -35,9 +39,6 @@ from service.retrieval.catalogue import Catalogue
 from service.retrieval.seeding import Seeding
 from service.settings import Settings
 from service.storage import Store
-
-DESCRIPTION = """A document collection as the memory of an attention layer. A query attends over *every* document:
-it gets weights that sum to one, the blended value, and the evidence of how much the collection knew."""
 
 
 class UnknownDemo(ValueError):
@@ -69,17 +70,33 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="softkv",
-        description=DESCRIPTION,
+        description=description.INTRODUCTION,
+        openapi_tags=description.TAGS,
+        generate_unique_id_function=description.operation_id,
         version=version("softkv"),
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
-    for room in (probes, metrics, collections, upload, documents, attend, sweep, compare, attention):
+    for room in (
+        probes,
+        metrics,
+        collections,
+        upload,
+        documents,
+        attend,
+        sweep,
+        compare,
+        attention,
+        encode,
+        embeddings,
+        models,
+    ):
         app.include_router(room.router)
     page.mount(app)
     problems.install(app)
+    description.describe(app)
     app.state.meters = metrics.Meters()
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
     app.add_middleware(

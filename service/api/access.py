@@ -52,22 +52,24 @@ class Access:
         """The ASGI call."""
         if scope["type"] == "http":
             try:
-                self._check(scope["method"], scope["path"], Headers(scope=scope))
+                level = self._check(scope["method"], scope["path"], Headers(scope=scope))
+                scope.setdefault("state", {})["access"] = level
             except APIError as refusal:
                 await problems.of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, method: str, path: str, headers: Headers) -> None:
+    def _check(self, method: str, path: str, headers: Headers) -> Level:
         if self._local_only:
             self._check_host(headers.get("host", ""))
         if not path.startswith("/v1/") or method == "OPTIONS":
-            return
+            return "none"
         level = self._level(headers)
         if level == "none":
             raise KeyRefused("this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>")
         if level == "read" and is_write(method, path):
             raise Forbidden(f"{method} {path} writes, and this caller may only read: use a key that may write")
+        return level
 
     def _check_host(self, host: str) -> None:
         name = host.lower() if host.endswith("]") else host.lower().rsplit(":", 1)[0]

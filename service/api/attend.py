@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from attention.lookup import Answer, Evidence
-from service.api.answers import PROBLEMS
+from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
 from service.api.state import NameInPath, Running
@@ -18,12 +18,14 @@ from service.retrieval.errors import InvalidContent
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=PROBLEMS)
+router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
 
 
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
+    responses=refusals(*WITH_BODY, 404, 503),
+    response_description="An answer to `query`, or `results` to `queries`.",
     summary="Attend over every document of a collection",
 )
 async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Response:

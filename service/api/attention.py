@@ -7,19 +7,21 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.api.answers import PROBLEMS
+from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
-from service.retrieval.arrays import Arrays, attend_arrays
+from service.retrieval import arrays as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(prefix="/v1", tags=["attend"], route_class=JSONRoute, responses=PROBLEMS)
+router = APIRouter(prefix="/v1", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
 
 
-@router.post("/attend", response_model=AttentionAnswer, summary="Attention on arrays of your own")
-async def attend(body: AttentionRequest) -> Response:
-    """The core's one definition, on nested lists; nothing is stored. `intermediates` adds every array by name."""
-    arrays = Arrays(
+@router.post(
+    "/attend", response_model=AttentionAnswer, responses=refusals(*WITH_BODY), summary="Attention on arrays of your own"
+)
+async def attend_arrays(body: AttentionRequest) -> Response:
+    """The core's one definition, on nested lists; nothing is stored. At most 4,000,000 logits in one request."""
+    arrays = own.Arrays(
         **{field: getattr(body, field) for field in ("query", "key", "value", "mask", "bias", "null", "similarity")},
         temperature=body.temperature,
         normaliser=body.normaliser,
@@ -27,7 +29,7 @@ async def attend(body: AttentionRequest) -> Response:
         projections=None if body.projections is None else dict(body.projections),
         hopfield_steps=body.hopfield_steps,
     )
-    attention = await asyncio.to_thread(attend_arrays, arrays)
+    attention = await asyncio.to_thread(own.attend_arrays, arrays)
     attended = attention.attended
     answer: dict[str, Any] = {
         "output": attention.output,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from service.api.answers import PROBLEMS
+from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.state import NameInPath, Running
 from service.retrieval.collection import Collection
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JSONRoute, responses=PROBLEMS)
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JSONRoute, responses=ANY_CALL)
 
 
 def _describe(collection: Collection) -> dict[str, Any]:
@@ -35,44 +35,64 @@ def _describe(collection: Collection) -> dict[str, Any]:
     }
 
 
+def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
+    """The fields that say something; only for the encoder is null a choice."""
+    sent = body.model_dump(exclude_unset=True)
+    return {field: choice for field, choice in sent.items() if choice is not None or field == "encoder"}
+
+
 @router.put(
     "/{name}",
     response_model=CollectionAnswer,
-    responses={201: {"model": CollectionAnswer, "description": "Created."}},
+    responses={
+        201: {"model": CollectionAnswer, "description": "Created."},
+        **refusals(*WITH_BODY, 503, 507, because={409: "It exists with other settings."}),
+    },
+    response_description="It exists, and every field sent is as it is.",
     summary="Create a collection, or confirm that it is as you think",
 )
 async def put_collection(name: NameInPath, body: CollectionSettings, running: Running) -> Response:
     """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
-    wanted = body.model_dump(exclude_unset=True)
+    wanted = _said(body)
     collection, created = await running.catalogue.create(name, wanted)
     return JSONAnswer(await asyncio.to_thread(_describe, collection), status_code=201 if created else 200)
 
 
-@router.patch("/{name}", response_model=CollectionAnswer, summary="Change temperature or null")
+@router.patch(
+    "/{name}",
+    response_model=CollectionAnswer,
+    responses=refusals(*WITH_BODY, 404, 503, 507),
+    summary="Change temperature or null",
+)
 async def patch_collection(name: NameInPath, body: CollectionChange, running: Running) -> Response:
     """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
-    changes = body.model_dump(exclude_unset=True)
+    changes = _said(body)
     collection = await asyncio.to_thread(running.catalogue.change, name, changes)
     return JSONAnswer(await asyncio.to_thread(_describe, collection))
 
 
 @router.get("", response_model=CollectionList, summary="Every collection")
-async def list_collections(running: Running) -> Response:
-    """By name."""
+async def list_collections(request: Request, running: Running) -> Response:
+    """By name; and whether this caller may write."""
     collections = running.catalogue.collections()
-    return JSONAnswer(
-        {"collections": await asyncio.to_thread(lambda: [_describe(collection) for collection in collections])}
-    )
+    described = await asyncio.to_thread(lambda: [_describe(collection) for collection in collections])
+    return JSONAnswer({"collections": described, "access": request.state.access})
 
 
-@router.get("/{name}", response_model=CollectionAnswer, summary="One collection")
+@router.get("/{name}", response_model=CollectionAnswer, responses=refusals(404, 422), summary="One collection")
 async def get_collection(name: NameInPath, running: Running) -> Response:
     """Its settings, how many documents it holds, and whether it is ready to be asked."""
     collection = running.catalogue.collection(name)
     return JSONAnswer(await asyncio.to_thread(_describe, collection))
 
 
-@router.delete("/{name}", status_code=204, summary="Delete a collection and its documents")
+@router.delete(
+    "/{name}",
+    status_code=204,
+    responses=refusals(404, 422, 503, 507),
+    response_description="Deleted.",
+    summary="Delete a collection and its documents",
+)
 async def delete_collection(name: NameInPath, running: Running) -> Response:
     """Readers that have begun finish on what they began with."""
     await asyncio.to_thread(running.catalogue.delete, name)

@@ -6,32 +6,43 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.api.answers import PROBLEMS
+from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.attend import shape_result
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
 from service.api.state import NameInPath, Running
-from service.retrieval.compare import Comparison, Timed, compare_collection, compare_rows
+from service.retrieval import compare as four_ways
+from service.retrieval.compare import Comparison, Timed
 from service.retrieval.document import MISSING, SentDocument
 from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest, Row
 
-router = APIRouter(prefix="/v1", tags=["compare"], route_class=JSONRoute, responses=PROBLEMS)
+router = APIRouter(prefix="/v1", tags=["compare"], route_class=JSONRoute, responses=ANY_CALL)
 FIELDS = ("key", "value", "metadata")
 
 
-@router.post("/collections/{name}/compare", response_model=CompareAnswer, summary="One question, four ways")
+@router.post(
+    "/collections/{name}/compare",
+    response_model=CompareAnswer,
+    responses=refusals(*WITH_BODY, 404, 503),
+    summary="One question, four ways",
+)
 async def compare(name: NameInPath, body: CompareRequest, running: Running) -> Response:
     """The statements shown are the ones that were run; attention answers as `attend` does."""
-    compared = await compare_collection(
+    compared = await four_ways.compare_collection(
         running.catalogue, name, body.query, temperature=body.temperature, top_k=body.top_k, null=body.null
     )
     return JSONAnswer(_shape(compared))
 
 
-@router.post("/compare", response_model=CompareAnswer, summary="One question, four ways, to rows of your own")
-async def compare_own_rows(body: CompareRowsRequest, running: Running) -> Response:
+@router.post(
+    "/compare",
+    response_model=CompareAnswer,
+    responses=refusals(*WITH_BODY, 503),
+    summary="One question, four ways, to rows of your own",
+)
+async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:
     """The rows are asked as a collection of the same documents would be; nothing is stored."""
-    compared = await compare_rows(
+    compared = await four_ways.compare_rows(
         running.catalogue,
         [_document(row, i) for i, row in enumerate(body.rows, start=1)],
         body.query,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from service.api.answers import PROBLEMS
+from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.errors import TooMuch
 from service.api.state import IdInPath, NameInPath, Running
@@ -27,13 +27,15 @@ from service.schemas.document import (
     Include,
     Upserted,
 )
+from service.schemas.upload import NDJSON, UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
 from service.storage import DocumentRecord
 
 router = APIRouter(
-    prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=JSONRoute, responses=PROBLEMS
+    prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=JSONRoute, responses=ANY_CALL
 )
+NO_DOCUMENT = {404: "No such collection or document."}
 
 
 def sent(document_id: str, body: DocumentBody) -> SentDocument:
@@ -62,9 +64,21 @@ def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, 
     return answer
 
 
-@router.post("", response_model=Upserted, summary="Write many documents, all or none")
+@router.post(
+    "",
+    response_model=Upserted,
+    responses={
+        200: {"content": {NDJSON: UPLOAD_ANSWER}},
+        **refusals(*WITH_BODY, 404, 503, 507, because={409: 'With `mode: "create"`: one of the documents exists.'}),
+    },
+    openapi_extra={"requestBody": {"content": {NDJSON: UPLOAD_BODY}}},
+    summary="Write many documents",
+)
 async def post_documents(name: NameInPath, body: DocumentBatch, running: Running) -> Response:
-    """A document with a known id replaces the one that is there; `mode: "create"` refuses that with 409."""
+    """As JSON: all or none. As NDJSON: a stream of any length, in batches of 1,000 lines, that loses bad lines only.
+
+    A document with a known id replaces the one that is there.
+    """
     if len(body.documents) > running.max_documents:
         raise TooMuch(
             f"{len(body.documents)} documents came, this service takes {running.max_documents} in one JSON body: send "
@@ -76,7 +90,12 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     return JSONAnswer({"upserted": len(documents), "truncated": truncated.truncated})
 
 
-@router.post("/query", response_model=DocumentPage, summary="List documents in id order")
+@router.post(
+    "/query",
+    response_model=DocumentPage,
+    responses=refusals(*WITH_BODY, 404),
+    summary="List documents in id order",
+)
 async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
     """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
     page = await asyncio.to_thread(
@@ -98,7 +117,12 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
     )
 
 
-@router.post("/delete", response_model=Deleted, summary="Delete documents by id or by filter")
+@router.post(
+    "/delete",
+    response_model=Deleted,
+    responses=refusals(*WITH_BODY, 404, 503, 507),
+    summary="Delete documents by id or by filter",
+)
 async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
     """Exactly one of `ids` and `filter`; unknown ids are silent."""
     deleted = await asyncio.to_thread(store.delete, running.catalogue, name, ids=body.ids, sent_filter=body.filter)
@@ -108,7 +132,8 @@ async def delete_documents(name: NameInPath, body: DocumentDelete, running: Runn
 @router.put(
     "/{id:path}",
     response_model=Upserted,
-    responses={201: {"model": Upserted, "description": "Created."}},
+    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, 404, 503, 507)},
+    response_description="Replaced.",
     summary="Write one document",
 )
 async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, running: Running) -> Response:  # noqa: A002
@@ -117,7 +142,14 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
     return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
 
 
-@router.patch("/{id:path}", response_model=Upserted, summary="Change a part of a document")
+@router.patch(
+    "/{id:path}",
+    response_model=Upserted,
+    responses=refusals(
+        *WITH_BODY, 503, 507, because=NO_DOCUMENT | {409: "Others kept changing the document meanwhile: try again."}
+    ),
+    summary="Change a part of a document",
+)
 async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, running: Running) -> Response:  # noqa: A002
     """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
     changes = {field: getattr(body, field) for field in body.model_fields_set}
@@ -125,12 +157,19 @@ async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, ru
     return JSONAnswer({"upserted": 1, "truncated": written.truncated})
 
 
-@router.get("/{id:path}", response_model=DocumentAnswer, summary="Read one document")
+@router.get(
+    "/{id:path}",
+    response_model=DocumentAnswer,
+    responses=refusals(422, because=NO_DOCUMENT),
+    summary="Read one document",
+)
 async def get_document(
     name: NameInPath,
     id: IdInPath,  # noqa: A002
     running: Running,
-    include: Annotated[list[Include] | None, Query(description="Fields wanted; key, value and metadata.")] = None,
+    include: Annotated[
+        list[Include] | None, Query(description="Fields wanted. Left out: key, value and metadata.")
+    ] = None,
     vector_format: VectorFormat = "numbers",
 ) -> Response:
     """As it is stored."""
@@ -138,7 +177,13 @@ async def get_document(
     return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
 
 
-@router.delete("/{id:path}", status_code=204, summary="Delete one document")
+@router.delete(
+    "/{id:path}",
+    status_code=204,
+    responses=refusals(422, 503, 507, because=NO_DOCUMENT),
+    response_description="Deleted.",
+    summary="Delete one document",
+)
 async def delete_document(name: NameInPath, id: IdInPath, running: Running) -> Response:  # noqa: A002
     """404 where there is none of that id."""
     await asyncio.to_thread(store.delete_one, running.catalogue, name, id)

@@ -6,14 +6,16 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.answers import refusals
 from service.api.state import Running
 
-router = APIRouter(tags=["probes"])
+router = APIRouter(tags=["probes"], responses=refusals(403))
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
@@ -73,7 +75,7 @@ def _route(scope: Scope) -> str:
     return getattr(route, "path", "") or "other"
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, running: Running) -> Response:
     """Requests by route and status, their times, documents, and how many texts wait for the encoder."""
     meters: Meters = request.app.state.meters

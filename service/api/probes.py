@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from service.api.answers import refusals
 from service.api.body import JSONAnswer
 from service.api.state import Running
+from service.schemas.probe import Liveness, Readiness
 
-router = APIRouter(tags=["probes"])
+router = APIRouter(tags=["probes"], responses=refusals(403))
 
 
-@router.get("/livez", summary="The process answers")
+@router.get("/livez", response_model=Liveness, summary="The process answers")
 async def livez() -> Response:
     """200 as long as the process runs."""
     return JSONAnswer({"status": "alive"})
 
 
-@router.get("/readyz", summary="Everything is loaded", responses={503: {"description": "Something still loads."}})
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Something still loads, or failed to."}},
+    summary="Everything is loaded",
+)
 async def readyz(running: Running) -> Response:
     """503 while the encoder, a collection or a demo collection loads, with its name; the API already answers."""
     encoder = running.catalogue.encoder

@@ -11,10 +11,13 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from attention.errors import AttentionError
 from service.api import errors as api
 from service.api.body import JSONAnswer
+from service.api.openai_errors import openai_error, openai_status, speaks_openai
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
 from service.retrieval.arrays import TooLarge
@@ -32,6 +35,7 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     api.HostRefused: (403, "host_refused"),
     retrieval.CollectionNotFound: (404, "collection_not_found"),
     retrieval.DocumentNotFound: (404, "document_not_found"),
+    retrieval.ModelNotFound: (404, "model_not_found"),
     storage.CollectionMissing: (404, "collection_not_found"),
     retrieval.CollectionConflict: (409, "collection_conflict"),
     DocumentChanged: (409, "document_changed"),
@@ -61,6 +65,26 @@ MOST_FLAWS = 100
 RETRY_AFTER_SECONDS = {429: "1", 503: "2"}
 
 
+class ProblemAnswer(JSONAnswer):
+    """A problem; on the paths of OpenAI's clients, said as OpenAI says it."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, content: dict[str, Any], *, status_code: int, headers: Mapping[str, str]) -> None:
+        super().__init__(content, status_code=status_code, headers=headers)
+        self._content = content
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if not speaks_openai(scope["path"]):
+            await super().__call__(scope, receive, send)
+            return
+        answer = JSONAnswer(openai_error(self._content), status_code=openai_status(self.status_code))
+        kept = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
+        answer.headers.update(kept)
+        await answer(scope, receive, send)
+
+
 def problem(status: int, code: str, detail: str, *, flaws: Sequence[Flaw] | None = None) -> Response:
     """An error's answer."""
     content: dict[str, Any] = {
@@ -75,7 +99,7 @@ def problem(status: int, code: str, detail: str, *, flaws: Sequence[Flaw] | None
     headers = {"Retry-After": RETRY_AFTER_SECONDS[status]} if status in RETRY_AFTER_SECONDS else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONAnswer(content, status_code=status, headers=headers, media_type="application/problem+json")
+    return ProblemAnswer(content, status_code=status, headers=headers)
 
 
 def of_error(error: Exception) -> Response:
@@ -138,6 +162,9 @@ def install(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
+
     async def unexpected(request: Request, error: Exception) -> Response:
         identifier = getattr(request.state, "request_id", "unknown")
         log.error("unexpected error", request_id=identifier, exc_info=error)
@@ -149,4 +176,5 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, ours)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unexpected)

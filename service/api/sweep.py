@@ -6,7 +6,7 @@ import time
 
 from fastapi import APIRouter, Response
 
-from service.api.answers import PROBLEMS
+from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.attend import evidence
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
@@ -14,10 +14,15 @@ from service.api.state import NameInPath, Running
 from service.retrieval.sweep import sweep_collection
 from service.schemas.sweep import SweepAnswer, SweepRequest
 
-router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=PROBLEMS)
+router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
 
 
-@router.post("/{name}/sweep", response_model=SweepAnswer, summary="The same query at many temperatures")
+@router.post(
+    "/{name}/sweep",
+    response_model=SweepAnswer,
+    responses=refusals(*WITH_BODY, 404, 503),
+    summary="The same query at many temperatures",
+)
 async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Response:
     """From one reading of the keys: what each of the best documents weighs at each temperature."""
     started = time.perf_counter()

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -24,8 +25,8 @@ from service.retrieval.document import SentDocument
 from service.retrieval.errors import Flaw
 from service.retrieval.upload import upload
 from service.schemas.document import Document
+from service.schemas.upload import NDJSON
 
-NDJSON = "application/x-ndjson"
 BATCH_LINES = 1000
 
 
@@ -66,13 +67,15 @@ async def post_lines(name: NameInPath, request: Request, running: Running) -> Re
 async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
     upserted, refused = 0, 0
     try:
-        async for batch in _batches(request.stream(), running.max_body_bytes):
+        async for batch in _batches(_lines(request.stream(), running.max_body_bytes)):
             documents, flawed = await asyncio.to_thread(_read, batch)
             uploaded = await upload(running.catalogue, name, documents)
             flawed |= uploaded.refused
             upserted += uploaded.upserted
             refused += len(flawed)
             yield _line({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})
+    except ClientDisconnect:
+        return
     except tuple(problems.TABLE) as error:
         problem = orjson.loads(bytes(problems.of_error(error).body))
         yield _line({"done": False, "upserted": upserted, "refused": refused, "problem": problem})
@@ -80,22 +83,37 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         yield _line({"done": True, "upserted": upserted, "refused": refused})
 
 
-async def _batches(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[dict[int, bytes]]:
-    """The body's lines by number, from 1, in batches; empty lines count and say nothing."""
-    number, rest, batch = 0, b"", dict[int, bytes]()
+async def _lines(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
+    """The body's lines with their numbers, from 1."""
+    number, rest = 0, b""
     async for chunk in stream:
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > max_line_bytes:
-            raise BodyTooLarge(f"line {number + 1} has {len(rest)} bytes or more, a line may have {max_line_bytes}")
-        for line in lines:
-            number += 1
+        for number, line in enumerate(lines, start=number + 1):  # noqa: B020  counts on from the last chunk
+            yield number, _short_enough(line, number, max_line_bytes)
+        _short_enough(rest, number + 1, max_line_bytes)
+    yield number + 1, rest
+
+
+def _short_enough(line: bytes, number: int, most: int) -> bytes:
+    if len(line) > most:
+        raise BodyTooLarge(f"line {number} has {len(line)} bytes or more, a line may have {most}: shorten it")
+    return line
+
+
+async def _batches(lines: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[dict[int, bytes]]:
+    """Lines by number, a thousand at a time; empty lines count and say nothing."""
+    batch = dict[int, bytes]()
+    try:
+        async for number, line in lines:
             if line.strip():
                 batch[number] = line
             if len(batch) == BATCH_LINES:
                 yield batch
                 batch = {}
-    if rest.strip():
-        batch[number + 1] = rest
+    except BodyTooLarge:
+        if batch:
+            yield batch
+        raise
     if batch:
         yield batch
 

@@ -74,17 +74,18 @@ def _arithmetic(settings: Settings) -> Check:
     import numpy as np
     import torch
 
-    from attention.lookup.engine import compiled_weigh, engine, packed_dots, workers
+    from attention.lookup import portable
+    from attention.lookup.engine import engine, portable_dots, workers
 
     codes = np.random.default_rng(0).integers(-127, 128, (5, 384), dtype=np.int8)
     products = np.empty((5, 5), dtype=np.int32)
     engine().dots(codes)(codes, products)
-    dots = "numkong" if engine().dots is packed_dots else "NumPy"
+    dots = "NumPy" if engine().dots is portable_dots else "numkong"
     if not np.array_equal(products, codes.astype(np.int32) @ codes.T.astype(np.int32)):
         return Check("arithmetic", "broken", f"{dots} multiplies integers wrongly on this processor: remove it")
     shown: Any = np.show_config(mode="dicts")
     blas = shown["Build Dependencies"]["blas"]
-    weigh = "numba" if engine().weigh is compiled_weigh else "NumPy"
+    weigh = "NumPy" if engine().add_rows is portable.add_rows else "numba"
     threads = settings.threads or torch.get_num_threads()
     return Check(
         "arithmetic",

@@ -13,6 +13,8 @@ import orjson
 from service.commands.errors import Misused, Refused, Unreachable
 
 _TRIES = 8
+# Statuses that say "later", not "no".
+_LATER = (429, 503)
 _LONGEST_WAIT = 30.0
 # A write is acknowledged after its texts are encoded and on disk: minutes; reaching the service: moments.
 _TIMEOUT = httpx.Timeout(600.0, connect=5.0)
@@ -54,9 +56,20 @@ class Connection:
         return self._parsed(response) if response.content else None
 
     def lines(self, path: str, content: bytes) -> list[Any]:
-        """One NDJSON upload → the values of the answer's lines."""
-        response = self._send("POST", path, content, "application/x-ndjson")
-        return [self._parsed(response, line) for line in response.content.splitlines() if line.strip()]
+        """One NDJSON upload → the values of the answer's lines; sent again where it stopped for a while only."""
+        for tried in range(1, _TRIES + 1):
+            response = self._send("POST", path, content, "application/x-ndjson")
+            lines = [self._parsed(response, line) for line in response.content.splitlines()]
+            if not lines or "done" not in lines[-1]:
+                raise _foreign(response)
+            if lines[-1]["done"]:
+                return lines
+            # The answer had begun when the service had to stop, so its status says nothing.
+            problem = lines[-1]["problem"]
+            if problem["status"] not in _LATER or tried == _TRIES:
+                break
+            self._sleep(1.0)
+        raise Refused(_shown(problem), problem["status"], problem)
 
     def _send(self, method: str, path: str, content: bytes | None, kind: str) -> httpx.Response:
         headers = {} if content is None else {"Content-Type": kind}
@@ -68,8 +81,7 @@ class Connection:
                 raise Unreachable(
                     f"no service answers at {self.url} ({reason}): start one with `softkv serve`, or give its --url"
                 ) from None
-            # 429 and 503 say "later", not "no".
-            if response.status_code not in (429, 503) or tried == _TRIES:
+            if response.status_code not in _LATER or tried == _TRIES:
                 break
             self._sleep(_wanted_wait(response))
         if not response.is_success:
@@ -80,12 +92,7 @@ class Connection:
         try:
             return orjson.loads(response.content if content is None else content)
         except orjson.JSONDecodeError:
-            kind = response.headers.get("content-type", "no content type")
-            raise Refused(
-                f"{response.url} answered {kind}, which is not softkv's: check --url",
-                response.status_code,
-                {},
-            ) from None
+            raise _foreign(response) from None
 
 
 def _wanted_wait(response: httpx.Response) -> float:
@@ -99,15 +106,24 @@ def refusal(response: httpx.Response) -> Refused:
     try:
         problem = orjson.loads(response.content)
     except orjson.JSONDecodeError:
-        problem = None
+        return _foreign(response)
     if not isinstance(problem, dict) or not isinstance(problem.get("detail"), str):
-        kind = response.headers.get("content-type", "no content type")
-        message = f"{response.url} answered {response.status_code} with {kind}, which is not softkv's: check --url"
-        return Refused(message, response.status_code, {})
-    shown = [problem["detail"]]
-    errors = problem.get("errors")
-    if isinstance(errors, list):
-        flaws = [(error.get("pointer") or "", error.get("detail") or "") for error in errors]
-        # One flaw is usually the whole of `detail` already.
-        shown += [f"  {pointer}: {flaw}" for pointer, flaw in flaws if flaw not in problem["detail"]]
-    return Refused("\n".join(shown), response.status_code, problem)
+        return _foreign(response)
+    return Refused(_shown(problem), response.status_code, problem)
+
+
+def _shown(problem: dict[str, Any]) -> str:
+    flaws = [(error.get("pointer") or "", error.get("detail") or "") for error in problem.get("errors") or ()]
+    # One flaw is usually the whole of `detail` already.
+    more = [f"  {pointer}: {flaw}" for pointer, flaw in flaws if flaw not in problem["detail"]]
+    return "\n".join([problem["detail"], *more])
+
+
+def _foreign(response: httpx.Response) -> Refused:
+    """What to say of an answer that softkv would not give."""
+    kind = response.headers.get("content-type", "no content type")
+    return Refused(
+        f"{response.url} answered {response.status_code} with {kind}, which is not softkv's: check --url",
+        response.status_code,
+        {},
+    )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.datasets import Demo
 
 # About a second of encoding: often enough for a bar, seldom enough for the round trips not to count.
-_BATCH = 128
+_BATCH = 64
 
 
 def demo(

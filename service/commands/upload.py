@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.commands.collection import Collection
+from service.commands.errors import Refused
 from service.commands.source import Entry, Source, batches
 
 # About a second of encoding short texts.
@@ -48,11 +49,14 @@ class Upload:
         return [entry for entry in batch if entry.id not in present]
 
     def _send(self, batch: list[Entry]) -> None:
-        for answer in self.collection.upload([entry.content for entry in batch]):
-            if answer.get("done"):
-                continue
+        try:
+            *answers, _ = self.collection.upload([entry.content for entry in batch])
+        except Refused as error:
+            where = f"lines {batch[0].number} to {batch[-1].number}"
+            raise Refused(f"{where}: {error}", error.status, error.problem) from None
+        for answer in answers:
             self.upserted += answer["upserted"]
-            self.truncated += answer.get("truncated", [])
+            self.truncated += answer["truncated"]
             for refused in answer["refused"]:
                 self.refused.append((batch[refused["line"] - 1].number, refused["detail"]))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.encoding.background import Background
 from service.encoding.batches import token_batches
+from service.encoding.decoding import TokenDecoder
 from service.encoding.encoded import Encoded
 from service.encoding.errors import ModelError
 from service.encoding.spans import SpanReader, Token
@@ -30,10 +31,13 @@ class Encoder:
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
         max_tokens: how many tokens of a text the model reads, special ones included.
+        created: when its files came to this machine, in seconds of Unix time.
+        runs_on: whose code computes it.
         background: how similar a question and a text are that have nothing to do with each other.
     """
 
     precision = "float32"
+    runs_on = "sentence-transformers"
 
     def __init__(self, name: str, directory: Path, *, threads: int | None = None) -> None:
         """Load the model that lies in `directory`, without any network.
@@ -47,12 +51,14 @@ class Encoder:
             ModelError: the directory does not hold a model that this can load.
         """
         self.name = name
+        self.created = int((directory / "modules.json").stat().st_mtime)
         self._model = _load(directory, threads)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self._tokens = _token_counter(self._model, directory)
         self.dimension = _required(self._model.get_embedding_dimension(), directory, "width")
         self.max_tokens = int(_required(self._model.max_seq_length, directory, "longest text"))
         self._spans = SpanReader(self._model.tokenizer.backend_tokenizer, self.max_tokens)
+        self.decoder = TokenDecoder(self._model.tokenizer.backend_tokenizer, name)
         self._prompts = _prompts(self._model)
         self.background = Background.measure(lambda texts, purpose: self.encode(texts, purpose).vectors)
 

@@ -21,5 +21,9 @@ class TextError(EncodingError):
         self.position = position
 
 
+class TokensError(TextError):
+    """Token ids that are no text of the model's."""
+
+
 class QueueClosedError(EncodingError):
     """The queue takes no texts: it has not been started, or it drains before the service stops."""

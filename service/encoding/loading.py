@@ -24,6 +24,11 @@ class LoadingEncoder:
         self._queue: EncodingQueue | None = None
         self._settled = asyncio.Event()
 
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder itself, once it is ready."""
+        return None if self._queue is None else self._queue.encoder
+
     async def start(self) -> None:
         """Load; returns when the encoder is ready or has failed."""
         try:

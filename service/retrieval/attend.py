@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from attention.errors import AttentionError
-from attention.lookup import Answer, Auto, Mask, Question, answers
+from attention.lookup import Answer, Auto, Mask, Question
 from service.retrieval.catalogue import Catalogue
-from service.retrieval.errors import InvalidContent
+from service.retrieval.collection import Snapshot
+from service.retrieval.lookups import Ask
 from service.retrieval.null_background import NullChoice
 from service.retrieval.query import Array, background_for, check_queries, encode_queries, mask_of, null_of
 from service.storage import CollectionRecord, DocumentRecord
@@ -75,18 +74,18 @@ async def attend(
     background = await background_for(catalogue, collection.record, options.null)
     vectors = await encode_queries(catalogue, collection.record, queries, pointers)
 
-    def look_up() -> list[Result]:
-        with collection.snapshot() as snapshot:
-            record, view, reader = snapshot.record, snapshot.view, snapshot.reader
-            check_queries(record, vectors, pointers)
-            null, mask = null_of(record, view, options.null, background), mask_of(snapshot, options.filter)
-            try:
-                found = answers(view, [question(record, vector, options, null, mask) for vector in vectors])
-            except AttentionError as error:
-                raise InvalidContent.at("", str(error)) from error
-            return [result(record, answer, lambda rows: reader.documents(record.id, rows)) for answer in found]
+    def questions(snapshot: Snapshot) -> list[Question]:
+        record, view = snapshot.record, snapshot.view
+        check_queries(record, vectors, pointers)
+        null, mask = null_of(record, view, options.null, background), mask_of(snapshot, options.filter)
+        return [question(record, vector, options, null, mask) for vector in vectors]
 
-    return await asyncio.to_thread(look_up)
+    def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
+        record, reader = snapshot.record, snapshot.reader
+        return [result(record, answer, lambda rows: reader.documents(record.id, rows)) for answer in found]
+
+    results: list[Result] = await catalogue.lookups(name).ask(Ask(questions, finish, len(vectors)))
+    return results
 
 
 def question(

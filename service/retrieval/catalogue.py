@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from service.encoding.encoder import Encoder
 from service.encoding.loading import LoadingEncoder
@@ -17,6 +18,7 @@ from service.retrieval.errors import (
     EncoderUnavailable,
     InvalidContent,
 )
+from service.retrieval.lookups import Lookups
 from service.retrieval.null_background import default_null, default_temperature
 from service.storage import CollectionExists, CollectionSettings, Store
 
@@ -28,6 +30,7 @@ class Catalogue:
         self.store = store
         self.encoder = encoder
         self._collections: dict[str, Collection] = {}
+        self._lookups: WeakKeyDictionary[Collection, Lookups] = WeakKeyDictionary()
         with store.reading() as reader:
             for record in reader.collections():
                 self._collections[record.name] = Collection(record, store, ready=False)
@@ -51,6 +54,13 @@ class Catalogue:
             return self._collections[name]
         except KeyError:
             raise CollectionNotFound(name) from None
+
+    def lookups(self, name: str) -> Lookups:
+        """Where the questions to a collection wait."""
+        collection = self.collection(name)
+        if collection not in self._lookups:
+            self._lookups[collection] = Lookups(collection)
+        return self._lookups[collection]
 
     def collections(self) -> list[Collection]:
         """Every collection, by name."""

@@ -40,6 +40,8 @@ async def prepare(
     catalogue: Catalogue, record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]
 ) -> Prepared:
     """Encode what is missing and check the rest; `pointers` say where each document stands in the request."""
+    if not documents:
+        return Prepared([], [])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
     _refuse(_duplicates(documents, pointers))
     texts = {text: None for document in documents for text in _texts(record, document)}

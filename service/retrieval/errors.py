@@ -24,6 +24,10 @@ class DocumentNotFound(RetrievalError):
         super().__init__(f"collection {collection!r} holds no document with the id {document_id!r}")
 
 
+class ModelNotFound(RetrievalError):
+    """The service runs no model of that name."""
+
+
 class CollectionConflict(RetrievalError):
     """The collection exists with other settings."""
 

@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, PlainValidator
+from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
-from service.schemas.vector import VECTOR_SCHEMA, parse_vector
-from service.schemas.wire import JSONValue, Null, Number, VectorFormat, Wire, finite_number, well_formed
+from service.schemas.vector import Vector, VectorAnswer, parse_vector
+from service.schemas.wire import (
+    DocumentedAs,
+    JSONValue,
+    Normaliser,
+    Null,
+    Number,
+    Temperature,
+    VectorFormat,
+    Wire,
+    cold_to_hot,
+    well_formed,
+)
 
 MatchInclude = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 
@@ -19,78 +30,82 @@ def _query(given: Any) -> Any:
     return well_formed(given) if isinstance(given, str) else parse_vector(given)
 
 
-def cold_to_hot(given: Any) -> float:
-    """A temperature: 0, or from 1e-30 on."""
-    if type(given) in (int, float) and (given == 0 or 1e-30 <= given < float("inf")):
-        return finite_number(given)
-    raise PydanticCustomError("temperature", "wanted 0, or a number from 1e-30 on")
-
-
-def _temperature(given: Any) -> Any:
+def _temperature_or_auto(given: Any) -> Any:
     return given if given == "auto" else cold_to_hot(given)
 
 
-Query = Annotated[
-    Any,
-    PlainValidator(_query),
-    WithJsonSchema(
-        {
-            "description": "A text (encoded by the collection's encoder) or a vector.",
-            "anyOf": [{"type": "string", "example": "how do databases work?"}, VECTOR_SCHEMA],
-        }
-    ),
-]
-Temperature = Annotated[
-    Any,
-    PlainValidator(_temperature),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "const": "auto"}]}),
-]
+Query = TypeAliasType("Query", Annotated[Any, PlainValidator(_query), DocumentedAs(str | Vector)])
+TemperatureOrAuto = Annotated[Any, PlainValidator(_temperature_or_auto), DocumentedAs(Temperature | Literal["auto"])]
+QUESTION = "how do databases work?"
 
 
 class AttendRequest(Wire):
     """A query, or several, attended over every key of a collection."""
 
-    query: Query | None = None
-    queries: list[Query] | None = Field(None, min_length=1)
-    temperature: Temperature | None = Field(None, description="Left out: the collection's.")
+    query: Query | None = Field(
+        None,
+        description="A text, encoded by the collection's encoder, or a vector of the keys' width.",
+        examples=[QUESTION],
+    )
+    queries: list[Query] | None = Field(
+        None, min_length=1, description="Several at once, instead of `query`; at most 64 unless set otherwise."
+    )
+    temperature: TemperatureOrAuto | None = Field(
+        None,
+        description='Left out: the collection\'s. `"auto"`: the one at which the answer rests on `effective_documents` '
+        "documents, to 1 % (softmax only).",
+    )
     effective_documents: Annotated[Number, Ge(1)] = Field(
-        8.0, description='For "auto": how many documents the answer rests on, 1 or more.'
+        8.0,
+        description='For `"auto"`: on how many documents the answer rests; at most half of those that pass.',
+        json_schema_extra={"minimum": 1},
     )
     top_k: int | None = Field(
-        None, ge=0, le=10_000, description="Matches to return; 10, or 1,000 where top_p is given."
+        None, ge=0, le=10_000, description="Matches to return. Left out: 10, or at most 1,000 where `top_p` is given."
     )
     top_p: Annotated[Number, Gt(0), Le(1)] | None = Field(
-        None, description="The share of the document weight that the matches hold, 0 to 1."
+        None,
+        description="Return the smallest set of matches that holds this share of the document weight.",
+        json_schema_extra={"exclusiveMinimum": 0, "maximum": 1},
     )
     filter: FilterField = None
-    normaliser: Literal["softmax", "sparsemax", "entmax15", "one_hot"] = "softmax"
+    normaliser: Normaliser = Field("softmax", description="What makes weights of logits.")
     null: Null | None = Field(None, description="Left out: the collection's.")
-    max_error: Annotated[Number, Gt(0)] | None = Field(None, description="A bound asked of the certificate.")
-    include: list[MatchInclude] = Field(default=["value", "key", "metadata"])
+    max_error: Annotated[Number, Gt(0)] | None = Field(
+        None,
+        description="A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the "
+        "largest value.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+    include: list[MatchInclude] = Field(
+        default=["value", "key", "metadata"],
+        description="Which fields of a match to answer, besides its numbers; `output` is the blended value.",
+    )
     vector_format: VectorFormat = "numbers"
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"query": "how do databases work?", "top_k": 3},
+                {"query": QUESTION, "top_k": 3},
                 {
-                    "query": "how do databases work?",
+                    "query": QUESTION,
                     "temperature": "auto",
                     "filter": {"field": "metadata.year", "operator": ">=", "value": 2000},
                 },
+                {"queries": [QUESTION, "what does a cat need?"], "top_p": 0.9, "include": ["key", "explanation"]},
             ]
         }
     )
 
 
 class Explanation(Wire):
-    """logit = similarity / temperature; log_weight = logit − log_partition."""
+    """How the weight came about: logit = similarity / temperature, log_weight = logit − log_partition."""
 
     similarity: float
     temperature: float
-    logit: float | None
-    log_partition: float | None
-    log_weight: float | None
+    logit: float | None = Field(description="null: minus infinity.")
+    log_partition: float | None = Field(description="As in the evidence.")
+    log_weight: float | None = Field(description="The logarithm of the weight; null where the weight is 0.")
 
 
 class Match(Wire):
@@ -98,13 +113,13 @@ class Match(Wire):
 
     id: str
     similarity: float
-    logit: float | None
-    weight: float
+    logit: float | None = Field(description="similarity / temperature; null for minus infinity, at temperature 0.")
+    weight: float = Field(description="Its share of the answer, 0 to 1.")
     key: str | None = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
-    key_vector: Any = None
-    value_vector: Any = None
+    key_vector: VectorAnswer | None = None
+    value_vector: VectorAnswer | None = None
     explanation: Explanation | None = None
 
 
@@ -112,38 +127,59 @@ class Evidence(Wire):
     """How much the collection knew."""
 
     answered: bool = Field(
-        description="The best similarity is above the null key's; without a null: a document passed."
+        description="The best similarity that passes is above `null_similarity`, so it is the same at every "
+        "temperature. Without a null key: some document passed."
     )
-    null_weight: float
-    null_similarity: float | None
-    log_partition: float | None
-    entropy: float | None
-    effective_documents: float | None
+    null_weight: float = Field(description='The share of "none of these", the null key; 0 without one.')
+    null_similarity: float | None = Field(description="The null key's similarity; null without one.")
+    log_partition: float | None = Field(
+        description="ln Σ exp(logit), the null key's included. null where nothing can be attended to, and for "
+        "normalisers other than softmax."
+    )
+    entropy: float | None = Field(
+        description="Of the document weights without the null key, in nats; null where no document passes."
+    )
+    effective_documents: float | None = Field(
+        description="exp(entropy): on how many documents the answer rests; 0 where none passes."
+    )
 
 
 class Certificate(Wire):
     """A proven bound on the distance between this answer and the exact one."""
 
-    method: str
-    total_variation: float
-    output_error: float | None
+    method: Literal["exact", "quantised"] = Field(
+        description="`exact`: every key in float64. `quantised`: every key as int8, the best again in float64."
+    )
+    total_variation: float = Field(
+        description="½ Σ |weight − exact weight|, over every document and the null key, is at most this."
+    )
+    output_error: float | None = Field(
+        description="‖output − exact output‖₂ is at most this; null where no output was asked for."
+    )
 
 
 class AttendAnswer(Wire):
-    """Match weights, rest_weight and null_weight sum to one."""
+    """The weights of all documents that pass sum to one: the matches' + `rest_weight` + `null_weight`.
 
-    matches: list[Match]
-    rest_weight: float
-    complete: bool
-    output: Any = None
+    One exception: where no document passes and there is no null key, all are 0.
+    """
+
+    matches: list[Match] = Field(description="By weight, then similarity, then id.")
+    rest_weight: float = Field(description="What all other documents that pass weigh together.")
+    complete: bool = Field(description="False where `top_k` came before `top_p` was reached.")
+    output: VectorAnswer | None = Field(
+        None, description="Σ weight · value vector over all documents that pass, where `include` asks for it."
+    )
     evidence: Evidence
     certificate: Certificate
-    temperature: float
+    temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
     documents: int = Field(description="How many documents pass the filter.")
-    took_ms: float
+    took_ms: float = Field(description="Milliseconds in the service, encoding included.")
 
 
 class AttendAnswers(Wire):
-    """An answer a query, in order."""
+    """An answer for each of `queries`."""
 
-    results: list[AttendAnswer]
+    results: list[AttendAnswer] = Field(
+        description="In the order of the queries; all of one version of the collection."
+    )

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
-from service.schemas.sweep import SweptTemperature
-from service.schemas.wire import Number, VectorFormat, Wire
+from service.schemas.collection import SIMILARITIES
+from service.schemas.vector import NestedAnswer
+from service.schemas.wire import Normaliser, Number, Temperature, VectorFormat, Wire
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -51,49 +53,81 @@ def _bools(given: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return np.asarray(level, dtype=np.bool_).reshape(shape)
 
 
-NESTED: dict[str, Any] = {"type": "array", "items": {}, "description": "Nested lists of numbers, of one shape."}
-Numbers = Annotated[Array, PlainValidator(_numbers), WithJsonSchema({**NESTED, "example": [[1.0, 0.0]]})]
-Bools = Annotated[
-    np.ndarray[Any, np.dtype[np.bool_]],
-    PlainValidator(_bools),
-    WithJsonSchema({"type": "array", "items": {}, "description": "Nested lists of true (may attend) and false."}),
-]
+NestedNumbers = TypeAliasType(
+    "NestedNumbers",
+    Annotated[
+        Array,
+        PlainValidator(_numbers),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"anyOf": [{"type": "number"}, {"type": "array"}]},
+                "description": "Nested lists of numbers, of one shape.",
+                "examples": [[[1.0, 0.0], [0.0, 1.0]]],
+            }
+        ),
+    ],
+)
+NestedBools = TypeAliasType(
+    "NestedBools",
+    Annotated[
+        np.ndarray[Any, np.dtype[np.bool_]],
+        PlainValidator(_bools),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {"anyOf": [{"type": "boolean"}, {"type": "array"}]},
+                "description": "Nested lists of true and false, of one shape.",
+                "examples": [[[True, False]]],
+            }
+        ),
+    ],
+)
 
 
 class Parameters(Wire):
     """What the similarities with parameters need: bilinear `W`; additive `W_q`, `W_k`, `v`."""
 
-    W: Numbers | None = Field(None, description="bilinear: [d_q, d_k]")
-    W_q: Numbers | None = Field(None, description="additive: [h, d_q]")
-    W_k: Numbers | None = Field(None, description="additive: [h, d_k]")
-    v: Numbers | None = Field(None, description="additive: [h]")
+    W: NestedNumbers | None = Field(None, description="bilinear, qᵀWk: [d_q, d_k]")
+    W_q: NestedNumbers | None = Field(None, description="additive, vᵀtanh(W_q q + W_k k): [h, d_q]")
+    W_k: NestedNumbers | None = Field(None, description="additive: [h, d_k]")
+    v: NestedNumbers | None = Field(None, description="additive: [h]")
 
 
 class Projections(Wire):
     """W_Q, W_K, W_V before attention and W_O after it, in heads."""
 
-    W_Q: Numbers = Field(description="[d_model, n_heads · d_k]")
-    W_K: Numbers = Field(description="[d_model, n_heads · d_k]")
-    W_V: Numbers = Field(description="[d_model, n_heads · d_v]")
-    W_O: Numbers = Field(description="[n_heads · d_v, d_model]")
+    W_Q: NestedNumbers = Field(description="[d_model, n_heads · d_k]")
+    W_K: NestedNumbers = Field(description="[d_model, n_heads · d_k]")
+    W_V: NestedNumbers = Field(description="[d_model, n_heads · d_v]")
+    W_O: NestedNumbers = Field(description="[n_heads · d_v, d_model]")
     n_heads: int = Field(1, ge=1)
 
 
 class AttentionRequest(Wire):
-    """Arrays to attend over; shapes are query [..., m, d], key [..., n, d], value [..., n, d_v]."""
+    """Arrays to attend over. Leading dimensions, if any, broadcast."""
 
-    query: Numbers
-    key: Numbers
-    value: Numbers
-    similarity: Literal["cosine", "dot", "scaled_dot", "gaussian", "bilinear", "additive"] = "scaled_dot"
-    temperature: SweptTemperature = 1.0
-    mask: Bools | None = Field(None, description="true = may attend; broadcasts to [..., m, n]")
-    bias: Numbers | None = Field(None, description="added to the logits; broadcasts to [..., m, n]")
+    query: NestedNumbers = Field(description="[..., m, d]")
+    key: NestedNumbers = Field(description="[..., n, d]")
+    value: NestedNumbers = Field(description="[..., n, d_v]")
+    similarity: Literal["cosine", "dot", "scaled_dot", "gaussian", "bilinear", "additive"] = Field(
+        "scaled_dot",
+        description=f"{SIMILARITIES.removesuffix('.')}; bilinear: qᵀWk; additive: vᵀtanh(W_q q + W_k k).",
+    )
+    temperature: Temperature = 1.0
+    mask: NestedBools | None = Field(None, description="true = may attend; broadcasts to [..., m, n]")
+    bias: NestedNumbers | None = Field(None, description="added to the logits; broadcasts to [..., m, n]")
     null: Number | None = Field(None, description="The similarity of one more key, whose value is zero.")
-    normaliser: Literal["softmax", "sparsemax", "entmax15", "one_hot"] = "softmax"
-    parameters: Parameters | None = None
-    projections: Projections | None = None
-    hopfield_steps: int | None = Field(None, ge=0, le=100, description="Attend again and again; the energy falls.")
+    normaliser: Normaliser = "softmax"
+    parameters: Parameters | None = Field(None, description="For bilinear and additive, and for no other similarity.")
+    projections: Projections | None = Field(None, description="Multi-head attention.")
+    hopfield_steps: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Attend again and again, each output the next query: the energy falls. Send the key as the value "
+        "too, and no bias, null or projections.",
+    )
     intermediates: bool = Field(False, description="Also every array on the way, by name.")
     vector_format: VectorFormat = "numbers"
 
@@ -107,7 +141,16 @@ class AttentionRequest(Wire):
                     "similarity": "dot",
                     "temperature": 0.5,
                     "intermediates": True,
-                }
+                },
+                {
+                    "query": [[0.9, 0.1]],
+                    "key": [[1, 0], [0, 1]],
+                    "value": [[1, 0], [0, 1]],
+                    "similarity": "dot",
+                    "temperature": 0.25,
+                    "hopfield_steps": 3,
+                    "intermediates": True,
+                },
             ]
         }
     )
@@ -116,9 +159,18 @@ class AttentionRequest(Wire):
 class AttentionAnswer(Wire):
     """What attention gives; of the same nesting as the arrays that came."""
 
-    output: Any
-    weights: Any
-    logits: Any
-    log_partition: Any
-    null_weight: Any
-    intermediates: dict[str, Any] | None = None
+    output: NestedAnswer = Field(description="[..., m, d_v]: weights · value, through W_O where there are projections.")
+    weights: NestedAnswer = Field(
+        description="[..., m, n], with heads [..., n_heads, m, n]: sum to 1 with null_weight."
+    )
+    logits: NestedAnswer = Field(description="As weights: similarity / temperature + bias; null for minus infinity.")
+    log_partition: NestedAnswer | None = Field(
+        description="[..., m]: ln Σ exp(logit), the null key's included; null for normalisers other than softmax."
+    )
+    null_weight: NestedAnswer = Field(description="[..., m]: the null key's share; 0 without one.")
+    intermediates: dict[str, NestedAnswer] | None = Field(
+        None,
+        description="By name: query, key, value (projected, split into heads), similarities, logits, weights, "
+        "null_weight; with projections heads and concatenated; with hopfield_steps instead states, weights and "
+        "energies, a step each.",
+    )

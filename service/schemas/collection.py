@@ -6,23 +6,40 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from service.schemas.wire import CollectionName, Null, Number, Similarity, Text, Wire
+from service.schemas.vector import MAX_WIDTH
+from service.schemas.wire import CollectionName, Null, Similarity, Temperature, Text, Wire
+
+SIMILARITIES = "cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; gaussian: −‖q − k‖²/2."
 
 
 class CollectionSettings(Wire):
-    """What a collection is; fields left out take their defaults, and are not compared on a second PUT."""
+    """What a collection is. Fields left out take their defaults, and are not compared on a second PUT."""
 
-    similarity: Similarity = "cosine"
-    dimension: int | None = Field(None, ge=1, le=65_536, description="Width of the keys; else set by the first write.")
-    value_dimension: int | None = Field(None, ge=1, le=65_536, description="Width of the values; likewise.")
+    similarity: Similarity = Field("cosine", description=SIMILARITIES)
+    dimension: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_WIDTH,
+        description="Width of the keys. Left out or null: the encoder's, else set by the first write.",
+    )
+    value_dimension: int | None = Field(
+        None, ge=1, le=MAX_WIDTH, description="Width of the values. Left out or null: set by the first write."
+    )
     encoder: Text | None = Field(
-        None, description="Left out: the service's encoder. null: none, documents bring vectors."
+        None, description="Left out: the service's encoder. null: none, and documents bring their vectors."
     )
     value_from: Literal["value", "key"] = Field(
-        "value", description="Which text a missing value_vector is encoded from."
+        "value",
+        description="Where a missing `value_vector` comes from: the text of the value, or the key vector.",
     )
-    temperature: Number | None = Field(None, description="The default temperature of its queries, 0 or more.")
-    null: Null | None = Field(None, description='The default null key; "auto" with an encoder, else false.')
+    temperature: Temperature | None = Field(
+        None,
+        description="The default of its queries. Left out or null: with an encoder 0.05 (cosine, dot), 0.05/√d "
+        "(scaled_dot), 1 (gaussian); without one 0.05 for cosine, else 1.",
+    )
+    null: Null | None = Field(
+        None, description='The default null key of its queries. Left out or null: "auto" with an encoder, else false.'
+    )
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{}, {"similarity": "dot", "encoder": None, "dimension": 6}]}
@@ -30,9 +47,9 @@ class CollectionSettings(Wire):
 
 
 class CollectionChange(Wire):
-    """What may change in a collection that exists."""
+    """What may change in a collection that exists; left out or null stays as it is."""
 
-    temperature: Number | None = None
+    temperature: Temperature | None = None
     null: Null | None = None
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
@@ -42,19 +59,20 @@ class CollectionAnswer(Wire):
     """A collection's settings, its size, and whether it can be asked."""
 
     name: CollectionName
-    similarity: Similarity
-    dimension: int | None
-    value_dimension: int | None
-    encoder: str | None
-    precision: str | None
+    similarity: Similarity = Field(description=SIMILARITIES)
+    dimension: int | None = Field(description="Width of the keys; null before it is known.")
+    value_dimension: int | None = Field(description="Width of the values; null before it is known.")
+    encoder: str | None = Field(description="What its texts are encoded with; null: its documents bring vectors.")
+    precision: str | None = Field(description="What that encoder computed in.")
     value_from: Literal["value", "key"]
-    temperature: float
+    temperature: Temperature
     null: Null
-    documents: int
-    ready: bool
+    documents: int = Field(description="How many it holds.")
+    ready: bool = Field(description="False while its keys are being read from disk after a start.")
 
 
 class CollectionList(Wire):
     """Every collection, by name."""
 
     collections: list[CollectionAnswer]
+    access: Literal["read", "write"] = Field(description="What this caller may do.")

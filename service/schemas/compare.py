@@ -8,26 +8,26 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field
 
 from service.schemas.attend import AttendAnswer
-from service.schemas.sweep import SweptMatch, SweptTemperature
-from service.schemas.wire import DocumentId, JSONValue, Null, Text, Wire
+from service.schemas.sweep import SweptMatch
+from service.schemas.wire import DocumentId, JSONValue, Null, Temperature, Text, Wire
 
 
 class CompareRequest(Wire):
     """A question to a collection."""
 
-    query: Text
-    temperature: SweptTemperature | None = Field(None, description="Left out: the collection's.")
+    query: Text = Field(description="The question: a text, for all four ways.")
+    temperature: Temperature | None = Field(None, description="Of attention. Left out: the collection's.")
     top_k: int = Field(10, ge=0, le=10_000, description="Rows to return, in each of the four.")
-    null: Null | None = Field(None, description="Left out: the collection's.")
+    null: Null | None = Field(None, description="Of attention. Left out: the collection's.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"query": "what's a cat?", "top_k": 3}]})
 
 
 class Row(Wire):
-    """A row of the request; its id is its position, from 1, where none is sent."""
+    """A row of the request."""
 
-    id: DocumentId | None = None
-    key: Text
+    id: DocumentId | None = Field(None, description="Left out: its position, from 1.")
+    key: Text = Field(description="What SQL's `=` compares, and what attention encodes.")
     value: JSONValue = Field(None, description="Left out: the key text.")
 
 
@@ -56,8 +56,8 @@ class SQLRow(Wire):
 class SQLAnswer(Wire):
     """The statement that was run, and what it found."""
 
-    statement: str
-    parameters: dict[str, Any]
+    statement: str = Field(description="The SQL as it was run, with named parameters.")
+    parameters: dict[str, Any] = Field(description="What the statement's parameters stood for.")
     rows: list[SQLRow]
     took_ms: float
 
@@ -66,14 +66,16 @@ class TopKAnswer(Wire):
     """The nearest documents, without weights: always some, whether or not anything matched."""
 
     matches: list[SweptMatch]
-    documents: int
+    documents: int = Field(description="How many were compared.")
     took_ms: float
 
 
 class CompareAnswer(Wire):
-    """SQL's `=`, SQL's full text, top-k, and attention."""
+    """One question asked in four ways, all of the same version of the rows."""
 
-    sql: SQLAnswer
-    full_text: SQLAnswer
+    sql: SQLAnswer = Field(description="SQL's `=` on the key: the question has to be the very text.")
+    full_text: SQLAnswer = Field(
+        description="SQLite's FTS5: the question's words quoted and joined by OR, ranked by bm25."
+    )
     top_k: TopKAnswer
     attention: AttendAnswer

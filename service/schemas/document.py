@@ -6,12 +6,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
-from service.schemas.vector import Vector
-from service.schemas.wire import DocumentId, JSONValue, Text, Wire
+from service.schemas.vector import Vector, VectorAnswer
+from service.schemas.wire import DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
 
-Scalar = str | bool | int | float | None
+SCALARS = {"type": ["string", "number", "boolean", "null"]}
+METADATA_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A flat object of scalars and lists of scalars; filters compare its fields.",
+    "additionalProperties": {"anyOf": [SCALARS, {"type": "array", "items": SCALARS}]},
+    "examples": [{"year": 1993, "shelf": "QA76", "topics": ["databases"]}],
+}
 
 
 def _flat(given: Any) -> Any:
@@ -23,63 +30,61 @@ def _flat(given: Any) -> Any:
             raise PydanticCustomError(
                 "metadata", "metadata.{name} is nested: wanted a scalar or a list of scalars", {"name": name}
             )
-    return given
-
-
-Metadata = Annotated[
-    JSONValue,
-    PlainValidator(_flat),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "description": "A flat object; its fields can be filtered on.",
-            "additionalProperties": {
-                "anyOf": [
-                    {"type": ["string", "number", "boolean", "null"]},
-                    {"type": "array", "items": {"type": ["string", "number", "boolean", "null"]}},
-                ]
-            },
-            "example": {"year": 1993, "shelf": "QA76", "topics": ["databases"]},
-        }
-    ),
-]
-Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
-
-
-class DocumentBody(Wire):
-    """A document without its id: what PUT takes."""
-
-    key: Text | None = Field(None, description="The text that queries are compared with.")
-    value: JSONValue = Field(None, description="What is found there: any JSON. Left out: the key text.")
-    metadata: Metadata = Field(default_factory=dict)
-    key_vector: Vector | None = Field(None, description="The key, where it is not to be encoded from the text.")
-    value_vector: Vector | None = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"key": "relational databases", "value": "A first course", "metadata": {"year": 1993}}]
-        }
-    )
+    return json_value(given)
 
 
 def _flat_patch(given: Any) -> Any:
     return None if given is None else _flat(given)
 
 
+Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_flat), WithJsonSchema(METADATA_SCHEMA)])
+Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
+
+DOCUMENT: dict[str, Any] = {
+    "key": "relational databases",
+    "value": "A first course",
+    "metadata": {"year": 1993, "shelf": "QA76"},
+}
+
+
+class DocumentBody(Wire):
+    """A document without its id."""
+
+    key: Text | None = Field(
+        None,
+        description="The text that queries are compared with. Needed where the collection has an encoder and no "
+        "`key_vector` is sent.",
+    )
+    value: JSONValue = Field(None, description="What is found there: any JSON. Left out: the key text.")
+    metadata: Metadata = Field(default_factory=dict)
+    key_vector: Vector | None = Field(
+        None, description="Left out: encoded from `key`. Needed where the collection has no encoder."
+    )
+    value_vector: Vector | None = Field(
+        None,
+        description="What the output blends. Left out: encoded from `value` where that is text and the collection's "
+        "`value_from` is `value`, else the key vector.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DOCUMENT]})
+
+
 class DocumentPatch(Wire):
-    """A merge patch of a document; a vector of null is made anew from the text."""
+    """A merge patch (RFC 7396) of a document; fields left out stay as they are."""
 
-    key: Text | None = None
-    value: JSONValue = None
+    key: Text | None = Field(None, description="The new key text; null removes it.")
+    value: JSONValue = Field(None, description="An object is merged into an object; null makes it the key text.")
     metadata: Annotated[
-        JSONValue,
+        Any,
         PlainValidator(_flat_patch),
-        WithJsonSchema({"type": ["object", "null"], "description": "Merged with what is stored; null removes."}),
-    ] = None
-    key_vector: Vector | None = None
-    value_vector: Vector | None = None
+        WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994, "shelf": None}]}),
+    ] = Field(None, description="Merged with what is stored: null removes a field, or all of them.")
+    key_vector: Vector | None = Field(None, description="null: encoded again from the key text.")
+    value_vector: Vector | None = Field(None, description="null: made again as for a new document.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"year": 1994, "shelf": None}}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"metadata": {"year": 1994, "shelf": None}}, {"value": "A second course"}]}
+    )
 
 
 class Document(DocumentBody):
@@ -87,59 +92,94 @@ class Document(DocumentBody):
 
     id: DocumentId
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "qa76", **DOCUMENT}]})
+
 
 class DocumentAnswer(Wire):
-    """A stored document; the fields that were asked for."""
+    """A stored document: its id, and the fields that were asked for."""
 
     id: str
     key: str | None = None
     value: JSONValue = None
     metadata: Metadata = Field(default_factory=dict)
-    key_vector: Vector | None = None
-    value_vector: Vector | None = None
+    key_vector: VectorAnswer | None = None
+    value_vector: VectorAnswer | None = None
 
 
 class DocumentBatch(Wire):
     """Many documents, written all or none."""
 
-    documents: list[Document] = Field(min_length=1)
-    mode: Literal["upsert", "create"] = "upsert"
+    documents: list[Document] = Field(min_length=1, description="Each id once; 10,000 documents unless set otherwise.")
+    mode: Literal["upsert", "create"] = Field(
+        "upsert", description="`create`: refuse everything with 409 if one of the ids is taken."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "documents": [
+                        {"id": "qa76", **DOCUMENT},
+                        {"id": "sf447", "key": "keeping cats", "metadata": {"year": 2004, "topics": ["cats", "pets"]}},
+                    ]
+                },
+            ]
+        }
+    )
 
 
 class Upserted(Wire):
     """What a write did."""
 
-    upserted: int
+    upserted: int = Field(description="How many documents were written.")
     truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
 
 
 class DocumentQuery(Wire):
-    """Which documents to list, in id order."""
+    """Which documents to list, in id order; without `ids` and `filter`, all of them."""
 
-    ids: list[DocumentId] | None = None
+    ids: list[DocumentId] | None = Field(None, description="Only these; unknown ids are silent.")
     filter: FilterField = None
-    include: list[Include] = Field(default=["key", "value", "metadata"])
-    limit: int = Field(100, ge=1, le=10_000)
-    cursor: Text | None = None
+    include: list[Include] = Field(
+        default=["key", "value", "metadata"], description="Which fields to answer, besides the id."
+    )
+    limit: int = Field(100, ge=1, le=10_000, description="Documents on a page.")
+    cursor: Text | None = Field(None, description="`next_cursor` of the page before.")
     count: bool = Field(False, description="Also count the documents that pass, whatever the limit.")
-    vector_format: Literal["numbers", "base64"] = "numbers"
+    vector_format: VectorFormat = "numbers"
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"limit": 2, "count": True},
+                {"filter": {"field": "metadata.year", "operator": ">=", "value": 2000}, "include": ["key"]},
+            ]
+        }
+    )
 
 
 class DocumentPage(Wire):
     """A page of documents."""
 
     documents: list[DocumentAnswer]
-    next_cursor: str | None
-    count: int | None
+    next_cursor: str | None = Field(description="Where the next page begins; null at the end.")
+    count: int | None = Field(description="How many documents pass in all; null where `count` was not asked for.")
 
 
 class DocumentDelete(Wire):
     """Which documents to delete: exactly one of the two."""
 
-    ids: list[DocumentId] | None = None
-    filter: FilterField = None
+    ids: list[DocumentId] | None = Field(None, description="Unknown ids are silent.")
+    filter: FilterField = Field(None, description="Every document that passes.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": ["qa76"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"ids": ["qa76"]},
+                {"filter": {"field": "metadata.year", "operator": "<", "value": 1950}},
+            ]
+        }
+    )
 
 
 class Deleted(Wire):

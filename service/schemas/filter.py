@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
-from service.schemas.wire import JSONValue
+from service.schemas.wire import DocumentedAs, Wire, json_value
 
-FILTER_SCHEMA: dict[str, Any] = {
-    "title": "Filter",
-    "description": "Which documents may be attended to. A comparison, or conditions joined by AND, OR, NOT.",
-    "oneOf": [
-        {
-            "type": "object",
-            "properties": {
-                "field": {"type": "string", "pattern": r"^(id|metadata\..+)$", "example": "metadata.year"},
-                "operator": {"enum": ["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"]},
-                "value": {"example": 2000},
-            },
-            "required": ["field", "operator", "value"],
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "properties": {
-                "operator": {"enum": ["AND", "OR", "NOT"]},
-                "conditions": {"type": "array", "items": {"type": "object"}},
-            },
-            "required": ["operator", "conditions"],
-            "additionalProperties": False,
-        },
-    ],
-}
+Scalar = str | int | float | bool | None
 
 
-def _object(given: Any) -> Any:
-    return given
+class Comparison(Wire):
+    """A field against a value. A missing field reads as null."""
+
+    field: str = Field(pattern=r"^(id$|metadata\.)", description="`id`, or `metadata.` and the name of a field.")
+    operator: Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"] = Field(
+        description="`in` and `not in` take a list. Ordering compares numbers with numbers and text with text (so ISO "
+        "dates order); an unlike or missing field is false. `contains`: the field is a list that holds the value."
+    )
+    value: Scalar | list[Scalar] = Field(description="A scalar, or a list of scalars.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"field": "metadata.year", "operator": ">=", "value": 2000},
+                {"field": "metadata.topics", "operator": "contains", "value": "databases"},
+                {"field": "id", "operator": "in", "value": ["qa76", "qa77"]},
+            ]
+        }
+    )
 
 
+class Combination(Wire):
+    """Conditions joined: AND is all of them, OR any of them, NOT not all of them. They nest 32 deep."""
+
+    operator: Literal["AND", "OR", "NOT"]
+    conditions: list[Filter]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "operator": "AND",
+                    "conditions": [
+                        {"field": "metadata.year", "operator": ">=", "value": 1990},
+                        {
+                            "operator": "NOT",
+                            "conditions": [{"field": "metadata.shelf", "operator": "==", "value": "QA76"}],
+                        },
+                    ],
+                }
+            ]
+        }
+    )
+
+
+Filter = TypeAliasType("Filter", Comparison | Combination)
+Combination.model_rebuild()
+
+# Storage checks a filter against what is stored, and says what is wrong where; these types only describe it.
 FilterField = Annotated[
-    Annotated[JSONValue, AfterValidator(_object), WithJsonSchema(FILTER_SCHEMA)] | None,
-    Field(default=None),
+    Annotated[Any, AfterValidator(json_value), DocumentedAs(Filter)] | None,
+    Field(description="Which documents may be attended to; left out: all."),
 ]

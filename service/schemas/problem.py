@@ -15,9 +15,11 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """What was wanted, what came, what to do."""
 
-    type: str
-    title: str
+    type: str = Field(description="Always `about:blank`: `code` tells problems apart.")
+    title: str = Field(description="The status in words.")
     status: int
-    detail: str
-    code: str
-    errors: list[FieldProblem] | None = None
+    detail: str = Field(description="What was wanted, what came, what to do; for people.")
+    code: str = Field(
+        description="What went wrong in one stable word; for programs.", examples=["collection_not_found"]
+    )
+    errors: list[FieldProblem] | None = Field(None, description="With a 422: every flaw, at most 100 of them.")

@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from annotated_types import Len
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, Field
 
-from service.schemas.attend import Evidence, MatchInclude, Query, cold_to_hot
+from service.schemas.attend import Evidence, Query
+from service.schemas.document import Include
 from service.schemas.filter import FilterField
-from service.schemas.wire import JSONValue, Null, VectorFormat, Wire
-
-SweptTemperature = Annotated[
-    float, PlainValidator(cold_to_hot), WithJsonSchema({"type": "number", "minimum": 0, "example": 0.05})
-]
+from service.schemas.vector import VectorAnswer
+from service.schemas.wire import JSONValue, Null, Temperature, VectorFormat, Wire
 
 
 class SweepRequest(Wire):
     """A query, and the temperatures to ask it at."""
 
     query: Query
-    temperatures: Annotated[list[SweptTemperature], Len(1, 1024)]
-    top_k: int | None = Field(None, ge=0, le=10_000, description="Matches to return; 10.")
+    temperatures: Annotated[list[Temperature], Len(1, 1024)]
+    top_k: int | None = Field(None, ge=0, le=10_000, description="Matches to return. Left out: 10.")
     null: Null | None = Field(None, description="Left out: the collection's.")
     filter: FilterField = None
-    include: list[MatchInclude] = Field(default=["value", "key", "metadata"])
+    include: list[Include] = Field(
+        default=["key", "value", "metadata"], description="Which fields of a match to answer, besides its similarity."
+    )
     vector_format: VectorFormat = "numbers"
 
     model_config = ConfigDict(
@@ -40,16 +40,16 @@ class SweptMatch(Wire):
     key: str | None = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
-    key_vector: Any = None
-    value_vector: Any = None
+    key_vector: VectorAnswer | None = None
+    value_vector: VectorAnswer | None = None
 
 
 class AtTemperature(Wire):
-    """The answer at one temperature; `weights` are aligned with `matches`."""
+    """The answer at one temperature."""
 
     temperature: float
-    weights: list[float]
-    rest_weight: float
+    weights: list[float] = Field(description="One for each of `matches`, in their order.")
+    rest_weight: float = Field(description="What all other documents that pass weigh together.")
     evidence: Evidence
 
 
@@ -57,6 +57,6 @@ class SweepAnswer(Wire):
     """The best documents by similarity, and what each weighs at each temperature."""
 
     matches: list[SweptMatch]
-    temperatures: list[AtTemperature]
-    documents: int
+    temperatures: list[AtTemperature] = Field(description="In the order asked.")
+    documents: int = Field(description="How many documents pass the filter.")
     took_ms: float

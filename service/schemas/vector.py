@@ -9,25 +9,33 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypeAliasType
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
+MAX_WIDTH = 65_536
+BASE64_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "contentEncoding": "base64",
+    "description": "Little-endian float32, standard alphabet, padded.",
+}
+NUMBERS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "maxItems": MAX_WIDTH}
+BASE64_VECTOR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"base64": BASE64_SCHEMA},
+    "required": ["base64"],
+    "additionalProperties": False,
+}
+EXAMPLES = [[0.1, -0.4, 0.9], {"base64": "zczMPQ=="}]
 VECTOR_SCHEMA: dict[str, Any] = {
-    "title": "Vector",
     "description": "A vector, as numbers or as base64 of little-endian float32.",
-    "oneOf": [
-        {"type": "array", "items": {"type": "number"}, "minItems": 1, "example": [0.1, -0.4, 0.9]},
-        {
-            "type": "object",
-            "properties": {
-                "base64": {"type": "string", "contentEncoding": "base64"},
-                "shape": {"type": "array", "items": {"type": "integer"}},
-            },
-            "required": ["base64"],
-            "additionalProperties": False,
-            "example": {"base64": "zczMPQ=="},
-        },
-    ],
+    "oneOf": [{**NUMBERS_SCHEMA, "minItems": 1}, BASE64_VECTOR_SCHEMA],
+    "examples": EXAMPLES,
+}
+VECTOR_ANSWER_SCHEMA: dict[str, Any] = {
+    "description": "A vector, in the `vector_format` asked for.",
+    "oneOf": [NUMBERS_SCHEMA, BASE64_VECTOR_SCHEMA],
+    "examples": EXAMPLES,
 }
 
 
@@ -35,7 +43,7 @@ def parse_vector(given: Any) -> Array:
     """What came over the wire → float32 [d], finite."""
     if isinstance(given, list):
         vector = _from_numbers(given)
-    elif isinstance(given, dict) and isinstance(given.get("base64"), str) and given.keys() <= {"base64", "shape"}:
+    elif isinstance(given, dict) and isinstance(given.get("base64"), str) and len(given) == 1:
         vector = _from_base64(given["base64"])
     else:
         raise PydanticCustomError(
@@ -43,6 +51,10 @@ def parse_vector(given: Any) -> Array:
         )
     if not vector.size:
         raise PydanticCustomError("vector_empty", "wanted at least one number, got none")
+    if vector.size > MAX_WIDTH:
+        raise PydanticCustomError(
+            "vector_wide", "wanted at most {most} numbers, got {size}", {"most": MAX_WIDTH, "size": vector.size}
+        )
     if not np.isfinite(vector).all():
         at = int(np.flatnonzero(~np.isfinite(vector))[0])
         raise PydanticCustomError(
@@ -93,4 +105,30 @@ def write_vector(vector: np.ndarray[Any, Any], vector_format: str) -> Any:
     return {"base64": text} if vector.ndim < 2 else {"base64": text, "shape": list(vector.shape)}
 
 
-Vector = Annotated[Array, PlainValidator(parse_vector), WithJsonSchema(VECTOR_SCHEMA)]
+Vector = TypeAliasType("Vector", Annotated[Array, PlainValidator(parse_vector), WithJsonSchema(VECTOR_SCHEMA)])
+VectorAnswer = TypeAliasType("VectorAnswer", Annotated[Any, WithJsonSchema(VECTOR_ANSWER_SCHEMA)])
+NestedAnswer = TypeAliasType(
+    "NestedAnswer",
+    Annotated[
+        Any,
+        WithJsonSchema(
+            {
+                "description": "An array: nested lists (null where a number is not finite), or base64 of little-endian "
+                "float32 with its shape beside it where it has two dimensions or more.",
+                "oneOf": [
+                    {"type": "array"},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "base64": BASE64_SCHEMA,
+                            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2},
+                        },
+                        "required": ["base64"],
+                        "additionalProperties": False,
+                    },
+                ],
+                "examples": [[[0.88, 0.12]], {"base64": "rkdhP4/C9T0=", "shape": [1, 2]}],
+            }
+        ),
+    ],
+)

@@ -5,8 +5,19 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from typing_extensions import TypeAliasType
 
 MAX_DEPTH = 100
 INTEGERS = range(-(2**63), 2**64)
@@ -18,10 +29,25 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
+class DocumentedAs:
+    """Annotates a field: the API's description shows that type, whatever it is that validates the field."""
+
+    def __init__(self, documented: Any) -> None:
+        self._documented = documented
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The JSON schema of the documented type."""
+        return handler(TypeAdapter(self._documented).core_schema)
+
+
 def well_formed(text: str) -> str:
     """A text that UTF-8 can say."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise PydanticCustomError("surrogate", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError(
+            "surrogate", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8"
+        ) from None
     return text
 
 
@@ -37,7 +63,7 @@ def _document_id(text: str) -> str:
     return text
 
 
-def _json_value(given: Any) -> Any:
+def json_value(given: Any) -> Any:
     """Any JSON that can be stored and sent back: no lone surrogates, 64-bit integers, at most 100 levels."""
     level: list[Any] = [given]
     for _ in range(MAX_DEPTH):
@@ -84,30 +110,79 @@ def _null(given: Any) -> Any:
     raise PydanticCustomError("null", 'wanted "auto", a similarity (a number), or false for no null key')
 
 
+def cold_to_hot(given: Any) -> float:
+    """A temperature: 0, or from 1e-30 on."""
+    if type(given) in (int, float) and (given == 0 or 1e-30 <= given < float("inf")):
+        return finite_number(given)
+    raise PydanticCustomError("temperature", "wanted 0, or a number from 1e-30 on")
+
+
 Text = Annotated[str, AfterValidator(well_formed)]
-DocumentId = Annotated[
-    str,
-    AfterValidator(_document_id),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "example": "qa76"}),
-]
-JSONValue = Annotated[Any, AfterValidator(_json_value)]
+DocumentId = TypeAliasType(
+    "DocumentId",
+    Annotated[
+        str,
+        AfterValidator(_document_id),
+        WithJsonSchema(
+            {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 256,
+                "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
+                "description": "Any characters but control characters; not `.` or `..`.",
+                "examples": ["qa76"],
+            }
+        ),
+    ],
+)
+JSONValue = Annotated[Any, AfterValidator(json_value)]
 Number = Annotated[float, PlainValidator(finite_number), WithJsonSchema({"type": "number"})]
-Null = Annotated[
-    float | Literal["auto", False],
-    PlainValidator(_null),
-    WithJsonSchema(
-        {
-            "description": 'The null key: "auto", its similarity, or false for none.',
-            "oneOf": [
-                {"type": "string", "const": "auto"},
-                {"type": "number"},
-                {"type": "boolean", "const": False},
-            ],
-        }
+Temperature = TypeAliasType(
+    "Temperature",
+    Annotated[
+        float,
+        PlainValidator(cold_to_hot),
+        WithJsonSchema(
+            {
+                "type": "number",
+                "minimum": 0,
+                "description": "T in logit = similarity / T: 0, where the best takes all, or any number from 1e-30 on. "
+                "The higher, the more documents share the weight.",
+                "examples": [0.05],
+            }
+        ),
+    ],
+)
+Null = TypeAliasType(
+    "Null",
+    Annotated[
+        float | Literal["auto", False],
+        PlainValidator(_null),
+        WithJsonSchema(
+            {
+                "description": 'The null key, one more key that means "none of these": its similarity; `"auto"`, what '
+                "the best of as many unrelated texts would reach (needs an encoder); or `false` for none.",
+                "oneOf": [
+                    {"type": "string", "const": "auto"},
+                    {"type": "number"},
+                    {"type": "boolean", "const": False},
+                ],
+                "examples": ["auto", 0.4, False],
+            }
+        ),
+    ],
+)
+CollectionName = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+        examples=["library"],
+        description="A letter or digit, then up to 127 letters, digits, dots, underscores or dashes.",
     ),
 ]
-CollectionName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", json_schema_extra={"example": "library"})
-]
 Similarity = Literal["cosine", "dot", "scaled_dot", "gaussian"]
-VectorFormat = Literal["numbers", "base64"]
+Normaliser = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
+VectorFormat = Annotated[
+    Literal["numbers", "base64"],
+    Field(description="How vectors come back: as lists of numbers, or as base64 of little-endian float32."),
+]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
+
+from tests.running import RunningService
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -74,3 +77,26 @@ def test_lines_may_be_cut_anywhere_on_their_way(client, collection, size):
     answer = client.post(f"{path}/documents", content=pieces, headers=NDJSON)
     assert json.loads(answer.text.splitlines()[-1]) == {"done": True, "upserted": 30, "refused": 0}
     assert client.get(f"{path}/documents/7").json()["key"] == "ü"
+
+
+def test_a_line_over_the_limit_ends_the_stream_and_keeps_what_came_before(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=2048) as running, running.client() as client:
+        client.put("/v1/collections/a", json={})
+        lines = [json.dumps({"id": str(i), "key_vector": [1, i]}) for i in range(5)]
+        lines.append(json.dumps({"id": "big", "key_vector": [1, 2], "value": "x" * 4096}))
+        answer = client.post("/v1/collections/a/documents", content="\n".join(lines).encode(), headers=NDJSON)
+        first, last = map(json.loads, answer.text.splitlines())
+        assert first["upserted"] == 5
+        assert (last["done"], last["upserted"], last["problem"]["status"]) == (False, 5, 413)
+        assert "line 6" in last["problem"]["detail"]
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_the_service_answering(service, client, collection):
+    path = collection(encoder=None)
+    for kind in ("application/x-ndjson", "application/json"):
+        head = (
+            f"POST {path}/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 9999\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", service.port)) as raw:
+            raw.sendall(head.encode() + b'{"id": "a", "key_vector": [1, 2]}\n{"id')
+        assert client.get("/livez", timeout=2).status_code == 200

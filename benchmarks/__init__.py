@@ -1,0 +1,1 @@
+"""Every performance figure of this project, as a command."""

@@ -1,0 +1,232 @@
+"""The whole softmax over a large collection, beside what else one would read it with.
+
+    python -m benchmarks.lookup [--rows 100000 1000000] [--queries 1 8 64] [--repeats 5] [--embeddings FILE.npy]
+
+Every contender answers the same queries in turn, again and again; the medians are compared. NumPy, torch and FAISS are
+exact in float32; FAISS SQ8 and hnswlib are not, and FAISS and hnswlib only give the ten best, without a weight. Then
+the error of each answer against float64, beside the certificate that came with it. Contenders that are not installed
+are left out: `pip install 'softkv[bench]'`. Data are 2,000 clusters of unit vectors, or rows of a .npy file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.lookup import Memory, Question, Rows, View, answers, sweep
+from attention.lookup.asking import SMALL_CELLS
+from attention.lookup.exact import exact_answers
+
+Array = NDArray[np.float32]
+BEST = 10
+WIDTH = 384
+CLUSTERS = 2_000
+TEMPERATURES = (1.0, 0.1, 0.05, 0.02)
+HNSW_ROWS = 100_000
+EXACT_PEERS = ("NumPy", "torch matmul", "torch SDPA", "FAISS flat")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Keys and values as plain arrays, and the same as a view of a memory."""
+
+    keys: Array
+    values: Array
+    view: View
+
+
+def clustered(rows: int, random: np.random.Generator) -> Array:
+    """float32[rows, 384]: unit vectors around 2,000 centres, in random order."""
+    centres = random.standard_normal((CLUSTERS, WIDTH), dtype=np.float32)
+    keys = np.empty((rows, WIDTH), dtype=np.float32)
+    for start in range(0, rows, 65_536):
+        part = keys[start : start + 65_536]
+        part[:] = centres[random.integers(0, CLUSTERS, len(part))]
+        part += random.standard_normal(part.shape, dtype=np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+    return keys
+
+
+def collect(keys: Array) -> Collection:
+    """The keys with values that are not the keys: their components turned round."""
+    values = np.ascontiguousarray(keys[:, ::-1])
+    memory = Memory("cosine")
+    for start in range(0, len(keys), 65_536):
+        part = slice(start, min(start + 65_536, len(keys)))
+        memory.publish(add=Rows(np.arange(part.start, part.stop), keys[part], values[part]))
+    return Collection(keys, values, memory.view)
+
+
+def softkv(collection: Collection, queries: Array, *, output: bool) -> Callable[[], object]:
+    """Weights, the ten best, evidence and certificate; with the blended value where it is wanted."""
+    asked = [Question(query, 0.05, output=output) for query in queries]
+    return lambda: answers(collection.view, asked)
+
+
+def contenders(collection: Collection, queries: Array, *, output: bool) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What is installed, each ready to be called."""
+    yield "softkv", softkv(collection, queries, output=output)
+    keys, values = collection.keys, collection.values
+    yield "NumPy", lambda: _numpy(keys, values, queries, output)
+    if find_spec("torch"):
+        import torch
+
+        k, v, q = torch.from_numpy(keys), torch.from_numpy(values), torch.from_numpy(queries)
+
+        def matmul() -> object:
+            weights = torch.softmax((q @ k.T) / 0.05, dim=1)
+            return torch.topk(weights, BEST), weights @ v if output else None
+
+        yield "torch matmul", matmul
+        attention = torch.nn.functional.scaled_dot_product_attention
+        yield "torch SDPA", lambda: attention(q[None, None], k[None, None], v[None, None], scale=20.0)
+    if find_spec("faiss") and not output:
+        yield from _indexes(keys, queries)
+    if find_spec("hnswlib") and not output and len(keys) <= HNSW_ROWS:
+        import hnswlib
+
+        graph = hnswlib.Index(space="ip", dim=keys.shape[1])
+        graph.init_index(max_elements=len(keys), ef_construction=100, M=16)
+        graph.add_items(keys)
+        graph.set_ef(64)
+        yield "hnswlib", lambda: graph.knn_query(queries, k=BEST)
+
+
+def _numpy(keys: Array, values: Array, queries: Array, output: bool) -> object:
+    logits = (queries @ keys.T) / np.float32(0.05)
+    logits -= logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits, out=logits)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.argpartition(weights, -BEST, axis=1)[:, -BEST:], weights @ values if output else None
+
+
+_built: dict[tuple[int, str], object] = {}
+
+
+def _indexes(keys: Array, queries: Array) -> Iterator[tuple[str, Callable[[], object]]]:
+    import faiss
+
+    for name, kind in (("FAISS flat", "Flat"), ("FAISS SQ8", "SQ8")):
+        index = _built.get((id(keys), kind))
+        if index is None:
+            index = faiss.index_factory(keys.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+            index.train(keys[:50_000])
+            index.add(keys)
+            _built[id(keys), kind] = index
+        yield name, lambda index=index: index.search(queries, BEST)
+
+
+def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """The median time of each in milliseconds, all called in turn."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if turn:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: median(found) for name, found in times.items()}
+
+
+def speed(collection: Collection, counts: list[int], repeats: int, console: Console) -> None:
+    """One row for each number of queries, without and with the output."""
+    random = np.random.default_rng(7)
+    table = Table(title=f"{len(collection.keys):,} rows, T = 0.05: milliseconds", box=box.MARKDOWN)
+    for index, count in enumerate(counts):
+        rows = random.integers(0, len(collection.keys), count)
+        queries = collection.keys[rows] + random.standard_normal((count, WIDTH), dtype=np.float32) / np.sqrt(WIDTH)
+        queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+        weights = interleaved(dict(contenders(collection, queries, output=False)), repeats)
+        outputs = interleaved(dict(contenders(collection, queries, output=True)), repeats)
+        if index == 0:
+            for name in ("queries", "", *weights, "fastest exact / softkv", "SQ8 / softkv"):
+                table.add_column(name, justify="right")
+        for what, found in (("weights", weights), ("with output", outputs)):
+            fastest = min(found[name] for name in EXACT_PEERS if name in found)
+            quantised = f"{found['FAISS SQ8'] / found['softkv']:.1f}×" if "FAISS SQ8" in found else ""
+            cells = [f"{found[name]:.1f}" if name in found else "" for name in weights]
+            table.add_row(str(count), what, *cells, f"{fastest / found['softkv']:.1f}×", quantised)
+    console.print(table)
+    question = Question(queries[0], 0.05, output=False)
+    many = list(np.geomspace(1e-3, 10, 32))
+    both = interleaved(
+        {"one": lambda: answers(collection.view, [question]), "32": lambda: sweep(collection.view, question, many)},
+        repeats,
+    )
+    console.print(f"a sweep of 32 temperatures takes {both['32'] / both['one']:.2f} times as long as one query")
+
+
+def errors(collection: Collection, count: int, console: Console) -> None:
+    """The error against float64 beside the certificate, medians over some queries."""
+    random = np.random.default_rng(8)
+    table = Table(title=f"{len(collection.keys):,} rows: errors, median of {count} queries", box=box.MARKDOWN)
+    for name in ("T", "total variation", "certificate", "‖o − ô‖", "certificate ", "relative", "within"):
+        table.add_column(name, justify="right")
+    queries = collection.keys[random.integers(0, len(collection.keys), count)]
+    queries = queries + random.standard_normal((count, WIDTH), dtype=np.float32) / np.sqrt(WIDTH)
+    for temperature in TEMPERATURES:
+        asked = [Question(query, temperature) for query in queries]
+        found = [answers(collection.view, [question])[0] for question in asked]
+        exact = [
+            exact_answers(collection.view, [replace(question, top_k=len(collection.keys))])[0] for question in asked
+        ]
+        lines = []
+        for mine, true in zip(found, exact, strict=True):
+            weights = np.empty(len(collection.keys))
+            weights[true.numbers] = true.weights
+            # What the head does not name is one number here: a lower bound of the distance over all rows.
+            rest = abs(weights[mine.numbers].sum() - mine.weights.sum())
+            apart = (np.abs(weights[mine.numbers] - mine.weights).sum() + rest) / 2
+            blended = float(np.linalg.norm(mine.output - true.output))
+            holds = apart <= mine.certificate.total_variation and blended <= mine.certificate.output_error
+            length = float(np.linalg.norm(true.output))
+            lines.append(
+                (
+                    apart,
+                    mine.certificate.total_variation,
+                    blended,
+                    mine.certificate.output_error,
+                    blended / length,
+                    holds,
+                )
+            )
+        middle = [median(line[i] for line in lines) for i in range(5)]
+        held = sum(line[5] for line in lines)
+        table.add_row(f"{temperature:g}", *(f"{value:.1e}" for value in middle), f"{held}/{count}")
+    console.print(table)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--queries", type=int, nargs="*", default=[1, 8, 64])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--embeddings", help="a .npy file of float32 rows, in the place of clusters")
+    arguments = parser.parse_args()
+    console = Console(width=200)
+    for rows in arguments.rows:
+        random = np.random.default_rng(0)
+        keys = np.load(arguments.embeddings)[:rows] if arguments.embeddings else clustered(rows, random)
+        collection = collect(np.ascontiguousarray(keys, dtype=np.float32))
+        path = "exact" if keys.size <= SMALL_CELLS else "quantised"
+        console.print(f"\n{len(keys):,} rows of width {keys.shape[1]}: the {path} path answers")
+        speed(collection, arguments.queries, arguments.repeats, console)
+        errors(collection, 5, console)
+        _built.clear()
+    console.print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A service in a process of its own, as an operator starts it, and what the system says of it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+
+class Service:
+    """`softkv serve` on a free port; leaving the block stops it as Ctrl-C would."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = [
+            sys.executable,
+            "-m",
+            "service",
+            "serve",
+            "--port",
+            str(port),
+            "--data-dir",
+            str(data),
+            *options,
+        ]
+
+    def __enter__(self) -> Service:
+        self.process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+    def client(self) -> httpx.Client:
+        """A client with one connection that stays open."""
+        return httpx.Client(base_url=self.url, timeout=600, trust_env=False)
+
+    def wait_until_ready(self, seconds: float = 600) -> None:
+        """Until /readyz says so."""
+        deadline = time.monotonic() + seconds
+        with self.client() as client:
+            while time.monotonic() < deadline:
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    if self.process.poll() is not None:
+                        raise RuntimeError("the service did not start") from None
+                time.sleep(0.01)
+        raise TimeoutError(f"the service was not ready in {seconds} s")
+
+    def memory(self, which: str = "VmRSS") -> float:
+        """Resident memory in MiB: now (VmRSS), or the most there was (VmHWM)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith(which))
+        return int(line.split()[1]) / 1024

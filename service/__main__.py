@@ -1,0 +1,5 @@
+"""`python -m service` is `softkv`."""
+
+from service.cli import main
+
+main()

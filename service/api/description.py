@@ -1,0 +1,135 @@
+"""The API's description: what /openapi.json says beyond the routes themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from service.api.links import LINKS
+from service.schemas.problem import Problem
+
+INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query
+does not fetch the k nearest: it attends over **every** key, and gets weights that sum to one over the whole
+collection, the blended value, and the evidence of how much the collection knew.
+
+**First steps.** `PUT /v1/collections/library` with `{}`, then
+`PUT /v1/collections/library/documents/qa76` with `{"key": "relational databases", "value": "A first course"}`, then
+`POST /v1/collections/library/attend` with `{"query": "how do databases work?"}`.
+
+**Vectors** are lists of numbers, or `{"base64": "…"}` of little-endian float32 (standard alphabet, padded);
+`"vector_format": "base64"` asks for the same in answers. Numbers are strict: no `true`, no `"3"`, nothing that is not
+finite as float32. A result that is not finite is `null`.
+
+**Weights.** logit = similarity / temperature; the normaliser makes weights of the logits. A low temperature is a
+lookup, a high one an average. The null key is one more key that means "none of these": its weight, and `answered`, say
+whether the collection knew. Match weights + `rest_weight` + `null_weight` = 1.
+
+**Filters** compare the id or a field of the metadata: `{"field": "metadata.year", "operator": ">=", "value": 2000}`,
+with `== != > >= < <= in "not in" contains`; or join conditions:
+`{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field reads as null: `==`, `!=`, `in` and `not in`
+compare it, ordering with it is false.
+
+**Errors** are `application/problem+json` (RFC 9457): `code` for programs, `detail` for people, and with a 422 `errors`,
+each with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's shape.
+
+**Keys.** Where the service asks for one, send `Authorization: Bearer <key>` or `X-API-Key: <key>`. A read-only key may
+ask everything and change nothing. Without keys the service answers this machine only, unless it was set to be open.
+
+**Limits**, unless set otherwise: 32 MiB in a body (a stream of NDJSON has no limit, its lines do), 10,000 documents and
+64 queries in a request. Every answer carries `X-Request-ID`: the one sent, or a new one."""
+
+TAGS = [
+    {"name": "collections", "description": "What is attended over: documents that share a similarity and a width."},
+    {"name": "documents", "description": "A document is an id, a key, a value and flat metadata."},
+    {"name": "attend", "description": "The soft lookup: every document gets a weight."},
+    {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
+    {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},
+    {"name": "openai", "description": "OpenAI's clients work unchanged with `/v1` of this service as their base URL."},
+    {"name": "probes", "description": "For those who run the service; open to everyone."},
+]
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer <key>`"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`X-API-Key: <key>`"},
+}
+# Either form of a key, or none where the service asks for none.
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}, {}]
+HEADERS = {
+    "X-Request-ID": {
+        "description": "The request's id, as in the service's log: the one sent, or a new one.",
+        "schema": {"type": "string"},
+    }
+}
+ON_EVERY_ANSWER = {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
+MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
+
+
+def operation_id(route: APIRoute) -> str:
+    """The name of a call in generated clients: that of its function."""
+    return route.name
+
+
+def describe(app: FastAPI) -> None:
+    """Complete what FastAPI derives from the routes; it is made on the first call of `app.openapi()`."""
+    derive = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        made = app.openapi_schema is not None
+        description = derive()
+        if not made:
+            _complete(description)
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(description: dict[str, Any]) -> None:
+    components = description["components"]
+    components["securitySchemes"] = SECURITY_SCHEMES
+    components["headers"] = HEADERS
+    components["schemas"] |= _problem_schemas()
+    for name in MADE_BY_FASTAPI:
+        components["schemas"].pop(name, None)
+    description["security"] = SECURITY
+    for path, operation in _operations(description):
+        if not path.startswith("/v1/"):
+            operation["security"] = []
+        operation["responses"] = {
+            status: _answer(answer, operation["operationId"], status)
+            for status, answer in sorted(operation["responses"].items())
+            if "HTTPValidationError" not in str(answer)
+        }
+    _untitle(description["paths"])
+    _untitle(components)
+
+
+def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, calls in description["paths"].items():
+        for operation in calls.values():
+            yield path, operation
+
+
+def _answer(answer: dict[str, Any], operation: str, status: str) -> dict[str, Any]:
+    links = LINKS.get(operation) if status < "300" else None
+    headers = answer.get("headers", {}) | ON_EVERY_ANSWER
+    return answer | {"headers": headers} | ({"links": links} if links else {})
+
+
+def _problem_schemas() -> dict[str, Any]:
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
+def _untitle(node: Any) -> None:
+    """Drop the titles that pydantic derives from names: they say the names again."""
+    if isinstance(node, dict):
+        if isinstance(node.get("title"), str):
+            del node["title"]
+        for name, inner in node.items():
+            if name not in ("example", "examples", "default"):
+                _untitle(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            _untitle(inner)
