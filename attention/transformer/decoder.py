@@ -1,0 +1,93 @@
+"""The decoder: layers in which a position attends to itself and what came before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..arrays import Array
+from ..errors import ParameterError
+from ..masks import causal
+from .layer import DecoderLayer, LayerCache
+from .norm import LayerNorm
+
+
+class DecoderState(NamedTuple):
+    """Where a decoder stands between steps; a step returns a new one and leaves the old as it was.
+
+    Attributes:
+        length: the number of positions decoded so far.
+        layers: what each layer keeps.
+        memory_mask: bool, broadcasts to [..., 1, n], over the encoder's output; None where all may be read.
+    """
+
+    length: int
+    layers: tuple[LayerCache, ...]
+    memory_mask: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class Decoder:
+    """A stack of decoder layers.
+
+    Attributes:
+        layers: the first one first.
+        norm: a last normalisation, which pre-norm layers need; None for none.
+    """
+
+    layers: tuple[DecoderLayer, ...]
+    norm: LayerNorm | None = None
+
+    def __call__(
+        self,
+        x: Array,
+        memory: Array | None = None,
+        *,
+        mask: Array | None = None,
+        memory_mask: Array | None = None,
+    ) -> Array:
+        """All positions at once: one step from the start.
+
+        Args:
+            x: [..., m, d_model]
+            memory: [..., n, d_model], the encoder's output; None without cross-attention.
+            mask: bool, broadcasts to [..., m, m], on top of the causal mask: for padding.
+            memory_mask: bool, broadcasts to [..., 1, n]; True where memory may be read.
+
+        Returns:
+            [..., m, d_model]
+
+        Raises:
+            ParameterError: memory for layers that do not read one, or none for layers that do.
+        """
+        return self.step(x, self.start(memory, memory_mask), mask)[0]
+
+    def start(self, memory: Array | None = None, memory_mask: Array | None = None) -> DecoderState:
+        """The state before the first position; arguments and errors are those of a call."""
+        reads = any(layer.cross_attention is not None for layer in self.layers)
+        if reads and memory is None:
+            raise ParameterError("these layers have cross-attention: pass the encoder's output as memory")
+        if memory is not None and not reads:
+            raise ParameterError("these layers have no cross-attention to read memory with: leave it out")
+        return DecoderState(0, tuple(layer.start(memory) for layer in self.layers), memory_mask)
+
+    def step(self, x: Array, state: DecoderState, mask: Array | None = None) -> tuple[Array, DecoderState]:
+        """m further positions: what a call over all positions gives for them, without doing the others again.
+
+        Args:
+            x: [..., m, d_model]
+            state: of the steps before, or of `start`.
+            mask: bool, broadcasts to [..., m, state.length + m], on top of the causal mask: for padding.
+
+        Returns:
+            [..., m, d_model], and the state for the next step.
+        """
+        m = x.shape[-2]
+        before = causal(m, state.length + m, offset=state.length, like=x)
+        allowed = before if mask is None else before & mask
+        caches = []
+        for layer, cache in zip(self.layers, state.layers, strict=True):
+            x, after = layer.step(x, cache, allowed, state.memory_mask)
+            caches.append(after)
+        x = x if self.norm is None else self.norm(x)
+        return x, DecoderState(state.length + m, tuple(caches), state.memory_mask)

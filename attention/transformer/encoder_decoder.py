@@ -1,0 +1,81 @@
+"""The whole Transformer: an encoder reads one sequence, a decoder writes another (Vaswani et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace, device
+
+from ..arrays import Array
+from ..errors import ParameterError
+from ..masks import padding
+from .decoder import Decoder
+from .embeddings import Embeddings
+from .encoder import Encoder
+from .linear import Linear
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderDecoder:
+    """Source tokens and the target tokens so far → the logits of each next target token.
+
+    Attributes:
+        source: the source's token ids → vectors.
+        encoder: reads them.
+        target: the target's token ids → vectors.
+        decoder: writes, with cross-attention over what the encoder read.
+        output: d_model → n_vocabulary
+    """
+
+    source: Embeddings
+    encoder: Encoder
+    target: Embeddings
+    decoder: Decoder
+    output: Linear
+
+    def __call__(self, source: Array, target: Array, lengths: Array | None = None) -> Array:
+        """All positions of the target at once, as training needs them.
+
+        Args:
+            source: integers [..., n]
+            target: integers [..., m]; position i sees the first i + 1 of them.
+            lengths: integers [...], the true length of each source; n without.
+
+        Returns:
+            logits [..., m, n_vocabulary]
+        """
+        mask = None if lengths is None else padding(lengths, source.shape[-1])  # [..., 1, n]
+        memory = self.encoder(self.source(source), mask)
+        return self.output(self.decoder(self.target(target), memory, memory_mask=mask))
+
+    def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
+        """Write the target, each time the token of the largest logit.
+
+        Args:
+            source: integers [b, n]
+            lengths: integers [b]; n without.
+            begin: the token that every target starts with.
+            end: the token that ends a target; it fills up a row that ended before the others.
+            limit: how many tokens to write at most.
+
+        Returns:
+            integers [b, ≤ limit], without `begin`.
+
+        Raises:
+            ParameterError: the limit is below 1.
+        """
+        if limit < 1:
+            raise ParameterError(f"limit must be at least 1, got {limit}")
+        xp = array_namespace(source)
+        mask = None if lengths is None else padding(lengths, source.shape[-1])
+        state = self.decoder.start(self.encoder(self.source(source), mask), mask)
+        token = xp.full((source.shape[0], 1), begin, dtype=source.dtype, device=device(source))
+        ended = xp.zeros((source.shape[0], 1), dtype=xp.bool, device=device(source))
+        written: list[Array] = []
+        while len(written) < limit and not bool(xp.all(ended)):
+            x, state = self.decoder.step(self.target(token, start=state.length), state)
+            token = xp.astype(xp.argmax(self.output(x), axis=-1), source.dtype)  # [b, 1]
+            token = xp.where(ended, end, token)
+            ended = ended | (token == end)
+            written.append(token)
+        return xp.concat(written, axis=-1)

@@ -1,0 +1,11 @@
+"""What a checkpoint is refused for."""
+
+from ..errors import AttentionError
+
+
+class CheckpointError(AttentionError):
+    """A checkpoint that is missing, damaged, incomplete or not the one that was asked for."""
+
+
+class UnsupportedModelError(CheckpointError):
+    """A sound checkpoint of a model that this core does not compute."""

@@ -1,0 +1,112 @@
+"""Parameters to begin training with. NumPy float32; `mapped(torch.from_numpy, …)` takes them to torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from ..arrays import Array
+from ..heads import Heads
+from .decoder import Decoder
+from .embeddings import Embeddings
+from .encoder import Encoder
+from .feed_forward import FeedForward
+from .layer import DecoderLayer, EncoderLayer
+from .linear import Linear
+from .norm import LayerNorm, Residual
+from .positions import Positions, sinusoidal
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of a stack of layers.
+
+    Attributes:
+        d_model: the width of a position's vector.
+        n_heads: how many heads; it divides d_model.
+        d_ff: the inner width of the feed-forward networks.
+        n_layers: how many layers.
+        activation: a key of ACTIVATIONS.
+        norm_first: pre-norm, which trains without a warm-up, and post-norm without.
+    """
+
+    d_model: int
+    n_heads: int
+    d_ff: int
+    n_layers: int
+    activation: str = "gelu"
+    norm_first: bool = True
+
+
+def encoder(random: Generator, sizes: Architecture) -> Encoder:
+    """An encoder."""
+    layers = tuple(
+        EncoderLayer(
+            attention=heads(random, sizes),
+            attention_residual=residual(sizes),
+            feed_forward=feed_forward(random, sizes),
+            feed_forward_residual=residual(sizes),
+        )
+        for _ in range(sizes.n_layers)
+    )
+    return Encoder(layers, layer_norm(sizes.d_model) if sizes.norm_first else None)
+
+
+def decoder(random: Generator, sizes: Architecture, *, cross_attention: bool) -> Decoder:
+    """A decoder, with cross-attention or without."""
+    layers = tuple(
+        DecoderLayer(
+            attention=heads(random, sizes),
+            attention_residual=residual(sizes),
+            feed_forward=feed_forward(random, sizes),
+            feed_forward_residual=residual(sizes),
+            cross_attention=heads(random, sizes) if cross_attention else None,
+            cross_attention_residual=residual(sizes) if cross_attention else None,
+        )
+        for _ in range(sizes.n_layers)
+    )
+    return Decoder(layers, layer_norm(sizes.d_model) if sizes.norm_first else None)
+
+
+def embeddings(random: Generator, n_vocabulary: int, n_positions: int, d_model: int) -> Embeddings:
+    """Random tokens, and sinusoidal positions of their size."""
+    tokens = random.standard_normal((n_vocabulary, d_model), dtype=np.float32)
+    positions = sinusoidal(n_positions, d_model, like=tokens) * np.float32(math.sqrt(2))
+    return Embeddings(tokens, Positions(positions))
+
+
+def heads(random: Generator, sizes: Architecture) -> Heads:
+    """Heads with all four biases, which are zero."""
+    matrices = {name: matrix(random, sizes.d_model, sizes.d_model) for name in ("W_Q", "W_K", "W_V", "W_O")}
+    biases = {name: np.zeros(sizes.d_model, np.float32) for name in ("b_Q", "b_K", "b_V", "b_O")}
+    return Heads(**matrices, **biases, n_heads=sizes.n_heads)
+
+
+def feed_forward(random: Generator, sizes: Architecture) -> FeedForward:
+    """A feed-forward network."""
+    inner, outer = linear(random, sizes.d_model, sizes.d_ff), linear(random, sizes.d_ff, sizes.d_model)
+    return FeedForward(inner, outer, sizes.activation)
+
+
+def residual(sizes: Architecture) -> Residual:
+    """Add & norm."""
+    return Residual(layer_norm(sizes.d_model), sizes.norm_first)
+
+
+def layer_norm(d_model: int) -> LayerNorm:
+    """A normalisation that neither scales nor shifts yet."""
+    return LayerNorm(np.ones(d_model, np.float32), np.zeros(d_model, np.float32))
+
+
+def linear(random: Generator, d_in: int, d_out: int) -> Linear:
+    """An affine map without a shift yet."""
+    return Linear(matrix(random, d_in, d_out), np.zeros(d_out, np.float32))
+
+
+def matrix(random: Generator, d_in: int, d_out: int) -> Array:
+    """[d_in, d_out], uniform so that variances stay as they are (Glorot & Bengio 2010)."""
+    bound = math.sqrt(6 / (d_in + d_out))
+    return random.uniform(-bound, bound, (d_in, d_out)).astype(np.float32)

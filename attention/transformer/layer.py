@@ -1,0 +1,153 @@
+"""The layers of a Transformer: attention, then a feed-forward network, each added to what it was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from ..arrays import Array
+from ..heads import Heads, HeadsSteps
+from .feed_forward import FeedForward
+from .norm import Residual
+
+
+class EncoderSteps(NamedTuple):
+    """What one encoder layer computes on the way.
+
+    Attributes:
+        output: [..., n, d_model]
+        attention: queries, keys, values, logits and weights of each head; its output is added to the input.
+        feed_forward: [..., n, d_model] what the network adds to that.
+    """
+
+    output: Array
+    attention: HeadsSteps
+    feed_forward: Array
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderLayer:
+    """Self-attention and a feed-forward network; nn.TransformerEncoderLayer computes the same.
+
+    Attributes:
+        attention: the heads of the self-attention.
+        attention_residual: how their output is added.
+        feed_forward: the network.
+        feed_forward_residual: how its output is added.
+    """
+
+    attention: Heads
+    attention_residual: Residual
+    feed_forward: FeedForward
+    feed_forward_residual: Residual
+
+    def __call__(self, x: Array, mask: Array | None = None) -> Array:
+        """x [..., n, d_model] → [..., n, d_model]; the mask is bool and broadcasts to [..., n, n]."""
+        return self.steps(x, mask).output
+
+    def steps(self, x: Array, mask: Array | None = None) -> EncoderSteps:
+        """The same, with everything it computes on the way."""
+        read = self.attention_residual.read(x)
+        attention = self.attention.steps(read, read, read, mask)
+        x = self.attention_residual.add(x, attention.output)
+        update = self.feed_forward(self.feed_forward_residual.read(x))
+        return EncoderSteps(self.feed_forward_residual.add(x, update), attention, update)
+
+
+class KeysValues(NamedTuple):
+    """The projected keys and values of positions that later queries attend to, split into heads.
+
+    Attributes:
+        key: [..., n_heads, n, d_k]
+        value: [..., n_heads, n, d_v]
+    """
+
+    key: Array
+    value: Array
+
+    @classmethod
+    def of(cls, heads: Heads, x: Array) -> KeysValues:
+        """Those of x [..., n, d_model]."""
+        return cls(heads.keys(x), heads.values(x))
+
+    def followed_by(self, later: KeysValues) -> KeysValues:
+        """These, and after them those of later positions."""
+        xp = array_namespace(self.key, later.key)
+        pairs = zip(self, later, strict=True)
+        return KeysValues(*(xp.concat([before, after], axis=-2) for before, after in pairs))
+
+
+class LayerCache(NamedTuple):
+    """What a decoder layer keeps between steps.
+
+    Attributes:
+        past: of the positions decoded so far; None before the first.
+        memory: of the encoder's output; None without one.
+    """
+
+    past: KeysValues | None
+    memory: KeysValues | None
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderLayer:
+    """Self-attention over what came before, cross-attention over an encoder's output, and a network.
+
+    nn.TransformerDecoderLayer computes the same; without cross-attention it is a layer of GPT-2.
+
+    Attributes:
+        attention: the heads of the self-attention.
+        attention_residual: how their output is added.
+        feed_forward: the network.
+        feed_forward_residual: how its output is added.
+        cross_attention: heads whose keys and values come from the encoder; None for none.
+        cross_attention_residual: how their output is added; None without them.
+    """
+
+    attention: Heads
+    attention_residual: Residual
+    feed_forward: FeedForward
+    feed_forward_residual: Residual
+    cross_attention: Heads | None = None
+    cross_attention_residual: Residual | None = None
+
+    def start(self, memory: Array | None) -> LayerCache:
+        """The cache before the first step, over an encoder's output [..., n, d_model] or none."""
+        if memory is None or self.cross_attention is None:
+            return LayerCache(None, None)
+        return LayerCache(None, KeysValues.of(self.cross_attention, memory))
+
+    def step(
+        self, x: Array, cache: LayerCache, mask: Array | None = None, memory_mask: Array | None = None
+    ) -> tuple[Array, LayerCache]:
+        """m further positions, and the cache with them.
+
+        Args:
+            x: [..., m, d_model]
+            cache: of the steps before, or of `start`.
+            mask: bool, broadcasts to [..., m, past + m]; True where a position may attend. It must be causal.
+            memory_mask: bool, broadcasts to [..., m, n].
+
+        Returns:
+            [..., m, d_model], and the cache for the next step.
+        """
+        read = self.attention_residual.read(x)
+        own = KeysValues.of(self.attention, read)
+        own = own if cache.past is None else cache.past.followed_by(own)
+        x = self.attention_residual.add(x, over(self.attention, read, own, mask))
+
+        if self.cross_attention is not None and self.cross_attention_residual is not None and cache.memory:
+            read = self.cross_attention_residual.read(x)
+            update = over(self.cross_attention, read, cache.memory, memory_mask)
+            x = self.cross_attention_residual.add(x, update)
+
+        x = self.feed_forward_residual.add(x, self.feed_forward(self.feed_forward_residual.read(x)))
+        return x, LayerCache(own, cache.memory)
+
+
+def over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None) -> Array:
+    """Attention from x [..., m, d_model] over keys and values already projected: [..., m, d_model]."""
+    attended = heads.attend(heads.queries(x), memory.key, memory.value, mask)
+    return heads.join(attended.output)

@@ -1,0 +1,45 @@
+"""Parameters are frozen dataclasses of arrays, nested as the network is: this walks them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+from array_api_compat import is_array_api_obj
+
+from ..arrays import Array
+
+Parameters = TypeVar("Parameters")
+
+
+def arrays(parameters: object, name: str = "") -> Iterator[tuple[str, Array]]:
+    """Each array with its path, such as `layers.0.feed_forward.inner.weight`, in the order of the fields."""
+    if is_array_api_obj(parameters):
+        yield name, parameters
+    for part, child in children(parameters):
+        yield from arrays(child, f"{name}.{part}" if name else part)
+
+
+def mapped(function: Callable[[Array], Array], parameters: Parameters) -> Parameters:
+    """The same parameters with the function applied to each array: another library, type or device.
+
+    on_torch = mapped(torch.from_numpy, parameters)
+    """
+    if is_array_api_obj(parameters):
+        return cast(Parameters, function(parameters))
+    if isinstance(parameters, tuple):
+        return cast(Parameters, tuple(mapped(function, child) for child in parameters))
+    if dataclasses.is_dataclass(parameters):
+        changed = {part: mapped(function, child) for part, child in children(parameters)}
+        return cast(Parameters, dataclasses.replace(cast(Any, parameters), **changed))
+    return parameters
+
+
+def children(parameters: object) -> list[tuple[str, object]]:
+    """The parts of a dataclass or a tuple by name; none of anything else."""
+    if isinstance(parameters, tuple):
+        return [(str(i), child) for i, child in enumerate(parameters)]
+    if dataclasses.is_dataclass(parameters):
+        return [(field.name, getattr(parameters, field.name)) for field in dataclasses.fields(parameters)]
+    return []

@@ -1,0 +1,282 @@
+"""A folder as sentence-transformers writes it, whole and in every way damaged."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from attention.transformer import CheckpointError, Packed, UnsupportedModelError, load
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Path:
+    """A small random model in a folder, written by sentence-transformers."""
+    bare = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=15,
+        num_attention_heads=5,
+        intermediate_size=11,
+        num_hidden_layers=2,
+        max_position_embeddings=19,
+    )
+    transformers.BertModel(config).save_pretrained(bare)
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), WORDS, strict=False))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=17, **special).save_pretrained(
+        bare
+    )
+
+    transformer = Transformer(str(bare))
+    pooling = Pooling(15, pooling_mode=("cls", "mean"))
+    model = SentenceTransformer(
+        modules=[transformer, pooling, Normalize()], prompts={"query": "the ", "passage": "dog "}, device="cpu"
+    )
+    folder = tmp_path_factory.mktemp("model")
+    model.save(str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    """A copy to damage."""
+    for source in written.rglob("*"):
+        if source.is_file():
+            target = tmp_path / source.relative_to(written)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    return tmp_path
+
+
+def change(path: Path, **fields):
+    """Set fields of a JSON file; those that are None go."""
+    known = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({name: value for name, value in known.items() if value is not None}))
+
+
+def test_it_gives_the_embeddings_of_sentence_transformers(folder):
+    texts = ["the dog chased the cat across the street", "", "the street", "cat " * 40]
+    reference = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    checkpoint = load(folder)
+    assert checkpoint.max_tokens == reference.max_seq_length == 17
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(checkpoint.max_tokens)
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    found = Packed(checkpoint.model)(np.concatenate(ids), np.array([len(row) for row in ids]))
+    assert found.shape == (4, 30)
+    assert np.abs(found - reference.encode(texts)).max() < 1e-5
+
+
+def test_prompts(folder):
+    checkpoint = load(folder)
+    assert checkpoint.prompt("query") == "the "
+    change(folder / "config_sentence_transformers.json", prompts={"passage": "dog "}, default_prompt_name="passage")
+    checkpoint = load(folder)
+    assert checkpoint.prompt("document") == "dog "
+    assert checkpoint.prompt("query") == ""
+    assert checkpoint.default_prompt == "passage"
+
+
+def test_an_own_limit_is_below_the_tokenizers_and_the_models(folder):
+    change(folder / "sentence_bert_config.json", max_seq_length=9)
+    assert load(folder).max_tokens == 9
+    change(folder / "sentence_bert_config.json", max_seq_length=1000)
+    assert load(folder).max_tokens == 19
+    change(folder / "sentence_bert_config.json", max_seq_length=None)
+    change(folder / "tokenizer_config.json", model_max_length=1e30)
+    assert load(folder).max_tokens == 19
+
+
+def test_the_older_form_of_a_poolings_config(folder):
+    path = folder / "1_Pooling" / "config.json"
+    path.write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_max_tokens": True}))
+    assert load(folder).model.poolings == ("max",)
+
+
+def test_a_bare_transformer_has_the_mean_of_its_tokens(folder):
+    (folder / "modules.json").unlink()
+    model = load(folder).model
+    assert model.poolings == ("mean",)
+    assert not model.unit_length
+
+
+def test_the_checksum_is_kept(folder):
+    right = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert load(folder, sha256=right.upper()).max_tokens == 17
+    with pytest.raises(CheckpointError, match=f"must have the sha256 {'0' * 64}, got {right}"):
+        load(folder, sha256="0" * 64)
+
+
+def test_bfloat16_parameters(folder):
+    assert load(folder, precision="bfloat16").model.embeddings.tokens.dtype == torch.bfloat16
+    with pytest.raises(CheckpointError, match="float32, bfloat16, got 'int8'"):
+        load(folder, precision="int8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "embeddings.word_embeddings.weight",
+        "embeddings.LayerNorm.bias",
+        "encoder.layer.0.attention.self.query.weight",
+        "encoder.layer.1.attention.output.LayerNorm.weight",
+        "encoder.layer.1.output.dense.bias",
+    ],
+)
+def test_a_missing_or_misshapen_tensor_is_named(folder, name):
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    shape = tuple(tensors[name].shape)
+    save_file({other: tensor for other, tensor in tensors.items() if other != name}, path)
+    with pytest.raises(CheckpointError, match=f"model.safetensors lacks the tensor {name} of shape") as missing:
+        load(folder)
+    assert str(list(shape)) in str(missing.value)
+
+    save_file(tensors | {name: torch.zeros(shape[0] + 1, *shape[1:])}, path)
+    with pytest.raises(CheckpointError, match=f"the tensor {name} must have shape") as misshapen:
+        load(folder)
+    assert f"got {[shape[0] + 1, *shape[1:]]}" in str(misshapen.value)
+
+
+def test_a_quantised_tensor_is_refused(folder):
+    path, name = folder / "model.safetensors", "encoder.layer.0.intermediate.dense.weight"
+    tensors = load_file(path)
+    save_file(tensors | {name: tensors[name].to(torch.int8)}, path)
+    with pytest.raises(UnsupportedModelError, match=f"{name} must be of a floating type, got torch.int8"):
+        load(folder)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_type_are_converted(folder, precision):
+    path = folder / "model.safetensors"
+    save_file({name: tensor.to(precision) for name, tensor in load_file(path).items()}, path)
+    assert load(folder).model.embeddings.tokens.dtype == torch.float32
+
+
+def test_names_of_2018_are_understood(folder):
+    path = folder / "model.safetensors"
+    expected = load(folder).model.embeddings.norm
+    older = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    renamed = {}
+    for name, tensor in load_file(path).items():
+        for new, old in older.items():
+            name = name.replace(new, old)
+        renamed["bert." + name] = tensor
+    save_file(renamed, path)
+    found = load(folder).model.embeddings.norm
+    assert torch.equal(found.scale, expected.scale)
+    assert torch.equal(found.shift, expected.shift)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"model_type": "mpnet"}, UnsupportedModelError, "model_type must be one of bert, .* got 'mpnet'"),
+        ({"model_type": None}, UnsupportedModelError, "got None"),
+        ({"hidden_act": "quick_gelu"}, UnsupportedModelError, "hidden_act must be one of .* got 'quick_gelu'"),
+        (
+            {"position_embedding_type": "relative_key"},
+            UnsupportedModelError,
+            "position_embedding_type must be 'absolute', got 'relative_key'",
+        ),
+        ({"is_decoder": True}, UnsupportedModelError, "is_decoder must be False, got True"),
+        ({"hidden_size": None}, CheckpointError, "hidden_size must be a whole number from 1 on, got None"),
+        ({"num_hidden_layers": "2"}, CheckpointError, "num_hidden_layers must be .* got '2'"),
+        ({"num_attention_heads": 4}, CheckpointError, "num_attention_heads must divide the width 15, got 4"),
+        ({"layer_norm_eps": 0}, CheckpointError, "layer_norm_eps must be a number above 0, got 0"),
+        ({"num_hidden_layers": 3}, CheckpointError, "lacks the tensor encoder.layer.2."),
+        ({"vocab_size": 11}, CheckpointError, r"word_embeddings.weight must have shape \[11, 15\], got \[10, 15\]"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(folder, fields, error, message):
+    change(folder / "config.json", **fields)
+    with pytest.raises(error, match=message) as refused:
+        load(folder)
+    assert type(refused.value) is error
+
+
+@pytest.mark.parametrize(
+    ("kinds", "got"),
+    [
+        (["Transformer"], "got Transformer"),
+        (["Transformer", "Pooling", "Dense"], "got Transformer, Pooling, Dense"),
+        ([], "got nothing"),
+    ],
+)
+def test_other_modules_are_unsupported(folder, kinds, got):
+    listed = [{"type": f"sentence_transformers.models.{kind}", "path": ""} for kind in kinds]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    with pytest.raises(UnsupportedModelError, match=got):
+        load(folder)
+
+
+@pytest.mark.parametrize("mode", ["weightedmean", "lasttoken", ["mean", "lasttoken"], []])
+def test_other_poolings_are_unsupported(folder, mode):
+    change(folder / "1_Pooling" / "config.json", pooling_mode=mode)
+    with pytest.raises(UnsupportedModelError, match="the pooling must be of mean, cls, max, got"):
+        load(folder)
+
+
+def test_leaving_prompts_out_of_the_pooling_is_unsupported(folder):
+    change(folder / "1_Pooling" / "config.json", include_prompt=False)
+    with pytest.raises(UnsupportedModelError, match="include_prompt must be True"):
+        load(folder)
+
+
+def test_weights_in_another_form_are_unsupported_and_none_are_missing(folder):
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UnsupportedModelError, match=r"there is only pytorch_model\.bin"):
+        load(folder)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"must be in .*model\.safetensors, which cannot be read"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "modules.json", "1_Pooling/config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"7", b'"text"'])
+def test_a_damaged_file_is_named(folder, name, content):
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=name):
+        load(folder)
+
+
+def test_damaged_weights_are_refused(folder):
+    path = folder / "model.safetensors"
+    for content in (b"", b"nonsense", path.read_bytes()[:-7]):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"must be a safetensors file, got a damaged one"):
+            load(folder)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(CheckpointError, match=r"modules\.json, which cannot be read"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompts": ["query: "]}, "prompts must be texts by name"),
+        ({"prompts": {"query": 7}}, "prompts must be texts by name"),
+        ({"default_prompt_name": "title"}, "default_prompt_name must be one of .* got 'title'"),
+    ],
+)
+def test_prompts_that_are_none_are_refused(folder, fields, message):
+    change(folder / "config_sentence_transformers.json", **fields)
+    with pytest.raises(CheckpointError, match=message):
+        load(folder)

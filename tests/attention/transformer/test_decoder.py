@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from attention import ParameterError, padding
+from attention.transformer import initial, mapped
+
+M, N = 11, 7
+
+
+@pytest.fixture
+def x(random, library):
+    return library(random.normal(size=(2, M, 15)).astype(np.float32))
+
+
+@pytest.fixture
+def memory(random, library):
+    return library(random.normal(size=(2, N, 15)).astype(np.float32))
+
+
+def in_steps(decoder, x, memory, sizes, mask=None, memory_mask=None):
+    state, found = decoder.start(memory, memory_mask), []
+    for size in sizes:
+        first, last = state.length, state.length + size
+        part = None if mask is None else mask[..., :last]
+        y, state = decoder.step(x[:, first:last], state, part)
+        found.append(np.asarray(y))
+    assert state.length == M
+    return np.concatenate(found, axis=1)
+
+
+@pytest.mark.parametrize("steps", [[1] * M, [3, 1, 7], [10, 1], [M]])
+def test_steps_give_what_all_at_once_gives(decoder, x, memory, steps):
+    np.testing.assert_allclose(in_steps(decoder, x, memory, steps), decoder(x, memory), atol=1e-5)
+
+
+def test_steps_with_padding_in_target_and_memory(decoder, x, memory, library):
+    mask, memory_mask = padding(library(np.array([M, 4])), M), padding(library(np.array([2, N])), N)
+    whole = decoder(x, memory, mask=mask, memory_mask=memory_mask)
+    found = in_steps(decoder, x, memory, [2, 1, 8], mask, memory_mask)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(whole)[:1], decoder(x[:1], memory[:1, :2]), atol=1e-5)
+
+
+def test_a_position_does_not_see_what_comes_after(decoder, x, memory):
+    np.testing.assert_allclose(np.asarray(decoder(x, memory))[:, :5], decoder(x[:, :5], memory), atol=1e-5)
+
+
+def test_a_position_does_see_what_came_before(decoder, x, memory):
+    before = np.asarray(decoder(x, memory))
+    x[:, 0] = x[:, 1]
+    assert np.abs(np.asarray(decoder(x, memory)) - before)[:, -1].max() > 1e-3
+
+
+def test_a_state_can_be_gone_on_from_twice(decoder, x, memory):
+    _, state = decoder.step(x[:, :4], decoder.start(memory))
+    once, _ = decoder.step(x[:, 4:6], state)
+    other, _ = decoder.step(x[:, 6:8], state)
+    again, _ = decoder.step(x[:, 4:6], state)
+    np.testing.assert_array_equal(once, again)
+    assert np.abs(np.asarray(once) - np.asarray(other)).max() > 1e-3
+    assert state.length == 4
+
+
+def test_memory_and_cross_attention_belong_together(decoder, x, memory, random, sizes, library):
+    with pytest.raises(ParameterError, match="pass the encoder's output"):
+        decoder(x)
+    alone = mapped(library, initial.decoder(random, sizes, cross_attention=False))
+    with pytest.raises(ParameterError, match="leave it out"):
+        alone(x, memory)
+    assert tuple(alone(x).shape) == (2, M, 15)

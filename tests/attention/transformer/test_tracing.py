@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from attention import ParameterError, ShapeError, attend
+from attention.transformer import trace
+
+N = 7
+
+
+@pytest.fixture
+def tokens(random, library):
+    return library(random.integers(0, 31, N))
+
+
+def test_without_asking_it_is_the_last_layer_with_all_heads(sentence_encoder, tokens):
+    (traced,) = trace(sentence_encoder, tokens)
+    assert (traced.layer, traced.heads) == (2, (0, 1, 2, 3, 4))
+    assert tuple(traced.weights.shape) == tuple(traced.logits.shape) == (5, N, N)
+    assert tuple(traced.query.shape) == tuple(traced.key.shape) == tuple(traced.value.shape) == (5, N, 3)
+    assert tuple(traced.change.shape) == (N,)
+
+
+def test_the_parts_belong_together(sentence_encoder, tokens):
+    for traced in trace(sentence_encoder, tokens, layers=range(3)):
+        query, key = np.asarray(traced.query), np.asarray(traced.key)
+        np.testing.assert_allclose(traced.logits, query @ np.swapaxes(key, -1, -2) / np.sqrt(3), atol=1e-5)
+        attended = attend(traced.query, traced.key, traced.value)
+        np.testing.assert_allclose(traced.weights, attended.weights, atol=1e-6)
+        np.testing.assert_allclose(np.asarray(traced.weights).sum(-1), 1, atol=1e-6)
+
+
+def test_layers_and_heads_come_in_the_order_asked_for(sentence_encoder, tokens):
+    everything = trace(sentence_encoder, tokens, layers=range(3))
+    chosen = trace(sentence_encoder, tokens, layers=[-1, 0], heads=[3, -5])
+    assert [(traced.layer, traced.heads) for traced in chosen] == [(2, (3, 0)), (0, (3, 0))]
+    for traced in chosen:
+        np.testing.assert_array_equal(traced.weights, everything[traced.layer].weights[[3, 0]])
+        np.testing.assert_array_equal(traced.value, everything[traced.layer].value[[3, 0]])
+        np.testing.assert_array_equal(traced.change, everything[traced.layer].change)
+
+
+def test_the_change_is_that_of_the_token_vectors(sentence_encoder, tokens):
+    x = np.asarray(sentence_encoder.embeddings(tokens))
+    for traced, steps in zip(
+        trace(sentence_encoder, tokens, layers=range(3)),
+        sentence_encoder.encoder.steps(sentence_encoder.embeddings(tokens)),
+        strict=True,
+    ):
+        y = np.asarray(steps.output)
+        size = np.linalg.norm(x, axis=-1)
+        np.testing.assert_allclose(traced.change, np.linalg.norm(y - x, axis=-1) / size, rtol=1e-5)
+        updates = np.asarray(steps.attention.output), np.asarray(steps.feed_forward)
+        np.testing.assert_allclose(traced.attention_change, np.linalg.norm(updates[0], axis=-1) / size, rtol=1e-5)
+        np.testing.assert_allclose(traced.feed_forward_change, np.linalg.norm(updates[1], axis=-1) / size, rtol=1e-5)
+        x = y
+
+
+def test_causal_tokens_do_not_look_ahead(sentence_encoder, tokens):
+    for traced in trace(sentence_encoder, tokens, layers=[0, 1], causal=True):
+        assert not np.triu(np.asarray(traced.weights), 1).any()
+        assert np.isneginf(np.asarray(traced.logits)[:, 0, 1:]).all()
+
+
+def test_the_types_of_a_pair_matter(sentence_encoder, tokens, library):
+    types = library(np.array([0, 0, 0, 1, 1, 1, 1]))
+    (plain,), (pair,) = trace(sentence_encoder, tokens), trace(sentence_encoder, tokens, types)
+    assert np.abs(np.asarray(plain.weights) - np.asarray(pair.weights)).max() > 1e-4
+
+
+def test_what_is_not_there_is_named(sentence_encoder, tokens, library):
+    with pytest.raises(ParameterError, match="layer must lie from 0 to 2, or from −3 to −1, got 3"):
+        trace(sentence_encoder, tokens, layers=[0, 3])
+    with pytest.raises(ParameterError, match="head must lie from 0 to 4, or from −5 to −1, got -6"):
+        trace(sentence_encoder, tokens, heads=[-6])
+    with pytest.raises(ShapeError, match="one text"):
+        trace(sentence_encoder, tokens[None, :])
+    with pytest.raises(ShapeError, match="19 positions"):
+        trace(sentence_encoder, library(np.zeros(20, np.int64)))
+    assert trace(sentence_encoder, tokens, layers=[]) == []

