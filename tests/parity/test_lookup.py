@@ -1,0 +1,46 @@
+"""The lookup over a collection is `attend` over its keys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention import attend
+from attention.lookup import Memory, Question, Rows, answers
+
+RNG = np.random.default_rng(5)
+N, M, D, D_V = 103, 7, 11, 13
+KEYS, VALUES = RNG.normal(size=(N, D)).astype(np.float32), RNG.normal(size=(N, D_V)).astype(np.float32)
+QUERIES = RNG.normal(size=(M, D))
+
+
+@pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
+def view(request):
+    """Written in three parts, with rows in between that are gone."""
+    memory = Memory(request.param)
+    for part in np.array_split(np.arange(N), 3):
+        memory.publish(add=Rows(part, KEYS[part], VALUES[part]))
+        gone = 1000 + part
+        memory.publish(add=Rows(gone, KEYS[part] + 1, VALUES[part]))
+        memory.publish(remove=gone)
+    return memory.view
+
+
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
+@pytest.mark.parametrize("temperature", [0, 1e-30, 0.05, 1, 1e6, np.inf])
+@pytest.mark.parametrize("null", [None, 0.3])
+def test_weights_output_and_evidence(view, normaliser, temperature, null):
+    allowed = RNG.random(N) < 0.8
+    mask = view.mask(np.flatnonzero(allowed))
+    asked = {"temperature": temperature, "null": null, "normaliser": normaliser}
+    found = answers(view, [Question(query, mask=mask, top_k=N, **asked) for query in QUERIES])
+    key, value = KEYS.astype(np.float64), VALUES.astype(np.float64)
+    want = attend(QUERIES, key, value, similarity=view.similarity, mask=allowed, **asked)
+    for row, answer in enumerate(found):
+        weights = np.zeros(N)
+        weights[answer.numbers] = answer.weights
+        np.testing.assert_allclose(weights, want.weights[row], atol=1e-9)
+        np.testing.assert_allclose(answer.output, want.output[row], atol=1e-9)
+        assert answer.null_weight == pytest.approx(float(want.null_weight[row]), abs=1e-9)
+        if normaliser == "softmax":
+            assert answer.log_partition == pytest.approx(float(want.log_partition[row]), rel=1e-12, abs=1e-9)
