@@ -73,6 +73,8 @@ def one_hot(
     if similarities.size == 0:
         none = _without_documents(null, temperature)
         return none if log_partition else Distribution(none.weights, _unpartitioned(none.evidence), 0.0)
+    if temperature == np.inf:  # every logit is the same
+        similarities, null = np.zeros_like(similarities), None if null is None else 0.0
     best = similarities.max()
     ties = similarities == best
     count = int(np.count_nonzero(ties))
