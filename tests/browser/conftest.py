@@ -1,0 +1,103 @@
+"""The page in a real browser, on the real service. Skips where there is no browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.running import RunningService
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+PROJECTOR = (1280, 720)
+PHONE = (390, 844)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if os.path.dirname(__file__) in str(item.path):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser from this machine."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on PATH")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """The service with the two small demo collections."""
+    with RunningService(data_dir=tmp_path_factory.mktemp("site"), demo=("library", "videos")) as running:
+        running.wait_until_ready()
+        yield running
+
+
+class Visit:
+    """A page that is open, and what went wrong while it was."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.origin = origin
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._asked(request.url))
+
+    def _asked(self, url: str) -> None:
+        self.requests.append(url)
+        if not url.startswith(self.origin):
+            self.strangers.append(url)
+
+    def go(self, where: str) -> Page:
+        """Open a part of the page, and wait until it has its answers."""
+        self.page.goto(f"{self.origin}/{where}")
+        self.settle()
+        return self.page
+
+    def settle(self) -> None:
+        """Wait until nothing is being asked, and the browser's numbers have been compared with the service's."""
+        self.page.wait_for_selector("#stage > :nth-child(2), #lesson > :nth-child(2)", state="attached")
+        self.page.wait_for_selector("[aria-busy=true]", state="detached")
+        self.page.wait_for_timeout(50)
+
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
+    """Opens pages; after the test none of them may have logged an error or asked another host."""
+    visits: list[Visit] = []
+    contexts: list[Any] = []
+
+    def start(where: str = "", size: tuple[int, int] = PROJECTOR, origin: str = site.url, **options: Any) -> Visit:
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
+        contexts.append(context)
+        context.set_default_timeout(30_000)
+        opened = Visit(context.new_page(), origin)
+        visits.append(opened)
+        opened.go(where)
+        return opened
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert [error for one in visits for error in one.errors] == []
+    assert [url for one in visits for url in one.strangers] == []

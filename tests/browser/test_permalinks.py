@@ -1,0 +1,116 @@
+"""The state in the URL: reload, back and forward, the keyboard, and copy as curl."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import httpx
+
+from tests.browser.reading import checked, module, weights
+
+
+def test_a_reload_brings_the_same_picture(visit: Any) -> None:
+    opened = visit("#scene=rows")
+    page = opened.page
+    page.locator(".rows .key-text").first.fill("how to boil an egg")
+    page.focus("#temperature")
+    page.keyboard.press("ArrowRight")
+    page.locator("#question").fill("breakfast")
+    page.wait_for_timeout(600)
+    opened.settle()
+    before = (weights(page), page.url, page.locator("#temperature").input_value())
+    page.reload()
+    opened.settle()
+    assert (weights(page), page.url, page.locator("#temperature").input_value()) == before
+    assert "breakfast" in page.locator("#question").input_value()
+
+
+def test_what_the_url_says_survives_the_round_trip(visit: Any) -> None:
+    page = visit("lesson.html").page
+    use = "({toHash, fromHash}, hash) => toHash(fromHash(hash))"
+    for hash_ in (
+        "#scene=library",
+        "#scene=library&t=inf",
+        "#scene=videos&t=0&none=0.9999",
+        "#scene=library&none=false&lang=zh&theme=dark&projector=1",
+        "#scene=steps&step=3&causal=1",
+    ):
+        once = module(page, "/js/state.js", use, hash_)
+        assert module(page, "/js/state.js", use, once) == once
+        assert set(once[1:].split("&")) == set(hash_[1:].split("&"))
+
+
+def test_nonsense_in_the_url_is_left_out(visit: Any) -> None:
+    opened = visit("#scene=nowhere&t=-3&rows={&lang=xx&none=much&step=many&masked=7")
+    assert opened.page.locator("#scene").input_value() == "library"
+    assert checked(opened.page) < 1e-9
+
+
+def test_back_and_forward_walk_the_scenes(visit: Any) -> None:
+    opened = visit("")
+    page = opened.page
+    page.select_option("#scene", "share")
+    opened.settle()
+    page.get_by_label("Next scene").click()
+    opened.settle()
+    assert page.locator("#scene").input_value() == "filter"
+    page.go_back()
+    page.wait_for_function("document.querySelector('#scene').value === 'share'")
+    page.go_back()
+    page.wait_for_function("document.querySelector('#scene').value === 'library'")
+    page.go_forward()
+    page.wait_for_function("document.querySelector('#scene').value === 'share'")
+    opened.settle()
+
+
+def test_the_keyboard_alone_is_enough(visit: Any) -> None:
+    opened = visit("#scene=library")
+    page = opened.page
+    seen: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.append(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.className || document.activeElement.tagName"
+            )
+        )
+        if seen[-1] == "add-row":
+            break
+    for wanted in (
+        "skip",
+        "scene",
+        "toggle-lang",
+        "question",
+        "temperature",
+        "source",
+        "none",
+        "limit-nearest",
+        "key-text",
+        "value-text",
+        "add-row",
+    ):
+        assert wanted in seen, wanted
+    page.focus("#limit-average")
+    page.keyboard.press("Enter")
+    assert page.locator(".temperature output").inner_text() == "∞"
+    page.focus(".rows .mask")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(100)
+    opened.settle()
+    assert page.locator(".rows .row.masked").count() == 1
+
+
+def test_copied_curl_repeats_what_is_seen(visit: Any) -> None:
+    opened = visit("#scene=rows", permissions=["clipboard-read", "clipboard-write"])
+    page = opened.page
+    checked(page)
+    page.click(".curl")
+    page.wait_for_selector(".curl[data-command]")
+    words = shlex.split(page.get_attribute(".curl", "data-command") or "")
+    assert words[:3] == ["curl", "-s", f"{opened.origin}/v1/compare"]
+    answer = httpx.post(words[2], json=json.loads(words[words.index("-d") + 1])).json()
+    shown = weights(page)
+    for match in answer["attention"]["matches"]:
+        assert abs(match["weight"] - float(shown[match["key"]].strip("<>%")) / 100) < 0.006

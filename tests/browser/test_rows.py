@@ -1,0 +1,140 @@
+"""The learner's own rows: what an edit moves and what it leaves, hostile text, and whose rows they are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from tests.browser.reading import checked, output, weights
+
+HOSTILE = [
+    "<script>window.hurt = 1</script><img src=x onerror='window.hurt=1'>",
+    "x" * 10_000,
+    "مرحبا ‮txet",
+    "👩‍👩‍👧‍👦 family",
+]
+
+
+def opened_rows(visit: Any) -> Any:
+    opened = visit("#scene=rows")
+    checked(opened.page)
+    opened.page.wait_for_selector(".arithmetic tr.sum")
+    return opened
+
+
+def after(opened: Any) -> None:
+    """Typing has been taken up, asked and compared."""
+    opened.page.wait_for_timeout(450)
+    opened.settle()
+    checked(opened.page)
+    opened.page.wait_for_timeout(100)
+
+
+def test_editing_a_key_moves_the_weights_and_leaves_the_values(visit: Any) -> None:
+    opened = opened_rows(visit)
+    page = opened.page
+    before = weights(page)
+    values = [row.input_value() for row in page.locator(".rows .value-text").all()]
+    page.locator(".rows .key-text").nth(4).fill("a hot drink made of cocoa")
+    after(opened)
+    moved = weights(page)
+    assert moved["a hot drink made of cocoa"] != before["how to find the north star"]
+    assert moved["how to brew green tea"] != before["how to brew green tea"]
+    assert [row.input_value() for row in page.locator(".rows .value-text").all()] == values
+
+
+def test_editing_a_value_moves_the_output_and_leaves_the_weights(visit: Any) -> None:
+    opened = opened_rows(visit)
+    page = opened.page
+    before, blended = weights(page), output(page)
+    assert blended
+    page.locator(".rows .value-text").first.fill("Boil it for an hour.")
+    after(opened)
+    page.wait_for_timeout(300)
+    assert weights(page) == before
+    assert output(page) != blended
+
+
+def test_add_delete_and_mask(visit: Any) -> None:
+    opened = opened_rows(visit)
+    page = opened.page
+    page.click("#add-row")
+    opened.settle()
+    page.locator(".rows .key-text").last.fill("how to make hot chocolate")
+    after(opened)
+    assert "how to make hot chocolate" in weights(page)
+    page.locator(".rows .row").nth(2).hover()
+    page.locator(".rows .row").nth(2).locator(".remove").click()
+    after(opened)
+    assert "how to patch a bicycle tube" not in weights(page)
+    page.locator(".all tbody input[type=checkbox]").first.uncheck()
+    after(opened)
+    assert weights(page)["how to brew green tea"] == "−∞"
+    assert checked(page) < 1e-9
+    assert page.locator(".drawn .total").inner_text() == "Σ = 1.000"
+
+
+def test_editing_a_collection_makes_a_copy_and_stores_nothing(visit: Any) -> None:
+    opened = visit("#scene=library")
+    page = opened.page
+    stored = httpx.post(f"{opened.origin}/v1/collections/library/documents/query", json={"limit": 200}).json()[
+        "documents"
+    ]
+    page.locator(".rows .key-text").nth(1).fill("felines, and books about them")
+    after(opened)
+    assert page.locator("#source").input_value() == ""
+    assert weights(page)["felines, and books about them"] not in ("?", "<0.1%")
+    again = httpx.post(f"{opened.origin}/v1/collections/library/documents/query", json={"limit": 200}).json()[
+        "documents"
+    ]
+    assert again == stored
+
+
+def test_rows_can_be_pasted(visit: Any) -> None:
+    opened = visit("#scene=rows")
+    page = opened.page
+    page.click(".all summary")
+    page.fill("#paste", "sunny weather | bring a hat\nheavy rain\tbring an umbrella\nsnow")
+    page.click("#use-paste")
+    after(opened)
+    assert list(weights(page)) == ["sunny weather", "heavy rain", "snow"]
+
+
+def test_a_hostile_row_is_shown_as_text(visit: Any) -> None:
+    opened = visit("#scene=rows")
+    page = opened.page
+    page.click(".all summary")
+    page.fill("#paste", "\n".join(f"{text} | {text}" for text in HOSTILE))
+    page.click("#use-paste")
+    page.wait_for_timeout(500)
+    opened.settle()
+    assert [field.input_value() for field in page.locator(".rows .key-text").all()] == HOSTILE
+    assert page.evaluate("window.hurt") is None
+    assert page.locator(".rows script, .rows img, .found script, .found img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_thirty_browsers_each_with_their_own_rows(visit: Any, chromium: Any, site: Any) -> None:
+    """Thirty isolated browsers; each asks about a row that only it has."""
+    contexts = [chromium.new_context(viewport={"width": 1280, "height": 720}) for _ in range(30)]
+    try:
+        pages = [context.new_page() for context in contexts]
+        for i, page in enumerate(pages):
+            rows = json.dumps(
+                [{"key": f"secret of learner {i}", "value": f"value {i}"}, {"key": "tea", "value": "hot"}]
+            )
+            page.goto(f"{site.url}/#scene=rows&query=secret&rows={rows}", wait_until="commit")
+        for i, page in enumerate(pages):
+            page.wait_for_selector("#checking[data-state=agreed]", timeout=90_000)
+            text = page.locator("#stage").inner_text() + " ".join(
+                field.input_value() for field in page.locator(".rows .key-text").all()
+            )
+            assert f"secret of learner {i}" in text
+            assert not any(f"secret of learner {j}" in text for j in range(30) if j != i and str(i) not in str(j))
+        names = {one["name"] for one in httpx.get(f"{site.url}/v1/collections").json()["collections"]}
+        assert names == {"library", "videos"}
+    finally:
+        for context in contexts:
+            context.close()

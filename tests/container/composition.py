@@ -1,0 +1,47 @@
+"""docker/compose.yaml, read: the options with which its service would be built and run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from tests.container.tool import ROOT
+
+FOLDER = ROOT / "docker"
+SERVICE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]["softkv"]
+# What a compose tool does around a container, and nothing that the container can notice.
+OUTSIDE = {"image", "build", "restart", "stop_grace_period"}
+
+
+def build_options() -> list[str]:
+    """What follows `build`: the build arguments, the Dockerfile and the context."""
+    build = SERVICE["build"]
+    arguments = [option for name in build["args"] for option in ("--build-arg", name)]
+    context = (FOLDER / build["context"]).resolve()
+    return [*arguments, "--file", str(context / build["dockerfile"]), str(context)]
+
+
+def run_options(*, port: int | None, volume: str) -> list[str]:
+    """What follows `run`, with this port and volume in place of the file's; no port: no network at all.
+
+    A key that this does not know is an error, so that the tests cannot run something else than the file says.
+    """
+    options: list[str] = ["--network", "none"] if port is None else []
+    for key, value in SERVICE.items():
+        match key:
+            case "ports":
+                address, _, inner = value[0].rsplit(":", 2)
+                options += ["--publish", f"{address}:{port}:{inner}"] if port is not None else []
+            case "environment":
+                options += [option for name in value for option in ("--env", f"{name}={value[name]}")]
+            case "volumes":
+                options += ["--volume", f"{volume}:{value[0].partition(':')[2]}"]
+            case "read_only":
+                options += ["--read-only"] if value else []
+            case "tmpfs" | "cap_drop" | "security_opt":
+                flag = f"--{key.replace('_', '-')}"
+                options += [option for item in value for option in (flag, item)]
+            case _ if key not in OUTSIDE:
+                raise ValueError(f"compose.yaml has {key}, which no test knows: add it to run_options or to OUTSIDE")
+    return options

@@ -1,0 +1,29 @@
+"""What the files of docker/ promise, without building anything."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+from tests.container.composition import SERVICE
+from tests.container.tool import ROOT
+
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_label_has_the_version_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert re.findall(r'image\.version="(.*)"', DOCKERFILE) == [project["version"]]
+    assert re.findall(r'image\.licenses="(.*)"', DOCKERFILE) == [project["license"]]
+
+
+def test_anyone_may_write_only_because_the_port_is_this_machines():
+    assert SERVICE["environment"]["SOFTKV_ALLOW_ANONYMOUS"] == "write"
+    assert [port.rsplit(":", 2)[0] for port in SERVICE["ports"]] == ["127.0.0.1"]
+
+
+def test_compose_gives_the_container_nothing_it_does_not_need():
+    assert SERVICE["read_only"] is True
+    assert SERVICE["cap_drop"] == ["ALL"]
+    assert SERVICE["security_opt"] == ["no-new-privileges"]
+    assert SERVICE["volumes"] == ["data:/data"]

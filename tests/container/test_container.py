@@ -1,0 +1,110 @@
+"""The image at work: as the compose file runs it, without a network, and where it must refuse."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import httpx
+import pytest
+
+from tests.container.composition import run_options
+from tests.container.tool import STOP_SECONDS
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
+
+DOCUMENTS = [
+    {"id": "dal", "key": "red lentils with cumin", "value": "Masoor dal"},
+    {"id": "soup", "key": "chicken broth with noodles", "value": "Chicken soup"},
+]
+
+
+def weights(client: httpx.Client) -> dict[str, float]:
+    answer = client.post("/v1/collections/recipes/attend", json={"query": "a vegetarian dinner", "null": False})
+    assert answer.status_code == 200, answer.text
+    return {match["id"]: match["weight"] for match in answer.json()["matches"]}
+
+
+def test_as_compose_runs_it_the_data_survives_a_restart(tool, image, name, volume, port):
+    with (
+        tool.container(name, image, *run_options(port=port, volume=volume)) as container,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        container.wait_until_healthy()
+        assert client.put("/v1/collections/recipes", json={}).status_code == 201
+        assert client.post("/v1/collections/recipes/documents", json={"documents": DOCUMENTS}).json()["upserted"] == 2
+        before = weights(client)
+        assert max(before, key=before.__getitem__) == "dal"
+        assert sum(before.values()) == pytest.approx(1)
+
+        status = container.execute("cat", "/proc/1/status")
+        assert "Uid:\t10001\t10001\t10001\t10001" in status
+        assert "CapEff:\t0000000000000000" in status
+        assert "NoNewPrivs:\t1" in status
+
+        code, seconds = container.stop()
+        assert code == 0, container.log()
+        assert seconds < STOP_SECONDS
+
+        container.start()
+        container.wait_until_healthy()
+        assert weights(client) == pytest.approx(before, abs=1e-6)
+
+
+def test_without_a_network_it_answers_by_meaning(tool, image, name, volume):
+    options = run_options(port=None, volume=volume)
+    with tool.container(name, image, *options, "--env", "SOFTKV_DEMO=library") as container:
+        container.wait_until_healthy()
+        answer = json.loads(container.execute("softkv", "attend", "library", "pets that purr", "--json"))
+        assert answer["matches"][0]["key"] == "cats"
+        assert answer["evidence"]["answered"] is True
+
+
+def test_it_refuses_to_start_until_someone_says_who_may_call(tool, image):
+    refused = tool.run("run", "--rm", "--network", "none", image)
+    assert refused.returncode == 1
+    assert "SOFTKV_API_KEYS" in refused.stderr
+    assert "SOFTKV_ALLOW_ANONYMOUS" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_with_keys_it_asks_for_them_but_tells_anyone_how_it_is(tool, image, name, port):
+    options = (
+        "--publish",
+        f"127.0.0.1:{port}:8000",
+        "--env",
+        "SOFTKV_API_KEYS=opensesame",
+        "--env",
+        "SOFTKV_ENCODER=none",
+    )
+    with (
+        tool.container(name, image, *options) as container,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        container.wait_until_healthy()
+        assert client.get("/v1/collections").status_code == 401
+        assert client.get("/v1/collections", headers={"X-API-Key": "opensesame"}).json() == {"collections": []}
+
+
+def test_a_second_container_of_the_same_data_is_refused(tool, image, name, volume):
+    options = [*run_options(port=None, volume=volume), "--env", "SOFTKV_ENCODER=none", "--env", "SOFTKV_DEMO="]
+    with tool.container(name, image, *options) as container:
+        container.wait_until_healthy()
+        refused = tool.run("run", "--rm", *tool.strict(options), image)
+        assert refused.returncode == 1
+        assert "in use" in refused.stderr
+
+
+def test_one_that_cannot_get_ready_is_alive_but_not_healthy(tool, image, name, port):
+    publish = ("--publish", f"127.0.0.1:{port}:8000")
+    failing = ("--env", "SOFTKV_ALLOW_ANONYMOUS=read", "--env", "SOFTKV_ENCODER=no-such-model")
+    with (
+        tool.container(name, image, *publish, *failing) as container,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        container.wait_for("listens on")
+        while (state := client.get("/readyz").json())["status"] == "loading":
+            time.sleep(0.1)
+        assert "no-such-model" in state["failed"][0]
+        assert client.get("/livez").status_code == 200
+        assert not container.healthy()

@@ -1,0 +1,75 @@
+"""What is in the image, and what is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.container.tool import Tool
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
+
+# torch for the CPU, scipy and the rest of the encoder's libraries, the model, Python, and their bytecode.
+LARGEST_BYTES = 1_300_000_000
+# Run in the image: every installed distribution, and which of these modules have no bytecode.
+LOOK = """
+import importlib.metadata, importlib.util, json, os
+specs = [importlib.util.find_spec(name) for name in ("torch", "transformers", "sentence_transformers", "scipy",
+         "uvicorn", "attention", "service", "service.commands.load")]
+print(json.dumps({
+    "distributions": {found.name.lower(): found.version for found in importlib.metadata.distributions()},
+    "uncompiled": [spec.name for spec in specs if not os.path.exists(spec.cached)],
+    "found": [name for name in ("tests", "benchmarks") if importlib.util.find_spec(name)],
+}))
+"""
+
+
+def inside(tool: Tool, image: str, *command: str) -> str:
+    """Run a command in a container of the image, without a network → what it wrote."""
+    return tool("run", "--rm", "--network", "none", "--entrypoint", command[0], image, *command[1:])
+
+
+@pytest.fixture(scope="module")
+def looked(tool: Tool, image: str) -> dict[str, Any]:
+    """What `LOOK` finds."""
+    found: dict[str, Any] = json.loads(inside(tool, image, "python", "-c", LOOK))
+    return found
+
+
+def test_it_is_no_larger_than_the_cpu_build_of_torch_forces(tool, image, looked):
+    assert tool.inspect(image)["Size"] < LARGEST_BYTES
+    assert looked["distributions"]["torch"].endswith("+cpu")
+    assert not [name for name in looked["distributions"] if name.startswith(("nvidia", "triton"))]
+
+
+def test_it_holds_the_service_and_its_bytecode_and_no_tools_of_its_making(looked):
+    assert "softkv" in looked["distributions"]
+    assert not looked["distributions"].keys() & {"pip", "pytest", "mypy", "ruff", "hypothesis", "statsmodels"}
+    assert looked["uncompiled"] == []
+    assert looked["found"] == []
+
+
+def test_its_user_has_no_rights_and_may_write_to_the_data_alone(tool, image):
+    config = tool.inspect(image)["Config"]
+    assert config["User"] == "10001:10001"
+    assert list(config["Volumes"]) == ["/data"]
+    assert inside(tool, image, "id", "-u") == "10001"
+    folders = "find / -xdev -type d -writable ! -path '/proc*' ! -path '/dev*' 2>/dev/null; true"
+    assert "/data" in (writable := inside(tool, image, "sh", "-c", folders).splitlines())
+    assert set(writable) <= {"/data", "/tmp", "/var/tmp", "/run/lock"}
+
+
+def test_nothing_is_left_of_its_making(tool, image):
+    assert inside(tool, image, "ls", "-A", "/data", "/tmp") == "/data:\n\n/tmp:"
+    assert tool.run("run", "--rm", "--entrypoint", "ls", image, "/build", "/wheel", "/rehearsal.py").stdout == ""
+    root = ("run", "--rm", "--user", "0", "--entrypoint", "find", image, "/root", "-mindepth", "1", "-name", ".cache")
+    assert tool(*root) == ""
+
+
+def test_its_labels_say_what_it_is(tool, image):
+    labels = tool.inspect(image)["Config"]["Labels"]
+    version = inside(tool, image, "softkv", "--version").removeprefix("softkv ")
+    assert labels["org.opencontainers.image.title"] == "softkv"
+    assert labels["org.opencontainers.image.version"] == version

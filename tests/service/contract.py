@@ -1,0 +1,144 @@
+"""What /openapi.json promises, and whether an answer keeps it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, unquote
+
+import httpx
+from jsonschema_rs import Draft202012Validator
+
+PREFIX = "#/components/schemas/"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One call of the API."""
+
+    id: str
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    @property
+    def statuses(self) -> set[int]:
+        return {int(status) for status in self.described["responses"]}
+
+    @property
+    def contents(self) -> dict[str, Any]:
+        """The media types that its body may have."""
+        content: dict[str, Any] = self.described.get("requestBody", {}).get("content", {})
+        return content
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = self.described.get("parameters", [])
+        return parameters
+
+    def to(self, **values: str) -> str:
+        """Its path, with values for the parameters in it."""
+        return re.sub(r"\{(\w+)\}", lambda found: quote(values[found[1]], safe="/"), self.path)
+
+    def takes(self, path: str) -> bool:
+        # An id may hold a slash, a name may not.
+        pattern = re.sub(r"\\\{(\w+)\\\}", lambda found: ".+" if found[1] == "id" else "[^/]+", re.escape(self.path))
+        return re.fullmatch(pattern, path) is not None
+
+
+class Contract:
+    """The description of a service, as something that answers are held against."""
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        self.description = description
+        self.schemas: dict[str, Any] = description["components"]["schemas"]
+        self._validators: dict[str, Draft202012Validator] = {}
+
+    @cached_property
+    def operations(self) -> dict[str, Operation]:
+        return {
+            call["operationId"]: Operation(call["operationId"], method.upper(), path, call)
+            for path, calls in self.description["paths"].items()
+            for method, call in calls.items()
+        }
+
+    def find(self, method: str, path: str) -> Operation | None:
+        """The operation that a request was for; the most literal path first."""
+        fitting = [each for each in self.operations.values() if each.method == method and each.takes(path)]
+        return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
+
+    def keeps(self, answer: httpx.Response) -> None:
+        """Fail where the answer is none that is documented: by status, media type, headers or content."""
+        answer.read()
+        operation = self.find(answer.request.method, unquote(answer.request.url.path))
+        if operation is None:
+            return
+        told = f"{operation.id} → {answer.status_code}: {answer.text[:500]}"
+        assert answer.status_code in operation.statuses, f"undocumented status, {told}"
+        documented = operation.described["responses"][str(answer.status_code)]
+        for name in documented["headers"]:
+            assert name.lower() in answer.headers, f"no {name}, {told}"
+        if "content" not in documented:
+            assert not answer.content, told
+            return
+        kind = answer.headers["content-type"].partition(";")[0]
+        assert kind in documented["content"], f"undocumented {kind}, {told}"
+        if kind.endswith("json"):
+            flaws = self.flaws(documented["content"][kind]["schema"], answer.json())
+            assert not flaws, f"{flaws} in {told}"
+
+    def flaws(self, schema: dict[str, Any], instance: Any) -> list[str]:
+        """What is wrong with an instance of a schema."""
+        key = json.dumps(schema)
+        if key not in self._validators:
+            whole = {"allOf": [schema], "components": {"schemas": self.schemas}}
+            self._validators[key] = Draft202012Validator(whole)
+        return [f"{error.instance_path}: {error.message}" for error in self._validators[key].iter_errors(instance)]
+
+    def resolved(self, schema: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """A schema and, where it is a component, its name."""
+        if "$ref" not in schema:
+            return None, schema
+        name = schema["$ref"].removeprefix(PREFIX)
+        return name, self.schemas[name]
+
+    def fields(self, schema: dict[str, Any], place: str = "", seen: frozenset[str] = frozenset()) -> set[str]:
+        """Every field that an instance may have, and every choice of each, as `Component.field = choice`."""
+        name, schema = self.resolved(schema)
+        if name is not None and name in seen:
+            return set()
+        place, seen = name or place, seen | ({name} if name else set())
+        found = {f"{place} = {choice}" for choice in schema.get("enum", ())}
+        for field, inner in schema.get("properties", {}).items():
+            found |= {f"{place}.{field}"} | self.fields(inner, f"{place}.{field}", seen)
+        for inner in self._inner(schema):
+            found |= self.fields(inner, place, seen)
+        return found
+
+    def used(self, schema: dict[str, Any], instance: Any, place: str = "") -> set[str]:
+        """Which of them an instance has."""
+        name, schema = self.resolved(schema)
+        place = name or place
+        found = {f"{place} = {choice}" for choice in schema.get("enum", ()) if choice == instance}
+        if isinstance(instance, dict):
+            for field, inner in schema.get("properties", {}).items():
+                if field in instance:
+                    found |= {f"{place}.{field}"} | self.used(inner, instance[field], f"{place}.{field}")
+        for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+            if not self.flaws(branch, instance):
+                found |= self.used(branch, instance, place)
+        if isinstance(instance, list) and isinstance(schema.get("items"), dict):
+            for item in instance:
+                found |= self.used(schema["items"], item, place)
+        return found
+
+    @staticmethod
+    def _inner(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield from schema.get("anyOf", ())
+        yield from schema.get("oneOf", ())
+        if isinstance(schema.get("items"), dict):
+            yield schema["items"]
