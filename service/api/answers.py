@@ -41,6 +41,3 @@ def _refusal(status: int, reason: str) -> dict[str, Any]:
 
 
 ANY_CALL = refusals(401, 403, 429)
-
-# Every refusal there is; a call that knows better lists its own.
-PROBLEMS = refusals(*REASONS)

@@ -17,7 +17,11 @@ router = APIRouter(prefix="/v1", tags=["attend"], route_class=JSONRoute, respons
 
 
 @router.post(
-    "/attend", response_model=AttentionAnswer, responses=refusals(*WITH_BODY), summary="Attention on arrays of your own"
+    "/attend",
+    response_model=AttentionAnswer,
+    responses=refusals(*WITH_BODY),
+    response_description="The output, and how it came about.",
+    summary="Attention on arrays of your own",
 )
 async def attend_arrays(body: AttentionRequest) -> Response:
     """The core's one definition, on nested lists; nothing is stored. At most 4,000,000 logits in one request."""

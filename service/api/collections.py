@@ -62,6 +62,7 @@ async def put_collection(name: NameInPath, body: CollectionSettings, running: Ru
     "/{name}",
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, 404, 503, 507),
+    response_description="The collection as it is now.",
     summary="Change temperature or null",
 )
 async def patch_collection(name: NameInPath, body: CollectionChange, running: Running) -> Response:
@@ -71,7 +72,7 @@ async def patch_collection(name: NameInPath, body: CollectionChange, running: Ru
     return JSONAnswer(await asyncio.to_thread(_describe, collection))
 
 
-@router.get("", response_model=CollectionList, summary="Every collection")
+@router.get("", response_model=CollectionList, response_description="The collections.", summary="Every collection")
 async def list_collections(request: Request, running: Running) -> Response:
     """By name; and whether this caller may write."""
     collections = running.catalogue.collections()
@@ -79,7 +80,13 @@ async def list_collections(request: Request, running: Running) -> Response:
     return JSONAnswer({"collections": described, "access": request.state.access})
 
 
-@router.get("/{name}", response_model=CollectionAnswer, responses=refusals(404, 422), summary="One collection")
+@router.get(
+    "/{name}",
+    response_model=CollectionAnswer,
+    responses=refusals(404, 422),
+    response_description="The collection.",
+    summary="One collection",
+)
 async def get_collection(name: NameInPath, running: Running) -> Response:
     """Its settings, how many documents it holds, and whether it is ready to be asked."""
     collection = running.catalogue.collection(name)

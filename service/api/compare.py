@@ -24,12 +24,19 @@ FIELDS = ("key", "value", "metadata")
     "/collections/{name}/compare",
     response_model=CompareAnswer,
     responses=refusals(*WITH_BODY, 404, 503),
+    response_description="The four answers.",
     summary="One question, four ways",
 )
 async def compare(name: NameInPath, body: CompareRequest, running: Running) -> Response:
     """The statements shown are the ones that were run; attention answers as `attend` does."""
     compared = await four_ways.compare_collection(
-        running.catalogue, name, body.query, temperature=body.temperature, top_k=body.top_k, null=body.null
+        running.catalogue,
+        name,
+        body.query,
+        temperature=body.temperature,
+        top_k=body.top_k,
+        null=body.null,
+        sent_filter=body.filter,
     )
     return JSONAnswer(_shape(compared))
 
@@ -38,6 +45,7 @@ async def compare(name: NameInPath, body: CompareRequest, running: Running) -> R
     "/compare",
     response_model=CompareAnswer,
     responses=refusals(*WITH_BODY, 503),
+    response_description="The four answers.",
     summary="One question, four ways, to rows of your own",
 )
 async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:

@@ -7,9 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from service.api.links import LINKS
 from service.schemas.problem import Problem
+from service.schemas.wire import Wire
 
 INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query
 does not fetch the k nearest: it attends over **every** key, and gets weights that sum to one over the whole
@@ -92,6 +94,7 @@ def _complete(description: dict[str, Any]) -> None:
     components["schemas"] |= _problem_schemas()
     for name in MADE_BY_FASTAPI:
         components["schemas"].pop(name, None)
+    _restore_examples(components["schemas"], Wire)
     description["security"] = SECURITY
     for path, operation in _operations(description):
         if not path.startswith("/v1/"):
@@ -115,6 +118,15 @@ def _answer(answer: dict[str, Any], operation: str, status: str) -> dict[str, An
     links = LINKS.get(operation) if status < "300" else None
     headers = answer.get("headers", {}) | ON_EVERY_ANSWER
     return answer | {"headers": headers} | ({"links": links} if links else {})
+
+
+def _restore_examples(schemas: dict[str, Any], kind: type[BaseModel]) -> None:
+    """FastAPI drops nulls, within examples too, where `"encoder": null` says something."""
+    for model in kind.__subclasses__():
+        extra = model.model_config.get("json_schema_extra")
+        if isinstance(extra, dict) and model.__name__ in schemas:
+            schemas[model.__name__] |= extra
+        _restore_examples(schemas, model)
 
 
 def _problem_schemas() -> dict[str, Any]:

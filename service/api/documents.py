@@ -72,6 +72,7 @@ def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, 
         **refusals(*WITH_BODY, 404, 503, 507, because={409: 'With `mode: "create"`: one of the documents exists.'}),
     },
     openapi_extra={"requestBody": {"content": {NDJSON: UPLOAD_BODY}}},
+    response_description="Written; of NDJSON, what became of each batch.",
     summary="Write many documents",
 )
 async def post_documents(name: NameInPath, body: DocumentBatch, running: Running) -> Response:
@@ -94,6 +95,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     "/query",
     response_model=DocumentPage,
     responses=refusals(*WITH_BODY, 404),
+    response_description="A page of documents.",
     summary="List documents in id order",
 )
 async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
@@ -121,6 +123,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
     "/delete",
     response_model=Deleted,
     responses=refusals(*WITH_BODY, 404, 503, 507),
+    response_description="How many there were.",
     summary="Delete documents by id or by filter",
 )
 async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
@@ -148,6 +151,7 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
     responses=refusals(
         *WITH_BODY, 503, 507, because=NO_DOCUMENT | {409: "Others kept changing the document meanwhile: try again."}
     ),
+    response_description="Changed.",
     summary="Change a part of a document",
 )
 async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, running: Running) -> Response:  # noqa: A002
@@ -161,6 +165,7 @@ async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, ru
     "/{id:path}",
     response_model=DocumentAnswer,
     responses=refusals(422, because=NO_DOCUMENT),
+    response_description="The document.",
     summary="Read one document",
 )
 async def get_document(

@@ -27,6 +27,7 @@ router = APIRouter(prefix="/v1", tags=["openai"], route_class=JSONRoute, respons
     "/embeddings",
     response_model=EmbeddingsAnswer,
     responses=openai_refusals(400, 404, 413, 415, 503),
+    response_description="A vector an input, in order.",
     summary="Embed texts, as OpenAI does",
 )
 async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
@@ -59,7 +60,7 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
     texts = []
     for i, item in enumerate(inputs):
         try:
-            texts.append(item if isinstance(item, str) else encoder.decoder.decode(item))
+            texts.append(item if isinstance(item, str) else encoder.decode(item))
         except TokensError as error:
             raise InvalidContent.at(f"/input/{i}" if len(inputs) > 1 else "/input", str(error)) from error
     return texts

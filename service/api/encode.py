@@ -37,6 +37,7 @@ Tokens = Sequence[Sequence[Token]] | None
     "/encode",
     response_model=EncodeAnswer,
     responses=refusals(*WITH_BODY, 503, because={404: "No such model."}) | {200: {"content": {NDJSON: ENCODE_LINES}}},
+    response_description="A vector a text, in order.",
     summary="Encode texts",
 )
 async def encode(body: EncodeRequest, request: Request, running: Running) -> Response:

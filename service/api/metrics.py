@@ -75,7 +75,12 @@ def _route(scope: Scope) -> str:
     return getattr(route, "path", "") or "other"
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=PlainTextResponse,
+    response_description="The numbers, in Prometheus' text format.",
+)
 async def metrics(request: Request, running: Running) -> Response:
     """Requests by route and status, their times, documents, and how many texts wait for the encoder."""
     meters: Meters = request.app.state.meters

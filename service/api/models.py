@@ -31,14 +31,20 @@ def _describe(model: LoadingEncoder) -> dict[str, Any]:
     }
 
 
-@router.get("", response_model=ModelList, summary="Every model")
+@router.get("", response_model=ModelList, response_description="The models.", summary="Every model")
 async def list_models(running: Running) -> Response:
     """One, or none in a service that runs without an encoder; `runs_on` says which code computes it."""
     encoder = running.catalogue.encoder
     return JSONAnswer({"object": "list", "data": [_describe(encoder)] if encoder else []})
 
 
-@router.get("/{id:path}", response_model=Model, responses=openai_refusals(404), summary="One model")
+@router.get(
+    "/{id:path}",
+    response_model=Model,
+    responses=openai_refusals(404),
+    response_description="The model.",
+    summary="One model",
+)
 async def get_model(
     id: Annotated[str, Path(description="The model's name; a / in it works.", examples=["all-MiniLM-L6-v2"])],  # noqa: A002
     running: Running,

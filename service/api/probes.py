@@ -12,7 +12,7 @@ from service.schemas.probe import Liveness, Readiness
 router = APIRouter(tags=["probes"], responses=refusals(403))
 
 
-@router.get("/livez", response_model=Liveness, summary="The process answers")
+@router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")
 async def livez() -> Response:
     """200 as long as the process runs."""
     return JSONAnswer({"status": "alive"})
@@ -21,6 +21,7 @@ async def livez() -> Response:
 @router.get(
     "/readyz",
     response_model=Readiness,
+    response_description="It is.",
     responses={503: {"model": Readiness, "description": "Something still loads, or failed to."}},
     summary="Everything is loaded",
 )

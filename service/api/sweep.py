@@ -21,6 +21,7 @@ router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRo
     "/{name}/sweep",
     response_model=SweepAnswer,
     responses=refusals(*WITH_BODY, 404, 503),
+    response_description="The best documents, and what each weighs at each temperature.",
     summary="The same query at many temperatures",
 )
 async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Response:

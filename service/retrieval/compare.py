@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from attention.errors import AttentionError
-from attention.lookup import Memory, Rows, View, answers
+from attention.lookup import Mask, Memory, Rows, View, answers
+from service.retrieval import filter as filters
 from service.retrieval.attend import Options, Result, question, result
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.document import SentDocument, prepare
 from service.retrieval.errors import InvalidContent
 from service.retrieval.null_background import NullChoice
-from service.retrieval.query import background_for, encode_queries, null_of
+from service.retrieval.query import background_for, encode_queries, mask_of, null_of
 from service.storage import (
     CollectionRecord,
+    Condition,
     DocumentRecord,
     Search,
     SearchResult,
@@ -54,12 +56,21 @@ class Source:
     view: View
     search: Search
     documents: Callable[[Any], Sequence[DocumentRecord]]
+    condition: Condition | None = None
+    mask: Mask | None = None
 
 
 async def compare_collection(
-    catalogue: Catalogue, name: str, query: str, *, temperature: float | None, top_k: int, null: NullChoice | None
+    catalogue: Catalogue,
+    name: str,
+    query: str,
+    *,
+    temperature: float | None,
+    top_k: int,
+    null: NullChoice | None,
+    sent_filter: Any = None,
 ) -> Comparison:
-    """Ask the documents of a collection in all four ways; all see the same version of it."""
+    """Ask the documents of a collection that pass a filter in all four ways; all see the same version of it."""
     collection = catalogue.collection(name)
     background = await background_for(catalogue, collection.record, null)
     asked = await _encode(catalogue, collection.record, query)
@@ -67,7 +78,15 @@ async def compare_collection(
     def ask() -> Comparison:
         with collection.snapshot() as snapshot:
             record, view, reader = snapshot.record, snapshot.view, snapshot.reader
-            source = Source(record, view, reader.search(record.id), lambda rows: reader.documents(record.id, rows))
+            condition = None if sent_filter is None else filters.parse(sent_filter)
+            source = Source(
+                record,
+                view,
+                reader.search(record.id),
+                lambda rows: reader.documents(record.id, rows),
+                condition,
+                mask_of(snapshot, sent_filter),
+            )
             return _compare(source, asked, temperature, top_k, null_of(record, view, null, background))
 
     return await asyncio.to_thread(ask)
@@ -115,12 +134,12 @@ async def _encode(catalogue: Catalogue, record: CollectionRecord, query: str) ->
 
 
 def _compare(source: Source, asked: _Asked, temperature: float | None, top_k: int, null: float | None) -> Comparison:
-    sql = _timed(lambda: source.search.equal(asked.text, top_k))
-    full_text = _timed(lambda: source.search.full_text(asked.text, top_k))
+    sql = _timed(lambda: source.search.equal(asked.text, top_k, source.condition))
+    full_text = _timed(lambda: source.search.full_text(asked.text, top_k, source.condition))
     started = time.perf_counter()
     options = Options(temperature=temperature, top_k=top_k, output=True)
     try:
-        (answer,) = answers(source.view, [question(source.record, asked.vector, options, null)])
+        (answer,) = answers(source.view, [question(source.record, asked.vector, options, null, source.mask)])
     except AttentionError as error:
         raise InvalidContent.at("", str(error)) from error
     attention = result(source.record, answer, source.documents)

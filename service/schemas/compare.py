@@ -8,19 +8,33 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field
 
 from service.schemas.attend import AttendAnswer
+from service.schemas.filter import FilterField
 from service.schemas.sweep import SweptMatch
 from service.schemas.wire import DocumentId, JSONValue, Null, Temperature, Text, Wire
 
 
-class CompareRequest(Wire):
-    """A question to a collection."""
+class Comparing(Wire):
+    """A question, asked in four ways."""
 
     query: Text = Field(description="The question: a text, for all four ways.")
     temperature: Temperature | None = Field(None, description="Of attention. Left out: the collection's.")
     top_k: int = Field(10, ge=0, le=10_000, description="Rows to return, in each of the four.")
     null: Null | None = Field(None, description="Of attention. Left out: the collection's.")
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"query": "what's a cat?", "top_k": 3}]})
+
+class CompareRequest(Comparing):
+    """A question to a collection."""
+
+    filter: FilterField = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": "what's a cat?", "top_k": 3},
+                {"query": "war", "filter": {"field": "metadata.year", "operator": "<", "value": 0}},
+            ]
+        }
+    )
 
 
 class Row(Wire):
@@ -31,7 +45,7 @@ class Row(Wire):
     value: JSONValue = Field(None, description="Left out: the key text.")
 
 
-class CompareRowsRequest(CompareRequest):
+class CompareRowsRequest(Comparing):
     """A question to rows that come with it; nothing is stored."""
 
     rows: Annotated[list[Row], Len(0, 1000)]

@@ -9,20 +9,22 @@ from sqlite3 import Connection
 from typing import Any
 
 from service.storage import full_text
+from service.storage.conditions import Condition
 from service.storage.errors import Unstorable
+from service.storage.expressions import compile_condition
 from service.storage.forms import is_utf8
 
 _EQUAL = """\
 SELECT id, key, value
 FROM documents
-WHERE collection = :collection AND key = :key
+WHERE collection = :collection AND key = :key{filter}
 ORDER BY id
 LIMIT :limit"""
 
 _FULL_TEXT = """\
 SELECT documents.id, documents.key, documents.value
 FROM {words} JOIN documents ON documents."row" = {words}.rowid
-WHERE {words} MATCH :words
+WHERE {words} MATCH :words{filter}
 ORDER BY bm25({words}), documents.id
 LIMIT :limit"""
 
@@ -41,7 +43,7 @@ class SearchResult:
     """The statement that was run, what stood for its parameters, and its rows in order."""
 
     statement: str
-    parameters: Mapping[str, str | int]
+    parameters: Mapping[str, Any]
     rows: list[SearchRow]
 
 
@@ -52,16 +54,31 @@ class Search:
         self._connection = connection
         self._collection = collection
 
-    def equal(self, key: str, limit: int) -> SearchResult:
-        """The documents whose key is exactly this text, by id."""
-        return self._run(_EQUAL, {"collection": self._collection, "key": key, "limit": limit})
+    def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
+        """The documents whose key is exactly this text, by id; of those that pass the condition."""
+        also, values = self._filter(condition)
+        parameters = {"collection": self._collection, "key": key, **values, "limit": limit}
+        return self._run(_EQUAL.format(filter=also), parameters)
 
-    def full_text(self, question: str, limit: int) -> SearchResult:
-        """The documents whose key holds any of the question's words, best first by bm25, then by id."""
-        statement = _FULL_TEXT.format(words=full_text.table(self._collection))
-        return self._run(statement, {"words": full_text.question(question), "limit": limit})
+    def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
+        """The documents whose key holds any of the question's words, best first by bm25, then by id.
 
-    def _run(self, statement: str, parameters: Mapping[str, str | int]) -> SearchResult:
+        With a condition, of those that pass; bm25 still weighs words by all documents.
+        """
+        also, values = self._filter(condition)
+        statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=also)
+        return self._run(statement, {"words": full_text.question(question), **values, "limit": limit})
+
+    def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
+        """` AND …` with named parameters, as the statements have them."""
+        if condition is None:
+            return "", {}
+        expression = compile_condition(condition, self._collection)
+        first, *rest = expression.sql.split("?")  # all values are parameters, so each ? stands for one
+        named = "".join(f":filter_{i}{text}" for i, text in enumerate(rest))
+        return f"\n  AND {first}{named}", {f"filter_{i}": value for i, value in enumerate(expression.parameters)}
+
+    def _run(self, statement: str, parameters: Mapping[str, Any]) -> SearchResult:
         if not all(is_utf8(each) for each in parameters.values() if isinstance(each, str)):
             raise Unstorable(
                 "the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters"

@@ -52,6 +52,18 @@ def test_sql_finds_the_exact_key_and_full_text_finds_words(client, stored):
     assert [row["id"] for row in words["full_text"]["rows"]] == ["dog"]
 
 
+def test_a_filter_holds_in_all_four_ways(client, service, stored):
+    keep = {"operator": "NOT", "conditions": [{"field": "id", "operator": "in", "value": ["cat", "dog"]}]}
+    answer = client.post(f"{stored}/compare", json={"query": "what's a cat?", "filter": keep}).json()
+    assert [row["id"] for row in answer["sql"]["rows"]] == ["same"]
+    assert [row["id"] for row in answer["full_text"]["rows"]] == ["same"]
+    assert {match["id"] for match in answer["attention"]["matches"]} == {"cpp", "same", "注意力"}
+    assert answer["attention"]["documents"] == answer["top_k"]["documents"] == 3
+    with sqlite3.connect(f"file:{service.settings.data_dir / 'softkv.sqlite3'}?mode=ro", uri=True) as database:
+        shown = answer["sql"]
+        assert [row[0] for row in database.execute(shown["statement"], shown["parameters"])] == ["same"]
+
+
 def test_attention_is_what_attend_answers(client, stored):
     compared = client.post(f"{stored}/compare", json={"query": "kitten", "temperature": 0.1, "top_k": 3}).json()
     asked = {"query": "kitten", "temperature": 0.1, "top_k": 3, "include": ["key", "value", "metadata", "output"]}
