@@ -56,9 +56,13 @@ class Visit:
         self.errors: list[str] = []
         self.strangers: list[str] = []
         self.requests: list[str] = []
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: self._logged(message.type, message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._asked(request.url))
+
+    def _logged(self, kind: str, text: str) -> None:
+        if kind == "error" and "ERR_NETWORK_CHANGED" not in text:  # this machine's doing; the page asks again
+            self.errors.append(text)
 
     def _asked(self, url: str) -> None:
         self.requests.append(url)

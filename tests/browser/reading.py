@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = """() => Object.fromEntries([...document.querySelectorAll('.all tbody tr')].map((row) =>
   [row.querySelector('td:nth-child(2) input').value, row.querySelector('.weight').textContent]))"""
-OUTPUT = "() => [...document.querySelectorAll('.arithmetic tr.sum td.number')].map((cell) => cell.textContent).filter(Boolean)"
+OUTPUT = """() => [...document.querySelectorAll('.arithmetic tr.sum td.number')].map((cell) => cell.textContent)"""
 
 
 def weights(page: Page) -> dict[str, str]:

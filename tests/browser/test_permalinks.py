@@ -69,7 +69,7 @@ def test_the_keyboard_alone_is_enough(visit: Any) -> None:
     opened = visit("#scene=library")
     page = opened.page
     seen: list[str] = []
-    for _ in range(60):
+    for _ in range(120):
         page.keyboard.press("Tab")
         seen.append(
             page.evaluate(

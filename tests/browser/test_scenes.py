@@ -102,7 +102,7 @@ def test_the_memory_repairs_the_picture(visit: Any) -> None:
     page = visit("#scene=hopfield").page
     page.wait_for_selector("#path .stored")
     assert "A (9" in page.locator("#hopfield-words").inner_text()
-    levels = [float(text) for text in page.locator(".energies .level").all_inner_texts()]
+    levels = [float(text) for text in page.locator(".energies .level").all_text_contents()]
     assert levels == sorted(levels, reverse=True)
     before = page.url
     page.locator(".recalling button.cell-of").first.click()
@@ -136,7 +136,7 @@ def test_steps_go_forward_and_back_with_the_services_numbers(visit: Any) -> None
     page.keyboard.press("ArrowLeft")
     assert page.locator(".steps [aria-current=step]").inner_text().startswith("8")
     assert "step=7" in page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
-    shown = [float(cell) for cell in page.locator(".matrix.weight td").all_inner_texts()]
+    shown = [float(cell) for cell in page.locator(".matrix.weight td:not(.corner)").all_inner_texts()]
     body = page.evaluate("async () => (await import('/js/example.js'))")
     answer = httpx.post(
         f"{opened.origin}/v1/attend",
@@ -149,7 +149,7 @@ def test_steps_go_forward_and_back_with_the_services_numbers(visit: Any) -> None
     assert shown == pytest.approx(expected, abs=0.005)
     page.check("#causal")
     opened.settle()
-    assert page.locator(".matrix.weight td").all_inner_texts()[1:3] == ["0.00", "0.00"]
+    assert page.locator(".matrix.weight td:not(.corner)").all_inner_texts()[1:3] == ["0.00", "0.00"]
 
 
 def test_inside_the_encoder_a_words_row_sums_to_one(visit: Any) -> None:

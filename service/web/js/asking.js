@@ -1,0 +1,193 @@
+/** Asking the service one question about one set of rows, and what comes back in the page's own shape. */
+
+import { weigh } from "./formula.js";
+import { ladder, onTheWire } from "./scale.js";
+import { Tail } from "./tail.js";
+import { unreadable } from "./reading.js";
+
+/** Rows whose similarities the page keeps; a collection above it is its nearest HEAD rows and a tail. */
+export const MOST = 1000;
+export const HEAD = 100;
+/** Up to here the rows stay in the learner's order; above, they are sorted by similarity. */
+const KEEP_ORDER = 12;
+
+/** Questions to the service. */
+export class Asker {
+  constructor(api) {
+    this.api = api;
+    this.sizes = new Map();
+    this.access = "write";
+  }
+
+  /** The collections there are, and what the caller may do. */
+  async collections(signal) {
+    const answer = await this.api.get("/v1/collections", signal);
+    for (const { name, documents } of answer.collections) this.sizes.set(name, documents);
+    this.access = answer.access;
+    return answer;
+  }
+
+  /**
+   * Ask. Answers rows with similarities (masked ones too), the null's similarity, the unseen tail, and the
+   * service's own SQL, full-text and top-k answers.
+   */
+  async ask(state, signal) {
+    if (!state.query.trim()) return unasked(state);
+    const texts = [state.query, ...(state.rows ?? []).map((row) => row.key)];
+    const unread = await unreadable(this.api, texts, signal);
+    const result = state.rows ? await this.#askRows(state, unread, signal) : await this.#askCollection(state, signal);
+    result.unread = unread.get(state.query) ?? 0;
+    return result;
+  }
+
+  async #askCollection(state, signal) {
+    const filter = effectiveFilter(state);
+    const size = this.sizes.get(state.source) ?? 0;
+    const most = size > MOST ? HEAD : MOST;
+    const body = { query: state.query, temperature: onTheWire(state.t), top_k: most, null: state.none };
+    const request = comparison(state, filter);
+    const path = `/v1/collections/${encodeURIComponent(state.source)}`;
+    const [compared, passing, tail] = await Promise.all([
+      this.api.post(`${path}/compare`, body, signal),
+      filter ? this.api.post(`${path}/attend`, { ...body, filter }, signal) : null,
+      size > MOST ? this.#sweep(path, state, filter, signal) : null,
+    ]);
+    const more = { tail, request, size };
+    if (!filter) return shaped(compared, inOrder(compared.attention.matches.map((match) => rowOf(match, false))), more);
+    const may = new Set(passing.matches.map((match) => match.id));
+    const out = compared.attention.matches.filter((match) => !may.has(match.id));
+    const rows = [...passing.matches.map((match) => rowOf(match, false)), ...out.map((match) => rowOf(match, true))];
+    const kept = await this.#kept(path, compared, filter, signal);
+    return shaped({ ...compared, ...kept, top_k: passing, attention: passing }, inOrder(rows), { ...more, filtered: true });
+  }
+
+  /** What SQL and full text found, without the rows that the filter shuts out. */
+  async #kept(path, { sql, full_text: text }, filter, signal) {
+    const ids = [...new Set([...sql.rows, ...text.rows].map((row) => row.id))];
+    if (!ids.length) return {};
+    const { documents } = await this.api.post(`${path}/documents/query`, { ids, filter, limit: ids.length }, signal);
+    const may = new Set(documents.map((one) => one.id));
+    const within = (found) => ({ ...found, rows: found.rows.filter((row) => may.has(row.id)) });
+    return { sql: within(sql), full_text: within(text) };
+  }
+
+  async #askRows(state, unread, signal) {
+    const hidden = new Set([...state.masked, ...state.rows.filter((row) => unread.has(row.key)).map((row) => row.id)]);
+    const temperature = onTheWire(state.t);
+    const request = comparison(state, null);
+    const written = state.rows.filter((row) => row.key.trim());
+    if (!written.length) return unasked(state);
+    const all = await this.api.post("/v1/compare", { query: state.query, rows: written, temperature, top_k: MOST, null: state.none }, signal);
+    const open = written.filter((row) => !hidden.has(row.id));
+    const level = all.attention.evidence.null_similarity;
+    let compared = all;
+    if (open.length < written.length && open.length) {
+      compared = await this.api.post("/v1/compare", { query: state.query, rows: open, temperature, top_k: MOST, null: level ?? false }, signal);
+    } else if (!open.length) {
+      compared = { ...all, sql: { ...all.sql, rows: [] }, full_text: { ...all.full_text, rows: [] }, top_k: { matches: [] } };
+    }
+    const found = new Map(all.attention.matches.map((match) => [match.id, match]));
+    const rows = state.rows.map((row) => ({
+      ...rowOf({ ...row, similarity: found.get(row.id)?.similarity ?? 0 }, hidden.has(row.id) || !found.has(row.id)),
+      unread: unread.has(row.key),
+    }));
+    const result = shaped(compared, inOrder(rows), { tail: null, request, size: rows.length });
+    return { ...result, nullSimilarity: level };
+  }
+
+  async #sweep(path, state, filter, signal) {
+    const body = { query: state.query, temperatures: ladder(8), top_k: HEAD, null: state.none, include: [] };
+    const swept = await this.api.post(`${path}/sweep`, filter ? { ...body, filter } : body, signal);
+    return swept.documents > swept.matches.length ? new Tail(swept) : null;
+  }
+
+  /** Texts → their embeddings, as documents. */
+  async encode(texts, signal) {
+    return (await this.api.post("/v1/encode", { texts, purpose: "document" }, signal)).embeddings;
+  }
+
+  /**
+   * The service's own answer at the state's temperature, for a collection with the output and the values' vectors:
+   * what the browser's numbers are checked against. Null where there is nothing to ask.
+   */
+  async check(state, result, signal) {
+    const temperature = onTheWire(state.t);
+    if (state.rows) {
+      const open = new Set(result.rows.filter((row) => !row.masked).map((row) => row.id));
+      const rows = state.rows.filter((row) => open.has(row.id));
+      if (!rows.length) return null;
+      const none = result.nullSimilarity ?? false;
+      const { attention } = await this.api.post("/v1/compare", { query: state.query, rows, temperature, top_k: MOST, null: none }, signal);
+      return attention;
+    }
+    const filter = effectiveFilter(state);
+    const shown = { query: state.query, temperature, top_k: 12, null: state.none, include: ["output", "value_vector"] };
+    const path = `/v1/collections/${encodeURIComponent(state.source)}/attend`;
+    return this.api.post(path, filter ? { ...shown, filter } : shown, signal);
+  }
+}
+
+/** The request behind the picture, for curl. */
+export function comparison(state, filter = effectiveFilter(state)) {
+  const body = { query: state.query, temperature: onTheWire(state.t), null: state.none };
+  if (state.rows) {
+    const hidden = new Set(state.masked);
+    return { method: "POST", path: "/v1/compare", body: { ...body, rows: state.rows.filter((row) => !hidden.has(row.id)) } };
+  }
+  const path = `/v1/collections/${encodeURIComponent(state.source)}`;
+  if (filter) return { method: "POST", path: `${path}/attend`, body: { ...body, filter } };
+  return { method: "POST", path: `${path}/compare`, body };
+}
+
+/** The scene's filter and the masked rows, as one filter. */
+export function effectiveFilter(state) {
+  const conditions = [];
+  if (state.filter) conditions.push(state.filter);
+  if (!state.rows && state.masked.length) conditions.push({ field: "id", operator: "not in", value: state.masked });
+  return conditions.length > 1 ? { operator: "AND", conditions } : (conditions[0] ?? null);
+}
+
+/** Weights of a result at a temperature, in the order of its rows. */
+export function weighed(result, temperature, nullSimilarity = result.nullSimilarity) {
+  return weigh(result.similarities, { temperature, nullSimilarity, mask: result.mask, tail: result.tail });
+}
+
+/** A value of any JSON shape, as one line of text. */
+export function textOf(value) {
+  if (typeof value === "string") return value.replace(/\s+/g, " ");
+  if (value && typeof value === "object") return Object.values(value).map(textOf).join(" · ");
+  return String(value);
+}
+
+function rowOf({ id, key, value, metadata, similarity }, masked) {
+  return { id, key: key ?? "", value: textOf(value), metadata, similarity, masked };
+}
+
+function inOrder(rows) {
+  return rows.length <= KEEP_ORDER ? rows : rows.sort((a, b) => b.similarity - a.similarity);
+}
+
+function shaped(compared, rows, more) {
+  return {
+    asked: true,
+    rows,
+    similarities: Float64Array.from(rows, (row) => row.similarity),
+    mask: rows.map((row) => !row.masked),
+    nullSimilarity: compared.attention.evidence.null_similarity,
+    documents: compared.attention.documents,
+    sql: compared.sql,
+    fullText: compared.full_text,
+    topK: compared.top_k,
+    ...more,
+  };
+}
+
+function unasked(state) {
+  const hidden = new Set(state.masked);
+  const rows = (state.rows ?? []).map((row) => rowOf({ ...row, similarity: 0 }, hidden.has(row.id)));
+  const empty = { statement: "", parameters: {}, rows: [] };
+  return {
+    asked: false, rows, similarities: new Float64Array(rows.length), mask: rows.map(() => false), nullSimilarity: null,
+    documents: 0, sql: empty, fullText: empty, topK: { matches: [] }, tail: null, request: comparison(state), size: rows.length, unread: 0,
+  };
+}

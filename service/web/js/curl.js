@@ -1,0 +1,17 @@
+/** What is seen, as a command that repeats it over HTTP. */
+
+/**
+ * @param {string} origin the service, e.g. http://127.0.0.1:8000
+ * @param {{method: string, path: string, body?: object}} request
+ * @param {boolean} keyed whether the service asks for a key; the key itself is never written out
+ */
+export function curl(origin, { method, path, body }, keyed = false) {
+  const parts = [`curl -s ${method === "POST" ? "" : `-X ${method} `}${quoted(origin + path)}`];
+  if (keyed) parts.push(`-H "Authorization: Bearer $SOFTKV_KEY"`);
+  if (body !== undefined) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`);
+  return parts.join(" \\\n  ");
+}
+
+function quoted(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

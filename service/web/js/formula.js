@@ -1,0 +1,93 @@
+/**
+ * Attention's arithmetic in the browser: the same formula as the service's, so that a slider answers
+ * at once. Every result is compared with the service's own as soon as the slider rests.
+ */
+
+/**
+ * Weights of similarities at a temperature: softmax(s / T), with an optional null key and an unseen tail.
+ *
+ * @param {ArrayLike<number>} similarities one a key, any order
+ * @param {object} options
+ * @param {number} options.temperature 0 or more; 0 and Infinity are the limits themselves
+ * @param {?number} [options.nullSimilarity] the similarity of "none of these", null without it
+ * @param {?ArrayLike<boolean>} [options.mask] true = may attend; null lets every key
+ * @param {?{logMass: function(number): number, effective: function(number): number}} [options.tail]
+ *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
+ * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number}}
+ *   weights + nullWeight + restWeight sum to one, unless nothing may be attended to: then all are 0
+ */
+export function weigh(similarities, { temperature, nullSimilarity = null, mask = null, tail = null }) {
+  const n = similarities.length;
+  const weights = new Float64Array(n);
+  let best = -Infinity;
+  for (let i = 0; i < n; i++) if (may(mask, i) && similarities[i] > best) best = similarities[i];
+  const nothing = { weights, nullWeight: 0, restWeight: 0, logPartition: -Infinity, effective: 0 };
+  if (best === -Infinity && nullSimilarity === null) return nothing;
+  if (temperature === 0) return coldest(similarities, nullSimilarity, mask, best, weights);
+
+  const peak = nullSimilarity === null ? best : Math.max(best, nullSimilarity);
+  let mass = 0;
+  for (let i = 0; i < n; i++) {
+    if (!may(mask, i)) continue;
+    weights[i] = Math.exp((similarities[i] - peak) / temperature);
+    mass += weights[i];
+  }
+  const unseen = tail ? Math.exp(tail.logMass(temperature) - peak / temperature) : 0;
+  const none = nullSimilarity === null ? 0 : Math.exp((nullSimilarity - peak) / temperature);
+  const documents = mass + unseen;
+  const total = documents + none;
+  const effective = effectiveDocuments(weights, documents, unseen, tail, temperature);
+  for (let i = 0; i < n; i++) weights[i] /= total;
+  return {
+    weights,
+    nullWeight: none / total,
+    restWeight: unseen / total,
+    logPartition: peak / temperature + Math.log(total),
+    effective,
+  };
+}
+
+/**
+ * T → 0: the keys that tie for the best share everything, the null key as one of them where it ties too.
+ * How many documents the answer rests on is counted without the null, so also where the null wins.
+ */
+function coldest(similarities, nullSimilarity, mask, best, weights) {
+  const peak = nullSimilarity === null ? best : Math.max(best, nullSimilarity);
+  let effective = 0;
+  for (let i = 0; i < similarities.length; i++) if (may(mask, i) && similarities[i] === best) effective++;
+  const none = nullSimilarity === peak ? 1 : 0;
+  const ties = (best === peak ? effective : 0) + none;
+  for (let i = 0; i < similarities.length; i++) if (may(mask, i) && similarities[i] === peak) weights[i] = 1 / ties;
+  return { weights, nullWeight: none / ties, restWeight: 0, logPartition: Math.log(ties), effective };
+}
+
+/** exp(entropy) of the document weights, renormalised without the null key. */
+function effectiveDocuments(masses, documents, unseen, tail, temperature) {
+  if (documents === 0) return 0;
+  if (unseen > 0) return tail.effective(temperature);
+  let entropy = 0;
+  for (const mass of masses) {
+    const p = mass / documents;
+    if (p > 0) entropy -= p * Math.log(p);
+  }
+  return Math.exp(entropy);
+}
+
+function may(mask, i) {
+  return mask === null || mask[i];
+}
+
+/** Σ wᵢ vᵢ over rows of equal width. @param {ArrayLike<number>} weights @param {ArrayLike<number>[]} values */
+export function blend(weights, values, width) {
+  const output = new Float64Array(width);
+  for (let i = 0; i < values.length; i++) {
+    if (!weights[i]) continue;
+    for (let j = 0; j < width; j++) output[j] += weights[i] * values[i][j];
+  }
+  return output;
+}
+
+/** −‖a − b‖²/2, the similarity whose softmax is kernel regression with a Gaussian of variance T. */
+export function gaussian(a, b) {
+  return -((a - b) ** 2) / 2;
+}

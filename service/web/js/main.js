@@ -1,0 +1,64 @@
+/** The page, put together: the frame around the view of the current scene. */
+
+import { API } from "./api.js";
+import { Asker } from "./asking.js";
+import { fill } from "./element.js";
+import { Store } from "./state.js";
+import { say, speak } from "./words.js";
+import { bar, foot } from "./views/frame.js";
+import { notice } from "./views/notice.js";
+import { story } from "./views/story.js";
+import { encoder } from "./views/encoder.js";
+import { hopfield } from "./views/hopfield.js";
+import { lookup } from "./views/lookup.js";
+import { lowRank } from "./views/lowrank.js";
+import { regression } from "./views/regression.js";
+import { steps } from "./views/steps.js";
+
+const VIEWS = { lookup, steps, encoder, hopfield, regression, lowrank: lowRank };
+const FRAME = ["scene", "lang", "theme", "projector"];
+
+const store = new Store(window.location, window.history);
+const api = new API((path, options) => fetch(path, options), window.sessionStorage);
+const context = { store, api, asker: new Asker(api), origin: window.location.origin };
+const stage = document.querySelector("#stage");
+let view = null;
+
+/** Draw everything for the state as it is: a scene began, or the language changed. */
+function mount() {
+  const { state } = store;
+  view?.leave?.();
+  speak(state.lang);
+  document.title = `${say(`scene.${state.scene}.title`)} · softkv`;
+  document.querySelector("#skip").textContent = say("frame.skip");
+  fill(document.querySelector("#bar"), bar(context));
+  fill(document.querySelector("#foot"), foot(context));
+  context.notice = notice(context, () => view.update(store.state, new Set(["source"])));
+  context.story = story(state);
+  view = VIEWS[state.view](context);
+  fill(stage, context.notice.element, view.element);
+  dress(state);
+}
+
+function dress({ theme, projector }) {
+  document.documentElement.dataset.theme = theme;
+  document.documentElement.dataset.projector = projector ? "on" : "off";
+}
+
+store.listen((state, changed) => {
+  if (changed.has("scene") || changed.has("lang")) mount();
+  else {
+    if (FRAME.some((name) => changed.has(name))) {
+      dress(state);
+      fill(document.querySelector("#bar"), bar(context));
+    }
+    view.update(state, changed);
+  }
+});
+window.addEventListener("popstate", () => store.reread());
+document.querySelector("#skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  stage.focus();
+});
+
+mount();

@@ -1,0 +1,43 @@
+/** How numbers are written: the same in both languages, with real minus signs. */
+
+/** A share of one as a percentage that never says 0 % or 100 % where it is not. */
+export function percent(share) {
+  if (share === 0) return "0%";
+  if (share === 1) return "100%";
+  const hundredths = share * 100;
+  if (hundredths < 0.1) return "<0.1%";
+  if (hundredths > 99.9) return ">99.9%";
+  return `${hundredths < 10 ? hundredths.toFixed(1) : hundredths.toFixed(hundredths > 99 ? 1 : 0)}%`;
+}
+
+/** How many documents an answer rests on: a decimal only where it tells something. */
+export function effective(documents) {
+  return fixed(documents, documents < 10 ? 1 : 0);
+}
+
+/** A number with a fixed count of decimals. */
+export function fixed(number, decimals = 2) {
+  if (number === null || Number.isNaN(number)) return "–";
+  if (number === Infinity) return "∞";
+  if (number === -Infinity) return "−∞";
+  const text = Math.abs(number).toFixed(decimals);
+  return number < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
+/** A temperature as short as it is exact. */
+export function temperatureText(temperature) {
+  return temperature === Infinity ? "∞" : String(temperature);
+}
+
+/** A whole number with thin groups. */
+export function count(number) {
+  return String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+}
+
+/** A tiny number in words of ten: 3·10⁻¹⁶. */
+export function power(number) {
+  if (number === 0) return "0";
+  const exponent = Math.floor(Math.log10(Math.abs(number)));
+  const digits = String(exponent).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
+  return `${(number / 10 ** exponent).toFixed(0)}·10${digits}`;
+}

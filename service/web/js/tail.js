@@ -1,0 +1,65 @@
+/**
+ * The rows of a large collection that the page does not hold, at any temperature: from one sweep.
+ *
+ * ln Σ exp(s/T) over the unseen rows is smooth and convex in 1/T, and known at each rung of the sweep and at
+ * 1/T = 0, where it is ln of their count. Between rungs it is a cubic along 1/T. A rung is added wherever the
+ * service has answered exactly.
+ */
+
+/** What is known of the unseen rows. */
+export class Tail {
+  #rungs;
+
+  /** @param {object} sweep the answer of POST …/sweep */
+  constructor(sweep) {
+    this.count = sweep.documents - sweep.matches.length;
+    this.#rungs = sweep.temperatures.map(({ temperature, rest_weight: rest, evidence }) => ({
+      inverse: 1 / temperature,
+      logMass: rest > 0 ? Math.log(rest) + evidence.log_partition : -Infinity,
+      logEffective: Math.log(evidence.effective_documents),
+    }));
+    this.#rungs.push({ inverse: 0, logMass: Math.log(this.count), logEffective: Math.log(sweep.documents) });
+    this.#rungs.sort((a, b) => a.inverse - b.inverse);
+  }
+
+  /** ln Σ exp(s/T) over the unseen rows. */
+  logMass(temperature) {
+    return between(this.#rungs, 1 / temperature, "logMass");
+  }
+
+  /** Effective documents of the whole collection. */
+  effective(temperature) {
+    return Math.exp(between(this.#rungs, 1 / temperature, "logEffective"));
+  }
+
+  /** The service answered at this temperature: from here on it is exact there. */
+  learn(temperature, rest, logPartition, effective) {
+    if (temperature === 0 || temperature === Infinity || rest <= 0) return;
+    const inverse = 1 / temperature;
+    this.#rungs = this.#rungs.filter((rung) => Math.abs(rung.inverse - inverse) > 1e-9 * inverse);
+    this.#rungs.push({ inverse, logMass: Math.log(rest) + logPartition, logEffective: Math.log(effective) });
+    this.#rungs.sort((a, b) => a.inverse - b.inverse);
+  }
+}
+
+/** Cubic Hermite between the neighbours, with three-point slopes; a straight line where one is infinite. */
+function between(rungs, inverse, name) {
+  const above = rungs.findIndex((rung) => rung.inverse >= inverse);
+  if (above < 0) return rungs.at(-1)[name];
+  if (rungs[above].inverse === inverse) return rungs[above][name];
+  const [a, b] = [rungs[above - 1], rungs[above]];
+  if (b[name] === -Infinity) return -Infinity;
+  const width = b.inverse - a.inverse;
+  const share = (inverse - a.inverse) / width;
+  const secant = (b[name] - a[name]) / width;
+  const left = slope(rungs[above - 2], a, b, name, secant) * width;
+  const right = slope(a, b, rungs[above + 1], name, secant) * width;
+  const [s2, s3] = [share ** 2, share ** 3];
+  return (2 * s3 - 3 * s2 + 1) * a[name] + (s3 - 2 * s2 + share) * left + (3 * s2 - 2 * s3) * b[name] + (s3 - s2) * right;
+}
+
+function slope(before, at, after, name, otherwise) {
+  if (!before || !after || !Number.isFinite(before[name]) || !Number.isFinite(after[name])) return otherwise;
+  const [h1, h2] = [at.inverse - before.inverse, after.inverse - at.inverse];
+  return (((at[name] - before[name]) / h1) * h2 + ((after[name] - at[name]) / h2) * h1) / (h1 + h2);
+}

@@ -1,0 +1,57 @@
+/** The browser's numbers against the service's, as soon as the slider rests. */
+
+import { h, put } from "../element.js";
+import { power } from "../numbers.js";
+import { say } from "../words.js";
+
+/** Above this the two disagree: the service's arithmetic may round otherwise, never by so much. */
+const AGREED = 1e-6;
+
+/** What the slider may be off by on a large collection, before the service has answered there. */
+const INTERPOLATED = 2e-3;
+
+/** The line that says how far apart the two are. */
+export function checking() {
+  const element = h("p.checking.small.soft", { id: "checking", role: "status" });
+
+  function weigh({ result }) {
+    put(element, result.asked ? say("checking.local") : "");
+    element.dataset.state = "local";
+  }
+
+  function served({ state, result, answer, served: service }) {
+    const worst = difference(result, answer, service);
+    const { tail } = result;
+    if (tail && worst < INTERPOLATED && worst >= AGREED) {
+      learn(result, service, state.t);
+      element.dataset.state = "agreed";
+      element.dataset.difference = String(worst);
+      return put(element, say("checking.swept", { difference: power(worst) }));
+    }
+    const agreed = worst < Math.max(AGREED, 2 * (service.certificate?.total_variation ?? 0));
+    element.dataset.state = agreed ? "agreed" : "apart";
+    element.dataset.difference = String(worst);
+    put(element, agreed ? say("checking.agreed", { difference: power(worst) }) : say("checking.apart", { difference: power(worst) }));
+  }
+
+  return { element, weigh, served };
+}
+
+/** What the service's answer says about the rows that the page does not hold. */
+function learn(result, service, temperature) {
+  const { log_partition: total, effective_documents: effective } = service.evidence;
+  const share = (similarity) => Math.exp(similarity / temperature - total);
+  const held = result.rows.reduce((sum, row) => sum + (row.masked ? 0 : share(row.similarity)), 0);
+  result.tail.learn(temperature, 1 - held - service.evidence.null_weight, total, effective);
+}
+
+/** The largest difference of any weight that both know, the null's included. */
+function difference(result, answer, service) {
+  const index = new Map(result.rows.map((row, i) => [row.id, i]));
+  let worst = Math.abs(answer.nullWeight - service.evidence.null_weight);
+  for (const { id, weight } of service.matches) {
+    const i = index.get(id);
+    if (i !== undefined) worst = Math.max(worst, Math.abs(answer.weights[i] - weight));
+  }
+  return worst;
+}

@@ -1,0 +1,74 @@
+/** The three limits that make a database lookup and an average the same function, each proven with live numbers. */
+
+import { weighed } from "../asking.js";
+import { h, put } from "../element.js";
+import { fixed, percent } from "../numbers.js";
+import { veiled } from "../reading.js";
+import { clipped, say } from "../words.js";
+import { EXACT } from "./ask.js";
+import { heaviest } from "./answers.js";
+
+/** @param {object} context */
+export function limits({ store }) {
+  const claims = [
+    claim("nearest", () => store.set({ t: 0, none: store.state.none === EXACT ? "auto" : store.state.none })),
+    claim("exact", () => store.set({ t: 0, none: EXACT })),
+    claim("average", () => store.set({ t: Infinity })),
+  ];
+  const [nearest, exact, average] = claims;
+  const element = h("section.limits", { "aria-label": say("limits.label") }, h("h2", {}, say("limits.label")), h("ul", {}, claims.map((one) => one.element)));
+
+  function show({ result, state }) {
+    element.hidden = veiled({ state, result });
+    if (!result.asked || !result.rows.length) return claims.forEach((one) => one.tell("", null));
+    nearest.tell(...towardsNearest(result));
+    exact.tell(...towardsSQL(result));
+    average.tell(...towardsAverage(result));
+  }
+
+  return { element, show };
+}
+
+function claim(name, apply) {
+  const proof = h("span.proof", {});
+  const sign = h("span.sign", { "aria-hidden": "true" });
+  const element = h(`li.limit`, {}, h("button", { type: "button", id: `limit-${name}`, onclick: apply }, say(`limits.${name}.button`)),
+    h("span", {}, say(`limits.${name}.claim`), " ", proof, sign));
+  return {
+    element,
+    tell(words, holds) {
+      put(proof, words);
+      put(sign, holds === null ? "" : holds ? "\u00a0✓" : "\u00a0✗");
+      element.dataset.holds = String(holds);
+    },
+  };
+}
+
+/** T → 0 without the null: everything on the row that top-k puts first. */
+function towardsNearest(result) {
+  const { weights } = weighed(result, 0, null);
+  const [first] = heaviest(weights, 1);
+  const best = result.topK.matches[0];
+  if (first === undefined || !best) return ["", null];
+  const ties = weights.filter((weight) => weight > 0).length;
+  return [say("limits.nearest.proof", { key: clipped(result.rows[first].key, 32), weight: percent(weights[first]) }), ties > 1 || result.rows[first].id === best.id];
+}
+
+/** T → 0 with the null just below one: the rows that SQL's = finds, and nothing else. */
+function towardsSQL(result) {
+  const { weights, nullWeight } = weighed(result, 0, EXACT);
+  const kept = new Set(result.rows.filter((_, i) => weights[i] > 0).map((row) => row.id));
+  const sql = result.sql.rows.map((row) => row.id);
+  const holds = kept.size === sql.length && sql.every((id) => kept.has(id));
+  return [say("limits.exact.proof", { attention: kept.size, none: fixed(nullWeight, 0), sql: sql.length }), holds];
+}
+
+/** T → ∞: every row the same. */
+function towardsAverage(result) {
+  const { weights, nullWeight } = weighed(result, Infinity);
+  const shares = [...weights.filter((weight) => weight > 0)];
+  const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
+  const part = 1 / (rows + (nullWeight > 0 ? 1 : 0));
+  const holds = shares.every((share) => Math.abs(share - part) < 1e-12);
+  return [say(nullWeight > 0 ? "limits.average.proof.none" : "limits.average.proof", { weight: percent(part), rows }), holds];
+}

@@ -1,0 +1,136 @@
+/** The picture: lines from the query to the keys, from keys to values, and from values to the output. */
+
+import { h, put } from "../element.js";
+import { count, fixed, percent } from "../numbers.js";
+import { veiled } from "../reading.js";
+import { addRow, editRow, maskRow, removeRow } from "../rows.js";
+import { say } from "../words.js";
+import { barcode } from "./barcode.js";
+import { wires } from "./wires.js";
+
+const SHOWN = 9;
+const ALL = 12;
+const MOST_MASKED = 4;
+const LONGEST = 300;
+
+/** @param {object} context */
+export function picture({ store }) {
+  const elements = new Map();
+  const ids = { query: h("div.node.query", { id: "query-node" }), output: h("div.node.output", { id: "output-node" }) };
+  const strip = barcode(32, 3, 40);
+  const lines = wires();
+  const body = h("div.rows", { role: "list" });
+  const rest = special("rest", "");
+  const none = special("none", say("picture.zero"));
+  const add = h("button.plain", { type: "button", id: "add-row", onclick: () => addRow(store, now) }, say("picture.add"));
+  const total = h("span.total.number", { title: say("picture.sum") });
+  const described = h("p.unseen", { id: "picture-words", role: "status" });
+  const element = h("figure.picture", { "aria-label": say("picture.label") },
+    h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
+      h("span.value", {}, `■ ${say("word.value")}`), h("span"), h("span.value", {}, say("word.output"))),
+    h("div.canvas", {}, lines.element, ids.query, body, ids.output), h("div.drawn", {}, add, total), described);
+  ids.output.append(strip.element, h("span.tiny.soft", {}, say("picture.blend")));
+  let shown = [];
+  let now = null;
+
+  function special(name, value) {
+    const key = h("div.cell.key-cell", {}, h("span.special", {}));
+    const number = h("span.share.number", {});
+    const shownValue = h("span.special", {}, value);
+    return { key: key.firstChild, number, value: shownValue, element: h(`div.row.${name}`, { role: "listitem" }, key, h("div.middle", {}, number), h("div.cell.value-cell", {}, shownValue)) };
+  }
+
+  function rowElement(row) {
+    const id = row.id;
+    const key = h("input.key-text", { type: "text", dir: "auto", "aria-label": say("picture.key", { key: row.key.slice(0, 60) }), oninput: () => editRow(store, now, id, { key: key.value }) });
+    const value = h("input.value-text", { type: "text", dir: "auto", "aria-label": say("picture.value", { key: row.key.slice(0, 60) }), oninput: () => editRow(store, now, id, { value: value.value }) });
+    const similarity = h("span.similarity.number", {});
+    const share = h("span.share.number", {});
+    const mask = h("button.plain.mask", { type: "button", onclick: () => maskRow(store, id) });
+    const remove = h("button.plain.remove", { type: "button", title: say("picture.delete"), "aria-label": say("picture.delete.row", { key: row.key.slice(0, 60) }), onclick: () => removeRow(store, now, id) }, "×");
+    const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key, similarity), h("div.middle", {}, share), h("div.cell.value-cell", {}, value, h("span.hands", {}, mask, remove)));
+    return { element: line, key, value, similarity, share, mask };
+  }
+
+  function choose({ result }) {
+    if (body.contains(document.activeElement) && document.activeElement.tagName === "INPUT" && shown.length) {
+      const index = new Map(result.rows.map((row, i) => [row.id, i]));
+      const kept = shown.map((one) => index.get(one.id)).filter((i) => i !== undefined);
+      if (kept.length) return kept;
+    }
+    const all = result.rows.map((_, i) => i);
+    if (all.length <= ALL) return all;
+    let masked = 0;
+    const blank = all.filter((i) => !result.rows[i].key);
+    return [...blank, ...all.filter((i) => result.rows[i].key && (!result.rows[i].masked || masked++ < MOST_MASKED))].slice(0, SHOWN);
+  }
+
+  function show(model) {
+    now = model.result;
+    const { result, state } = model;
+    const chosen = choose(model);
+    const secret = veiled(model);
+    if (state.guess === "") chosen.sort((a, b) => result.rows[a].key.localeCompare(result.rows[b].key, "en"));
+    shown = chosen.map((i) => ({ i, id: result.rows[i].id }));
+    const wanted = shown.map(({ i, id }) => {
+      const row = result.rows[i];
+      if (!elements.has(id)) elements.set(id, rowElement(row));
+      const line = elements.get(id);
+      for (const name of ["key", "value"]) {
+        if (document.activeElement !== line[name]) line[name].value = row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined);
+        line[name].title = row[name].slice(0, 600);
+      }
+      line.value.classList.toggle("glyph", Array.from(row.value).length <= 2);
+      put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
+      line.element.classList.toggle("masked", row.masked);
+      const name = row.masked ? "picture.unmask" : "picture.mask";
+      line.mask.title = say(name);
+      line.mask.setAttribute("aria-label", say(`${name}.row`, { key: row.key.slice(0, 60) }));
+      line.mask.setAttribute("aria-pressed", String(row.masked));
+      line.mask.disabled = row.masked && !state.masked.includes(id);
+      put(line.mask, row.masked ? "◌" : "◉");
+      return line.element;
+    });
+    wanted.push(rest.element, none.element);
+    if (wanted.some((line, i) => body.children[i] !== line) || body.children.length !== wanted.length) body.replaceChildren(...wanted);
+    for (const id of elements.keys()) if (!shown.some((one) => one.id === id)) elements.delete(id);
+    put(ids.query.querySelector("span") ?? ids.query.appendChild(h("span", { dir: "auto" })), state.query.slice(0, 120));
+    none.element.hidden = result.nullSimilarity === null;
+    put(none.key, result.nullSimilarity === null ? "" : say("picture.none", { level: fixed(result.nullSimilarity) }));
+  }
+
+  function weigh({ result, answer, state }) {
+    const secret = veiled({ state, result });
+    let seen = 0;
+    const drawn = shown.filter(({ i }) => i < result.rows.length).map(({ i, id }) => {
+      const line = elements.get(id);
+      const weight = answer.weights[i];
+      seen += weight;
+      put(line.share, result.rows[i].masked ? "−∞" : secret || !result.asked ? "?" : percent(weight));
+      return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
+    });
+    const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
+    const left = Math.max(0, 1 - seen - answer.nullWeight);
+    rest.element.hidden = others <= 0;
+    put(rest.value, others > 0 ? say("picture.rest.value") : "");
+    put(rest.key, say("picture.rest", { count: count(others) }));
+    const said = (weight) => (secret ? "?" : percent(weight));
+    put(rest.number, said(left < 1e-12 ? 0 : left));
+    put(none.number, said(answer.nullWeight));
+    if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest" });
+    if (result.nullSimilarity !== null) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
+    const sum = drawn.reduce((whole, one) => whole + one.weight, 0);
+    put(total, secret || !result.asked ? "" : `Σ = ${fixed(sum, 3)}`);
+    lines.draw(ids.query, ids.output, result.asked ? drawn : []);
+    put(described, words(drawn, result, secret));
+  }
+
+  function words(drawn, result, secret) {
+    if (secret || !result.asked) return "";
+    const rows = drawn.filter((one) => one.kind !== "masked" && one.weight > 0.005);
+    const named = rows.map((one) => `${one.row.querySelector("input")?.value.slice(0, 60) ?? one.row.querySelector(".special").textContent}: ${percent(one.weight)}`);
+    return `${say("picture.words")} ${named.join("; ")}`;
+  }
+
+  return { element, show, weigh, blend: strip.draw, leave: lines.leave };
+}

@@ -1,0 +1,54 @@
+/** Every word of the page, in English and 中文. `say` gives text, `rich` gives nodes with coloured terms. */
+
+import { h } from "./element.js";
+import english from "./words/en.js";
+import chinese from "./words/zh.js";
+
+export const LANGUAGES = { en: english, zh: chinese };
+let current = english;
+
+/** Choose the language of everything said from now on. @param {"en"|"zh"} language */
+export function speak(language) {
+  current = LANGUAGES[language];
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+}
+
+/**
+ * The words under a name, with {places} filled in.
+ * @param {string} name
+ * @param {Object<string, string|number>} [places]
+ */
+export function say(name, places = {}) {
+  const words = current[name];
+  if (words === undefined) throw new Error(`no words named ${name}`);
+  return words.replace(/\{(\w+)\}/g, (whole, place) => (place in places ? String(places[place]) : whole));
+}
+
+/** Like say, as nodes: `[query|the question]` becomes a coloured term, `[code|…]` code, `[b|…]` bold. */
+export function rich(name, places = {}) {
+  const nodes = [];
+  let rest = say(name);
+  const pattern = /\[(query|key|value|weight|code|b|number)\|([^\]]*)\]/;
+  for (let found = pattern.exec(rest); found; found = pattern.exec(rest)) {
+    nodes.push(place(rest.slice(0, found.index), places), term(found[1], place(found[2], places)));
+    rest = rest.slice(found.index + found[0].length);
+  }
+  nodes.push(place(rest, places));
+  return nodes;
+}
+
+/** The beginning of a text, with an ellipsis where something was left out. */
+export function clipped(text, most) {
+  const letters = Array.from(text);
+  return letters.length > most ? `${letters.slice(0, most - 1).join("").trimEnd()}…` : text;
+}
+
+function place(text, places) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in places ? String(places[name]) : whole));
+}
+
+function term(kind, text) {
+  if (kind === "code") return h("code", {}, text);
+  if (kind === "b") return h("strong", {}, text);
+  return h(`span.${kind}`, {}, text);
+}

@@ -1,0 +1,7 @@
+/** 中文。 */
+
+import page from "./zh/page.js";
+import scenes from "./zh/scenes.js";
+import views from "./zh/views.js";
+
+export default { ...page, ...scenes, ...views };
