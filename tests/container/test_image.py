@@ -63,7 +63,7 @@ def test_its_user_has_no_rights_and_may_write_to_the_data_alone(tool, image):
 
 def test_nothing_is_left_of_its_making(tool, image):
     assert inside(tool, image, "ls", "-A", "/data", "/tmp") == "/data:\n\n/tmp:"
-    assert tool.run("run", "--rm", "--entrypoint", "ls", image, "/build", "/wheel", "/rehearsal.py").stdout == ""
+    assert tool.run("run", "--rm", "--entrypoint", "ls", image, "/build", "/project", "/rehearsal.py").stdout == ""
     root = ("run", "--rm", "--user", "0", "--entrypoint", "find", image, "/root", "-mindepth", "1", "-name", ".cache")
     assert tool(*root) == ""
 

@@ -1,0 +1,63 @@
+"""While the image is built: verify the model, start the service, ask it one question, stop it.
+
+A broken image fails here and not where it is deployed; what Python compiled on the way stays in the image.
+"""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import attention
+import service
+from service.encoding.checkpoint import installed_checkpoint
+
+URL = "http://127.0.0.1:8000"
+PATIENCE_SECONDS = 120
+
+
+def wait_until_ready(server: subprocess.Popen[bytes]) -> None:
+    """Block until /readyz is 200; SystemExit with the service's own words where it will not be."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    state = "does not answer"
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urlopen(f"{URL}/readyz", timeout=10):
+                return
+        except HTTPError as answer:
+            state = answer.read().decode()
+            if json.loads(state)["failed"]:
+                break
+        except URLError:
+            pass  # not yet listening
+        time.sleep(0.1)
+    raise SystemExit(f"the service does not get ready: {state}")
+
+
+def main() -> int:
+    """The rehearsal; the exit code of the service, which a stop by SIGTERM makes 0."""
+    sys.stdout.write(f"verified: {installed_checkpoint()}\n")
+    for package in (attention, service):  # the commands too, which the rehearsal does not all run
+        compileall.compile_dir(package.__path__[0], quiet=1)
+    with tempfile.TemporaryDirectory() as data:
+        serve = ["softkv", "serve", "--data-dir", data, "--demo", "library"]
+        # Libraries keep caches in the temporary folder, and none may stay in the image.
+        with subprocess.Popen(serve, env={**os.environ, "TMPDIR": data}) as server:
+            try:
+                wait_until_ready(server)
+                subprocess.run(["softkv", "attend", "library", "pets that purr", "--top-k", "1"], check=True)
+            finally:
+                server.send_signal(signal.SIGTERM)
+        return server.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
