@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= library,videos,python,unicode
 
 .DEFAULT_GOAL := run
-.PHONY: install run test lint format bench clean
+.PHONY: install run test lint format bench image clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -34,6 +34,11 @@ format: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
+
+# podman or docker, whichever is there; docker/README.md says where torch comes from and what the options are.
+image:
+	@tool=$$(command -v podman || command -v docker) || { echo "make image needs podman or docker: install one of them"; exit 1; }; \
+	$$tool build $(CONTAINER_BUILD_FLAGS) -t softkv -f docker/Dockerfile .
 
 clean:
 	rm -rf $(VENV) build *.egg-info
