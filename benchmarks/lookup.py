@@ -74,8 +74,10 @@ def softkv(collection: Collection, queries: Array, *, output: bool) -> Callable[
     return lambda: answers(collection.view, asked)
 
 
-def contenders(collection: Collection, queries: Array, *, output: bool) -> Iterator[tuple[str, Callable[[], object]]]:
-    """What is installed, each ready to be called."""
+def contenders(
+    collection: Collection, queries: Array, skipped: list[str], *, output: bool
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What is installed and not skipped, each ready to be called."""
     yield "softkv", softkv(collection, queries, output=output)
     keys, values = collection.keys, collection.values
     yield "NumPy", lambda: _numpy(keys, values, queries, output)
@@ -91,9 +93,9 @@ def contenders(collection: Collection, queries: Array, *, output: bool) -> Itera
         yield "torch matmul", matmul
         attention = torch.nn.functional.scaled_dot_product_attention
         yield "torch SDPA", lambda: attention(q[None, None], k[None, None], v[None, None], scale=20.0)
-    if find_spec("faiss") and not output:
+    if find_spec("faiss") and "FAISS" not in skipped and not output:
         yield from _indexes(keys, queries)
-    if find_spec("hnswlib") and not output and len(keys) <= HNSW_ROWS:
+    if find_spec("hnswlib") and "hnswlib" not in skipped and not output and len(keys) <= HNSW_ROWS:
         import hnswlib
 
         graph = hnswlib.Index(space="ip", dim=keys.shape[1])
@@ -139,7 +141,7 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
     return {name: median(found) for name, found in times.items()}
 
 
-def speed(collection: Collection, counts: list[int], repeats: int, console: Console) -> None:
+def speed(collection: Collection, counts: list[int], repeats: int, skipped: list[str], console: Console) -> None:
     """One row for each number of queries, without and with the output."""
     random = np.random.default_rng(7)
     table = Table(title=f"{len(collection.keys):,} rows, T = 0.05: milliseconds", box=box.MARKDOWN)
@@ -147,8 +149,10 @@ def speed(collection: Collection, counts: list[int], repeats: int, console: Cons
         rows = random.integers(0, len(collection.keys), count)
         queries = collection.keys[rows] + random.standard_normal((count, WIDTH), dtype=np.float32) / np.sqrt(WIDTH)
         queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
-        weights = interleaved(dict(contenders(collection, queries, output=False)), repeats)
-        outputs = interleaved(dict(contenders(collection, queries, output=True)), repeats)
+        weights, outputs = (
+            interleaved(dict(contenders(collection, queries, skipped, output=output)), repeats)
+            for output in (False, True)
+        )
         if index == 0:
             for name in ("queries", "", *weights, "fastest exact / softkv", "SQ8 / softkv"):
                 table.add_column(name, justify="right")
@@ -212,6 +216,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--queries", type=int, nargs="*", default=[1, 8, 64])
+    parser.add_argument("--skip", nargs="*", default=[], help="contenders to leave out")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--embeddings", help="a .npy file of float32 rows, in the place of clusters")
     arguments = parser.parse_args()
@@ -222,7 +227,7 @@ def main() -> None:
         collection = collect(np.ascontiguousarray(keys, dtype=np.float32))
         path = "exact" if keys.size <= SMALL_CELLS else "quantised"
         console.print(f"\n{len(keys):,} rows of width {keys.shape[1]}: the {path} path answers")
-        speed(collection, arguments.queries, arguments.repeats, console)
+        speed(collection, arguments.queries, arguments.repeats, arguments.skip, console)
         errors(collection, 5, console)
         _built.clear()
     console.print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")

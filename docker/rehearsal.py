@@ -9,6 +9,7 @@ import compileall
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,24 +21,30 @@ import attention
 import service
 from service.encoding.checkpoint import installed_checkpoint
 
-URL = "http://127.0.0.1:8000"
 PATIENCE_SECONDS = 120
 
 
-def wait_until_ready(server: subprocess.Popen[bytes]) -> None:
+def free_port() -> int:
+    """A port that nothing listens on: some builds share the network of their machine."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
     """Block until /readyz is 200; SystemExit with the service's own words where it will not be."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    state = "does not answer"
+    state = "it does not answer"
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with urlopen(f"{URL}/readyz", timeout=10):
+            with urlopen(f"{url}/readyz", timeout=10):
                 return
         except HTTPError as answer:
             state = answer.read().decode()
             if json.loads(state)["failed"]:
                 break
         except URLError:
-            pass  # not yet listening
+            pass  # it does not listen yet
         time.sleep(0.1)
     raise SystemExit(f"the service does not get ready: {state}")
 
@@ -47,13 +54,16 @@ def main() -> int:
     sys.stdout.write(f"verified: {installed_checkpoint()}\n")
     for package in (attention, service):  # the commands too, which the rehearsal does not all run
         compileall.compile_dir(package.__path__[0], quiet=1)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as data:
-        serve = ["softkv", "serve", "--data-dir", data, "--demo", "library"]
+        serve = ["softkv", "serve", "--port", str(port), "--data-dir", data, "--demo", "library"]
         # Libraries keep caches in the temporary folder, and none may stay in the image.
         with subprocess.Popen(serve, env={**os.environ, "TMPDIR": data}) as server:
             try:
-                wait_until_ready(server)
-                subprocess.run(["softkv", "attend", "library", "pets that purr", "--top-k", "1"], check=True)
+                wait_until_ready(server, url)
+                ask = ["softkv", "attend", "library", "pets that purr", "--top-k", "1", "--url", url]
+                subprocess.run(ask, check=True)
             finally:
                 server.send_signal(signal.SIGTERM)
         return server.returncode

@@ -26,10 +26,12 @@ from service.api import (
     probes,
     problems,
     sweep,
+    trace,
     upload,
 )
 from service.api.access import Access
 from service.api.limits import Limits
+from service.api.methods import HeadAsGet
 from service.api.request_id import RequestId
 from service.api.state import State
 from service.datasets import DEMOS
@@ -90,6 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         compare,
         attention,
         encode,
+        trace,
         embeddings,
         models,
     ):
@@ -98,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     description.describe(app)
     app.state.meters = metrics.Meters()
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
     app.add_middleware(
         Access,
@@ -114,7 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _encoder(settings: Settings) -> LoadingEncoder | None:
     if settings.encoder_name is None:
         return None
-    load = partial(load_encoder, settings.encoder_name, threads=settings.threads)
+    load = partial(load_encoder, settings.encoder_name, threads=settings.threads, precision=settings.precision)
     return LoadingEncoder(encoder_name(settings.encoder_name), load)
 
 

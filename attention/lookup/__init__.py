@@ -3,6 +3,7 @@
 from attention.lookup.asking import answer, answers, sweep
 from attention.lookup.certificate import Certificate
 from attention.lookup.memory import Memory
+from attention.lookup.preparation import prepare
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Evidence, Sweep
 from attention.lookup.rows import Rows
@@ -21,5 +22,6 @@ __all__ = [
     "View",
     "answer",
     "answers",
+    "prepare",
     "sweep",
 ]

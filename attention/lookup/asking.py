@@ -1,12 +1,18 @@
 """Asking a view: which path answers a question."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from attention.errors import ParameterError
 from attention.lookup.exact import exact_answers, exact_sweep
+from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, check_temperature
 from attention.lookup.results import Answer, Sweep
+from attention.lookup.swept import quantised_sweep, solved_temperatures
 from attention.lookup.view import View
+
+SMALL_CELLS = 65_536 * 384
+"""Up to so many components among the rows that pass, the exact path is as fast as one wants it."""
 
 
 def answer(view: View, question: Question) -> Answer:
@@ -28,7 +34,25 @@ def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     """
     for question in questions:
         question.check(view)
-    return exact_answers(view, questions)
+    found: list[Answer | None] = [None] * len(questions)
+    large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
+    asked = _at_solved_temperatures(view, [questions[i] for i in large])
+    for index, answer in zip(large, quantised_answers(view, asked), strict=True):
+        found[index] = answer
+    rest = [index for index, answer in enumerate(found) if answer is None]
+    for index, answer in zip(rest, exact_answers(view, [questions[i] for i in rest]), strict=True):
+        found[index] = answer
+    return [answer for answer in found if answer is not None]
+
+
+def _at_solved_temperatures(view: View, questions: Sequence[Question]) -> list[Question]:
+    """The questions with a number in the place of `Auto`, as far as a scan can find it."""
+    asked = list(questions)
+    auto = [index for index, question in enumerate(questions) if isinstance(question.temperature, Auto)]
+    for index, temperature in zip(auto, solved_temperatures(view, [questions[i] for i in auto]), strict=True):
+        if temperature is not None:
+            asked[index] = replace(questions[index], temperature=temperature)
+    return asked
 
 
 def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
@@ -44,9 +68,15 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
     """
     question.check(view)
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
-        raise ParameterError(
-            "a sweep is softmax at given temperatures, without top_p: leave the others at their defaults"
-        )
+        raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     for temperature in temperatures:
         check_temperature(temperature)
-    return exact_sweep(view, question, temperatures)
+    found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
+    return exact_sweep(view, question, temperatures) if found is None else found
+
+
+def _is_small(view: View, question: Question) -> bool:
+    """Whether few enough rows pass, or none is kept in codes, so that the originals answer."""
+    passing = view.n if question.mask is None else question.mask.n
+    in_codes = all(segment.block.codes is not None for segment in view.segments)
+    return not in_codes or passing * (view.dimension or 1) <= SMALL_CELLS

@@ -1,14 +1,32 @@
 """Blocks of rows in memory: appended to at the end, never changed where a view can see them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.lookup.codes import WIDEST, Codes, ValueCodes
+from attention.lookup.files import originals
 from attention.lookup.rows import Rows
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
+SAMPLE_STRIDE = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a memory keeps its rows.
+
+    Attributes:
+        similarity: what they are compared by; cosine has directions in codes, gaussian has no codes.
+        directory: where the float32 originals lie in files; None for memory.
+    """
+
+    similarity: str
+    directory: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +39,9 @@ class Block:
         values: float32[capacity, d_v], or None where the values are the keys.
         norms: float64[capacity], ‖k‖ of each key.
         value_norms: float64[capacity], ‖v‖ of each value; the same array where the values are the keys.
+        codes: the keys in 8 bits, None where they are not scanned so.
+        value_codes: the values in 8 bits; None with `codes`.
+        unit: whether the scales of `codes` are those of the keys' directions, as cosine wants them.
     """
 
     numbers: NDArray[np.int64]
@@ -28,17 +49,24 @@ class Block:
     values: NDArray[np.float32] | None
     norms: NDArray[np.float64]
     value_norms: NDArray[np.float64]
+    codes: Codes | None
+    value_codes: ValueCodes | None
+    unit: bool
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, value_dimension: int | None) -> "Block":
+    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: Layout) -> "Block":
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
         norms = np.empty(rows)
+        in_codes = layout.similarity != "gaussian" and dimension <= WIDEST
         return cls(
             np.empty(rows, dtype=np.int64),
-            np.empty((rows, dimension), dtype=np.float32),
-            None if value_dimension is None else np.empty((rows, value_dimension), dtype=np.float32),
+            originals(rows, dimension, layout.directory),
+            None if value_dimension is None else originals(rows, value_dimension, layout.directory),
             norms,
             norms if value_dimension is None else np.empty(rows),
+            Codes.with_room(rows, dimension) if in_codes else None,
+            ValueCodes.with_room(rows, value_dimension or dimension) if in_codes else None,
+            layout.similarity == "cosine",
         )
 
     @property
@@ -46,15 +74,20 @@ class Block:
         """How many rows it can hold in all."""
         return len(self.numbers)
 
-    def grown(self, count: int, rows: int) -> "Block":
+    def grown(self, count: int, rows: int, layout: Layout) -> "Block":
         """A copy of the first `count` rows, with room for `rows`."""
-        grown = Block.with_room(rows, self.keys.shape[1], None if self.values is None else self.values.shape[1])
+        width = None if self.values is None else self.values.shape[1]
+        grown = Block.with_room(rows, self.keys.shape[1], width, layout)
         grown.numbers[:count] = self.numbers[:count]
         grown.keys[:count] = self.keys[:count]
         grown.norms[:count] = self.norms[:count]
         if self.values is not None and grown.values is not None:
             grown.values[:count] = self.values[:count]
             grown.value_norms[:count] = self.value_norms[:count]
+        if self.codes is not None and grown.codes is not None:
+            grown.codes.copy_from(self.codes, count)
+        if self.value_codes is not None and grown.value_codes is not None:
+            grown.value_codes.copy_from(self.value_codes, count)
         return grown
 
     def write(self, start: int, rows: Rows) -> None:
@@ -63,9 +96,14 @@ class Block:
         self.numbers[start:end] = rows.numbers
         self.keys[start:end] = rows.keys
         self.norms[start:end] = lengths(rows.keys)
+        values = rows.keys if rows.values is None else rows.values
         if self.values is not None:
-            self.values[start:end] = rows.keys if rows.values is None else rows.values
-            self.value_norms[start:end] = lengths(self.values[start:end])
+            self.values[start:end] = values
+            self.value_norms[start:end] = lengths(values)
+        if self.codes is not None:
+            self.codes.write(start, rows.keys, self.norms[start:end] if self.unit else None)
+        if self.value_codes is not None:
+            self.value_codes.write(start, values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +133,33 @@ class Segment:
         """int64[count], ascending, the removed rows included."""
         return self.block.numbers[: self.count]
 
+    @cached_property
+    def sample(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """Every 64th row's codes int8[r, d] and scales float32[r], side by side."""
+        assert self.block.codes is not None
+        rows = slice(0, self.count, SAMPLE_STRIDE)
+        return self.block.codes.codes[rows].copy(), self.block.codes.scales[rows].copy()
+
+    @cached_property
+    def key_residual(self) -> float:
+        """An upper bound on ‖k − k̂‖, relative to ‖k‖ where directions are coded."""
+        assert self.block.codes is not None
+        return float(self.block.codes.residuals[: self.count].max(initial=0.0))
+
+    @cached_property
+    def value_residual(self) -> float:
+        """An upper bound on ‖v − v̂‖."""
+        assert self.block.value_codes is not None
+        return float(self.block.value_codes.residuals[: self.count].max(initial=0.0))
+
+    @cached_property
+    def code_norm(self) -> float:
+        """An upper bound on the length of a value's code."""
+        assert self.block.value_codes is not None
+        scales = self.block.value_codes.scales[: self.count].astype(np.float64)
+        lengths = self.block.value_norms[: self.count] + self.block.value_codes.residuals[: self.count]
+        return float(np.divide(lengths, scales, out=np.zeros_like(lengths), where=scales > 0).max(initial=0.0))
+
     @property
     def keys(self) -> NDArray[np.float32]:
         """float32[count, d]."""
@@ -120,12 +185,14 @@ class Segment:
         live[positions] = False
         return Segment(self.block, self.count, live)
 
-    def extended(self, rows: Rows) -> "Segment":
+    def extended(self, rows: Rows, layout: Layout) -> "Segment":
         """The segment with `rows` behind it; their numbers are above all that it has."""
         count = self.count + len(rows)
         block = self.block
         if count > block.room:
-            block = block.grown(self.count, min(max(2 * block.room, count), BLOCK_ROWS))
+            # Beyond some size the whole block: memory that nobody touches costs nothing, copying does.
+            room = BLOCK_ROWS if count > BLOCK_ROWS // 16 else max(2 * block.room, count)
+            block = block.grown(self.count, min(room, BLOCK_ROWS), layout)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
         return Segment(block, count, live)

@@ -108,6 +108,38 @@ def thresholded(similarities: Array, null: float | None, slack: Slack, temperatu
     return float(min(1.0, error * np.sqrt(near) + near * error * error / 2 + arithmetic))
 
 
+def coarse(error: float, temperature: float, log_tail: float, depth: float, spread: float = np.inf) -> float:
+    """Total variation where the similarities of a tail are known to within `error` only, and the rest is exact.
+
+    Let ŵ be the weights as computed, m = `tail` their sum over the tail, and w_i = ŵ_i·Y_i/E[Y] the true ones, with
+    Y_i = exp(ε_i), |ε_i| ≤ b = error/T in the tail and Y_i = 1 elsewhere; E is the mean under ŵ. Then the total
+    variation is E|Y − E[Y]| / (2·E[Y]) ≤ E|Y − 1| / E[Y], and E[Y] ≥ 1 − m·(1 − exp(−b)). For E|Y − 1| there are two
+    bounds: m·(exp(b) − 1), and, as |Y − 1| ≤ |ε|·(exp(b) − 1)/b, the same with the mean of |ε| over the tail for b;
+    by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `spread`. And no ε within ±b can do more than tanh(b/2).
+
+    Rounding in float32 comes on top: a logit x below the bar is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a sum
+    of 64 terms by 2⁻¹⁸ of itself, so a tail term by 5·10⁻⁶ + 2⁻²²·|x|.
+
+    Args:
+        error: a bound on the error of a similarity of the tail.
+        temperature: above 0.
+        log_tail: the logarithm of the tail's weight.
+        depth: Σŵ|x| over the tail.
+        spread: a bound on Σŵ|ε| over the tail, if there is a better one than tail·b.
+    """
+    b = error / temperature
+    tail = float(np.exp(log_tail))
+    rounding = 5e-6 * tail + 2.0**-22 * depth
+    if b > 1:
+        # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
+        grown = float(np.exp(min(log_tail + b, 1.0)))
+    else:
+        stretch = np.expm1(b) / b if b > 0 else 1.0
+        grown = min(tail * float(np.expm1(b)), spread * float(stretch))
+    left = 1 + tail * float(np.expm1(-b))
+    return min(1.0, float(np.tanh(b / 2)), grown / left if left > 0 else 1.0) + rounding
+
+
 def output_error(total_variation: float, value_norm: float, terms: int) -> float:
     """How far Σ w·v can be off: ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and γ_terms·max‖v‖ for the sum itself.
 

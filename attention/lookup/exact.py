@@ -12,7 +12,7 @@ from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Sweep
 from attention.lookup.similarities import scan, slack
 from attention.lookup.temperature import solve
-from attention.lookup.tiles import Passing
+from attention.lookup.tiles import Passing, Places
 from attention.lookup.view import Mask, View
 
 Array = NDArray[np.float64]
@@ -27,12 +27,12 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     keys.
     """
     answers: list[Answer | None] = [None] * len(questions)
-    for mask, group in _by_mask(questions):
+    for mask, group in by_mask(questions):
         passing = Passing(view, mask, _tile_rows(view, len(group)))
         together = max(1, SCAN_CELLS // max(passing.n, 1))
         for first in range(0, len(group), together):
             some = group[first : first + together]
-            for index, answer in zip(some, _answered(view, passing, [questions[i] for i in some]), strict=True):
+            for index, answer in zip(some, _each(view, passing, [questions[i] for i in some]), strict=True):
                 answers[index] = answer
     return [answer for answer in answers if answer is not None]
 
@@ -44,7 +44,7 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
     head = choose(similarities, question.cap)
     order = np.argsort(head.places)
     numbers = np.empty(len(head.places), dtype=np.int64)
-    numbers[order] = passing.numbers(head.places[order])
+    numbers[order] = passing.places.numbers(head.places[order])
     asked = [softmax(similarities, question.null, temperature) for temperature in temperatures]
     bounds = [_total_variation(view, passing, question, similarities, found) for found in asked]
     best = float(similarities.max()) if passing.n else None
@@ -57,12 +57,12 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
         certificates=tuple(Certificate(METHOD, bound, None) for bound in bounds),
         null_similarity=question.null,
         best_similarity=best,
-        answered=_is_answered(best, question.null),
+        answered=answered(best, question.null),
         documents=passing.n,
     )
 
 
-def _answered(view: View, passing: Passing, questions: Sequence[Question]) -> Iterator[Answer]:
+def _each(view: View, passing: Passing, questions: Sequence[Question]) -> Iterator[Answer]:
     similarities = _similarities(view, passing, questions)
     found = [_distribution(question, s) for question, s in zip(questions, similarities, strict=True)]
     blended = [index for index, question in enumerate(questions) if question.output]
@@ -122,7 +122,7 @@ def _answer(
         head = cut(head, similarities, found.weights, question.top_p)
     order = np.argsort(head.places)
     numbers = np.empty(len(head.places), dtype=np.int64)
-    numbers[order] = passing.numbers(head.places[order])
+    numbers[order] = passing.places.numbers(head.places[order])
     best = float(similarities.max()) if passing.n else None
     total_variation = _total_variation(view, passing, question, similarities, found)
     terms = len(passing.tiles) + max((tile.stop - tile.start for tile in passing.tiles), default=0)
@@ -130,21 +130,21 @@ def _answer(
     return Answer(
         numbers=numbers,
         similarities=similarities[head.places],
-        logits=_logits(similarities, head, question.null, found.evidence.temperature),
+        logits=logits_of(similarities, head, question.null, found.evidence.temperature),
         weights=found.weights[head.places],
         matches=head.matches,
         complete=head.complete,
         evidence=found.evidence,
         null_similarity=question.null,
         best_similarity=best,
-        answered=_is_answered(best, question.null),
+        answered=answered(best, question.null),
         output=output,
         certificate=Certificate(METHOD, total_variation, error),
         documents=passing.n,
     )
 
 
-def _logits(similarities: Array, head: Head, null: float | None, temperature: float) -> Array:
+def logits_of(similarities: Array, head: Head, null: float | None, temperature: float) -> Array:
     """s/T; at T = 0 nothing for those that tie for the best, −∞ for the rest, a null key above them
     included.
     """
@@ -155,7 +155,8 @@ def _logits(similarities: Array, head: Head, null: float | None, temperature: fl
     return np.where(wins, 0.0, -np.inf)
 
 
-def _is_answered(best: float | None, null: float | None) -> bool:
+def answered(best: float | None, null: float | None) -> bool:
+    """Whether the best similarity that passes is strictly above the null key's."""
     return best is not None and (null is None or best > null)
 
 
@@ -173,15 +174,15 @@ def _total_variation(
         return thresholded(similarities, question.null, error, temperature, REACH[question.normaliser])
     bound = 1.0 if cold else disturbed(error, best, temperature, found.depth, passing.n)
     if bound > SURE:
-        alike = _alike(passing, np.flatnonzero(similarities == best))
-        bound = min(bound, separated(similarities, question.null, error, 0.0 if cold else temperature, alike=alike))
+        copies = alike(passing.places, np.flatnonzero(similarities == best))
+        bound = min(bound, separated(similarities, question.null, error, 0.0 if cold else temperature, alike=copies))
     return bound
 
 
-def _alike(passing: Passing, places: NDArray[np.intp]) -> bool:
+def alike(rows: Places, places: NDArray[np.intp]) -> bool:
     """Whether the rows at `places` hold copies of one key."""
     first: Array | None = None
-    for _, tile in passing.picked(places):
+    for _, tile in rows.picked(places):
         keys = tile.keys()
         first = keys[0] if first is None else first
         if not (keys == first).all():
@@ -196,7 +197,8 @@ def _tile_rows(view: View, queries: int) -> int:
     return max(16, (196_608 if queries < 4 else 49_152) // (view.dimension or 1))
 
 
-def _by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:
+def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:
+    """The questions' indices, grouped by the mask that they share."""
     groups: dict[int, list[int]] = {}
     for index, question in enumerate(questions):
         groups.setdefault(id(question.mask), []).append(index)

@@ -28,7 +28,7 @@ def refine(passing: Passing, similarity: str, query: Array, similarities: Array,
     n = similarities.size
     kth = similarities.min() if k >= n else np.partition(similarities, n - k)[n - k]
     places = np.flatnonzero(similarities >= kth - 4 * slack)
-    for part, tile in passing.picked(places):
+    for part, tile in passing.places.picked(places):
         similarities[places[part]] = careful(similarity, query, tile.keys(), tile.norms)
 
 
@@ -57,7 +57,7 @@ def choose(similarities: Array, cap: int) -> Head:
     return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
 
 
-def cut(head: Head, similarities: Array, weights: Array, top_p: float) -> Head:
+def cut(head: Head, similarities: Array, weights: Array, top_p: float, elsewhere: float = 0.0) -> Head:
     """The smallest part of a head that holds a share of the documents' weight.
 
     Args:
@@ -65,17 +65,18 @@ def cut(head: Head, similarities: Array, weights: Array, top_p: float) -> Head:
         similarities: float64[n].
         weights: float64[n] of the documents, the null key left out.
         top_p: the share, above 0 and at most 1.
+        elsewhere: the weight of documents that `weights` does not name.
     """
     if head.matches == 0:
-        return Head(head.places, 0, not weights.any())
+        return Head(head.places, 0, not (weights.any() or elsewhere))
     within = weights[head.places[: head.matches]]
     beyond = weights.copy()
     beyond[head.places[: head.matches]] = 0.0
     # What is left behind each match, summed from the small end, so that top_p = 1 means every weight above
     # zero.
-    left = np.concatenate([np.cumsum(within[::-1])[::-1][1:], [0.0]]) + beyond.sum()
+    left = np.concatenate([np.cumsum(within[::-1])[::-1][1:], [0.0]]) + (beyond.sum() + elsewhere)
     # A share such as 0.9 of ten equal weights must not miss by its last bit.
-    enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12) * weights.sum())
+    enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12) * (weights.sum() + elsewhere))
     if not len(enough):
         return Head(head.places, head.matches, False)
     matches = int(enough[0]) + 1

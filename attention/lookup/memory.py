@@ -1,10 +1,14 @@
 """The keys and values of one collection, written by one writer and read by many readers."""
 
+from pathlib import Path
+from threading import Lock
+
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.blocks import BLOCK_ROWS, FIRST_ROWS, Block, Segment
+from attention.lookup.blocks import BLOCK_ROWS, FIRST_ROWS, Block, Layout, Segment
+from attention.lookup.compaction import compacted, in_place_of
 from attention.lookup.rows import Rows
 from attention.lookup.similarities import SIMILARITIES
 from attention.lookup.view import View
@@ -15,15 +19,19 @@ class Memory:
 
     Args:
         similarity: cosine, dot, scaled_dot or gaussian.
+        directory: keep the float32 originals in files there, 4·d bytes a row and as much again for values of their
+            own; None keeps them in memory. What remains in memory is d bytes for a row's key and d_v for its value.
 
     Raises:
         ParameterError: another similarity.
     """
 
-    def __init__(self, similarity: str) -> None:
+    def __init__(self, similarity: str, directory: Path | None = None) -> None:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
         self._view = View(similarity)
+        self._layout = Layout(similarity, directory)
+        self._turn = Lock()
 
     @property
     def view(self) -> View:
@@ -43,7 +51,32 @@ class Memory:
         Raises:
             ShapeError: keys or values of another width than those before; nothing is written.
             ParameterError: a key that cosine is not defined for, or a number used before; nothing is written.
+            OSError: no disk for the originals; nothing is written.
         """
+        with self._turn:
+            return self._published(add, remove)
+
+    def compact(self) -> bool:
+        """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
+
+        Readers and the writer go on meanwhile. Rows that are removed meanwhile stay removed.
+
+        Returns:
+            Whether there was anything to do, and nothing came in between.
+        """
+        before = self._view
+        replaced = compacted(before, self._layout)
+        if not replaced:
+            return False
+        with self._turn:
+            segments = in_place_of(replaced, self._view.segments)
+            if segments is None:
+                return False
+            view = self._view
+            self._view = View(view.similarity, segments, view.dimension, view.value_dimension)
+            return True
+
+    def _published(self, add: Rows | None, remove: NDArray[np.int64] | None) -> View:
         view = self._view
         segments = list(view.segments)
         if add is not None and len(add):
@@ -58,21 +91,22 @@ class Memory:
         if add is not None and len(add):
             dimension = add.keys.shape[1]
             value_dimension = dimension if add.values is None else add.values.shape[1]
-            segments = _extended(segments, add)
+            segments = _extended(segments, add, self._layout)
+        segments = [segment for segment in segments if segment.n]
         self._view = View(view.similarity, tuple(segments), dimension, value_dimension)
         return self._view
 
 
-def _extended(segments: list[Segment], rows: Rows) -> list[Segment]:
+def _extended(segments: list[Segment], rows: Rows, layout: Layout) -> list[Segment]:
     """The segments with `rows` behind the last one, or in blocks of their own."""
     start = 0
     while start < len(rows):
         if not (segments and _fits(segments[-1], rows.part(start, start + 1))):
             room = min(max(len(rows) - start, FIRST_ROWS), BLOCK_ROWS)
             width = None if rows.values is None else rows.values.shape[1]
-            segments = [*segments, Segment(Block.with_room(room, rows.keys.shape[1], width), 0)]
+            segments = [*segments, Segment(Block.with_room(room, rows.keys.shape[1], width, layout), 0)]
         stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)
-        segments = [*segments[:-1], segments[-1].extended(rows.part(start, stop))]
+        segments = [*segments[:-1], segments[-1].extended(rows.part(start, stop), layout)]
         start = stop
     return segments
 

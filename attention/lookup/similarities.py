@@ -39,10 +39,10 @@ def scan(similarity: str, queries: Array, keys: Array, norms: Array) -> Array:
 
 
 def careful(similarity: str, query: Array, keys: Array, norms: Array) -> Array:
-    """The similarity of one query with every key: equal keys have equal similarities, bit for bit.
+    """The similarity of a query with every key: equal keys have equal similarities, bit for bit.
 
     Args:
-        query: float64[d].
+        query: float64[d], or float64[r, d], one for each key.
         keys: float64[r, d].
         norms: float64[r], ‖k‖.
 
@@ -52,7 +52,9 @@ def careful(similarity: str, query: Array, keys: Array, norms: Array) -> Array:
     if similarity == "gaussian":
         apart = keys - query
         return np.asarray(-0.5 * np.multiply(apart, apart, out=apart).sum(axis=1))
-    return _finished(similarity, (keys * query).sum(axis=1), np.sqrt((query * query).sum()), norms, keys.shape[1])
+    return _finished(
+        similarity, (keys * query).sum(axis=1), np.sqrt((query * query).sum(axis=-1)), norms, keys.shape[1]
+    )
 
 
 def _finished(similarity: str, products: Array, query_norm: Array, norms: Array, dimension: int) -> Array:

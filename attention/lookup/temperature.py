@@ -5,12 +5,14 @@ from numpy.typing import NDArray
 
 from attention.lookup.question import COLDEST
 
+Array = NDArray[np.float64]
+
 TOLERANCE = 1e-4
 STEPS = 200
 STRIDE = 3.0
 
 
-def solve(similarities: NDArray[np.float64], target: float) -> float:
+def solve(similarities: Array, target: float, counts: Array | None = None) -> float:
     """The temperature T at which exp(entropy of softmax(s/T)) is `target`.
 
     The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in
@@ -18,27 +20,28 @@ def solve(similarities: NDArray[np.float64], target: float) -> float:
 
     Args:
         similarities: float64[n] of all documents, the null key left out.
-        target: documents, at least 1; more than n/2 counts as n/2.
+        target: documents, at least 1; more than half of them counts as half.
+        counts: float64[n], how many documents stand at each similarity; None for one.
 
     Returns:
         T, to well under 1 % of the target; 0 where at least `target` documents tie for the best.
     """
-    n = similarities.size
-    if n == 0:
+    if similarities.size == 0:
         return 0.0
-    target = min(target, n / 2)
+    counts = np.ones(similarities.size) if counts is None else counts
+    target = min(target, float(counts.sum()) / 2)
     gaps = similarities.max() - similarities
-    if np.count_nonzero(gaps == 0) >= target:
+    if counts[gaps == 0].sum() >= target:
         return 0.0
-    # Where all logits lie within 1/2 the divergence from uniform is below 1/2, so more than n/2 documents
-    # are held.
+    # Where all logits lie within 1/2 the divergence from uniform is below 1/2: more than n/2 documents are held.
     low, high = np.log(COLDEST), np.log(max(2 * float(gaps.max()), 2 * COLDEST))
-    nearest = np.partition(gaps, min(int(2 * target), n - 1))[: int(2 * target) + 1]
+    near = min(int(2 * target), gaps.size - 1)
+    nearest = np.partition(gaps, near)[: near + 1]
     at = float(np.clip(np.log(max(float(nearest.mean()), COLDEST)), low, high))
     goal = np.log(target)
     for _ in range(STEPS):
         logits = gaps / -np.exp(at)
-        masses = np.exp(logits)
+        masses = counts * np.exp(logits)
         mass = masses.sum()
         mean = (masses @ logits) / mass
         excess = np.log(mass) - mean - goal

@@ -1,6 +1,6 @@
 """The rows that pass, cut into tiles that fit the processor's cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -42,29 +42,11 @@ class Tile:
         return _wide(self.segment.values[self.rows], room)
 
 
-class Passing:
-    """All rows of a view that a mask lets through, in one order, as tiles of at most `tile_rows`."""
+class Places:
+    """Where rows stand among many: counted from 0 through tiles that follow one another."""
 
-    def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
-        self.tiles: list[Tile] = []
-        n = 0
-        for segment, passes in view.passing(mask):
-            for first in range(0, segment.count, tile_rows):
-                last = min(first + tile_rows, segment.count)
-                rows: Rows = slice(first, last)
-                count = last - first
-                if passes is not None:
-                    chosen = np.flatnonzero(passes[first:last])
-                    if len(chosen) < count:
-                        rows, count = chosen + first, len(chosen)
-                if count:
-                    self.tiles.append(Tile(segment, rows, n, n + count))
-                    n += count
-        self.n = n
-
-    def room(self, width: int) -> NDArray[np.float64]:
-        """Memory for one tile of that width at a time."""
-        return np.empty((max((tile.stop - tile.start for tile in self.tiles), default=0), width))
+    def __init__(self, tiles: Sequence[Tile]) -> None:
+        self.tiles = tiles
 
     @cached_property
     def _starts(self) -> NDArray[np.intp]:
@@ -84,6 +66,33 @@ class Passing:
         for part, tile in self.picked(places):
             found[part] = tile.segment.numbers[tile.rows]
         return found
+
+
+class Passing:
+    """All rows of a view that a mask lets through, in one order, as tiles of at most `tile_rows`."""
+
+    def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
+        tiles: list[Tile] = []
+        n = 0
+        for segment, passes in view.passing(mask):
+            for first in range(0, segment.count, tile_rows):
+                last = min(first + tile_rows, segment.count)
+                rows: Rows = slice(first, last)
+                count = last - first
+                if passes is not None:
+                    chosen = np.flatnonzero(passes[first:last])
+                    if len(chosen) < count:
+                        rows, count = chosen + first, len(chosen)
+                if count:
+                    tiles.append(Tile(segment, rows, n, n + count))
+                    n += count
+        self.places = Places(tiles)
+        self.tiles = tiles
+        self.n = n
+
+    def room(self, width: int) -> NDArray[np.float64]:
+        """Memory for one tile of that width at a time."""
+        return np.empty((max((tile.stop - tile.start for tile in self.tiles), default=0), width))
 
 
 def _wide(vectors: NDArray[np.float32], room: NDArray[np.float64] | None) -> NDArray[np.float64]:

@@ -42,6 +42,13 @@ class View:
         """An upper bound on ‖v‖, reached by a row that lives or did."""
         return max((segment.value_norm for segment in self.segments), default=0.0)
 
+    @cached_property
+    def residual_gram(self) -> NDArray[np.float64] | None:
+        """float64[d, d], at least Σ (k − k̂)(k − k̂)ᵀ over the rows that live; None where it is not kept."""
+        grams = [segment.block.codes.gram for segment in self.segments if segment.block.codes is not None]
+        known = [gram for gram in grams if gram is not None]
+        return sum(known[1:], known[0]) if known and len(known) == len(self.segments) else None
+
     def numbers(self) -> NDArray[np.int64]:
         """int64[n], the live row numbers in ascending order."""
         found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]

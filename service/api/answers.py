@@ -2,42 +2,75 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 Responses = dict[int | str, dict[str, Any]]
 
-REASONS = {
-    400: "The body is not JSON.",
-    401: "No key, or an unknown one.",
-    403: "A read-only key writes, or the Host header does not name this machine.",
-    404: "No such collection.",
-    409: "It exists already.",
-    413: "More than the service takes in one request.",
-    415: "The body is not declared as a media type that this call takes.",
-    422: "Well-formed JSON with wrong content, or a name that no collection can have; nothing was written.",
-    429: "Too many requests are under way: try again.",
-    503: "Something that this call needs is still loading, or is busy: try again.",
-    507: "The disk is full: nothing was written, nothing is lost.",
+# code → its status, and why it comes; `problems.TABLE` says which error has which code
+CODES = {
+    "malformed_json": (400, "the body is not JSON"),
+    "key_refused": (401, "no key, or an unknown one"),
+    "forbidden": (403, "this key may read and not write"),
+    "host_refused": (403, "the Host header does not name this machine"),
+    "collection_not_found": (404, "there is no such collection"),
+    "document_not_found": (404, "there is no such document"),
+    "model_not_found": (404, "the service runs no such model"),
+    "collection_conflict": (409, "the collection exists with other settings"),
+    "documents_exist": (409, 'with `mode: "create"`, one of the documents exists'),
+    "document_changed": (409, "others kept changing the document meanwhile: try again"),
+    "body_too_large": (413, "more bytes than the service takes in one request"),
+    "too_much": (413, "more items than the service takes in one request"),
+    "unsupported_media_type": (415, "the body is not declared as a media type that this call takes"),
+    "invalid_content": (422, "well-formed JSON with wrong content, or a name that cannot be; nothing was written"),
+    "untraceable": (422, "the model cannot show its attention: all-MiniLM-L6-v2 can"),
+    "queue_full": (429, "too many requests are under way: try again"),
+    "encoder_unavailable": (503, "the encoder is still loading, or could not be loaded"),
+    "collection_loading": (503, "the collection is still being read from disk: try again"),
+    "database_busy": (503, "another program holds the database: try again"),
+    "disk_full": (507, "the disk is full: nothing was written, nothing is lost"),
 }
+WITH_BODY = ("malformed_json", "body_too_large", "unsupported_media_type", "invalid_content")
+OF_A_COLLECTION = ("collection_not_found", "invalid_content")
+WRITING = ("forbidden", "host_refused", "database_busy", "disk_full")
+ASKING = ("collection_not_found", "collection_loading", "encoder_unavailable")
+
 SECONDS = {"description": "After how many seconds to try again.", "schema": {"type": "integer", "minimum": 0}}
 HEADERS = {
     401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": {"type": "string", "const": "Bearer"}}},
     429: {"Retry-After": SECONDS},
     503: {"Retry-After": SECONDS},
 }
-WITH_BODY = (400, 413, 415, 422)
 
 
-def refusals(*statuses: int, because: dict[int, str] | None = None) -> Responses:
-    """The refusals of a call; `because` holds reasons of its own, by status."""
-    reasons = {status: REASONS[status] for status in statuses} | (because or {})
-    return {status: _refusal(status, reason) for status, reason in sorted(reasons.items())}
+def _example(code: str) -> dict[str, Any]:
+    status, reason = CODES[code]
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": reason}
+    flaws = {"errors": [{"pointer": "/query", "detail": reason}]} if status == 422 else {}
+    return {"value": problem | {"code": code} | flaws}
 
 
-def _refusal(status: int, reason: str) -> dict[str, Any]:
-    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    answer = {"description": reason, "content": {"application/problem+json": problem}}
+# for the description's components, by code
+EXAMPLES = {code: _example(code) for code in CODES}
+
+
+def refusals(*codes: str) -> Responses:
+    """The refusals of a call, by the codes that it may answer."""
+    statuses = sorted({CODES[code][0] for code in codes})
+    return {status: _refusal(status, [code for code in CODES if code in codes]) for status in statuses}
+
+
+def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+    reasons = {code: CODES[code][1] for code in codes if CODES[code][0] == status}
+    problem = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in reasons},
+    }
+    answer = {
+        "description": "; ".join(f"`{code}`: {reason}" for code, reason in reasons.items()) + ".",
+        "content": {"application/problem+json": problem},
+    }
     return answer | ({"headers": HEADERS[status]} if status in HEADERS else {})
 
 
-ANY_CALL = refusals(401, 403, 429)
+ANY_CALL = refusals("key_refused", "host_refused", "queue_full")

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from attention.lookup import Answer, Evidence
-from service.api.answers import ANY_CALL, WITH_BODY, refusals
+from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
 from service.api.state import NameInPath, Running
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRo
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
-    responses=refusals(*WITH_BODY, 404, 503),
+    responses=refusals(*WITH_BODY, *ASKING),
     response_description="An answer to `query`, or `results` to `queries`.",
     summary="Attend over every document of a collection",
 )

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1", tags=["attend"], route_class=JSONRoute, respons
 @router.post(
     "/attend",
     response_model=AttentionAnswer,
-    responses=refusals(*WITH_BODY),
+    responses=refusals(*WITH_BODY, "too_much"),
     response_description="The output, and how it came about.",
     summary="Attention on arrays of your own",
 )

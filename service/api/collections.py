@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.answers import ANY_CALL, WITH_BODY, refusals
+from service.api.answers import ANY_CALL, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.state import NameInPath, Running
 from service.retrieval.collection import Collection
@@ -46,7 +46,7 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
-        **refusals(*WITH_BODY, 503, 507, because={409: "It exists with other settings."}),
+        **refusals(*WITH_BODY, *WRITING, "collection_conflict", "encoder_unavailable"),
     },
     response_description="It exists, and every field sent is as it is.",
     summary="Create a collection, or confirm that it is as you think",
@@ -61,7 +61,7 @@ async def put_collection(name: NameInPath, body: CollectionSettings, running: Ru
 @router.patch(
     "/{name}",
     response_model=CollectionAnswer,
-    responses=refusals(*WITH_BODY, 404, 503, 507),
+    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
     response_description="The collection as it is now.",
     summary="Change temperature or null",
 )
@@ -83,7 +83,7 @@ async def list_collections(request: Request, running: Running) -> Response:
 @router.get(
     "/{name}",
     response_model=CollectionAnswer,
-    responses=refusals(404, 422),
+    responses=refusals(*OF_A_COLLECTION),
     response_description="The collection.",
     summary="One collection",
 )
@@ -96,7 +96,7 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
 @router.delete(
     "/{name}",
     status_code=204,
-    responses=refusals(404, 422, 503, 507),
+    responses=refusals(*OF_A_COLLECTION, *WRITING),
     response_description="Deleted.",
     summary="Delete a collection and its documents",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from service.api.answers import ANY_CALL, WITH_BODY, refusals
+from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.attend import shape_result
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
@@ -23,7 +23,7 @@ FIELDS = ("key", "value", "metadata")
 @router.post(
     "/collections/{name}/compare",
     response_model=CompareAnswer,
-    responses=refusals(*WITH_BODY, 404, 503),
+    responses=refusals(*WITH_BODY, *ASKING),
     response_description="The four answers.",
     summary="One question, four ways",
 )
@@ -44,7 +44,7 @@ async def compare(name: NameInPath, body: CompareRequest, running: Running) -> R
 @router.post(
     "/compare",
     response_model=CompareAnswer,
-    responses=refusals(*WITH_BODY, 503),
+    responses=refusals(*WITH_BODY, "encoder_unavailable"),
     response_description="The four answers.",
     summary="One question, four ways, to rows of your own",
 )

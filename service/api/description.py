@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from service.api.answers import EXAMPLES
 from service.api.links import LINKS
 from service.schemas.problem import Problem
 from service.schemas.wire import Wire
@@ -91,6 +92,7 @@ def _complete(description: dict[str, Any]) -> None:
     components = description["components"]
     components["securitySchemes"] = SECURITY_SCHEMES
     components["headers"] = HEADERS
+    components["examples"] = EXAMPLES
     components["schemas"] |= _problem_schemas()
     for name in MADE_BY_FASTAPI:
         components["schemas"].pop(name, None)
@@ -99,6 +101,8 @@ def _complete(description: dict[str, Any]) -> None:
     for path, operation in _operations(description):
         if not path.startswith("/v1/"):
             operation["security"] = []
+        for parameter in operation.get("parameters", ()):
+            _show(parameter, components["schemas"])
         operation["responses"] = {
             status: _answer(answer, operation["operationId"], status)
             for status, answer in sorted(operation["responses"].items())
@@ -118,6 +122,14 @@ def _answer(answer: dict[str, Any], operation: str, status: str) -> dict[str, An
     links = LINKS.get(operation) if status < "300" else None
     headers = answer.get("headers", {}) | ON_EVERY_ANSWER
     return answer | {"headers": headers} | ({"links": links} if links else {})
+
+
+def _show(parameter: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """The first example of its schema as the parameter's own, which Swagger UI fills in."""
+    schema = parameter["schema"]
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if "examples" in schema:
+        parameter["example"] = schema["examples"][0]
 
 
 def _restore_examples(schemas: dict[str, Any], kind: type[BaseModel]) -> None:

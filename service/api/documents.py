@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from service.api.answers import ANY_CALL, WITH_BODY, refusals
+from service.api.answers import ANY_CALL, ASKING, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.errors import TooMuch
 from service.api.state import IdInPath, NameInPath, Running
@@ -35,7 +35,6 @@ from service.storage import DocumentRecord
 router = APIRouter(
     prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=JSONRoute, responses=ANY_CALL
 )
-NO_DOCUMENT = {404: "No such collection or document."}
 
 
 def sent(document_id: str, body: DocumentBody) -> SentDocument:
@@ -69,7 +68,7 @@ def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, 
     response_model=Upserted,
     responses={
         200: {"content": {NDJSON: UPLOAD_ANSWER}},
-        **refusals(*WITH_BODY, 404, 503, 507, because={409: 'With `mode: "create"`: one of the documents exists.'}),
+        **refusals(*WITH_BODY, *WRITING, *ASKING, "documents_exist", "too_much"),
     },
     openapi_extra={"requestBody": {"content": {NDJSON: UPLOAD_BODY}}},
     response_description="Written; of NDJSON, what became of each batch.",
@@ -94,7 +93,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 @router.post(
     "/query",
     response_model=DocumentPage,
-    responses=refusals(*WITH_BODY, 404),
+    responses=refusals(*WITH_BODY, *OF_A_COLLECTION),
     response_description="A page of documents.",
     summary="List documents in id order",
 )
@@ -122,7 +121,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
 @router.post(
     "/delete",
     response_model=Deleted,
-    responses=refusals(*WITH_BODY, 404, 503, 507),
+    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="How many there were.",
     summary="Delete documents by id or by filter",
 )
@@ -135,7 +134,7 @@ async def delete_documents(name: NameInPath, body: DocumentDelete, running: Runn
 @router.put(
     "/{id:path}",
     response_model=Upserted,
-    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, 404, 503, 507)},
+    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *WRITING, *ASKING)},
     response_description="Replaced.",
     summary="Write one document",
 )
@@ -148,9 +147,7 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
 @router.patch(
     "/{id:path}",
     response_model=Upserted,
-    responses=refusals(
-        *WITH_BODY, 503, 507, because=NO_DOCUMENT | {409: "Others kept changing the document meanwhile: try again."}
-    ),
+    responses=refusals(*WITH_BODY, *WRITING, *ASKING, "document_not_found", "document_changed"),
     response_description="Changed.",
     summary="Change a part of a document",
 )
@@ -164,7 +161,7 @@ async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, ru
 @router.get(
     "/{id:path}",
     response_model=DocumentAnswer,
-    responses=refusals(422, because=NO_DOCUMENT),
+    responses=refusals(*OF_A_COLLECTION, "document_not_found"),
     response_description="The document.",
     summary="Read one document",
 )
@@ -185,7 +182,7 @@ async def get_document(
 @router.delete(
     "/{id:path}",
     status_code=204,
-    responses=refusals(422, 503, 507, because=NO_DOCUMENT),
+    responses=refusals(*OF_A_COLLECTION, *WRITING, "document_not_found", "collection_loading"),
     response_description="Deleted.",
     summary="Delete one document",
 )

@@ -36,7 +36,8 @@ Tokens = Sequence[Sequence[Token]] | None
 @router.post(
     "/encode",
     response_model=EncodeAnswer,
-    responses=refusals(*WITH_BODY, 503, because={404: "No such model."}) | {200: {"content": {NDJSON: ENCODE_LINES}}},
+    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "encoder_unavailable")
+    | {200: {"content": {NDJSON: ENCODE_LINES}}},
     response_description="A vector a text, in order.",
     summary="Encode texts",
 )

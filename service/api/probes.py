@@ -9,7 +9,7 @@ from service.api.body import JSONAnswer
 from service.api.state import Running
 from service.schemas.probe import Liveness, Readiness
 
-router = APIRouter(tags=["probes"], responses=refusals(403))
+router = APIRouter(tags=["probes"], responses=refusals("host_refused"))
 
 
 @router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,8 @@ from starlette.types import Receive, Scope, Send
 from attention.errors import AttentionError
 from service.api import errors as api
 from service.api.body import JSONAnswer
+from service.api.flaws import flaws_of, words_of
+from service.api.methods import allowed
 from service.api.openai_errors import openai_error, openai_status, speaks_openai
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
@@ -52,6 +54,7 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     storage.InvalidCondition: (422, "invalid_content"),
     AttentionError: (422, "invalid_content"),
     encoding.TextError: (422, "invalid_content"),
+    encoding.UntraceableError: (422, "untraceable"),
     encoding.QueueClosedError: (503, "stopping"),
     encoding.EncodingError: (503, "encoder_unavailable"),
     api.QueueFull: (429, "queue_full"),
@@ -114,31 +117,12 @@ def of_validation(error: RequestValidationError) -> Response:
     found = error.errors()
     flaws = flaws_of([{**flaw, "loc": flaw["loc"][1:]} for flaw in found if flaw["loc"][0] == "body"], error.body)
     flaws += [
-        Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}") for flaw in found if flaw["loc"][0] != "body"
+        Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in found if flaw["loc"][0] != "body"
     ]
     first = flaws[0]
     detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
     more = f" (and {len(flaws) - 1} more, see errors)" if len(flaws) > 1 else ""
     return problem(422, "invalid_content", detail + more, flaws=flaws)
-
-
-def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any) -> list[Flaw]:
-    """What pydantic found in a body, with JSON pointers into it."""
-    return [Flaw(_pointer(error["loc"], body), error["msg"]) for error in errors]
-
-
-def _pointer(path: Sequence[Any], body: Any) -> str:
-    """A validation location → JSON pointer; steps that name a type of a union are no place in the body."""
-    steps = []
-    for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
-        if isinstance(body, dict) and (step in body or last):
-            body = body.get(step)
-        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
-            body = body[step]
-        else:
-            continue
-        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{step}" for step in steps)
 
 
 def install(app: FastAPI) -> None:
@@ -153,13 +137,15 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        details = {
-            404: f"there is nothing at {request.url.path}: /docs lists every call",
-            405: f"{request.url.path} takes {(error.headers or {}).get('Allow', 'nothing')}, not {request.method}",
-        }
+        headers, detail = dict(error.headers or {}), str(error.detail)
+        if error.status_code == 404:
+            detail = f"there is nothing at {request.url.path}: /docs lists every call"
+        if error.status_code == 405:
+            headers["Allow"] = allowed(request)
+            detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
         code = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        answer = problem(error.status_code, code, details.get(error.status_code, str(error.detail)))
-        answer.headers.update(error.headers or {})
+        answer = problem(error.status_code, code, detail)
+        answer.headers.update(headers)
         return answer
 
     async def gone(_: Request, __: Exception) -> Response:

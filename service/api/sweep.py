@@ -6,7 +6,7 @@ import time
 
 from fastapi import APIRouter, Response
 
-from service.api.answers import ANY_CALL, WITH_BODY, refusals
+from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.attend import evidence
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRo
 @router.post(
     "/{name}/sweep",
     response_model=SweepAnswer,
-    responses=refusals(*WITH_BODY, 404, 503),
+    responses=refusals(*WITH_BODY, *ASKING),
     response_description="The best documents, and what each weighs at each temperature.",
     summary="The same query at many temperatures",
 )

@@ -20,6 +20,7 @@ from service.api import problems
 from service.api.body import parse
 from service.api.documents import sent
 from service.api.errors import BodyTooLarge, MalformedBody
+from service.api.flaws import flaws_of
 from service.api.state import NameInPath, Running
 from service.retrieval.document import SentDocument
 from service.retrieval.errors import Flaw
@@ -128,7 +129,7 @@ def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int
         except MalformedBody as error:
             flawed[number] = [Flaw("", str(error).replace("the body", "the line"))]
         except ValidationError as error:
-            flawed[number] = problems.flaws_of(error.errors(include_url=False), content)
+            flawed[number] = flaws_of(error.errors(include_url=False), content)
         else:
             documents[number] = sent(document.id, document)
     return documents, flawed

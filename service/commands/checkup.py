@@ -104,7 +104,7 @@ def _model(settings: Settings) -> Check:
         return Check("model", "note", "none: documents and queries bring vectors")
     started = time.perf_counter()
     try:
-        encoder = load_encoder(settings.encoder_name, threads=settings.threads)
+        encoder = load_encoder(settings.encoder_name, threads=settings.threads, precision=settings.precision)
         loaded = time.perf_counter() - started
         encoded = encoder.encode(["softkv doctor encodes a sentence"], "query")
     except EncodingError as error:

@@ -25,5 +25,9 @@ class TokensError(TextError):
     """Token ids that are no text of the model's."""
 
 
+class UntraceableError(EncodingError):
+    """A model that cannot be looked into."""
+
+
 class QueueClosedError(EncodingError):
     """The queue takes no texts: it has not been started, or it drains before the service stops."""

@@ -5,24 +5,60 @@ from pathlib import Path
 from service.encoding.checkpoint import installed_checkpoint
 from service.encoding.encoder import Encoder
 from service.encoding.errors import ModelError
+from service.encoding.network import Network, Precision
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # whose models go by their bare names
 
 
-def load_encoder(name_or_path: str, *, threads: int | None = None) -> Encoder:
+def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Precision = "float32") -> Encoder:
     """Load an encoder from this machine; blocks for seconds, and never asks the network.
 
     Args:
         name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
             name of a model that the Hugging Face cache of this machine holds.
-        threads: cores for the arithmetic; None leaves torch's own choice.
+        threads: cores for the arithmetic, for the whole process as torch has it; None leaves torch's own choice.
+        precision: the number format of the arithmetic.
 
     Raises:
         ModelError: there is no such model here, or it cannot be loaded.
     """
     name = encoder_name(name_or_path)
-    return Encoder(name, _find(name), threads=threads)
+    directory = _find(name)
+    modules = directory / "modules.json"
+    if not modules.is_file():
+        raise ModelError(
+            f"{directory} has no modules.json, so it does not say how its vectors are pooled: "
+            "name the directory of a sentence-transformers model"
+        )
+    _use_threads(threads)
+    return Encoder(name, _network(directory, precision), created=int(modules.stat().st_mtime))
+
+
+def _network(directory: Path, precision: Precision) -> Network:
+    """The core's own Transformer where it computes the model, sentence-transformers where it does not."""
+    # A second to import, so only a process that encodes pays for it.
+    from attention.transformer import CheckpointError, UnsupportedModelError
+    from service.encoding.core_network import CoreNetwork
+
+    try:
+        return CoreNetwork(directory, precision)
+    except UnsupportedModelError:
+        from service.encoding.library_network import LibraryNetwork
+
+        return LibraryNetwork(directory, precision)
+    except CheckpointError as error:
+        raise ModelError(f"the model in {directory} cannot be loaded: {error}") from error
+
+
+def _use_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    if threads < 1:
+        raise ModelError(f"threads is {threads}: wanted at least 1, or None for torch's own choice")
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def encoder_name(name_or_path: str) -> str:

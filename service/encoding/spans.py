@@ -1,9 +1,13 @@
 """The tokens that a model reads of a text, as the reader of that text sees them."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
+
+from service.encoding.tokens import ModelTokenizer
 
 
 class Token(NamedTuple):
@@ -17,19 +21,12 @@ class Token(NamedTuple):
     end: int
 
 
-class SpanReader:
-    """Splits texts with a copy of a model's tokeniser that stops where the model stops reading."""
-
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
-        """Copy the tokeniser; it reads at most `max_tokens` of a text, special ones included."""
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_tokens)
-
-    def read(self, texts: Sequence[str], prompt: str = "") -> list[list[Token]]:
-        """The tokens of each text in order, those of the prompt before it and the special ones among them."""
-        encodings = self._tokenizer.encode_batch([prompt + text for text in texts])
-        return [list(_tokens(encoding, prompt, text)) for encoding, text in zip(encodings, texts, strict=True)]
+def spans(tokenizer: ModelTokenizer, texts: Sequence[str], prompt: str = "") -> list[list[Token]]:
+    """The tokens of each text in order, those of the prompt before it and the special ones among them."""
+    encodings = tokenizer.library.encode_batch([prompt + text for text in texts])
+    return [
+        tokenizer.cut(list(_tokens(encoding, prompt, text))) for encoding, text in zip(encodings, texts, strict=True)
+    ]
 
 
 def _tokens(encoding: Encoding, prompt: str, text: str) -> Iterator[Token]:

@@ -1,52 +1,97 @@
-"""How many tokens a text has, and how many of them the model does not know."""
+"""A text → the tokens that a model reads of it, how many there are, and how many it does not know."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-TEXTS_AT_ONCE = 256  # a tokenised text takes some 100 bytes a token: bulk uploads are counted in slices
+TEXTS_AT_ONCE = 256  # a tokenised text takes some 100 bytes a token: bulk uploads are read in slices
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TokenCounts:
-    """What a tokeniser makes of n texts, without any limit on their length.
+class Tokenised:
+    """What a tokeniser makes of n texts.
 
     Attributes:
-        total: int64 [n], the tokens of each text, special ones included.
+        ids: n times int64, the tokens that the model reads of each text, special ones included.
+        total: int64 [n], the tokens of each whole text, special ones included.
         unknown: int64 [n], those among them that the vocabulary lacks.
     """
 
+    ids: list[NDArray[np.int64]]
     total: NDArray[np.int64]
     unknown: NDArray[np.int64]
 
 
-class TokenCounter:
-    """Counts tokens with a copy of a model's tokeniser that neither truncates nor pads."""
+class ModelTokenizer:
+    """A model's tokeniser, and where the model stops reading. Threads may share it.
 
-    def __init__(self, tokenizer: Tokenizer, unknown_token: int | None) -> None:
-        """Copy the tokeniser; `unknown_token` is the id it gives what it does not know, if there is one."""
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+    Attributes:
+        library: the tokeniser itself; it neither truncates nor pads.
+        max_tokens: how many tokens of a text the model reads, special ones included.
+        before, after: how many special tokens it puts around every text.
+    """
+
+    def __init__(
+        self,
+        library: Tokenizer,
+        *,
+        max_tokens: int,
+        unknown_token: int | None,
+        truncation_side: Literal["left", "right"] = "right",
+    ) -> None:
+        """Take a tokeniser over, and switch its truncation and padding off.
+
+        Args:
+            library: the tokeniser; nobody else may use it.
+            max_tokens: the model's limit.
+            unknown_token: the id that it gives what it does not know, if there is one.
+            truncation_side: where a text that is too long loses its tokens.
+        """
+        library.no_truncation()
+        library.no_padding()
+        self.library = library
+        self.max_tokens = max_tokens
+        special = library.encode("a").special_tokens_mask
+        self.before = special.index(0) if 0 in special else len(special)
+        self.after = special[::-1].index(0) if 0 in special else 0
         self._unknown_token = unknown_token
+        self._truncation_side = truncation_side
 
-    def count(self, texts: Sequence[str]) -> TokenCounts:
-        """Count the tokens of each text; a word longer than the tokeniser's limit is one unknown token."""
+    def read(self, texts: Sequence[str]) -> Tokenised:
+        """The tokens of each text; a word longer than the tokeniser's limit is one unknown token."""
+        ids: list[NDArray[np.int64]] = []
         total = np.zeros(len(texts), dtype=np.int64)
         unknown = np.zeros(len(texts), dtype=np.int64)
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             # The batch call releases the GIL, so the event loop goes on while a megabyte is read.
-            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + TEXTS_AT_ONCE]))
+            encodings = self.library.encode_batch_fast(list(texts[start : start + TEXTS_AT_ONCE]))
             for position, encoding in enumerate(encodings, start):
-                total[position] = len(encoding)
-                unknown[position] = self._count_unknown(encoding.ids, encoding.special_tokens_mask)
-        return TokenCounts(total, unknown)
+                all_ids = encoding.ids
+                ids.append(np.asarray(self.cut(all_ids), dtype=np.int64))
+                total[position] = len(all_ids)
+                unknown[position] = self._count_unknown(all_ids, encoding)
+        return Tokenised(ids, total, unknown)
 
-    def _count_unknown(self, ids: list[int], special: list[int]) -> int:
+    def cut(self, tokens: list[T]) -> list[T]:
+        """Those tokens of a text that the model reads: the special ones stay."""
+        n, room = len(tokens), self.max_tokens
+        if n <= room:
+            return tokens
+        if self._truncation_side == "left":
+            return tokens[: self.before] + tokens[n - (room - self.before) :]
+        return tokens[: room - self.after] + tokens[n - self.after :]
+
+    def _count_unknown(self, ids: list[int], encoding: Encoding) -> int:
         if self._unknown_token not in ids:
             return 0
         # Some models use one id for "unknown" and for the end of a text; the latter is no unknown token.
-        return int(np.sum((np.asarray(ids) == self._unknown_token) & (np.asarray(special) == 0)))
+        special = np.asarray(encoding.special_tokens_mask)
+        return int(np.sum((np.asarray(ids) == self._unknown_token) & (special == 0)))

@@ -69,7 +69,9 @@ class Catalogue:
     async def queue(self, wanted_by: str | None = None) -> EncodingQueue:
         """The encoder's queue, once it is loaded; `wanted_by` is the encoder that a collection records."""
         if self.encoder is None:
-            raise EncoderUnavailable("this service runs without an encoder (ENCODER=none): send vectors, not texts")
+            raise InvalidContent.at(
+                "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
+            )
         if wanted_by is not None and wanted_by != self.encoder.name:
             raise InvalidContent.at(
                 "",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock, Thread
 from typing import Literal
 
 import numpy as np
 
-from attention.lookup import Memory, Rows, View
+from attention.lookup import Memory, Rows, View, prepare
 from service.retrieval.errors import CollectionLoading, RetrievalError
 from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer
 
@@ -19,6 +21,10 @@ class DocumentChanged(RetrievalError):
 
     def __init__(self, document_id: str) -> None:
         super().__init__(f"document {document_id!r} keeps changing while it is patched: try again")
+
+
+SCANNED = 20_000  # documents from which on a question may be answered by a compiled scan
+compile_scan = cache(prepare)
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Collection:
         self.ready = ready
         self._store = store
         self._memory = Memory(record.settings.similarity)
+        self._tidying = Lock()
 
     @property
     def name(self) -> str:
@@ -55,6 +62,7 @@ class Collection:
             for numbers, keys, values in reader.vectors(self.record.id):
                 self._memory.publish(add=Rows(numbers, keys, values))
         self.ready = True
+        self._tidy()
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
@@ -98,6 +106,7 @@ class Collection:
             if any(document.value_vector is not None for document in documents):
                 values = np.stack([d.key_vector if d.value_vector is None else d.value_vector for d in documents])
             self._publish_after(writer, add=Rows(change.added, keys, values), removed=change.removed)
+        self._tidy()
         return change
 
     def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
@@ -109,6 +118,7 @@ class Collection:
             else:
                 removed = writer.delete_ids(self.record.id, ids or ())
             self._publish_after(writer, add=None, removed=removed)
+        self._tidy()
         return len(removed)
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
@@ -119,6 +129,20 @@ class Collection:
             self._memory.publish(add=add, remove=removed)
 
         writer.after_commit(publish)
+
+    def _tidy(self) -> None:
+        """Make the keys fast to read, in a thread of its own; readers and writers do not wait for it."""
+        if self._tidying.acquire(blocking=False):
+            Thread(target=self._compact, name=f"compact {self.name}", daemon=True).start()
+
+    def _compact(self) -> None:
+        try:
+            if self.size > SCANNED:
+                compile_scan()
+            while self._memory.compact():
+                pass
+        finally:
+            self._tidying.release()
 
     def _require_ready(self) -> None:
         if not self.ready:

@@ -69,7 +69,7 @@ class AttendRequest(Wire):
         json_schema_extra={"exclusiveMinimum": 0, "maximum": 1},
     )
     filter: FilterField = None
-    normaliser: Normaliser = Field("softmax", description="What makes weights of logits.")
+    normaliser: Normaliser = "softmax"
     null: Null | None = Field(None, description="Left out: the collection's.")
     max_error: Annotated[Number, Gt(0)] | None = Field(
         None,
@@ -136,10 +136,8 @@ class Evidence(Wire):
         description="ln Σ exp(logit), the null key's included. null where nothing can be attended to, and for "
         "normalisers other than softmax."
     )
-    entropy: float | None = Field(
-        description="Of the document weights without the null key, in nats; null where no document passes."
-    )
-    effective_documents: float | None = Field(
+    entropy: float = Field(description="Of the document weights without the null key, in nats; 0 where none passes.")
+    effective_documents: float = Field(
         description="exp(entropy): on how many documents the answer rests; 0 where none passes."
     )
 
@@ -175,6 +173,40 @@ class AttendAnswer(Wire):
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
     documents: int = Field(description="How many documents pass the filter.")
     took_ms: float = Field(description="Milliseconds in the service, encoding included.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "matches": [
+                        {
+                            "id": "qa76",
+                            "similarity": 0.649,
+                            "logit": 12.973,
+                            "weight": 0.99995,
+                            "key": "relational databases",
+                            "value": "A first course",
+                            "metadata": {"year": 1993, "shelf": "QA76"},
+                        }
+                    ],
+                    "rest_weight": 0.00002,
+                    "complete": True,
+                    "evidence": {
+                        "answered": True,
+                        "null_weight": 0.00003,
+                        "null_similarity": 0.129,
+                        "log_partition": 12.973,
+                        "entropy": 0.0002,
+                        "effective_documents": 1.0002,
+                    },
+                    "certificate": {"method": "exact", "total_variation": 8.7e-13, "output_error": None},
+                    "temperature": 0.05,
+                    "documents": 2,
+                    "took_ms": 1.9,
+                }
+            ]
+        }
+    )
 
 
 class AttendAnswers(Wire):

@@ -101,7 +101,7 @@ class Projections(Wire):
     W_K: NestedNumbers = Field(description="[d_model, n_heads · d_k]")
     W_V: NestedNumbers = Field(description="[d_model, n_heads · d_v]")
     W_O: NestedNumbers = Field(description="[n_heads · d_v, d_model]")
-    n_heads: int = Field(1, ge=1)
+    n_heads: int = Field(1, ge=1, description="Into how many heads each projection is split.")
 
 
 class AttentionRequest(Wire):
@@ -173,4 +173,18 @@ class AttentionAnswer(Wire):
         description="By name: query, key, value (projected, split into heads), similarities, logits, weights, "
         "null_weight; with projections heads and concatenated; with hopfield_steps instead states, weights and "
         "energies, a step each.",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "output": [[11.2]],
+                    "weights": [[0.88, 0.12]],
+                    "logits": [[2.0, 0.0]],
+                    "log_partition": [2.127],
+                    "null_weight": [0.0],
+                }
+            ]
+        }
     )

@@ -47,10 +47,14 @@ class CollectionSettings(Wire):
 
 
 class CollectionChange(Wire):
-    """What may change in a collection that exists; left out or null stays as it is."""
+    """What may change in a collection that exists."""
 
-    temperature: Temperature | None = None
-    null: Null | None = None
+    temperature: Temperature | None = Field(
+        None, description="The default of its queries. Left out or null: stays as it is."
+    )
+    null: Null | None = Field(
+        None, description="The default null key of its queries. Left out or null: stays as it is; false: none."
+    )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
 
@@ -69,6 +73,26 @@ class CollectionAnswer(Wire):
     null: Null
     documents: int = Field(description="How many it holds.")
     ready: bool = Field(description="False while its keys are being read from disk after a start.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "library",
+                    "similarity": "cosine",
+                    "dimension": 384,
+                    "value_dimension": 384,
+                    "encoder": "all-MiniLM-L6-v2",
+                    "precision": "float32",
+                    "value_from": "value",
+                    "temperature": 0.05,
+                    "null": "auto",
+                    "documents": 2,
+                    "ready": True,
+                }
+            ]
+        }
+    )
 
 
 class CollectionList(Wire):

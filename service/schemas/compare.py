@@ -48,7 +48,7 @@ class Row(Wire):
 class CompareRowsRequest(Comparing):
     """A question to rows that come with it; nothing is stored."""
 
-    rows: Annotated[list[Row], Len(0, 1000)]
+    rows: Annotated[list[Row], Len(0, 1000)] = Field(description="At most 1,000; each id once.")
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -77,7 +77,7 @@ class DocumentPatch(Wire):
     metadata: Annotated[
         Any,
         PlainValidator(_flat_patch),
-        WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994, "shelf": None}]}),
+        WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994}]}),
     ] = Field(None, description="Merged with what is stored: null removes a field, or all of them.")
     key_vector: Vector | None = Field(None, description="null: encoded again from the key text.")
     value_vector: Vector | None = Field(None, description="null: made again as for a new document.")
@@ -104,6 +104,8 @@ class DocumentAnswer(Wire):
     metadata: Metadata = Field(default_factory=dict)
     key_vector: VectorAnswer | None = None
     value_vector: VectorAnswer | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "qa76", **DOCUMENT}]})
 
 
 class DocumentBatch(Wire):

@@ -18,7 +18,8 @@ class Comparison(Wire):
     field: str = Field(pattern=r"^(id$|metadata\.)", description="`id`, or `metadata.` and the name of a field.")
     operator: Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"] = Field(
         description="`in` and `not in` take a list. Ordering compares numbers with numbers and text with text (so ISO "
-        "dates order); an unlike or missing field is false. `contains`: the field is a list that holds the value."
+        "dates order); an unlike or missing field is false. `contains`: the field is a list that holds the value, or a "
+        "text that has it as a part."
     )
     value: Scalar | list[Scalar] = Field(description="A scalar, or a list of scalars.")
 
@@ -34,10 +35,12 @@ class Comparison(Wire):
 
 
 class Combination(Wire):
-    """Conditions joined: AND is all of them, OR any of them, NOT not all of them. They nest 32 deep."""
+    """Conditions joined."""
 
-    operator: Literal["AND", "OR", "NOT"]
-    conditions: list[Filter]
+    operator: Literal["AND", "OR", "NOT"] = Field(
+        description="AND: all of them; OR: any of them; NOT: not all of them."
+    )
+    conditions: list[Filter] = Field(description="Comparisons, or conditions joined again, 32 deep at most.")
 
     model_config = ConfigDict(
         json_schema_extra={

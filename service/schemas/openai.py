@@ -104,7 +104,7 @@ class Model(OpenAIWire):
     created: int = Field(description="When its weights came to this machine, in seconds of Unix time.")
     owned_by: str
     state: Literal["loading", "ready", "failed"]
-    runs_on: Literal["attention/transformer", "sentence-transformers"] | None
+    runs_on: Literal["attention/transformer", "sentence-transformers with attention", "sentence-transformers"] | None
     dimension: int | None
     max_tokens: int | None
     precision: str | None

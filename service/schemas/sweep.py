@@ -17,8 +17,8 @@ from service.schemas.wire import JSONValue, Null, Temperature, VectorFormat, Wir
 class SweepRequest(Wire):
     """A query, and the temperatures to ask it at."""
 
-    query: Query
-    temperatures: Annotated[list[Temperature], Len(1, 1024)]
+    query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
+    temperatures: Annotated[list[Temperature], Len(1, 1024)] = Field(description="At most 1,024.")
     top_k: int | None = Field(None, ge=0, le=10_000, description="Matches to return. Left out: 10.")
     null: Null | None = Field(None, description="Left out: the collection's.")
     filter: FilterField = None

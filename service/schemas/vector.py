@@ -47,7 +47,7 @@ def parse_vector(given: Any) -> Array:
         vector = _from_base64(given["base64"])
     else:
         raise PydanticCustomError(
-            "vector", 'wanted a list of numbers or {{"base64": "…"}}, got {got}', {"got": _kind(given)}
+            "vector", 'wanted a list of numbers or {"base64": "…"}, got {got}', {"got": _kind(given)}
         )
     if not vector.size:
         raise PydanticCustomError("vector_empty", "wanted at least one number, got none")

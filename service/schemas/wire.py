@@ -181,7 +181,13 @@ CollectionName = Annotated[
     ),
 ]
 Similarity = Literal["cosine", "dot", "scaled_dot", "gaussian"]
-Normaliser = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
+Normaliser = Annotated[
+    Literal["softmax", "sparsemax", "entmax15", "one_hot"],
+    Field(
+        description="What makes weights of the logits. softmax gives every document some; sparsemax and entmax15 give "
+        "the worse ones none; one_hot gives the best all."
+    ),
+]
 VectorFormat = Annotated[
     Literal["numbers", "base64"],
     Field(description="How vectors come back: as lists of numbers, or as base64 of little-endian float32."),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tests.browser.reading import checked
+from tests.browser.speed import first_paint, frames_a_second, many_rows
 
 MOST_BYTES = 350 * 1024
+# Far below what is aimed at (50): a shared machine without a graphics card must not fail for being slow.
+FEWEST_FRAMES = 10
 
 
 def test_at_most_350_kilobytes_are_transferred(visit: Any) -> None:
@@ -20,14 +23,12 @@ def test_at_most_350_kilobytes_are_transferred(visit: Any) -> None:
 
 
 def test_a_thousand_rows_follow_the_slider(visit: Any) -> None:
-    """No frame rate is asserted, machines differ; but a thousand rows must move at all, and stay right."""
     opened = visit("#scene=rows")
     page = opened.page
-    page.click(".all summary")
-    page.fill("#paste", "\n".join(f"number {i} of a thousand things | thing {i}" for i in range(1000)))
-    page.click("#use-paste")
-    page.wait_for_timeout(600)
-    page.wait_for_selector("[aria-busy=true]", state="detached", timeout=90_000)
-    page.wait_for_selector("#checking[data-state=agreed]", timeout=90_000)
+    assert first_paint(page) > 0
+    many_rows(page)
     assert checked(page) < 1e-9
     assert "1,000" in page.locator(".all h2").inner_text()
+    frames = frames_a_second(page, 2.0)
+    assert frames > FEWEST_FRAMES
+    assert page.locator(".drawn .total").inner_text() == "Σ = 1.000"

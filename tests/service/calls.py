@@ -139,10 +139,12 @@ EVERY_FIELD = [
     ),
     Call("encode", {"texts": ["a"], "model": "all-MiniLM-L6-v2", "purpose": "document", "vector_format": "numbers"}),
     Call("encode", {"texts": ["a", "b"], "tokens": True}, headers={"accept": NDJSON}),
+    Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
+    Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "base64", "dimensions": 8}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": [[101, 102]], "purpose": "query"}),
     Call(
         "embeddings",
-        {"model": "all-MiniLM-L6-v2", "input": [101], "purpose": "document", "encoding_format": "float"},
+        {"model": "all-MiniLM-L6-v2", "input": [101, 102], "purpose": "document", "encoding_format": "float"},
     ),
 ]

@@ -91,8 +91,11 @@ class Contract:
             return
         assert kind in documented["content"], f"undocumented {kind}, {told}"
         if kind.endswith("json") and not is_stream:
-            flaws = self.flaws(documented["content"][kind]["schema"], answer.json())
+            content = answer.json()
+            flaws = self.flaws(documented["content"][kind]["schema"], content)
             assert not flaws, f"{flaws} in {told}"
+            if kind == "application/problem+json":
+                assert content["code"] in documented["content"][kind]["examples"], f"undocumented code, {told}"
 
     def flaws(self, schema: dict[str, Any], instance: Any) -> list[str]:
         """What is wrong with an instance of a schema."""

@@ -121,7 +121,7 @@ def test_wrong_content_is_a_400_in_openais_shape(client, body, param):
 def test_the_tokens_of_another_model_are_refused_with_advice(client):
     error = ask(client, input=[[15339, 1917]]).json()["error"]  # "hello world" to OpenAI's own models
     assert "check_embedding_ctx_length" in error["message"]
-    assert MODEL in error["message"]
+    assert "another's" in error["message"]
 
 
 def test_a_lone_surrogate_is_refused(client):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from service.api import answers, problems
 from service.app import create_app
 from service.settings import Settings
 from tests.service.calls import EVERY_FIELD, Call, examples, in_path
@@ -21,7 +22,7 @@ NAMES = {
     "livez", "readyz", "metrics", "put_collection", "patch_collection", "get_collection", "list_collections",
     "delete_collection", "put_document", "patch_document", "get_document", "delete_document", "post_documents",
     "query_documents", "delete_documents", "attend", "sweep", "compare", "compare_rows", "attend_arrays", "encode",
-    "embeddings", "list_models", "get_model",
+    "trace", "embeddings", "list_models", "get_model",
 }  # fmt: skip
 
 
@@ -74,9 +75,17 @@ def test_every_field_of_a_request_is_described():
 
 def test_documented_examples_are_of_their_own_schemas():
     shown = [(name, schema, each) for name, schema in DESCRIBED.schemas.items() for each in schema.get("examples", ())]
-    assert len(shown) > 20
+    refused = DESCRIBED.description["components"]["examples"].values()
+    shown += [("Problem", {}, problem["value"]) for problem in refused]
+    assert len(shown) > 40
     for name, schema, example in shown:
         assert not DESCRIBED.flaws({"$ref": f"#/components/schemas/{name}"}, example), (name, schema, example)
+
+
+def test_every_code_of_an_error_is_described():
+    # The HTTP server answers the first one itself; of the second, no request is let in while the service stops.
+    coded = {code: status for status, code in problems.TABLE.values() if code not in ("length_required", "stopping")}
+    assert {code: status for code, (status, _) in answers.CODES.items()} == coded
 
 
 def test_links_lead_to_calls_and_their_parameters():
@@ -86,7 +95,11 @@ def test_links_lead_to_calls_and_their_parameters():
     ]  # fmt: skip
     assert {"put_document", "attend", "sweep", "compare", "patch_document"} <= {link["operationId"] for link in links}
     for link in links:
-        assert link["parameters"].keys() == in_path(DESCRIBED, DESCRIBED.operations[link["operationId"]]).keys()
+        assert (
+            {"name"}
+            <= link["parameters"].keys()
+            <= in_path(DESCRIBED, DESCRIBED.operations[link["operationId"]]).keys()
+        )
 
 
 def test_keys_are_described():

@@ -47,28 +47,15 @@ export class Asker {
     const body = { query: state.query, temperature: onTheWire(state.t), top_k: most, null: state.none };
     const request = comparison(state, filter);
     const path = `/v1/collections/${encodeURIComponent(state.source)}`;
-    const [compared, passing, tail] = await Promise.all([
-      this.api.post(`${path}/compare`, body, signal),
-      filter ? this.api.post(`${path}/attend`, { ...body, filter }, signal) : null,
+    const [compared, everything, tail] = await Promise.all([
+      this.api.post(`${path}/compare`, filter ? { ...body, filter } : body, signal),
+      filter ? this.api.post(`${path}/attend`, body, signal) : null,
       size > MOST ? this.#sweep(path, state, filter, signal) : null,
     ]);
-    const more = { tail, request, size };
-    if (!filter) return shaped(compared, inOrder(compared.attention.matches.map((match) => rowOf(match, false))), more);
-    const may = new Set(passing.matches.map((match) => match.id));
-    const out = compared.attention.matches.filter((match) => !may.has(match.id));
-    const rows = [...passing.matches.map((match) => rowOf(match, false)), ...out.map((match) => rowOf(match, true))];
-    const kept = await this.#kept(path, compared, filter, signal);
-    return shaped({ ...compared, ...kept, top_k: passing, attention: passing }, inOrder(rows), { ...more, filtered: true });
-  }
-
-  /** What SQL and full text found, without the rows that the filter shuts out. */
-  async #kept(path, { sql, full_text: text }, filter, signal) {
-    const ids = [...new Set([...sql.rows, ...text.rows].map((row) => row.id))];
-    if (!ids.length) return {};
-    const { documents } = await this.api.post(`${path}/documents/query`, { ids, filter, limit: ids.length }, signal);
-    const may = new Set(documents.map((one) => one.id));
-    const within = (found) => ({ ...found, rows: found.rows.filter((row) => may.has(row.id)) });
-    return { sql: within(sql), full_text: within(text) };
+    const may = new Set(compared.attention.matches.map((match) => match.id));
+    const out = (everything?.matches ?? []).filter((match) => !may.has(match.id));
+    const rows = [...compared.attention.matches.map((match) => rowOf(match, false)), ...out.map((match) => rowOf(match, true))];
+    return shaped(compared, inOrder(rows), { tail, request, size });
   }
 
   async #askRows(state, unread, signal) {
@@ -134,9 +121,8 @@ export function comparison(state, filter = effectiveFilter(state)) {
     const hidden = new Set(state.masked);
     return { method: "POST", path: "/v1/compare", body: { ...body, rows: state.rows.filter((row) => !hidden.has(row.id)) } };
   }
-  const path = `/v1/collections/${encodeURIComponent(state.source)}`;
-  if (filter) return { method: "POST", path: `${path}/attend`, body: { ...body, filter } };
-  return { method: "POST", path: `${path}/compare`, body };
+  const path = `/v1/collections/${encodeURIComponent(state.source)}/compare`;
+  return { method: "POST", path, body: filter ? { ...body, filter } : body };
 }
 
 /** The scene's filter and the masked rows, as one filter. */

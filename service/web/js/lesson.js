@@ -6,16 +6,18 @@ import english from "./words/en/lesson.js";
 import chinese from "./words/zh/lesson.js";
 
 const PLANS = { en: english, zh: chinese };
-const asked = new URLSearchParams(window.location.search).get("lang");
-const language = asked === "zh" ? "zh" : "en";
+const asked = new URLSearchParams(window.location.search);
+const language = asked.get("lang") === "zh" ? "zh" : "en";
+const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
 
 speak(language);
+document.documentElement.dataset.theme = theme;
 document.title = `${plan.title} · softkv`;
 fill(document.querySelector("#bar"),
   h("a.mark", { href: `./${permalink("library")}` }, "softkv"), h("span.tag", {}, say("frame.tag")),
   h("div.tools", {}, h("a", { href: `./${permalink("library")}` }, plan.back),
-    h("a", { id: "toggle-lang", href: `lesson.html?lang=${language === "zh" ? "en" : "zh"}`, lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
+    h("a", { id: "toggle-lang", href: `lesson.html?lang=${language === "zh" ? "en" : "zh"}&theme=${theme}`, lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
 fill(document.querySelector("#lesson"),
   h("header.story", {}, h("h1", {}, plan.title), h("p.lede", {}, plan.lede)),
   h("section", {}, h("h2", {}, plan.before.title), h("ul", {}, plan.before.points.map((point) => h("li", {}, point)))),
@@ -32,5 +34,5 @@ function part({ minutes, title, show, scenes, questions }) {
 }
 
 function permalink(scene) {
-  return `#scene=${scene}${language === "zh" ? "&lang=zh" : ""}`;
+  return `#scene=${scene}${language === "zh" ? "&lang=zh" : ""}${theme === "dark" ? "&theme=dark" : ""}`;
 }

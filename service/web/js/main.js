@@ -33,7 +33,7 @@ function mount() {
   document.querySelector("#skip").textContent = say("frame.skip");
   fill(document.querySelector("#bar"), bar(context));
   fill(document.querySelector("#foot"), foot(context));
-  context.notice = notice(context, () => view.update(store.state, new Set(["source"])));
+  context.notice = notice(context, mount);
   context.story = story(state);
   view = VIEWS[state.view](context);
   fill(stage, context.notice.element, view.element);

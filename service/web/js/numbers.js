@@ -24,6 +24,11 @@ export function fixed(number, decimals = 2) {
   return number < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** A similarity in two decimals, in four where two would say it is 1. */
+export function similarityText(similarity) {
+  return fixed(similarity, similarity >= 0.995 && similarity < 1 ? 4 : 2);
+}
+
 /** A temperature as short as it is exact. */
 export function temperatureText(temperature) {
   return temperature === Infinity ? "∞" : String(temperature);

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.errors import ParameterError, ShapeError
@@ -83,6 +83,7 @@ def test_the_values_are_the_keys_where_none_are_given(data, filled):
     np.testing.assert_allclose(found.output, keys.astype(np.float32).astype(np.float64).mean(axis=0), atol=1e-14)
 
 
+@settings(deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 70), st.integers(1, 40)),
     seed=st.integers(0, 2**32 - 1),

@@ -1,6 +1,8 @@
 """Histories of writes against a plain dictionary, and readers that hold on to what they saw."""
 
+import tempfile
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +13,19 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup import blocks as blocks_module
+from attention.lookup import compaction as compaction_module
 from attention.lookup import memory as memory_module
 
 
 class Histories(RuleBasedStateMachine):
     """Writes in any order leave what a dictionary would hold, and old views as they were."""
 
+    directory = None
     views = Bundle("views")
 
     def __init__(self):
         super().__init__()
-        self.memory = Memory("dot")
+        self.memory = Memory("dot", self.directory)
         self.rows = {}
         self.next = 0
 
@@ -45,6 +49,13 @@ class Histories(RuleBasedStateMachine):
         add = Rows(numbers[order], keys[order], None if values is None else values[order])
         view = self.memory.publish(add=add, remove=np.array(removed, dtype=np.int64))
         return view, dict(self.rows)
+
+    @rule()
+    def compact(self):
+        before = self.memory.view
+        if self.memory.compact():
+            assert len(self.memory.view.segments) <= len(before.segments)
+            self.compare(before, self.rows)
 
     @rule(seen=views)
     def an_old_view_is_as_it_was(self, seen):
@@ -79,13 +90,42 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (blocks_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
 
 
-def test_histories():
-    run_state_machine_as_test(Histories, settings=settings(max_examples=60, stateful_step_count=15, deadline=None))
+class HistoriesInFiles(Histories):
+    """The same, with the originals in files."""
+
+    directory = Path(tempfile.gettempdir())
+
+
+@pytest.mark.parametrize("histories", [Histories, HistoriesInFiles])
+def test_histories(histories):
+    run_state_machine_as_test(histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+
+
+def test_originals_in_files_leave_nothing_behind(tmp_path):
+    memory = Memory("cosine", tmp_path)
+    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
+    memory.publish(add=Rows(np.arange(500), keys))
+    found = answer(memory.view, Question(keys[33], 0, top_k=1))
+    assert found.numbers[0] == 33
+    assert not list(tmp_path.iterdir())
+
+
+def test_compaction_joins_and_drops():
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(640), np.arange(640.0)[:, None] + np.ones((1, 3))))
+    memory.publish(remove=np.flatnonzero(np.arange(640) % 4))
+    before = memory.view
+    assert memory.compact()
+    assert (memory.view.n, before.n) == (160, 160)
+    assert len(memory.view.segments) < len(before.segments)
+    assert all(segment.live is None for segment in memory.view.segments[:-1])
+    np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
+    assert not memory.compact()
 
 
 def test_readers_see_whole_writes_while_a_writer_writes():
@@ -96,6 +136,7 @@ def test_readers_see_whole_writes_while_a_writer_writes():
 
     def read():
         while not done.is_set():
+            memory.compact()
             view = memory.view
             found = answer(view, Question(np.ones(5), 1.0, top_k=1))
             generation = view.numbers()[0] // 100

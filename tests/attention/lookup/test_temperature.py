@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.errors import ParameterError
@@ -10,6 +10,7 @@ from attention.lookup import Auto, Question, answer, sweep
 from attention.lookup.temperature import solve
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(2, 400),
     target=st.floats(1, 300),

@@ -24,8 +24,8 @@ export function answers({ store }) {
   const element = h("section.answers", { "aria-label": say("answers.label") }, columns.map((column) => column.element));
 
   function show({ result, state }) {
-    database(sql, result.sql, result.filtered);
-    database(text, result.fullText, result.filtered);
+    database(sql, result.sql);
+    database(text, result.fullText);
     const nearest = result.topK.matches.slice(0, SHOWN);
     put(top.verdict, result.unread ? "?" : say("answers.rows.top", { count: nearest.length }));
     fill(top.statement, h("p", {}, say("answers.top.how", { count: SHOWN })));
@@ -47,10 +47,10 @@ export function answers({ store }) {
   return { element, show, weigh };
 }
 
-function database(column, { statement, parameters, rows }, filtered) {
+function database(column, { statement, parameters, rows }) {
   put(column.verdict, rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
   const told = Object.entries(parameters).filter(([name]) => TELLING.includes(name));
-  fill(column.statement, filtered ? h("p.parameter", {}, say("answers.filtered")) : null, told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)), h("code", {}, statement.replace(/\s+/g, " ")));
+  fill(column.statement, told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)), h("code", {}, statement.replace(/\s+/g, " ")));
   fill(column.list, rows.slice(0, SHOWN).map((row) => line("", row)));
 }
 
@@ -62,7 +62,13 @@ function line(number, { key, value }) {
   const text = textOf(value);
   return h("li", { title: `${key} → ${text}`.slice(0, 400) },
     number ? h("span.number.weight", {}, number) : null,
-    h("span.pairing", {}, h("bdi.key", {}, key.slice(0, 120)), h("span.soft", {}, "→"), h("bdi.value", {}, text.slice(0, 120))));
+    h("span.pairing", {}, isGlyph(text) ? [h("bdi.value", {}, text), " "] : null, h("bdi.key", {}, key.slice(0, 120)),
+      isGlyph(text) ? null : [h("span.soft", {}, " → "), h("bdi.value", {}, text.slice(0, 120))]));
+}
+
+/** One character, as the values of the Unicode table are: it goes first, before its long name. */
+export function isGlyph(text) {
+  return Array.from(text).length <= 2;
 }
 
 /** The indices of the largest weights, largest first; ties in row order. */

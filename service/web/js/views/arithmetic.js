@@ -35,31 +35,42 @@ export function arithmetic({ asker }, blended) {
 
   async function ownVectors(result, answer, signal) {
     const wanted = result.rows.length <= ALL ? result.rows.filter((row) => !row.masked) : heaviest(answer.weights, 12).map((i) => result.rows[i]);
-    const missing = [...new Set(wanted.map((row) => row.value || row.key).filter((text) => !encoded.has(text)))];
+    const missing = [...new Set(wanted.map((row) => row.value).filter((text) => !encoded.has(text)))];
     if (missing.length) {
       const found = await asker.encode(missing, signal);
       missing.forEach((text, i) => encoded.set(text, vectorOf(found[i])));
     }
-    return new Map(wanted.map((row) => [row.id, encoded.get(row.value || row.key)]));
+    return new Map(wanted.map((row) => [row.id, encoded.get(row.value)]));
   }
 
-  function weigh({ result, answer, state }) {
-    element.hidden = !vectors.size || !result.asked || veiled({ state, result });
-    if (element.hidden) return blended(null);
-    const width = vectors.values().next().value.length;
-    const { output, covered } = summed(result, answer, width);
+  /** The output at once: what the slider shows while it moves. */
+  function blend(model) {
+    element.hidden = !vectors.size || !model.result.asked || veiled(model);
+    const output = element.hidden ? null : whole(model);
+    blended(output);
+    return output;
+  }
+
+  function whole({ result, answer }) {
+    const { output, covered } = summed(result, answer, vectors.values().next().value.length);
     const left = Math.max(0, 1 - covered - answer.nullWeight);
-    if (restMean && left > 0) for (let j = 0; j < width; j++) output[j] += left * restMean[j];
+    if (restMean && left > 0) for (let j = 0; j < output.length; j++) output[j] += left * restMean[j];
+    return output;
+  }
+
+  function weigh(model) {
+    const output = blend(model);
+    if (!output) return;
+    const { result, answer } = model;
     const shown = heaviest(answer.weights, LINES).filter((i) => vectors.has(result.rows[i].id));
     const lines = shown.map((i) => line(answer.weights[i], vectors.get(result.rows[i].id), result.rows[i].value));
-    const said = shown.reduce((sum, i) => sum + answer.weights[i], 0);
-    const others = new Float64Array(width).map((_, j) => output[j] - shown.reduce((sum, i) => sum + answer.weights[i] * vectors.get(result.rows[i].id)[j], 0));
-    const share = Math.max(0, 1 - said - answer.nullWeight);
+    const others = Float64Array.from(output);
+    for (const i of shown) vectors.get(result.rows[i].id).forEach((component, j) => (others[j] -= answer.weights[i] * component));
+    const share = 1 - answer.nullWeight - shown.reduce((sum, i) => sum + answer.weights[i], 0);
     if (share > 1e-12) lines.push(sumLine("arithmetic.others", share, others, "others"));
-    if (result.nullSimilarity !== null) lines.push(sumLine("arithmetic.none", answer.nullWeight, new Float64Array(width), "others"));
+    if (result.nullSimilarity !== null) lines.push(sumLine("arithmetic.none", answer.nullWeight, new Float64Array(output.length), "others"));
     lines.push(sumLine("arithmetic.sum", null, output, "sum"));
     fill(body, lines);
-    blended(output);
   }
 
   function summed(result, answer, width) {
@@ -80,7 +91,7 @@ export function arithmetic({ asker }, blended) {
     return left > 1e-9 ? output.map((component, j) => (component - part[j]) / left) : null;
   }
 
-  return { element, weigh, served };
+  return { element, blend, weigh, served };
 }
 
 function line(weight, vector, name) {

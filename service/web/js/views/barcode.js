@@ -2,6 +2,15 @@
 
 import { h } from "../element.js";
 
+let known = { theme: null, colour: "" };
+
+/** The colour of values in this theme; asked of the style sheet once. */
+function ink() {
+  const { theme } = document.documentElement.dataset;
+  if (known.theme !== theme) known = { theme, colour: getComputedStyle(document.documentElement).getPropertyValue("--value") };
+  return known.colour;
+}
+
 /**
  * @param {number} cells how many of the vector's first components are drawn
  * @param {number} width pixels a cell
@@ -15,7 +24,7 @@ export function barcode(cells, width, height = 28) {
     if (!vector) return;
     const shown = Array.from(vector).slice(0, cells);
     const largest = Math.max(...shown.map(Math.abs), 1e-9);
-    pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--value");
+    pen.fillStyle = ink();
     pen.globalAlpha = 0.35;
     pen.fillRect(0, height / 2, element.width, 0.5);
     pen.globalAlpha = 1;

@@ -19,7 +19,7 @@ export function bar({ store }) {
     h("span.tag", {}, say("frame.tag")),
     h("nav", { "aria-label": say("frame.scenes") }, step(-1, "frame.previous", "←"), picker, step(1, "frame.next", "→")),
     h("div.tools", {},
-      h("a", { href: `lesson.html?lang=${state.lang}` }, say("frame.lesson")),
+      h("a", { href: `lesson.html?lang=${state.lang}&theme=${state.theme}` }, say("frame.lesson")),
       toggle("中文", "EN", state.lang === "zh", say("frame.language"), () => store.set({ lang: state.lang === "zh" ? "en" : "zh" }), "lang"),
       toggle(h("span.moon"), h("span.moon"), state.theme === "dark", say("frame.dark"), () => store.set({ theme: state.theme === "dark" ? "light" : "dark" }), "theme"),
       toggle("A+", "A−", state.projector, say("frame.projector"), () => store.set({ projector: !state.projector }), "projector", state.projector)),

@@ -15,6 +15,8 @@ import { say } from "../words.js";
 
 const TYPING_MS = 300;
 const REST_MS = 350;
+const BELOW_MS = 100;
+const EVERY_FRAME = ["ask", "answers", "picture", "checking"];
 const ASKING = ["query", "source", "rows", "masked", "none", "filter"];
 
 /** @param {object} context store, api, asker, story, notice */
@@ -25,6 +27,7 @@ export function lookup(context) {
   let waiting = 0;
   let frame = 0;
   let verifying = 0;
+  let below = 0;
 
   const parts = {
     ask: ask(context), limits: limits(context), answers: answers(context), picture: picture(context),
@@ -76,9 +79,19 @@ export function lookup(context) {
   }
 
   function reweigh(now = model()) {
-    for (const part of Object.values(parts)) part.weigh?.(now);
+    for (const name of EVERY_FRAME) parts[name].weigh(now);
+    parts.arithmetic.blend(now);
+    below ||= setTimeout(reweighBelow, BELOW_MS);
     clearTimeout(verifying);
     if (result.asked && !result.unread) verifying = setTimeout(verify, REST_MS);
+  }
+
+  /** The long tables follow a little later, so that the lines keep up with the slider. */
+  function reweighBelow() {
+    below = 0;
+    const now = model();
+    parts.arithmetic.weigh(now);
+    parts.table.weigh(now);
   }
 
   /** The slider rests: ask the service for the same, and show how far the two are apart. */
@@ -91,7 +104,7 @@ export function lookup(context) {
       parts.checking.served({ ...asked, served });
       const checked = model();
       await parts.arithmetic.served({ ...checked, served, signal });
-      if (result.tail) for (const part of [parts.ask, parts.answers, parts.picture, parts.table]) part.weigh(checked);
+      if (result.tail) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
     } catch (failure) {
       if (failure.name === "AbortError") return;
       if (failure.status === undefined) throw failure;
@@ -118,6 +131,7 @@ export function lookup(context) {
     running.abort();
     clearTimeout(waiting);
     clearTimeout(verifying);
+    clearTimeout(below);
     cancelAnimationFrame(frame);
     for (const part of Object.values(parts)) part.leave?.();
   }

@@ -28,6 +28,7 @@ export function notice({ api }, again) {
     if (failure.status === 401) askKey();
     else if (failure.status === 0) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === 503) fill(element, h("p.notice", {}, say("notice.loading")));
+    else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.message)));
     else if (failure.status === 403) fill(element, h("p.notice", {}, say("notice.read")));
     else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.message)));
   }

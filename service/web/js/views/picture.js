@@ -1,10 +1,11 @@
 /** The picture: lines from the query to the keys, from keys to values, and from values to the output. */
 
 import { h, put } from "../element.js";
-import { count, fixed, percent } from "../numbers.js";
+import { count, fixed, percent, similarityText } from "../numbers.js";
 import { veiled } from "../reading.js";
 import { addRow, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
+import { isGlyph } from "./answers.js";
 import { barcode } from "./barcode.js";
 import { wires } from "./wires.js";
 
@@ -67,6 +68,7 @@ export function picture({ store }) {
 
   function show(model) {
     now = model.result;
+    lines.forget();
     const { result, state } = model;
     const chosen = choose(model);
     const secret = veiled(model);
@@ -80,7 +82,7 @@ export function picture({ store }) {
         if (document.activeElement !== line[name]) line[name].value = row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined);
         line[name].title = row[name].slice(0, 600);
       }
-      line.value.classList.toggle("glyph", Array.from(row.value).length <= 2);
+      line.value.classList.toggle("glyph", isGlyph(row.value));
       put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
       line.element.classList.toggle("masked", row.masked);
       const name = row.masked ? "picture.unmask" : "picture.mask";
@@ -96,7 +98,7 @@ export function picture({ store }) {
     for (const id of elements.keys()) if (!shown.some((one) => one.id === id)) elements.delete(id);
     put(ids.query.querySelector("span") ?? ids.query.appendChild(h("span", { dir: "auto" })), state.query.slice(0, 120));
     none.element.hidden = result.nullSimilarity === null;
-    put(none.key, result.nullSimilarity === null ? "" : say("picture.none", { level: fixed(result.nullSimilarity) }));
+    put(none.key, result.nullSimilarity === null ? "" : say("picture.none", { level: similarityText(result.nullSimilarity) }));
   }
 
   function weigh({ result, answer, state }) {
@@ -111,6 +113,7 @@ export function picture({ store }) {
     });
     const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
     const left = Math.max(0, 1 - seen - answer.nullWeight);
+    if (rest.element.hidden !== others <= 0) lines.forget();
     rest.element.hidden = others <= 0;
     put(rest.value, others > 0 ? say("picture.rest.value") : "");
     put(rest.key, say("picture.rest", { count: count(others) }));

@@ -16,7 +16,11 @@ export function wires() {
   element.setAttribute("aria-hidden", "true");
   const layer = select(element);
   let last = null;
-  const watcher = new ResizeObserver(() => last && draw(...last));
+  let places = null;
+  const watcher = new ResizeObserver(() => {
+    places = null;
+    if (last) draw(...last);
+  });
   watcher.observe(element);
 
   /**
@@ -26,21 +30,16 @@ export function wires() {
    */
   function draw(from, to, rows) {
     last = [from, to, rows];
-    const frame = element.getBoundingClientRect();
-    if (!frame.width) return;
-    const start = edge(from, frame, "right");
-    const end = edge(to, frame, "left");
-    const narrow = start.y < edge(rows[0]?.row ?? from, frame, "left").top;
+    places ??= measured(element, from, to, rows);
+    if (!places) return;
+    const { frame, start, end, narrow } = places;
     const scale = narrow ? NARROW : Math.min(WHOLE, frame.height / 8);
     let used = -0.5 * rows.filter((row) => row.kind !== "masked").reduce((sum, row) => sum + row.weight, 0) * scale;
     const paths = rows.filter((row) => row.kind !== "masked").flatMap((row) => {
       const thick = row.weight * scale;
       const offset = used + thick / 2;
       used += thick;
-      const key = edge(row.row.querySelector(".key-cell"), frame, "left");
-      const keyEnd = edge(row.row.querySelector(".key-cell"), frame, "right");
-      const value = edge(row.row.querySelector(".value-cell"), frame, "left");
-      const valueEnd = edge(row.row.querySelector(".value-cell"), frame, "right");
+      const { key, keyEnd, value, valueEnd } = places.of.get(row.row);
       const leaving = narrow ? gutter(start, offset, key) : curve({ source: [start.x, start.y + offset], target: [key.x, key.y] });
       const through = narrow ? "" : `M${keyEnd.x},${keyEnd.y}H${value.x}`;
       const arriving = narrow ? gutter(end, offset, valueEnd, end.right) : curve({ source: [valueEnd.x, valueEnd.y], target: [end.x, end.y + offset] });
@@ -55,7 +54,25 @@ export function wires() {
       .attr("stroke-opacity", ({ row }) => (row.weight > 0 ? FAINTEST + (1 - FAINTEST) * Math.sqrt(row.weight) : 0.12));
   }
 
-  return { element, draw, leave: () => watcher.disconnect() };
+  /** The rows are others now: measure before the next drawing. */
+  function forget() {
+    places = null;
+  }
+
+  return { element, draw, forget, leave: () => watcher.disconnect() };
+}
+
+/** Where everything stands; measured once, because a slider that moves changes no place. */
+function measured(element, from, to, rows) {
+  const frame = element.getBoundingClientRect();
+  if (!frame.width) return null;
+  const of = new Map(rows.map(({ row }) => {
+    const [key, value] = [row.querySelector(".key-cell"), row.querySelector(".value-cell")];
+    return [row, { key: edge(key, frame, "left"), keyEnd: edge(key, frame, "right"), value: edge(value, frame, "left"), valueEnd: edge(value, frame, "right") }];
+  }));
+  const start = edge(from, frame, "right");
+  const narrow = rows.length > 0 && start.y < edge(rows[0].row, frame, "left").top;
+  return { frame, start, end: edge(to, frame, "left"), narrow, of };
 }
 
 function edge(element, frame, side) {

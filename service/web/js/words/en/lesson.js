@@ -70,7 +70,7 @@ export default {
     {
       minutes: "37–42", title: "The same inside a language model", scenes: ["encoder", "hopfield", "regression", "lowrank"],
       show: [
-        "Show one sentence, choose the word chased, and go through the heads of the last layer. Then one of the other three scenes, to the taste of the class: a memory that repairs pictures, a curve through points, or the parameter count of a value map.",
+        "Show the sentence with the word chased chosen: in layer 6, head 12, it looks at the cat and the dog, who chases and who is chased. Then layer 1, head 3: there every word looks at the one before it. Then one of the other three scenes, to the taste of the class: a memory that repairs pictures, a curve through points, or the parameter count of a value map.",
       ],
       questions: [
         ["Our rows came from an encoder. What is inside it?", "Six layers of this very function, twelve heads each. The lookup outside and the attention inside are the same code."],

@@ -33,7 +33,7 @@ export default {
   "scene.steps.lede": "Three words, four numbers each. Every matrix below is what the service computed. Point at a number to see where it comes from.",
   "scene.encoder.name": "Inside our encoder",
   "scene.encoder.title": "The same function reads the sentence",
-  "scene.encoder.lede": "The encoder that turned text into [key|keys] is made of this very function. There the rows are the words of one sentence, and each word is a [query|query] to all of them.",
+  "scene.encoder.lede": "The encoder that turned text into [key|keys] is made of this very function. There the rows are the words of one sentence, and each word is a [query|query] to all of them. Here “chased” looks at who chases and who is chased.",
   "scene.hopfield.name": "A memory that repairs",
   "scene.hopfield.title": "Attend, and attend again: a memory that repairs",
   "scene.hopfield.lede": "[key|Keys] and [value|values] are the same stored pictures. Feed the [value|output] back as the next [query|query], and a noisy picture falls to the nearest stored one. Click cells to add noise.",

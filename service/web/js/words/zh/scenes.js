@@ -33,7 +33,7 @@ export default {
   "scene.steps.lede": "三个词，每个词四个数。下面每个矩阵都是服务算出来的。指着一个数，看它从哪里来。",
   "scene.encoder.name": "编码器内部",
   "scene.encoder.title": "读句子的也是同一个函数",
-  "scene.encoder.lede": "把文字变成[key|键]的编码器正是由这个函数搭成的。在那里，行就是一句话里的词，每个词都是对所有词的一次[query|查询]。",
+  "scene.encoder.lede": "把文字变成[key|键]的编码器正是由这个函数搭成的。在那里，行就是一句话里的词，每个词都是对所有词的一次[query|查询]。这里 chased 看着追的和被追的。",
   "scene.hopfield.name": "会修补的记忆",
   "scene.hopfield.title": "注意，再注意：会修补的记忆",
   "scene.hopfield.lede": "[key|键]和[value|值]是同一批存好的图案。把[value|输出]当作下一次[query|查询]，带噪声的图案就落到最近的存储图案上。点击格子可以加噪声。",

@@ -1,0 +1,201 @@
+"""The quantised path: a scan of 8-bit keys, a head in float64 over the originals, and a bound on all of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.certificate import Certificate
+from attention.lookup.distribution import REACH, sparse
+from attention.lookup.exact import answered, by_mask, logits_of
+from attention.lookup.head import choose, cut
+from attention.lookup.mixture import Bulk, Mixture, alone, mix
+from attention.lookup.originals import add_values
+from attention.lookup.question import Auto, Question
+from attention.lookup.results import Answer
+from attention.lookup.scan import Scanned, scan
+from attention.lookup.shortlist import (
+    CodingError,
+    LookedUp,
+    coded_queries,
+    coding_error,
+    coldest,
+    fits,
+    looked_up,
+    shortlist,
+    total_variation,
+)
+from attention.lookup.similarities import UNIT
+from attention.lookup.view import Mask, View
+
+Array = NDArray[np.float64]
+
+METHOD = "quantised"
+TOGETHER = 64
+"""Queries to a scan."""
+
+MANY = 16
+"""From so many queries on, half as many rows are looked up for each."""
+
+
+@dataclass(frozen=True)
+class Width:
+    """How many rows a query looks up in float64, and how many it lists at least."""
+
+    exact: int
+    listed: int
+
+
+WIDTHS = (Width(256, 512), Width(8_192, 16_384))
+"""What is tried in turn, until a head is decided and `max_error` is kept."""
+
+
+def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer | None]:
+    """Answer each question from a scan of the codes; None where the exact path has to.
+
+    That is so where float32 cannot hold the products, where the rows that decide the head cannot be told apart from
+    the rest by their codes, and where `max_error` asks for more than a scan can prove, even with a wide head.
+    """
+    answers: list[Answer | None] = [None] * len(questions)
+    for mask, group in by_mask(questions):
+        fit = [
+            index
+            for index in group
+            if fits(view, questions[index]) and not isinstance(questions[index].temperature, Auto)
+        ]
+        for width in WIDTHS:
+            open_ones = [index for index in fit if answers[index] is None]
+            for first in range(0, len(open_ones), TOGETHER):
+                some = open_ones[first : first + TOGETHER]
+                for index, answer in zip(some, _answers(view, mask, [questions[i] for i in some], width), strict=True):
+                    answers[index] = answer
+    return answers
+
+
+def _answers(view: View, mask: Mask | None, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
+    queries = coded_queries(view, questions)
+    temperatures = np.array([_scanned_at(question) for question in questions])
+    outputs = any(question.output for question in questions)
+    listed = max(width.listed, 2 * max(question.cap for question in questions))
+    scanned = scan(view, mask, queries, listed, temperatures, outputs=outputs)
+    documents = view.n if mask is None else mask.n
+    exact = width.exact if len(questions) < MANY else width.exact // 2
+    errors = [coding_error(view, queries, index) for index in range(len(questions))]
+    lists = [
+        shortlist(question, documents, scanned, index, errors[index], exact) for index, question in enumerate(questions)
+    ]
+    heads = looked_up(view, questions, scanned, lists)
+    drafts = [
+        None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
+        for index, head in enumerate(heads)
+    ]
+    blended = _outputs(view, questions, scanned, drafts)
+    for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
+        yield None if draft is None else _answer(view, question, documents, scanned, draft, blended.get(index))
+
+
+def _scanned_at(question: Question) -> float:
+    """The temperature to sum at; where only the best matter, the coldest, at which nothing else weighs anything."""
+    assert not isinstance(question.temperature, Auto)
+    return question.temperature if question.normaliser == "softmax" else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A head, its distribution and the bound on it."""
+
+    head: LookedUp
+    found: Mixture
+    total_variation: float
+
+
+def _draft(
+    view: View, question: Question, documents: int, scanned: Scanned, index: int, head: LookedUp, error: CodingError
+) -> _Draft | None:
+    found = _mixture(question, head, scanned, index, error)
+    if found is None:
+        return None
+    return _Draft(head, found, total_variation(view, question, head, scanned.rows, found, documents, error))
+
+
+def _answer(
+    view: View,
+    question: Question,
+    documents: int,
+    scanned: Scanned,
+    draft: _Draft,
+    blended: tuple[Array, float] | None,
+) -> Answer | None:
+    head, found, total_variation = draft.head, draft.found, draft.total_variation
+    output, output_error = blended or (None, None)
+    if question.max_error is not None:
+        relative = 0.0 if output_error is None else output_error / max(view.value_norm, 1e-300)
+        if max(total_variation, relative) > question.max_error:
+            return None
+    chosen = choose(head.similarities, question.cap)
+    if question.top_p is not None:
+        chosen = cut(chosen, head.similarities, found.head, question.top_p, found.tail)
+    order = np.argsort(chosen.places)
+    numbers = np.empty(len(chosen.places), dtype=np.int64)
+    numbers[order] = scanned.rows.numbers(head.places[chosen.places[order]])
+    best = float(head.similarities.max())
+    return Answer(
+        numbers=numbers,
+        similarities=head.similarities[chosen.places],
+        logits=logits_of(head.similarities, chosen, question.null, found.evidence.temperature),
+        weights=found.head[chosen.places],
+        matches=chosen.matches,
+        complete=chosen.complete,
+        evidence=found.evidence,
+        null_similarity=question.null,
+        best_similarity=best,
+        answered=answered(best, question.null),
+        output=output,
+        certificate=Certificate(METHOD, total_variation, output_error),
+        documents=documents,
+    )
+
+
+def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int, error: CodingError) -> Mixture | None:
+    """The distribution; None where a sparse one may reach beyond the head."""
+    assert not isinstance(question.temperature, Auto)
+    temperature, null = question.temperature, question.null
+    if question.normaliser == "softmax" and temperature > 0:
+        bulks = [Bulk(float(h.bars[index]), *h.sums[index].tolist()) for h in scanned.harvests]
+        return mix(head.similarities, head.listed, bulks, null, temperature)
+    if question.normaliser in REACH and temperature > 0:
+        below = max([float(h.bars[index]) for h in scanned.harvests] + [float(head.listed.max(initial=-np.inf))])
+        needed = head.similarities.max() - REACH[question.normaliser] * temperature * (1 + 1e-6)
+        if below + error.largest >= needed:
+            return None
+        narrow = sparse(head.similarities, null, temperature, question.normaliser)
+        return alone(narrow.weights, narrow.evidence, len(head.listed))
+    return coldest(question, head, temperature)
+
+
+def _outputs(
+    view: View, questions: Sequence[Question], scanned: Scanned, drafts: Sequence[_Draft | None]
+) -> dict[int, tuple[Array, float]]:
+    """Σ weight·value over heads, lists and bulks; and 2·TV·max‖v‖ with what coding and summing add to it."""
+    wanted = {index: draft for index, draft in enumerate(drafts) if draft is not None and questions[index].output}
+    outputs = np.zeros((len(questions), view.value_dimension or 0))
+    if not wanted:
+        return {}
+    places = np.concatenate(
+        [part for draft in wanted.values() for part in (draft.head.places, draft.head.listed_places)]
+    )
+    weights = np.concatenate([part for draft in wanted.values() for part in (draft.found.head, draft.found.listed)])
+    counts = [len(draft.head.places) + len(draft.head.listed_places) for draft in wanted.values()]
+    add_values(scanned.rows, places, np.repeat(np.array(list(wanted)), counts), weights, outputs)
+    errors = {}
+    for (index, draft), count in zip(wanted.items(), counts, strict=True):
+        coding = 0.0
+        for factor, harvest in zip(draft.found.factors, scanned.harvests, strict=False):
+            assert harvest.outputs is not None
+            if factor > 0:
+                outputs[index] += factor * harvest.outputs[index]
+                coding += factor * float(harvest.coding[index])
+        terms = count + 64 * len(view.segments)
+        errors[index] = (2 * draft.total_variation + 4 * terms * UNIT) * view.value_norm + coding
+    return {index: (outputs[index], error) for index, error in errors.items()}

@@ -1,0 +1,191 @@
+"""The scan: every key in 8 bits, tile by tile, in as many threads as there are cores."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.blocks import BLOCK_ROWS, SAMPLE_STRIDE, Segment
+from attention.lookup.codes import QueryCodes
+from attention.lookup.engine import Engine, engine, pool, workers
+from attention.lookup.harvest import NO_BAR, Harvest
+from attention.lookup.tiles import Places, Tile
+from attention.lookup.value_pass import ValuePass
+from attention.lookup.view import Mask, View
+
+TILE_CELLS = 262_144
+"""Products of a tile, which should stay in a core's second-level cache."""
+
+MOST_ROWS, FEWEST_ROWS = 32_768, 1_024
+PIECES = 6
+LEAST_ROOM = 512
+RUN = 64
+"""Rows that a compiled pass takes at a time: it stops where a list may not hold so many more."""
+
+SAMPLED = 16_384
+"""Rows that the opening bars are taken from."""
+
+EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A run of rows of one segment, and the place of its first row among all rows of the view."""
+
+    segment: Segment
+    start: int
+    stop: int
+    allowed: NDArray[np.bool_]
+    place: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """What the workers brought home.
+
+    Attributes:
+        rows: where the listed places stand.
+        harvests: one a worker.
+    """
+
+    rows: Places
+    harvests: Sequence[Harvest]
+
+    def listed(self, query: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """All rows listed for a query: places int64[c] and scanned similarities float64[c], best first."""
+        places = np.concatenate([h.places[query, : h.counts[query]] for h in self.harvests])
+        found = np.concatenate([h.found[query, : h.counts[query]] for h in self.harvests])
+        order = np.argsort(-found, kind="stable")
+        return places[order], found[order].astype(np.float64)
+
+
+def scan(
+    view: View,
+    mask: Mask | None,
+    queries: QueryCodes,
+    listed: int,
+    temperatures: NDArray[np.float64] | None,
+    *,
+    outputs: bool = False,
+) -> Scanned:
+    """Weigh every row that passes by the 8-bit copies of query and key.
+
+    Args:
+        queries: q of them, coded so that code·code·scales is the similarity.
+        listed: about how many rows to list for each query.
+        temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
+        outputs: whether the weighted values are to be summed as well.
+    """
+    running = engine()
+    with np.errstate(divide="ignore"):
+        inverse = np.minimum(1 / (np.ones(queries.count) if temperatures is None else temperatures), 1e30)
+    reach = (queries.norms + queries.residuals) * (2 * view.key_norm if view.similarity != "cosine" else 1.05)
+    steps = queries.scales.astype(np.float32)
+    bars = _opening_bars(view, mask, running, queries, steps, listed)
+    # Small enough for the cache, and for every worker to have several to take.
+    share = view.n // (workers() * PIECES)
+    height = int(np.clip(min(TILE_CELLS // queries.count, share), FEWEST_ROWS, MOST_ROWS))
+    rows = Places(_whole(view))
+    harvests = [
+        Harvest(
+            bars,
+            inverse.astype(np.float32),
+            max(8 * listed, LEAST_ROOM),
+            view.value_dimension if outputs else None,
+            reach.astype(np.float32) if temperatures is None else None,
+        )
+        for _ in range(workers())
+    ]
+    pieces = _pieces(view, mask, height)
+    shared = iter(list(pieces))
+    tasks = [pool().submit(_work, shared, h, running, queries, steps, height, rows) for h in harvests]
+    for task in tasks:
+        task.result()
+    return Scanned(rows, harvests)
+
+
+def _work(
+    pieces: Iterator[Piece],
+    harvest: Harvest,
+    running: Engine,
+    queries: QueryCodes,
+    steps: NDArray[np.float32],
+    height: int,
+    rows: Places,
+) -> None:
+    """Take pieces from the shared iterator until there are no more."""
+    dots = running.dots(queries.codes)
+    products = np.empty((height, queries.count), dtype=np.int32)
+    values = None if harvest.outputs is None else ValuePass(running, queries.count, harvest.outputs.shape[1])
+    weights = np.empty((queries.count, height) if values else (0, 0), dtype=np.float32)
+    for piece in pieces:
+        count = piece.stop - piece.start
+        codes = piece.segment.block.codes
+        assert codes is not None
+        dots(codes.codes[piece.start : piece.stop], products[:count])
+        scales = codes.scales[piece.start : piece.stop]
+        done = 0
+        common = (products[:count], scales, piece.allowed, steps, piece.place)
+        while (done := _pass(running, harvest, done, common, weights)) < count:
+            harvest.make_room(RUN, rows, weights[:, :done])
+        if values is not None:
+            values.add(piece.segment, piece.start, piece.stop, weights, harvest)
+
+
+def _pass(running: Engine, harvest: Harvest, done: int, common: tuple[Any, ...], weights: NDArray[np.float32]) -> int:
+    """One call of the compiled pass: sums at one temperature, or a histogram for all."""
+    products, scales, allowed, steps, place = common
+    lists = (harvest.places, harvest.found, harvest.counts, place)
+    if harvest.histogram is not None:
+        bins = (harvest.lows, harvest.finer, harvest.histogram)
+        return running.tally(products, done, scales, allowed, steps, harvest.bars, *bins, *lists)
+    sums = (harvest.inverse, harvest.sums)
+    weigh = running.weigh(products.shape[1])
+    return weigh(products, done, scales, allowed, steps, harvest.bars, *sums, *lists, weights)
+
+
+def _opening_bars(
+    view: View,
+    mask: Mask | None,
+    running: Engine,
+    queries: QueryCodes,
+    steps: NDArray[np.float32],
+    listed: int,
+) -> NDArray[np.float32]:
+    """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
+    dots = running.dots(queries.codes)
+    found: list[NDArray[np.float32]] = []
+    thin = max(1, view.n // (SAMPLE_STRIDE * SAMPLED)) * (2 if queries.count >= 16 else 1)
+    for segment, passes in view.passing(mask):
+        codes, scales = (part[::thin] for part in segment.sample)
+        products = np.empty((len(codes), queries.count), dtype=np.int32)
+        dots(np.ascontiguousarray(codes), products)
+        exact = products.astype(np.float32) * (scales[:, None] * steps)
+        found.append(exact if passes is None else exact[passes[:: SAMPLE_STRIDE * thin]])
+    together = np.concatenate(found).T if found else np.empty((queries.count, 0), dtype=np.float32)
+    rank = max(4, listed // (SAMPLE_STRIDE * thin))
+    if together.shape[1] < 4 * rank:
+        return np.full(queries.count, NO_BAR)
+    ordered = np.partition(np.ascontiguousarray(together), together.shape[1] - rank, axis=1)
+    return ordered[:, together.shape[1] - rank].copy()
+
+
+def _whole(view: View) -> list[Tile]:
+    tiles, place = [], 0
+    for segment in view.segments:
+        tiles.append(Tile(segment, slice(0, segment.count), place, place + segment.count))
+        place += segment.count
+    return tiles
+
+
+def _pieces(view: View, mask: Mask | None, height: int) -> Iterator[Piece]:
+    """Runs of at most `height` rows, those left out that no row of passes."""
+    places = {id(tile.segment): tile.start for tile in _whole(view)}
+    for segment, passes in view.passing(mask):
+        for start in range(0, segment.count, height):
+            stop = min(start + height, segment.count)
+            allowed = EVERY_ROW[: stop - start] if passes is None else passes[start:stop]
+            if passes is None or allowed.any():
+                yield Piece(segment, start, stop, allowed, places[id(segment)] + start)

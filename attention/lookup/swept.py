@@ -1,0 +1,132 @@
+"""Every temperature from one scan: a histogram of the tail, from which its sums at any temperature follow."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.certificate import Certificate
+from attention.lookup.exact import answered, by_mask
+from attention.lookup.harvest import BINS
+from attention.lookup.head import choose
+from attention.lookup.mixture import Bulk, Mixture, mix
+from attention.lookup.quantised import METHOD, WIDTHS
+from attention.lookup.question import Auto, Question
+from attention.lookup.results import Sweep
+from attention.lookup.scan import Scanned, scan
+from attention.lookup.shortlist import (
+    CodingError,
+    LookedUp,
+    coded_queries,
+    coding_error,
+    coldest,
+    fits,
+    looked_up,
+    shortlist,
+    total_variation,
+)
+from attention.lookup.temperature import solve
+from attention.lookup.view import Mask, View
+
+Array = NDArray[np.float64]
+
+
+class Tail:
+    """What a histogram knows of the rows below the bars: how many there are at each mean similarity.
+
+    Attributes:
+        counts, means: float64[b], of the bins that hold any.
+        width: of a bin; a row is at most so far from its bin's mean.
+    """
+
+    def __init__(self, scanned: Scanned, index: int) -> None:
+        histogram = sum((h.histogram[index] for h in scanned.harvests if h.histogram is not None), np.zeros((BINS, 2)))
+        filled = histogram[:, 0] > 0
+        self.counts = histogram[filled, 0]
+        self.means = histogram[filled, 1] / self.counts
+        # The outermost bins also hold what rounding carries past their ends.
+        self.width = 1.01 / float(scanned.harvests[0].finer[index])
+
+    def at(self, temperature: float) -> Bulk:
+        """Its sums at a temperature above 0."""
+        if not len(self.counts):
+            return Bulk(0.0, 0.0, 0.0, 0.0)
+        bar = float(self.means.max())
+        logits = np.maximum((self.means - bar) / temperature, -700.0)
+        terms = np.exp(logits)
+        masses = self.counts * terms
+        return Bulk(bar, float(masses.sum()), float(masses @ logits), float(masses @ terms))
+
+
+def quantised_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep | None:
+    """One question at many temperatures; None where the exact path has to answer."""
+    documents = view.n if question.mask is None else question.mask.n
+    found = _scanned(view, question.mask, [question])[0]
+    if found is None:
+        return None
+    scanned, head, tail, error = found
+    chosen = choose(head.similarities, question.cap)
+    order = np.argsort(chosen.places)
+    numbers = np.empty(len(chosen.places), dtype=np.int64)
+    numbers[order] = scanned.rows.numbers(head.places[chosen.places[order]])
+    mixtures = [_mixed(question, head, tail, temperature) for temperature in temperatures]
+    bounds = [
+        total_variation(view, question, head, scanned.rows, mixture, documents, error.wider(tail.width))
+        for mixture in mixtures
+    ]
+    best = float(head.similarities.max())
+    return Sweep(
+        numbers=numbers,
+        similarities=head.similarities[chosen.places],
+        weights=np.array([m.head[chosen.places] for m in mixtures]).reshape(len(mixtures), len(chosen.places)),
+        matches=chosen.matches,
+        evidence=tuple(mixture.evidence for mixture in mixtures),
+        certificates=tuple(Certificate(METHOD, bound, None) for bound in bounds),
+        null_similarity=question.null,
+        best_similarity=best,
+        answered=answered(best, question.null),
+        documents=documents,
+    )
+
+
+def solved_temperatures(view: View, questions: Sequence[Question]) -> list[float | None]:
+    """The temperature that each question's `Auto` asks for, from one scan; None where the exact path has to find it."""
+    temperatures: list[float | None] = [None] * len(questions)
+    for mask, group in by_mask(questions):
+        for index, found in zip(group, _scanned(view, mask, [questions[i] for i in group]), strict=True):
+            wanted = questions[index].temperature
+            if found is None or not isinstance(wanted, Auto):
+                continue
+            _, head, tail, _ = found
+            similarities = np.concatenate([head.similarities, head.listed, tail.means])
+            counts = np.concatenate([np.ones(len(head.similarities) + len(head.listed)), tail.counts])
+            temperatures[index] = solve(similarities, wanted.effective_documents, counts)
+    return temperatures
+
+
+def _scanned(
+    view: View, mask: Mask | None, questions: Sequence[Question]
+) -> list[tuple[Scanned, LookedUp, Tail, CodingError] | None]:
+    """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
+    if not all(fits(view, question) for question in questions):
+        return [None] * len(questions)
+    documents = view.n if mask is None else mask.n
+    width = WIDTHS[0]
+    queries = coded_queries(view, questions)
+    scanned = scan(view, mask, queries, max(width.listed, 2 * max(question.cap for question in questions)), None)
+    errors = [coding_error(view, queries, index) for index in range(len(questions))]
+    lists = [
+        shortlist(question, documents, scanned, index, errors[index], width.exact)
+        for index, question in enumerate(questions)
+    ]
+    heads = looked_up(view, questions, scanned, lists)
+    return [
+        None if head is None else (scanned, head, Tail(scanned, index), errors[index])
+        for index, head in enumerate(heads)
+    ]
+
+
+def _mixed(question: Question, head: LookedUp, tail: Tail, temperature: float) -> Mixture:
+    if temperature == 0:
+        return coldest(question, head, temperature)
+    return mix(head.similarities, head.listed, [tail.at(temperature)], question.null, temperature)

@@ -1,0 +1,64 @@
+"""What is wrong with a request's content, in the service's words: what was wanted, and what came."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from service.retrieval.errors import Flaw
+
+# the kinds of error that pydantic finds → what to say; the service's own validators say it themselves
+WORDS = {
+    "missing": "this field is needed",
+    "extra_forbidden": "there is no such field here: leave it out",
+    "model_type": "wanted an object, got {came}",
+    "model_attributes_type": "wanted an object, got {came}",
+    "dict_type": "wanted an object, got {came}",
+    "list_type": "wanted a list, got {came}",
+    "string_type": "wanted a text, got {came}",
+    "bool_type": "wanted true or false, got {came}",
+    "int_type": "wanted a whole number, got {came}",
+    "int_from_float": "wanted a whole number, got {came}",
+    "literal_error": "wanted {expected}, got {came}",
+    "greater_than": "wanted a number above {gt}, got {came}",
+    "greater_than_equal": "wanted a number from {ge} on, got {came}",
+    "less_than_equal": "wanted a number up to {le}, got {came}",
+    "too_short": "wanted at least {min_length}, got {actual_length}",
+    "too_long": "wanted at most {max_length}, got more",
+    "string_pattern_mismatch": "wanted a text of the form {pattern}, got {came}",
+}
+SHOWN = 60
+
+
+def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any) -> list[Flaw]:
+    """What pydantic found in a body, with JSON pointers into it."""
+    return [Flaw(_pointer(error["loc"], body), words_of(error)) for error in errors]
+
+
+def words_of(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words."""
+    if error["type"] not in WORDS:
+        return str(error["msg"])
+    return WORDS[error["type"]].format_map({**error.get("ctx", {}), "came": _shown(error.get("input"))})
+
+
+def _shown(came: Any) -> str:
+    if isinstance(came, dict | list):
+        return "an object" if isinstance(came, dict) else "a list"
+    text = json.dumps(came, ensure_ascii=False).encode(errors="replace").decode()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _pointer(path: Sequence[Any], body: Any) -> str:
+    """A validation location → JSON pointer; steps that name a type of a union are no place in the body."""
+    steps = []
+    for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
+        if isinstance(body, dict) and (step in body or last):
+            body = body.get(step)
+        elif isinstance(body, list) and isinstance(step, int) and step < len(body):
+            body = body[step]
+        else:
+            continue
+        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{step}" for step in steps)

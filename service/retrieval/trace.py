@@ -1,0 +1,83 @@
+"""Looking into the model that turns texts into keys and values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.encoding.encoder import Encoder
+from service.encoding.tracing import TracedLayer, TracedText, read_pair, trace_layers, traceable
+from service.retrieval.arrays import TooLarge
+from service.retrieval.errors import Flaw, InvalidContent
+
+MAX_CHARACTERS = 65_536  # far more than any model's tokens; a longer text is refused unread
+MAX_NUMBERS = 2**20
+SQUARES = {"attention", "logits"}  # [h, n, n]; the others are [h, n, d_k]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A text's tokens, and the layers in the order asked for."""
+
+    text: TracedText
+    layers: list[TracedLayer]
+
+
+def trace_text(
+    encoder: Encoder,
+    text: str,
+    pair: str | None,
+    *,
+    layers: Sequence[int] | None,
+    heads: Sequence[int] | None,
+    causal: bool,
+    arrays: Sequence[str],
+) -> Trace:
+    """Follow a text, or a pair, through the model; the last layer and every head where none are named. Blocks.
+
+    Args:
+        encoder: the model.
+        text: the text.
+        pair: a second one, behind it.
+        layers: from 0, or from the last as −1.
+        heads: likewise.
+        causal: each token attends only to itself and those before it.
+        arrays: fields of TracedLayer that the answer holds, to bound its size.
+
+    Raises:
+        InvalidContent: a layer or a head that the model has not; TooLarge: too long a text or too large an answer.
+        UntraceableError: a model that cannot be looked into.
+    """
+    model = traceable(encoder)
+    chosen = [-1] if layers is None else list(layers)
+    n_heads = model.encoder.layers[0].attention.n_heads
+    _check_numbers("layer", chosen, len(model.encoder.layers))
+    _check_numbers("head", heads or [], n_heads)
+    if len(text) + len(pair or "") > MAX_CHARACTERS:
+        raise TooLarge.at("/text", f"{len(text) + len(pair or '')} characters came, a trace takes {MAX_CHARACTERS}")
+    read = read_pair(encoder, text, pair)
+    n, h = len(read.ids), n_heads if heads is None else len(heads)
+    if n > encoder.max_tokens:
+        raise TooLarge.at("/text", f"the text has {n} tokens, {encoder.name} reads {encoder.max_tokens}: shorten it")
+    width = int(model.encoder.layers[0].attention.W_Q.shape[-1]) // n_heads
+    numbers = len(chosen) * h * n * sum(n if name in SQUARES else width for name in arrays)
+    if numbers > MAX_NUMBERS:
+        raise TooLarge.at(
+            "/layers",
+            f"the answer would hold {numbers} numbers, at most {MAX_NUMBERS} are sent: name fewer layers or heads, "
+            "or a shorter text",
+        )
+    return Trace(read, trace_layers(model, read, layers=chosen, heads=heads, causal=causal))
+
+
+def _check_numbers(what: str, numbers: Sequence[int], count: int) -> None:
+    flaws = [
+        Flaw(
+            f"/{what}s/{i}",
+            f"the model has the {what}s 0 to {count - 1}, or −{count} to −1 from the last; got {number}",
+        )
+        for i, number in enumerate(numbers)
+        if not -count <= number < count
+    ]
+    if flaws:
+        raise InvalidContent(flaws)

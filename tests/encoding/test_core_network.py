@@ -1,0 +1,90 @@
+"""Which models run on the core, and what they compute there."""
+
+import json
+
+import numpy as np
+import pytest
+
+from service.encoding.errors import ModelError
+from service.encoding.registry import load_encoder
+
+TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺"]
+
+
+def rewrite(file, **fields):
+    content = json.loads(file.read_bytes())
+    file.unlink()
+    file.write_text(json.dumps(content | fields))
+
+
+def test_bfloat16_is_near_and_not_the_same(encoder):
+    rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
+    assert (rough.precision, rough.runs_on) == ("bfloat16", "attention/transformer")
+    given, wanted = rough.encode(TEXTS, "document").vectors, encoder.encode(TEXTS, "document").vectors
+    assert given.dtype == np.float32
+    assert 1e-4 < np.abs(given - wanted).max() < 1e-2
+    assert np.sum(given * wanted, axis=1).min() > 0.9995
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("tokenizer_config.json", {"do_lower_case": False}),
+        ("tokenizer_config.json", {"truncation_side": "left"}),
+        ("sentence_bert_config.json", {"do_lower_case": True}),
+        ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}),
+    ],
+)
+def test_what_the_core_would_read_otherwise_is_left_to_the_library(random_model, file, fields):
+    from sentence_transformers import SentenceTransformer
+
+    directory = random_model("BertConfig")
+    assert load_encoder(str(directory)).runs_on == "attention/transformer"
+    rewrite(directory / file, **fields)
+    loaded = load_encoder(str(directory))
+    assert loaded.runs_on == "sentence-transformers with attention"
+    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
+    given = loaded.encode(TEXTS, "document").vectors
+    np.testing.assert_allclose(given, reference.encode(TEXTS, show_progress_bar=False), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", ["BertConfig", "XLMRobertaConfig", "DistilBertConfig"])
+def test_the_bert_family_is_computed_by_the_core(random_model, config):
+    from sentence_transformers import SentenceTransformer
+
+    own_names = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4} if config == "DistilBertConfig" else {}
+    directory = random_model(config, pad_token_id=0, **own_names)
+    loaded = load_encoder(str(directory))
+    assert loaded.runs_on == "attention/transformer"
+    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
+    wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
+    np.testing.assert_allclose(loaded.encode(TEXTS, "document").vectors, wanted, rtol=0, atol=1e-5)
+
+
+def test_another_limit_is_kept(model_copy, encoder):
+    rewrite(model_copy / "sentence_bert_config.json", max_seq_length=5)
+    loaded = load_encoder(str(model_copy))
+    assert (loaded.max_tokens, loaded.runs_on) == (5, "attention/transformer")
+    given = loaded.encode(["one two three four five six"], "document")
+    np.testing.assert_allclose(given.vectors, encoder.encode(["one two three"], "document").vectors, atol=1e-6)
+    assert (given.token_counts[0], given.truncated[0]) == (8, True)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"model": {}}', "no JSON", "[]"])
+def test_a_damaged_tokenizer_is_named(model_copy, content):
+    (model_copy / "tokenizer.json").unlink()
+    (model_copy / "tokenizer.json").write_text(content)
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+        load_encoder(str(model_copy))
+
+
+def test_a_missing_tensor_is_named(model_copy):
+    import safetensors.torch
+
+    weights = model_copy / "model.safetensors"
+    tensors = safetensors.torch.load_file(weights)
+    del tensors["encoder.layer.3.attention.self.query.weight"]
+    weights.unlink()
+    safetensors.torch.save_file(tensors, weights)
+    with pytest.raises(ModelError, match=r"encoder\.layer\.3\.attention\.self\.query\.weight"):
+        load_encoder(str(model_copy))

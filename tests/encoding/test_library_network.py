@@ -1,0 +1,55 @@
+"""Models that the core does not compute, small and random, through sentence-transformers."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from service.encoding.registry import load_encoder
+
+TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
+MODELS = {
+    "causal with shared keys": ("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}, True),
+    "sliding windows": ("ModernBertConfig", {"local_attention": 8, "pad_token_id": 0}, True),
+    "capped logits": ("Gemma2Config", {"num_key_value_heads": 2, "head_dim": 8}, False),
+    "attention of its own": ("MPNetConfig", {}, False),
+}
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def model(request, random_model):
+    config, options, allows_attention = MODELS[request.param]
+    return random_model(config, **options), allows_attention
+
+
+def test_vectors_are_the_librarys_on_the_cores_attention_where_that_can_be(model):
+    from sentence_transformers import SentenceTransformer
+
+    directory, allows_attention = model
+    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
+    wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
+    encoder = load_encoder(str(directory))
+    assert encoder.runs_on == "sentence-transformers" + " with attention" * allows_attention
+    given = encoder.encode(TEXTS, "document")
+    np.testing.assert_allclose(given.vectors, wanted, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(given.token_counts, [5, 2, 5, 19, 52, 82, 5])
+    np.testing.assert_array_equal(given.truncated, [False] * 5 + [True, False])
+    np.testing.assert_array_equal(given.unknown_tokens, [0] * 6 + [1])
+
+
+def test_a_lower_precision_is_the_librarys_too(random_model):
+    directory = random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)
+    exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))
+    assert rough.precision == "bfloat16"
+    wanted, given = (encoder.encode(TEXTS, "query").vectors for encoder in (exact, rough))
+    assert given.dtype == np.float32
+    difference = np.abs(given - wanted).max() / np.abs(wanted).max()
+    assert 1e-5 < difference < 0.1
+
+
+def test_a_model_that_cannot_change_its_attention_loads_silently(random_model):
+    directory = random_model("MPNetConfig")
+    script = f"from service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
