@@ -29,24 +29,24 @@ class Codes:
         codes: int8[capacity, d].
         scales: float32[capacity]; relative to the vector's norm where directions are coded.
         residuals: float32[capacity], an upper bound on ‖x − x̂‖, relative likewise.
-        gram: float64[d, d], Σ (x − x̂)(x − x̂)ᵀ over all vectors in use, relative likewise. A new one takes its place
-            with every write, so a reader may hold one that counts more vectors than it sees: as what is added is
-            never negative, it bounds from above all the same. None where vectors are too wide for it.
+        grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. New ones take
+            their place with every write, so a reader may hold some that count more vectors than it sees: as what is
+            added is never negative, they bound from above all the same. None where vectors are too wide for them.
     """
 
     codes: NDArray[np.int8]
     scales: NDArray[np.float32]
     residuals: NDArray[np.float32]
-    gram: NDArray[np.float64] | None
+    grams: NDArray[np.float64] | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, *, gram: bool = True) -> "Codes":
+    def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> "Codes":
         """Room for so many vectors."""
         return cls(
             np.empty((rows, dimension), dtype=np.int8),
             np.empty(rows, dtype=np.float32),
             np.empty(rows, dtype=np.float32),
-            np.zeros((dimension, dimension)) if gram and dimension <= WIDEST_GRAM else None,
+            np.zeros((2, dimension, dimension)) if grams and dimension <= WIDEST_GRAM else None,
         )
 
     def copy_from(self, other: "Codes", count: int) -> None:
@@ -54,7 +54,7 @@ class Codes:
         self.codes[:count] = other.codes[:count]
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
-        self.gram = other.gram
+        self.grams = other.grams
 
     def write(self, start: int, vectors: NDArray[np.float32], norms: NDArray[np.float64] | None) -> None:
         """Code `vectors` float32[n, d] from row `start` on; with `norms`, scales and residuals are divided by them."""
@@ -65,9 +65,10 @@ class Codes:
             self.codes[here] = codes
             divisor = 1.0 if norms is None else norms[part]
             residuals = _lengths(left)
-            if self.gram is not None:
-                relative = (left if norms is None else left / norms[part, None]).astype(np.float32)
-                self.gram = self.gram + relative.T @ relative
+            if self.grams is not None:
+                both = np.stack([left, vectors[part]]) / (1.0 if norms is None else norms[part, None])
+                relative = both.astype(np.float32)
+                self.grams = self.grams + relative.transpose(0, 2, 1) @ relative
             self.scales[here] = scales / divisor
             # The stored scale is rounded to float32: what that moves belongs to the residual.
             rounding = (2.0**-24 * scales / divisor + 2.0**-149) * LEVELS * np.sqrt(vectors.shape[1])
@@ -117,7 +118,7 @@ class ValueCodes:
 
     def write(self, start: int, values: NDArray[np.float32]) -> None:
         """Code `values` float32[n, d_v] from row `start` on."""
-        plain = Codes.with_room(len(values), values.shape[1], gram=False)
+        plain = Codes.with_room(len(values), values.shape[1], grams=False)
         plain.write(0, values, None)
         self._put(start, plain.codes.T)
         here = slice(start, start + len(values))
@@ -157,13 +158,15 @@ class QueryCodes:
         codes: int8[q, d] or int16[q, d].
         scales: float64[q].
         norms: float64[q], ‖q‖ of the queries themselves.
-        residuals: float64[q], ‖q − q̂‖.
+        residuals: float64[q, d], q − q̂.
+        residuals_norm: float64[q], at least ‖q − q̂‖.
     """
 
     codes: NDArray[np.int8] | NDArray[np.int16]
     scales: NDArray[np.float64]
     norms: NDArray[np.float64]
     residuals: NDArray[np.float64]
+    residuals_norm: NDArray[np.float64]
 
     @property
     def count(self) -> int:
@@ -176,5 +179,5 @@ def query_codes(queries: NDArray[np.float64], *, fine: bool) -> QueryCodes:
     norms = np.sqrt((queries * queries).sum(axis=1))
     levels = min(2**15 - 1, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
     codes, scales, left = coded(queries, levels)
-    residuals = _lengths(left)
-    return QueryCodes(codes.astype(np.int16) if fine else codes.astype(np.int8), scales, norms, residuals)
+    small = codes.astype(np.int16) if fine else codes.astype(np.int8)
+    return QueryCodes(small, scales, norms, left, _lengths(left))

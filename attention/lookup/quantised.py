@@ -19,7 +19,7 @@ from attention.lookup.shortlist import (
     CodingError,
     LookedUp,
     coded_queries,
-    coding_error,
+    coding_errors,
     coldest,
     fits,
     looked_up,
@@ -81,7 +81,7 @@ def _answers(view: View, mask: Mask | None, questions: Sequence[Question], width
     scanned = scan(view, mask, queries, listed, temperatures, outputs=outputs)
     documents = view.n if mask is None else mask.n
     exact = width.exact if len(questions) < MANY else width.exact // 2
-    errors = [coding_error(view, queries, index) for index in range(len(questions))]
+    errors = coding_errors(view, queries)
     lists = [
         shortlist(question, documents, scanned, index, errors[index], exact) for index, question in enumerate(questions)
     ]

@@ -81,7 +81,7 @@ def scan(
     running = engine()
     with np.errstate(divide="ignore"):
         inverse = np.minimum(1 / (np.ones(queries.count) if temperatures is None else temperatures), 1e30)
-    reach = (queries.norms + queries.residuals) * (2 * view.key_norm if view.similarity != "cosine" else 1.05)
+    reach = (queries.norms + queries.residuals_norm) * (2 * view.key_norm if view.similarity != "cosine" else 1.05)
     steps = queries.scales.astype(np.float32)
     bars = _opening_bars(view, mask, running, queries, steps, listed)
     # Small enough for the cache, and for every worker to have several to take.

@@ -45,14 +45,15 @@ def coded_queries(view: View, questions: Sequence[Question]) -> QueryCodes:
 class CodingError:
     """How far scanned similarities can be from the true ones.
 
-    q·k − q̂·k̂ = q̂·(k − k̂) + (q − q̂)·k. By Cauchy–Schwarz the first part is at most ‖q̂‖·‖k − k̂‖ for one row, and its
-    squares add up to q̂ᵀ·G·q̂ over all rows, G = Σ (k − k̂)(k − k̂)ᵀ being the residuals' Gram matrix; the second part
-    is at most ‖q − q̂‖·‖k‖. float32 holds code product times scales to 2⁻²¹ of ‖q̂‖·‖k̂‖, a stored scale to 2⁻²⁴ of it.
+    q·k − q̂·k̂ = q̂·(k − k̂) + (q − q̂)·k. For one row, by Cauchy–Schwarz, that is at most ‖q̂‖·‖k − k̂‖ + ‖q − q̂‖·‖k‖.
+    Over all rows the squares of the two parts add up to q̂ᵀ·G·q̂ and (q − q̂)ᵀ·K·(q − q̂) with the Gram matrices
+    G = Σ (k − k̂)(k − k̂)ᵀ and K = Σ k kᵀ, so by Minkowski those of the whole to the square of the sum of their roots.
+    float32 holds code product times scales to 2⁻²¹ of ‖q̂‖·‖k̂‖, and a stored scale to 2⁻²⁴ of it.
 
     Attributes:
         largest: for any one row.
-        squares: a bound on the sum over all rows of the first part squared; infinite where it is not known.
-        uniform: for any one row, without the first part.
+        squares: a bound on the sum over all rows of the error squared, float32 left out; infinite where not known.
+        uniform: for any one row, of float32 alone.
     """
 
     largest: float
@@ -73,20 +74,23 @@ class CodingError:
         return float(np.sqrt(1.001 * tail_square * self.squares)) + tail * self.uniform
 
 
-def coding_error(view: View, queries: QueryCodes, index: int) -> CodingError:
-    """The bounds for one query; the squares only for one in 16 bits, as otherwise its own residual outweighs them."""
+def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
+    """The bounds for each query."""
     residual = max(segment.key_residual for segment in view.segments)
     key = 1.0 if view.similarity == "cosine" else view.key_norm
-    left = float(queries.residuals[index])
-    query = (float(queries.norms[index]) + left) * (1 + 1e-9)
-    uniform = (left * key + 2.0**-20 * query * (key + residual)) * (1 + 1e-9)
-    squares = np.inf
-    if queries.codes.dtype == np.int16 and view.residual_gram is not None:
-        coded = queries.codes[index] * queries.scales[index]
-        # The Gram matrix was summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of its trace.
-        rounding = 2.0**-13 * query * query * float(np.trace(view.residual_gram))
-        squares = float(coded @ view.residual_gram @ coded) + rounding
-    return CodingError(query * residual + uniform, squares, uniform)
+    lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
+    uniform = 2.0**-20 * lengths * (key + residual)
+    largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
+    squares = np.full(queries.count, np.inf)
+    if view.grams is not None:
+        coded = queries.codes * queries.scales[:, None]
+        parts = [
+            # The Gram matrices were summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace.
+            ((vectors @ gram) * vectors).sum(axis=1) + 2.0**-13 * (vectors * vectors).sum(axis=1) * np.trace(gram)
+            for vectors, gram in zip((coded, queries.residuals), view.grams, strict=True)
+        ]
+        squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
+    return [CodingError(*map(float, bounds)) for bounds in zip(largest, squares, uniform, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from attention.lookup.shortlist import (
     CodingError,
     LookedUp,
     coded_queries,
-    coding_error,
+    coding_errors,
     coldest,
     fits,
     looked_up,
@@ -114,7 +114,7 @@ def _scanned(
     width = WIDTHS[0]
     queries = coded_queries(view, questions)
     scanned = scan(view, mask, queries, max(width.listed, 2 * max(question.cap for question in questions)), None)
-    errors = [coding_error(view, queries, index) for index in range(len(questions))]
+    errors = coding_errors(view, queries)
     lists = [
         shortlist(question, documents, scanned, index, errors[index], width.exact)
         for index, question in enumerate(questions)

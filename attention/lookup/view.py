@@ -43,9 +43,12 @@ class View:
         return max((segment.value_norm for segment in self.segments), default=0.0)
 
     @cached_property
-    def residual_gram(self) -> NDArray[np.float64] | None:
-        """float64[d, d], at least Σ (k − k̂)(k − k̂)ᵀ over the rows that live; None where it is not kept."""
-        grams = [segment.block.codes.gram for segment in self.segments if segment.block.codes is not None]
+    def grams(self) -> NDArray[np.float64] | None:
+        """float64[2, d, d], at least Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ over the rows that live; None where not kept.
+
+        For cosine those of the keys' directions.
+        """
+        grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
         known = [gram for gram in grams if gram is not None]
         return sum(known[1:], known[0]) if known and len(known) == len(self.segments) else None
 

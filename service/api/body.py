@@ -71,9 +71,17 @@ async def _require_json(request: JSONRequest) -> None:
             f"this call takes application/json, the body came as {kind or 'no content type'}: "
             "set the header Content-Type: application/json"
         )
+    refuse_coded(request)
     if not await request.body():
         raise MalformedBody("the body is empty: send a JSON object, {} where nothing is to be said")
     await request.json()
+
+
+def refuse_coded(request: Request) -> None:
+    """Refuse a body that is compressed: the limits on its size could not be kept."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaType(f"the body came with Content-Encoding: {coding}: send it as it is, uncompressed")
 
 
 class JSONAnswer(JSONResponse):

@@ -25,6 +25,7 @@ router = APIRouter(prefix="/v1", tags=["encode"], route_class=JSONRoute, respons
     "/trace",
     response_model=TraceAnswer,
     responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", "encoder_unavailable"),
+    response_description="The tokens, and what each rests on.",
     summary="Look at the attention between a text's tokens",
 )
 async def trace(body: TraceRequest, running: Running) -> Response:

@@ -17,7 +17,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service.api import problems
-from service.api.body import parse
+from service.api.body import parse, refuse_coded
 from service.api.documents import sent
 from service.api.errors import BodyTooLarge, MalformedBody
 from service.api.flaws import flaws_of
@@ -61,6 +61,7 @@ router = APIRouter(prefix="/v1/collections/{name}/documents", tags=["documents"]
 @router.post("", include_in_schema=False)
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
     """A line per batch of 1,000, then one that says how it ended."""
+    refuse_coded(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins
     return Lines(_answer(name, request, running))
 

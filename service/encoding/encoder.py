@@ -14,7 +14,7 @@ from service.encoding.network import Network
 from service.encoding.spans import Token, spans
 from service.encoding.texts import Purpose, check_texts
 
-BATCH_TOKENS = 2048  # measured: 512 to 4096 are alike, beyond that padding and caches cost a third
+BATCH_TOKENS = 2048  # measured: half of it costs a tenth more, twice of it saves a twentieth and takes the memory
 
 
 class Encoder:

@@ -66,22 +66,20 @@ class Catalogue:
         """Every collection, by name."""
         return [self._collections[name] for name in sorted(self._collections)]
 
-    async def queue(self, wanted_by: str | None = None) -> EncodingQueue:
-        """The encoder's queue, once it is loaded; `wanted_by` is the encoder that a collection records."""
+    async def queue(self, wanted_by: CollectionSettings | None = None) -> EncodingQueue:
+        """The encoder's queue, once it is loaded; for a collection, whose vectors must be of this encoder."""
         if self.encoder is None:
             raise InvalidContent.at(
                 "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
             )
-        if wanted_by is not None and wanted_by != self.encoder.name:
-            raise InvalidContent.at(
-                "",
-                f"the collection's texts were encoded by {wanted_by!r} and this service runs {self.encoder.name!r}: "
-                f"send vectors, or start the service with ENCODER={wanted_by}",
-            )
+        if wanted_by is not None and wanted_by.encoder != self.encoder.name:
+            raise _other_encoder(wanted_by, repr(self.encoder.name), f"ENCODER={wanted_by.encoder}")
         queue = await self.encoder.ready()
         if queue is None:
             reason = self.encoder.failure or "it is still loading; try again in a moment, or see /readyz"
             raise EncoderUnavailable(f"the encoder {self.encoder.name!r} is not ready: {reason}")
+        if wanted_by is not None and wanted_by.precision != queue.encoder.precision:
+            raise _other_encoder(wanted_by, f"it in {queue.encoder.precision}", f"PRECISION={wanted_by.precision}")
         return queue
 
     async def create(self, name: str, wanted: Mapping[str, Any]) -> tuple[Collection, bool]:
@@ -156,6 +154,14 @@ class Catalogue:
         with self.store.writing() as writer:
             writer.delete_collection(name)
             writer.after_commit(lambda: self._collections.pop(name, None))
+
+
+def _other_encoder(recorded: CollectionSettings, runs: str, setting: str) -> InvalidContent:
+    return InvalidContent.at(
+        "",
+        f"the collection's texts were encoded by {recorded.encoder!r} in {recorded.precision} and this service runs "
+        f"{runs}: send vectors, or start the service with {setting}",
+    )
 
 
 def check_settings(settings: CollectionSettings) -> None:

@@ -60,7 +60,7 @@ async def _encode(
 ) -> tuple[dict[str, Array], set[str]]:
     if not texts:
         return {}, set()
-    queue = await catalogue.queue(wanted_by=record.settings.encoder)
+    queue = await catalogue.queue(wanted_by=record.settings)
     encoded = await queue.encode(texts, "document")
     truncated = {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
     return dict(zip(texts, encoded.vectors, strict=True)), truncated

@@ -31,7 +31,7 @@ async def encode_queries(
             pointers[[isinstance(query, str) for query in queries].index(True)],
             f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector",
         )
-    queue = await catalogue.queue(wanted_by=record.settings.encoder)
+    queue = await catalogue.queue(wanted_by=record.settings)
     encoded = iter((await queue.encode(texts, "query")).vectors)
     return [next(encoded) if isinstance(query, str) else query for query in queries]
 
@@ -54,7 +54,7 @@ async def background_for(catalogue: Catalogue, record: CollectionRecord, asked: 
     """The encoder's background, where the null key is to be measured on it."""
     if (record.settings.null if asked is None else asked) != "auto" or record.settings.encoder is None:
         return None
-    return (await catalogue.queue(wanted_by=record.settings.encoder)).encoder.background
+    return (await catalogue.queue(wanted_by=record.settings)).encoder.background
 
 
 def null_of(

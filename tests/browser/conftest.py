@@ -18,6 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 PROJECTOR = (1280, 720)
 PHONE = (390, 844)
+DRAWN = "#stage > :nth-child(2), #lesson > :nth-child(2)"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,12 +57,15 @@ class Visit:
         self.errors: list[str] = []
         self.strangers: list[str] = []
         self.requests: list[str] = []
+        self.disturbed = False
         page.on("console", lambda message: self._logged(message.type, message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._asked(request.url))
 
     def _logged(self, kind: str, text: str) -> None:
-        if kind == "error" and "ERR_NETWORK_CHANGED" not in text:  # this machine's doing; the page asks again
+        if "ERR_NETWORK_CHANGED" in text:  # this machine's doing, as when a container starts
+            self.disturbed = True
+        elif kind == "error":
             self.errors.append(text)
 
     def _asked(self, url: str) -> None:
@@ -72,12 +76,18 @@ class Visit:
     def go(self, where: str) -> Page:
         """Open a part of the page, and wait until it has its answers."""
         self.page.goto(f"{self.origin}/{where}")
+        try:
+            self.page.wait_for_selector(DRAWN, state="attached", timeout=10_000)
+        except Exception as failure:
+            if not self.disturbed:
+                raise AssertionError(f"{where} stays blank: {self.errors}, {self.page.content()[:500]}") from failure
+            self.page.reload()
         self.settle()
         return self.page
 
     def settle(self) -> None:
         """Wait until nothing is being asked, and the browser's numbers have been compared with the service's."""
-        self.page.wait_for_selector("#stage > :nth-child(2), #lesson > :nth-child(2)", state="attached")
+        self.page.wait_for_selector(DRAWN, state="attached")
         self.page.wait_for_selector("[aria-busy=true]", state="detached")
         self.page.wait_for_timeout(50)
 

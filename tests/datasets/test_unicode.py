@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-
 FOUND = [("smiling cat", set("😺😸")), ("infinite", {"∞"}), ("crying loudly", {"😭"})]
 
 

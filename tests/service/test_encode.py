@@ -171,3 +171,11 @@ def test_a_service_without_a_model_has_none_to_encode_with(tmp_path):
         assert answer.status_code == 404
         assert answer.json()["code"] == "model_not_found"
         assert "ENCODER=none" in answer.json()["detail"]
+
+
+def test_a_lower_precision_is_a_setting_that_collections_record(tmp_path, client):
+    with RunningService(data_dir=tmp_path, precision="bfloat16") as running, running.client() as rough:
+        assert rough.put("/v1/collections/a", json={}).json()["precision"] == "bfloat16"
+        assert rough.get("/v1/models").json()["data"][0]["precision"] == "bfloat16"
+        difference = np.subtract(encode(rough, MIXED)["embeddings"], encode(client, MIXED)["embeddings"])
+    assert 1e-4 < np.abs(difference).max() < 1e-2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import socket
 import sqlite3
@@ -163,6 +164,13 @@ def test_too_many_bytes_are_a_413(tight, operation):
 def test_another_media_type_is_a_415(client, operation, kind):
     path = operation.to(name="library", id="a")
     refused(client.request(operation.method, path, content=b"{}", headers={"content-type": kind}), 415)
+
+
+@each(415)
+def test_a_compressed_body_is_a_415(client, operation):
+    path = operation.to(name="library", id="a")
+    headers = {"content-encoding": "gzip"}
+    refused(client.request(operation.method, path, content=gzip.compress(b"{}"), headers=JSON | headers), 415)
 
 
 @each(422)
