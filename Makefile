@@ -2,6 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
+CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
+IMAGE ?= softkv
 DEMO ?= library,videos,python,unicode
 
 .DEFAULT_GOAL := run
@@ -35,10 +38,10 @@ bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks
 
-# podman or docker, whichever is there; docker/README.md says where torch comes from and what the options are.
+# docker/README.md says where torch comes from, and what the build arguments are.
 image:
-	@tool=$$(command -v podman || command -v docker) || { echo "make image needs podman or docker: install one of them"; exit 1; }; \
-	$$tool build $(CONTAINER_BUILD_FLAGS) -t softkv -f docker/Dockerfile .
+	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
+	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
 	rm -rf $(VENV) build *.egg-info

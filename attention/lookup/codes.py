@@ -67,8 +67,10 @@ class Codes:
             residuals = _lengths(left)
             if self.grams is not None:
                 both = np.stack([left, vectors[part]]) / (1.0 if norms is None else norms[part, None])
-                relative = both.astype(np.float32)
-                self.grams = self.grams + relative.transpose(0, 2, 1) @ relative
+                # Vectors near float32's end overflow: what is then not finite bounds nothing, and is not used.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    relative = both.astype(np.float32)
+                    self.grams = self.grams + relative.transpose(0, 2, 1) @ relative
             self.scales[here] = scales / divisor
             # The stored scale is rounded to float32: what that moves belongs to the residual.
             rounding = (2.0**-24 * scales / divisor + 2.0**-149) * LEVELS * np.sqrt(vectors.shape[1])

@@ -26,7 +26,8 @@ def doctor(
 
     Run it where `softkv serve` runs, with the same SOFTKV_… environment.
     """
-    given = {"data_dir": data_dir, "encoder": encoder}
+    # Nothing is listened on here, so it does not matter who may call.
+    given = {"host": "127.0.0.1", "data_dir": data_dir, "encoder": encoder}
     settings = read_settings({name: value for name, value in given.items() if value is not None})
 
     from rich.table import Table

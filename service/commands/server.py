@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from service.commands.seeding_bar import show_seeding
 
 # What an answer on its way may still take when the service is told to stop.
-_GRACE_SECONDS = 10
+_GRACE_SECONDS = 8  # below the ten after which docker kills
 
 
 class Server(uvicorn.Server):

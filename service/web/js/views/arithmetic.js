@@ -10,6 +10,8 @@ import { barcode } from "./barcode.js";
 
 const LINES = 4;
 const COMPONENTS = 3;
+/** A weight that three decimals would show as 0 is told with the others. */
+const SMALLEST = 0.0005;
 /** Own rows up to here are all encoded, so that their sum is whole while the slider moves. */
 const ALL = 60;
 const CELLS = 64;
@@ -62,7 +64,7 @@ export function arithmetic({ asker }, blended) {
     const output = blend(model);
     if (!output) return;
     const { result, answer } = model;
-    const shown = heaviest(answer.weights, LINES).filter((i) => vectors.has(result.rows[i].id));
+    const shown = heaviest(answer.weights, LINES).filter((i) => vectors.has(result.rows[i].id) && answer.weights[i] >= SMALLEST);
     const lines = shown.map((i) => line(answer.weights[i], vectors.get(result.rows[i].id), result.rows[i].value));
     const others = Float64Array.from(output);
     for (const i of shown) vectors.get(result.rows[i].id).forEach((component, j) => (others[j] -= answer.weights[i] * component));

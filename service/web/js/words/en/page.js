@@ -55,7 +55,7 @@ export default {
   "limits.nearest.claim": "is the single nearest row:",
   "limits.nearest.proof": "“{key}” {weight}",
   "limits.exact.button": "T → 0, s₀ → 1",
-  "limits.exact.claim": "is SQL’s =;",
+  "limits.exact.claim": "is SQL’s “=”:",
   "limits.exact.proof": "rows kept: attention {attention}, SQL {sql}",
   "limits.average.button": "T → ∞",
   "limits.average.claim": "is the average of everything:",

@@ -55,7 +55,7 @@ export default {
   "limits.nearest.claim": "就是最近的那一行：",
   "limits.nearest.proof": "“{key}” {weight}",
   "limits.exact.button": "T → 0，s₀ → 1",
-  "limits.exact.claim": "就是 SQL 的 =；",
+  "limits.exact.claim": "就是 SQL 的“=”：",
   "limits.exact.proof": "留下的行数：注意力 {attention}，SQL {sql}",
   "limits.average.button": "T → ∞",
   "limits.average.claim": "就是全体的平均：",
