@@ -10,6 +10,8 @@ NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "upload": "documents a second, and the memory they take",
+    "lookup": "the whole softmax over millions of keys, beside who reads them",
+    "page": "the workshop page in a browser: transfer, first paint, frames a second",
 }
 
 

@@ -84,9 +84,9 @@ def scan(
     reach = (queries.norms + queries.residuals_norm) * (2 * view.key_norm if view.similarity != "cosine" else 1.05)
     steps = queries.scales.astype(np.float32)
     bars = _opening_bars(view, mask, running, queries, steps, listed)
-    # Small enough for the cache, and for every worker to have several to take.
-    share = view.n // (workers() * PIECES)
-    height = int(np.clip(min(TILE_CELLS // queries.count, share), FEWEST_ROWS, MOST_ROWS))
+    # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
+    most = min(TILE_CELLS // queries.count, view.n // (workers() * PIECES), MOST_ROWS)
+    height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
     rows = Places(_whole(view))
     harvests = [
         Harvest(

@@ -82,7 +82,7 @@ def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
     uniform = 2.0**-20 * lengths * (key + residual)
     largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
     squares = np.full(queries.count, np.inf)
-    if view.grams is not None and np.isfinite(view.grams).all():
+    if view.grams is not None:
         coded = queries.codes * queries.scales[:, None]
         parts = [
             # The Gram matrices were summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace.

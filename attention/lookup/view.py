@@ -50,7 +50,10 @@ class View:
         """
         grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
         known = [gram for gram in grams if gram is not None]
-        return sum(known[1:], known[0]) if known and len(known) == len(self.segments) else None
+        if not known or len(known) < len(self.segments):
+            return None
+        total = sum(known[1:], known[0])
+        return total if np.isfinite(total).all() else None
 
     def numbers(self) -> NDArray[np.int64]:
         """int64[n], the live row numbers in ascending order."""

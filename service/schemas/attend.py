@@ -34,7 +34,12 @@ def _temperature_or_auto(given: Any) -> Any:
     return given if given == "auto" else cold_to_hot(given)
 
 
-Query = TypeAliasType("Query", Annotated[Any, PlainValidator(_query), DocumentedAs(str | Vector)])
+Query = TypeAliasType(
+    "Query",
+    Annotated[
+        Any, PlainValidator(_query), DocumentedAs(Annotated[str | Vector, Field(description="A text, or a vector.")])
+    ],
+)
 TemperatureOrAuto = Annotated[Any, PlainValidator(_temperature_or_auto), DocumentedAs(Temperature | Literal["auto"])]
 QUESTION = "how do databases work?"
 
@@ -105,7 +110,9 @@ class Explanation(Wire):
     temperature: float
     logit: float | None = Field(description="null: minus infinity.")
     log_partition: float | None = Field(description="As in the evidence.")
-    log_weight: float | None = Field(description="The logarithm of the weight; null where the weight is 0.")
+    log_weight: float | None = Field(
+        description="The logarithm of the weight; null where that is 0, and without a log_partition."
+    )
 
 
 class Match(Wire):
@@ -133,8 +140,8 @@ class Evidence(Wire):
     null_weight: float = Field(description='The share of "none of these", the null key; 0 without one.')
     null_similarity: float | None = Field(description="The null key's similarity; null without one.")
     log_partition: float | None = Field(
-        description="ln Σ exp(logit), the null key's included. null where nothing can be attended to, and for "
-        "normalisers other than softmax."
+        description="ln Σ exp(logit), the null key's included; at temperature 0 the logarithm of the number of ties. "
+        "null where nothing can be attended to, and for normalisers other than softmax."
     )
     entropy: float = Field(description="Of the document weights without the null key, in nats; 0 where none passes.")
     effective_documents: float = Field(

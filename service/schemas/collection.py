@@ -67,7 +67,7 @@ class CollectionAnswer(Wire):
     dimension: int | None = Field(description="Width of the keys; null before it is known.")
     value_dimension: int | None = Field(description="Width of the values; null before it is known.")
     encoder: str | None = Field(description="What its texts are encoded with; null: its documents bring vectors.")
-    precision: str | None = Field(description="What that encoder computed in.")
+    precision: str | None = Field(description="The numbers that encoder computed in: float32 or bfloat16.")
     value_from: Literal["value", "key"]
     temperature: Temperature
     null: Null

@@ -17,9 +17,11 @@ class Comparing(Wire):
     """A question, asked in four ways."""
 
     query: Text = Field(description="The question: a text, for all four ways.")
-    temperature: Temperature | None = Field(None, description="Of attention. Left out: the collection's.")
+    temperature: Temperature | None = Field(
+        None, description="Of attention. Left out: the collection's; of rows, 0.05."
+    )
     top_k: int = Field(10, ge=0, le=10_000, description="Rows to return, in each of the four.")
-    null: Null | None = Field(None, description="Of attention. Left out: the collection's.")
+    null: Null | None = Field(None, description='Of attention. Left out: the collection\'s; of rows, "auto".')
 
 
 class CompareRequest(Comparing):

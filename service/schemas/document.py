@@ -141,7 +141,7 @@ class DocumentQuery(Wire):
     """Which documents to list, in id order; without `ids` and `filter`, all of them."""
 
     ids: list[DocumentId] | None = Field(None, description="Only these; unknown ids are silent.")
-    filter: FilterField = None
+    filter: FilterField = Field(None, description="Only documents that pass.")
     include: list[Include] = Field(
         default=["key", "value", "metadata"], description="Which fields to answer, besides the id."
     )

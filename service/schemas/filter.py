@@ -60,7 +60,9 @@ class Combination(Wire):
     )
 
 
-Filter = TypeAliasType("Filter", Comparison | Combination)
+Filter = TypeAliasType(
+    "Filter", Annotated[Comparison | Combination, Field(description="A comparison, or conditions joined.")]
+)
 Combination.model_rebuild()
 
 # Storage checks a filter against what is stored, and says what is wrong where; these types only describe it.

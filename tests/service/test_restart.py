@@ -30,7 +30,8 @@ def test_it_answers_as_before(left_behind):
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"), [({"precision": "bfloat16"}, "PRECISION=float32"), ({"encoder": "none"}, "without an encoder")]
+    ("settings", "says"),
+    [({"precision": "bfloat16"}, "PRECISION=float32"), ({"encoder": "none"}, "without an encoder")],
 )
 def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_behind, settings, says):
     directory, _ = left_behind

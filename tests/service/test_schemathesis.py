@@ -72,8 +72,8 @@ def walk(schema: Any, url: str, session: requests.Session, examples: int) -> Non
 
     class Walk(schema.as_state_machine()):  # type: ignore[misc]
         def setup(self) -> None:
-            for name in NAMES:
-                session.delete(f"{url}/v1/collections/{name}")
+            for each in session.get(f"{url}/v1/collections").json()["collections"]:
+                session.delete(f"{url}/v1/collections/{each['name']}")
             session.put(f"{url}/v1/collections/{NAMES[0]}", json={})
 
         def get_call_kwargs(self, case):
@@ -87,15 +87,14 @@ def walk(schema: Any, url: str, session: requests.Session, examples: int) -> Non
                 recorder=self.recorder,
             )
 
-    run_state_machine_as_test(Walk, settings=quick(examples, stateful_step_count=40))
+    run_state_machine_as_test(Walk, settings=quick(examples, stateful_step_count=30))
 
 
-def test_a_walk_along_the_links_without_an_encoder(bare, session):
-    walk(VECTORS, bare.url, session, examples=60)
-
-
-def test_a_walk_along_the_links_with_the_encoder(service, session):
-    walk(TEXTS, service.url, session, examples=15)
+@pytest.mark.parametrize(("schema", "encoder", "examples"), [(VECTORS, "none", 40), (TEXTS, "all-MiniLM-L6-v2", 10)])
+def test_a_walk_along_the_links(tmp_path, session, schema, encoder, examples):
+    with RunningService(data_dir=tmp_path, encoder=encoder) as running:
+        running.wait_until_ready()
+        walk(schema, running.url, session, examples)
 
 
 DOCUMENTS = st.fixed_dictionaries(

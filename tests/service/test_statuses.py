@@ -5,30 +5,24 @@ from __future__ import annotations
 import gzip
 import itertools
 import socket
-import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from service.api.access import is_write
 from service.retrieval import patch
-from service.storage import CollectionSettings, DocumentRecord, Store
 from tests.running import RunningService
 from tests.service.calls import Call, first
 from tests.service.contract import Operation
 from tests.service.test_openapi import DESCRIBED, OPERATIONS
+from tests.service.troubles import MISSING_MODEL, busy, prepare, small_disk, still_reading, without_its_encoder
 
 JSON = {"content-type": "application/json"}
-MISSING_MODEL = "no-such-model"
 # Statuses that a call answers for reasons of its own; the others have one reason for all calls.
 OWN = {200, 201, 204, 409, 503, 507}
 GENERAL = {400, 401, 403, 404, 413, 415, 422, 429}
@@ -69,47 +63,6 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     data = tmp_path_factory.mktemp("tight")
     with RunningService(data_dir=data, encoder="none", max_body_bytes=1024, max_queue=1) as running:
         yield running
-
-
-def prepare(data: Path, encoder: str | None) -> None:
-    """A data directory with the collection `library` and the document `qa76`."""
-    with Store.open(data) as store, store.writing() as writer:
-        settings = CollectionSettings("cosine", 0.05, dimension=2, encoder=encoder)
-        collection = writer.create_collection("library", settings)
-        vector = np.array([1, 2], np.float32)
-        writer.upsert(collection.id, [DocumentRecord("qa76", "relational databases", "A first course", vector)])
-
-
-@contextmanager
-def without_its_encoder(data: Path) -> Iterator[httpx.Client]:
-    """A service whose encoder could not be loaded, and a collection that needs it."""
-    prepare(data, MISSING_MODEL)
-    with RunningService(data_dir=data, encoder=MISSING_MODEL) as running, running.client() as client:
-        while client.get("/readyz").json()["loading"]:
-            time.sleep(0.01)
-        yield client
-
-
-@contextmanager
-def still_reading(data: Path) -> Iterator[httpx.Client]:
-    """A service that has not read its collection back from disk."""
-    prepare(data, None)
-    with RunningService(data_dir=data, encoder="none") as running, running.client() as client:
-        running.wait_until_ready()
-        running.app.state.parts.catalogue.collection("library").ready = False
-        yield client
-
-
-@contextmanager
-def busy(data: Path) -> Iterator[httpx.Client]:
-    """A service whose file another program writes, and that does not wait the usual five seconds."""
-    prepare(data, None)
-    with RunningService(data_dir=data, encoder="none") as running, running.client() as client:
-        running.app.state.parts.catalogue.store._connection.execute("PRAGMA busy_timeout = 1")
-        other = sqlite3.connect(next(data.glob("*.sqlite3")), isolation_level=None)
-        other.execute("BEGIN IMMEDIATE")
-        yield client
-        other.close()
 
 
 @each(400)
@@ -294,35 +247,16 @@ def test_what_cannot_be_done_now_is_a_503(tmp_path, missing: Callable[..., Any],
             refused(call.send(client, DESCRIBED), 503)
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """A file system of four megabytes, where this user may mount one; the callable fills it."""
-    try:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no small file system can be mounted here")
-
-    def fill() -> None:
-        with (tmp_path / "ballast").open("wb", buffering=0) as ballast, suppress(OSError):
-            while True:
-                ballast.write(bytes(4096))
-
-    yield fill
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
-
-
-def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path, full_disk):
-    data = tmp_path / "data"
-    prepare(data, None)
-    with RunningService(data_dir=data, encoder="none") as running, running.client() as client:
-        full_disk()
-        for call in WRITES.values():
-            refused(call.send(client, DESCRIBED), 507)
-        assert client.get("/v1/collections/library/documents/qa76").status_code == 200
-        (tmp_path / "ballast").unlink()
-        assert WRITES["put_document"].send(client, DESCRIBED).status_code == 200
+def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
+    with small_disk(tmp_path) as fill:
+        prepare(tmp_path / "data", None)
+        with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
+            fill()
+            for call in WRITES.values():
+                refused(call.send(client, DESCRIBED), 507)
+            assert client.get("/v1/collections/library/documents/qa76").status_code == 200
+            (tmp_path / "ballast").unlink()
+            assert WRITES["put_document"].send(client, DESCRIBED).status_code == 200
 
 
 def test_no_page_left_is_a_507(tmp_path):

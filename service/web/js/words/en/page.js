@@ -56,7 +56,7 @@ export default {
   "limits.nearest.proof": "“{key}” {weight}",
   "limits.exact.button": "T → 0, s₀ → 1",
   "limits.exact.claim": "is SQL’s “=”:",
-  "limits.exact.proof": "rows kept: attention {attention}, SQL {sql}",
+  "limits.exact.proof": "attention keeps {attention}, SQL {sql}",
   "limits.average.button": "T → ∞",
   "limits.average.claim": "is the average of everything:",
   "limits.average.proof": "{rows} rows at {weight} each",

@@ -56,7 +56,7 @@ export default {
   "limits.nearest.proof": "“{key}” {weight}",
   "limits.exact.button": "T → 0，s₀ → 1",
   "limits.exact.claim": "就是 SQL 的“=”：",
-  "limits.exact.proof": "留下的行数：注意力 {attention}，SQL {sql}",
+  "limits.exact.proof": "注意力留下 {attention} 行，SQL {sql} 行",
   "limits.average.button": "T → ∞",
   "limits.average.claim": "就是全体的平均：",
   "limits.average.proof": "{rows} 行各占 {weight}",

@@ -1,0 +1,47 @@
+"""The API's documentation: drawn from this service alone, and its calls can be tried there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running import RunningService
+
+
+@pytest.fixture
+def docs(chromium: Any, site: RunningService) -> Iterator[Any]:
+    """The open page; nothing may go wrong on it, and no other host be asked."""
+    page = chromium.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(site.url) else wrong.append(request.url))
+    page.goto(f"{site.url}/docs")
+    page.wait_for_selector(".opblock")
+    yield page
+    page.close()
+    assert wrong == []
+
+
+def test_every_call_is_there(docs, site):
+    paths = httpx.get(f"{site.url}/openapi.json").json()["paths"].values()
+    assert docs.locator(".opblock").count() == sum(len(calls) for calls in paths)
+
+
+def test_an_example_runs_as_it_stands(docs):
+    call = docs.locator("#operations-attend-attend")
+    call.locator(".opblock-summary-control").click()
+    call.locator(".try-out__btn").click()
+    call.locator(".execute").click()
+    answer = call.locator(".live-responses-table")
+    answer.wait_for()
+    assert "200" in answer.locator(".response-col_status").all_inner_texts()[-1]
+    assert "log_partition" in answer.inner_text()
+
+
+def test_a_key_can_be_given(docs):
+    docs.locator(".auth-wrapper .authorize").click()
+    assert docs.locator(".auth-container").count() == 2
