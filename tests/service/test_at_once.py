@@ -1,0 +1,92 @@
+"""Many callers at once: nobody sees half a write, and a scroll sees each lasting document exactly once."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+LASTING = [f"lasting-{i:03}" for i in range(0, 300, 3)]
+
+
+@contextmanager
+def meanwhile(service, work: Callable[[object, int], None]) -> Iterator[list[BaseException]]:
+    """Calls `work(client, round)` in a thread of its own for as long as the block runs."""
+    stop, failures = threading.Event(), []
+
+    def run() -> None:
+        with service.client() as own:
+            round_ = 0
+            while not stop.is_set():
+                try:
+                    work(own, round_)
+                except BaseException as error:
+                    failures.append(error)
+                    return
+                round_ += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield failures
+    finally:
+        stop.set()
+        thread.join()
+    assert not failures, failures
+
+
+def vector(i: int) -> list[float]:
+    return [1.0, float(i)]
+
+
+def test_a_scroll_sees_each_lasting_document_once_while_others_come_and_go(service, client, collection):
+    path = collection(encoder=None)
+    documents = [{"id": identifier, "key_vector": vector(i)} for i, identifier in enumerate(LASTING)]
+    client.post(f"{path}/documents", json={"documents": documents})
+
+    def come_and_go(own, round_):
+        passing = [f"lasting-{i:03}x{round_ % 2}" for i in range(round_ % 7, 300, 7)]
+        batch = [{"id": identifier, "key_vector": vector(round_)} for identifier in passing]
+        assert own.post(f"{path}/documents", json={"documents": batch}).status_code == 200
+        rewritten = LASTING[round_ % len(LASTING)]
+        assert own.put(f"{path}/documents/{rewritten}", json={"key_vector": vector(round_)}).status_code == 200
+        assert own.post(f"{path}/documents/delete", json={"ids": passing}).status_code == 200
+
+    with meanwhile(service, come_and_go):
+        for _ in range(5):
+            seen, cursor = Counter[str](), None
+            while True:
+                page = client.post(f"{path}/documents/query", json={"limit": 7, "cursor": cursor, "include": []}).json()
+                seen.update(document["id"] for document in page["documents"])
+                cursor = page["next_cursor"]
+                if cursor is None:
+                    break
+            assert {identifier: seen[identifier] for identifier in LASTING} == dict.fromkeys(LASTING, 1)
+            assert max(seen.values()) == 1
+
+
+def test_an_answer_never_shows_half_a_write(service, client, collection):
+    """All documents are always replaced together, so that every answer is of one generation."""
+    path = collection(encoder=None, similarity="dot")
+
+    def generation(round_: int) -> list[dict[str, object]]:
+        return [
+            {"id": str(i), "key_vector": vector(i), "value_vector": [float(round_)], "value": round_} for i in range(40)
+        ]
+
+    client.post(f"{path}/documents", json={"documents": generation(0)})
+
+    def replace(own, round_):
+        assert own.post(f"{path}/documents", json={"documents": generation(round_ + 1)}).status_code == 200
+
+    asked = {"query": [1.0, 0.1], "temperature": 5, "top_k": 40, "include": ["value", "output"]}
+    with meanwhile(service, replace):
+        for _ in range(40):
+            answer = client.post(f"{path}/attend", json=asked).json()
+            assert answer["documents"] == 40
+            values = {match["value"] for match in answer["matches"]}
+            assert len(values) == 1
+            np.testing.assert_allclose(answer["output"], [values.pop()], rtol=1e-6)
