@@ -28,20 +28,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """A browser from this machine."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+def browser_path() -> str:
+    """Where this machine's browser is."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on PATH")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(browser_path: str) -> Iterator[Browser]:
+    """A browser; one a module, since playwright keeps an event loop running in the thread of the tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="session")
-def site(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def site(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """The service with the two small demo collections."""
     with RunningService(data_dir=tmp_path_factory.mktemp("site"), demo=("library", "videos")) as running:
         running.wait_until_ready()

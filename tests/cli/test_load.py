@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,9 @@ def test_a_service_that_stops_within_an_upload_says_why(tmp_path: Path) -> None:
 def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client, tmp_path: Path) -> None:
     write_lines(tmp_path / "books.ndjson", vectors(30_000))
     command = [*COMMAND, "load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--url", service.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A run in the background may ignore Ctrl-C, and its children would too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         until = time.monotonic() + 30
         while client.get(PATH).json().get("documents", 0) < 500 and time.monotonic() < until:
             time.sleep(0.05)
