@@ -42,6 +42,23 @@ from service.retrieval.seeding import Seeding
 from service.settings import Settings
 from service.storage import Store
 
+# upload before documents: of the routes on one path, the first whose content type fits is taken
+ROOMS = (
+    probes,
+    metrics,
+    collections,
+    upload,
+    documents,
+    attend,
+    sweep,
+    compare,
+    attention,
+    encode,
+    trace,
+    embeddings,
+    models,
+)
+
 
 class UnknownDemo(ValueError):
     """A demo collection was asked for that there is none of."""
@@ -81,25 +98,17 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for room in (
-        probes,
-        metrics,
-        collections,
-        upload,
-        documents,
-        attend,
-        sweep,
-        compare,
-        attention,
-        encode,
-        trace,
-        embeddings,
-        models,
-    ):
+    for room in ROOMS:
         app.include_router(room.router)
     page.mount(app)
     problems.install(app)
     description.describe(app)
+    _surround(app, settings)
+    return app
+
+
+def _surround(app: FastAPI, settings: Settings) -> None:
+    """What every request goes through, the outermost last: its id, its time, who may call, how much, which method."""
     app.state.meters = metrics.Meters()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
@@ -112,7 +121,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(metrics.Metered, meters=app.state.meters)
     app.add_middleware(RequestId)
-    return app
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:
