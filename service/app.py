@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The application; storage opens when it starts, the encoder and the keys load while it answers."""
     logs.configure(settings.log_format)
     if unknown := [name for name in settings.demo if name not in DEMOS]:
-        raise UnknownDemo(f"there is no demo collection {unknown[0]!r}: there are {', '.join(DEMOS)}")
+        raise UnknownDemo(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
@@ -12,6 +13,8 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from service.api.errors import MalformedBody, UnsupportedMediaType
+
+LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
 
 
 def parse(body: bytes) -> Any:
@@ -44,7 +47,8 @@ class JSONRequest(Request):
     async def json(self) -> Any:
         """The body's value; parsed once."""
         if not hasattr(self, "_parsed"):
-            self._parsed = parse(await self.body())
+            body = await self.body()
+            self._parsed = parse(body) if len(body) < LARGE_BODY else await asyncio.to_thread(parse, body)
         return self._parsed
 
 

@@ -22,8 +22,6 @@ from service.api.methods import allowed
 from service.api.openai_errors import openai_error, openai_status, speaks_openai
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
-from service.retrieval.arrays import TooLarge
-from service.retrieval.collection import DocumentChanged
 from service.retrieval.errors import Flaw
 from service.storage import errors as storage
 
@@ -40,14 +38,14 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     retrieval.ModelNotFound: (404, "model_not_found"),
     storage.CollectionMissing: (404, "collection_not_found"),
     retrieval.CollectionConflict: (409, "collection_conflict"),
-    DocumentChanged: (409, "document_changed"),
+    retrieval.DocumentChanged: (409, "document_changed"),
     storage.DocumentsExist: (409, "documents_exist"),
     api.LengthRequired: (411, "length_required"),
     api.BodyTooLarge: (413, "body_too_large"),
     api.TooMuch: (413, "too_much"),
     api.UnsupportedMediaType: (415, "unsupported_media_type"),
     retrieval.InvalidContent: (422, "invalid_content"),
-    TooLarge: (413, "too_much"),
+    retrieval.TooLarge: (413, "too_much"),
     storage.WidthMismatch: (422, "invalid_content"),
     storage.DocumentsRepeated: (422, "invalid_content"),
     storage.Unstorable: (422, "invalid_content"),

@@ -108,14 +108,9 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     import structlog
 
-    from service.app import create_app
+    from service.app import UnknownDemo, create_app
     from service.commands.server import run
-    from service.datasets import DEMOS
     from service.storage import StorageError
-
-    unknown = [name for name in settings.demo if name not in DEMOS]
-    if unknown:
-        raise CommandError(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
     def told() -> None:
         if settings.log_format == "json":
@@ -129,7 +124,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     try:
         asyncio.run(main())
-    except StorageError as error:
+    except (StorageError, UnknownDemo) as error:
         raise CommandError(str(error)) from None
 
 

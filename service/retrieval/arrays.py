@@ -12,14 +12,10 @@ import numpy as np
 from attention import SIMILARITIES, Additive, Attended, Bilinear, Similarity, attend
 from attention.heads import Heads, joined
 from attention.hopfield import recall
-from service.retrieval.errors import InvalidContent
+from service.retrieval.errors import InvalidContent, TooLarge
 
 Array = np.ndarray[Any, Any]
 PARAMETERS = {"bilinear": ("W",), "additive": ("W_q", "W_k", "v")}
-
-
-class TooLarge(InvalidContent):
-    """More numbers than one request may ask for."""
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,8 @@ from typing import Literal
 import numpy as np
 
 from attention.lookup import Memory, Rows, View, prepare
-from service.retrieval.errors import CollectionLoading, RetrievalError
+from service.retrieval.errors import CollectionLoading, DocumentChanged
 from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer
-
-
-class DocumentChanged(RetrievalError):
-    """The document that was to be replaced is not the stored one any more."""
-
-    def __init__(self, document_id: str) -> None:
-        super().__init__(f"document {document_id!r} keeps changing while it is patched: try again")
-
 
 SCANNED = 20_000  # documents from which on a question may be answered by a compiled scan
 compile_scan = cache(prepare)

@@ -62,3 +62,14 @@ class InvalidContent(RetrievalError):
     def at(cls, pointer: str, detail: str) -> InvalidContent:
         """One flaw, at one place."""
         return cls([Flaw(pointer, detail)])
+
+
+class TooLarge(InvalidContent):
+    """More than one request may ask for."""
+
+
+class DocumentChanged(RetrievalError):
+    """The document that was to be replaced is not the stored one any more."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"document {document_id!r} keeps changing while it is patched: try again")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.retrieval.catalogue import Catalogue
-from service.retrieval.collection import DocumentChanged
 from service.retrieval.document import SentDocument, prepare
 from service.retrieval.documents import Written, get
+from service.retrieval.errors import DocumentChanged
 from service.storage import CollectionRecord, DocumentRecord
 
 ATTEMPTS = 10
@@ -25,18 +25,16 @@ async def patch(catalogue: Catalogue, name: str, document_id: str, changes: Mapp
         RetrievalError: no such collection or document, or a change that does not fit.
     """
     collection = catalogue.collection(name)
-    for attempt in range(ATTEMPTS):
+    for _ in range(ATTEMPTS):
         stored = await asyncio.to_thread(get, catalogue, name, document_id)
         patched = _patched(collection.record, stored, changes)
         prepared = await prepare(catalogue, collection.record, [patched], [""])
         try:
             await asyncio.to_thread(collection.write, prepared.records, replacing=stored)
         except DocumentChanged:
-            if attempt == ATTEMPTS - 1:
-                raise
-        else:
-            return Written(1, prepared.truncated)
-    raise AssertionError("unreachable")
+            continue
+        return Written(1, prepared.truncated)
+    raise DocumentChanged(document_id)
 
 
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from service.encoding.encoder import Encoder
 from service.encoding.tracing import TracedLayer, TracedText, read_pair, trace_layers, traceable
-from service.retrieval.arrays import TooLarge
-from service.retrieval.errors import Flaw, InvalidContent
+from service.retrieval.errors import Flaw, InvalidContent, TooLarge
 
 MAX_CHARACTERS = 65_536  # far more than any model's tokens; a longer text is refused unread
 MAX_NUMBERS = 2**20
