@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from attention.lookup.codes import WIDEST, Codes, ValueCodes
 from attention.lookup.files import originals
+from attention.lookup.interleaved import Bytes, put_rows, rows_room
 from attention.lookup.rows import Rows
 
 BLOCK_ROWS = 131_072
@@ -107,6 +108,21 @@ class Block:
 
 
 @dataclass(frozen=True, eq=False)
+class Sample:
+    """Some rows of a segment.
+
+    Attributes:
+        places: int64[r], where they stand in it.
+        codes: uint8[groups, depth, 16, 4], theirs side by side.
+        scales: float32[r].
+    """
+
+    places: NDArray[np.int64]
+    codes: Bytes
+    scales: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
 class Segment:
     """A block as one view sees it: its first `count` rows, less the removed ones.
 
@@ -134,11 +150,14 @@ class Segment:
         return self.block.numbers[: self.count]
 
     @cached_property
-    def sample(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-        """Every 64th row's codes int8[r, d] and scales float32[r], side by side."""
+    def sample(self) -> "Sample":
+        """One row in 64, in an order of no meaning, so that any first part of it is a sample too."""
         assert self.block.codes is not None
-        rows = slice(0, self.count, SAMPLE_STRIDE)
-        return self.block.codes.codes[rows].copy(), self.block.codes.scales[rows].copy()
+        places = np.arange(0, self.count, SAMPLE_STRIDE)
+        places = np.random.default_rng(0).permutation(places)
+        codes = rows_room(len(places), self.keys.shape[1])
+        put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
+        return Sample(places, codes, self.block.codes.scales[places])
 
     @cached_property
     def key_residual(self) -> float:

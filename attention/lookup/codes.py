@@ -2,7 +2,7 @@
 
 A vector x becomes x̂ = scale·code with code ∈ [−127, 127]ᵈ, scale = max|x_j| / 127. The residual x − x̂ has components
 of at most scale/2; its norm is computed in float64 and rounded up, so it is a bound that can be built on. The dot
-product of two codes is an integer, exact as long as d·127² stays below 2³¹.
+product of two codes is an integer, exact as long as d·127·255 stays below 2³¹.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.lookup.interleaved import Bytes, columns_of, columns_room, put_columns, put_rows, rows_at, rows_room
+
 LEVELS = 127
-WIDEST = (2**31 - 1) // LEVELS**2
+WIDEST = (2**31 - 1) // (LEVELS * 255)
 """The widest vectors whose codes' dot products stay exact in 32 bits."""
+
+FINE_LEVELS = 127 * 256 + 127
+"""The most that two signed bytes hold, one of them 256 times the other."""
 
 WIDEST_GRAM = 1024
 
-CHUNK = 8192
+CHUNK = 1024
 """Values whose codes lie together."""
 
 
@@ -26,7 +31,7 @@ class Codes:
     """Codes of many vectors, with room at the end like the block that holds them.
 
     Attributes:
-        codes: int8[capacity, d].
+        codes: uint8[groups, depth, 16, 4], see `interleaved`.
         scales: float32[capacity]; relative to the vector's norm where directions are coded.
         residuals: float32[capacity], an upper bound on ‖x − x̂‖, relative likewise.
         grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. New ones take
@@ -34,7 +39,7 @@ class Codes:
             added is never negative, they bound from above all the same. None where vectors are too wide for them.
     """
 
-    codes: NDArray[np.int8]
+    codes: Bytes
     scales: NDArray[np.float32]
     residuals: NDArray[np.float32]
     grams: NDArray[np.float64] | None
@@ -43,7 +48,7 @@ class Codes:
     def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> "Codes":
         """Room for so many vectors."""
         return cls(
-            np.empty((rows, dimension), dtype=np.int8),
+            rows_room(rows, dimension),
             np.empty(rows, dtype=np.float32),
             np.empty(rows, dtype=np.float32),
             np.zeros((2, dimension, dimension)) if grams and dimension <= WIDEST_GRAM else None,
@@ -51,10 +56,14 @@ class Codes:
 
     def copy_from(self, other: "Codes", count: int) -> None:
         """Take over the first `count` vectors of another one."""
-        self.codes[:count] = other.codes[:count]
+        self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
         self.grams = other.grams
+
+    def at(self, places: NDArray[np.intp], width: int) -> NDArray[np.int8]:
+        """int8[n, width]: the codes of the vectors at `places`."""
+        return rows_at(self.codes, places, width)
 
     def write(self, start: int, vectors: NDArray[np.float32], norms: NDArray[np.float64] | None) -> None:
         """Code `vectors` float32[n, d] from row `start` on; with `norms`, scales and residuals are divided by them."""
@@ -62,7 +71,7 @@ class Codes:
             part = slice(first, min(first + 1024, len(vectors)))
             here = slice(start + part.start, start + part.stop)
             codes, scales, left = coded(vectors[part])
-            self.codes[here] = codes
+            put_rows(self.codes, here.start, codes.astype(np.int8))
             divisor = 1.0 if norms is None else norms[part]
             residuals = _lengths(left)
             if self.grams is not None:
@@ -72,65 +81,62 @@ class Codes:
                     relative = both.astype(np.float32)
                     self.grams = self.grams + relative.transpose(0, 2, 1) @ relative
             self.scales[here] = scales / divisor
-            # The stored scale is rounded to float32: what that moves belongs to the residual.
-            rounding = (2.0**-24 * scales / divisor + 2.0**-149) * LEVELS * np.sqrt(vectors.shape[1])
-            total = (residuals / divisor + rounding).astype(np.float32)
-            self.residuals[here] = np.nextafter(total, np.float32(np.inf))
+            self.residuals[here] = _rounded_up(residuals / divisor, scales / divisor, vectors.shape[1])
 
 
 @dataclass(frozen=True, eq=False)
 class ValueCodes:
-    """Codes of values, turned: one row a component, so that a weighted sum of values is a row of dot products.
+    """Codes of values, turned: components lie side by side, so that a weighted sum of values is a product as well.
 
     Attributes:
-        codes: int8[chunks, d_v, CHUNK]; value i is codes[i // CHUNK, :, i % CHUNK], one chunk
-            being one piece of memory.
+        codes: uint8[chunks, groups, depth, 16, 4], see `interleaved`; a chunk has CHUNK values.
         scales: float32[capacity].
         residuals: float32[capacity], an upper bound on ‖v − v̂‖.
+        width: d_v.
     """
 
-    codes: NDArray[np.int8]
+    codes: Bytes
     scales: NDArray[np.float32]
     residuals: NDArray[np.float32]
+    width: int
 
     @classmethod
     def with_room(cls, rows: int, dimension: int) -> "ValueCodes":
         """Room for so many values."""
-        chunk = min(CHUNK, rows)
         return cls(
-            np.empty((-(-rows // max(chunk, 1)), dimension, chunk), dtype=np.int8),
+            columns_room(-(-rows // CHUNK), CHUNK, dimension),
             np.empty(rows, dtype=np.float32),
             np.empty(rows, dtype=np.float32),
+            dimension,
         )
-
-    def parts(self, start: int, stop: int) -> Iterator[tuple[int, int, slice]]:
-        """Values `start` to `stop` as runs within chunks: each one's first value, its chunk, its place in there."""
-        chunk = self.codes.shape[2]
-        while start < stop:
-            end = min(stop, start - start % chunk + chunk)
-            yield start, start // chunk, slice(start % chunk, start % chunk + end - start)
-            start = end
 
     def copy_from(self, other: "ValueCodes", count: int) -> None:
         """Take over the first `count` values of another one."""
-        for start, chunk, here in other.parts(0, count):
-            self._put(start, other.codes[chunk, :, here])
+        self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
 
+    def at(self, chunk: int, rows: int) -> NDArray[np.int8]:
+        """int8[rows, d_v]: the first codes of a chunk."""
+        return columns_of(self.codes[chunk], 0, rows, self.width)
+
     def write(self, start: int, values: NDArray[np.float32]) -> None:
         """Code `values` float32[n, d_v] from row `start` on."""
-        plain = Codes.with_room(len(values), values.shape[1], grams=False)
-        plain.write(0, values, None)
-        self._put(start, plain.codes.T)
-        here = slice(start, start + len(values))
-        self.scales[here] = plain.scales
-        self.residuals[here] = plain.residuals
+        for first, chunk, within in _by_chunk(start, start + len(values)):
+            codes, scales, left = coded(values[first - start : first - start + within.stop - within.start])
+            put_columns(self.codes[chunk], within.start, codes.astype(np.int8))
+            here = slice(first, first + len(codes))
+            self.scales[here] = scales
+            self.residuals[here] = _rounded_up(_lengths(left), scales, self.width)
 
-    def _put(self, start: int, turned: NDArray[np.int8]) -> None:
-        """Store codes int8[d_v, n] from value `start` on."""
-        for at, chunk, here in self.parts(start, start + turned.shape[1]):
-            self.codes[chunk, :, here] = turned[:, at - start : at - start + here.stop - here.start]
+
+def _by_chunk(start: int, stop: int) -> Iterator[tuple[int, int, slice]]:
+    """Values `start` to `stop` as runs within chunks: each one's first value, its chunk, its place in there."""
+    while start < stop:
+        within = start % CHUNK
+        end = min(stop, start - within + CHUNK)
+        yield start, start // CHUNK, slice(within, within + end - start)
+        start = end
 
 
 def coded(
@@ -145,6 +151,12 @@ def coded(
     return codes, scales, wide
 
 
+def _rounded_up(residuals: NDArray[np.float64], scales: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+    """The residuals in float32, not below what they are with scales that are rounded to float32 as well."""
+    rounding = (2.0**-24 * scales + 2.0**-149) * LEVELS * np.sqrt(width)
+    return np.asarray(np.nextafter((residuals + rounding).astype(np.float32), np.float32(np.inf)), dtype=np.float32)
+
+
 def _lengths(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Norms of residuals, with room for the rounding that they were made with."""
     return np.asarray(np.sqrt((residuals * residuals).sum(axis=1)) * (1 + 1e-9))
@@ -157,18 +169,20 @@ class QueryCodes:
     A query's residual is common to all keys, so it does not average out as theirs do: few queries are coded in 16 bits.
 
     Attributes:
-        codes: int8[q, d] or int16[q, d].
+        codes: int16[q, d]; within −127 to 127 where they are coarse.
         scales: float64[q].
         norms: float64[q], ‖q‖ of the queries themselves.
         residuals: float64[q, d], q − q̂.
         residuals_norm: float64[q], at least ‖q − q̂‖.
+        fine: whether the codes have 16 bits.
     """
 
-    codes: NDArray[np.int8] | NDArray[np.int16]
+    codes: NDArray[np.int16]
     scales: NDArray[np.float64]
     norms: NDArray[np.float64]
     residuals: NDArray[np.float64]
     residuals_norm: NDArray[np.float64]
+    fine: bool
 
     @property
     def count(self) -> int:
@@ -179,7 +193,6 @@ class QueryCodes:
 def query_codes(queries: NDArray[np.float64], *, fine: bool) -> QueryCodes:
     """Code queries float64[q, d], in 16 bits where they are to be fine, as far as 32 bits hold the products."""
     norms = np.sqrt((queries * queries).sum(axis=1))
-    levels = min(2**15 - 1, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
+    levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
     codes, scales, left = coded(queries, levels)
-    small = codes.astype(np.int16) if fine else codes.astype(np.int8)
-    return QueryCodes(small, scales, norms, left, _lengths(left))
+    return QueryCodes(codes.astype(np.int16), scales, norms, left, _lengths(left), fine)

@@ -1,4 +1,4 @@
-"""What the scan runs on: numkong and numba where they are installed, NumPy where they are not."""
+"""What the scan runs on: numba where it is installed, NumPy where it is not."""
 
 import os
 from collections.abc import Callable
@@ -13,100 +13,69 @@ from numpy.typing import NDArray
 
 from attention.lookup import portable
 
-Dots = Callable[[NDArray[np.int8], NDArray[np.int32]], None]
-
 
 @dataclass(frozen=True)
 class Engine:
     """The steps of a scan.
 
     Attributes:
-        fine: up to so many queries at a time are coded in 16 bits, and so are their weights.
-        dots: given codes of queries [q, d], makes the function that fills int32[r, q] with their products with
-            codes int8[r, d].
-        weigh: given how many queries there are, the pass to use; see `passes.weigh_few`.
-        tally, fine_sums, fine_levels, coarse_levels, add_rows: see `passes` and `products`.
+        name: what it runs on, for people to read.
+        packed_queries: makes of coded queries what the passes read.
+        lead, weigh, tally: see `passes`.
+        weight_of, blend, add_rows, row_products, quadratic_forms: see `products`.
     """
 
-    fine: int
-    dots: Callable[[NDArray[np.integer]], Dots]
-    weigh: Callable[[int], Callable[..., int]]
+    name: str
+    packed_queries: Callable[..., Any]
+    lead: Callable[..., None]
+    weigh: Callable[..., int]
     tally: Callable[..., int]
-    fine_sums: Callable[..., None]
-    fine_levels: Callable[..., None]
-    coarse_levels: Callable[..., None]
+    weight_of: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
+    blend: Callable[..., None]
     add_rows: Callable[..., None]
+    row_products: Callable[..., NDArray[np.float64]]
+    quadratic_forms: Callable[..., NDArray[np.float64]]
 
 
 @cache
 def engine() -> Engine:
-    """The fastest engine that is installed. All give the same answers."""
-    return (compiled if find_spec("numba") else plain)(packed_dots if find_spec("numkong") else portable_dots)
+    """The faster engine of those that are installed. Both give the same answers."""
+    return compiled() if find_spec("numba") else plain()
 
 
-def compiled(dots: Callable[[NDArray[np.integer]], Dots]) -> Engine:
-    """With the passes that numba compiles."""
+def compiled() -> Engine:
+    """With passes that numba compiles."""
     from attention.lookup import passes, products
-
-    def fine_or(codes: NDArray[np.integer]) -> Dots:
-        if codes.dtype == np.int8:
-            return dots(codes)
-        wide = codes.astype(np.int16)
-        return lambda codes, filled: products.fine_dots(codes, wide, filled)
+    from attention.lookup.instructions import has_instruction
 
     return Engine(
-        3,
-        fine_or,
-        lambda queries: passes.weigh_few if queries < 16 else passes.weigh_many,
-        passes.tally,
-        products.fine_sums,
-        products.fine_levels,
-        products.coarse_levels,
-        products.add_rows,
+        name="numba with VNNI" if has_instruction() else "numba",
+        packed_queries=passes.packed_queries,
+        lead=passes.lead,
+        weigh=passes.weigh,
+        tally=passes.tally,
+        weight_of=products.weight_of,
+        blend=products.blend,
+        add_rows=products.add_rows,
+        row_products=products.row_products,
+        quadratic_forms=products.quadratic_forms,
     )
 
 
-def plain(dots: Callable[[NDArray[np.integer]], Dots]) -> Engine:
-    """With the passes in NumPy."""
+def plain() -> Engine:
+    """With passes in NumPy."""
     return Engine(
-        3,
-        lambda codes: dots(codes) if codes.dtype == np.int8 else portable_dots(codes),
-        lambda queries: portable.weigh,
-        portable.tally,
-        portable.fine_sums,
-        portable.fine_levels,
-        portable.coarse_levels,
-        portable.add_rows,
+        name="NumPy",
+        packed_queries=portable.packed_queries,
+        lead=portable.lead,
+        weigh=portable.weigh,
+        tally=portable.tally,
+        weight_of=portable.weight_of,
+        blend=portable.blend,
+        add_rows=portable.add_rows,
+        row_products=portable.row_products,
+        quadratic_forms=portable.quadratic_forms,
     )
-
-
-def packed_dots(queries: NDArray[np.integer]) -> Dots:
-    """Products by numkong's packed kernels, which use VNNI where the processor has it and release the GIL."""
-    import numkong
-
-    kong: Any = numkong
-    packed = kong.dots_pack(np.ascontiguousarray(queries), dtype="int8")
-
-    def fill(codes: NDArray[np.int8], products: NDArray[np.int32]) -> None:
-        out = kong.from_pointer(products.ctypes.data, products.shape, "int32", owner=products)
-        kong.dots_packed(codes, packed, out=out)
-
-    return fill
-
-
-def portable_dots(queries: NDArray[np.integer]) -> Dots:
-    """Products by NumPy, in floating point wide enough for every partial sum to be an exact integer."""
-    largest = 127 if queries.dtype == np.int8 else 2**15
-    wide = np.float32 if queries.shape[1] * 127 * largest < 2**24 else np.float64
-    turned: NDArray[Any] = queries.astype(wide).T
-
-    def fill(codes: NDArray[np.int8], products: NDArray[np.int32]) -> None:
-        for first in range(0, len(codes), 1024):
-            part = slice(first, first + 1024)
-            rows: NDArray[Any] = codes[part].astype(wide)
-            products[part] = rows @ turned
-
-    return fill
 
 
 @cache

@@ -72,7 +72,7 @@ def _each(view: View, passing: Passing, questions: Sequence[Question]) -> Iterat
 
 
 def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -> Array:
-    """float64[q, n]: scanned by tile, then made careful where the head is decided."""
+    """float64[q, n]: scanned by tile, then summed alike where the head is decided."""
     queries = np.array([question.vector for question in questions])
     similarities = np.empty((len(questions), passing.n))
     room = passing.room(queries.shape[1])

@@ -1,23 +1,22 @@
-"""The head: the best rows, their order and their ties, decided on carefully summed similarities."""
+"""The head: the best rows, their order and their ties, decided on similarities that are summed alike."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.similarities import careful
+from attention.lookup.originals import similarities_at
 from attention.lookup.tiles import Passing
 
 Array = NDArray[np.float64]
 
 
 def refine(passing: Passing, similarity: str, query: Array, similarities: Array, k: int, slack: float) -> None:
-    """Put careful similarities in the place of scanned ones, for every row that can be among the best k or
-    tie there.
+    """Put similarities that are summed alike in the place of scanned ones, for every row that can be among the best k
+    or tie there.
 
-    A scanned and a careful similarity both lie within `slack` of the true one. The k best scanned rows are
-    at least kth − 2·slack in careful terms, and a row that is that good was scanned at kth − 4·slack or
-    better.
+    Both lie within `slack` of the true one. The k best scanned rows are at least kth − 2·slack when summed alike, and
+    a row that is that good was scanned at kth − 4·slack or better.
 
     Args:
         query: float64[d].
@@ -28,8 +27,8 @@ def refine(passing: Passing, similarity: str, query: Array, similarities: Array,
     n = similarities.size
     kth = similarities.min() if k >= n else np.partition(similarities, n - k)[n - k]
     places = np.flatnonzero(similarities >= kth - 4 * slack)
-    for part, tile in passing.places.picked(places):
-        similarities[places[part]] = careful(similarity, query, tile.keys(), tile.norms)
+    first = np.zeros(len(places), dtype=np.int64)
+    similarities[places] = similarities_at(similarity, passing.places, query[None, :], places, first)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,18 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.engine import engine, pool
-from attention.lookup.similarities import careful
+from attention.lookup.similarities import finished, gaussian
 from attention.lookup.tiles import Places, Tile
 
 Array = NDArray[np.float64]
-AT_ONCE = 256
 FEW = 1024
 
 
 def similarities_at(
     similarity: str, rows: Places, vectors: Array, places: NDArray[np.int64], queries: NDArray[np.int64]
 ) -> Array:
-    """The careful similarity of query `queries[i]` with the row at `places[i]`, for every i.
+    """The similarity of query `queries[i]` with the row at `places[i]`, for every i; copies of a row have the same.
 
     Args:
         rows: where places stand.
@@ -27,12 +26,16 @@ def similarities_at(
     """
     order = np.argsort(places, kind="stable")
     found = np.empty(len(places))
+    lengths = np.sqrt((vectors * vectors).sum(axis=1))
 
     def look_up(tile: Tile, at: NDArray[np.intp]) -> None:
-        for first in range(0, len(at), AT_ONCE):
-            some = at[first : first + AT_ONCE]
-            part = tile.some(np.arange(first, first + len(some)))
-            found[some] = careful(similarity, vectors[queries[some]], part.keys(), part.norms)
+        asked = queries[at]
+        if similarity == "gaussian":
+            found[at] = gaussian(vectors[asked], tile.keys())
+            return
+        at_rows = np.arange(tile.rows.start, tile.rows.stop) if isinstance(tile.rows, slice) else tile.rows
+        products = engine().row_products(tile.segment.keys, at_rows, vectors, asked)
+        found[at] = finished(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
     parts = [(tile, order[part]) for part, tile in rows.picked(places[order])]
     if len(places) <= FEW:

@@ -1,12 +1,13 @@
-"""One pass over a tile of integer products, compiled by numba; `portable` has the same in NumPy.
+"""The passes over keys in codes, compiled by numba; `portable` has the same in NumPy.
 
-The pass turns products into similarities, adds up what lies below each query's bar, and lists what lies above.
+A pass makes products of bytes into similarities, 64 rows at a time: it adds up what lies below each query's bar, in
+float32 for these 64 and in float64 beyond, and lists what lies above.
 """
 
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg, arg-type"
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -15,9 +16,12 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from attention.lookup.compiling import compiled
+from attention.lookup.instructions import byte_products
+from attention.lookup.interleaved import LANES, OFFSET, RUN, packed
 
-RUN = 64
-"""Rows that are summed in float32 before they join a float64 sum."""
+FAR_BELOW = np.float32(-3e38)
+NOT_ALLOWED = np.float32(-2e38)
+"""Below all similarities, above what a row has that may not be attended to."""
 
 
 @intrinsic
@@ -47,10 +51,65 @@ def _exponential(x: float) -> float:
     return p * _power_of_two(int32(n))
 
 
-@compiled(fastmath=True)
-def weigh_few(
-    products: NDArray[np.int32],
+class Packed(NamedTuple):
+    """Queries as the products want them.
+
+    Attributes:
+        planes: int32[p, depth], bytes of the queries' codes, four to a word; p = q, or 2·q where each code is two
+            bytes, the first one counting 256 times.
+        offsets: int32[q], what the keys' bytes, being 128 higher than their codes, add to a product.
+    """
+
+    planes: NDArray[np.int32]
+    offsets: NDArray[np.int32]
+
+
+def packed_queries(codes: NDArray[np.int16], *, fine: bool) -> Packed:
+    """Of codes int16[q, d]; coarse ones are within −127 to 127."""
+    offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
+    if not fine:
+        return Packed(packed(codes.astype(np.int8)), offsets)
+    low = ((codes + OFFSET) & 255) - OFFSET
+    planes = np.stack([(codes - low) >> 8, low], axis=1).reshape(2 * len(codes), -1)
+    return Packed(packed(planes.astype(np.int8)), offsets)
+
+
+@njit(inline="always")
+def _similarities(
+    codes: NDArray[np.uint8],
     first: int,
+    queries: Packed,
+    scales: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    steps: NDArray[np.float32],
+    products: NDArray[np.int32],
+    found: NDArray[np.float32],
+) -> None:
+    """Fill found float32[q, 64] with the similarities of rows from `first` on; below all bars where not allowed."""
+    products[:] = 0
+    byte_products(codes, first // LANES, queries.planes, products)
+    stop = min(first + RUN, len(scales))
+    lifts = np.full(RUN, FAR_BELOW, dtype=np.float32)
+    here = np.zeros(RUN, dtype=np.float32)
+    for i in range(stop - first):
+        here[i] = scales[first + i] if allowed[first + i] else float32(0.0)
+        lifts[i] = float32(0.0) if allowed[first + i] else FAR_BELOW
+    planes = products.shape[0] // steps.shape[0]
+    for j in range(steps.shape[0]):
+        step = steps[j]
+        offset = queries.offsets[j]
+        for i in range(RUN):
+            product = products[j * planes, i]
+            if planes == 2:
+                product = int32(product * int32(256) + products[2 * j + 1, i])
+            found[j, i] = float32(int32(product - offset)) * (here[i] * step) + lifts[i]
+
+
+@compiled(fastmath=True)
+def weigh(
+    codes: NDArray[np.uint8],
+    first: int,
+    queries: Packed,
     scales: NDArray[np.float32],
     allowed: NDArray[np.bool_],
     steps: NDArray[np.float32],
@@ -63,10 +122,12 @@ def weigh_few(
     base: int,
     weights: NDArray[np.float32],
 ) -> int:
-    """Go through a tile's rows from `first` on, row beside row; stop early where a query's list is full.
+    """Go through some rows from `first` on; stop early where a query's list may be too short for the next 64.
 
     Args:
-        products: int32[r, q].
+        codes: uint8[groups, depth, 16, 4], of the keys.
+        first: a multiple of 64.
+        queries: q of them.
         scales: float32[r], of the keys.
         allowed: bool[r].
         steps: float32[q], of the queries: similarity = product·scale·step.
@@ -74,29 +135,27 @@ def weigh_few(
         inverse: float32[q], 1/T.
         sums: float64[q, 3], added to: Σe, Σe·x, Σe² with x = (s − bar)/T and e = exp(x).
         places, found: int64[q, c] and float32[q, c], the lists; counts: int64[q], how much of each is used.
-        base: the place of the tile's first row.
+        base: the place of the first row.
         weights: float32[q, ≥ r], filled with e (0 where listed or not allowed); float32[0, 0] to leave it.
 
     Returns:
-        The row to go on from; r where the tile is done.
+        The row to go on from; r where all is done.
     """
-    rows = products.shape[0]
-    q = steps.shape[0]
+    rows, q = scales.shape[0], steps.shape[0]
     keep = weights.shape[0] > 0
+    products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
     similarities = np.empty((q, RUN), dtype=np.float32)
     terms = np.empty(RUN, dtype=np.float32)
+    # Copies, because two workers' sums may share a cache line, which would go back and forth.
+    totals = np.zeros((q, 3))
+    used = counts.copy()
+    room = places.shape[1] - RUN
+    done = rows
     for start in range(first, rows, RUN):
-        stop = min(start + RUN, rows)
-        n = stop - start
-        for j in range(q):
-            if counts[j] + n > places.shape[1]:
-                return start
-        # Turned so that each query's similarities lie side by side; what may not be attended to falls below all bars.
-        for i in range(n):
-            scale = scales[start + i] if allowed[start + i] else float32(0.0)
-            lift = float32(0.0) if allowed[start + i] else float32(-3e38)
-            for j in range(q):
-                similarities[j, i] = float32(products[start + i, j]) * (scale * steps[j]) + lift
+        if used.max() > room:
+            done = start
+            break
+        _similarities(codes, start, queries, scales, allowed, steps, products, similarities)
         for j in range(q):
             bar = bars[j]
             colder = inverse[j]
@@ -104,98 +163,38 @@ def weigh_few(
             depth = float32(0.0)
             square = float32(0.0)
             hits = int32(0)
-            for i in range(n):
+            for i in range(RUN):
                 s = similarities[j, i]
                 x = max(min((s - bar) * colder, float32(0.0)), float32(-87.0))
-                e = float32(0.0) if s >= bar or s < float32(-2e38) else _exponential(x)
+                e = float32(0.0) if s >= bar or s < NOT_ALLOWED else _exponential(x)
                 hits += int32(s >= bar)
                 mass += e
                 depth += e * x
                 square += e * e
                 terms[i] = e
-            sums[j, 0] += mass
-            sums[j, 1] += depth
-            sums[j, 2] += square
+            totals[j, 0] += mass
+            totals[j, 1] += depth
+            totals[j, 2] += square
             if keep:
-                weights[j, start:stop] = terms[:n]
+                stop = min(start + RUN, rows)
+                weights[j, start:stop] = terms[: stop - start]
             if hits > 0:
-                for i in range(n):
-                    if similarities[j, i] >= bar and similarities[j, i] > float32(-2e38):
-                        at = counts[j]
+                for i in range(RUN):
+                    if similarities[j, i] >= bar and similarities[j, i] > NOT_ALLOWED:
+                        at = used[j]
                         places[j, at] = base + start + i
                         found[j, at] = similarities[j, i]
-                        counts[j] = at + 1
-    return rows
-
-
-@compiled(fastmath=True)
-def weigh_many(
-    products: NDArray[np.int32],
-    first: int,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    bars: NDArray[np.float32],
-    inverse: NDArray[np.float32],
-    sums: NDArray[np.float64],
-    places: NDArray[np.int64],
-    found: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    base: int,
-    weights: NDArray[np.float32],
-) -> int:
-    """What `weigh_few` does, query beside query: faster where there are many."""
-    rows = products.shape[0]
-    q = steps.shape[0]
-    keep = weights.shape[0] > 0
-    part = np.empty((3, q), dtype=np.float32)
-    listed = np.empty(q, dtype=np.int32)
-    terms = np.empty((RUN, q), dtype=np.float32)
-    for start in range(first, rows, RUN):
-        stop = min(start + RUN, rows)
-        n = stop - start
-        for j in range(q):
-            if counts[j] + n > places.shape[1]:
-                return start
-        part[:] = float32(0.0)
-        listed[:] = 0
-        for i in range(n):
-            if not allowed[start + i]:
-                terms[i] = float32(0.0)
-                continue
-            scale = scales[start + i]
-            for j in range(q):
-                s = float32(products[start + i, j]) * (scale * steps[j])
-                x = max(min((s - bars[j]) * inverse[j], float32(0.0)), float32(-87.0))
-                hit = s >= bars[j]
-                e = float32(0.0) if hit else _exponential(x)
-                listed[j] |= int32(hit)
-                part[0, j] += e
-                part[1, j] += e * x
-                part[2, j] += e * e
-                terms[i, j] = e
-        for j in range(q):
-            sums[j, 0] += part[0, j]
-            sums[j, 1] += part[1, j]
-            sums[j, 2] += part[2, j]
-            if keep:
-                for i in range(n):
-                    weights[j, start + i] = terms[i, j]
-            if listed[j] != 0:
-                # A term is 0 only where the bar was reached: asking again could round to the other side of it.
-                for i in range(n):
-                    if terms[i, j] == float32(0.0) and allowed[start + i]:
-                        at = counts[j]
-                        places[j, at] = base + start + i
-                        found[j, at] = float32(products[start + i, j]) * (scales[start + i] * steps[j])
-                        counts[j] = at + 1
-    return rows
+                        used[j] = at + 1
+    sums += totals
+    counts[:] = used
+    return done
 
 
 @compiled(fastmath=True)
 def tally(
-    products: NDArray[np.int32],
+    codes: NDArray[np.uint8],
     first: int,
+    queries: Packed,
     scales: NDArray[np.float32],
     allowed: NDArray[np.bool_],
     steps: NDArray[np.float32],
@@ -208,31 +207,60 @@ def tally(
     counts: NDArray[np.int64],
     base: int,
 ) -> int:
-    """Like `weigh_few`, but what lies below the bar goes into a histogram instead of sums.
+    """Like `weigh`, but what lies below the bar goes into a histogram instead of sums.
 
     Args:
         lows: float32[q], where the first bin begins.
         finer: float32[q], bins to one of similarity.
         histogram: float64[q, bins, 2], count and sum of similarities, added to.
     """
-    rows = products.shape[0]
-    q = steps.shape[0]
+    rows, q = scales.shape[0], steps.shape[0]
     last = histogram.shape[1] - 1
-    for i in range(first, rows):
-        if not allowed[i]:
-            continue
+    products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
+    similarities = np.empty((q, RUN), dtype=np.float32)
+    for start in range(first, rows, RUN):
         for j in range(q):
-            if counts[j] == places.shape[1]:
-                return i
+            if counts[j] + RUN > places.shape[1]:
+                return start
+        _similarities(codes, start, queries, scales, allowed, steps, products, similarities)
         for j in range(q):
-            s = float32(products[i, j]) * (scales[i] * steps[j])
-            if s >= bars[j]:
-                at = counts[j]
-                places[j, at] = base + i
-                found[j, at] = s
-                counts[j] = at + 1
-            else:
-                at = min(max(int32((s - lows[j]) * finer[j]), 0), last)
-                histogram[j, at, 0] += 1.0
-                histogram[j, at, 1] += np.float64(s)
+            for i in range(RUN):
+                s = similarities[j, i]
+                if s < NOT_ALLOWED:
+                    continue
+                if s >= bars[j]:
+                    at = counts[j]
+                    places[j, at] = base + start + i
+                    found[j, at] = s
+                    counts[j] = at + 1
+                else:
+                    at = min(max(int32((s - lows[j]) * finer[j]), 0), last)
+                    histogram[j, at, 0] += 1.0
+                    histogram[j, at, 1] += np.float64(s)
     return rows
+
+
+@compiled(fastmath=True)
+def lead(
+    codes: NDArray[np.uint8],
+    queries: Packed,
+    scales: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    steps: NDArray[np.float32],
+    best: NDArray[np.float32],
+) -> None:
+    """Keep in best float32[q, b], ascending, the largest similarities seen."""
+    q, size = best.shape
+    products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
+    similarities = np.empty((q, RUN), dtype=np.float32)
+    for start in range(0, scales.shape[0], RUN):
+        _similarities(codes, start, queries, scales, allowed, steps, products, similarities)
+        for j in range(q):
+            for i in range(RUN):
+                s = similarities[j, i]
+                if s > best[j, 0]:
+                    at = 0
+                    while at + 1 < size and best[j, at + 1] < s:
+                        best[j, at] = best[j, at + 1]
+                        at += 1
+                    best[j, at] = s

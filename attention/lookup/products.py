@@ -1,101 +1,123 @@
-"""Products and sums of codes, compiled by numba; `portable` has the same in NumPy."""
+"""Weighted sums of values, compiled by numba; `portable` has the same in NumPy."""
 
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg, arg-type"
+# mypy: disable-error-code="no-any-return, call-arg, arg-type, return-value"
 
 import numpy as np
-from numba import float32, int32
+from numba import float32, int32, njit
 from numpy.typing import NDArray
 
 from attention.lookup.compiling import compiled
-
-
-@compiled(fastmath=False)
-def fine_dots(codes: NDArray[np.int8], queries: NDArray[np.int16], products: NDArray[np.int32]) -> None:
-    """Fill products int32[r, q] with those of codes int8[r, d] and queries int16[q, d], row after row from memory."""
-    for i in range(codes.shape[0]):
-        for j in range(queries.shape[0]):
-            total = int32(0)
-            for t in range(codes.shape[1]):
-                total = int32(total + int32(int32(codes[i, t]) * int32(queries[j, t])))
-            products[i, j] = total
-
-
-@compiled(fastmath=False)
-def fine_sums(codes: NDArray[np.int8], first: int, levels: NDArray[np.int16], sums: NDArray[np.float64]) -> None:
-    """Fill sums float64[d_v, q] with products of coded values `first` to `first + r` and levels int16[q, r].
-
-    Args:
-        codes: int8[chunks, d_v, c], see `ValueCodes`; 32 bits hold 512 terms exactly.
-    """
-    rows, width, chunk = levels.shape[1], codes.shape[1], codes.shape[2]
-    flat = codes.reshape(-1)
-    sums[:] = 0.0
-    done = 0
-    while done < rows:
-        within = (first + done) % chunk
-        run = min(chunk - within, rows - done)
-        base = (first + done) // chunk * (width * chunk) + within
-        for t in range(width):
-            for j in range(levels.shape[0]):
-                whole = 0.0
-                for start in range(0, run, 512):
-                    stop = min(start + 512, run)
-                    some = flat[base + t * chunk + start : base + t * chunk + stop]
-                    level = levels[j, done + start : done + stop]
-                    total = int32(0)
-                    for i in range(some.size):
-                        total = int32(total + int32(int32(some[i]) * int32(level[i])))
-                    whole += total
-                sums[t, j] += whole
-        done += run
+from attention.lookup.instructions import byte_products
+from attention.lookup.interleaved import LANES, OFFSET, RUN
 
 
 @compiled(fastmath=True)
-def fine_levels(
-    weights: NDArray[np.float32], scales: NDArray[np.float32], steps: NDArray[np.float32], levels: NDArray[np.int16]
-) -> None:
-    """Fill levels int16[q, r] with weights float32[q, ≥ r] times scales float32[r], in steps float32[q]."""
+def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r]."""
+    sums, largest = np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
     for j in range(weights.shape[0]):
-        inverse = float32(1.0) / steps[j]
-        for i in range(len(scales)):
-            levels[j, i] = np.int16(int32(np.rint(weights[j, i] * scales[i] * inverse)))
+        for first in range(0, rows, 1024):
+            total, most = float32(0.0), float32(0.0)
+            for i in range(first, min(first + 1024, rows)):
+                total += weights[j, i]
+                most = max(most, weights[j, i])
+            sums[j] += total
+            largest[j] = max(largest[j], np.float64(most))
+    return sums, largest
 
 
-@compiled(fastmath=True)
-def coarse_levels(
+@njit(inline="always", fastmath=True)
+def _coarse_levels(
+    weights: NDArray[np.float32], scales: NDArray[np.float32], inverse: float, most: int, plane: NDArray[np.int8]
+) -> tuple[int, int]:
+    """Fill plane int8[≥ r] with weight·scale·inverse in whole levels; what is above `most` is left at 0.
+
+    Returns:
+        The sum of all levels, and how many were left out.
+    """
+    total, above = int32(0), int32(0)
+    for i in range(len(scales)):
+        level = np.rint(weights[i] * scales[i] * inverse)
+        high = level > float32(most)
+        whole = int32(0) if high else int32(level)
+        above += int32(high)
+        total += whole
+        plane[i] = np.int8(whole)
+    return total, above
+
+
+@njit(inline="always", fastmath=True)
+def _fine_levels(
     weights: NDArray[np.float32],
     scales: NDArray[np.float32],
+    inverse: float,
+    high_plane: NDArray[np.int8],
+    low_plane: NDArray[np.int8],
+) -> int:
+    """The same in two bytes, the first one counting 256 times."""
+    total = int32(0)
+    for i in range(len(scales)):
+        whole = int32(np.rint(weights[i] * scales[i] * inverse))
+        low = int32(((whole + int32(128)) & int32(255)) - int32(128))
+        total += whole
+        low_plane[i] = np.int8(low)
+        high_plane[i] = np.int8((whole - low) >> int32(8))
+    return total
+
+
+@compiled(fastmath=True)
+def blend(
+    codes: NDArray[np.uint8],
+    weights: NDArray[np.float32],
+    first: int,
+    scales: NDArray[np.float32],
     steps: NDArray[np.float32],
-    levels: NDArray[np.int8],
+    most: int,
     values: NDArray[np.float32],
     outputs: NDArray[np.float64],
 ) -> None:
-    """The same in 8 bits; a weight above their range is added at once, times its value, and gets level 0.
+    """Add Σ weight·value over one chunk of coded values.
 
     Args:
-        weights: float32[q, ≥ r].
+        codes: uint8[groups, depth, 16, 4], turned; see `ValueCodes`.
+        weights: float32[q, ≥ first + r], those of the chunk from `first` on.
         scales: float32[r], of the coded values.
-        steps: float32[q], the size of one level.
-        levels: int8[q, r], filled.
+        steps: float32[q], the size of one level of weight·scale.
+        most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
         values: float32[r, d_v], the originals.
-        outputs: float64[q, d_v].
+        outputs: float64[q, d_v], added to.
     """
-    q, rows = len(weights), len(scales)
+    q, rows, width = weights.shape[0], scales.shape[0], outputs.shape[1]
+    planes = 1 if most <= 127 else 2
+    packed = np.zeros((q * planes, codes.shape[1] * 4), dtype=np.int8)
+    totals = np.empty(q, dtype=np.int32)
     for j in range(q):
         inverse = float32(1.0) / steps[j]
-        above = 0
-        for i in range(rows):
-            level = np.rint(weights[j, i] * scales[i] * inverse)
-            above += int32(level > float32(127.0))
-            levels[j, i] = np.int8(int32(level if level <= float32(127.0) else float32(-1.0)))
+        here = weights[j, first : first + rows]
+        if planes == 2:
+            totals[j] = _fine_levels(here, scales, inverse, packed[2 * j], packed[2 * j + 1])
+            continue
+        totals[j], above = _coarse_levels(here, scales, inverse, most, packed[j])
         if above > 0:
             for i in range(rows):
-                if levels[j, i] == -1:
-                    levels[j, i] = 0
-                    weight = np.float64(weights[j, i])
-                    for t in range(values.shape[1]):
-                        outputs[j, t] += weight * np.float64(values[i, t])
+                if np.rint(here[i] * scales[i] * inverse) > float32(most):
+                    for t in range(width):
+                        outputs[j, t] += np.float64(here[i]) * np.float64(values[i, t])
+    words = packed.view(np.int32)
+    products = np.empty((q * planes, RUN), dtype=np.int32)
+    for group in range(0, codes.shape[0], RUN // LANES):
+        products[:] = 0
+        byte_products(codes, group, words, products)
+        lowest = group * LANES
+        for j in range(q):
+            step = np.float64(steps[j])
+            offset = np.float64(OFFSET) * totals[j]
+            for t in range(lowest, min(lowest + RUN, width)):
+                product = np.float64(products[j * planes, t - lowest])
+                if planes == 2:
+                    product = 256.0 * product + products[2 * j + 1, t - lowest]
+                outputs[j, t] += step * (product - offset)
 
 
 @compiled(fastmath=True)
@@ -119,3 +141,37 @@ def add_rows(
         row, query = rows[m], queries[m]
         for t in range(values.shape[1]):
             outputs[query, t] += weight * np.float64(values[row, t])
+
+
+@compiled(fastmath=True)
+def row_products(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], asked: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """float64[m], query·row for each of m pairs, every row summed alike: copies of a row have the same product.
+
+    Args:
+        vectors: float32[n, d].
+        rows, asked: int64[m], which row and which query.
+        queries: float64[q, d].
+    """
+    found = np.empty(len(rows))
+    for m in range(len(rows)):
+        row, query = rows[m], asked[m]
+        total = 0.0
+        for t in range(vectors.shape[1]):
+            total += np.float64(vectors[row, t]) * queries[query, t]
+        found[m] = total
+    return found
+
+
+@compiled(fastmath=True)
+def quadratic_forms(vectors: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[q], xᵀ·M·x of each of vectors float64[q, d]. A BLAS would leave a thread spinning beside the scan."""
+    forms = np.zeros(vectors.shape[0])
+    for a in range(matrix.shape[0]):
+        for j in range(vectors.shape[0]):
+            total = 0.0
+            for b in range(matrix.shape[1]):
+                total += matrix[a, b] * vectors[j, b]
+            forms[j] += total * vectors[j, a]
+    return forms

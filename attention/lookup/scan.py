@@ -11,18 +11,17 @@ from attention.lookup.blocks import BLOCK_ROWS, SAMPLE_STRIDE, Segment
 from attention.lookup.codes import QueryCodes
 from attention.lookup.engine import Engine, engine, pool, workers
 from attention.lookup.harvest import NO_BAR, Harvest
+from attention.lookup.interleaved import LANES, RUN, Bytes
 from attention.lookup.tiles import Places, Tile
 from attention.lookup.value_pass import ValuePass
 from attention.lookup.view import Mask, View
 
-TILE_CELLS = 262_144
-"""Products of a tile, which should stay in a core's second-level cache."""
+TILE_CELLS = 131_072
+"""Weights of a tile, which should stay in a core's second-level cache."""
 
 MOST_ROWS, FEWEST_ROWS = 32_768, 1_024
 PIECES = 6
 LEAST_ROOM = 512
-RUN = 64
-"""Rows that a compiled pass takes at a time: it stops where a list may not hold so many more."""
 
 SAMPLED = 16_384
 """Rows that the opening bars are taken from."""
@@ -79,11 +78,12 @@ def scan(
         outputs: whether the weighted values are to be summed as well.
     """
     running = engine()
+    packed = running.packed_queries(queries.codes, fine=queries.fine)
     with np.errstate(divide="ignore"):
         inverse = np.minimum(1 / (np.ones(queries.count) if temperatures is None else temperatures), 1e30)
     reach = (queries.norms + queries.residuals_norm) * (2 * view.key_norm if view.similarity != "cosine" else 1.05)
     steps = queries.scales.astype(np.float32)
-    bars = _opening_bars(view, mask, running, queries, steps, listed)
+    bars = _opening_bars(view, mask, running, packed, steps, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
     most = min(TILE_CELLS // queries.count, view.n // (workers() * PIECES), MOST_ROWS)
     height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
@@ -100,76 +100,69 @@ def scan(
     ]
     pieces = _pieces(view, mask, height)
     shared = iter(list(pieces))
-    tasks = [pool().submit(_work, shared, h, running, queries, steps, height, rows) for h in harvests]
+    asked = (running, packed, steps, queries.fine)
+    tasks = [pool().submit(_work, shared, harvest, asked, height, rows) for harvest in harvests]
     for task in tasks:
         task.result()
     return Scanned(rows, harvests)
 
 
-def _work(
-    pieces: Iterator[Piece],
-    harvest: Harvest,
-    running: Engine,
-    queries: QueryCodes,
-    steps: NDArray[np.float32],
-    height: int,
-    rows: Places,
-) -> None:
+def _work(pieces: Iterator[Piece], harvest: Harvest, asked: tuple[Any, ...], height: int, rows: Places) -> None:
     """Take pieces from the shared iterator until there are no more."""
-    dots = running.dots(queries.codes)
-    products = np.empty((height, queries.count), dtype=np.int32)
-    values = None if harvest.outputs is None else ValuePass(running, queries.count, harvest.outputs.shape[1])
-    weights = np.empty((queries.count, height) if values else (0, 0), dtype=np.float32)
+    running, packed, steps, fine = asked
+    values = None if harvest.outputs is None else ValuePass(running, fine=fine)
+    weights = np.empty((len(steps), height) if values else (0, 0), dtype=np.float32)
     for piece in pieces:
         count = piece.stop - piece.start
         codes = piece.segment.block.codes
         assert codes is not None
-        dots(codes.codes[piece.start : piece.stop], products[:count])
+        part = codes.codes[piece.start // LANES :]
         scales = codes.scales[piece.start : piece.stop]
         done = 0
-        common = (products[:count], scales, piece.allowed, steps, piece.place)
-        while (done := _pass(running, harvest, done, common, weights)) < count:
+        while (done := _pass(running, harvest, part, done, packed, scales, piece, steps, weights)) < count:
             harvest.make_room(RUN, rows, weights[:, :done])
         if values is not None:
             values.add(piece.segment, piece.start, piece.stop, weights, harvest)
 
 
-def _pass(running: Engine, harvest: Harvest, done: int, common: tuple[Any, ...], weights: NDArray[np.float32]) -> int:
-    """One call of the compiled pass: sums at one temperature, or a histogram for all."""
-    products, scales, allowed, steps, place = common
-    lists = (harvest.places, harvest.found, harvest.counts, place)
+def _pass(
+    running: Engine,
+    harvest: Harvest,
+    codes: Bytes,
+    done: int,
+    packed: Any,
+    scales: NDArray[np.float32],
+    piece: Piece,
+    steps: NDArray[np.float32],
+    weights: NDArray[np.float32],
+) -> int:
+    """One call of a pass: sums at one temperature, or a histogram for all."""
+    common = (codes, done, packed, scales, piece.allowed, steps, harvest.bars)
+    lists = (harvest.places, harvest.found, harvest.counts, piece.place)
     if harvest.histogram is not None:
-        bins = (harvest.lows, harvest.finer, harvest.histogram)
-        return running.tally(products, done, scales, allowed, steps, harvest.bars, *bins, *lists)
-    sums = (harvest.inverse, harvest.sums)
-    weigh = running.weigh(products.shape[1])
-    return weigh(products, done, scales, allowed, steps, harvest.bars, *sums, *lists, weights)
+        return running.tally(*common, harvest.lows, harvest.finer, harvest.histogram, *lists)
+    return running.weigh(*common, harvest.inverse, harvest.sums, *lists, weights)
 
 
 def _opening_bars(
     view: View,
     mask: Mask | None,
     running: Engine,
-    queries: QueryCodes,
+    packed: Any,
     steps: NDArray[np.float32],
     listed: int,
 ) -> NDArray[np.float32]:
     """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
-    dots = running.dots(queries.codes)
-    found: list[NDArray[np.float32]] = []
-    thin = max(1, view.n // (SAMPLE_STRIDE * SAMPLED)) * (2 if queries.count >= 16 else 1)
+    thin = max(1, view.n // (SAMPLE_STRIDE * SAMPLED)) * (2 if len(steps) >= 16 else 1)
+    best = np.full((len(steps), max(4, listed // (SAMPLE_STRIDE * thin))), NO_BAR)
+    seen = 0
     for segment, passes in view.passing(mask):
-        codes, scales = (part[::thin] for part in segment.sample)
-        products = np.empty((len(codes), queries.count), dtype=np.int32)
-        dots(np.ascontiguousarray(codes), products)
-        exact = products.astype(np.float32) * (scales[:, None] * steps)
-        found.append(exact if passes is None else exact[passes[:: SAMPLE_STRIDE * thin]])
-    together = np.concatenate(found).T if found else np.empty((queries.count, 0), dtype=np.float32)
-    rank = max(4, listed // (SAMPLE_STRIDE * thin))
-    if together.shape[1] < 4 * rank:
-        return np.full(queries.count, NO_BAR)
-    ordered = np.partition(np.ascontiguousarray(together), together.shape[1] - rank, axis=1)
-    return ordered[:, together.shape[1] - rank].copy()
+        sample = segment.sample
+        count = len(sample.places) // thin
+        allowed = EVERY_ROW[:count] if passes is None else passes[sample.places[:count]]
+        seen += int(np.count_nonzero(allowed))
+        running.lead(sample.codes, packed, sample.scales[:count], allowed, steps, best)
+    return best[:, 0].copy() if seen >= 4 * best.shape[1] else np.full(len(steps), NO_BAR)
 
 
 def _whole(view: View) -> list[Tile]:

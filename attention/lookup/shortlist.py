@@ -22,6 +22,9 @@ from attention.lookup.view import View
 
 Array = NDArray[np.float64]
 
+FINE = 8
+"""Up to so many queries at a time are coded in 16 bits, and so are their weights: memory is what they wait for."""
+
 SMALLEST_REACH, LARGEST_REACH = 1e-30, 1e30
 
 
@@ -38,7 +41,7 @@ def coded_queries(view: View, questions: Sequence[Question]) -> QueryCodes:
         vectors /= np.sqrt((vectors * vectors).sum(axis=1))[:, None]
     elif view.similarity == "scaled_dot":
         vectors /= np.sqrt(vectors.shape[1])
-    return query_codes(vectors, fine=len(questions) <= engine().fine)
+    return query_codes(vectors, fine=len(questions) <= FINE)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
         coded = queries.codes * queries.scales[:, None]
         parts = [
             # The Gram matrices were summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace.
-            ((vectors @ gram) * vectors).sum(axis=1) + 2.0**-13 * (vectors * vectors).sum(axis=1) * np.trace(gram)
+            engine().quadratic_forms(vectors, gram) + 2.0**-13 * (vectors * vectors).sum(axis=1) * np.trace(gram)
             for vectors, gram in zip((coded, queries.residuals), view.grams, strict=True)
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2

@@ -1,7 +1,7 @@
 """Similarities of queries and stored keys in float64, and how far rounding can carry them.
 
-Two evaluations of the same formula: `scan` is fast and goes through BLAS, whose last bit depends on
-where a row stands; `careful` sums every row in one fixed order, so that identical vectors tie.
+`scan` is fast and goes through BLAS, whose last bit depends on where a row stands; `originals.similarities_at`
+sums every row in one fixed order, so that identical vectors tie.
 
 Rounding (u = 2⁻⁵³, γ_m = m·u / (1 − m·u); Higham, Accuracy and Stability of Numerical Algorithms, §3.1):
 a product of two vectors of width d is off by at most γ_d·‖q‖·‖k‖ in any order of summation. √d adds two
@@ -32,33 +32,27 @@ def scan(similarity: str, queries: Array, keys: Array, norms: Array) -> Array:
         float64[q, r].
     """
     if similarity == "gaussian":
-        return np.stack([careful(similarity, query, keys, norms) for query in queries])
-    return _finished(
-        similarity, queries @ keys.T, np.sqrt((queries * queries).sum(axis=1))[:, None], norms, keys.shape[1]
-    )
+        return np.stack([gaussian(query, keys) for query in queries])
+    lengths = np.sqrt((queries * queries).sum(axis=1))[:, None]
+    return finished(similarity, queries @ keys.T, lengths, norms, keys.shape[1])
 
 
-def careful(similarity: str, query: Array, keys: Array, norms: Array) -> Array:
-    """The similarity of a query with every key: equal keys have equal similarities, bit for bit.
+def gaussian(query: Array, keys: Array) -> Array:
+    """−½·‖q − k‖², every row summed alike.
 
     Args:
         query: float64[d], or float64[r, d], one for each key.
         keys: float64[r, d].
-        norms: float64[r], ‖k‖.
 
     Returns:
         float64[r].
     """
-    if similarity == "gaussian":
-        apart = keys - query
-        return np.asarray(-0.5 * np.multiply(apart, apart, out=apart).sum(axis=1))
-    return _finished(
-        similarity, (keys * query).sum(axis=1), np.sqrt((query * query).sum(axis=-1)), norms, keys.shape[1]
-    )
+    apart = keys - query
+    return np.asarray(-0.5 * np.multiply(apart, apart, out=apart).sum(axis=1))
 
 
-def _finished(similarity: str, products: Array, query_norm: Array, norms: Array, dimension: int) -> Array:
-    """q·k made into the similarity asked for, in place."""
+def finished(similarity: str, products: Array, query_norm: Array, norms: Array, dimension: int) -> Array:
+    """q·k made into cosine, dot or scaled_dot, in place."""
     if similarity == "cosine":
         products /= query_norm * norms
         return np.clip(products, -1.0, 1.0, out=products)
@@ -80,7 +74,7 @@ class Slack:
 
 
 def slack(similarity: str, query: Array, key_norm: float) -> Slack:
-    """The rounding bound of `scan` and `careful`, derived at the top of this module.
+    """The rounding bound of either, derived at the top of this module.
 
     Args:
         query: float64[d].

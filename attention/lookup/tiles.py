@@ -75,17 +75,17 @@ class Passing:
         tiles: list[Tile] = []
         n = 0
         for segment, passes in view.passing(mask):
-            for first in range(0, segment.count, tile_rows):
-                last = min(first + tile_rows, segment.count)
+            chosen = None if passes is None else np.flatnonzero(passes)
+            count = segment.count if chosen is None else len(chosen)
+            for first in range(0, count, tile_rows):
+                last = min(first + tile_rows, count)
                 rows: Rows = slice(first, last)
-                count = last - first
-                if passes is not None:
-                    chosen = np.flatnonzero(passes[first:last])
-                    if len(chosen) < count:
-                        rows, count = chosen + first, len(chosen)
-                if count:
-                    tiles.append(Tile(segment, rows, n, n + count))
-                    n += count
+                if chosen is not None:
+                    rows = chosen[first:last]
+                    if rows[-1] - rows[0] == last - first - 1:  # side by side: read without gathering
+                        rows = slice(int(rows[0]), int(rows[-1]) + 1)
+                tiles.append(Tile(segment, rows, n + first, n + last))
+            n += count
         self.places = Places(tiles)
         self.tiles = tiles
         self.n = n

@@ -1,17 +1,16 @@
-"""Weighted sums of values, with weights and values in 8 bits and every product an exact integer."""
+"""Weighted sums of values, with weights and values in bytes and every product an exact integer."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.blocks import Segment
-from attention.lookup.codes import LEVELS
+from attention.lookup.codes import CHUNK, FINE_LEVELS, LEVELS
 from attention.lookup.engine import Engine
 from attention.lookup.harvest import Harvest
 
 ABOVE_MEAN = 16.0
 """In 8 bits, rows that weigh more than so many times the mean are added one by one."""
 
-FINE_LEVELS = 2**15 - 1
 NEGLIGIBLE = 1e-7
 
 
@@ -22,41 +21,39 @@ class ValuePass:
     in 8.
     """
 
-    def __init__(self, running: Engine, queries: int, width: int) -> None:
+    def __init__(self, running: Engine, *, fine: bool) -> None:
         self._running = running
-        self._fine = queries <= running.fine
-        self._levels = FINE_LEVELS if self._fine else LEVELS
-        self._products = np.empty((width, queries), dtype=np.int32)
-        self._sums = np.empty((width, queries))
+        self._levels = FINE_LEVELS if fine else LEVELS
 
     def add(self, segment: Segment, start: int, stop: int, weights: NDArray[np.float32], harvest: Harvest) -> None:
-        """Add the values of rows `start` to `stop`, with `weights` float32[q, ≥ r] relative to the harvest's bars."""
+        """Add the values of rows `start` to `stop`, with `weights` float32[q, ≥ r] relative to the harvest's bars.
+
+        `start` is a multiple of CHUNK. Rounding weight·scale to whole steps in float32 moves it by at most
+        (½ + levels·2⁻²¹)·step, for a code of norm `code_norm`; and a coded value is off by its residual.
+        """
         coded = segment.block.value_codes
         assert coded is not None
         assert harvest.outputs is not None
-        terms = weights[:, : stop - start]
-        masses = terms.sum(axis=1, dtype=np.float64)
+        masses, tops = self._running.weight_of(weights, stop - start)
         # A listed row has a term of 1 at least; what is this far below all of them is left out, and said so.
         if (masses <= NEGLIGIBLE * harvest.counts).all():
             harvest.coding += masses * segment.value_norm
             return
         scales = coded.scales[start:stop]
-        tops = terms.max(axis=1).astype(np.float64)
-        if not self._fine:
+        if self._levels == LEVELS:
             tops = np.minimum(tops, ABOVE_MEAN * masses / (stop - start))
         steps = np.maximum(tops * float(scales.max()) / self._levels, 1e-30).astype(np.float32)
-        levels = np.empty(terms.shape, dtype=np.int16 if self._fine else np.int8)
-        if self._fine:
-            self._running.fine_levels(weights, scales, steps, levels)
-            self._running.fine_sums(coded.codes, start, levels, self._sums)
-        else:
-            self._sums[:] = 0
-            values = segment.values[start:stop]
-            self._running.coarse_levels(weights, scales, steps, levels, values, harvest.outputs)
-            for at, chunk, here in coded.parts(start, stop):
-                part = levels[:, at - start : at - start + here.stop - here.start]
-                self._running.dots(part)(coded.codes[chunk, :, here], self._products)
-                self._sums += self._products
-        harvest.outputs += self._sums.T * steps[:, None].astype(np.float64)
+        for first in range(start, stop, CHUNK):
+            last = min(first + CHUNK, stop)
+            self._running.blend(
+                coded.codes[first // CHUNK],
+                weights,
+                first - start,
+                scales[first - start : last - start],
+                steps,
+                self._levels,
+                segment.values[first:last],
+                harvest.outputs,
+            )
         rounding = steps * (0.5 + self._levels * 2.0**-21)
         harvest.coding += (stop - start) * rounding * segment.code_norm + masses * segment.value_residual

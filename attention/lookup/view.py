@@ -66,13 +66,13 @@ class View:
         Args:
             numbers: int64[r], in any order.
         """
-        allowed: list[NDArray[np.bool_] | None] = []
+        numbers = np.asarray(numbers, dtype=np.int64)
+        if not (numbers[1:] >= numbers[:-1]).all():
+            numbers = np.sort(numbers)
+        allowed = []
         for segment in self.segments:
-            positions = segment.positions(np.asarray(numbers, dtype=np.int64))
-            passes = np.zeros(segment.count, dtype=np.bool_) if len(positions) else None
-            if passes is not None:
-                passes[positions] = True
-            allowed.append(passes)
+            first, last = np.searchsorted(numbers, segment.numbers[[0, -1]] + (0, 1))
+            allowed.append(_live(segment, _among(segment.numbers, numbers[first:last])) if first < last else None)
         return Mask(self, tuple(allowed))
 
     def passing(self, mask: "Mask | None") -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
@@ -100,12 +100,67 @@ class Mask:
     Attributes:
         view: the view it was made for.
         allowed: for each segment bool[count], True = may attend, removed rows False; None where no row may.
+
+    `&`, `|` and `~` are and, or and not over the rows that live; both masks must be of one view.
     """
 
     view: View
     allowed: tuple[NDArray[np.bool_] | None, ...]
 
+    def __and__(self, other: "Mask") -> "Mask":
+        both = [
+            None if mine is None or theirs is None else _some(mine & theirs)
+            for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
+        ]
+        return Mask(self.view, tuple(both))
+
+    def __or__(self, other: "Mask") -> "Mask":
+        either = [
+            theirs if mine is None else mine if theirs is None else mine | theirs
+            for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
+        ]
+        return Mask(self.view, tuple(either))
+
+    def __invert__(self) -> "Mask":
+        rest = [
+            _live(segment, np.ones(segment.count, dtype=np.bool_) if passes is None else ~passes)
+            for segment, passes in zip(self.view.segments, self.allowed, strict=True)
+        ]
+        return Mask(self.view, tuple(rest))
+
     @cached_property
     def n(self) -> int:
         """How many rows may be attended to."""
         return sum(int(np.count_nonzero(passes)) for passes in self.allowed if passes is not None)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it holds, in bytes."""
+        return sum(passes.nbytes for passes in self.allowed if passes is not None)
+
+    def _of_one_view(self, other: "Mask") -> tuple[NDArray[np.bool_] | None, ...]:
+        if other.view is not self.view:
+            raise ParameterError("the masks belong to two views: make both with one view's mask(numbers)")
+        return other.allowed
+
+
+def _among(own: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[count]: which of a segment's row numbers are among `numbers`, which lie between them; both ascend."""
+    reach = int(own[-1] - own[0]) + 1
+    if reach <= 8 * len(own):  # then a table of every number there is takes no search
+        table = np.zeros(reach, dtype=np.bool_)
+        table[numbers - own[0]] = True
+        passes: NDArray[np.bool_] = table[own - own[0]]
+        return passes
+    found = np.searchsorted(own, numbers)
+    passes = np.zeros(len(own), dtype=np.bool_)
+    passes[found[own[found] == numbers]] = True
+    return passes
+
+
+def _live(segment: Segment, passes: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    return _some(passes if segment.live is None else passes & segment.live)
+
+
+def _some(passes: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    return passes if passes.any() else None

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,23 +74,25 @@ def _arithmetic(settings: Settings) -> Check:
     import numpy as np
     import torch
 
-    from attention.lookup import portable
     from attention.lookup.engine import engine, workers
+    from attention.lookup.interleaved import put_rows, rows_room
 
-    codes = np.random.default_rng(0).integers(-127, 128, (5, 384), dtype=np.int8)
-    products = np.empty((5, 5), dtype=np.int32)
-    engine().dots(codes)(codes, products)
-    dots = "numkong" if find_spec("numkong") else "NumPy"
-    if not np.array_equal(products, codes.astype(np.int32) @ codes.T.astype(np.int32)):
-        return Check("arithmetic", "broken", f"{dots} multiplies integers wrongly on this processor: remove it")
+    codes = np.random.default_rng(0).integers(-127, 128, (64, 384), dtype=np.int8)
+    stored, best = rows_room(64, 384), np.full((5, 1), -np.inf, dtype=np.float32)
+    put_rows(stored, 0, codes)
+    running = engine()
+    queries = running.packed_queries(codes[:5].astype(np.int16), fine=False)
+    ones = np.ones(64, dtype=np.float32)
+    running.lead(stored, queries, ones, ones > 0, ones[:5], best)
+    if not np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1)):
+        return Check("arithmetic", "broken", f"{running.name} multiplies integers wrongly on this processor: remove it")
     shown: Any = np.show_config(mode="dicts")
     blas = shown["Build Dependencies"]["blas"]
-    weigh = "NumPy" if engine().add_rows is portable.add_rows else "numba"
     threads = settings.threads or torch.get_num_threads()
     return Check(
         "arithmetic",
         "ok",
-        f"lookup: products by {dots}, weights by {weigh}, {workers()} threads; NumPy over {blas['name']} "
+        f"lookup: {running.name}, {workers()} threads; NumPy over {blas['name']} "
         f"{blas['version']}; encoder: torch for {torch.backends.cpu.get_cpu_capability()}, {threads} threads",
     )
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock, Thread
 from typing import Literal
 
 import numpy as np
 
-from attention.lookup import Memory, Rows, View, prepare
+from attention.lookup import Mask, Memory, Rows, View, prepare
+from service.retrieval.columns import Source
 from service.retrieval.errors import CollectionLoading, DocumentChanged
-from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer
+from service.retrieval.masks import Masks
+from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer, canonical
 
 SCANNED = 20_000  # documents from which on a question may be answered by a compiled scan
 compile_scan = cache(prepare)
@@ -26,6 +28,17 @@ class Snapshot:
     record: CollectionRecord
     view: View
     reader: Reader
+    version: int
+    masks: Masks
+    _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
+
+    def mask(self, condition: Condition) -> Mask:
+        """Which rows pass; the same object for the same condition, so that its questions share a scan."""
+        name = canonical(condition)
+        if name not in self._given:
+            source = Source(self.record.id, self.version, self.view, self.reader)
+            self._given[name] = self.masks.of(source, condition, name)
+        return self._given[name]
 
 
 class Collection:
@@ -36,6 +49,8 @@ class Collection:
         self.ready = ready
         self._store = store
         self._memory = Memory(record.settings.similarity)
+        self._masks = Masks(lambda: self._memory.view)
+        self._version = 0
         self._tidying = Lock()
 
     @property
@@ -71,9 +86,9 @@ class Collection:
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view for one reader, for as long as it reads."""
         self._require_ready()
-        with self._store.reading(gather=lambda: (self.record, self._memory.view)) as reader:
-            record, view = reader.gathered
-            yield Snapshot(record, view, reader)
+        with self._store.reading(gather=lambda: (self.record, self._memory.view, self._version)) as reader:
+            record, view, version = reader.gathered
+            yield Snapshot(record, view, reader, version, self._masks)
 
     def write(
         self,
@@ -118,7 +133,9 @@ class Collection:
 
         def publish() -> None:
             self.record = record
+            self._version += 1
             self._memory.publish(add=add, remove=removed)
+            self._masks.forget()
 
         writer.after_commit(publish)
 
@@ -132,7 +149,7 @@ class Collection:
             if self.size > SCANNED:
                 compile_scan()
             while self._memory.compact():
-                pass
+                self._masks.forget()
         finally:
             self._tidying.release()
 

@@ -72,6 +72,4 @@ def null_of(
 
 def mask_of(snapshot: Snapshot, sent: Any) -> Mask | None:
     """A filter → which rows may be attended to."""
-    if sent is None:
-        return None
-    return snapshot.view.mask(snapshot.reader.rows_where(snapshot.record.id, filters.parse(sent)))
+    return None if sent is None else snapshot.mask(filters.parse(sent))

@@ -1,5 +1,7 @@
 """The record of truth: collections and documents in SQLite. Nothing above this room writes SQL."""
 
+from service.storage.canonical import canonical
+from service.storage.columns import Column
 from service.storage.conditions import Combination, Comparison, Condition
 from service.storage.errors import (
     CollectionExists,
@@ -35,6 +37,7 @@ __all__ = [
     "CollectionMissing",
     "CollectionRecord",
     "CollectionSettings",
+    "Column",
     "Combination",
     "Comparison",
     "Condition",
@@ -60,5 +63,6 @@ __all__ = [
     "Unstorable",
     "WidthMismatch",
     "Writer",
+    "canonical",
     "searching_rows",
 ]

@@ -55,9 +55,9 @@ def vector_of(data: bytes) -> Vector:
     return np.frombuffer(data, dtype="<f4")
 
 
-def row_numbers(rows: Any) -> RowNumbers:
-    """Row numbers int64[n] from a query's single column."""
-    return np.fromiter((row for (row,) in rows), dtype=np.int64)
+def numbers_of(text: str | None) -> RowNumbers:
+    """Row numbers int64[n] from what `group_concat` makes of them, much faster than row by row; None for none."""
+    return np.fromstring(text or "", dtype=np.int64, sep=",")
 
 
 def numbers_text(rows: Any) -> str:

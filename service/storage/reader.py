@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from service.storage.columns import Column, read_column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionMissing, StorageFailed
 from service.storage.expressions import Expression, compile_condition
@@ -17,8 +18,8 @@ from service.storage.forms import (
     collection_of,
     document_of,
     is_utf8,
+    numbers_of,
     numbers_text,
-    row_numbers,
 )
 from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
 from service.storage.search import Search
@@ -80,14 +81,20 @@ class Reader:
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
         """The row numbers int64[n] of the documents that pass, ascending."""
         where = _where(condition, collection)
-        rows = row_numbers(
-            self._connection.execute(
-                f'SELECT documents."row" FROM documents WHERE collection = ? AND {where.sql}',
-                (collection, *where.parameters),
-            )
-        )
+        (numbers,) = self._connection.execute(
+            f'SELECT group_concat(documents."row") FROM documents WHERE collection = ? AND {where.sql}',
+            (collection, *where.parameters),
+        ).fetchone()
+        rows = numbers_of(numbers)
         rows.sort()
         return rows
+
+    def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
+        """A field of the metadata of all documents whose row numbers are above `after`.
+
+        None where it would take more than `most_bytes` of memory.
+        """
+        return read_column(self._connection, collection, field, after=after, most_bytes=most_bytes)
 
     def vectors(self, collection: int, batch: int = 4096) -> Iterator[tuple[RowNumbers, Matrix, Matrix | None]]:
         """Row numbers int64[b], keys float32[b, d] and values float32[b, d_v], by row number.

@@ -93,7 +93,11 @@ def test_one_query_s_bound_is_of_the_error_s_size(temperature):
         unit = keys.astype(np.float64) / np.linalg.norm(keys.astype(np.float64), axis=1, keepdims=True)
         true = unit @ (query / np.linalg.norm(query))
         codes = view.segments[0].block.codes
-        seen = codes.codes[:3000].astype(np.float64) * codes.scales[:3000, None] @ (query / np.linalg.norm(query))
+        seen = (
+            codes.at(np.arange(3000), 64).astype(np.float64)
+            * codes.scales[:3000, None]
+            @ (query / np.linalg.norm(query))
+        )
         exact = np.argsort(true)[-256:]
         seen[exact] = true[exact]
         distance = apart(softmax(seen, None, temperature), softmax(true, None, temperature))
@@ -107,8 +111,7 @@ def test_after_preparing_nothing_is_left_to_compile():
     from attention.lookup import passes, products
 
     prepare()
-    compiled = [passes.weigh_few, passes.weigh_many, passes.tally, products.fine_dots, products.fine_sums]
-    compiled += [products.fine_levels, products.coarse_levels, products.add_rows]
+    compiled = [passes.lead, passes.weigh, passes.tally, products.blend, products.add_rows, products.quadratic_forms]
     before = [len(function.signatures) for function in compiled]
     assert all(before)
     memory = Memory("dot")

@@ -1,0 +1,122 @@
+"""The columns of one collection that filters have asked for, kept in memory and up to date."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from attention.lookup import View
+from service.storage import Column, Reader
+
+LEAST_ROOM = 2**24  # bytes; a small collection's columns fit in any case
+BYTES_A_DOCUMENT = 128  # that all columns of a large one may take: a twelfth of its keys at width 384
+DENSER = 8  # a part holds so many times the documents of the next one, so that there are few
+
+
+@dataclass(frozen=True)
+class Source:
+    """One collection as one reader sees it.
+
+    Attributes:
+        collection: its number in storage.
+        version: counts the writes; of two sources the one of the higher version is newer.
+        view: its keys; a compaction changes it, but not the version.
+    """
+
+    collection: int
+    version: int
+    view: View
+    reader: Reader
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was read of one field: the rows up to `last`, from behind the part before; of so many documents."""
+
+    column: Column
+    last: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A field as of the version at which it was read last; later versions may use it, earlier ones may not.
+
+    Rows that were removed in between are in it or not, as it happened: a view ignores them.
+    """
+
+    parts: tuple[_Part, ...]
+    version: int
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.column.nbytes for part in self.parts)
+
+
+class Columns:
+    """Reads a column when it is first asked for, then only what was written since; for many threads.
+
+    Those that were not asked for lately go where all together outgrow their room.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._too_large: set[str] = set()
+
+    def of(self, field: str, source: Source) -> list[Column] | None:
+        """The column of every document in the source, in parts by row number.
+
+        None where SQL has to answer: the field proved too large to hold, or a newer version was read already.
+        """
+        with self._lock:
+            held = self._held.get(field)
+            if field in self._too_large or (held is not None and source.version < held.version):
+                return None
+            if held is not None:
+                self._held.move_to_end(field)
+        if held is None or _last(source.view) > held.parts[-1].last:
+            held = self._read(field, held, source)
+        return None if held is None else [part.column for part in held.parts]
+
+    def _read(self, field: str, before: _Held | None, source: Source) -> _Held | None:
+        room = max(LEAST_ROOM, BYTES_A_DOCUMENT * source.view.n)
+        parts = list(before.parts) if before else []
+        if sum(part.documents for part in parts) > 2 * source.view.n + 1000:
+            parts = []  # most of it was removed since
+        while parts and DENSER * _above(source.view, parts[-1].last) >= parts[-1].documents:
+            parts.pop()
+        after = parts[-1].last if parts else 0
+        column = source.reader.column(source.collection, field, after=after, most_bytes=room)
+        held = None
+        if column is not None:
+            parts.append(_Part(column, _last(source.view), _above(source.view, after)))
+            held = _Held(tuple(parts), source.version)
+        return self._keep(field, held, room)
+
+    def _keep(self, field: str, held: _Held | None, room: int) -> _Held | None:
+        with self._lock:
+            if held is None or held.nbytes > room:
+                self._held.pop(field, None)
+                self._too_large.add(field)
+                return None
+            other = self._held.get(field)
+            if other is None or other.version <= held.version:
+                self._held[field] = held
+                self._held.move_to_end(field)
+            while sum(each.nbytes for each in self._held.values()) > room:
+                self._held.popitem(last=False)
+            return held
+
+
+def _last(view: View) -> int:
+    return max((int(segment.numbers[-1]) for segment in view.segments), default=0)
+
+
+def _above(view: View, row: int) -> int:
+    """How many rows of the view have a higher number, removed ones that still have a place included."""
+    places = (np.searchsorted(segment.numbers, row, side="right") for segment in view.segments)
+    return sum(segment.count - int(place) for segment, place in zip(view.segments, places, strict=True))

@@ -1,0 +1,73 @@
+"""What a filter means, in Python's own comparisons, and any filters and metadata to try it on."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from hypothesis import strategies as st
+
+from service.storage import Combination, Comparison, Condition, DocumentRecord
+
+ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+def passes(each: DocumentRecord, condition: Condition) -> bool:
+    """The meaning of a filter, in Python's own comparisons."""
+    if isinstance(condition, Combination):
+        results = [passes(each, inner) for inner in condition.conditions]
+        return {"AND": all(results), "OR": any(results), "NOT": not all(results)}[condition.operator]
+    found = each.id if condition.field == "id" else each.metadata.get(condition.field.removeprefix("metadata."))
+    return compare(found, condition.operator, condition.value)
+
+
+def compare(found: Any, how: str, value: Any) -> bool:
+    if how in ("==", "!="):
+        return equal(found, value) == (how == "==")
+    if how in ("in", "not in"):
+        return any(equal(found, one) for one in value) == (how == "in")
+    if how == "contains":
+        if isinstance(found, list):
+            return any(equal(one, value) for one in found)
+        return isinstance(found, str) and isinstance(value, str) and value in found
+    return sort(found) == sort(value) in ("number", "text") and ORDERS[how](found, value)
+
+
+def sort(value: Any) -> str:
+    names = {bool: "boolean", int: "number", float: "number", str: "text", list: "list"}
+    return names.get(type(value), "null")
+
+
+def equal(left: Any, right: Any) -> bool:
+    if sort(left) == sort(right) == "list":
+        return len(left) == len(right) and all(map(equal, left, right))
+    return sort(left) == sort(right) and left == right
+
+
+NUMBERS: list[int | float] = [0, -0.0, 1, 1.0, 1.5, -1, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, 2**63, 2**63 + 1]
+NUMBERS += [float(2**63), -(2**63), -(2**63) - 1, 2**64, 10**30, 1e30, 1e308, -1e308, 10**309, -(10**309), 5e-324]
+TEXTS = ["", "a", "ab", "b", "A", "1", "true", "null", "é", "猫", "😺", "a\0b", "2024-05-01", "2024-10-01", "%", '"']
+SCALARS: list[Any] = [None, True, False, *NUMBERS, *TEXTS]
+NAMES = ["x", "y", 'quo"te', "it's", "a.b", "$", "", "é[0]", "back\\slash", "nul\0"]
+
+scalars = st.sampled_from(SCALARS)
+lists = st.lists(scalars, max_size=4)
+names = st.sampled_from(NAMES)
+metadata = st.dictionaries(names, scalars | lists, max_size=5)
+fields = names.map("metadata.".__add__)
+ordered = st.sampled_from([each for each in SCALARS if sort(each) in ("number", "text")])
+comparisons = (
+    st.builds(Comparison, fields, st.sampled_from(["==", "!="]), scalars | lists)
+    | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered)
+    | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), lists)
+    | st.builds(Comparison, fields, st.just("contains"), scalars)
+    | st.builds(
+        Comparison, st.just("id"), st.sampled_from(["==", "!=", *ORDERS, "contains"]), st.text("012", max_size=2)
+    )
+    | st.builds(Comparison, st.just("id"), st.sampled_from(["in", "not in"]), st.lists(st.text("012", max_size=2)))
+)
+conditions = st.recursive(
+    comparisons,
+    lambda inner: st.builds(Combination, st.sampled_from(["AND", "OR", "NOT"]), st.lists(inner, max_size=4).map(tuple)),
+    max_leaves=12,
+)
