@@ -35,19 +35,16 @@ METHOD = "quantised"
 TOGETHER = 64
 """Queries to a scan."""
 
-MANY = 16
-"""From so many queries on, half as many rows are looked up for each."""
-
 
 @dataclass(frozen=True)
 class Width:
-    """How many rows a query looks up in float64, and how many it lists at least."""
+    """How many rows a query looks up in float64 at most, and about how many it lists."""
 
     exact: int
     listed: int
 
 
-WIDTHS = (Width(256, 512), Width(8_192, 16_384))
+WIDTHS = (Width(2_048, 1_024), Width(8_192, 16_384))
 """What is tried in turn, until a head is decided and `max_error` is kept."""
 
 
@@ -74,25 +71,42 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
 
 
 def _answers(view: View, mask: Mask | None, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
+    scanned, drafts = drafted(view, mask, questions, width)
+    documents = view.n if mask is None else mask.n
+    blended = _outputs(view, questions, scanned, drafts)
+    for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
+        yield None if draft is None else _answer(view, question, documents, scanned, draft, blended.get(index))
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A head, its distribution and the bound on it."""
+
+    head: LookedUp
+    found: Mixture
+    total_variation: float
+
+
+def drafted(
+    view: View, mask: Mask | None, questions: Sequence[Question], width: Width
+) -> tuple[Scanned, list[Draft | None]]:
+    """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
     queries = coded_queries(view, questions)
     temperatures = np.array([_scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
     listed = max(width.listed, 2 * max(question.cap for question in questions))
     scanned = scan(view, mask, queries, listed, temperatures, outputs=outputs)
     documents = view.n if mask is None else mask.n
-    exact = width.exact if len(questions) < MANY else width.exact // 2
     errors = coding_errors(view, queries)
     lists = [
-        shortlist(question, documents, scanned, index, errors[index], exact) for index, question in enumerate(questions)
+        shortlist(question, documents, scanned, index, errors[index], width.exact)
+        for index, question in enumerate(questions)
     ]
     heads = looked_up(view, questions, scanned, lists)
-    drafts = [
+    return scanned, [
         None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
         for index, head in enumerate(heads)
     ]
-    blended = _outputs(view, questions, scanned, drafts)
-    for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
-        yield None if draft is None else _answer(view, question, documents, scanned, draft, blended.get(index))
 
 
 def _scanned_at(question: Question) -> float:
@@ -101,22 +115,13 @@ def _scanned_at(question: Question) -> float:
     return question.temperature if question.normaliser == "softmax" else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Draft:
-    """A head, its distribution and the bound on it."""
-
-    head: LookedUp
-    found: Mixture
-    total_variation: float
-
-
 def _draft(
     view: View, question: Question, documents: int, scanned: Scanned, index: int, head: LookedUp, error: CodingError
-) -> _Draft | None:
+) -> Draft | None:
     found = _mixture(question, head, scanned, index, error)
     if found is None:
         return None
-    return _Draft(head, found, total_variation(view, question, head, scanned.rows, found, documents, error))
+    return Draft(head, found, total_variation(view, question, head, scanned.rows, found, documents, error))
 
 
 def _answer(
@@ -124,7 +129,7 @@ def _answer(
     question: Question,
     documents: int,
     scanned: Scanned,
-    draft: _Draft,
+    draft: Draft,
     blended: tuple[Array, float] | None,
 ) -> Answer | None:
     head, found, total_variation = draft.head, draft.found, draft.total_variation
@@ -175,7 +180,7 @@ def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int, e
 
 
 def _outputs(
-    view: View, questions: Sequence[Question], scanned: Scanned, drafts: Sequence[_Draft | None]
+    view: View, questions: Sequence[Question], scanned: Scanned, drafts: Sequence[Draft | None]
 ) -> dict[int, tuple[Array, float]]:
     """Σ weight·value over heads, lists and bulks; and 2·TV·max‖v‖ with what coding and summing add to it."""
     wanted = {index: draft for index, draft in enumerate(drafts) if draft is not None and questions[index].output}

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 FINE = 8
 """Up to so many queries at a time are coded in 16 bits, and so are their weights: memory is what they wait for."""
 
+LITTLE = 0.5
+
 SMALLEST_REACH, LARGEST_REACH = 1e-30, 1e30
 
 
@@ -116,12 +118,13 @@ class LookedUp:
 
 
 def shortlist(
-    question: Question, documents: int, scanned: Scanned, index: int, error: CodingError, exact: int
+    question: Question, documents: int, scanned: Scanned, index: int, error: CodingError, most: int
 ) -> Shortlist | None:
-    """The rows that can decide the head; None where rows that were not listed may be among them.
+    """The rows that can decide the head, and those that weigh much; None where rows that were not listed may decide.
 
     The k best are at least kth − error in truth, so a row scanned below kth − 2·error is not among them and does not
-    tie with them.
+    tie with them. Beyond these, rows are looked up until those that are only listed weigh little, but no more than
+    `most` of them.
     """
     places, found = scanned.listed(index)
     k = max(1, min(question.cap, documents))
@@ -130,9 +133,25 @@ def shortlist(
     least = found[k - 1] - 2 * error.largest
     if any(float(h.bars[index]) > least for h in scanned.harvests if h.bars[index] != NO_BAR):
         return None
-    least = min(least, found[min(len(found), exact) - 1])
+    enough = min(len(found), most, max(k, _weighty(found, scanned, index)))
+    least = min(least, found[enough - 1])
     count = int(np.searchsorted(-found, -least, side="right"))
     return Shortlist(np.sort(places[:count]), places[count:], found[count:])
+
+
+def _weighty(found: Array, scanned: Scanned, index: int) -> int:
+    """How many of the listed rows, best first, leave others whose squared weights are few beside those of the bulk.
+
+    It is squared weights that the bound on what coding moves grows with, see `CodingError.mean`.
+    """
+    inverse = 2 * float(scanned.harvests[0].inverse[index])
+    squares = np.exp(np.maximum((found - found[0]) * inverse, -700.0))
+    bulk = sum(
+        float(h.sums[index, 2]) * float(np.exp(np.clip((float(h.bars[index]) - found[0]) * inverse, -700.0, 0.0)))
+        for h in scanned.harvests
+    )
+    beyond = squares[::-1].cumsum()[::-1]
+    return int(np.count_nonzero(beyond > LITTLE * bulk))
 
 
 def looked_up(

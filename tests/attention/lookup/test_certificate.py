@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from attention.lookup import Memory, Question, Rows, answer, prepare
 from attention.lookup.certificate import coarse, disturbed, separated, thresholded
 from attention.lookup.distribution import REACH, softmax, sparse
+from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.similarities import Slack
 from attention.lookup.swept import quantised_sweep
@@ -92,14 +93,7 @@ def test_one_query_s_bound_is_of_the_error_s_size(temperature):
         found = quantised_answers(view, [Question(query, temperature, top_k=1, output=False)])[0]
         unit = keys.astype(np.float64) / np.linalg.norm(keys.astype(np.float64), axis=1, keepdims=True)
         true = unit @ (query / np.linalg.norm(query))
-        codes = view.segments[0].block.codes
-        seen = (
-            codes.at(np.arange(3000), 64).astype(np.float64)
-            * codes.scales[:3000, None]
-            @ (query / np.linalg.norm(query))
-        )
-        exact = np.argsort(true)[-256:]
-        seen[exact] = true[exact]
+        (seen,) = similarities_seen(view, [Question(query, temperature, top_k=1, output=False)])[1]
         distance = apart(softmax(seen, None, temperature), softmax(true, None, temperature))
         assert distance <= found.certificate.total_variation
         ratios.append(found.certificate.total_variation / distance)

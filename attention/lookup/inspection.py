@@ -1,0 +1,42 @@
+"""What an answer's certificate is about, row by row; for tests and benchmarks, which hold it against float64."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.quantised import WIDTHS, drafted
+from attention.lookup.question import Question
+from attention.lookup.shortlist import coded_queries
+from attention.lookup.view import View
+
+Array = NDArray[np.float64]
+
+
+def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[NDArray[np.int64], list[Array | None]]:
+    """(row numbers int64[n], float64[n] for each question): what each row was weighed by when they were asked together.
+
+    None for a question that the exact path answers. Softmax of these over the question's temperature is the whole
+    distribution of which an answer of the quantised path tells the head.
+
+    Args:
+        questions: without masks.
+    """
+    queries = coded_queries(view, questions)
+    drafts = drafted(view, None, questions, WIDTHS[0])[1]
+    numbers, seen = [], []
+    for segment in view.segments:
+        codes = segment.block.codes
+        assert codes is not None
+        coded = codes.at(np.arange(segment.count), queries.codes.shape[1]).astype(np.float64)
+        products = (queries.codes.astype(np.float64) @ coded.T) * codes.scales[: segment.count]
+        seen.append(products * queries.scales[:, None])
+        numbers.append(segment.numbers)
+    everything = np.concatenate(seen, axis=1)
+    lives = np.concatenate([np.ones(s.count, dtype=np.bool_) if s.live is None else s.live for s in view.segments])
+    found: list[Array | None] = []
+    for row, draft in zip(everything, drafts, strict=True):
+        if draft is not None:
+            row[draft.head.places] = draft.head.similarities
+        found.append(None if draft is None else row[lives])
+    return np.concatenate(numbers)[lives], found
