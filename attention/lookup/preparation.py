@@ -8,7 +8,7 @@ from attention.lookup.question import Question
 from attention.lookup.rows import Rows
 from attention.lookup.swept import quantised_sweep
 
-ROWS, WIDTH = 2_048, 8
+ROWS, WIDTH = 16_384, 8
 
 
 def prepare() -> None:
