@@ -9,8 +9,11 @@ import sys
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
     "service": "latency, start and memory over HTTP, beside NumPy",
+    "clients": "many clients at once over HTTP, beside a scan for each question",
     "upload": "documents a second, and the memory they take",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
+    "certificates": "how far answers are from float64, beside what they say of it",
+    "large": "ten million rows on one machine",
     "page": "the workshop page in a browser: transfer, first paint, frames a second",
 }
 

@@ -3,9 +3,9 @@
     python -m benchmarks.lookup [--rows 100000 1000000] [--queries 1 8 64] [--repeats 5] [--embeddings FILE.npy]
 
 Every contender answers the same queries in turn, again and again; the medians are compared. NumPy, torch and FAISS are
-exact in float32; FAISS SQ8 and hnswlib are not, and FAISS and hnswlib only give the ten best, without a weight. Then
-the error of each answer against float64, beside the certificate that came with it. Contenders that are not installed
-are left out: `pip install 'softkv[bench]'`. Data are 2,000 clusters of unit vectors, or rows of a .npy file.
+exact in float32; FAISS SQ8 and hnswlib are not, and FAISS and hnswlib only give the ten best, without a weight.
+Contenders that are not installed are left out: `pip install 'softkv[bench]'`. Data are 2,000 clusters of unit vectors,
+or rows of a .npy file, as `benchmarks.embeddings` makes one; `benchmarks.certificates` tells how far answers are off.
 """
 
 from __future__ import annotations
@@ -14,25 +14,23 @@ import argparse
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import Memory, Question, Rows, View, answers, sweep
 from attention.lookup.asking import SMALL_CELLS
-from attention.lookup.exact import exact_answers
+from benchmarks.keys import BLOCK, Array, gathered, near
 
-Array = NDArray[np.float32]
 BEST = 10
-WIDTH = 384
-CLUSTERS = 2_000
-TEMPERATURES = (1.0, 0.1, 0.05, 0.02)
+REST = 0.05
+"""Seconds between two contenders: libraries leave threads that spin for a while."""
+
 HNSW_ROWS = 100_000
 EXACT_PEERS = ("NumPy", "torch matmul", "torch SDPA", "FAISS flat")
 
@@ -46,24 +44,12 @@ class Collection:
     view: View
 
 
-def clustered(rows: int, random: np.random.Generator) -> Array:
-    """float32[rows, 384]: unit vectors around 2,000 centres, in random order."""
-    centres = random.standard_normal((CLUSTERS, WIDTH), dtype=np.float32)
-    keys = np.empty((rows, WIDTH), dtype=np.float32)
-    for start in range(0, rows, 65_536):
-        part = keys[start : start + 65_536]
-        part[:] = centres[random.integers(0, CLUSTERS, len(part))]
-        part += random.standard_normal(part.shape, dtype=np.float32)
-        part /= np.linalg.norm(part, axis=1, keepdims=True)
-    return keys
-
-
 def collect(keys: Array) -> Collection:
     """The keys with values that are not the keys: their components turned round."""
     values = np.ascontiguousarray(keys[:, ::-1])
     memory = Memory("cosine")
-    for start in range(0, len(keys), 65_536):
-        part = slice(start, min(start + 65_536, len(keys)))
+    for start in range(0, len(keys), BLOCK):
+        part = slice(start, min(start + BLOCK, len(keys)))
         memory.publish(add=Rows(np.arange(part.start, part.stop), keys[part], values[part]))
     return Collection(keys, values, memory.view)
 
@@ -134,6 +120,7 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
+            time.sleep(REST)
             start = time.perf_counter()
             call()
             if turn:
@@ -143,12 +130,9 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
 
 def speed(collection: Collection, counts: list[int], repeats: int, skipped: list[str], console: Console) -> None:
     """One row for each number of queries, without and with the output."""
-    random = np.random.default_rng(7)
     table = Table(title=f"{len(collection.keys):,} rows, T = 0.05: milliseconds", box=box.MARKDOWN)
     for index, count in enumerate(counts):
-        rows = random.integers(0, len(collection.keys), count)
-        queries = collection.keys[rows] + random.standard_normal((count, WIDTH), dtype=np.float32) / np.sqrt(WIDTH)
-        queries = (queries / np.linalg.norm(queries, axis=1, keepdims=True)).astype(np.float32)
+        queries = near(collection.keys, count, 7)
         weights, outputs = (
             interleaved(dict(contenders(collection, queries, skipped, output=output)), repeats)
             for output in (False, True)
@@ -171,46 +155,6 @@ def speed(collection: Collection, counts: list[int], repeats: int, skipped: list
     console.print(f"a sweep of 32 temperatures takes {both['32'] / both['one']:.2f} times as long as one query")
 
 
-def errors(collection: Collection, count: int, console: Console) -> None:
-    """The error against float64 beside the certificate, medians over some queries."""
-    random = np.random.default_rng(8)
-    table = Table(title=f"{len(collection.keys):,} rows: errors, median of {count} queries", box=box.MARKDOWN)
-    for name in ("T", "total variation", "certificate", "‖o − ô‖", "certificate ", "relative", "within"):
-        table.add_column(name, justify="right")
-    queries = collection.keys[random.integers(0, len(collection.keys), count)]
-    queries = queries + random.standard_normal((count, WIDTH), dtype=np.float32) / np.sqrt(WIDTH)
-    for temperature in TEMPERATURES:
-        asked = [Question(query, temperature) for query in queries]
-        found = [answers(collection.view, [question])[0] for question in asked]
-        exact = [
-            exact_answers(collection.view, [replace(question, top_k=len(collection.keys))])[0] for question in asked
-        ]
-        lines = []
-        for mine, true in zip(found, exact, strict=True):
-            weights = np.empty(len(collection.keys))
-            weights[true.numbers] = true.weights
-            # What the head does not name is one number here: a lower bound of the distance over all rows.
-            rest = abs(weights[mine.numbers].sum() - mine.weights.sum())
-            apart = (np.abs(weights[mine.numbers] - mine.weights).sum() + rest) / 2
-            blended = float(np.linalg.norm(mine.output - true.output))
-            holds = apart <= mine.certificate.total_variation and blended <= mine.certificate.output_error
-            length = float(np.linalg.norm(true.output))
-            lines.append(
-                (
-                    apart,
-                    mine.certificate.total_variation,
-                    blended,
-                    mine.certificate.output_error,
-                    blended / length,
-                    holds,
-                )
-            )
-        middle = [median(line[i] for line in lines) for i in range(5)]
-        held = sum(line[5] for line in lines)
-        table.add_row(f"{temperature:g}", *(f"{value:.1e}" for value in middle), f"{held}/{count}")
-    console.print(table)
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -222,13 +166,11 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(width=200)
     for rows in arguments.rows:
-        random = np.random.default_rng(0)
-        keys = np.load(arguments.embeddings)[:rows] if arguments.embeddings else clustered(rows, random)
+        keys = np.load(arguments.embeddings)[:rows] if arguments.embeddings else gathered(rows)
         collection = collect(np.ascontiguousarray(keys, dtype=np.float32))
         path = "exact" if keys.size <= SMALL_CELLS else "quantised"
         console.print(f"\n{len(keys):,} rows of width {keys.shape[1]}: the {path} path answers")
         speed(collection, arguments.queries, arguments.repeats, arguments.skip, console)
-        errors(collection, 5, console)
         _built.clear()
     console.print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
 

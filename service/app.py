@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(Store.open, settings.data_dir)
         encoder = _encoder(settings)
-        catalogue = Catalogue(store, encoder)
+        catalogue = Catalogue(store, encoder, settings.data_dir if settings.originals == "files" else None)
         demo = Seeding(catalogue, [DEMOS[name] for name in settings.demo])
         app.state.parts = State(catalogue, demo, settings.max_queries, settings.max_documents, settings.max_body_bytes)
         loading = asyncio.create_task(_load(catalogue, demo))

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     max_queries: int = Field(64, ge=1)
     max_documents: int = Field(10_000, ge=1)
     max_queue: int = Field(256, ge=1)
+    originals: Literal["memory", "files"] = "memory"
     log_format: Literal["console", "json"] = "console"
     demo: Names = ()
 

@@ -8,7 +8,7 @@ from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, check_temperature
 from attention.lookup.results import Answer, Sweep
-from attention.lookup.swept import quantised_sweep, solved_temperatures
+from attention.lookup.swept import quantised_sweep, solved
 from attention.lookup.view import View
 
 SMALL_CELLS = 65_536 * 384
@@ -36,23 +36,19 @@ def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
         question.check(view)
     found: list[Answer | None] = [None] * len(questions)
     large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
-    asked = _at_solved_temperatures(view, [questions[i] for i in large])
-    for index, answer in zip(large, quantised_answers(view, asked), strict=True):
+    auto = [index for index in large if isinstance(questions[index].temperature, Auto)]
+    asked = {index: questions[index] for index in large}
+    for index, one in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
+        if one is not None:
+            found[index] = one.answer
+            asked[index] = replace(questions[index], temperature=one.temperature)
+    scanned = [index for index in large if found[index] is None]
+    for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
         found[index] = answer
     rest = [index for index, answer in enumerate(found) if answer is None]
     for index, answer in zip(rest, exact_answers(view, [questions[i] for i in rest]), strict=True):
         found[index] = answer
     return [answer for answer in found if answer is not None]
-
-
-def _at_solved_temperatures(view: View, questions: Sequence[Question]) -> list[Question]:
-    """The questions with a number in the place of `Auto`, as far as a scan can find it."""
-    asked = list(questions)
-    auto = [index for index, question in enumerate(questions) if isinstance(question.temperature, Auto)]
-    for index, temperature in zip(auto, solved_temperatures(view, [questions[i] for i in auto]), strict=True):
-        if temperature is not None:
-            asked[index] = replace(questions[index], temperature=temperature)
-    return asked
 
 
 def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:

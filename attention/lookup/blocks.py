@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.codes import WIDEST, Codes, ValueCodes
+from attention.lookup.codes import CHUNK, WIDEST, Codes, ValueCodes
 from attention.lookup.files import originals
 from attention.lookup.interleaved import Bytes, put_rows, rows_room
 from attention.lookup.rows import Rows
@@ -178,6 +178,14 @@ class Segment:
         scales = self.block.value_codes.scales[: self.count].astype(np.float64)
         lengths = self.block.value_norms[: self.count] + self.block.value_codes.residuals[: self.count]
         return float(np.divide(lengths, scales, out=np.zeros_like(lengths), where=scales > 0).max(initial=0.0))
+
+    @cached_property
+    def inverse_scales(self) -> NDArray[np.float64]:
+        """float64[chunks], Σ scale⁻² of the values of each chunk; those of scale 0 left out, whose codes are 0."""
+        assert self.block.value_codes is not None
+        scales = self.block.value_codes.scales[: self.count].astype(np.float64)
+        squares = np.divide(1.0, scales * scales, out=np.zeros_like(scales), where=scales > 0)
+        return np.asarray(np.add.reduceat(squares, np.arange(0, self.count, CHUNK)))
 
     @property
     def keys(self) -> NDArray[np.float32]:

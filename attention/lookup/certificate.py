@@ -1,5 +1,6 @@
 """How far a returned answer can be from the true one: bounds with their proofs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from attention.lookup.similarities import UNIT, Slack
 
 Array = NDArray[np.float64]
+
+LARGEST_EXPONENT = 8.0
 
 
 @dataclass(frozen=True)
@@ -130,14 +133,74 @@ def coarse(error: float, temperature: float, log_tail: float, depth: float, spre
     b = error / temperature
     tail = float(np.exp(log_tail))
     rounding = 5e-6 * tail + 2.0**-22 * depth
-    if b > 1:
-        # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
-        grown = float(np.exp(min(log_tail + b, 1.0)))
-    else:
-        stretch = np.expm1(b) / b if b > 0 else 1.0
-        grown = min(tail * float(np.expm1(b)), spread * float(stretch))
+    # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
+    grown = float(np.exp(min(log_tail + b, 1.0))) if b > 1 else _moved(b, tail, spread)
     left = 1 + tail * float(np.expm1(-b))
     return min(1.0, float(np.tanh(b / 2)), grown / left if left > 0 else 1.0) + rounding
+
+
+@dataclass(frozen=True)
+class Centre:
+    """A point c among values v, and how far errors ε of logits can turn a blend that is seen from there.
+
+    Attributes:
+        turned: at least Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
+        distance: at least ‖c − ō‖, ō the blend.
+    """
+
+    turned: float
+    distance: float
+
+
+def coarsely_blended(
+    b: float,
+    tail: float,
+    depth: float,
+    spread: float,
+    centres: Sequence[Centre],
+    longest: float,
+    length: float,
+) -> float:
+    """How far the blend Σ w·v moves where `coarse` bounds how far the weights do.
+
+    With ŵ, Y, E and b of `coarse` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because
+    E[Y] − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c,
+    ‖ΣD·(v − ō)‖ ≤ ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖, where errors that do not all point one way do not add up, see `Centre`.
+    And ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b; the least holds.
+
+    Rounding in float32 comes on top: a tail term, by which its value is multiplied too, is off by 10⁻⁶ + 2⁻²²·|x|, and
+    the sum of 64 terms that makes the weights add up to one by 2⁻¹⁸ of itself, which moves the blend along itself.
+
+    Args:
+        b: a bound on |ε|.
+        tail: the tail's weight.
+        depth: Σŵ|x| over the tail.
+        spread: a bound on Σŵ|ε| over the tail.
+        centres: some, or none.
+        longest: the largest ‖v‖.
+        length: at least ‖ō‖.
+
+    Returns:
+        A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
+    """
+    if not b <= LARGEST_EXPONENT:
+        return np.inf
+    moved = _moved(b, tail, spread)
+    seen_from = (some.turned * _stretch(b) + moved * some.distance for some in centres)
+    apart = min([moved * (longest + length), *seen_from])
+    terms, sums = float(np.exp(b)) * (1e-6 * tail + 2.0**-22 * depth), 5e-6 * tail
+    left = 1 - min(-tail * float(np.expm1(-b)), moved) - terms - sums
+    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else np.inf
+
+
+def _stretch(b: float) -> float:
+    """The largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
+    return float(np.expm1(b)) / b if b > 0 else 1.0
+
+
+def _moved(b: float, tail: float, spread: float) -> float:
+    """Σŵ|exp(ε) − 1| over a tail, at most."""
+    return min(tail * float(np.expm1(b)), spread * _stretch(b))
 
 
 def output_error(total_variation: float, value_norm: float, terms: int) -> float:

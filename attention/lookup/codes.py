@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.interleaved import Bytes, columns_of, columns_room, put_columns, put_rows, rows_at, rows_room
+from attention.lookup.moments import Moments
 
 LEVELS = 127
 WIDEST = (2**31 - 1) // (LEVELS * 255)
@@ -84,7 +85,7 @@ class Codes:
             self.residuals[here] = _rounded_up(residuals / divisor, scales / divisor, vectors.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ValueCodes:
     """Codes of values, turned: components lie side by side, so that a weighted sum of values is a product as well.
 
@@ -93,12 +94,14 @@ class ValueCodes:
         scales: float32[capacity].
         residuals: float32[capacity], an upper bound on ‖v − v̂‖.
         width: d_v.
+        moments: of all values in use, maybe of more than a reader sees; None where values are too wide for them.
     """
 
     codes: Bytes
     scales: NDArray[np.float32]
     residuals: NDArray[np.float32]
     width: int
+    moments: Moments | None
 
     @classmethod
     def with_room(cls, rows: int, dimension: int) -> "ValueCodes":
@@ -108,6 +111,7 @@ class ValueCodes:
             np.empty(rows, dtype=np.float32),
             np.empty(rows, dtype=np.float32),
             dimension,
+            Moments.of_nothing(dimension) if dimension <= WIDEST_GRAM else None,
         )
 
     def copy_from(self, other: "ValueCodes", count: int) -> None:
@@ -115,6 +119,7 @@ class ValueCodes:
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
+        self.moments = other.moments
 
     def at(self, chunk: int, rows: int) -> NDArray[np.int8]:
         """int8[rows, d_v]: the first codes of a chunk."""
@@ -123,11 +128,14 @@ class ValueCodes:
     def write(self, start: int, values: NDArray[np.float32]) -> None:
         """Code `values` float32[n, d_v] from row `start` on."""
         for first, chunk, within in _by_chunk(start, start + len(values)):
-            codes, scales, left = coded(values[first - start : first - start + within.stop - within.start])
+            part = values[first - start : first - start + within.stop - within.start]
+            codes, scales, left = coded(part)
             put_columns(self.codes[chunk], within.start, codes.astype(np.int8))
             here = slice(first, first + len(codes))
             self.scales[here] = scales
             self.residuals[here] = _rounded_up(_lengths(left), scales, self.width)
+            if self.moments is not None:
+                self.moments = self.moments.joined(part, left)
 
 
 def _by_chunk(start: int, stop: int) -> Iterator[tuple[int, int, slice]]:

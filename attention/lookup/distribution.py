@@ -46,7 +46,8 @@ def softmax(similarities: Array, null: float | None, temperature: float) -> Dist
     masses = np.exp(logits)
     mass = float(masses.sum())
     log_mass = float(np.log(mass))
-    depth = -float(masses @ logits) / mass
+    # Not through BLAS, whose threads would wait for a busy core.
+    depth = -float(np.einsum("i,i", masses, logits)) / mass
     null_logit = -np.inf if null is None else (null - best) / temperature
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)

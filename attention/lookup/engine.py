@@ -22,7 +22,7 @@ class Engine:
         name: what it runs on, for people to read.
         packed_queries: makes of coded queries what the passes read.
         lead, weigh, tally: see `passes`.
-        weight_of, blend, add_rows, row_products, quadratic_forms: see `products`.
+        weight_of, blend, add_rows, all_products, all_sums, row_products, quadratic_forms: see `products`.
     """
 
     name: str
@@ -33,6 +33,8 @@ class Engine:
     weight_of: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
     blend: Callable[..., None]
     add_rows: Callable[..., None]
+    all_products: Callable[..., None]
+    all_sums: Callable[..., None]
     row_products: Callable[..., NDArray[np.float64]]
     quadratic_forms: Callable[..., NDArray[np.float64]]
 
@@ -57,6 +59,8 @@ def compiled() -> Engine:
         weight_of=products.weight_of,
         blend=products.blend,
         add_rows=products.add_rows,
+        all_products=products.all_products,
+        all_sums=products.all_sums,
         row_products=products.row_products,
         quadratic_forms=products.quadratic_forms,
     )
@@ -73,6 +77,8 @@ def plain() -> Engine:
         weight_of=portable.weight_of,
         blend=portable.blend,
         add_rows=portable.add_rows,
+        all_products=portable.all_products,
+        all_sums=portable.all_sums,
         row_products=portable.row_products,
         quadratic_forms=portable.quadratic_forms,
     )

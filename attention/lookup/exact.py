@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from attention.lookup.certificate import Certificate, disturbed, output_error, separated, thresholded
 from attention.lookup.distribution import REACH, Distribution, one_hot, softmax, sparse
 from attention.lookup.head import Head, choose, cut, refine
+from attention.lookup.originals import all_similarities, all_sums
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Sweep
-from attention.lookup.similarities import scan, slack
+from attention.lookup.similarities import slack
 from attention.lookup.temperature import solve
 from attention.lookup.tiles import Passing, Places
 from attention.lookup.view import Mask, View
@@ -19,6 +20,7 @@ Array = NDArray[np.float64]
 
 METHOD = "exact"
 SCAN_CELLS = 2**23
+TILE_ROWS = 1024
 SURE = 1e-6
 
 
@@ -28,7 +30,7 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     """
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        passing = Passing(view, mask, _tile_rows(view, len(group)))
+        passing = Passing(view, mask, TILE_ROWS)
         together = max(1, SCAN_CELLS // max(passing.n, 1))
         for first in range(0, len(group), together):
             some = group[first : first + together]
@@ -39,7 +41,7 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
 def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
-    passing = Passing(view, question.mask, _tile_rows(view, 1))
+    passing = Passing(view, question.mask, TILE_ROWS)
     similarities = _similarities(view, passing, [question])[0]
     head = choose(similarities, question.cap)
     order = np.argsort(head.places)
@@ -74,10 +76,7 @@ def _each(view: View, passing: Passing, questions: Sequence[Question]) -> Iterat
 def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -> Array:
     """float64[q, n]: scanned by tile, then summed alike where the head is decided."""
     queries = np.array([question.vector for question in questions])
-    similarities = np.empty((len(questions), passing.n))
-    room = passing.room(queries.shape[1])
-    for tile in passing.tiles:
-        similarities[:, tile.start : tile.stop] = scan(view.similarity, queries, tile.keys(room), tile.norms)
+    similarities = all_similarities(view.similarity, passing.tiles, queries)
     if passing.n:
         for row, question in zip(similarities, questions, strict=True):
             error = slack(view.similarity, question.vector, view.key_norm).at(float(row.max()))
@@ -98,15 +97,7 @@ def _distribution(question: Question, similarities: Array) -> Distribution:
 
 def _outputs(view: View, passing: Passing, weights: Sequence[Array]) -> Array:
     """float64[q, d_v]: the weighted sum of the values, tile by tile."""
-    outputs = np.zeros((len(weights), view.value_dimension or 0))
-    if weights:
-        together = np.array(weights)
-        room = passing.room(outputs.shape[1])
-        for tile in passing.tiles:
-            share = together[:, tile.start : tile.stop]
-            if share.any():
-                outputs += share @ tile.values(room)
-    return outputs
+    return all_sums(passing.tiles, np.array(weights), view.value_dimension or 0) if weights else np.empty((0, 0))
 
 
 def _answer(
@@ -188,13 +179,6 @@ def alike(rows: Places, places: NDArray[np.intp]) -> bool:
         if not (keys == first).all():
             return False
     return True
-
-
-def _tile_rows(view: View, queries: int) -> int:
-    """Rows to a tile: for one query about 1.5 MB in float64, for many so few that tile and products share
-    the cache.
-    """
-    return max(16, (196_608 if queries < 4 else 49_152) // (view.dimension or 1))
 
 
 def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:

@@ -10,6 +10,16 @@ BINS = 4096
 """Of the histogram, over all similarities that there can be."""
 
 
+CODING = ("left_out", "residual", "rounding", "mass", "rounding_square")
+"""What is known of the coding of weights a, relative to the bar, and values v.
+
+The norm of what was left out; Σ a·‖v − v̂‖ and Σ |δ|·‖v̂‖ of the coded ones, δ the rounding of a; Σ a over them, 0 where
+it is not known; Σ δ² over them.
+"""
+
+CODING_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
+
+
 class Harvest:
     """Sums and lists for q queries. A bar only ever rises; the sums are relative to it, so they never overflow.
 
@@ -30,7 +40,7 @@ class Harvest:
         histogram: float64[q, bins, 2], count and sum of the similarities below the bar, in place of `sums`; None where
             one temperature is asked for.
         lows, finer: float32[q], where the first bin begins, and bins to one of similarity.
-        coding: float64[q], a bound on the norm of what coding weights and values put into `outputs`.
+        coding: float64[q, 5], what `outputs` can be off by, see `CODING`.
     """
 
     def __init__(
@@ -49,7 +59,7 @@ class Harvest:
         self.found = np.empty((q, capacity), dtype=np.float32)
         self.counts = np.zeros(q, dtype=np.int64)
         self.outputs = None if value_dimension is None else np.zeros((q, value_dimension))
-        self.coding = np.zeros(q)
+        self.coding = np.zeros((q, len(CODING)))
         self.histogram = None if reach is None else np.zeros((q, BINS, 2))
         self.lows = -np.ones(q, dtype=np.float32) if reach is None else -reach
         self.finer = BINS / (-2 * self.lows)
@@ -78,7 +88,7 @@ class Harvest:
             shift = (float(self.bars[query]) - float(bar)) * colder
             mass, depth, square = self.sums[query]
             self.sums[query] = np.exp(shift) * np.array([mass, depth + shift * mass, np.exp(shift) * square])
-            self.coding[query] *= np.exp(shift)
+            self.coding[query] *= np.exp(shift * CODING_DEGREES)
             if self.outputs is not None:
                 self.outputs[query] *= np.exp(shift)
                 weights[query] *= np.float32(np.exp(shift))

@@ -19,8 +19,9 @@ class Memory:
 
     Args:
         similarity: cosine, dot, scaled_dot or gaussian.
-        directory: keep the float32 originals in files there, 4·d bytes a row and as much again for values of their
-            own; None keeps them in memory. What remains in memory is d bytes for a row's key and d_v for its value.
+        directory: keep the float32 originals of large blocks in files there, 4·d bytes a row and as much again for
+            values of their own; None, or a full disk, keeps them in memory. What remains in memory is d bytes for a
+            row's key and d_v for its value.
 
     Raises:
         ParameterError: another similarity.
@@ -51,7 +52,6 @@ class Memory:
         Raises:
             ShapeError: keys or values of another width than those before; nothing is written.
             ParameterError: a key that cosine is not defined for, or a number used before; nothing is written.
-            OSError: no disk for the originals; nothing is written.
         """
         with self._turn:
             return self._published(add, remove)

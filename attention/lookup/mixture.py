@@ -1,7 +1,8 @@
 """Softmax over a head that is known row by row and a tail that is known by its sums."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ class Mixture:
         log_tail: its logarithm, which is known where the weight itself vanishes.
         tail_depth: the part of `depth` that the tail has.
         tail_square: the sum of the squared weights of the tail.
+        bulk_square: the part of it that the bulks have.
     """
 
     head: Array
@@ -47,6 +49,29 @@ class Mixture:
     log_tail: float
     tail_depth: float
     tail_square: float
+    bulk_square: float
+
+    def heaviest(self, rows: float) -> float:
+        """At least the sum of the largest squared weights of the tail, of so many rows.
+
+        Listed weights are known one by one, of the bulks' that none is above its factor and what their squares add up
+        to. So the largest ones are listed rows above all factors first, and then at most a factor each.
+        """
+        level = float(self.factors.max(initial=0.0)) ** 2
+        squares = self._listed_squares
+        above = int(np.searchsorted(-squares, -level))
+        first = float(squares[: int(min(np.ceil(rows), above))].sum())
+        rest = self.bulk_square + float(squares[above:].sum())
+        return first + min(max(rows - above, 0.0) * level, rest)
+
+    @cached_property
+    def _listed_squares(self) -> Array:
+        """float64[l], the largest first."""
+        return np.sort(self.listed * self.listed)[::-1]
+
+    def without_tail(self) -> "Mixture":
+        """The same, of which no row is known by its code alone."""
+        return replace(self, tail=0.0, log_tail=-np.inf, tail_depth=0.0, tail_square=0.0, bulk_square=0.0)
 
 
 def mix(head: Array, listed: Array, bulks: Sequence[Bulk], null: float | None, temperature: float) -> Mixture:
@@ -84,7 +109,8 @@ def mix(head: Array, listed: Array, bulks: Sequence[Bulk], null: float | None, t
         entropy,
         float(np.exp(entropy)),
     )
-    square = float((listed_masses * listed_masses).sum() + (lifts * lifts) @ sums[:, 2])
+    bulk_square = float((lifts * lifts) @ sums[:, 2])
+    square = float((listed_masses * listed_masses).sum()) + bulk_square
     if null is not None:
         depth = (1 - null_weight) * (depth + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
     return Mixture(
@@ -97,12 +123,13 @@ def mix(head: Array, listed: Array, bulks: Sequence[Bulk], null: float | None, t
         log_tail=min(0.0, float(log_tail) - float(np.logaddexp(log_mass, null_logit))),
         tail_depth=tail_depth * factor,
         tail_square=square * factor * factor,
+        bulk_square=bulk_square * factor * factor,
     )
 
 
 def alone(weights: Array, evidence: Evidence, listed: int) -> Mixture:
     """A head that has all the weight."""
-    return Mixture(weights, np.zeros(listed), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0)
+    return Mixture(weights, np.zeros(listed), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
 
 
 def log_or_nothing(masses: Array) -> Array:

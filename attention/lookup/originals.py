@@ -1,4 +1,7 @@
-"""The float32 originals of single rows: their similarities in float64, and their values in a weighted sum."""
+"""The float32 originals: their similarities in float64, and their values in weighted sums, of all rows or of some."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +12,44 @@ from attention.lookup.tiles import Places, Tile
 
 Array = NDArray[np.float64]
 FEW = 1024
+
+Read = TypeVar("Read")
+
+
+def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: Array) -> Array:
+    """float64[q, n]: the similarity of every query with every row of the tiles, to the bounds of `similarities`.
+
+    Args:
+        tiles: following one another from 0.
+        vectors: float64[q, d], the queries.
+    """
+    found = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
+    lengths = np.sqrt((vectors * vectors).sum(axis=1))[:, None]
+
+    def read(tile: Tile) -> None:
+        here = found[:, tile.start : tile.stop]
+        if similarity == "gaussian":
+            keys = tile.keys()
+            here[:] = [gaussian(vector, keys) for vector in vectors]
+            return
+        products = np.empty(here.shape)
+        engine().all_products(tile.segment.keys, _indices(tile), vectors, products)
+        here[:] = finished(similarity, products, lengths, tile.norms, vectors.shape[1])
+
+    _each(read, tiles)
+    return found
+
+
+def all_sums(tiles: Sequence[Tile], weights: Array, width: int) -> Array:
+    """float64[q, d_v]: the values of all rows of the tiles, weighted by float64[q, n]; summed tile by tile."""
+
+    def read(tile: Tile) -> Array:
+        sums = np.zeros((len(weights), width))
+        share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
+        engine().all_sums(tile.segment.values, _indices(tile), share, sums)
+        return sums
+
+    return np.sum(_each(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
 
 
 def similarities_at(
@@ -33,8 +74,7 @@ def similarities_at(
         if similarity == "gaussian":
             found[at] = gaussian(vectors[asked], tile.keys())
             return
-        at_rows = np.arange(tile.rows.start, tile.rows.stop) if isinstance(tile.rows, slice) else tile.rows
-        products = engine().row_products(tile.segment.keys, at_rows, vectors, asked)
+        products = engine().row_products(tile.segment.keys, _indices(tile), vectors, asked)
         found[at] = finished(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
     parts = [(tile, order[part]) for part, tile in rows.picked(places[order])]
@@ -62,3 +102,12 @@ def add_values(
     for part, tile in rows.picked(places[order]):
         at = order[part]
         engine().add_rows(tile.segment.values, tile.rows, queries[at], weights[at], outputs)
+
+
+def _indices(tile: Tile) -> NDArray[np.int64]:
+    return np.arange(tile.rows.start, tile.rows.stop) if isinstance(tile.rows, slice) else tile.rows
+
+
+def _each(read: Callable[[Tile], Read], tiles: Sequence[Tile]) -> list[Read]:
+    """What `read` makes of each tile, in order; in the lookup's threads where there are many."""
+    return [read(tile) for tile in tiles] if len(tiles) < 3 else list(pool().map(read, tiles))

@@ -176,6 +176,20 @@ def add_rows(
         outputs[query] += weights[of] @ values[rows[of]].astype(np.float64)
 
 
+def all_products(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], products: NDArray[np.float64]
+) -> None:
+    """See `products.all_products`."""
+    products[:] = queries @ vectors[rows].astype(np.float64).T
+
+
+def all_sums(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], weights: NDArray[np.float64], outputs: NDArray[np.float64]
+) -> None:
+    """See `products.all_sums`."""
+    outputs += weights @ vectors[rows].astype(np.float64)
+
+
 def row_products(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], asked: NDArray[np.int64]
 ) -> NDArray[np.float64]:

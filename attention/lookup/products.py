@@ -144,6 +144,48 @@ def add_rows(
 
 
 @compiled(fastmath=True)
+def all_products(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], products: NDArray[np.float64]
+) -> None:
+    """Fill products float64[q, m] with query·row of every query float64[q, d] and each of m rows of float32[n, d]."""
+    four = np.zeros((4, vectors.shape[1]))
+    for first in range(0, len(rows), 4):
+        for at in range(min(4, len(rows) - first)):
+            four[at] = vectors[rows[first + at]]
+        for j in range(queries.shape[0]):
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for t in range(vectors.shape[1]):
+                component = queries[j, t]
+                a += four[0, t] * component
+                b += four[1, t] * component
+                c += four[2, t] * component
+                d += four[3, t] * component
+            found = (a, b, c, d)
+            for at in range(min(4, len(rows) - first)):
+                products[j, first + at] = found[at]
+
+
+@compiled(fastmath=True)
+def all_sums(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], weights: NDArray[np.float64], outputs: NDArray[np.float64]
+) -> None:
+    """outputs float64[q, d] += weights float64[q, m] times m rows of vectors float32[n, d]."""
+    four = np.zeros((4, vectors.shape[1]))
+    shares = np.zeros(4)
+    for first in range(0, len(rows), 4):
+        here = min(4, len(rows) - first)
+        for at in range(here):
+            four[at] = vectors[rows[first + at]]
+        for j in range(weights.shape[0]):
+            shares[:] = 0.0
+            shares[:here] = weights[j, first : first + here]
+            if shares.any():
+                a, b, c, d = shares[0], shares[1], shares[2], shares[3]
+                for t in range(vectors.shape[1]):
+                    outputs[j, t] += a * four[0, t] + b * four[1, t] + c * four[2, t] + d * four[3, t]
+
+
+@compiled(fastmath=True)
 def row_products(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], asked: NDArray[np.int64]
 ) -> NDArray[np.float64]:

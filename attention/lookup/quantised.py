@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.lookup.blended import output_error
 from attention.lookup.certificate import Certificate
 from attention.lookup.distribution import REACH, sparse
 from attention.lookup.exact import answered, by_mask, logits_of
+from attention.lookup.harvest import CODING, CODING_DEGREES
 from attention.lookup.head import choose, cut
 from attention.lookup.mixture import Bulk, Mixture, alone, mix
 from attention.lookup.originals import add_values
@@ -75,16 +77,24 @@ def _answers(view: View, mask: Mask | None, questions: Sequence[Question], width
     documents = view.n if mask is None else mask.n
     blended = _outputs(view, questions, scanned, drafts)
     for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
-        yield None if draft is None else _answer(view, question, documents, scanned, draft, blended.get(index))
+        yield None if draft is None else answer_of(view, question, documents, scanned, draft, blended.get(index))
 
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """A head, its distribution and the bound on it."""
+    """A head and its distribution.
+
+    Attributes:
+        total_variation: the bound on it.
+        exact_variation: the part of that which the tail has no share in.
+        error: of similarities that were only scanned.
+    """
 
     head: LookedUp
     found: Mixture
     total_variation: float
+    exact_variation: float
+    error: CodingError
 
 
 def drafted(
@@ -121,10 +131,14 @@ def _draft(
     found = _mixture(question, head, scanned, index, error)
     if found is None:
         return None
-    return Draft(head, found, total_variation(view, question, head, scanned.rows, found, documents, error))
+    bound = total_variation(view, question, head, scanned.rows, found, documents, error)
+    exact = bound
+    if found.tail > 0:
+        exact = total_variation(view, question, head, scanned.rows, found.without_tail(), documents, error)
+    return Draft(head, found, bound, exact, error)
 
 
-def _answer(
+def answer_of(
     view: View,
     question: Question,
     documents: int,
@@ -132,6 +146,7 @@ def _answer(
     draft: Draft,
     blended: tuple[Array, float] | None,
 ) -> Answer | None:
+    """The answer that a draft, and an output with its error, make; None where `max_error` asks for more."""
     head, found, total_variation = draft.head, draft.found, draft.total_variation
     output, output_error = blended or (None, None)
     if question.max_error is not None:
@@ -182,11 +197,11 @@ def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int, e
 def _outputs(
     view: View, questions: Sequence[Question], scanned: Scanned, drafts: Sequence[Draft | None]
 ) -> dict[int, tuple[Array, float]]:
-    """Σ weight·value over heads, lists and bulks; and 2·TV·max‖v‖ with what coding and summing add to it."""
+    """Σ weight·value over heads, lists and bulks, and how far that can be off, summing in float64 included."""
     wanted = {index: draft for index, draft in enumerate(drafts) if draft is not None and questions[index].output}
-    outputs = np.zeros((len(questions), view.value_dimension or 0))
     if not wanted:
         return {}
+    outputs = np.zeros((len(questions), view.value_dimension or 0))
     places = np.concatenate(
         [part for draft in wanted.values() for part in (draft.head.places, draft.head.listed_places)]
     )
@@ -195,12 +210,15 @@ def _outputs(
     add_values(scanned.rows, places, np.repeat(np.array(list(wanted)), counts), weights, outputs)
     errors = {}
     for (index, draft), count in zip(wanted.items(), counts, strict=True):
-        coding = 0.0
+        coding = np.zeros(len(CODING))
         for factor, harvest in zip(draft.found.factors, scanned.harvests, strict=False):
             assert harvest.outputs is not None
             if factor > 0:
                 outputs[index] += factor * harvest.outputs[index]
-                coding += factor * float(harvest.coding[index])
-        terms = count + 64 * len(view.segments)
-        errors[index] = (2 * draft.total_variation + 4 * terms * UNIT) * view.value_norm + coding
+                coding += factor**CODING_DEGREES * harvest.coding[index]
+        bound = output_error(
+            view, draft.found, draft.error, outputs[index], coding, draft.total_variation, draft.exact_variation
+        )
+        terms = count + 64 * len(view.segments) + draft.found.tail * view.n
+        errors[index] = bound + 4 * terms * UNIT * view.value_norm
     return {index: (outputs[index], error) for index, error in errors.items()}

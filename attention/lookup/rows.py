@@ -33,23 +33,28 @@ class Rows:
         numbers = numbers.astype(np.int64)
         keys = _vectors("keys", self.keys, len(numbers))
         values = None if self.values is None else _vectors("values", self.values, len(numbers))
-        order = np.argsort(numbers, kind="stable")
-        numbers = numbers[order]
+        # Ascending, so that a block can be searched by number.
+        if np.any(numbers[1:] < numbers[:-1]):
+            order = np.argsort(numbers, kind="stable")
+            numbers, keys = numbers[order], keys[order]
+            values = None if values is None else values[order]
         if np.any(numbers[1:] == numbers[:-1]):
             twice = int(numbers[1:][numbers[1:] == numbers[:-1]][0])
             raise ParameterError(f"row number {twice} comes twice: give every row a number of its own")
-        # Ascending from here on, so that a block can be searched by number.
         object.__setattr__(self, "numbers", numbers)
-        object.__setattr__(self, "keys", keys[order])
-        object.__setattr__(self, "values", None if values is None else values[order])
+        object.__setattr__(self, "keys", keys)
+        object.__setattr__(self, "values", values)
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def part(self, start: int, stop: int) -> "Rows":
         """Rows `start` to `stop`, in ascending order of their numbers."""
-        values = None if self.values is None else self.values[start:stop]
-        return Rows(self.numbers[start:stop], self.keys[start:stop], values)
+        part = object.__new__(Rows)  # which has been checked
+        object.__setattr__(part, "numbers", self.numbers[start:stop])
+        object.__setattr__(part, "keys", self.keys[start:stop])
+        object.__setattr__(part, "values", None if self.values is None else self.values[start:stop])
+        return part
 
 
 def _vectors(name: str, vectors: NDArray[np.float32], n: int) -> NDArray[np.float32]:

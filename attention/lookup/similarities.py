@@ -1,7 +1,7 @@
 """Similarities of queries and stored keys in float64, and how far rounding can carry them.
 
-`scan` is fast and goes through BLAS, whose last bit depends on where a row stands; `originals.similarities_at`
-sums every row in one fixed order, so that identical vectors tie.
+`originals` evaluates them twice: `all_similarities` fast, whose last bit may depend on where a row stands, and
+`similarities_at` in one fixed order, so that identical vectors tie.
 
 Rounding (u = 2⁻⁵³, γ_m = m·u / (1 − m·u); Higham, Accuracy and Stability of Numerical Algorithms, §3.1):
 a product of two vectors of width d is off by at most γ_d·‖q‖·‖k‖ in any order of summation. √d adds two
@@ -18,23 +18,6 @@ SIMILARITIES = ("cosine", "dot", "scaled_dot", "gaussian")
 UNIT = 2.0**-53
 
 Array = NDArray[np.float64]
-
-
-def scan(similarity: str, queries: Array, keys: Array, norms: Array) -> Array:
-    """The similarity of every query with every key, for searching.
-
-    Args:
-        queries: float64[q, d].
-        keys: float64[r, d].
-        norms: float64[r], ‖k‖.
-
-    Returns:
-        float64[q, r].
-    """
-    if similarity == "gaussian":
-        return np.stack([gaussian(query, keys) for query in queries])
-    lengths = np.sqrt((queries * queries).sum(axis=1))[:, None]
-    return finished(similarity, queries @ keys.T, lengths, norms, keys.shape[1])
 
 
 def gaussian(query: Array, keys: Array) -> Array:

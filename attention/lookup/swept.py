@@ -1,6 +1,7 @@
 """Every temperature from one scan: a histogram of the tail, from which its sums at any temperature follow."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,9 @@ from attention.lookup.exact import answered, by_mask
 from attention.lookup.harvest import BINS
 from attention.lookup.head import choose
 from attention.lookup.mixture import Bulk, Mixture, mix
-from attention.lookup.quantised import METHOD, WIDTHS
+from attention.lookup.quantised import METHOD, WIDTHS, Draft, answer_of
 from attention.lookup.question import Auto, Question
-from attention.lookup.results import Sweep
+from attention.lookup.results import Answer, Sweep
 from attention.lookup.scan import Scanned, scan
 from attention.lookup.shortlist import (
     CodingError,
@@ -89,19 +90,41 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     )
 
 
-def solved_temperatures(view: View, questions: Sequence[Question]) -> list[float | None]:
-    """The temperature that each question's `Auto` asks for, from one scan; None where the exact path has to find it."""
-    temperatures: list[float | None] = [None] * len(questions)
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What `Auto` comes to: the temperature, and the answer as far as a histogram can give it."""
+
+    temperature: float
+    answer: Answer | None
+
+
+def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
+    """What each question's `Auto` comes to, from one scan; None where the exact path has to find it.
+
+    The answer is None where it takes another scan: for a blended value, which needs every weight at that temperature,
+    and for a `max_error` that the histogram's bins are too wide for.
+    """
+    found: list[Solved | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        for index, found in zip(group, _scanned(view, mask, [questions[i] for i in group]), strict=True):
+        documents = view.n if mask is None else mask.n
+        for index, one in zip(group, _scanned(view, mask, [questions[i] for i in group]), strict=True):
             wanted = questions[index].temperature
-            if found is None or not isinstance(wanted, Auto):
+            if one is None or not isinstance(wanted, Auto):
                 continue
-            _, head, tail, _ = found
+            scanned, head, tail, error = one
             similarities = np.concatenate([head.similarities, head.listed, tail.means])
             counts = np.concatenate([np.ones(len(head.similarities) + len(head.listed)), tail.counts])
-            temperatures[index] = solve(similarities, wanted.effective_documents, counts)
-    return temperatures
+            temperature = solve(similarities, wanted.effective_documents, counts)
+            question = replace(questions[index], temperature=temperature)
+            if question.output:
+                found[index] = Solved(temperature, None)
+                continue
+            mixture = _mixed(question, head, tail, temperature)
+            wide = error.wider(tail.width)
+            bound = total_variation(view, question, head, scanned.rows, mixture, documents, wide)
+            draft = Draft(head, mixture, bound, bound, wide)
+            found[index] = Solved(temperature, answer_of(view, question, documents, scanned, draft, None))
+    return found
 
 
 def _scanned(

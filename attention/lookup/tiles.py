@@ -28,18 +28,18 @@ class Tile:
         rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
         return Tile(self.segment, rows, 0, len(picked))
 
-    def keys(self, room: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """float64[r, d]; written into `room`, which is faster than fresh memory, where it is given."""
-        return _wide(self.segment.keys[self.rows], room)
+    def keys(self) -> NDArray[np.float64]:
+        """float64[r, d]."""
+        return self.segment.keys[self.rows].astype(np.float64)
 
     @property
     def norms(self) -> NDArray[np.float64]:
         """float64[r], ‖k‖."""
         return self.segment.block.norms[self.rows]
 
-    def values(self, room: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """float64[r, d_v]; written into `room` where it is given."""
-        return _wide(self.segment.values[self.rows], room)
+    def values(self) -> NDArray[np.float64]:
+        """float64[r, d_v]."""
+        return self.segment.values[self.rows].astype(np.float64)
 
 
 class Places:
@@ -89,15 +89,3 @@ class Passing:
         self.places = Places(tiles)
         self.tiles = tiles
         self.n = n
-
-    def room(self, width: int) -> NDArray[np.float64]:
-        """Memory for one tile of that width at a time."""
-        return np.empty((max((tile.stop - tile.start for tile in self.tiles), default=0), width))
-
-
-def _wide(vectors: NDArray[np.float32], room: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    if room is None:
-        return vectors.astype(np.float64)
-    wide = room[: len(vectors)]
-    wide[...] = vectors
-    return wide

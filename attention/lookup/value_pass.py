@@ -29,7 +29,8 @@ class ValuePass:
         """Add the values of rows `start` to `stop`, with `weights` float32[q, ≥ r] relative to the harvest's bars.
 
         `start` is a multiple of CHUNK. Rounding weight·scale to whole steps in float32 moves it by at most
-        (½ + levels·2⁻²¹)·step, for a code of norm `code_norm`; and a coded value is off by its residual.
+        (½ + levels·2⁻²¹)·step, for a code of norm `code_norm`, and so the weight by that over scale; and a coded value
+        is off by its residual.
         """
         coded = segment.block.value_codes
         assert coded is not None
@@ -37,7 +38,7 @@ class ValuePass:
         masses, tops = self._running.weight_of(weights, stop - start)
         # A listed row has a term of 1 at least; what is this far below all of them is left out, and said so.
         if (masses <= NEGLIGIBLE * harvest.counts).all():
-            harvest.coding += masses * segment.value_norm
+            harvest.coding[:, 0] += masses * segment.value_norm
             return
         scales = coded.scales[start:stop]
         if self._levels == LEVELS:
@@ -55,5 +56,9 @@ class ValuePass:
                 segment.values[first:last],
                 harvest.outputs,
             )
-        rounding = steps * (0.5 + self._levels * 2.0**-21)
-        harvest.coding += (stop - start) * rounding * segment.code_norm + masses * segment.value_residual
+        rounding = steps.astype(np.float64) * (0.5 + self._levels * 2.0**-21)
+        inverse_scales = segment.inverse_scales[start // CHUNK : -(-stop // CHUNK)].sum()
+        # Rows added one by one count to no coded mass.
+        known = masses if self._levels == FINE_LEVELS else np.zeros_like(masses)
+        linear = (masses * segment.value_residual, (stop - start) * rounding * segment.code_norm, known)
+        harvest.coding[:, 1:] += np.stack([*linear, rounding * rounding * inverse_scales], axis=1)

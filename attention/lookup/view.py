@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from attention.errors import ParameterError
 from attention.lookup.blocks import Segment
+from attention.lookup.moments import Spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,13 @@ class View:
             return None
         total = sum(known[1:], known[0])
         return total if np.isfinite(total).all() else None
+
+    @cached_property
+    def value_spread(self) -> Spread | None:
+        """Of the values of all rows, removed ones included; None where not kept or not finite."""
+        codes = [segment.block.value_codes for segment in self.segments]
+        known = [coded.moments for coded in codes if coded is not None and coded.moments is not None]
+        return Spread.of(known) if known and len(known) == len(codes) else None
 
     def numbers(self) -> NDArray[np.int64]:
         """int64[n], the live row numbers in ascending order."""

@@ -41,6 +41,9 @@ def serve(
     max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,
     max_queue: Annotated[int | None, typer.Option(help="Requests that may wait.", show_default="256")] = None,
+    originals: Annotated[
+        str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
 ) -> None:
     """Run the service; Ctrl-C stops it.

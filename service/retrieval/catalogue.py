@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,16 +25,21 @@ from service.storage import CollectionExists, CollectionSettings, Store
 
 
 class Catalogue:
-    """Collections by name; the methods that touch storage block, so call them off the event loop."""
+    """Collections by name; the methods that touch storage block, so call them off the event loop.
 
-    def __init__(self, store: Store, encoder: LoadingEncoder | None) -> None:
+    Args:
+        originals: a directory for the float32 vectors of large collections; None keeps them in memory.
+    """
+
+    def __init__(self, store: Store, encoder: LoadingEncoder | None, originals: Path | None = None) -> None:
         self.store = store
         self.encoder = encoder
+        self._originals = originals
         self._collections: dict[str, Collection] = {}
         self._lookups: WeakKeyDictionary[Collection, Lookups] = WeakKeyDictionary()
         with store.reading() as reader:
             for record in reader.collections():
-                self._collections[record.name] = Collection(record, store, ready=False)
+                self._collections[record.name] = Collection(record, store, ready=False, originals=originals)
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first."""
@@ -97,7 +103,9 @@ class Catalogue:
 
     def _create(self, name: str, settings: CollectionSettings) -> Collection:
         with self.store.writing() as writer:
-            collection = Collection(writer.create_collection(name, settings), self.store, ready=True)
+            collection = Collection(
+                writer.create_collection(name, settings), self.store, ready=True, originals=self._originals
+            )
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Literal
 
@@ -44,11 +45,11 @@ class Snapshot:
 class Collection:
     """The documents of one name; SQLite is the truth, the memory can be rebuilt from it."""
 
-    def __init__(self, record: CollectionRecord, store: Store, *, ready: bool) -> None:
+    def __init__(self, record: CollectionRecord, store: Store, *, ready: bool, originals: Path | None = None) -> None:
         self.record = record
         self.ready = ready
         self._store = store
-        self._memory = Memory(record.settings.similarity)
+        self._memory = Memory(record.settings.similarity, originals)
         self._masks = Masks(lambda: self._memory.view)
         self._version = 0
         self._tidying = Lock()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup import Memory, Question, Rows, answer, files
 from attention.lookup import blocks as blocks_module
 from attention.lookup import compaction as compaction_module
 from attention.lookup import memory as memory_module
@@ -93,6 +93,7 @@ def small_blocks(monkeypatch):
     for module in (blocks_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
+    monkeypatch.setattr(files, "SMALLEST", 1)
 
 
 class HistoriesInFiles(Histories):
@@ -110,9 +111,18 @@ def test_originals_in_files_leave_nothing_behind(tmp_path):
     memory = Memory("cosine", tmp_path)
     keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
     memory.publish(add=Rows(np.arange(500), keys))
+    assert all(isinstance(segment.block.keys, np.memmap) for segment in memory.view.segments)
     found = answer(memory.view, Question(keys[33], 0, top_k=1))
     assert found.numbers[0] == 33
     assert not list(tmp_path.iterdir())
+
+
+def test_originals_stay_in_memory_where_the_disk_has_no_room():
+    memory = Memory("cosine", Path("/proc"))  # where nobody can write a file
+    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
+    memory.publish(add=Rows(np.arange(500), keys))
+    assert not isinstance(memory.view.segments[0].block.keys, np.memmap)
+    assert answer(memory.view, Question(keys[33], 0, top_k=1)).numbers[0] == 33
 
 
 def test_compaction_joins_and_drops():

@@ -177,6 +177,8 @@ def test_auto_reaches_its_effective_documents(running, data, queries, monkeypatc
         exact = exact_answers(view, [replace(question, temperature=found.temperature)])[0]
         assert exact.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
         assert found.effective_documents == pytest.approx(question.temperature.effective_documents, rel=1e-2)
+        without = answers(view, [replace(question, output=False, null=0.4)])[0]  # from the histogram alone
+        agrees(view, replace(question, output=False, null=0.4, temperature=without.temperature), without)
 
 
 @pytest.mark.parametrize("passing", [0, 1, 2])

@@ -1,0 +1,92 @@
+"""Ten million rows on one machine: the values are the keys, and the float32 originals lie in files.
+
+    python -m benchmarks.large [--rows 1000000 10000000] [--directory .]
+
+Prints what building takes, the medians of answers, how much longer the last size takes than the first, the memory of
+the process (its own, and with the pages of the files that the system holds for it) and the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.lookup import Memory, Question, Rows, View, answers
+from benchmarks.keys import Array, clustered, near
+
+COUNTS = (1, 8, 64)
+
+
+def built(rows: int, directory: Path) -> tuple[View, Array]:
+    """A view of so many clustered rows, and queries near some of the first."""
+    memory, start, queries = Memory("cosine", directory), 0, None
+    for block in clustered(rows):
+        memory.publish(add=Rows(np.arange(start, start + len(block)), block))
+        queries = near(block, max(COUNTS), 7) if queries is None else queries
+        start += len(block)
+    return memory.view, queries
+
+
+def milliseconds(view: View, queries: Array, repeats: int, *, output: bool) -> float:
+    """The median time of asking all queries together."""
+    asked = [Question(query, 0.05, output=output) for query in queries]
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        answers(view, asked)
+        times.append(1000 * (time.perf_counter() - start))
+    return median(times[1:])
+
+
+def memory_of_process() -> tuple[float, float]:
+    """GiB now: the process's own, and with its mapped files."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, files = (int(lines[name].split()[0]) / 2**20 for name in ("RssAnon", "RssFile"))
+    return own, own + files
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_000_000, 10_000_000])
+    parser.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    table = Table(title="values = keys, width 384, T = 0.05: milliseconds", box=box.MARKDOWN)
+    for name in ("rows", "built in", *(f"{count}, {what}" for count in COUNTS for what in ("weights", "output"))):
+        table.add_column(name, justify="right")
+    for name in ("own memory", "with files", "disk"):
+        table.add_column(name, justify="right")
+    first: list[float] = []
+    for rows in arguments.rows:
+        free = shutil.disk_usage(arguments.directory).free
+        start = time.perf_counter()
+        view, queries = built(rows, arguments.directory)
+        seconds = time.perf_counter() - start
+        disk = (free - shutil.disk_usage(arguments.directory).free) / 2**30
+        found = [
+            milliseconds(view, queries[:count], arguments.repeats, output=output)
+            for count in COUNTS
+            for output in (False, True)
+        ]
+        first = first or found
+        cells = [f"{mine:.1f} ({mine / base:.1f}×)" for mine, base in zip(found, first, strict=True)]
+        own, both = memory_of_process()
+        table.add_row(f"{rows:,}", f"{seconds:.0f} s", *cells, f"{own:.1f} GiB", f"{both:.1f} GiB", f"{disk:.1f} GiB")
+        print(f"{rows:,} rows are done", file=sys.stderr)
+        del view
+    Console(width=200).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Bytes side by side: what is stored comes back, and every way to multiply gives the same whole numbers."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attention.lookup import interleaved
+from attention.lookup.interleaved import (
+    OFFSET,
+    columns_of,
+    columns_room,
+    packed,
+    put_columns,
+    put_rows,
+    rows_at,
+    rows_room,
+)
+
+
+def bytes_of(seed, *shape):
+    return np.random.default_rng(seed).integers(-127, 128, shape).astype(np.int8)
+
+
+@given(rows=st.integers(1, 200), width=st.integers(1, 70), cut=st.integers(0, 200))
+def test_rows_and_columns_come_back_however_they_were_written(rows, width, cut):
+    codes, cut = bytes_of(rows, rows, width), min(cut, rows)
+    stored, turned = rows_room(rows, width), columns_room(1, 200, width)[0]
+    for start, part in ((0, codes[:cut]), (cut, codes[cut:])):
+        put_rows(stored, start, part)
+        put_columns(turned, start, part)
+    np.testing.assert_array_equal(rows_at(stored, np.arange(rows), width), codes)
+    np.testing.assert_array_equal(columns_of(turned, 0, rows, width), codes)
+    assert stored.ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("width", [1, 4, 37, 384])
+@pytest.mark.parametrize("queries", [1, 2, 3, 7, 16])
+def test_products_are_exact_with_the_instruction_and_without(width, queries):
+    pytest.importorskip("numba")
+    from attention.lookup import instructions
+
+    codes, asked = bytes_of(1, 192, width), bytes_of(2, queries, width)
+    stored = rows_room(192, width)
+    put_rows(stored, 0, codes)
+    expected = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + OFFSET).T
+    ways = [instructions.by_loop] + [instructions.by_instruction] * instructions.has_instruction()
+    for way in ways:
+        products = np.ones((queries, 64), dtype=np.int32)  # products are added to what is there
+        way(stored, 64 // interleaved.LANES, packed(asked), products)
+        np.testing.assert_array_equal(products - 1, expected)
+
+
+ASK = """
+import numpy as np
+from attention.lookup import Memory, Question, Rows, engine
+from attention.lookup.quantised import quantised_answers
+random = np.random.default_rng(3)
+memory = Memory("cosine")
+view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 24), dtype=np.float32)))
+for count in (1, 3, 17):
+    for found in quantised_answers(view, [Question(random.standard_normal(24), 0.1) for _ in range(count)]):
+        print(found.numbers.tolist(), f"{found.weights[0]:.5e} {found.output[0]:.3e}")
+print(engine.engine().name)
+"""
+
+
+def test_a_processor_without_the_instruction_gives_the_same_answers():
+    pytest.importorskip("numba")
+    said = []
+    for settings in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
+        run = subprocess.run(
+            [sys.executable, "-c", ASK], env={**os.environ, **settings}, capture_output=True, text=True, check=True
+        )
+        said.append(run.stdout.splitlines())
+    assert said[0][:-1] == said[1][:-1]
+    assert said[1][-1] == "numba"
