@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -55,6 +56,22 @@ class Service:
                         raise RuntimeError("the service did not start") from None
                 time.sleep(0.01)
         raise TimeoutError(f"the service was not ready in {seconds} s")
+
+    def wait_until_idle(self, seconds: float = 600) -> None:
+        """Until it does nothing any more behind the scenes: compiling, tidying up."""
+        deadline, before = time.monotonic() + seconds, self.processor_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            now = self.processor_seconds()
+            if now - before < 0.05:
+                return
+            before = now
+        raise TimeoutError(f"the service was still at work after {seconds} s")
+
+    def processor_seconds(self) -> float:
+        """What its threads have taken of the cores since it started, in seconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, which: str = "VmRSS") -> float:
         """Resident memory in MiB: now (VmRSS), or the most there was (VmHWM)."""

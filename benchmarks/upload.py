@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +44,17 @@ def line(number: int, key: np.ndarray) -> bytes:
     )
 
 
-def upload(service: Service, collection: str, documents: int) -> float:
-    """Fill a collection without an encoder; seconds it took."""
+def upload(service: Service, collection: str, documents: int, content: Iterable[bytes] | None = None) -> float:
+    """Fill a collection without an encoder; seconds it took.
+
+    `content` is the NDJSON of so many documents; None for that of `lines`.
+    """
     with service.client() as client:
         client.put(f"/v1/collections/{collection}", json={"encoder": None, "dimension": DIMENSION}).raise_for_status()
         started = time.perf_counter()
         answer = client.post(
             f"/v1/collections/{collection}/documents",
-            content=lines(documents),
+            content=lines(documents) if content is None else content,
             headers={"content-type": "application/x-ndjson"},
         )
         seconds = time.perf_counter() - started

@@ -91,8 +91,8 @@ def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
         coded = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.room for segment in view.segments) * coded.shape[1] * 2.0**-125
         parts = [
-            # The Gram matrices were summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace, and
-            # in each element by what falls below float32.
+            # The Gram matrices were summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace,
+            # and in each element by what falls below float32.
             engine().quadratic_forms(vectors, gram)
             + (vectors * vectors).sum(axis=1) * (2.0**-13 * np.trace(gram) + lost)
             for vectors, gram in zip((coded, queries.residuals), view.grams, strict=True)
