@@ -18,6 +18,8 @@ from service.retrieval.errors import InvalidContent
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
 from service.schemas.vector import write_vector
 
+NOT_OF_A_DOCUMENT = frozenset({"output", "explanation"})  # of what can be included
+
 router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
 
 
@@ -42,6 +44,7 @@ async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Res
         null=body.null,
         max_error=body.max_error,
         output="output" in body.include,
+        documents=not NOT_OF_A_DOCUMENT.issuperset(body.include),
     )
     results = await soft_lookup.attend(running.catalogue, name, queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
@@ -95,9 +98,18 @@ def evidence(found: Evidence, *, answered: bool, null_similarity: float | None) 
     }
 
 
+def shape_match(
+    match: soft_lookup.Match, include: Sequence[str], vector_format: str, **numbers: float
+) -> dict[str, Any]:
+    """A match → its answer: the id, numbers that belong to it, and the fields asked for."""
+    if match.document is None:
+        return {"id": match.id, **numbers}
+    return shape(match.document, include, vector_format, **numbers)
+
+
 def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
     numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
-    answer = shape(match.document, include, vector_format, **numbers)
+    answer = shape_match(match, include, vector_format, **numbers)
     if "explanation" in include:
         log_partition = found.log_partition
         answer["explanation"] = {

@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
-from service.api.attend import shape_result
+from service.api.attend import shape_match, shape_result
 from service.api.body import JSONAnswer, JSONRoute
-from service.api.documents import shape
 from service.api.state import NameInPath, Running
 from service.retrieval import compare as four_ways
 from service.retrieval.compare import Comparison, Timed
@@ -68,7 +67,7 @@ def _document(row: Row, position: int) -> SentDocument:
 
 def _shape(compared: Comparison) -> dict[str, Any]:
     result, took_ms = compared.attention, compared.attention_took_ms
-    nearest = [shape(match.document, FIELDS, "numbers", similarity=match.similarity) for match in result.matches]
+    nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in result.matches]
     return {
         "sql": _sql(compared.sql),
         "full_text": _sql(compared.full_text),

@@ -19,8 +19,7 @@ State = Literal["ok", "note", "broken"]
 _NEEDED = ("numpy", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
 # What each adds to the service where it is installed.
 _OPTIONAL = {
-    "numkong": "fast integer products for large collections",
-    "numba": "a compiled pass over them",
+    "numba": "compiled passes over large collections",
     "pyarrow": "reads Parquet files",
 }
 

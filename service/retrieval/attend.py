@@ -30,13 +30,15 @@ class Options:
     null: NullChoice | None = None
     max_error: float | None = None
     output: bool = False
+    documents: bool = True  # False: of the matches only the ids are wanted
 
 
 @dataclass(frozen=True)
 class Match:
-    """A document and its share of the answer."""
+    """A document and its share of the answer; `document` is None where only its id was wanted."""
 
-    document: DocumentRecord
+    id: str
+    document: DocumentRecord | None
     similarity: float
     logit: float
     weight: float
@@ -82,7 +84,11 @@ async def attend(
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         record, reader = snapshot.record, snapshot.reader
-        return [result(record, answer, lambda rows: reader.documents(record.id, rows)) for answer in found]
+
+        def read(rows: Array) -> Sequence[DocumentRecord | str]:
+            return reader.documents(record.id, rows) if options.documents else reader.ids(record.id, rows)
+
+        return [result(record, answer, read) for answer in found]
 
     results: list[Result] = await catalogue.lookups(name).ask(Ask(questions, finish, len(vectors)))
     return results
@@ -110,15 +116,16 @@ def question(
     )
 
 
-def result(record: CollectionRecord, answer: Answer, documents: Callable[[Any], Sequence[DocumentRecord]]) -> Result:
-    """The answer with its documents; ties at the cut are decided by id."""
+def result(
+    record: CollectionRecord, answer: Answer, documents: Callable[[Any], Sequence[DocumentRecord | str]]
+) -> Result:
+    """The answer with its documents, or their ids; ties at the cut are decided by id."""
+    numbers = (answer.similarities.tolist(), answer.logits.tolist(), answer.weights.tolist())
     matches = [
-        Match(document, float(similarity), float(logit), float(weight))
-        for document, similarity, logit, weight in zip(
-            documents(answer.numbers), answer.similarities, answer.logits, answer.weights, strict=True
-        )
+        Match(found, None, *weighed) if isinstance(found, str) else Match(found.id, found, *weighed)
+        for found, *weighed in zip(documents(answer.numbers), *numbers, strict=True)
     ]
-    matches.sort(key=lambda match: (-match.similarity, match.document.id))
+    matches.sort(key=lambda match: (-match.similarity, match.id))
     del matches[answer.matches :]
     rest = 0.0
     if answer.documents:
