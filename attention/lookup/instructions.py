@@ -30,11 +30,11 @@ def has_instruction() -> bool:
     return "+avx512vnni" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 
 
-def _block(queries: int, ahead: int) -> Callable[..., None]:
+def _block(queries: int) -> Callable[..., None]:
     """The intrinsic that adds to int32[queries, 64] the products of 64 rows with so many queries.
 
-    Its loop goes over the depth; all sums stay in registers, and each load of keys serves every query. With `ahead`,
-    the rows that come so many times 64 later in a scan are fetched into the cache meanwhile.
+    Its loop goes over the depth; all sums stay in registers, and each load of keys serves every query. The 64 rows
+    behind these are fetched into the cache meanwhile, for that is where a scan goes next.
     """
 
     @intrinsic
@@ -60,11 +60,10 @@ def _block(queries: int, ahead: int) -> Callable[..., None]:
             totals = [builder.phi(_SUMS) for _ in places]
             starts = [builder.add(step, builder.mul(depth, _LONG(group))) for group in range(GROUPS)]
             keys = [builder.load(builder.gep(rows, [start]), align=1) for start in starts]
-            if ahead:
-                further = builder.mul(depth, _LONG(GROUPS * ahead))
-                for start in starts:
-                    place = builder.gep(rows, [builder.add(start, further)])
-                    builder.call(fetch, [place, _FOR_READING, _TO_SECOND_LEVEL, _AS_DATA])
+            behind = builder.mul(depth, _LONG(GROUPS))
+            for start in starts:
+                place = builder.gep(rows, [builder.add(start, behind)])
+                builder.call(fetch, [place, _FOR_READING, _TO_SECOND_LEVEL, _AS_DATA])
             added = []
             for query in range(queries):
                 word = builder.load(builder.gep(packed, [builder.add(step, builder.mul(depth, _LONG(query)))]), align=4)
@@ -93,7 +92,7 @@ def _block(queries: int, ahead: int) -> Callable[..., None]:
     return block
 
 
-_one, _two, _four, _four_more = _block(1, ahead=2), _block(2, ahead=2), _block(4, ahead=1), _block(4, ahead=0)
+_one, _two, _four = _block(1), _block(2), _block(4)
 
 
 @njit(nogil=True)
@@ -110,10 +109,7 @@ def by_instruction(
     factors, sums = packed.ctypes.data, products.ctypes.data
     query = 0
     while query + 4 <= packed.shape[0]:
-        if query == 0:
-            _four(rows, factors, sums, depth)
-        else:
-            _four_more(rows, factors + np.uintp(query * depth * 4), sums + np.uintp(query * 256), depth)
+        _four(rows, factors + np.uintp(query * depth * 4), sums + np.uintp(query * 256), depth)
         query += 4
     if query + 2 <= packed.shape[0]:
         _two(rows, factors + np.uintp(query * depth * 4), sums + np.uintp(query * 256), depth)

@@ -65,6 +65,19 @@ def test_always_top_k_matches_weight_zero_included(client, path):
     assert similarities == sorted(similarities, reverse=True)
 
 
+@pytest.mark.parametrize("include", [[], ["explanation"], ["output"], ["key_vector"]])
+def test_what_is_included_changes_neither_the_matches_nor_their_numbers(client, path, include):
+    tied = client.post(f"{path}/attend", json={"query": [0.0] * D, "top_k": 5}).json()["matches"]
+    assert len(tied) == 5
+    asked = {"query": [0.0] * D, "top_k": 5, "include": include}
+    matches = client.post(f"{path}/attend", json=asked).json()["matches"]
+    numbers = ("id", "similarity", "logit", "weight")
+    assert [{name: match[name] for name in numbers} for match in matches] == [
+        {name: match[name] for name in numbers} for match in tied
+    ]
+    assert {*matches[0]} - {*numbers} == {*include} - {"output"}
+
+
 def test_top_k_zero_gives_the_evidence_alone(client, path):
     answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "top_k": 0}).json()
     assert (answer["matches"], answer["rest_weight"]) == ([], 1)
