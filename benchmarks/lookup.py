@@ -2,7 +2,8 @@
 
     python -m benchmarks.lookup [--rows 100000 1000000] [--queries 1 8 64] [--repeats 5] [--embeddings FILE.npy]
 
-Every contender answers the same queries in turn, again and again; the medians are compared. NumPy, torch and FAISS are
+Every contender answers the same queries in turn, again and again, after a rest in which the threads of the one before
+stop spinning, and warmed up; the medians are compared. NumPy, torch and FAISS are
 exact in float32; FAISS SQ8 and hnswlib are not, and FAISS and hnswlib only give the ten best, without a weight.
 Contenders that are not installed are left out: `pip install 'softkv[bench]'`. Data are 2,000 clusters of unit vectors,
 or rows of a .npy file, as `benchmarks.embeddings` makes one; `benchmarks.certificates` tells how far answers are off.
@@ -28,9 +29,8 @@ from attention.lookup.asking import SMALL_CELLS
 from benchmarks.keys import BLOCK, Array, gathered, near
 
 BEST = 10
-REST = 0.05
-"""Seconds between two contenders: libraries leave threads that spin for a while."""
-
+REST, WARM_UP = 0.05, 0.03
+"""Seconds before each measurement: for what the one before left running, and for caches and clocks."""
 HNSW_ROWS = 100_000
 EXACT_PEERS = ("NumPy", "torch matmul", "torch SDPA", "FAISS flat")
 
@@ -121,6 +121,9 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
     for turn in range(repeats + 1):
         for name, call in calls.items():
             time.sleep(REST)
+            warm = time.perf_counter() + WARM_UP
+            while time.perf_counter() < warm:
+                call()
             start = time.perf_counter()
             call()
             if turn:
