@@ -83,17 +83,22 @@ def _similarities(
     allowed: NDArray[np.bool_],
     steps: NDArray[np.float32],
     products: NDArray[np.int32],
+    lifts: NDArray[np.float32],
     found: NDArray[np.float32],
 ) -> None:
-    """Fill found float32[q, 64] with the similarities of rows from `first` on; below all bars where not allowed."""
+    """Fill found float32[q, 64] with the similarities of rows from `first` on; below all bars where not allowed.
+
+    `products` int32[p, 64] and `lifts` float32[2, 64] are for what comes in between.
+    """
     products[:] = 0
     byte_products(codes, first // LANES, queries.planes, products)
     stop = min(first + RUN, len(scales))
-    lifts = np.full(RUN, FAR_BELOW, dtype=np.float32)
-    here = np.zeros(RUN, dtype=np.float32)
     for i in range(stop - first):
-        here[i] = scales[first + i] if allowed[first + i] else float32(0.0)
-        lifts[i] = float32(0.0) if allowed[first + i] else FAR_BELOW
+        lifts[0, i] = scales[first + i] if allowed[first + i] else float32(0.0)
+        lifts[1, i] = float32(0.0) if allowed[first + i] else FAR_BELOW
+    for i in range(stop - first, RUN):
+        lifts[0, i] = float32(0.0)
+        lifts[1, i] = FAR_BELOW
     planes = products.shape[0] // steps.shape[0]
     for j in range(steps.shape[0]):
         step = steps[j]
@@ -102,7 +107,7 @@ def _similarities(
             product = products[j * planes, i]
             if planes == 2:
                 product = int32(product * int32(256) + products[2 * j + 1, i])
-            found[j, i] = float32(int32(product - offset)) * (here[i] * step) + lifts[i]
+            found[j, i] = float32(int32(product - offset)) * (lifts[0, i] * step) + lifts[1, i]
 
 
 @compiled(fastmath=True)
@@ -144,6 +149,7 @@ def weigh(
     rows, q = scales.shape[0], steps.shape[0]
     keep = weights.shape[0] > 0
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
+    lifts = np.empty((2, RUN), dtype=np.float32)
     similarities = np.empty((q, RUN), dtype=np.float32)
     terms = np.empty(RUN, dtype=np.float32)
     # Copies, because two workers' sums may share a cache line, which would go back and forth.
@@ -155,7 +161,7 @@ def weigh(
         if used.max() > room:
             done = start
             break
-        _similarities(codes, start, queries, scales, allowed, steps, products, similarities)
+        _similarities(codes, start, queries, scales, allowed, steps, products, lifts, similarities)
         for j in range(q):
             bar = bars[j]
             colder = inverse[j]
@@ -217,12 +223,13 @@ def tally(
     rows, q = scales.shape[0], steps.shape[0]
     last = histogram.shape[1] - 1
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
+    lifts = np.empty((2, RUN), dtype=np.float32)
     similarities = np.empty((q, RUN), dtype=np.float32)
     for start in range(first, rows, RUN):
         for j in range(q):
             if counts[j] + RUN > places.shape[1]:
                 return start
-        _similarities(codes, start, queries, scales, allowed, steps, products, similarities)
+        _similarities(codes, start, queries, scales, allowed, steps, products, lifts, similarities)
         for j in range(q):
             for i in range(RUN):
                 s = similarities[j, i]
@@ -252,9 +259,10 @@ def lead(
     """Keep in best float32[q, b], ascending, the largest similarities seen."""
     q, size = best.shape
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
+    lifts = np.empty((2, RUN), dtype=np.float32)
     similarities = np.empty((q, RUN), dtype=np.float32)
     for start in range(0, scales.shape[0], RUN):
-        _similarities(codes, start, queries, scales, allowed, steps, products, similarities)
+        _similarities(codes, start, queries, scales, allowed, steps, products, lifts, similarities)
         for j in range(q):
             for i in range(RUN):
                 s = similarities[j, i]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.codes import LEVELS
+from attention.lookup.codes import CHUNK, LEVELS
 from attention.lookup.interleaved import Bytes, columns_of, rows_at
 
 STEP = 4096
@@ -144,7 +144,6 @@ def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float
 def blend(
     codes: Bytes,
     weights: NDArray[np.float32],
-    first: int,
     scales: NDArray[np.float32],
     steps: NDArray[np.float32],
     most: int,
@@ -152,15 +151,17 @@ def blend(
     outputs: NDArray[np.float64],
 ) -> None:
     """See `products.blend`."""
-    weights = weights[:, first : first + len(scales)]
-    levels = np.rint(weights * scales * (np.float32(1) / steps[:, None]))
+    rows = len(scales)
+    levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
     above = levels > most
     levels[above] = 0
-    coded = columns_of(codes, 0, len(scales), outputs.shape[1]).astype(np.float64)
-    outputs += steps[:, None].astype(np.float64) * (levels.astype(np.float64) @ coded)
+    for chunk, first in enumerate(range(0, rows, CHUNK)):
+        stop = min(first + CHUNK, rows)
+        coded = columns_of(codes[chunk], 0, stop - first, outputs.shape[1]).astype(np.float64)
+        outputs += steps[:, None].astype(np.float64) * (levels[:, first:stop].astype(np.float64) @ coded)
     for query in np.flatnonzero(above.any(axis=1)):
-        rows = np.flatnonzero(above[query])
-        outputs[query] += weights[query, rows].astype(np.float64) @ values[rows].astype(np.float64)
+        listed = np.flatnonzero(above[query])
+        outputs[query] += weights[query, listed].astype(np.float64) @ values[listed].astype(np.float64)
 
 
 def add_rows(

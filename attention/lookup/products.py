@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attention.lookup.compiling import compiled
 from attention.lookup.instructions import byte_products
-from attention.lookup.interleaved import LANES, OFFSET, RUN
+from attention.lookup.interleaved import DEEP, LANES, OFFSET, RUN
 
 
 @compiled(fastmath=True)
@@ -70,54 +70,57 @@ def _fine_levels(
 def blend(
     codes: NDArray[np.uint8],
     weights: NDArray[np.float32],
-    first: int,
     scales: NDArray[np.float32],
     steps: NDArray[np.float32],
     most: int,
     values: NDArray[np.float32],
     outputs: NDArray[np.float64],
 ) -> None:
-    """Add Σ weight·value over one chunk of coded values.
+    """Add Σ weight·value over some chunks of coded values.
 
     Args:
-        codes: uint8[groups, depth, 16, 4], turned; see `ValueCodes`.
-        weights: float32[q, ≥ first + r], those of the chunk from `first` on.
+        codes: uint8[chunks, groups, depth, 16, 4], turned; see `ValueCodes`.
+        weights: float32[q, ≥ r].
         scales: float32[r], of the coded values.
         steps: float32[q], the size of one level of weight·scale.
         most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
         values: float32[r, d_v], the originals.
         outputs: float64[q, d_v], added to.
     """
-    q, rows, width = weights.shape[0], scales.shape[0], outputs.shape[1]
+    q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
     planes = 1 if most <= 127 else 2
-    packed = np.zeros((q * planes, codes.shape[1] * 4), dtype=np.int8)
-    totals = np.empty(q, dtype=np.int32)
-    for j in range(q):
-        inverse = float32(1.0) / steps[j]
-        here = weights[j, first : first + rows]
-        if planes == 2:
-            totals[j] = _fine_levels(here, scales, inverse, packed[2 * j], packed[2 * j + 1])
-            continue
-        totals[j], above = _coarse_levels(here, scales, inverse, most, packed[j])
-        if above > 0:
-            for i in range(rows):
-                if np.rint(here[i] * scales[i] * inverse) > float32(most):
-                    for t in range(width):
-                        outputs[j, t] += np.float64(here[i]) * np.float64(values[i, t])
+    packed = np.empty((q * planes, chunk), dtype=np.int8)
     words = packed.view(np.int32)
+    totals = np.empty(q, dtype=np.int32)
     products = np.empty((q * planes, RUN), dtype=np.int32)
-    for group in range(0, codes.shape[0], RUN // LANES):
-        products[:] = 0
-        byte_products(codes, group, words, products)
-        lowest = group * LANES
+    for first in range(0, len(scales), chunk):
+        stop = min(first + chunk, len(scales))
+        if stop < first + chunk:
+            packed[:] = 0
         for j in range(q):
-            step = np.float64(steps[j])
-            offset = np.float64(OFFSET) * totals[j]
-            for t in range(lowest, min(lowest + RUN, width)):
-                product = np.float64(products[j * planes, t - lowest])
-                if planes == 2:
-                    product = 256.0 * product + products[2 * j + 1, t - lowest]
-                outputs[j, t] += step * (product - offset)
+            inverse = float32(1.0) / steps[j]
+            here = weights[j, first:stop]
+            if planes == 2:
+                totals[j] = _fine_levels(here, scales[first:stop], inverse, packed[2 * j], packed[2 * j + 1])
+                continue
+            totals[j], above = _coarse_levels(here, scales[first:stop], inverse, most, packed[j])
+            if above > 0:
+                for i in range(first, stop):
+                    if np.rint(weights[j, i] * scales[i] * inverse) > float32(most):
+                        for t in range(width):
+                            outputs[j, t] += np.float64(weights[j, i]) * np.float64(values[i, t])
+        for group in range(0, codes.shape[1], RUN // LANES):
+            products[:] = 0
+            byte_products(codes[first // chunk], group, words, products)
+            lowest = group * LANES
+            for j in range(q):
+                step = np.float64(steps[j])
+                offset = np.float64(OFFSET) * totals[j]
+                for t in range(lowest, min(lowest + RUN, width)):
+                    product = np.float64(products[j * planes, t - lowest])
+                    if planes == 2:
+                        product = 256.0 * product + products[2 * j + 1, t - lowest]
+                    outputs[j, t] += step * (product - offset)
 
 
 @compiled(fastmath=True)

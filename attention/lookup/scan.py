@@ -101,7 +101,8 @@ def scan(
     pieces = _pieces(view, mask, height)
     shared = iter(list(pieces))
     asked = (running, packed, steps, queries.fine)
-    tasks = [pool().submit(_work, shared, harvest, asked, height, rows) for harvest in harvests]
+    tasks = [pool().submit(_work, shared, harvest, asked, height, rows) for harvest in harvests[1:]]
+    _work(shared, harvests[0], asked, height, rows)
     for task in tasks:
         task.result()
     return Scanned(rows, harvests)

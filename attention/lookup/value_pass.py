@@ -44,18 +44,15 @@ class ValuePass:
         if self._levels == LEVELS:
             tops = np.minimum(tops, ABOVE_MEAN * masses / (stop - start))
         steps = np.maximum(tops * float(scales.max()) / self._levels, 1e-30).astype(np.float32)
-        for first in range(start, stop, CHUNK):
-            last = min(first + CHUNK, stop)
-            self._running.blend(
-                coded.codes[first // CHUNK],
-                weights,
-                first - start,
-                scales[first - start : last - start],
-                steps,
-                self._levels,
-                segment.values[first:last],
-                harvest.outputs,
-            )
+        self._running.blend(
+            coded.codes[start // CHUNK :],
+            weights,
+            scales,
+            steps,
+            self._levels,
+            segment.values[start:stop],
+            harvest.outputs,
+        )
         rounding = steps.astype(np.float64) * (0.5 + self._levels * 2.0**-21)
         inverse_scales = segment.inverse_scales[start // CHUNK : -(-stop // CHUNK)].sum()
         # Rows added one by one count to no coded mass.
