@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,15 @@ from service.retrieval.masks import Masks
 from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer, canonical
 
 SCANNED = 20_000  # documents from which on a question may be answered by a compiled scan
-compile_scan = cache(prepare)
+
+
+@cache
+def compile_scan() -> None:
+    """Compile what scans, once; the compiler stays in memory, out of the garbage collector's sight."""
+    prepare()
+    gc.collect()
+    # Else everyone waits for a tenth of a second, again and again, while its objects are walked through.
+    gc.freeze()
 
 
 @dataclass(frozen=True)

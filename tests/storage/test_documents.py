@@ -261,3 +261,18 @@ def test_a_caller_who_goes_on_after_an_error_commits_no_half(tmp_path: Path) -> 
             writer.upsert(number, [document("c", 3)])
         with store.reading() as reader:
             assert [each.value["seed"] for each in reader.page(number)] == [1, 3]
+
+
+def test_documents_are_looked_up_by_row_and_not_searched_for(store: Store) -> None:
+    number = collection(store)
+    with store.writing() as writer:
+        rows = writer.upsert(number, [document(str(i)) for i in range(20)]).added
+    ran: list[str] = []
+    with store.reading() as reader:
+        reader._connection.set_trace_callback(ran.append)
+        assert reader.ids(number, rows[[7, 3]]) == ["7", "3"]
+        assert [each.id for each in reader.documents(number, rows[[7, 3]])] == ["7", "3"]
+        reader._connection.set_trace_callback(None)
+        steps = [row[3] for read in ran for row in reader._connection.execute(f"EXPLAIN QUERY PLAN {read}")]
+    assert not [step for step in steps if "(collection=?" in step]
+    assert sum("USING INTEGER PRIMARY KEY" in step for step in steps) == 3
