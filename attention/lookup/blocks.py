@@ -198,12 +198,12 @@ class Segment:
         return self.keys if self.block.values is None else self.block.values[: self.count]
 
     def positions(self, numbers: NDArray[np.int64]) -> NDArray[np.intp]:
-        """Where those of the given row numbers stand that live here."""
-        numbers = np.unique(numbers)
-        found = np.searchsorted(self.numbers, numbers)
-        inside = found < self.count
-        found, numbers = found[inside], numbers[inside]
-        found = found[self.numbers[found] == numbers]
+        """Where those of the given row numbers int64[r] stand that live here; they ascend."""
+        if not self.count:
+            return np.empty(0, dtype=np.intp)
+        first, last = np.searchsorted(numbers, self.numbers[[0, -1]] + (0, 1))
+        found = np.searchsorted(self.numbers, numbers[first:last])
+        found = found[self.numbers[found] == numbers[first:last]]
         return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
 
     def without(self, positions: NDArray[np.intp]) -> "Segment":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.interleaved import Bytes, columns_of, columns_room, put_columns, put_rows, rows_at, rows_room
+from attention.lookup.interleaved import Bytes, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.moments import Moments
 
 LEVELS = 127
@@ -120,10 +120,6 @@ class ValueCodes:
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
         self.moments = other.moments
-
-    def at(self, chunk: int, rows: int) -> NDArray[np.int8]:
-        """int8[rows, d_v]: the first codes of a chunk."""
-        return columns_of(self.codes[chunk], 0, rows, self.width)
 
     def write(self, start: int, values: NDArray[np.float32]) -> None:
         """Code `values` float32[n, d_v] from row `start` on."""

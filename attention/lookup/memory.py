@@ -82,7 +82,7 @@ class Memory:
         if add is not None and len(add):
             _check(view, add)
         if remove is not None and len(remove):
-            numbers = np.asarray(remove, dtype=np.int64)
+            numbers = np.unique(np.asarray(remove, dtype=np.int64))
             for index, segment in enumerate(segments):
                 positions = segment.positions(numbers)
                 if len(positions):

@@ -26,6 +26,7 @@ FINE = 8
 """Up to so many queries at a time are coded in 16 bits, and so are their weights: memory is what they wait for."""
 
 LITTLE = 0.5
+"""What the squared weights of rows that are only listed may come to, of those of the bulk."""
 
 SMALLEST_REACH, LARGEST_REACH = 1e-30, 1e30
 

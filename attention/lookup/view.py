@@ -80,7 +80,7 @@ class View:
         allowed = []
         for segment in self.segments:
             first, last = np.searchsorted(numbers, segment.numbers[[0, -1]] + (0, 1))
-            allowed.append(_live(segment, _among(segment.numbers, numbers[first:last])) if first < last else None)
+            allowed.append(_live(segment, _among(segment, numbers[first:last])) if first < last else None)
         return Mask(self, tuple(allowed))
 
     def passing(self, mask: "Mask | None") -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
@@ -152,17 +152,17 @@ class Mask:
         return other.allowed
 
 
-def _among(own: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool[count]: which of a segment's row numbers are among `numbers`, which lie between them; both ascend."""
+def _among(segment: Segment, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[count]: which of a segment's rows have one of the numbers, which lie between theirs and ascend."""
+    own = segment.numbers
     reach = int(own[-1] - own[0]) + 1
     if reach <= 8 * len(own):  # then a table of every number there is takes no search
         table = np.zeros(reach, dtype=np.bool_)
         table[numbers - own[0]] = True
         passes: NDArray[np.bool_] = table[own - own[0]]
         return passes
-    found = np.searchsorted(own, numbers)
     passes = np.zeros(len(own), dtype=np.bool_)
-    passes[found[own[found] == numbers]] = True
+    passes[segment.positions(numbers)] = True
     return passes
 
 
