@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.lookup.stretch import Lists
 from attention.lookup.tiles import Places
 
 NO_BAR = np.float32(-3e38)
@@ -36,6 +37,7 @@ class Harvest:
         sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows below the bar, x = (s − bar)/T and e = exp(x).
         places, found: int64[q, c] and float32[q, c], the listed rows and their similarities.
         counts: int64[q], how much of each list is used.
+        lists: these four together.
         outputs: float64[q, d_v], Σe·v over the rows below the bar; None where no output is asked for.
         histogram: float64[q, bins, 2], count and sum of the similarities below the bar, in place of `sums`; None where
             one temperature is asked for.
@@ -58,6 +60,7 @@ class Harvest:
         self.places = np.empty((q, capacity), dtype=np.int64)
         self.found = np.empty((q, capacity), dtype=np.float32)
         self.counts = np.zeros(q, dtype=np.int64)
+        self.lists = Lists(self.bars, self.places, self.found, self.counts)
         self.outputs = None if value_dimension is None else np.zeros((q, value_dimension))
         self.coding = np.zeros((q, len(CODING)))
         self.histogram = None if reach is None else np.zeros((q, BINS, 2))

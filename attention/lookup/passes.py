@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from attention.lookup.compiling import compiled
 from attention.lookup.instructions import byte_products
 from attention.lookup.interleaved import LANES, OFFSET, RUN, packed
+from attention.lookup.stretch import Lists, Stretch
 
 FAR_BELOW = np.float32(-3e38)
 NOT_ALLOWED = np.float32(-2e38)
@@ -58,30 +59,29 @@ class Packed(NamedTuple):
         planes: int32[p, depth], bytes of the queries' codes, four to a word; p = q, or 2·q where each code is two
             bytes, the first one counting 256 times.
         offsets: int32[q], what the keys' bytes, being 128 higher than their codes, add to a product.
+        steps: float32[q]; similarity = product·scale·step.
     """
 
     planes: NDArray[np.int32]
     offsets: NDArray[np.int32]
+    steps: NDArray[np.float32]
 
 
-def packed_queries(codes: NDArray[np.int16], *, fine: bool) -> Packed:
-    """Of codes int16[q, d]; coarse ones are within −127 to 127."""
+def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Packed:
+    """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
     offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
     if not fine:
-        return Packed(packed(codes.astype(np.int8)), offsets)
+        return Packed(packed(codes.astype(np.int8)), offsets, steps)
     low = ((codes + OFFSET) & 255) - OFFSET
     planes = np.stack([(codes - low) >> 8, low], axis=1).reshape(2 * len(codes), -1)
-    return Packed(packed(planes.astype(np.int8)), offsets)
+    return Packed(packed(planes.astype(np.int8)), offsets, steps)
 
 
 @njit(inline="always")
 def _similarities(
-    codes: NDArray[np.uint8],
+    keys: Stretch,
     first: int,
     queries: Packed,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
     products: NDArray[np.int32],
     lifts: NDArray[np.float32],
     found: NDArray[np.float32],
@@ -91,17 +91,17 @@ def _similarities(
     `products` int32[p, 64] and `lifts` float32[2, 64] are for what comes in between.
     """
     products[:] = 0
-    byte_products(codes, first // LANES, queries.planes, products)
-    stop = min(first + RUN, len(scales))
+    byte_products(keys.codes, first // LANES, queries.planes, products)
+    stop = min(first + RUN, len(keys.scales))
     for i in range(stop - first):
-        lifts[0, i] = scales[first + i] if allowed[first + i] else float32(0.0)
-        lifts[1, i] = float32(0.0) if allowed[first + i] else FAR_BELOW
+        lifts[0, i] = keys.scales[first + i] if keys.allowed[first + i] else float32(0.0)
+        lifts[1, i] = float32(0.0) if keys.allowed[first + i] else FAR_BELOW
     for i in range(stop - first, RUN):
         lifts[0, i] = float32(0.0)
         lifts[1, i] = FAR_BELOW
-    planes = products.shape[0] // steps.shape[0]
-    for j in range(steps.shape[0]):
-        step = steps[j]
+    planes = products.shape[0] // queries.steps.shape[0]
+    for j in range(queries.steps.shape[0]):
+        step = queries.steps[j]
         offset = queries.offsets[j]
         for i in range(RUN):
             product = products[j * planes, i]
@@ -112,41 +112,29 @@ def _similarities(
 
 @compiled(fastmath=True)
 def weigh(
-    codes: NDArray[np.uint8],
+    keys: Stretch,
     first: int,
     queries: Packed,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    bars: NDArray[np.float32],
+    lists: Lists,
     inverse: NDArray[np.float32],
     sums: NDArray[np.float64],
-    places: NDArray[np.int64],
-    found: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    base: int,
     weights: NDArray[np.float32],
 ) -> int:
     """Go through some rows from `first` on; stop early where a query's list may be too short for the next 64.
 
     Args:
-        codes: uint8[groups, depth, 16, 4], of the keys.
+        keys: r of them.
         first: a multiple of 64.
         queries: q of them.
-        scales: float32[r], of the keys.
-        allowed: bool[r].
-        steps: float32[q], of the queries: similarity = product·scale·step.
-        bars: float32[q]; similarities from here on are listed, not summed.
+        lists: added to; what is not listed is summed.
         inverse: float32[q], 1/T.
         sums: float64[q, 3], added to: Σe, Σe·x, Σe² with x = (s − bar)/T and e = exp(x).
-        places, found: int64[q, c] and float32[q, c], the lists; counts: int64[q], how much of each is used.
-        base: the place of the first row.
         weights: float32[q, ≥ r], filled with e (0 where listed or not allowed); float32[0, 0] to leave it.
 
     Returns:
         The row to go on from; r where all is done.
     """
-    rows, q = scales.shape[0], steps.shape[0]
+    rows, q = keys.scales.shape[0], queries.steps.shape[0]
     keep = weights.shape[0] > 0
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
     lifts = np.empty((2, RUN), dtype=np.float32)
@@ -154,16 +142,16 @@ def weigh(
     terms = np.empty(RUN, dtype=np.float32)
     # Copies, because two workers' sums may share a cache line, which would go back and forth.
     totals = np.zeros((q, 3))
-    used = counts.copy()
-    room = places.shape[1] - RUN
+    used = lists.counts.copy()
+    room = lists.places.shape[1] - RUN
     done = rows
     for start in range(first, rows, RUN):
         if used.max() > room:
             done = start
             break
-        _similarities(codes, start, queries, scales, allowed, steps, products, lifts, similarities)
+        _similarities(keys, start, queries, products, lifts, similarities)
         for j in range(q):
-            bar = bars[j]
+            bar = lists.bars[j]
             colder = inverse[j]
             mass = float32(0.0)
             depth = float32(0.0)
@@ -188,30 +176,23 @@ def weigh(
                 for i in range(RUN):
                     if similarities[j, i] >= bar and similarities[j, i] > NOT_ALLOWED:
                         at = used[j]
-                        places[j, at] = base + start + i
-                        found[j, at] = similarities[j, i]
+                        lists.places[j, at] = keys.base + start + i
+                        lists.found[j, at] = similarities[j, i]
                         used[j] = at + 1
     sums += totals
-    counts[:] = used
+    lists.counts[:] = used
     return done
 
 
 @compiled(fastmath=True)
 def tally(
-    codes: NDArray[np.uint8],
+    keys: Stretch,
     first: int,
     queries: Packed,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    bars: NDArray[np.float32],
+    lists: Lists,
     lows: NDArray[np.float32],
     finer: NDArray[np.float32],
     histogram: NDArray[np.float64],
-    places: NDArray[np.int64],
-    found: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    base: int,
 ) -> int:
     """Like `weigh`, but what lies below the bar goes into a histogram instead of sums.
 
@@ -220,26 +201,26 @@ def tally(
         finer: float32[q], bins to one of similarity.
         histogram: float64[q, bins, 2], count and sum of similarities, added to.
     """
-    rows, q = scales.shape[0], steps.shape[0]
+    rows, q = keys.scales.shape[0], queries.steps.shape[0]
     last = histogram.shape[1] - 1
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
     lifts = np.empty((2, RUN), dtype=np.float32)
     similarities = np.empty((q, RUN), dtype=np.float32)
     for start in range(first, rows, RUN):
         for j in range(q):
-            if counts[j] + RUN > places.shape[1]:
+            if lists.counts[j] + RUN > lists.places.shape[1]:
                 return start
-        _similarities(codes, start, queries, scales, allowed, steps, products, lifts, similarities)
+        _similarities(keys, start, queries, products, lifts, similarities)
         for j in range(q):
             for i in range(RUN):
                 s = similarities[j, i]
                 if s < NOT_ALLOWED:
                     continue
-                if s >= bars[j]:
-                    at = counts[j]
-                    places[j, at] = base + start + i
-                    found[j, at] = s
-                    counts[j] = at + 1
+                if s >= lists.bars[j]:
+                    at = lists.counts[j]
+                    lists.places[j, at] = keys.base + start + i
+                    lists.found[j, at] = s
+                    lists.counts[j] = at + 1
                 else:
                     at = min(max(int32((s - lows[j]) * finer[j]), 0), last)
                     histogram[j, at, 0] += 1.0
@@ -248,21 +229,14 @@ def tally(
 
 
 @compiled(fastmath=True)
-def lead(
-    codes: NDArray[np.uint8],
-    queries: Packed,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    best: NDArray[np.float32],
-) -> None:
+def lead(keys: Stretch, queries: Packed, best: NDArray[np.float32]) -> None:
     """Keep in best float32[q, b], ascending, the largest similarities seen."""
     q, size = best.shape
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
     lifts = np.empty((2, RUN), dtype=np.float32)
     similarities = np.empty((q, RUN), dtype=np.float32)
-    for start in range(0, scales.shape[0], RUN):
-        _similarities(codes, start, queries, scales, allowed, steps, products, lifts, similarities)
+    for start in range(0, keys.scales.shape[0], RUN):
+        _similarities(keys, start, queries, products, lifts, similarities)
         for j in range(q):
             for i in range(RUN):
                 s = similarities[j, i]

@@ -1,138 +1,121 @@
 """The passes of `passes` and `products` in NumPy, for where numba is not installed: the same sums and lists, slower."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.codes import CHUNK, LEVELS
 from attention.lookup.interleaved import Bytes, columns_of, rows_at
+from attention.lookup.stretch import Lists, Stretch
 
 STEP = 4096
 """Rows to a step."""
 
-Queries = NDArray[Any]
-"""float32 or float64[q, d]."""
+
+class Queries(NamedTuple):
+    """Queries as the products want them.
+
+    Attributes:
+        codes: [q, d], in floating point wide enough for every partial sum of products to be an exact integer.
+        steps: float32[q]; similarity = product·scale·step.
+    """
+
+    codes: NDArray[Any]
+    steps: NDArray[np.float32]
 
 
-def packed_queries(codes: NDArray[np.int16], *, fine: bool) -> Queries:
-    """Codes int16[q, d] in floating point wide enough for every partial sum of products to be an exact integer."""
+def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Queries:
+    """Of codes int16[q, d] and steps float32[q]."""
     exact = codes.shape[1] * LEVELS * (2**15 if fine else LEVELS) < 2**24
-    return codes.astype(np.float32) if exact else codes.astype(np.float64)
+    return Queries(codes.astype(np.float32 if exact else np.float64), steps)
 
 
-def _similarities(
-    codes: Bytes, part: slice, queries: Queries, scales: NDArray[np.float32], steps: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _similarities(keys: Stretch, part: slice, queries: Queries) -> NDArray[np.float32]:
     """float32[q, r] of the rows of `part`."""
-    rows = rows_at(codes, np.arange(part.start, part.stop), queries.shape[1])
-    products: NDArray[Any] = queries @ rows.T.astype(queries.dtype)
-    return products.astype(np.float32) * (scales[part] * steps[:, None])
+    rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
+    products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
+    return products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
+
+
+def _parts(keys: Stretch, first: int, lists: Lists) -> Iterator[slice]:
+    """Rows from `first` on, no more at a time than every list has room for; none where one is full."""
+    while first < len(keys.scales):
+        room = lists.places.shape[1] - int(lists.counts.max())
+        stop = min(first + min(STEP, room), len(keys.scales))
+        if stop == first:
+            return
+        yield slice(first, stop)
+        first = stop
 
 
 def weigh(
-    codes: Bytes,
+    keys: Stretch,
     first: int,
     queries: Queries,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    bars: NDArray[np.float32],
+    lists: Lists,
     inverse: NDArray[np.float32],
     sums: NDArray[np.float64],
-    places: NDArray[np.int64],
-    found: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    base: int,
     weights: NDArray[np.float32],
 ) -> int:
     """See `passes.weigh`."""
-    rows = len(scales)
-    while first < rows:
-        stop = min(first + min(STEP, int((places.shape[1] - counts).min())), rows)
-        if stop == first:
-            return first
-        part = slice(first, stop)
-        s = _similarities(codes, part, queries, scales, steps)
-        hit = (s >= bars[:, None]) & allowed[part]
+    bars = lists.bars[:, None]
+    for part in _parts(keys, first, lists):
+        s = _similarities(keys, part, queries)
+        hit = (s >= bars) & keys.allowed[part]
         with np.errstate(over="ignore"):
-            x = np.clip((s - bars[:, None]) * inverse[:, None], -87, 0)
+            x = np.clip((s - bars) * inverse[:, None], -87, 0)
         e = np.exp(x)
-        e[hit | ~allowed[part]] = 0
+        e[hit | ~keys.allowed[part]] = 0
         sums[:, 0] += e.sum(axis=1, dtype=np.float64)
         sums[:, 1] += (e * x).sum(axis=1, dtype=np.float64)
         sums[:, 2] += (e * e).sum(axis=1, dtype=np.float64)
         if len(weights):
             weights[:, part] = e
-        _list(hit, s, base + first, places, found, counts)
-        first = stop
+        _list(hit, s, keys.base + part.start, lists)
+        first = part.stop
     return first
 
 
 def tally(
-    codes: Bytes,
+    keys: Stretch,
     first: int,
     queries: Queries,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    bars: NDArray[np.float32],
+    lists: Lists,
     lows: NDArray[np.float32],
     finer: NDArray[np.float32],
     histogram: NDArray[np.float64],
-    places: NDArray[np.int64],
-    found: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    base: int,
 ) -> int:
     """See `passes.tally`."""
-    rows, q = len(scales), len(steps)
     bins = histogram.shape[1]
-    while first < rows:
-        stop = min(first + min(STEP, int((places.shape[1] - counts).min())), rows)
-        if stop == first:
-            return first
-        part = slice(first, stop)
-        s = _similarities(codes, part, queries, scales, steps)
-        hit = (s >= bars[:, None]) & allowed[part]
-        for j in range(q):
-            below = s[j, allowed[part] & ~hit[j]]
+    for part in _parts(keys, first, lists):
+        s = _similarities(keys, part, queries)
+        hit = (s >= lists.bars[:, None]) & keys.allowed[part]
+        for j in range(len(s)):
+            below = s[j, keys.allowed[part] & ~hit[j]]
             at = np.clip(((below - lows[j]) * finer[j]).astype(np.int64), 0, bins - 1)
             histogram[j, :, 0] += np.bincount(at, minlength=bins)
             histogram[j, :, 1] += np.bincount(at, weights=below, minlength=bins)
-        _list(hit, s, base + first, places, found, counts)
-        first = stop
+        _list(hit, s, keys.base + part.start, lists)
+        first = part.stop
     return first
 
 
-def lead(
-    codes: Bytes,
-    queries: Queries,
-    scales: NDArray[np.float32],
-    allowed: NDArray[np.bool_],
-    steps: NDArray[np.float32],
-    best: NDArray[np.float32],
-) -> None:
+def lead(keys: Stretch, queries: Queries, best: NDArray[np.float32]) -> None:
     """See `passes.lead`."""
-    s = _similarities(codes, slice(0, len(scales)), queries, scales, steps)[:, allowed]
+    s = _similarities(keys, slice(0, len(keys.scales)), queries)[:, keys.allowed]
     best[:] = np.sort(np.concatenate([best, s], axis=1), axis=1)[:, -best.shape[1] :]
 
 
-def _list(
-    hit: NDArray[np.bool_],
-    similarities: NDArray[np.float32],
-    base: int,
-    places: NDArray[np.int64],
-    found: NDArray[np.float32],
-    counts: NDArray[np.int64],
-) -> None:
+def _list(hit: NDArray[np.bool_], similarities: NDArray[np.float32], base: int, lists: Lists) -> None:
     """Put what hits, bool[q, r], behind the lists."""
     for j in np.flatnonzero(hit.any(axis=1)):
         at = np.flatnonzero(hit[j])
-        here = slice(counts[j], counts[j] + len(at))
-        places[j, here] = base + at
-        found[j, here] = similarities[j, at]
-        counts[j] += len(at)
+        here = slice(lists.counts[j], lists.counts[j] + len(at))
+        lists.places[j, here] = base + at
+        lists.found[j, here] = similarities[j, at]
+        lists.counts[j] += len(at)
 
 
 def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,7 +11,8 @@ from attention.lookup.blocks import BLOCK_ROWS, SAMPLE_STRIDE, Segment
 from attention.lookup.codes import QueryCodes
 from attention.lookup.engine import Engine, engine, pool, workers
 from attention.lookup.harvest import NO_BAR, Harvest
-from attention.lookup.interleaved import LANES, RUN, Bytes
+from attention.lookup.interleaved import LANES, RUN
+from attention.lookup.stretch import Stretch
 from attention.lookup.tiles import Places, Tile
 from attention.lookup.value_pass import ValuePass
 from attention.lookup.view import Mask, View
@@ -78,12 +79,11 @@ def scan(
         outputs: whether the weighted values are to be summed as well.
     """
     running = engine()
-    packed = running.packed_queries(queries.codes, fine=queries.fine)
+    packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     with np.errstate(divide="ignore"):
         inverse = np.minimum(1 / (np.ones(queries.count) if temperatures is None else temperatures), 1e30)
     reach = (queries.norms + queries.residuals_norm) * (2 * view.key_norm if view.similarity != "cosine" else 1.05)
-    steps = queries.scales.astype(np.float32)
-    bars = _opening_bars(view, mask, running, packed, steps, listed)
+    bars = _opening_bars(view, mask, running, packed, queries.count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
     most = min(TILE_CELLS // queries.count, view.n // (workers() * PIECES), MOST_ROWS)
     height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
@@ -100,49 +100,44 @@ def scan(
     ]
     pieces = _pieces(view, mask, height)
     shared = iter(list(pieces))
-    asked = (running, packed, steps, queries.fine)
-    tasks = [pool().submit(_work, shared, harvest, asked, height, rows) for harvest in harvests[1:]]
-    _work(shared, harvests[0], asked, height, rows)
+    values = ValuePass(running, fine=queries.fine) if outputs else None
+    tasks = [pool().submit(_work, shared, h, running, packed, values, height, rows) for h in harvests[1:]]
+    _work(shared, harvests[0], running, packed, values, height, rows)
     for task in tasks:
         task.result()
     return Scanned(rows, harvests)
 
 
-def _work(pieces: Iterator[Piece], harvest: Harvest, asked: tuple[Any, ...], height: int, rows: Places) -> None:
+def _work(
+    pieces: Iterator[Piece],
+    harvest: Harvest,
+    running: Engine,
+    packed: Any,
+    values: ValuePass | None,
+    height: int,
+    rows: Places,
+) -> None:
     """Take pieces from the shared iterator until there are no more."""
-    running, packed, steps, fine = asked
-    values = None if harvest.outputs is None else ValuePass(running, fine=fine)
-    weights = np.empty((len(steps), height) if values else (0, 0), dtype=np.float32)
+    weights = np.empty((len(harvest.bars), height) if values else (0, 0), dtype=np.float32)
     for piece in pieces:
-        count = piece.stop - piece.start
         codes = piece.segment.block.codes
         assert codes is not None
-        part = codes.codes[piece.start // LANES :]
         scales = codes.scales[piece.start : piece.stop]
+        keys = Stretch(codes.codes[piece.start // LANES :], scales, piece.allowed, piece.place)
         done = 0
-        while (done := _pass(running, harvest, part, done, packed, scales, piece, steps, weights)) < count:
+        while (done := _pass(running, harvest, keys, done, packed, weights)) < len(scales):
             harvest.make_room(RUN, rows, weights[:, :done])
         if values is not None:
             values.add(piece.segment, piece.start, piece.stop, weights, harvest)
 
 
 def _pass(
-    running: Engine,
-    harvest: Harvest,
-    codes: Bytes,
-    done: int,
-    packed: Any,
-    scales: NDArray[np.float32],
-    piece: Piece,
-    steps: NDArray[np.float32],
-    weights: NDArray[np.float32],
+    running: Engine, harvest: Harvest, keys: Stretch, done: int, packed: Any, weights: NDArray[np.float32]
 ) -> int:
     """One call of a pass: sums at one temperature, or a histogram for all."""
-    common = (codes, done, packed, scales, piece.allowed, steps, harvest.bars)
-    lists = (harvest.places, harvest.found, harvest.counts, piece.place)
     if harvest.histogram is not None:
-        return running.tally(*common, harvest.lows, harvest.finer, harvest.histogram, *lists)
-    return running.weigh(*common, harvest.inverse, harvest.sums, *lists, weights)
+        return running.tally(keys, done, packed, harvest.lists, harvest.lows, harvest.finer, harvest.histogram)
+    return running.weigh(keys, done, packed, harvest.lists, harvest.inverse, harvest.sums, weights)
 
 
 def _opening_bars(
@@ -150,20 +145,20 @@ def _opening_bars(
     mask: Mask | None,
     running: Engine,
     packed: Any,
-    steps: NDArray[np.float32],
+    queries: int,
     listed: int,
 ) -> NDArray[np.float32]:
     """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
-    thin = max(1, view.n // (SAMPLE_STRIDE * SAMPLED)) * (2 if len(steps) >= 16 else 1)
-    best = np.full((len(steps), max(4, listed // (SAMPLE_STRIDE * thin))), NO_BAR)
+    thin = max(1, view.n // (SAMPLE_STRIDE * SAMPLED)) * (2 if queries >= 16 else 1)
+    best = np.full((queries, max(4, listed // (SAMPLE_STRIDE * thin))), NO_BAR)
     seen = 0
     for segment, passes in view.passing(mask):
         sample = segment.sample
         count = len(sample.places) // thin
         allowed = EVERY_ROW[:count] if passes is None else passes[sample.places[:count]]
         seen += int(np.count_nonzero(allowed))
-        running.lead(sample.codes, packed, sample.scales[:count], allowed, steps, best)
-    return best[:, 0].copy() if seen >= 4 * best.shape[1] else np.full(len(steps), NO_BAR)
+        running.lead(Stretch(sample.codes, sample.scales[:count], allowed, 0), packed, best)
+    return best[:, 0].copy() if seen >= 4 * best.shape[1] else np.full(queries, NO_BAR)
 
 
 def _whole(view: View) -> list[Tile]:

@@ -75,14 +75,15 @@ def _arithmetic(settings: Settings) -> Check:
 
     from attention.lookup.engine import engine, workers
     from attention.lookup.interleaved import put_rows, rows_room
+    from attention.lookup.stretch import Stretch
 
     codes = np.random.default_rng(0).integers(-127, 128, (64, 384), dtype=np.int8)
     stored, best = rows_room(64, 384), np.full((5, 1), -np.inf, dtype=np.float32)
     put_rows(stored, 0, codes)
     running = engine()
-    queries = running.packed_queries(codes[:5].astype(np.int16), fine=False)
     ones = np.ones(64, dtype=np.float32)
-    running.lead(stored, queries, ones, ones > 0, ones[:5], best)
+    queries = running.packed_queries(codes[:5].astype(np.int16), ones[:5], fine=False)
+    running.lead(Stretch(stored, ones, ones > 0, 0), queries, best)
     if not np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1)):
         return Check("arithmetic", "broken", f"{running.name} multiplies integers wrongly on this processor: remove it")
     shown: Any = np.show_config(mode="dicts")
