@@ -1,6 +1,6 @@
 """Softmax over a head that is known row by row and a tail that is known by its sums."""
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,14 +13,21 @@ from attention.lookup.results import Evidence
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Bulk:
-    """Rows that were summed below a bar: mass Σe, depth Σe·x, square Σe², with x = (s − bar)/T and e = exp(x)."""
+VANISHING = 1e-280
+"""A mass below this has lost digits, or all of itself; its logarithm is then taken another way."""
 
-    bar: float
-    mass: float
-    depth: float
-    square: float
+
+@dataclass(frozen=True, eq=False)
+class Bulks:
+    """Rows that were summed below bars, at some temperatures.
+
+    Attributes:
+        bars: float64[b].
+        sums: float64[t, b, 3]: mass Σe, depth Σe·x and square Σe², with x = (s − bar)/T and e = exp(x).
+    """
+
+    bars: Array
+    sums: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,57 +81,104 @@ class Mixture:
         return replace(self, tail=0.0, log_tail=-np.inf, tail_depth=0.0, tail_square=0.0, bulk_square=0.0)
 
 
-def mix(head: Array, listed: Array, bulks: Sequence[Bulk], null: float | None, temperature: float) -> Mixture:
-    """Softmax of similarity / temperature over all of them, a null key included.
+def mix(head: Array, listed: Array, bulks: Bulks, null: float | None, temperatures: Array) -> list[Mixture]:
+    """Softmax of similarity / temperature over all of them, a null key included, at each temperature.
 
     Args:
         head: float64[h], similarities, h ≥ 1, the best of all among them.
         listed: float64[l], similarities.
-        bulks: sums at this temperature.
+        bulks: sums at these temperatures.
         null: the null key's similarity, or None.
-        temperature: above 0.
+        temperatures: float64[t], above 0.
     """
     best = float(head.max())
-    head_logits = (head - best) / temperature
-    listed_logits = np.maximum((listed - best) / temperature, -1e30)
-    distances = np.array([(bulk.bar - best) / temperature for bulk in bulks])
-    bars = np.maximum(distances, -745.0)
-    sums = np.array([(bulk.mass, bulk.depth, bulk.square) for bulk in bulks]).reshape(-1, 3)
-    lifts = np.exp(bars)
-    head_masses, listed_masses = np.exp(head_logits), np.exp(listed_logits)
-    tail_mass = float(listed_masses.sum() + lifts @ sums[:, 0])
-    tail_depth = -float(listed_masses @ listed_logits + lifts @ (sums[:, 1] + bars * sums[:, 0]))
-    mass = float(head_masses.sum()) + tail_mass
-    depth = (tail_depth - float(head_masses @ head_logits)) / mass
-    log_mass = float(np.log(mass))
-    null_logit = -np.inf if null is None else (null - best) / temperature
+    masses = _masses(head - best, listed - best, bulks.bars - best, bulks.sums, temperatures)
+    return [_weighed(masses, at, best, null, temperature) for at, temperature in enumerate(temperatures.tolist())]
+
+
+@dataclass(frozen=True, eq=False)
+class _Masses:
+    """What weights are before they are made to add up to one, relative to the best, at each of t temperatures.
+
+    Attributes:
+        head, listed: float64[t, h] and float64[t, l].
+        lifts: float64[t, b], what a bulk's e is to be multiplied by.
+        depth: float64[t], Σ mass·|x| over all rows, x = (s − best)/T.
+        tail, log_tail, tail_depth: float64[t], of all that is listed or summed.
+        tail_square, bulk_square: float64[t], Σ mass² over it, and over the bulks.
+    """
+
+    head: Array
+    listed: Array
+    lifts: Array
+    depth: Array
+    tail: Array
+    log_tail: Array
+    tail_depth: Array
+    tail_square: Array
+    bulk_square: Array
+
+
+def _masses(head: Array, listed: Array, bars: Array, sums: Array, temperatures: Array) -> _Masses:
+    """Of rows and bars that are so far behind the best."""
+    colder = temperatures[:, None]
+    head_logits, listed_logits = head / colder, np.maximum(listed / colder, -1e30)
+    distances = bars / colder
+    floors = np.maximum(distances, -745.0)
+    lifts = np.exp(floors)
+    mass, depth, square = np.moveaxis(sums, -1, 0)
+    heads, lists = np.exp(head_logits), np.exp(listed_logits)
+    tail = lists.sum(axis=1) + (lifts * mass).sum(axis=1)
+    tail_depth = -(_dots(lists, listed_logits) + (lifts * (depth + floors * mass)).sum(axis=1))
+    bulk_square = (lifts * lifts * square).sum(axis=1)
+    log_tail = log_or_nothing(tail)
+    for at in np.flatnonzero(tail < VANISHING):
+        terms = np.concatenate([listed_logits[at], distances[at] + log_or_nothing(mass[at])])
+        log_tail[at] = np.logaddexp.reduce(terms, initial=-np.inf)
+    return _Masses(
+        head=heads,
+        listed=lists,
+        lifts=lifts,
+        depth=tail_depth - _dots(heads, head_logits),
+        tail=tail,
+        log_tail=log_tail,
+        tail_depth=tail_depth,
+        tail_square=_dots(lists, lists) + bulk_square,
+        bulk_square=bulk_square,
+    )
+
+
+def _weighed(masses: _Masses, at: int, best: float, null: float | None, temperature: float) -> Mixture:
+    """The weights that the masses at one of the temperatures come to, beside a null key."""
+    mass = float(masses.head[at].sum() + masses.tail[at])
+    log_mass = math.log(mass)
+    depth = float(masses.depth[at]) / mass
+    entropy = log_mass + depth
+    null_logit = -math.inf if null is None else (null - best) / temperature
     null_weight = logistic(null_logit - log_mass)
     factor = logistic(log_mass - null_logit) / mass
-    entropy = log_mass + depth
-    log_tail = np.logaddexp.reduce([*listed_logits, *(distances + log_or_nothing(sums[:, 0]))], initial=-np.inf)
-    evidence = Evidence(
-        temperature,
-        null_weight,
-        best / temperature + float(np.logaddexp(log_mass, null_logit)),
-        entropy,
-        float(np.exp(entropy)),
-    )
-    bulk_square = float((lifts * lifts) @ sums[:, 2])
-    square = float((listed_masses * listed_masses).sum()) + bulk_square
+    log_partition = float(np.logaddexp(log_mass, null_logit))
     if null is not None:
         depth = (1 - null_weight) * (depth + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
     return Mixture(
-        head=head_masses * factor,
-        listed=listed_masses * factor,
-        factors=lifts * factor,
-        evidence=evidence,
+        head=masses.head[at] * factor,
+        listed=masses.listed[at] * factor,
+        factors=masses.lifts[at] * factor,
+        evidence=Evidence(
+            temperature, null_weight, best / temperature + log_partition, entropy, float(np.exp(entropy))
+        ),
         depth=depth,
-        tail=min(1.0, tail_mass * factor),
-        log_tail=min(0.0, float(log_tail) - float(np.logaddexp(log_mass, null_logit))),
-        tail_depth=tail_depth * factor,
-        tail_square=square * factor * factor,
-        bulk_square=bulk_square * factor * factor,
+        tail=min(1.0, float(masses.tail[at]) * factor),
+        log_tail=min(0.0, float(masses.log_tail[at]) - log_partition),
+        tail_depth=float(masses.tail_depth[at]) * factor,
+        tail_square=float(masses.tail_square[at]) * factor * factor,
+        bulk_square=float(masses.bulk_square[at]) * factor * factor,
     )
+
+
+def _dots(some: Array, others: Array) -> Array:
+    """float64[t]: Σ some·others along each row."""
+    return np.asarray(np.einsum("ti,ti->t", some, others))
 
 
 def alone(weights: Array, evidence: Evidence, listed: int) -> Mixture:

@@ -110,6 +110,17 @@ def _similarities(
             found[j, i] = float32(int32(product - offset)) * (lifts[0, i] * step) + lifts[1, i]
 
 
+@njit(inline="always")
+def _list(lists: Lists, query: int, used: int, similarities: NDArray[np.float32], bar: float, base: int) -> int:
+    """Add those of 64 rows that reach the bar to a query's list, of which so much is used; how much is then."""
+    for i in range(RUN):
+        if similarities[i] >= bar and similarities[i] > NOT_ALLOWED:
+            lists.places[query, used] = base + i
+            lists.found[query, used] = similarities[i]
+            used += 1
+    return used
+
+
 @compiled(fastmath=True)
 def weigh(
     keys: Stretch,
@@ -173,12 +184,7 @@ def weigh(
                 stop = min(start + RUN, rows)
                 weights[j, start:stop] = terms[: stop - start]
             if hits > 0:
-                for i in range(RUN):
-                    if similarities[j, i] >= bar and similarities[j, i] > NOT_ALLOWED:
-                        at = used[j]
-                        lists.places[j, at] = keys.base + start + i
-                        lists.found[j, at] = similarities[j, i]
-                        used[j] = at + 1
+                used[j] = _list(lists, j, used[j], similarities[j], bar, keys.base + start)
     sums += totals
     lists.counts[:] = used
     return done
@@ -202,29 +208,35 @@ def tally(
         histogram: float64[q, bins, 2], count and sum of similarities, added to.
     """
     rows, q = keys.scales.shape[0], queries.steps.shape[0]
-    last = histogram.shape[1] - 1
+    last = float32(histogram.shape[1] - 1)
     products = np.empty((queries.planes.shape[0], RUN), dtype=np.int32)
     lifts = np.empty((2, RUN), dtype=np.float32)
     similarities = np.empty((q, RUN), dtype=np.float32)
+    bins = np.empty(RUN, dtype=np.int32)
+    counted = np.empty((RUN, 2), dtype=np.float64)
+    used = lists.counts.copy()
+    room = lists.places.shape[1] - RUN
     for start in range(first, rows, RUN):
-        for j in range(q):
-            if lists.counts[j] + RUN > lists.places.shape[1]:
-                return start
+        if used.max() > room:
+            lists.counts[:] = used
+            return start
         _similarities(keys, start, queries, products, lifts, similarities)
         for j in range(q):
+            bar = lists.bars[j]
+            hits = int32(0)
             for i in range(RUN):
                 s = similarities[j, i]
-                if s < NOT_ALLOWED:
-                    continue
-                if s >= lists.bars[j]:
-                    at = lists.counts[j]
-                    lists.places[j, at] = keys.base + start + i
-                    lists.found[j, at] = s
-                    lists.counts[j] = at + 1
-                else:
-                    at = min(max(int32((s - lows[j]) * finer[j]), 0), last)
-                    histogram[j, at, 0] += 1.0
-                    histogram[j, at, 1] += np.float64(s)
+                below = float32(1.0) if NOT_ALLOWED < s < bar else float32(0.0)
+                bins[i] = int32(min(max((s - lows[j]) * finer[j], float32(0.0)), last))
+                counted[i, 0] = below
+                counted[i, 1] = below * s
+                hits += int32(s >= bar)
+            for i in range(RUN):
+                histogram[j, bins[i], 0] += counted[i, 0]
+                histogram[j, bins[i], 1] += counted[i, 1]
+            if hits > 0:
+                used[j] = _list(lists, j, used[j], similarities[j], bar, keys.base + start)
+    lists.counts[:] = used
     return rows
 
 

@@ -12,7 +12,7 @@ from attention.lookup.distribution import REACH, sparse
 from attention.lookup.exact import answered, by_mask, logits_of
 from attention.lookup.harvest import CODING, CODING_DEGREES
 from attention.lookup.head import choose, cut
-from attention.lookup.mixture import Bulk, Mixture, alone, mix
+from attention.lookup.mixture import Bulks, Mixture, alone, mix
 from attention.lookup.originals import add_values
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer
@@ -182,8 +182,9 @@ def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int, e
     assert not isinstance(question.temperature, Auto)
     temperature, null = question.temperature, question.null
     if question.normaliser == "softmax" and temperature > 0:
-        bulks = [Bulk(float(h.bars[index]), *h.sums[index].tolist()) for h in scanned.harvests]
-        return mix(head.similarities, head.listed, bulks, null, temperature)
+        bars = np.array([h.bars[index] for h in scanned.harvests], dtype=np.float64)
+        bulks = Bulks(bars, np.array([[h.sums[index] for h in scanned.harvests]]))
+        return mix(head.similarities, head.listed, bulks, null, np.array([temperature]))[0]
     if question.normaliser in REACH and temperature > 0:
         below = max([float(h.bars[index]) for h in scanned.harvests] + [float(head.listed.max(initial=-np.inf))])
         needed = head.similarities.max() - REACH[question.normaliser] * temperature * (1 + 1e-6)

@@ -10,7 +10,7 @@ from attention.lookup.certificate import Certificate
 from attention.lookup.exact import answered, by_mask
 from attention.lookup.harvest import BINS
 from attention.lookup.head import choose
-from attention.lookup.mixture import Bulk, Mixture, mix
+from attention.lookup.mixture import Bulks, Mixture, mix
 from attention.lookup.quantised import METHOD, WIDTHS, Draft, answer_of
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Sweep
@@ -31,6 +31,9 @@ from attention.lookup.view import Mask, View
 
 Array = NDArray[np.float64]
 
+TOGETHER = 64
+"""Temperatures at a time, so that memory does not grow with how many there are."""
+
 
 class Tail:
     """What a histogram knows of the rows below the bars: how many there are at each mean similarity.
@@ -48,15 +51,16 @@ class Tail:
         # The outermost bins also hold what rounding carries past their ends.
         self.width = 1.01 / float(scanned.harvests[0].finer[index])
 
-    def at(self, temperature: float) -> Bulk:
-        """Its sums at a temperature above 0."""
+    def at(self, temperatures: Array) -> Bulks:
+        """Its sums at temperatures float64[t] above 0."""
         if not len(self.counts):
-            return Bulk(0.0, 0.0, 0.0, 0.0)
+            return Bulks(np.zeros(0), np.zeros((len(temperatures), 0, 3)))
         bar = float(self.means.max())
-        logits = np.maximum((self.means - bar) / temperature, -700.0)
+        logits = np.maximum((self.means - bar) / temperatures[:, None], -700.0)
         terms = np.exp(logits)
         masses = self.counts * terms
-        return Bulk(bar, float(masses.sum()), float(masses @ logits), float(masses @ terms))
+        sums = [masses.sum(axis=1), (masses * logits).sum(axis=1), (masses * terms).sum(axis=1)]
+        return Bulks(np.array([bar]), np.stack(sums, axis=1)[:, None])
 
 
 def quantised_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep | None:
@@ -70,7 +74,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     order = np.argsort(chosen.places)
     numbers = np.empty(len(chosen.places), dtype=np.int64)
     numbers[order] = scanned.rows.numbers(head.places[chosen.places[order]])
-    mixtures = [_mixed(question, head, tail, temperature) for temperature in temperatures]
+    mixtures = _mixed(question, head, tail, temperatures)
     bounds = [
         total_variation(view, question, head, scanned.rows, mixture, documents, error.wider(tail.width))
         for mixture in mixtures
@@ -119,7 +123,7 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
             if question.output:
                 found[index] = Solved(temperature, None)
                 continue
-            mixture = _mixed(question, head, tail, temperature)
+            (mixture,) = _mixed(question, head, tail, [temperature])
             wide = error.wider(tail.width)
             bound = total_variation(view, question, head, scanned.rows, mixture, documents, wide)
             draft = Draft(head, mixture, bound, bound, wide)
@@ -149,7 +153,11 @@ def _scanned(
     ]
 
 
-def _mixed(question: Question, head: LookedUp, tail: Tail, temperature: float) -> Mixture:
-    if temperature == 0:
-        return coldest(question, head, temperature)
-    return mix(head.similarities, head.listed, [tail.at(temperature)], question.null, temperature)
+def _mixed(question: Question, head: LookedUp, tail: Tail, temperatures: Sequence[float]) -> list[Mixture]:
+    """What the rows come to at each temperature."""
+    mixtures: list[Mixture] = []
+    for first in range(0, len(temperatures), TOGETHER):
+        some = np.array(temperatures[first : first + TOGETHER])
+        warm = iter(mix(head.similarities, head.listed, tail.at(some[some > 0]), question.null, some[some > 0]))
+        mixtures += [next(warm) if temperature > 0 else coldest(question, head, temperature) for temperature in some]
+    return mixtures

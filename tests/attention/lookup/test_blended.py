@@ -14,7 +14,7 @@ from attention.lookup.certificate import Centre, coarsely_blended
 from attention.lookup.codes import coded
 from attention.lookup.distribution import softmax
 from attention.lookup.exact import exact_answers
-from attention.lookup.mixture import Bulk, mix
+from attention.lookup.mixture import Bulks, mix
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.shortlist import CodingError
 
@@ -65,8 +65,8 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     head, rows, below = np.split(similarities, [5, 5 + listed])
     parts, bars = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
     terms = [np.exp((part - bar) / temperature) for part, bar in zip(parts, bars, strict=True)]
-    bulks = [Bulk(bar, t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for bar, t in zip(bars, terms, strict=True)]
-    found = mix(head, rows, bulks, None, temperature)
+    bulks = Bulks(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
+    (found,) = mix(head, rows, bulks, None, np.array([temperature]))
     weights = np.concatenate([found.listed, *(f * t for f, t in zip(found.factors, terms, strict=True))])
     heaviest = np.cumsum(np.sort(weights**2)[::-1])
     for count in (1, 7, 50, len(weights)):
