@@ -24,8 +24,7 @@ from attention.lookup.shortlist import (
     coding_errors,
     coldest,
     fits,
-    looked_up,
-    shortlist,
+    heads,
     total_variation,
 )
 from attention.lookup.similarities import UNIT
@@ -108,14 +107,9 @@ def drafted(
     scanned = scan(view, mask, queries, listed, temperatures, outputs=outputs)
     documents = view.n if mask is None else mask.n
     errors = coding_errors(view, queries)
-    lists = [
-        shortlist(question, documents, scanned, index, errors[index], width.exact)
-        for index, question in enumerate(questions)
-    ]
-    heads = looked_up(view, questions, scanned, lists)
     return scanned, [
         None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
-        for index, head in enumerate(heads)
+        for index, head in enumerate(heads(view, questions, documents, scanned, errors, width.exact))
     ]
 
 
@@ -127,10 +121,8 @@ def _scanned_at(question: Question) -> float:
 
 def _draft(
     view: View, question: Question, documents: int, scanned: Scanned, index: int, head: LookedUp, error: CodingError
-) -> Draft | None:
-    found = _mixture(question, head, scanned, index, error)
-    if found is None:
-        return None
+) -> Draft:
+    found = _mixture(question, head, scanned, index)
     bound = total_variation(view, question, head, scanned.rows, found, documents, error)
     exact = bound
     if found.tail > 0:
@@ -177,8 +169,7 @@ def answer_of(
     )
 
 
-def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int, error: CodingError) -> Mixture | None:
-    """The distribution; None where a sparse one may reach beyond the head."""
+def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int) -> Mixture:
     assert not isinstance(question.temperature, Auto)
     temperature, null = question.temperature, question.null
     if question.normaliser == "softmax" and temperature > 0:
@@ -186,10 +177,6 @@ def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int, e
         bulks = Bulks(bars, np.array([[h.sums[index] for h in scanned.harvests]]))
         return mix(head.similarities, head.listed, bulks, null, np.array([temperature]))[0]
     if question.normaliser in REACH and temperature > 0:
-        below = max([float(h.bars[index]) for h in scanned.harvests] + [float(head.listed.max(initial=-np.inf))])
-        needed = head.similarities.max() - REACH[question.normaliser] * temperature * (1 + 1e-6)
-        if below + error.largest >= needed:
-            return None
         narrow = sparse(head.similarities, null, temperature, question.normaliser)
         return alone(narrow.weights, narrow.evidence, len(head.listed))
     return coldest(question, head, temperature)

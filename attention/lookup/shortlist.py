@@ -14,7 +14,7 @@ from attention.lookup.exact import SURE, alike
 from attention.lookup.harvest import NO_BAR
 from attention.lookup.mixture import Mixture, alone
 from attention.lookup.originals import similarities_at
-from attention.lookup.question import Question
+from attention.lookup.question import Auto, Question
 from attention.lookup.scan import Scanned
 from attention.lookup.similarities import slack
 from attention.lookup.tiles import Places
@@ -27,6 +27,15 @@ FINE = 8
 
 LITTLE = 0.5
 """What the squared weights of rows that are only listed may come to, of those of the bulk."""
+
+MARGIN = 1.25
+"""Errors below the k-th best within which rows are looked up at once; a little more than they turn out to need."""
+
+MOST_TIMES = 4
+"""So many times the rows that are looked up for their weight, or twice k, can be looked up to decide a head."""
+
+VANISHED = -800.0
+"""An exponent whose exponential is 0."""
 
 SMALLEST_REACH, LARGEST_REACH = 1e-30, 1e30
 
@@ -103,17 +112,13 @@ def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
 
 
 @dataclass(frozen=True, eq=False)
-class Shortlist:
-    """Rows listed for a query: int64 places of those to look up, then places and scanned similarities of the rest."""
-
-    chosen: NDArray[np.int64]
-    places: NDArray[np.int64]
-    found: Array
-
-
-@dataclass(frozen=True, eq=False)
 class LookedUp:
-    """The rows that were looked up, with their float64 similarities, and those only listed."""
+    """The listed rows of one query: those that were looked up, and those only listed.
+
+    Attributes:
+        places, similarities: int64[h], ascending, and float64[h], of the rows that were looked up.
+        listed_places, listed: int64[l] and float64[l], scanned similarities, best first.
+    """
 
     places: NDArray[np.int64]
     similarities: Array
@@ -121,26 +126,117 @@ class LookedUp:
     listed: Array
 
 
-def shortlist(
-    question: Question, documents: int, scanned: Scanned, index: int, error: CodingError, most: int
-) -> Shortlist | None:
-    """The rows that can decide the head, and those that weigh much; None where rows that were not listed may decide.
+def heads(
+    view: View,
+    questions: Sequence[Question],
+    documents: int,
+    scanned: Scanned,
+    errors: Sequence[CodingError],
+    most: int,
+) -> list[LookedUp | None]:
+    """For each question the rows that can decide its head, and more that weigh much; None where that cannot be told.
 
-    The k best are at least kth − error in truth, so a row scanned below kth − 2·error is not among them and does not
-    tie with them. Beyond these, rows are looked up until those that are only listed weigh little, but no more than
-    `most` of them.
+    Rows are looked up until those that are only listed weigh little, but no more than `most` of them, and those near
+    the k-th best. What these show may call for more of them, see `Shortlist.deciding`.
     """
-    places, found = scanned.listed(index)
-    k = max(1, min(question.cap, documents))
-    if len(found) < k:
-        return None
-    least = found[k - 1] - 2 * error.largest
-    if any(float(h.bars[index]) > least for h in scanned.harvests if h.bars[index] != NO_BAR):
-        return None
-    enough = min(len(found), most, max(k, _weighty(found, scanned, index)))
-    least = min(least, found[enough - 1])
-    count = int(np.searchsorted(-found, -least, side="right"))
-    return Shortlist(np.sort(places[:count]), places[count:], found[count:])
+    lists = [Shortlist.of(question, documents, scanned, i, errors[i]) for i, question in enumerate(questions)]
+    first = [some.at_first(_weighty(some.found, scanned, index), most) for index, some in enumerate(lists)]
+    known = _similarities_at(view, questions, scanned, lists, [slice(0, count) for count in first])
+    needed = [some.deciding(similarities, most) for some, similarities in zip(lists, known, strict=True)]
+    rest = [slice(count, max(count, all_of_them or 0)) for count, all_of_them in zip(first, needed, strict=True)]
+    if any(span.stop > span.start for span in rest):
+        more = _similarities_at(view, questions, scanned, lists, rest)
+        known = [np.concatenate(both) for both in zip(known, more, strict=True)]
+    return [
+        None if count is None else some.split(similarities)
+        for some, similarities, count in zip(lists, known, needed, strict=True)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """The rows listed for one question, best first.
+
+    Attributes:
+        k: how many of the best are asked for.
+        reach: how far below the best a row can be and still have weight, where only such rows matter; or 0.
+        places, found: int64[l] and float64[l], scanned similarities.
+        bar: the highest that a row may have been scanned at without being listed; −∞ where all are.
+        error: of what was scanned.
+    """
+
+    k: int
+    reach: float
+    places: NDArray[np.int64]
+    found: Array
+    bar: float
+    error: CodingError
+
+    @classmethod
+    def of(cls, question: Question, documents: int, scanned: Scanned, index: int, error: CodingError) -> "Shortlist":
+        """Of the question with this index in the scan."""
+        reach = 0.0
+        if question.normaliser in REACH and not isinstance(question.temperature, Auto):
+            reach = REACH[question.normaliser] * question.temperature * (1 + 1e-6)
+        bars = [float(harvest.bars[index]) for harvest in scanned.harvests]
+        bar = max((bar for bar in bars if bar != NO_BAR), default=-np.inf)
+        return cls(max(1, min(question.cap, documents)), reach, *scanned.listed(index), bar, error)
+
+    def at_first(self, heavy: int, most: int) -> int:
+        """How many of them to look up before anything is known; 0 where they are too few for a head.
+
+        Args:
+            heavy: how many weigh much.
+            most: of these.
+        """
+        if len(self.found) < self.k:
+            return 0
+        enough = min(len(self.found), most, max(self.k, heavy))
+        least = min(self.found[enough - 1], self.found[self.k - 1] - MARGIN * self.error.largest)
+        return min(self._down_to(least), self._limit(most))
+
+    def deciding(self, known: Array, most: int) -> int | None:
+        """How many of them have to be looked up, the first ones being known; None where that is not told.
+
+        The k-th best of the known ones is no better than the k-th best of all. A row that was scanned below it by more
+        than its error is not among the k best and does not tie with them; all others have to be looked up. Where one of
+        these was not even listed, or they are too many, the scan does not tell.
+
+        Args:
+            known: float64[h], similarities.
+            most: rows that a query looks up for their weight.
+        """
+        if len(known) < self.k:
+            return None
+        least = float(np.partition(known, len(known) - self.k)[len(known) - self.k])
+        if self.reach > 0:
+            least = min(least, float(known.max()) - self.reach)
+        least -= self.error.largest
+        count = max(len(known), self._down_to(least))
+        return None if self.bar > least or count > self._limit(most) else count
+
+    def split(self, known: Array) -> LookedUp:
+        """Those whose similarities are known float64[h], and the rest."""
+        order = np.argsort(self.places[: len(known)])
+        return LookedUp(self.places[order], known[order], self.places[len(known) :], self.found[len(known) :])
+
+    def _down_to(self, least: float) -> int:
+        return int(np.searchsorted(-self.found, -least, side="right"))
+
+    def _limit(self, most: int) -> int:
+        return max(MOST_TIMES * most, 2 * self.k)
+
+
+def _similarities_at(
+    view: View, questions: Sequence[Question], scanned: Scanned, lists: Sequence[Shortlist], spans: Sequence[slice]
+) -> list[Array]:
+    """What each list's rows have in float64, all in one pass over the originals."""
+    places = [some.places[span] for some, span in zip(lists, spans, strict=True)]
+    counts = [len(some) for some in places]
+    vectors = np.array([question.vector for question in questions])
+    queries = np.repeat(np.arange(len(lists)), counts)
+    found = similarities_at(view.similarity, scanned.rows, vectors, np.concatenate(places), queries)
+    return np.split(found, np.cumsum(counts)[:-1])
 
 
 def _weighty(found: Array, scanned: Scanned, index: int) -> int:
@@ -148,30 +244,16 @@ def _weighty(found: Array, scanned: Scanned, index: int) -> int:
 
     It is squared weights that the bound on what coding moves grows with, see `CodingError.mean`.
     """
+    if not len(found):
+        return 0
     inverse = 2 * float(scanned.harvests[0].inverse[index])
-    squares = np.exp(np.maximum((found - found[0]) * inverse, -700.0))
+    squares = np.exp(np.maximum((found - found[0]) * inverse, VANISHED))
     bulk = sum(
-        float(h.sums[index, 2]) * float(np.exp(np.clip((float(h.bars[index]) - found[0]) * inverse, -700.0, 0.0)))
+        float(h.sums[index, 2]) * float(np.exp(np.clip((float(h.bars[index]) - found[0]) * inverse, VANISHED, 0.0)))
         for h in scanned.harvests
     )
     beyond = squares[::-1].cumsum()[::-1]
     return int(np.count_nonzero(beyond > LITTLE * bulk))
-
-
-def looked_up(
-    view: View, questions: Sequence[Question], scanned: Scanned, lists: Sequence[Shortlist | None]
-) -> list[LookedUp | None]:
-    """All queries' rows in one pass over the originals."""
-    counts = [0 if some is None else len(some.chosen) for some in lists]
-    places = np.concatenate([np.empty(0, dtype=np.int64), *(some.chosen for some in lists if some is not None)])
-    queries = np.repeat(np.arange(len(lists)), counts)
-    vectors = np.array([question.vector for question in questions])
-    similarities = similarities_at(view.similarity, scanned.rows, vectors, places, queries)
-    ends = np.cumsum(counts)
-    return [
-        None if some is None else LookedUp(some.chosen, similarities[end - count : end], some.places, some.found)
-        for some, count, end in zip(lists, counts, ends, strict=True)
-    ]
 
 
 def coldest(question: Question, head: LookedUp, temperature: float) -> Mixture:

@@ -22,8 +22,7 @@ from attention.lookup.shortlist import (
     coding_errors,
     coldest,
     fits,
-    looked_up,
-    shortlist,
+    heads,
     total_variation,
 )
 from attention.lookup.temperature import solve
@@ -142,14 +141,9 @@ def _scanned(
     queries = coded_queries(view, questions)
     scanned = scan(view, mask, queries, max(width.listed, 2 * max(question.cap for question in questions)), None)
     errors = coding_errors(view, queries)
-    lists = [
-        shortlist(question, documents, scanned, index, errors[index], width.exact)
-        for index, question in enumerate(questions)
-    ]
-    heads = looked_up(view, questions, scanned, lists)
     return [
         None if head is None else (scanned, head, Tail(scanned, index), errors[index])
-        for index, head in enumerate(heads)
+        for index, head in enumerate(heads(view, questions, documents, scanned, errors, width.exact))
     ]
 
 

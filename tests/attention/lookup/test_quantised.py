@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Memory, Question, Rows, answers, asking, engine, quantised, sweep
+from attention.lookup import Auto, Memory, Question, Rows, answers, asking, engine, quantised, shortlist, sweep
 from attention.lookup import scan as scan_module
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.quantised import quantised_answers
@@ -126,6 +126,26 @@ def test_rows_that_the_codes_cannot_tell_apart_go_to_the_exact_path(running, que
     assert quantised_answers(view_of("cosine", copies), [question]) == [None]
     near = copies + 1e-4 * np.random.default_rng(1).standard_normal(copies.shape).astype(np.float32)
     assert quantised_answers(view_of("cosine", near), [question]) == [None]
+
+
+def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(running, data, monkeypatch):
+    """Forty rows closer together than their codes can tell: which ten are best shows only in float64."""
+    random = np.random.default_rng(5)
+    keys = data[0].copy()
+    near = random.choice(N, 40, replace=False)
+    keys[near] = keys[0] + 1e-3 * random.standard_normal((40, D)).astype(np.float32)
+    view = view_of("cosine", keys)
+    monkeypatch.setattr(shortlist, "MARGIN", 0.0)
+    monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(12, 128),))
+    looked_up = []
+    read = shortlist.similarities_at
+    monkeypatch.setattr(shortlist, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
+    for normaliser, temperature in (("softmax", 0), ("softmax", 1e-4), ("sparsemax", 1e-3), ("entmax15", 1e-4)):
+        looked_up.clear()
+        question = Question(keys[0], temperature, normaliser=normaliser, output=False)
+        agrees(view, question, quantised_answers(view, [question])[0])
+        assert len(looked_up) == 2
+        assert sum(looked_up) >= 40
 
 
 def test_rising_rows_fill_lists_again_and_again(running):
