@@ -92,22 +92,39 @@ def _similarities(
     """
     products[:] = 0
     byte_products(keys.codes, first // LANES, queries.planes, products)
-    stop = min(first + RUN, len(keys.scales))
-    for i in range(stop - first):
-        lifts[0, i] = keys.scales[first + i] if keys.allowed[first + i] else float32(0.0)
-        lifts[1, i] = float32(0.0) if keys.allowed[first + i] else FAR_BELOW
-    for i in range(stop - first, RUN):
-        lifts[0, i] = float32(0.0)
-        lifts[1, i] = FAR_BELOW
+    _lift(keys.scales[first : first + RUN], keys.allowed[first : first + RUN], lifts[0], lifts[1])
     planes = products.shape[0] // queries.steps.shape[0]
     for j in range(queries.steps.shape[0]):
         step = queries.steps[j]
         offset = queries.offsets[j]
+        high, low, row = products[j * planes], products[j * planes + planes - 1], found[j]
+        if planes == 2:
+            for i in range(RUN):
+                row[i] = float32(int32(high[i] * int32(256) + low[i] - offset)) * (lifts[0, i] * step) + lifts[1, i]
+        else:
+            for i in range(RUN):
+                row[i] = float32(int32(low[i] - offset)) * (lifts[0, i] * step) + lifts[1, i]
+
+
+@njit(inline="always")
+def _lift(
+    scales: NDArray[np.float32], allowed: NDArray[np.bool_], factors: NDArray[np.float32], terms: NDArray[np.float32]
+) -> None:
+    """What takes up to 64 products to similarities, product·factor + term: far below where there is none, or no leave.
+
+    Full runs have a loop of their own, whose length the compiler knows.
+    """
+    if len(scales) == RUN:
         for i in range(RUN):
-            product = products[j * planes, i]
-            if planes == 2:
-                product = int32(product * int32(256) + products[2 * j + 1, i])
-            found[j, i] = float32(int32(product - offset)) * (lifts[0, i] * step) + lifts[1, i]
+            factors[i] = scales[i] if allowed[i] else float32(0.0)
+            terms[i] = float32(0.0) if allowed[i] else FAR_BELOW
+        return
+    factors[:] = 0
+    terms[:] = FAR_BELOW
+    for i in range(len(scales)):
+        if allowed[i]:
+            factors[i] = scales[i]
+            terms[i] = float32(0.0)
 
 
 @njit(inline="always")
