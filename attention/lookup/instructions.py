@@ -20,14 +20,32 @@ from numpy.typing import NDArray
 from attention.lookup.interleaved import LANES, RUN
 
 GROUPS = RUN // LANES
-_LONG, _WORD = ir.IntType(64), ir.IntType(32)
-_FOR_READING, _TO_SECOND_LEVEL, _AS_DATA = _WORD(0), _WORD(2), _WORD(1)
+_LONG, _WORD, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+_FOR_READING, _TO_SECOND_LEVEL, _TO_ALL_LEVELS, _AS_DATA = _WORD(0), _WORD(2), _WORD(3), _WORD(1)
 _SUMS, _BYTES = ir.VectorType(_WORD, LANES), ir.VectorType(ir.IntType(8), 64)
 
 
 def has_instruction() -> bool:
     """Whether numba compiles for a processor that has the instruction."""
     return "+avx512vnni" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+
+
+@intrinsic
+def fetch(typing_context: Any, place: Any) -> Any:
+    """Have the processor bring the cache line at an address (uintp), which will be read soon."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _fetch(builder, builder.inttoptr(arguments[0], _BYTE.as_pointer()), _TO_ALL_LEVELS)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp), build
+
+
+def _fetch(builder: Any, place: Any, level: Any) -> None:
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), *[_WORD] * 3]), "llvm.prefetch.p0"
+    )
+    builder.call(function, [builder.bitcast(place, _BYTE.as_pointer()), _FOR_READING, level, _AS_DATA])
 
 
 def _block(queries: int) -> Callable[..., None]:
@@ -47,9 +65,6 @@ def _block(queries: int) -> Callable[..., None]:
             multiply = builder.module.declare_intrinsic(
                 "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(_SUMS, [_SUMS, _BYTES, _BYTES])
             )
-            fetch = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(ir.VoidType(), [_BYTES.as_pointer(), *[_WORD] * 3]), "llvm.prefetch.p0"
-            )
             places = [builder.gep(sums, [_LONG(number)]) for number in range(queries * GROUPS)]
             opening = [builder.load(place, align=4) for place in places]
             before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
@@ -62,8 +77,7 @@ def _block(queries: int) -> Callable[..., None]:
             keys = [builder.load(builder.gep(rows, [start]), align=1) for start in starts]
             behind = builder.mul(depth, _LONG(GROUPS))
             for start in starts:
-                place = builder.gep(rows, [builder.add(start, behind)])
-                builder.call(fetch, [place, _FOR_READING, _TO_SECOND_LEVEL, _AS_DATA])
+                _fetch(builder, builder.gep(rows, [builder.add(start, behind)]), _TO_SECOND_LEVEL)
             added = []
             for query in range(queries):
                 word = builder.load(builder.gep(packed, [builder.add(step, builder.mul(depth, _LONG(query)))]), align=4)

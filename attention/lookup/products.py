@@ -8,8 +8,14 @@ from numba import float32, int32, njit
 from numpy.typing import NDArray
 
 from attention.lookup.compiling import compiled
-from attention.lookup.instructions import byte_products
+from attention.lookup.instructions import byte_products, fetch
 from attention.lookup.interleaved import DEEP, LANES, OFFSET, RUN
+
+LINE = 64
+"""Bytes that are brought into the cache together."""
+
+AHEAD = 3
+"""Rows that are on their way while one is read."""
 
 
 @compiled(fastmath=True)
@@ -200,7 +206,13 @@ def row_products(
         queries: float64[q, d].
     """
     found = np.empty(len(rows))
+    length = vectors.shape[1] * vectors.itemsize
     for m in range(len(rows)):
+        # Rows lie far apart: the processor does not see by itself which comes next.
+        if m + AHEAD < len(rows):
+            place = vectors.ctypes.data + np.uintp(rows[m + AHEAD] * vectors.strides[0])
+            for line in range(0, length, LINE):
+                fetch(place + np.uintp(line))
         row, query = rows[m], asked[m]
         total = 0.0
         for t in range(vectors.shape[1]):
