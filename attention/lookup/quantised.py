@@ -85,7 +85,7 @@ class Draft:
 
     Attributes:
         total_variation: the bound on it.
-        exact_variation: the part of that which the tail has no share in.
+        exact_variation: the part of that which the tail has no share in; all of it where no output is asked for.
         error: of similarities that were only scanned.
     """
 
@@ -125,7 +125,7 @@ def _draft(
     found = _mixture(question, head, scanned, index)
     bound = total_variation(view, question, head, scanned.rows, found, documents, error)
     exact = bound
-    if found.tail > 0:
+    if question.output and found.tail > 0:
         exact = total_variation(view, question, head, scanned.rows, found.without_tail(), documents, error)
     return Draft(head, found, bound, exact, error)
 

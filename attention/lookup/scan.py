@@ -24,8 +24,8 @@ MOST_ROWS, FEWEST_ROWS = 32_768, 1_024
 PIECES = 6
 LEAST_ROOM = 512
 
-SAMPLED = 16_384
-"""Rows that the opening bars are taken from."""
+SAMPLED = 8_192
+"""About how many rows the opening bars are taken from."""
 
 EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
 
@@ -98,8 +98,7 @@ def scan(
         )
         for _ in range(workers())
     ]
-    pieces = _pieces(view, mask, height)
-    shared = iter(list(pieces))
+    shared = iter(list(_pieces(view, mask, height)))
     values = ValuePass(running, fine=queries.fine) if outputs else None
     tasks = [pool().submit(_work, shared, h, running, packed, values, height, rows) for h in harvests[1:]]
     _work(shared, harvests[0], running, packed, values, height, rows)
@@ -149,7 +148,7 @@ def _opening_bars(
     listed: int,
 ) -> NDArray[np.float32]:
     """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
-    thin = max(1, view.n // (SAMPLE_STRIDE * SAMPLED)) * (2 if queries >= 16 else 1)
+    thin = max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
     best = np.full((queries, max(4, listed // (SAMPLE_STRIDE * thin))), NO_BAR)
     seen = 0
     for segment, passes in view.passing(mask):

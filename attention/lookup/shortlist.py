@@ -63,6 +63,7 @@ class CodingError:
     q·k − q̂·k̂ = q̂·(k − k̂) + (q − q̂)·k. For one row, by Cauchy–Schwarz, that is at most ‖q̂‖·‖k − k̂‖ + ‖q − q̂‖·‖k‖.
     Over all rows the squares of the two parts add up to q̂ᵀ·G·q̂ and (q − q̂)ᵀ·K·(q − q̂) with the Gram matrices
     G = Σ (k − k̂)(k − k̂)ᵀ and K = Σ k kᵀ, so by Minkowski those of the whole to the square of the sum of their roots.
+    The part of a query in 16 bits is so small that trace(K)·‖q − q̂‖² does for it.
     float32 holds code product times scales to 2⁻²¹ of ‖q̂‖·‖k̂‖, and a stored scale to 2⁻²⁴ of it.
 
     Attributes:
@@ -101,14 +102,25 @@ def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
         coded = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.room for segment in view.segments) * coded.shape[1] * 2.0**-125
         parts = [
-            # The Gram matrices were summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace,
-            # and in each element by what falls below float32.
-            engine().quadratic_forms(vectors, gram)
-            + (vectors * vectors).sum(axis=1) * (2.0**-13 * np.trace(gram) + lost)
-            for vectors, gram in zip((coded, queries.residuals), view.grams, strict=True)
+            _form(vectors, gram, lost, exact=exact)
+            for vectors, gram, exact in zip(
+                (coded, queries.residuals), view.grams, (True, not queries.fine), strict=True
+            )
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
     return [CodingError(*map(float, bounds)) for bounds in zip(largest, squares, uniform, strict=True)]
+
+
+def _form(vectors: Array, gram: Array, lost: float, *, exact: bool) -> Array:
+    """At least xᵀ·M·x of each of vectors float64[q, d]; from the trace of M alone where it need not be exact.
+
+    The Gram matrix was summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace, and in each
+    element by what falls below float32, `lost` in all. Its largest eigenvalue is at most its trace.
+    """
+    trace = float(np.trace(gram))
+    lengths = (vectors * vectors).sum(axis=1)
+    forms = engine().quadratic_forms(vectors, gram) if exact else lengths * trace
+    return np.asarray(forms + lengths * (2.0**-13 * trace + lost))
 
 
 @dataclass(frozen=True, eq=False)
