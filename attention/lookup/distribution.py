@@ -1,5 +1,6 @@
 """From similarities to a distribution over the documents and the null key."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,5 +129,5 @@ def _unpartitioned(evidence: Evidence) -> Evidence:
 
 def logistic(x: float) -> float:
     """1 / (1 + e⁻ˣ), without overflow on either side."""
-    rising = np.exp(-abs(x))
-    return float(1 / (1 + rising) if x >= 0 else rising / (1 + rising))
+    rising = math.exp(-abs(x))
+    return 1 / (1 + rising) if x >= 0 else rising / (1 + rising)

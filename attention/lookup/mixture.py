@@ -126,7 +126,7 @@ def _masses(head: Array, listed: Array, bars: Array, sums: Array, temperatures: 
     distances = bars / colder
     floors = np.maximum(distances, -745.0)
     lifts = np.exp(floors)
-    mass, depth, square = np.moveaxis(sums, -1, 0)
+    mass, depth, square = sums[..., 0], sums[..., 1], sums[..., 2]
     heads, lists = np.exp(head_logits), np.exp(listed_logits)
     tail = lists.sum(axis=1) + (lifts * mass).sum(axis=1)
     tail_depth = -(_dots(lists, listed_logits) + (lifts * (depth + floors * mass)).sum(axis=1))
@@ -157,16 +157,14 @@ def _weighed(masses: _Masses, at: int, best: float, null: float | None, temperat
     null_logit = -math.inf if null is None else (null - best) / temperature
     null_weight = logistic(null_logit - log_mass)
     factor = logistic(log_mass - null_logit) / mass
-    log_partition = float(np.logaddexp(log_mass, null_logit))
+    log_partition = max(log_mass, null_logit) + math.log1p(math.exp(-abs(log_mass - null_logit)))
     if null is not None:
         depth = (1 - null_weight) * (depth + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
     return Mixture(
         head=masses.head[at] * factor,
         listed=masses.listed[at] * factor,
         factors=masses.lifts[at] * factor,
-        evidence=Evidence(
-            temperature, null_weight, best / temperature + log_partition, entropy, float(np.exp(entropy))
-        ),
+        evidence=Evidence(temperature, null_weight, best / temperature + log_partition, entropy, math.exp(entropy)),
         depth=depth,
         tail=min(1.0, float(masses.tail[at]) * factor),
         log_tail=min(0.0, float(masses.log_tail[at]) - log_partition),

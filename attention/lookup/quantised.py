@@ -104,9 +104,10 @@ def drafted(
     temperatures = np.array([_scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
     listed = max(width.listed, 2 * max(question.cap for question in questions))
-    scanned = scan(view, mask, queries, listed, temperatures, outputs=outputs)
-    documents = view.n if mask is None else mask.n
+    under_way = scan(view, mask, queries, listed, temperatures, outputs=outputs)
     errors = coding_errors(view, queries)
+    scanned = under_way.finished()
+    documents = view.n if mask is None else mask.n
     return scanned, [
         None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
         for index, head in enumerate(heads(view, questions, documents, scanned, errors, width.exact))

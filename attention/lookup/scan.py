@@ -1,7 +1,8 @@
 """The scan: every key in 8 bits, tile by tile, in as many threads as there are cores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,23 @@ class Scanned:
         """All rows listed for a query: places int64[c] and scanned similarities float64[c], best first."""
         places = np.concatenate([h.places[query, : h.counts[query]] for h in self.harvests])
         found = np.concatenate([h.found[query, : h.counts[query]] for h in self.harvests])
-        order = np.argsort(-found, kind="stable")
+        order = np.argsort(-found)
         return places[order], found[order].astype(np.float64)
+
+
+class UnderWay:
+    """A scan that the other workers have begun: what needs nothing of it can be done meanwhile."""
+
+    def __init__(self, work: Callable[[Harvest], None], rows: Places, harvests: Sequence[Harvest]) -> None:
+        self._work, self._rows, self._harvests = work, rows, harvests
+        self._others = [pool().submit(work, harvest) for harvest in harvests[1:]]
+
+    def finished(self) -> Scanned:
+        """Take part in it, until all is done."""
+        self._work(self._harvests[0])
+        for other in self._others:
+            other.result()
+        return Scanned(self._rows, self._harvests)
 
 
 def scan(
@@ -69,8 +85,8 @@ def scan(
     temperatures: NDArray[np.float64] | None,
     *,
     outputs: bool = False,
-) -> Scanned:
-    """Weigh every row that passes by the 8-bit copies of query and key.
+) -> UnderWay:
+    """Begin to weigh every row that passes by the 8-bit copies of query and key.
 
     Args:
         queries: q of them, coded so that code·code·scales is the similarity.
@@ -100,21 +116,17 @@ def scan(
     ]
     shared = iter(list(_pieces(view, mask, height)))
     values = ValuePass(running, fine=queries.fine) if outputs else None
-    tasks = [pool().submit(_work, shared, h, running, packed, values, height, rows) for h in harvests[1:]]
-    _work(shared, harvests[0], running, packed, values, height, rows)
-    for task in tasks:
-        task.result()
-    return Scanned(rows, harvests)
+    return UnderWay(partial(_work, shared, running, packed, values, height, rows), rows, harvests)
 
 
 def _work(
     pieces: Iterator[Piece],
-    harvest: Harvest,
     running: Engine,
     packed: Any,
     values: ValuePass | None,
     height: int,
     rows: Places,
+    harvest: Harvest,
 ) -> None:
     """Take pieces from the shared iterator until there are no more."""
     weights = np.empty((len(harvest.bars), height) if values else (0, 0), dtype=np.float32)

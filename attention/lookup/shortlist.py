@@ -1,5 +1,6 @@
 """From a scan to a head: which listed rows can decide it, their originals, and the bound that follows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -260,8 +261,9 @@ def _weighty(found: Array, scanned: Scanned, index: int) -> int:
         return 0
     inverse = 2 * float(scanned.harvests[0].inverse[index])
     squares = np.exp(np.maximum((found - found[0]) * inverse, VANISHED))
+    best = float(found[0])
     bulk = sum(
-        float(h.sums[index, 2]) * float(np.exp(np.clip((float(h.bars[index]) - found[0]) * inverse, VANISHED, 0.0)))
+        float(h.sums[index, 2]) * math.exp(min(max((float(h.bars[index]) - best) * inverse, VANISHED), 0.0))
         for h in scanned.harvests
     )
     beyond = squares[::-1].cumsum()[::-1]

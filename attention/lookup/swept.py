@@ -139,8 +139,9 @@ def _scanned(
     documents = view.n if mask is None else mask.n
     width = WIDTHS[0]
     queries = coded_queries(view, questions)
-    scanned = scan(view, mask, queries, max(width.listed, 2 * max(question.cap for question in questions)), None)
+    under_way = scan(view, mask, queries, max(width.listed, 2 * max(question.cap for question in questions)), None)
     errors = coding_errors(view, queries)
+    scanned = under_way.finished()
     return [
         None if head is None else (scanned, head, Tail(scanned, index), errors[index])
         for index, head in enumerate(heads(view, questions, documents, scanned, errors, width.exact))

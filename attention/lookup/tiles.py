@@ -54,11 +54,12 @@ class Places:
 
     def picked(self, places: NDArray[np.intp]) -> Iterator[tuple[slice, Tile]]:
         """The rows at `places` (ascending) as tiles, each with the part of `places` that it answers."""
+        if not len(places):
+            return
         at = np.searchsorted(self._starts, places, side="right") - 1
-        edges = np.flatnonzero(np.diff(at, prepend=-1, append=len(self.tiles)))
-        for first, last in pairwise(edges):
+        for first, last in pairwise([0, *(np.flatnonzero(at[1:] != at[:-1]) + 1).tolist(), len(places)]):
             tile = self.tiles[at[first]]
-            yield slice(int(first), int(last)), tile.some(places[first:last] - tile.start)
+            yield slice(first, last), tile.some(places[first:last] - tile.start)
 
     def numbers(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
         """The row numbers at `places`, in ascending order of place."""
