@@ -103,7 +103,8 @@ class _Masses:
     Attributes:
         head, listed: float64[t, h] and float64[t, l].
         lifts: float64[t, b], what a bulk's e is to be multiplied by.
-        depth: float64[t], Σ mass·|x| over all rows, x = (s − best)/T.
+        whole: float64[t], Σ mass over all rows.
+        depth: float64[t], Σ mass·|x| over them, x = (s − best)/T.
         tail, log_tail, tail_depth: float64[t], of all that is listed or summed.
         tail_square, bulk_square: float64[t], Σ mass² over it, and over the bulks.
     """
@@ -111,6 +112,7 @@ class _Masses:
     head: Array
     listed: Array
     lifts: Array
+    whole: Array
     depth: Array
     tail: Array
     log_tail: Array
@@ -139,6 +141,7 @@ def _masses(head: Array, listed: Array, bars: Array, sums: Array, temperatures: 
         head=heads,
         listed=lists,
         lifts=lifts,
+        whole=heads.sum(axis=1) + tail,
         depth=tail_depth - _dots(heads, head_logits),
         tail=tail,
         log_tail=log_tail,
@@ -150,7 +153,7 @@ def _masses(head: Array, listed: Array, bars: Array, sums: Array, temperatures: 
 
 def _weighed(masses: _Masses, at: int, best: float, null: float | None, temperature: float) -> Mixture:
     """The weights that the masses at one of the temperatures come to, beside a null key."""
-    mass = float(masses.head[at].sum() + masses.tail[at])
+    mass = float(masses.whole[at])
     log_mass = math.log(mass)
     depth = float(masses.depth[at]) / mass
     entropy = log_mass + depth

@@ -152,7 +152,7 @@ def answer_of(
     order = np.argsort(chosen.places)
     numbers = np.empty(len(chosen.places), dtype=np.int64)
     numbers[order] = scanned.rows.numbers(head.places[chosen.places[order]])
-    best = float(head.similarities.max())
+    best = head.best
     return Answer(
         numbers=numbers,
         similarities=head.similarities[chosen.places],

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +138,11 @@ class LookedUp:
     similarities: Array
     listed_places: NDArray[np.int64]
     listed: Array
+
+    @cached_property
+    def best(self) -> float:
+        """The largest similarity there is."""
+        return float(self.similarities.max())
 
 
 def heads(
@@ -282,7 +288,7 @@ def total_variation(
     """What rounding moves in the head, and what coding moves in the tail: distances add up."""
     temperature = found.evidence.temperature
     room = slack(view.similarity, question.vector, view.key_norm)
-    best = float(head.similarities.max())
+    best = head.best
     if question.normaliser in REACH and temperature > 0:
         return thresholded(head.similarities, question.null, room, temperature, REACH[question.normaliser])
     cold = temperature == 0 or question.normaliser == "one_hot"

@@ -78,7 +78,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         total_variation(view, question, head, scanned.rows, mixture, documents, error.wider(tail.width))
         for mixture in mixtures
     ]
-    best = float(head.similarities.max())
+    best = head.best
     return Sweep(
         numbers=numbers,
         similarities=head.similarities[chosen.places],
