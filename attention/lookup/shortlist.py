@@ -24,8 +24,9 @@ from attention.lookup.view import View
 
 Array = NDArray[np.float64]
 
-FINE = 8
-"""Up to so many queries at a time are coded in 16 bits, and so are their weights: memory is what they wait for."""
+FINE, FINE_WITH_OUTPUT = 4, 8
+"""Up to so many queries at a time are coded in 16 bits: memory is what they wait for, or nearly so. With outputs, which
+read as much again, more of them, and their weights for the values are in 16 bits as well."""
 
 LITTLE = 0.5
 """What the squared weights of rows that are only listed may come to, of those of the bulk."""
@@ -55,7 +56,8 @@ def coded_queries(view: View, questions: Sequence[Question]) -> QueryCodes:
         vectors /= np.sqrt((vectors * vectors).sum(axis=1))[:, None]
     elif view.similarity == "scaled_dot":
         vectors /= np.sqrt(vectors.shape[1])
-    return query_codes(vectors, fine=len(questions) <= FINE)
+    outputs = any(question.output for question in questions)
+    return query_codes(vectors, fine=len(questions) <= (FINE_WITH_OUTPUT if outputs else FINE))
 
 
 @dataclass(frozen=True)
