@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.certificate import Centre, coarsely_blended
+from attention.lookup.coding import CodingError
 from attention.lookup.mixture import Mixture
 from attention.lookup.moments import Spread
-from attention.lookup.shortlist import CodingError
 from attention.lookup.view import View
 
 Array = NDArray[np.float64]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.lookup.coding import coded_queries
 from attention.lookup.quantised import WIDTHS, drafted
 from attention.lookup.question import Question
-from attention.lookup.shortlist import coded_queries
 from attention.lookup.view import View
 
 Array = NDArray[np.float64]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from attention.lookup.blended import output_error
 from attention.lookup.certificate import Certificate
+from attention.lookup.coding import CodingError, coded_queries, coding_errors, fits
 from attention.lookup.distribution import REACH, sparse
 from attention.lookup.exact import answered, by_mask, logits_of
 from attention.lookup.harvest import CODING, CODING_DEGREES
@@ -17,16 +18,7 @@ from attention.lookup.originals import add_values
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer
 from attention.lookup.scan import Scanned, scan
-from attention.lookup.shortlist import (
-    CodingError,
-    LookedUp,
-    coded_queries,
-    coding_errors,
-    coldest,
-    fits,
-    heads,
-    total_variation,
-)
+from attention.lookup.shortlist import LookedUp, coldest, heads, total_variation
 from attention.lookup.similarities import UNIT
 from attention.lookup.view import Mask, View
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.certificate import Certificate
+from attention.lookup.coding import CodingError, coded_queries, coding_errors, fits
 from attention.lookup.exact import answered, by_mask
 from attention.lookup.harvest import BINS
 from attention.lookup.head import choose
@@ -15,16 +16,7 @@ from attention.lookup.quantised import METHOD, WIDTHS, Draft, answer_of
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Sweep
 from attention.lookup.scan import Scanned, scan
-from attention.lookup.shortlist import (
-    CodingError,
-    LookedUp,
-    coded_queries,
-    coding_errors,
-    coldest,
-    fits,
-    heads,
-    total_variation,
-)
+from attention.lookup.shortlist import LookedUp, coldest, heads, total_variation
 from attention.lookup.temperature import solve
 from attention.lookup.view import Mask, View
 

@@ -12,11 +12,11 @@ from attention.lookup import scan as scan_module
 from attention.lookup.blended import turned
 from attention.lookup.certificate import Centre, coarsely_blended
 from attention.lookup.codes import coded
+from attention.lookup.coding import CodingError
 from attention.lookup.distribution import softmax
 from attention.lookup.exact import exact_answers
 from attention.lookup.mixture import Bulks, mix
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.shortlist import CodingError
 
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = {"cosine": lambda width: 1.0, "dot": float, "scaled_dot": np.sqrt}

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from attention.lookup.shortlist import CodingError, Shortlist
+from attention.lookup.coding import CodingError
+from attention.lookup.shortlist import Shortlist
 
 FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""
