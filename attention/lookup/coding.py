@@ -14,8 +14,8 @@ from attention.lookup.view import View
 Array = NDArray[np.float64]
 
 FINE, FINE_WITH_OUTPUT = 4, 8
-"""Up to so many queries at a time are coded in 16 bits: memory is what they wait for, or nearly so. With outputs, which
-read as much again, more of them, and their weights for the values are in 16 bits as well."""
+"""Up to so many queries at a time are coded in 16 bits, because memory is what a scan of few waits for. The second
+number is for questions with outputs: the weights of their values have 16 bits then too."""
 
 SMALLEST_REACH, LARGEST_REACH = 1e-30, 1e30
 
