@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 METHOD = "exact"
 SCAN_CELLS = 2**23
-TILE_ROWS = 1024
+TILE_ROWS = 2048
 SURE = 1e-6
 
 

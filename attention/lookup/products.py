@@ -152,11 +152,38 @@ def add_rows(
             outputs[query, t] += weight * np.float64(values[row, t])
 
 
+@njit(fastmath=True)
+def _products_of_one(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], query: NDArray[np.float64], products: NDArray[np.float64]
+) -> None:
+    """Fill products float64[m]: `all_products` of one query, for which rows need not be widened beforehand."""
+    last = len(rows) - 1
+    for first in range(0, len(rows), 4):
+        # Behind the end the last row stands in.
+        places = (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
+        row_a, row_b = vectors[rows[places[0]]], vectors[rows[places[1]]]
+        row_c, row_d = vectors[rows[places[2]]], vectors[rows[places[3]]]
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        for t in range(len(query)):
+            component = query[t]
+            a += np.float64(row_a[t]) * component
+            b += np.float64(row_b[t]) * component
+            c += np.float64(row_c[t]) * component
+            d += np.float64(row_d[t]) * component
+        products[places[0]] = a
+        products[places[1]] = b
+        products[places[2]] = c
+        products[places[3]] = d
+
+
 @compiled(fastmath=True)
 def all_products(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], products: NDArray[np.float64]
 ) -> None:
     """Fill products float64[q, m] with query·row of every query float64[q, d] and each of m rows of float32[n, d]."""
+    if len(queries) == 1:
+        _products_of_one(vectors, rows, queries[0], products[0])
+        return
     four = np.zeros((4, vectors.shape[1]))
     for first in range(0, len(rows), 4):
         for at in range(min(4, len(rows) - first)):
