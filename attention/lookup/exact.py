@@ -44,14 +44,11 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
     passing = Passing(view, question.mask, TILE_ROWS)
     similarities = _similarities(view, passing, [question])[0]
     head = choose(similarities, question.cap)
-    order = np.argsort(head.places)
-    numbers = np.empty(len(head.places), dtype=np.int64)
-    numbers[order] = passing.places.numbers(head.places[order])
     asked = [softmax(similarities, question.null, temperature) for temperature in temperatures]
     bounds = [_total_variation(view, passing, question, similarities, found) for found in asked]
     best = float(similarities.max()) if passing.n else None
     return Sweep(
-        numbers=numbers,
+        numbers=passing.places.numbers(head.places),
         similarities=similarities[head.places],
         weights=np.array([found.weights[head.places] for found in asked]).reshape(len(asked), len(head.places)),
         matches=head.matches,
@@ -111,15 +108,12 @@ def _answer(
     head = choose(similarities, question.cap)
     if question.top_p is not None:
         head = cut(head, similarities, found.weights, question.top_p)
-    order = np.argsort(head.places)
-    numbers = np.empty(len(head.places), dtype=np.int64)
-    numbers[order] = passing.places.numbers(head.places[order])
     best = float(similarities.max()) if passing.n else None
     total_variation = _total_variation(view, passing, question, similarities, found)
     terms = len(passing.tiles) + max((tile.stop - tile.start for tile in passing.tiles), default=0)
     error = None if output is None else output_error(total_variation, view.value_norm, terms)
     return Answer(
-        numbers=numbers,
+        numbers=passing.places.numbers(head.places),
         similarities=similarities[head.places],
         logits=logits_of(similarities, head, question.null, found.evidence.temperature),
         weights=found.weights[head.places],

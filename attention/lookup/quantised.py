@@ -92,18 +92,33 @@ def drafted(
     view: View, mask: Mask | None, questions: Sequence[Question], width: Width
 ) -> tuple[Scanned, list[Draft | None]]:
     """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
-    queries = coded_queries(view, questions)
     temperatures = np.array([_scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
+    scanned, errors, found = reading(view, mask, questions, width, temperatures, outputs=outputs)
+    documents = view.n if mask is None else mask.n
+    return scanned, [
+        None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
+        for index, head in enumerate(found)
+    ]
+
+
+def reading(
+    view: View,
+    mask: Mask | None,
+    questions: Sequence[Question],
+    width: Width,
+    temperatures: Array | None,
+    *,
+    outputs: bool = False,
+) -> tuple[Scanned, list[CodingError], list[LookedUp | None]]:
+    """One scan, how far it can be off for each question, and the rows that were looked up; see `scan` and `heads`."""
+    queries = coded_queries(view, questions)
     listed = max(width.listed, 2 * max(question.cap for question in questions))
     under_way = scan(view, mask, queries, listed, temperatures, outputs=outputs)
     errors = coding_errors(view, queries)
     scanned = under_way.finished()
     documents = view.n if mask is None else mask.n
-    return scanned, [
-        None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
-        for index, head in enumerate(heads(view, questions, documents, scanned, errors, width.exact))
-    ]
+    return scanned, errors, heads(view, questions, documents, scanned, errors, width.exact)
 
 
 def _scanned_at(question: Question) -> float:
@@ -141,12 +156,9 @@ def answer_of(
     chosen = choose(head.similarities, question.cap)
     if question.top_p is not None:
         chosen = cut(chosen, head.similarities, found.head, question.top_p, found.tail)
-    order = np.argsort(chosen.places)
-    numbers = np.empty(len(chosen.places), dtype=np.int64)
-    numbers[order] = scanned.rows.numbers(head.places[chosen.places[order]])
     best = head.best
     return Answer(
-        numbers=numbers,
+        numbers=scanned.rows.numbers(head.places[chosen.places]),
         similarities=head.similarities[chosen.places],
         logits=logits_of(head.similarities, chosen, question.null, found.evidence.temperature),
         weights=found.head[chosen.places],

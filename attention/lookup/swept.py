@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.certificate import Certificate
-from attention.lookup.coding import CodingError, coded_queries, coding_errors, fits
+from attention.lookup.coding import CodingError, fits
 from attention.lookup.exact import answered, by_mask
 from attention.lookup.harvest import BINS
 from attention.lookup.head import choose
 from attention.lookup.mixture import Bulks, Mixture, mix
-from attention.lookup.quantised import METHOD, WIDTHS, Draft, answer_of
+from attention.lookup.quantised import METHOD, WIDTHS, Draft, answer_of, reading
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Sweep
-from attention.lookup.scan import Scanned, scan
-from attention.lookup.shortlist import LookedUp, coldest, heads, total_variation
+from attention.lookup.scan import Scanned
+from attention.lookup.shortlist import LookedUp, coldest, total_variation
 from attention.lookup.temperature import solve
 from attention.lookup.view import Mask, View
 
@@ -62,9 +62,6 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         return None
     scanned, head, tail, error = found
     chosen = choose(head.similarities, question.cap)
-    order = np.argsort(chosen.places)
-    numbers = np.empty(len(chosen.places), dtype=np.int64)
-    numbers[order] = scanned.rows.numbers(head.places[chosen.places[order]])
     mixtures = _mixed(question, head, tail, temperatures)
     bounds = [
         total_variation(view, question, head, scanned.rows, mixture, documents, error.wider(tail.width))
@@ -72,7 +69,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     ]
     best = head.best
     return Sweep(
-        numbers=numbers,
+        numbers=scanned.rows.numbers(head.places[chosen.places]),
         similarities=head.similarities[chosen.places],
         weights=np.array([m.head[chosen.places] for m in mixtures]).reshape(len(mixtures), len(chosen.places)),
         matches=chosen.matches,
@@ -128,15 +125,10 @@ def _scanned(
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
     if not all(fits(view, question) for question in questions):
         return [None] * len(questions)
-    documents = view.n if mask is None else mask.n
-    width = WIDTHS[0]
-    queries = coded_queries(view, questions)
-    under_way = scan(view, mask, queries, max(width.listed, 2 * max(question.cap for question in questions)), None)
-    errors = coding_errors(view, queries)
-    scanned = under_way.finished()
+    scanned, errors, found = reading(view, mask, questions, WIDTHS[0], None)
     return [
         None if head is None else (scanned, head, Tail(scanned, index), errors[index])
-        for index, head in enumerate(heads(view, questions, documents, scanned, errors, width.exact))
+        for index, head in enumerate(found)
     ]
 
 
@@ -146,5 +138,5 @@ def _mixed(question: Question, head: LookedUp, tail: Tail, temperatures: Sequenc
     for first in range(0, len(temperatures), TOGETHER):
         some = np.array(temperatures[first : first + TOGETHER])
         warm = iter(mix(head.similarities, head.listed, tail.at(some[some > 0]), question.null, some[some > 0]))
-        mixtures += [next(warm) if temperature > 0 else coldest(question, head, temperature) for temperature in some]
+        mixtures += [next(warm) if temperature > 0 else coldest(question, head, 0.0) for temperature in some]
     return mixtures

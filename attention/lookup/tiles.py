@@ -62,10 +62,11 @@ class Places:
             yield slice(first, last), tile.some(places[first:last] - tile.start)
 
     def numbers(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
-        """The row numbers at `places`, in ascending order of place."""
+        """The row numbers at `places`, which may stand in any order."""
+        order = np.argsort(places)
         found = np.empty(len(places), dtype=np.int64)
-        for part, tile in self.picked(places):
-            found[part] = tile.segment.numbers[tile.rows]
+        for part, tile in self.picked(places[order]):
+            found[order[part]] = tile.segment.numbers[tile.rows]
         return found
 
 
