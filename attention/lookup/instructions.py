@@ -18,11 +18,12 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from attention.lookup.interleaved import LANES, RUN
+from attention.lookup.lanes import WORDS, Lanes
 
 GROUPS = RUN // LANES
 _LONG, _WORD, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 _FOR_READING, _TO_SECOND_LEVEL, _TO_ALL_LEVELS, _AS_DATA = _WORD(0), _WORD(2), _WORD(3), _WORD(1)
-_SUMS, _BYTES = ir.VectorType(_WORD, LANES), ir.VectorType(ir.IntType(8), 64)
+_BYTES = ir.VectorType(ir.IntType(8), 64)
 
 
 def has_instruction() -> bool:
@@ -49,59 +50,55 @@ def _fetch(builder: Any, place: Any, level: Any) -> None:
 
 
 def _block(queries: int) -> Callable[..., None]:
-    """The intrinsic that adds to int32[queries, 64] the products of 64 rows with so many queries.
+    """The intrinsic that fills int32[queries, 64] with the products of 64 rows with so many queries.
 
     Its loop goes over the depth; all sums stay in registers, and each load of keys serves every query. The 64 rows
     behind these are fetched into the cache meanwhile, for that is where a scan goes next.
     """
 
     @intrinsic
-    def block(typing_context: Any, rows: Any, packed: Any, sums: Any, depth: Any) -> Any:
+    def block(typing_context: Any, codes: Any, group: Any, packed: Any, query: Any, products: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            rows, packed, sums, depth = arguments
-            rows = builder.inttoptr(rows, _BYTES.as_pointer())
-            packed = builder.inttoptr(packed, _WORD.as_pointer())
-            sums = builder.inttoptr(sums, _SUMS.as_pointer())
-            multiply = builder.module.declare_intrinsic(
-                "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(_SUMS, [_SUMS, _BYTES, _BYTES])
+            _, group, _, query, _ = arguments
+            codes, packed, products = (
+                context.make_array(signature.args[at])(context, builder, value=arguments[at]) for at in (0, 2, 4)
             )
-            places = [builder.gep(sums, [_LONG(number)]) for number in range(queries * GROUPS)]
-            opening = [builder.load(place, align=4) for place in places]
+            depth = cgutils.unpack_tuple(builder, codes.shape)[1]
+            rows = builder.gep(builder.bitcast(codes.data, _BYTES.as_pointer()), [builder.mul(group, depth)])
+            factors = builder.gep(packed.data, [builder.mul(query, depth)])
+            sums = builder.gep(builder.bitcast(products.data, WORDS.as_pointer()), [builder.mul(query, _LONG(GROUPS))])
+            multiply = builder.module.declare_intrinsic(
+                "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
+            )
             before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(loop)
             builder.position_at_end(loop)
             step = builder.phi(_LONG)
             step.add_incoming(_LONG(0), before)
-            totals = [builder.phi(_SUMS) for _ in places]
-            starts = [builder.add(step, builder.mul(depth, _LONG(group))) for group in range(GROUPS)]
+            totals = [builder.phi(WORDS) for _ in range(queries * GROUPS)]
+            starts = [builder.add(step, builder.mul(depth, _LONG(part))) for part in range(GROUPS)]
             keys = [builder.load(builder.gep(rows, [start]), align=1) for start in starts]
             behind = builder.mul(depth, _LONG(GROUPS))
             for start in starts:
                 _fetch(builder, builder.gep(rows, [builder.add(start, behind)]), _TO_SECOND_LEVEL)
             added = []
-            for query in range(queries):
-                word = builder.load(builder.gep(packed, [builder.add(step, builder.mul(depth, _LONG(query)))]), align=4)
-                lone = builder.insert_element(ir.Constant(_SUMS, ir.Undefined), word, _WORD(0))
-                everywhere = builder.shuffle_vector(
-                    lone, ir.Constant(_SUMS, ir.Undefined), ir.Constant(_SUMS, [0] * LANES)
-                )
-                factor = builder.bitcast(everywhere, _BYTES)
-                added += [
-                    builder.call(multiply, [totals[query * GROUPS + group], keys[group], factor])
-                    for group in range(GROUPS)
-                ]
+            for one in range(queries):
+                word = builder.load(builder.gep(factors, [builder.add(step, builder.mul(depth, _LONG(one)))]))
+                factor = builder.bitcast(Lanes.everywhere(builder, word).value, _BYTES)
+                mine = totals[one * GROUPS : (one + 1) * GROUPS]
+                added += [builder.call(multiply, [total, key, factor]) for total, key in zip(mine, keys, strict=True)]
             following = builder.add(step, _LONG(1))
             step.add_incoming(following, loop)
-            for total, first, then in zip(totals, opening, added, strict=True):
-                total.add_incoming(first, before)
+            for total, then in zip(totals, added, strict=True):
+                total.add_incoming(ir.Constant(WORDS, [0] * LANES), before)
                 total.add_incoming(then, loop)
             builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
             builder.position_at_end(after)
-            for place, total in zip(places, added, strict=True):
-                builder.store(total, place, align=4)
+            for number, total in enumerate(added):
+                builder.store(total, builder.gep(sums, [_LONG(number)]), align=4)
             return context.get_dummy_value()
 
-        return types.void(types.uintp, types.uintp, types.uintp, types.int64), build
+        return types.void(codes, types.int64, packed, types.int64, products), build
 
     return block
 
@@ -113,29 +110,27 @@ _one, _two, _four = _block(1), _block(2), _block(4)
 def by_instruction(
     codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32]
 ) -> None:
-    """Add to products int32[q, 64] those of 64 rows from `group` on with packed int32[q, depth].
+    """Fill products int32[q, 64] with those of 64 rows from `group` on and packed int32[q, depth].
 
     Args:
         codes: uint8[groups, depth, 16, 4], contiguous.
     """
-    depth = codes.shape[1]
-    rows = codes.ctypes.data + np.uintp(group * depth * 64)
-    factors, sums = packed.ctypes.data, products.ctypes.data
     query = 0
     while query + 4 <= packed.shape[0]:
-        _four(rows, factors + np.uintp(query * depth * 4), sums + np.uintp(query * 256), depth)
+        _four(codes, group, packed, query, products)
         query += 4
     if query + 2 <= packed.shape[0]:
-        _two(rows, factors + np.uintp(query * depth * 4), sums + np.uintp(query * 256), depth)
+        _two(codes, group, packed, query, products)
         query += 2
     if query < packed.shape[0]:
-        _one(rows, factors + np.uintp(query * depth * 4), sums + np.uintp(query * 256), depth)
+        _one(codes, group, packed, query, products)
 
 
 @njit(nogil=True)
 def by_loop(codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32]) -> None:
     """The same without the instruction."""
     factors = packed.view(np.int8)
+    products[:] = 0
     for query in range(packed.shape[0]):
         for part in range(GROUPS):
             for step in range(codes.shape[1]):

@@ -1,15 +1,17 @@
 """Weighted sums of values, compiled by numba; `portable` has the same in NumPy."""
 
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg, arg-type, return-value"
+# mypy: disable-error-code="no-any-return, call-arg, arg-type, return-value, var-annotated"
 
 import numpy as np
-from numba import float32, int32, njit
+from numba import float32, float64, int32, njit
 from numpy.typing import NDArray
 
+from attention.lookup.codes import LEVELS
 from attention.lookup.compiling import compiled
 from attention.lookup.instructions import byte_products, fetch
 from attention.lookup.interleaved import DEEP, LANES, OFFSET, RUN
+from attention.lookup.levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest
 
 LINE = 64
 """Bytes that are brought into the cache together."""
@@ -20,56 +22,73 @@ AHEAD = 3
 
 @compiled(fastmath=True)
 def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r]."""
+    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r], contiguous."""
+    width, full = weights.shape[1], rows - rows % RUN
     sums, largest = np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
     for j in range(weights.shape[0]):
-        for first in range(0, rows, 1024):
-            total, most = float32(0.0), float32(0.0)
-            for i in range(first, min(first + 1024, rows)):
-                total += weights[j, i]
-                most = max(most, weights[j, i])
-            sums[j] += total
-            largest[j] = max(largest[j], np.float64(most))
+        total, most = 0.0, float32(0.0)
+        for first in range(0, full, RUN):
+            here, highest = sum_and_largest(weights, j * width + first)
+            total += here
+            most = max(most, highest)
+        for i in range(full, rows):
+            total += weights[j, i]
+            most = max(most, weights[j, i])
+        sums[j], largest[j] = total, most
     return sums, largest
 
 
-@njit(inline="always", fastmath=True)
-def _coarse_levels(
-    weights: NDArray[np.float32], scales: NDArray[np.float32], inverse: float, most: int, plane: NDArray[np.int8]
-) -> tuple[int, int]:
-    """Fill plane int8[≥ r] with weight·scale·inverse in whole levels; what is above `most` is left at 0.
+@njit(nogil=True)
+def _levels(
+    weights: NDArray[np.float32],
+    query: int,
+    scales: NDArray[np.float32],
+    first: int,
+    inverse: float,
+    most: int,
+    packed: NDArray[np.int8],
+) -> tuple[int, bool]:
+    """Fill a query's rows of packed int8[planes·q, chunk] with weight·scale·inverse in whole levels, from `first` on.
+
+    In one byte, or in two, of which the first one counts 256 times; see `blend`. In one, what is above `most` is 0.
 
     Returns:
-        The sum of all levels, and how many were left out.
+        The sum of all levels, and whether one was above.
     """
-    total, above = int32(0), int32(0)
-    for i in range(len(scales)):
-        level = np.rint(weights[i] * scales[i] * inverse)
-        high = level > float32(most)
-        whole = int32(0) if high else int32(level)
-        above += int32(high)
+    chunk, width = packed.shape[1], weights.shape[1]
+    stop = min(first + chunk, len(scales))
+    full = stop - (stop - first) % RUN
+    total, above = 0, False
+    for start in range(first, full, RUN):
+        if most > LEVELS:
+            place = 2 * query * chunk + start - first
+            total += fine_levels(weights, query * width + start, scales, start, inverse, packed, place, place + chunk)
+        else:
+            levels, high = coarse_levels(
+                weights,
+                query * width + start,
+                scales,
+                start,
+                inverse,
+                most,
+                packed,
+                query * chunk + start - first,
+            )
+            total += levels
+            above |= high
+    for i in range(full, stop):
+        level = np.rint(weights[query, i] * scales[i] * inverse)
+        if level > most:
+            above = True
+            level = float32(0)
+        whole = int32(level)
         total += whole
-        plane[i] = np.int8(whole)
+        if most > LEVELS:
+            packed[2 * query, i - first] = np.int8((whole + 128) >> 8)
+            packed[2 * query + 1, i - first] = np.int8(whole)
+        else:
+            packed[query, i - first] = np.int8(whole)
     return total, above
-
-
-@njit(inline="always", fastmath=True)
-def _fine_levels(
-    weights: NDArray[np.float32],
-    scales: NDArray[np.float32],
-    inverse: float,
-    high_plane: NDArray[np.int8],
-    low_plane: NDArray[np.int8],
-) -> int:
-    """The same in two bytes, the first one counting 256 times."""
-    total = int32(0)
-    for i in range(len(scales)):
-        whole = int32(np.rint(weights[i] * scales[i] * inverse))
-        low = int32(((whole + int32(128)) & int32(255)) - int32(128))
-        total += whole
-        low_plane[i] = np.int8(low)
-        high_plane[i] = np.int8((whole - low) >> int32(8))
-    return total
 
 
 @compiled(fastmath=True)
@@ -86,7 +105,7 @@ def blend(
 
     Args:
         codes: uint8[chunks, groups, depth, 16, 4], turned; see `ValueCodes`.
-        weights: float32[q, ≥ r].
+        weights: float32[q, ≥ r], contiguous.
         scales: float32[r], of the coded values.
         steps: float32[q], the size of one level of weight·scale.
         most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
@@ -94,10 +113,10 @@ def blend(
         outputs: float64[q, d_v], added to.
     """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
-    planes = 1 if most <= 127 else 2
+    planes = 1 if most <= LEVELS else 2
     packed = np.empty((q * planes, chunk), dtype=np.int8)
     words = packed.view(np.int32)
-    totals = np.empty(q, dtype=np.int32)
+    offsets = np.empty(q, dtype=np.float64)
     products = np.empty((q * planes, RUN), dtype=np.int32)
     for first in range(0, len(scales), chunk):
         stop = min(first + chunk, len(scales))
@@ -105,28 +124,28 @@ def blend(
             packed[:] = 0
         for j in range(q):
             inverse = float32(1.0) / steps[j]
-            here = weights[j, first:stop]
-            if planes == 2:
-                totals[j] = _fine_levels(here, scales[first:stop], inverse, packed[2 * j], packed[2 * j + 1])
-                continue
-            totals[j], above = _coarse_levels(here, scales[first:stop], inverse, most, packed[j])
-            if above > 0:
+            total, above = _levels(weights, j, scales, first, inverse, most, packed)
+            offsets[j] = float64(OFFSET) * total
+            if above:
                 for i in range(first, stop):
                     if np.rint(weights[j, i] * scales[i] * inverse) > float32(most):
                         for t in range(width):
                             outputs[j, t] += np.float64(weights[j, i]) * np.float64(values[i, t])
+        here = codes[first // chunk]
         for group in range(0, codes.shape[1], RUN // LANES):
-            products[:] = 0
-            byte_products(codes[first // chunk], group, words, products)
+            byte_products(here, group, words, products)
             lowest = group * LANES
             for j in range(q):
-                step = np.float64(steps[j])
-                offset = np.float64(OFFSET) * totals[j]
-                for t in range(lowest, min(lowest + RUN, width)):
-                    product = np.float64(products[j * planes, t - lowest])
-                    if planes == 2:
-                        product = 256.0 * product + products[2 * j + 1, t - lowest]
-                    outputs[j, t] += step * (product - offset)
+                if lowest + RUN <= width and planes == 1:
+                    add_coarse(products, j, offsets[j], steps[j], outputs, j * width + lowest)
+                elif lowest + RUN <= width:
+                    add_fine(products, 2 * j, offsets[j], steps[j], outputs, j * width + lowest)
+                else:
+                    for t in range(lowest, width):
+                        product = float64(products[j * planes, t - lowest])
+                        if planes == 2:
+                            product = 256.0 * product + products[2 * j + 1, t - lowest]
+                        outputs[j, t] += steps[j] * (product - offsets[j])
 
 
 @compiled(fastmath=True)

@@ -129,7 +129,8 @@ def _work(
     harvest: Harvest,
 ) -> None:
     """Take pieces from the shared iterator until there are no more."""
-    weights = np.empty((len(harvest.bars), height) if values else (0, 0), dtype=np.float32)
+    # A little wider than a power of 2, since places so far apart share the same few lines of a cache.
+    weights = np.empty((len(harvest.bars), height + RUN) if values else (0, 0), dtype=np.float32)
     for piece in pieces:
         codes = piece.segment.block.codes
         assert codes is not None
