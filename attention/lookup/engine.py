@@ -20,12 +20,14 @@ class Engine:
 
     Attributes:
         name: what it runs on, for people to read.
+        unit: whether it uses the processor's matrix unit.
         packed_queries: makes of coded queries what the passes read.
         lead, weigh, tally: see `passes`.
         weight_of, blend, add_rows, all_products, all_sums, row_products, quadratic_forms: see `products`.
     """
 
     name: str
+    unit: bool
     packed_queries: Callable[..., Any]
     lead: Callable[..., None]
     weigh: Callable[..., int]
@@ -49,9 +51,12 @@ def compiled() -> Engine:
     """With passes that numba compiles."""
     from attention.lookup import passes, products
     from attention.lookup.instructions import has_instruction
+    from attention.lookup.matrix_unit import usable
 
+    names = ["numba"] + ["VNNI"] * has_instruction() + ["AMX"] * usable()
     return Engine(
-        name="numba with VNNI" if has_instruction() else "numba",
+        name=" + ".join(names),
+        unit=usable(),
         packed_queries=passes.packed_queries,
         lead=passes.lead,
         weigh=passes.weigh,
@@ -70,6 +75,7 @@ def plain() -> Engine:
     """With passes in NumPy."""
     return Engine(
         name="NumPy",
+        unit=False,
         packed_queries=portable.packed_queries,
         lead=portable.lead,
         weigh=portable.weigh,

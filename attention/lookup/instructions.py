@@ -1,4 +1,4 @@
-"""Products of interleaved bytes, 64 rows at a time, compiled by numba: with the processor's own instruction or plainly.
+"""Products of interleaved bytes, one query with 64 rows: with the processor's own instruction or plainly.
 
 x86 processors with AVX-512 VNNI have `vpdpbusd`; elsewhere the compiler makes of the plain loop what it can.
 """
@@ -13,40 +13,21 @@ import numpy as np
 from llvmlite import ir
 from numba import int32, njit, types
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from attention.lookup.interleaved import LANES, RUN
 from attention.lookup.lanes import WORDS, Lanes
+from attention.lookup.processor import compiles_for, prefetch
 
 GROUPS = RUN // LANES
-_LONG, _WORD, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
-_FOR_READING, _TO_SECOND_LEVEL, _TO_ALL_LEVELS, _AS_DATA = _WORD(0), _WORD(2), _WORD(3), _WORD(1)
+_LONG = ir.IntType(64)
 _BYTES = ir.VectorType(ir.IntType(8), 64)
 
 
 def has_instruction() -> bool:
     """Whether numba compiles for a processor that has the instruction."""
-    return "+avx512vnni" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-
-
-@intrinsic
-def fetch(typing_context: Any, place: Any) -> Any:
-    """Have the processor bring the cache line at an address (uintp), which will be read soon."""
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _fetch(builder, builder.inttoptr(arguments[0], _BYTE.as_pointer()), _TO_ALL_LEVELS)
-        return context.get_dummy_value()
-
-    return types.void(types.uintp), build
-
-
-def _fetch(builder: Any, place: Any, level: Any) -> None:
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), *[_WORD] * 3]), "llvm.prefetch.p0"
-    )
-    builder.call(function, [builder.bitcast(place, _BYTE.as_pointer()), _FOR_READING, level, _AS_DATA])
+    return compiles_for("avx512vnni")
 
 
 def _block(queries: int) -> Callable[..., None]:
@@ -80,7 +61,7 @@ def _block(queries: int) -> Callable[..., None]:
             keys = [builder.load(builder.gep(rows, [start]), align=1) for start in starts]
             behind = builder.mul(depth, _LONG(GROUPS))
             for start in starts:
-                _fetch(builder, builder.gep(rows, [builder.add(start, behind)]), _TO_SECOND_LEVEL)
+                prefetch(builder, builder.gep(rows, [builder.add(start, behind)]))
             added = []
             for one in range(queries):
                 word = builder.load(builder.gep(factors, [builder.add(step, builder.mul(depth, _LONG(one)))]))
@@ -108,14 +89,13 @@ _one, _two, _four = _block(1), _block(2), _block(4)
 
 @njit(nogil=True)
 def by_instruction(
-    codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32]
+    codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], query: int, products: NDArray[np.int32]
 ) -> None:
-    """Fill products int32[q, 64] with those of 64 rows from `group` on and packed int32[q, depth].
+    """Fill products int32[q, 64], from `query` on, with those of 64 rows from `group` on and packed int32[q, depth].
 
     Args:
         codes: uint8[groups, depth, 16, 4], contiguous.
     """
-    query = 0
     while query + 4 <= packed.shape[0]:
         _four(codes, group, packed, query, products)
         query += 4
@@ -127,11 +107,13 @@ def by_instruction(
 
 
 @njit(nogil=True)
-def by_loop(codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32]) -> None:
+def by_loop(
+    codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], first: int, products: NDArray[np.int32]
+) -> None:
     """The same without the instruction."""
     factors = packed.view(np.int8)
-    products[:] = 0
-    for query in range(packed.shape[0]):
+    products[first:] = 0
+    for query in range(first, packed.shape[0]):
         for part in range(GROUPS):
             for step in range(codes.shape[1]):
                 for lane in range(LANES):
@@ -141,6 +123,3 @@ def by_loop(codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], pro
                             int32(codes[group + part, step, lane, at]) * int32(factors[query, 4 * step + at])
                         )
                     products[query, part * LANES + lane] += total
-
-
-byte_products = by_instruction if has_instruction() else by_loop

@@ -13,9 +13,10 @@ import numpy as np
 from numba import float32, int32, njit
 from numpy.typing import NDArray
 
+from attention.lookup.byte_products import byte_products
 from attention.lookup.compiling import compiled
-from attention.lookup.instructions import byte_products
 from attention.lookup.interleaved import LANES, OFFSET, RUN, packed
+from attention.lookup.matrix_unit import usable
 from attention.lookup.runs import NOT_ALLOWED, lift, similarities, terms_of
 from attention.lookup.stretch import Lists, Stretch
 
@@ -28,21 +29,23 @@ class Packed(NamedTuple):
             bytes, the first one counting 256 times.
         offsets: int32[q], what the keys' bytes, being 128 higher than their codes, add to a product.
         steps: float32[q]; similarity = product·scale·step.
+        unit: whether the processor's matrix unit may be used.
     """
 
     planes: NDArray[np.int32]
     offsets: NDArray[np.int32]
     steps: NDArray[np.float32]
+    unit: bool
 
 
 def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Packed:
     """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
     offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
     if not fine:
-        return Packed(packed(codes.astype(np.int8)), offsets, steps)
+        return Packed(packed(codes.astype(np.int8)), offsets, steps, usable())
     low = ((codes + OFFSET) & 255) - OFFSET
     planes = np.stack([(codes - low) >> 8, low], axis=1).reshape(2 * len(codes), -1)
-    return Packed(packed(planes.astype(np.int8)), offsets, steps)
+    return Packed(packed(planes.astype(np.int8)), offsets, steps, usable())
 
 
 @njit(inline="always")
@@ -94,7 +97,7 @@ def weigh(
     longest, room = used.max(), lists.places.shape[1] - RUN
     start = first
     while start < rows and longest <= room:
-        byte_products(codes, start // LANES, factors, products)
+        byte_products(codes, start // LANES, factors, products, queries.unit)
         lift(scales, allowed, start, lifts)
         for j in range(q):
             similarities(products, planes, j, lifts, offsets[j], steps[j], found)
@@ -147,7 +150,7 @@ def tally(
     longest, room = used.max(), lists.places.shape[1] - RUN
     start = first
     while start < rows and longest <= room:
-        byte_products(codes, start // LANES, factors, products)
+        byte_products(codes, start // LANES, factors, products, queries.unit)
         lift(scales, allowed, start, lifts)
         for j in range(q):
             similarities(products, planes, j, lifts, offsets[j], steps[j], found)
@@ -181,7 +184,7 @@ def lead(keys: Stretch, queries: Packed, best: NDArray[np.float32]) -> None:
     lifts = np.empty((2, RUN), dtype=np.float32)
     found = np.empty(RUN, dtype=np.float32)
     for start in range(0, scales.shape[0], RUN):
-        byte_products(codes, start // LANES, factors, products)
+        byte_products(codes, start // LANES, factors, products, queries.unit)
         lift(scales, allowed, start, lifts)
         for j in range(q):
             similarities(products, factors.shape[0] // q, j, lifts, offsets[j], steps[j], found)

@@ -132,6 +132,7 @@ def blend(
     most: int,
     values: NDArray[np.float32],
     outputs: NDArray[np.float64],
+    unit: bool = False,
 ) -> None:
     """See `products.blend`."""
     rows = len(scales)

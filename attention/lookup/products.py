@@ -7,11 +7,12 @@ import numpy as np
 from numba import float32, float64, int32, njit
 from numpy.typing import NDArray
 
+from attention.lookup.byte_products import byte_products
 from attention.lookup.codes import LEVELS
 from attention.lookup.compiling import compiled
-from attention.lookup.instructions import byte_products, fetch
 from attention.lookup.interleaved import DEEP, LANES, OFFSET, RUN
 from attention.lookup.levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest
+from attention.lookup.processor import fetch
 
 LINE = 64
 """Bytes that are brought into the cache together."""
@@ -100,6 +101,7 @@ def blend(
     most: int,
     values: NDArray[np.float32],
     outputs: NDArray[np.float64],
+    unit: bool,
 ) -> None:
     """Add Σ weight·value over some chunks of coded values.
 
@@ -111,6 +113,7 @@ def blend(
         most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
         values: float32[r, d_v], the originals.
         outputs: float64[q, d_v], added to.
+        unit: whether the processor's matrix unit may be used.
     """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
     planes = 1 if most <= LEVELS else 2
@@ -133,7 +136,7 @@ def blend(
                             outputs[j, t] += np.float64(weights[j, i]) * np.float64(values[i, t])
         here = codes[first // chunk]
         for group in range(0, codes.shape[1], RUN // LANES):
-            byte_products(here, group, words, products)
+            byte_products(here, group, words, products, unit)
             lowest = group * LANES
             for j in range(q):
                 if lowest + RUN <= width and planes == 1:

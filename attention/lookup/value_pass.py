@@ -52,6 +52,7 @@ class ValuePass:
             self._levels,
             segment.values[start:stop],
             harvest.outputs,
+            self._running.unit,
         )
         rounding = steps.astype(np.float64) * (0.5 + self._levels * 2.0**-21)
         inverse_scales = segment.inverse_scales[start // CHUNK : -(-stop // CHUNK)].sum()

@@ -38,21 +38,39 @@ def test_rows_and_columns_come_back_however_they_were_written(rows, width, cut):
     assert stored.ctypes.data % 64 == 0
 
 
-@pytest.mark.parametrize("width", [1, 4, 37, 384])
-@pytest.mark.parametrize("queries", [1, 2, 3, 7, 16])
-def test_products_are_exact_with_the_instruction_and_without(width, queries):
+@pytest.mark.parametrize("width", [1, 4, 37, 64, 384])
+@pytest.mark.parametrize("queries", [1, 2, 3, 7, 16, 21, 32, 64])
+def test_products_are_exact_by_every_way_that_this_processor_has(width, queries):
     pytest.importorskip("numba")
-    from attention.lookup import instructions
+    from attention.lookup import instructions, matrix_unit
+    from attention.lookup.byte_products import byte_products
 
     codes, asked = bytes_of(1, 192, width), bytes_of(2, queries, width)
+    codes[70], asked[0] = 127, -127
     stored = rows_room(192, width)
     put_rows(stored, 0, codes)
     expected = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + OFFSET).T
+    group, factors = 64 // interleaved.LANES, packed(asked)
+
+    def made(way, *more):
+        products = np.ones((queries, 64), dtype=np.int32)  # what is there is written over
+        done = way(stored, group, factors, *more, products)
+        return products, done
+
     ways = [instructions.by_loop] + [instructions.by_instruction] * instructions.has_instruction()
     for way in ways:
-        products = np.ones((queries, 64), dtype=np.int32)  # what is there is written over
-        way(stored, 64 // interleaved.LANES, packed(asked), products)
+        np.testing.assert_array_equal(made(way, 0)[0], expected)
+        np.testing.assert_array_equal(made(way, 1)[0][1:], expected[1:])
+        assert (made(way, 1)[0][0] == 1).all()
+    for unit in {False, matrix_unit.usable()}:
+        products = np.ones((queries, 64), dtype=np.int32)
+        byte_products(stored, group, factors, products, unit)
         np.testing.assert_array_equal(products, expected)
+    if matrix_unit.usable():
+        products, done = made(matrix_unit.by_unit)
+        assert done == (queries // 16 * 16 if width % 64 == 0 else 0)
+        np.testing.assert_array_equal(products[:done], expected[:done])
+        assert (products[done:] == 1).all()
 
 
 ASK = """
@@ -61,15 +79,15 @@ from attention.lookup import Memory, Question, Rows, engine
 from attention.lookup.quantised import quantised_answers
 random = np.random.default_rng(3)
 memory = Memory("cosine")
-view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 24), dtype=np.float32)))
+view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64), dtype=np.float32)))
 for count in (1, 3, 17):
-    for found in quantised_answers(view, [Question(random.standard_normal(24), 0.1) for _ in range(count)]):
+    for found in quantised_answers(view, [Question(random.standard_normal(64), 0.1) for _ in range(count)]):
         print(found.numbers.tolist(), f"{found.weights[0]:.5e} {found.output[0]:.3e}")
 print(engine.engine().name)
 """
 
 
-def test_a_processor_without_the_instruction_gives_the_same_answers():
+def test_a_processor_without_the_instructions_gives_the_same_answers():
     pytest.importorskip("numba")
     said = []
     for settings in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 numba = pytest.importorskip("numba")
 
-from attention.lookup import levels, portable, products, runs  # noqa: E402
+from attention.lookup import levels, matrix_unit, portable, products, runs  # noqa: E402
 from attention.lookup.interleaved import columns_room, put_columns  # noqa: E402
 
 RUN = 64
@@ -105,7 +105,7 @@ def test_blends_are_those_of_numpy(rows, width, queries, most, above):
     steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
     values = codes * scales[:, None]
     found, expected = np.ones((queries, width)), np.ones((queries, width))
-    products.blend(room, weights, scales, steps, most, values, found)
+    products.blend(room, weights, scales, steps, most, values, found, matrix_unit.usable())
     portable.blend(room, weights, scales, steps, most, values, expected)
     # A level half-way between two may go either way.
     room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
