@@ -28,6 +28,9 @@ LINES, LINE = 16, 64
 STEPS = LINE // 4
 """Depth of a tile: groups of four components."""
 
+FEW = 4
+"""Up to so many queries are multiplied as quickly without the unit."""
+
 _LONG, _BYTE = ir.IntType(64), ir.IntType(8)
 _PLACE = _BYTE.as_pointer()
 
@@ -144,6 +147,12 @@ def _block(sixteens: int, groups: int) -> Callable[..., None]:
 
 
 _two_by_two, _one_by_four = _block(2, 2), _block(1, 4)
+
+
+@njit(nogil=True)
+def padded(rows: int, depth: int, unit: bool) -> int:
+    """How many rows of packed queries are as quick as so many: whole sixteens where the unit takes them."""
+    return -(-rows // LINES) * LINES if unit and rows > FEW and depth % STEPS == 0 else rows
 
 
 @njit(nogil=True)

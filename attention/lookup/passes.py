@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from attention.lookup.byte_products import byte_products
 from attention.lookup.compiling import compiled
 from attention.lookup.interleaved import LANES, OFFSET, RUN, packed
-from attention.lookup.matrix_unit import usable
+from attention.lookup.matrix_unit import padded, usable
 from attention.lookup.runs import NOT_ALLOWED, lift, similarities, terms_of
 from attention.lookup.stretch import Lists, Stretch
 
@@ -25,14 +25,15 @@ class Packed(NamedTuple):
     """Queries as the products want them.
 
     Attributes:
-        planes: int32[p, depth], bytes of the queries' codes, four to a word; p = q, or 2·q where each code is two
-            bytes, the first one counting 256 times.
+        planes: int32[≥ each·q, depth], bytes of the queries' codes, four to a word.
+        each: bytes to a code: 1, or 2 of which the first one counts 256 times.
         offsets: int32[q], what the keys' bytes, being 128 higher than their codes, add to a product.
         steps: float32[q]; similarity = product·scale·step.
         unit: whether the processor's matrix unit may be used.
     """
 
     planes: NDArray[np.int32]
+    each: int
     offsets: NDArray[np.int32]
     steps: NDArray[np.float32]
     unit: bool
@@ -41,11 +42,12 @@ class Packed(NamedTuple):
 def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Packed:
     """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
     offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
-    if not fine:
-        return Packed(packed(codes.astype(np.int8)), offsets, steps, usable())
     low = ((codes + OFFSET) & 255) - OFFSET
-    planes = np.stack([(codes - low) >> 8, low], axis=1).reshape(2 * len(codes), -1)
-    return Packed(packed(planes.astype(np.int8)), offsets, steps, usable())
+    each = [(codes - low) >> 8, low] if fine else [codes]
+    planes = packed(np.stack(each, axis=1).reshape(len(each) * len(codes), -1).astype(np.int8))
+    room = np.zeros((padded(*planes.shape, usable()), planes.shape[1]), dtype=np.int32)
+    room[: len(planes)] = planes
+    return Packed(room, len(each), offsets, steps, usable())
 
 
 @njit(inline="always")
@@ -86,7 +88,7 @@ def weigh(
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed
     factors, offsets, steps, bars = queries.planes, queries.offsets, queries.steps, lists.bars
     rows, q = scales.shape[0], steps.shape[0]
-    planes = factors.shape[0] // q
+    planes = queries.each
     keep, width = weights.shape[0] > 0, weights.shape[1]
     products = np.empty((factors.shape[0], RUN), dtype=np.int32)
     lifts = np.empty((2, RUN), dtype=np.float32)
@@ -139,7 +141,7 @@ def tally(
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed
     factors, offsets, steps, bars = queries.planes, queries.offsets, queries.steps, lists.bars
     rows, q = scales.shape[0], steps.shape[0]
-    planes = factors.shape[0] // q
+    planes = queries.each
     last = float32(histogram.shape[1] - 1)
     products = np.empty((factors.shape[0], RUN), dtype=np.int32)
     lifts = np.empty((2, RUN), dtype=np.float32)
@@ -187,7 +189,7 @@ def lead(keys: Stretch, queries: Packed, best: NDArray[np.float32]) -> None:
         byte_products(codes, start // LANES, factors, products, queries.unit)
         lift(scales, allowed, start, lifts)
         for j in range(q):
-            similarities(products, factors.shape[0] // q, j, lifts, offsets[j], steps[j], found)
+            similarities(products, queries.each, j, lifts, offsets[j], steps[j], found)
             for s in found:
                 if s > best[j, 0]:
                     at = 0

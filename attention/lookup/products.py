@@ -12,6 +12,7 @@ from attention.lookup.codes import LEVELS
 from attention.lookup.compiling import compiled
 from attention.lookup.interleaved import DEEP, LANES, OFFSET, RUN
 from attention.lookup.levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest
+from attention.lookup.matrix_unit import padded
 from attention.lookup.processor import fetch
 
 LINE = 64
@@ -117,10 +118,10 @@ def blend(
     """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
     planes = 1 if most <= LEVELS else 2
-    packed = np.empty((q * planes, chunk), dtype=np.int8)
+    packed = np.zeros((padded(q * planes, codes.shape[2], unit), chunk), dtype=np.int8)
     words = packed.view(np.int32)
     offsets = np.empty(q, dtype=np.float64)
-    products = np.empty((q * planes, RUN), dtype=np.int32)
+    products = np.empty((packed.shape[0], RUN), dtype=np.int32)
     for first in range(0, len(scales), chunk):
         stop = min(first + chunk, len(scales))
         if stop < first + chunk:
