@@ -8,12 +8,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from attention.lookup.instructions import by_instruction, by_loop, has_instruction
-from attention.lookup.matrix_unit import by_unit, has_unit
+from attention.lookup.matrix_unit import LINES, by_unit, has_unit
 
 _one_by_one = by_instruction if has_instruction() else by_loop
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _without_unit(
     codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32], unit: bool
 ) -> None:
@@ -27,12 +27,12 @@ def _without_unit(
     _one_by_one(codes, group, packed, 0, products)
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _with_unit(
     codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32], unit: bool
 ) -> None:
     """The same, many queries together."""
-    done = by_unit(codes, group, packed, products) if unit else 0
+    done = by_unit(codes, group, packed, products) if unit and packed.shape[0] >= LINES else 0
     if done < packed.shape[0]:
         _one_by_one(codes, group, packed, done, products)
 

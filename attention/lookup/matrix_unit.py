@@ -162,7 +162,7 @@ def by_unit(codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], pro
     Returns:
         Of how many: a multiple of 16; 0 where the rows are no whole tiles deep.
     """
-    if packed.shape[0] < LINES or codes.shape[1] % STEPS != 0:
+    if codes.shape[1] % STEPS != 0:
         return 0
     _begin(_SHAPES)
     query = 0
