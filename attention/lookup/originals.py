@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.engine import engine, pool
+from attention.lookup.engine import engine, pool, workers
 from attention.lookup.similarities import finished, gaussian
 from attention.lookup.tiles import Places, Tile
 
@@ -65,7 +65,7 @@ def similarities_at(
     Returns:
         float64[m].
     """
-    order = np.argsort(places, kind="stable")
+    order = np.argsort(places)
     found = np.empty(len(places))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
 
@@ -77,13 +77,14 @@ def similarities_at(
         products = engine().row_products(tile.segment.keys, _indices(tile), vectors, asked)
         found[at] = finished(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
-    parts = [(tile, order[part]) for part, tile in rows.picked(places[order])]
+    def look_up_some(some: NDArray[np.intp]) -> None:
+        for part, tile in rows.picked(places[some]):
+            look_up(tile, some[part])
+
     if len(places) <= FEW:
-        for tile, at in parts:
-            look_up(tile, at)
+        look_up_some(order)
     else:
-        for task in [pool().submit(look_up, tile, at) for tile, at in parts]:
-            task.result()
+        list(pool().map(look_up_some, np.array_split(order, 2 * workers())))
     return found
 
 
@@ -98,7 +99,7 @@ def add_values(
         weights: float64[m].
         outputs: float64[q, d_v], added to.
     """
-    order = np.argsort(places, kind="stable")
+    order = np.argsort(places)
     for part, tile in rows.picked(places[order]):
         at = order[part]
         engine().add_rows(tile.segment.values, tile.rows, queries[at], weights[at], outputs)
