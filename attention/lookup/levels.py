@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from attention.lookup.interleaved import RUN
 from attention.lookup.lanes import BYTES, DOUBLES, REALS, WORDS, Lanes
 from attention.lookup.runs import parts
 
@@ -111,10 +112,10 @@ def _sums(planes: int) -> Callable[..., None]:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             (products, row, offset, step, outputs, first), kinds = arguments, signature.args
             offset, step = Lanes.everywhere(builder, offset), Lanes.everywhere(builder, step)
-            start = builder.mul(row, _LONG(64))
+            start = builder.mul(row, _LONG(RUN))
             for high, low, output in zip(
                 parts(context, builder, kinds[0], products, start),
-                parts(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * 64))),
+                parts(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * RUN))),
                 parts(context, builder, kinds[4], outputs, first),
                 strict=True,
             ):

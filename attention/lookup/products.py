@@ -132,7 +132,8 @@ def blend(
             offsets[j] = float64(OFFSET) * total
             if above:
                 for i in range(first, stop):
-                    if np.rint(weights[j, i] * scales[i] * inverse) > float32(most):
+                    # Not the same comparison again, which may be rounded otherwise: a level of 0 that should be large.
+                    if packed[j, i - first] == 0 and weights[j, i] * scales[i] * inverse > float32(1.0):
                         for t in range(width):
                             outputs[j, t] += np.float64(weights[j, i]) * np.float64(values[i, t])
         here = codes[first // chunk]

@@ -80,7 +80,12 @@ def _sql(timed: Timed) -> dict[str, Any]:
     found = timed.found
     return {
         "statement": found.statement,
-        "parameters": dict(found.parameters),
+        "parameters": {name: _shown(value) for name, value in found.parameters.items()},
         "rows": [{"id": row.id, "key": row.key, "value": row.value} for row in found.rows],
         "took_ms": timed.took_ms,
     }
+
+
+def _shown(value: Any) -> Any:
+    """A parameter as JSON has it: bytes, as which a number beyond 64 bits is compared, as SQL writes them."""
+    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

@@ -73,7 +73,10 @@ class SQLAnswer(Wire):
     """The statement that was run, and what it found."""
 
     statement: str = Field(description="The SQL as it was run, with named parameters.")
-    parameters: dict[str, Any] = Field(description="What the statement's parameters stood for.")
+    parameters: dict[str, Any] = Field(
+        description="What the statement's parameters stood for. Bytes, as which numbers beyond 64 bits are compared, "
+        "are written as SQL writes them: X'0A'."
+    )
     rows: list[SQLRow]
     took_ms: float
 

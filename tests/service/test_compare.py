@@ -64,6 +64,21 @@ def test_a_filter_holds_in_all_four_ways(client, service, stored):
         assert [row[0] for row in database.execute(shown["statement"], shown["parameters"])] == ["same"]
 
 
+@pytest.mark.parametrize("number", [2**64, -(2**64), 2.8449424468481267e231])
+@pytest.mark.parametrize("operator", ["==", "!=", "<", "in", "not in"])
+def test_numbers_beyond_64_bits_are_shown_as_the_bytes_that_sql_compares(client, stored, number, operator):
+    value = [number, 1] if "in" in operator else number
+    keep = {"field": "metadata.size", "operator": operator, "value": value}
+    answer = client.post(f"{stored}/compare", json={"query": "what's a cat?", "filter": keep})
+    assert answer.status_code == 200, answer.text
+    shown = [str(each) for each in answer.json()["sql"]["parameters"].values()]
+    written = [each for each in shown if each.startswith("X'")]
+    assert len(written) == 1
+    assert bytes.fromhex(written[0][2:-1])
+    found = [row["id"] for row in answer.json()["sql"]["rows"]]
+    assert found == (["cat", "same"] if operator in ("!=", "not in") else [])
+
+
 def test_attention_is_what_attend_answers(client, stored):
     compared = client.post(f"{stored}/compare", json={"query": "kitten", "temperature": 0.1, "top_k": 3}).json()
     asked = {"query": "kitten", "temperature": 0.1, "top_k": 3, "include": ["key", "value", "metadata", "output"]}

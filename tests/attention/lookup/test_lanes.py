@@ -115,6 +115,21 @@ def test_blends_are_those_of_numpy(rows, width, queries, most, above):
     np.testing.assert_array_equal(largest, weights[:, :rows].max(axis=1))
 
 
+def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
+    random = np.random.default_rng(4)
+    codes = random.integers(-127, 128, (RUN, 8)).astype(np.int8)
+    room = columns_room(1, 1024, 8)
+    put_columns(room[0], 0, codes)
+    scales = (0.003 * random.random(RUN) + 0.001).astype(f32)
+    for step in random.random(200, dtype=f32) * 1e-3:
+        weights = ((127.5 + 1e-5 * random.standard_normal(RUN)) * step / scales).astype(f32)[None]
+        values = codes * scales[:, None]
+        found = np.zeros((1, 8))
+        products.blend(room, weights, scales, np.array([step]), 127, values, found, matrix_unit.usable())
+        # Rounding is at most half a level each; a row that is left out or counted twice is 127.
+        assert (np.abs(found - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
+
+
 @numba.njit
 def leveled(weights, scales, inverse, most):
     coarse, fine = np.full(RUN, np.int8(9)), np.full((2, RUN), np.int8(9))
