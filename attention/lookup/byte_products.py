@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attention.lookup.instructions import by_instruction, by_loop, has_instruction
 from attention.lookup.matrix_unit import LINES, by_unit, has_unit
 
-_one_by_one = by_instruction if has_instruction() else by_loop
+_few_at_a_time = by_instruction if has_instruction() else by_loop
 
 
 @njit(nogil=True, inline="always")
@@ -24,7 +24,7 @@ def _without_unit(
         group: a multiple of 4.
         unit: whether the matrix unit may be used, see `matrix_unit.usable`; compiled code outlives the answer to that.
     """
-    _one_by_one(codes, group, packed, 0, products)
+    _few_at_a_time(codes, group, packed, 0, products)
 
 
 @njit(nogil=True, inline="always")
@@ -34,7 +34,7 @@ def _with_unit(
     """The same, many queries together."""
     done = by_unit(codes, group, packed, products) if unit and packed.shape[0] >= LINES else 0
     if done < packed.shape[0]:
-        _one_by_one(codes, group, packed, done, products)
+        _few_at_a_time(codes, group, packed, done, products)
 
 
 byte_products = _with_unit if has_unit() else _without_unit

@@ -1,4 +1,4 @@
-"""Products of interleaved bytes, one query with 64 rows: with the processor's own instruction or plainly.
+"""Products of interleaved bytes, 64 rows with a few queries: by the processor's own instruction, or plainly.
 
 x86 processors with AVX-512 VNNI have `vpdpbusd`; elsewhere the compiler makes of the plain loop what it can.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from attention.lookup.interleaved import LANES, RUN
 from attention.lookup.lanes import WORDS, Lanes
-from attention.lookup.processor import compiles_for, prefetch
+from attention.lookup.processor import arrays, compiles_for, prefetch
 
 GROUPS = RUN // LANES
 _LONG = ir.IntType(64)
@@ -41,9 +41,7 @@ def _block(queries: int) -> Callable[..., None]:
     def block(typing_context: Any, codes: Any, group: Any, packed: Any, query: Any, products: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             _, group, _, query, _ = arguments
-            codes, packed, products = (
-                context.make_array(signature.args[at])(context, builder, value=arguments[at]) for at in (0, 2, 4)
-            )
+            codes, packed, products = arrays(context, builder, signature, arguments, 0, 2, 4)
             depth = cgutils.unpack_tuple(builder, codes.shape)[1]
             rows = builder.gep(builder.bitcast(codes.data, _BYTES.as_pointer()), [builder.mul(group, depth)])
             factors = builder.gep(packed.data, [builder.mul(query, depth)])

@@ -73,8 +73,8 @@ def coarse_levels(
         some = ((above[0] | above[1]) | (above[2] | above[3])).any()
         return context.make_tuple(builder, signature.return_type, (total, some))
 
-    at_, real, found = types.int64, types.float32, types.Tuple((types.int32, types.boolean))
-    return found(weights, at_, scales, at_, real, real, planes, at_), build
+    index, real, found = types.int64, types.float32, types.Tuple((types.int32, types.boolean))
+    return found(weights, index, scales, index, real, real, planes, index), build
 
 
 @intrinsic
@@ -100,8 +100,8 @@ def fine_levels(
             totals.append(whole)
         return ((totals[0] + totals[1]) + (totals[2] + totals[3])).sum()
 
-    at_ = types.int64
-    return types.int32(weights, at_, scales, at_, types.float32, planes, at_, at_), build
+    index = types.int64
+    return types.int32(weights, index, scales, index, types.float32, planes, index, index), build
 
 
 def _sums(planes: int) -> Callable[..., None]:

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from attention.lookup.interleaved import LANES, RUN
-from attention.lookup.processor import compiles_for, prefetch
+from attention.lookup.processor import arrays, compiles_for, prefetch
 
 LINES, LINE = 16, 64
 STEPS = LINE // 4
@@ -64,7 +64,7 @@ def _declared(builder: Any, name: str, *kinds: Any) -> Callable[..., None]:
 @intrinsic
 def _begin(typing_context: Any, shapes: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        shapes = context.make_array(signature.args[0])(context, builder, value=arguments[0])
+        (shapes,) = arrays(context, builder, signature, arguments, 0)
         _declared(builder, "ldtilecfg", _PLACE)(builder.bitcast(shapes.data, _PLACE))
         return context.get_dummy_value()
 
@@ -93,9 +93,7 @@ def _block(sixteens: int, groups: int) -> Callable[..., None]:
     def block(typing_context: Any, codes: Any, group: Any, packed: Any, query: Any, products: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             _, first_group, _, first_query, _ = arguments
-            codes, packed, products = (
-                context.make_array(signature.args[at])(context, builder, value=arguments[at]) for at in (0, 2, 4)
-            )
+            codes, packed, products = arrays(context, builder, signature, arguments, 0, 2, 4)
             depth = cgutils.unpack_tuple(builder, codes.shape)[1]
             line = builder.mul(depth, _LONG(4))
             rows = builder.gep(
@@ -108,27 +106,19 @@ def _block(sixteens: int, groups: int) -> Callable[..., None]:
             multiply = _declared(builder, "tdpbsud", _BYTE, _BYTE, _BYTE)
             for tile in (tile for tiles in sums for tile in tiles):
                 clear(_BYTE(tile))
-            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            step = builder.phi(_LONG)
-            step.add_incoming(_LONG(0), before)
-            for query in range(sixteens):
-                at = builder.add(builder.mul(line, _LONG(LINES * query)), builder.mul(step, _LONG(4)))
-                load(_BYTE(factors[query]), builder.gep(queries, [at]), line)
-            for group in range(groups):
-                at = builder.mul(builder.add(step, builder.mul(depth, _LONG(group))), _LONG(LINE))
-                behind = builder.add(at, builder.mul(depth, _LONG(LINE * RUN // LANES)))
-                keys = _BYTE(4 + sixteens + group % spare)
-                load(keys, builder.gep(rows, [at]), _LONG(LINE))
-                for number in range(LINES):
-                    prefetch(builder, builder.gep(rows, [builder.add(behind, _LONG(LINE * number))]))
+            with cgutils.for_range_slice(builder, _LONG(0), depth, _LONG(STEPS)) as (step, _):
                 for query in range(sixteens):
-                    multiply(_BYTE(sums[query][group]), _BYTE(factors[query]), keys)
-            following = builder.add(step, _LONG(STEPS))
-            step.add_incoming(following, loop)
-            builder.cbranch(builder.icmp_signed("<", following, depth), loop, after)
-            builder.position_at_end(after)
+                    at = builder.add(builder.mul(line, _LONG(LINES * query)), builder.mul(step, _LONG(4)))
+                    load(_BYTE(factors[query]), builder.gep(queries, [at]), line)
+                for group in range(groups):
+                    at = builder.mul(builder.add(step, builder.mul(depth, _LONG(group))), _LONG(LINE))
+                    behind = builder.add(at, builder.mul(depth, _LONG(LINE * RUN // LANES)))
+                    keys = _BYTE(4 + sixteens + group % spare)
+                    load(keys, builder.gep(rows, [at]), _LONG(LINE))
+                    for number in range(LINES):
+                        prefetch(builder, builder.gep(rows, [builder.add(behind, _LONG(LINE * number))]))
+                    for query in range(sixteens):
+                        multiply(_BYTE(sums[query][group]), _BYTE(factors[query]), keys)
             column = builder.mul(builder.and_(first_group, _LONG(RUN // LANES - 1)), _LONG(LINE))
             for query in range(sixteens):
                 for group in range(groups):

@@ -33,6 +33,11 @@ def fetch(typing_context: Any, place: Any) -> Any:
     return types.void(types.uintp), build
 
 
+def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers: int) -> list[Any]:
+    """The arguments with these numbers as numba's arrays, which have `data` and `shape`, in code being built."""
+    return [context.make_array(signature.args[at])(context, builder, value=arguments[at]) for at in numbers]
+
+
 def prefetch(builder: Any, place: Any, level: Any = TO_SECOND_LEVEL) -> None:
     """The same in code being built, of the line that a pointer points to."""
     kind = ir.FunctionType(ir.VoidType(), [_PLACE, *[_WORD] * 3])
