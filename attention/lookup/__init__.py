@@ -3,6 +3,7 @@
 from attention.lookup.asking import answer, answers, sweep
 from attention.lookup.certificate import Certificate
 from attention.lookup.memory import Memory
+from attention.lookup.null import Background
 from attention.lookup.preparation import prepare
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Evidence, Sweep
@@ -12,6 +13,7 @@ from attention.lookup.view import Mask, View
 __all__ = [
     "Answer",
     "Auto",
+    "Background",
     "Certificate",
     "Evidence",
     "Mask",

@@ -37,7 +37,8 @@ def disturbed(slack: Slack, best: float, temperature: float, depth: float, n: in
     the relative slack. For such ε_i, w_i = ŵ_i·exp(−ε_i)/E with E the mean of exp(−ε_i) under ŵ, so Σ|w −
     ŵ| ≤ 2a/(1 − a) with a the mean of exp(ε_i) − 1, which is linear in the mean of |x|, `depth`, as far as
     an exponential does not vanish. NumPy sums in pairs over runs of 128 in 8 lanes, so a sum of n terms is
-    off by at most (24 + log₂ n)·u relative.
+    off by at most (24 + log₂ n)·u relative. A null key that weighs as much as n keys has ln n in its logit, which
+    moves its weight by no more than log₂ n·u.
 
     Args:
         slack: a bound on a similarity's error.
@@ -48,7 +49,7 @@ def disturbed(slack: Slack, best: float, temperature: float, depth: float, n: in
     """
     shift = float(np.tanh(slack.at(best) / temperature / 2))
     drift = 1.001 * ((3 * UNIT + slack.relative) * depth + 8 * UNIT)
-    sums = (32 + float(np.log2(n + 1))) * UNIT
+    sums = (32 + 2 * float(np.log2(n + 1))) * UNIT
     return min(1.0, shift + (drift / (1 - drift) if drift < 0.5 else 1.0) + sums)
 
 

@@ -10,7 +10,7 @@ from attention.lookup.distribution import REACH, Distribution, one_hot, softmax,
 from attention.lookup.head import Head, choose, cut, refine
 from attention.lookup.originals import all_similarities, all_sums
 from attention.lookup.question import Auto, Question
-from attention.lookup.results import Answer, Sweep
+from attention.lookup.results import Answer, Evidence, Sweep
 from attention.lookup.similarities import slack
 from attention.lookup.temperature import solve
 from attention.lookup.tiles import Passing, Places
@@ -44,9 +44,8 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
     passing = Passing(view, question.mask, TILE_ROWS)
     similarities = _similarities(view, passing, [question])[0]
     head = choose(similarities, question.cap)
-    asked = [softmax(similarities, question.null, temperature) for temperature in temperatures]
+    asked = [softmax(similarities, question.null_key(at, passing.n), at) for at in temperatures]
     bounds = [_total_variation(view, passing, question, similarities, found) for found in asked]
-    best = float(similarities.max()) if passing.n else None
     return Sweep(
         numbers=passing.places.numbers(head.places),
         similarities=similarities[head.places],
@@ -54,9 +53,7 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
         matches=head.matches,
         evidence=tuple(found.evidence for found in asked),
         certificates=tuple(Certificate(METHOD, bound, None) for bound in bounds),
-        null_similarity=question.null,
-        best_similarity=best,
-        answered=answered(best, question.null),
+        best_similarity=float(similarities.max()) if passing.n else None,
         documents=passing.n,
     )
 
@@ -82,14 +79,15 @@ def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -
 
 
 def _distribution(question: Question, similarities: Array) -> Distribution:
-    if isinstance(question.temperature, Auto):
-        temperature = solve(similarities, question.temperature.effective_documents)
-        return softmax(similarities, question.null, temperature)
+    temperature = question.temperature
+    if isinstance(temperature, Auto):
+        temperature = solve(similarities, temperature.effective_documents)
+    null = question.null_key(temperature, similarities.size)
     if question.normaliser == "softmax":
-        return softmax(similarities, question.null, question.temperature)
+        return softmax(similarities, null, temperature)
     if question.normaliser == "one_hot":
-        return one_hot(similarities, question.null, question.temperature)
-    return sparse(similarities, question.null, question.temperature, question.normaliser)
+        return one_hot(similarities, null, temperature)
+    return sparse(similarities, null, temperature, question.normaliser)
 
 
 def _outputs(view: View, passing: Passing, weights: Sequence[Array]) -> Array:
@@ -108,41 +106,34 @@ def _answer(
     head = choose(similarities, question.cap)
     if question.top_p is not None:
         head = cut(head, similarities, found.weights, question.top_p)
-    best = float(similarities.max()) if passing.n else None
     total_variation = _total_variation(view, passing, question, similarities, found)
     terms = len(passing.tiles) + max((tile.stop - tile.start for tile in passing.tiles), default=0)
     error = None if output is None else output_error(total_variation, view.value_norm, terms)
     return Answer(
         numbers=passing.places.numbers(head.places),
         similarities=similarities[head.places],
-        logits=logits_of(similarities, head, question.null, found.evidence.temperature),
+        logits=logits_of(similarities, head, found.evidence),
         weights=found.weights[head.places],
         matches=head.matches,
         complete=head.complete,
         evidence=found.evidence,
-        null_similarity=question.null,
-        best_similarity=best,
-        answered=answered(best, question.null),
+        best_similarity=float(similarities.max()) if passing.n else None,
         output=output,
         certificate=Certificate(METHOD, total_variation, error),
         documents=passing.n,
     )
 
 
-def logits_of(similarities: Array, head: Head, null: float | None, temperature: float) -> Array:
+def logits_of(similarities: Array, head: Head, evidence: Evidence) -> Array:
     """s/T; at T = 0 nothing for those that tie for the best, −∞ for the rest, a null key above them
     included.
     """
-    if temperature > 0:
-        return np.asarray(similarities[head.places] / temperature)
+    if evidence.temperature > 0:
+        return np.asarray(similarities[head.places] / evidence.temperature)
+    null = evidence.null_similarity
     best = similarities.max(initial=-np.inf)
     wins = (similarities[head.places] == best) & (null is None or null <= best)
     return np.where(wins, 0.0, -np.inf)
-
-
-def answered(best: float | None, null: float | None) -> bool:
-    """Whether the best similarity that passes is strictly above the null key's."""
-    return best is not None and (null is None or best > null)
 
 
 def _total_variation(
@@ -151,16 +142,16 @@ def _total_variation(
     """The smaller one of two bounds; the second is only looked at where the first is not already small."""
     if passing.n == 0:
         return 0.0
-    temperature = found.evidence.temperature
+    temperature, null = found.evidence.temperature, found.evidence.null_similarity
     error = slack(view.similarity, question.vector, view.key_norm)
     best = float(similarities.max())
     cold = temperature == 0 or question.normaliser == "one_hot"
     if question.normaliser in REACH and not cold:
-        return thresholded(similarities, question.null, error, temperature, REACH[question.normaliser])
+        return thresholded(similarities, null, error, temperature, REACH[question.normaliser])
     bound = 1.0 if cold else disturbed(error, best, temperature, found.depth, passing.n)
     if bound > SURE:
         copies = alike(passing.places, np.flatnonzero(similarities == best))
-        bound = min(bound, separated(similarities, question.null, error, 0.0 if cold else temperature, alike=copies))
+        bound = min(bound, separated(similarities, null, error, 0.0 if cold else temperature, alike=copies))
     return bound
 
 

@@ -1,6 +1,7 @@
 """Softmax over a head that is known row by row and a tail that is known by its sums."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup.distribution import logistic
+from attention.lookup.null import NullKey
 from attention.lookup.results import Evidence
 
 Array = NDArray[np.float64]
@@ -81,19 +83,24 @@ class Mixture:
         return replace(self, tail=0.0, log_tail=-np.inf, tail_depth=0.0, tail_square=0.0, bulk_square=0.0)
 
 
-def mix(head: Array, listed: Array, bulks: Bulks, null: float | None, temperatures: Array) -> list[Mixture]:
+def mix(
+    head: Array, listed: Array, bulks: Bulks, nulls: Sequence[NullKey | None], temperatures: Array
+) -> list[Mixture]:
     """Softmax of similarity / temperature over all of them, a null key included, at each temperature.
 
     Args:
         head: float64[h], similarities, h ≥ 1, the best of all among them.
         listed: float64[l], similarities.
         bulks: sums at these temperatures.
-        null: the null key's similarity, or None.
+        nulls: the null key at each temperature, or None.
         temperatures: float64[t], above 0.
     """
     best = float(head.max())
     masses = _masses(head - best, listed - best, bulks.bars - best, bulks.sums, temperatures)
-    return [_weighed(masses, at, best, null, temperature) for at, temperature in enumerate(temperatures.tolist())]
+    return [
+        _weighed(masses, at, best, null, temperature)
+        for at, (null, temperature) in enumerate(zip(nulls, temperatures.tolist(), strict=True))
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,23 +158,32 @@ def _masses(head: Array, listed: Array, bars: Array, sums: Array, temperatures: 
     )
 
 
-def _weighed(masses: _Masses, at: int, best: float, null: float | None, temperature: float) -> Mixture:
+def _weighed(masses: _Masses, at: int, best: float, null: NullKey | None, temperature: float) -> Mixture:
     """The weights that the masses at one of the temperatures come to, beside a null key."""
     mass = float(masses.whole[at])
     log_mass = math.log(mass)
     depth = float(masses.depth[at]) / mass
     entropy = log_mass + depth
-    null_logit = -math.inf if null is None else (null - best) / temperature
+    null_logit = -math.inf if null is None else null.logit(best, temperature)
     null_weight = logistic(null_logit - log_mass)
     factor = logistic(log_mass - null_logit) / mass
     log_partition = max(log_mass, null_logit) + math.log1p(math.exp(-abs(log_mass - null_logit)))
     if null is not None:
         depth = (1 - null_weight) * (depth + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
+    evidence = Evidence(
+        temperature=temperature,
+        null_weight=null_weight,
+        null_similarity=None if null is None else null.level(temperature),
+        answered=null_weight < 0.5,
+        log_partition=best / temperature + log_partition,
+        entropy=entropy,
+        effective_documents=math.exp(entropy),
+    )
     return Mixture(
         head=masses.head[at] * factor,
         listed=masses.listed[at] * factor,
         factors=masses.lifts[at] * factor,
-        evidence=Evidence(temperature, null_weight, best / temperature + log_partition, entropy, math.exp(entropy)),
+        evidence=evidence,
         depth=depth,
         tail=min(1.0, float(masses.tail[at]) * factor),
         log_tail=min(0.0, float(masses.log_tail[at]) - log_partition),

@@ -10,7 +10,7 @@ from attention.lookup.blended import output_error
 from attention.lookup.certificate import Certificate
 from attention.lookup.coding import CodingError, coded_queries, coding_errors, fits
 from attention.lookup.distribution import REACH, sparse
-from attention.lookup.exact import answered, by_mask, logits_of
+from attention.lookup.exact import by_mask, logits_of
 from attention.lookup.harvest import CODING, CODING_DEGREES
 from attention.lookup.head import choose, cut
 from attention.lookup.mixture import Bulks, Mixture, alone, mix
@@ -130,7 +130,7 @@ def _scanned_at(question: Question) -> float:
 def _draft(
     view: View, question: Question, documents: int, scanned: Scanned, index: int, head: LookedUp, error: CodingError
 ) -> Draft:
-    found = _mixture(question, head, scanned, index)
+    found = _mixture(question, documents, head, scanned, index)
     bound = total_variation(view, question, head, scanned.rows, found, documents, error)
     exact = bound
     if question.output and found.tail > 0:
@@ -156,35 +156,33 @@ def answer_of(
     chosen = choose(head.similarities, question.cap)
     if question.top_p is not None:
         chosen = cut(chosen, head.similarities, found.head, question.top_p, found.tail)
-    best = head.best
     return Answer(
         numbers=scanned.rows.numbers(head.places[chosen.places]),
         similarities=head.similarities[chosen.places],
-        logits=logits_of(head.similarities, chosen, question.null, found.evidence.temperature),
+        logits=logits_of(head.similarities, chosen, found.evidence),
         weights=found.head[chosen.places],
         matches=chosen.matches,
         complete=chosen.complete,
         evidence=found.evidence,
-        null_similarity=question.null,
-        best_similarity=best,
-        answered=answered(best, question.null),
+        best_similarity=head.best,
         output=output,
         certificate=Certificate(METHOD, total_variation, output_error),
         documents=documents,
     )
 
 
-def _mixture(question: Question, head: LookedUp, scanned: Scanned, index: int) -> Mixture:
+def _mixture(question: Question, documents: int, head: LookedUp, scanned: Scanned, index: int) -> Mixture:
     assert not isinstance(question.temperature, Auto)
-    temperature, null = question.temperature, question.null
+    temperature = question.temperature
+    null = question.null_key(temperature, documents)
     if question.normaliser == "softmax" and temperature > 0:
         bars = np.array([h.bars[index] for h in scanned.harvests], dtype=np.float64)
         bulks = Bulks(bars, np.array([[h.sums[index] for h in scanned.harvests]]))
-        return mix(head.similarities, head.listed, bulks, null, np.array([temperature]))[0]
+        return mix(head.similarities, head.listed, bulks, [null], np.array([temperature]))[0]
     if question.normaliser in REACH and temperature > 0:
         narrow = sparse(head.similarities, null, temperature, question.normaliser)
         return alone(narrow.weights, narrow.evidence, len(head.listed))
-    return coldest(question, head, temperature)
+    return coldest(question, head, documents, temperature)
 
 
 def _outputs(

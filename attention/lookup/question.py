@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError, ShapeError
+from attention.lookup.null import Background, NullKey
 from attention.lookup.view import Mask, View
 
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "one_hot")
@@ -42,7 +43,7 @@ class Question:
     Args:
         query: float[d], finite; not zero where the similarity is cosine.
         temperature: 0, or from 1e-30 to infinity; or `Auto`.
-        null: the null key's similarity; None for no null key.
+        null: the null key's similarity, or the background that it weighs as much as; None for no null key.
         mask: which rows may be attended to; None for all. It must be of the view that is asked.
         normaliser: softmax, sparsemax, entmax15 or one_hot.
         top_k: how many rows the head holds at least; None for 10, or for 1,000 where `top_p` is given.
@@ -59,7 +60,7 @@ class Question:
 
     query: NDArray[np.floating]
     temperature: float | Auto
-    null: float | None = None
+    null: float | Background | None = None
     mask: Mask | None = None
     normaliser: str = "softmax"
     top_k: int | None = None
@@ -83,8 +84,10 @@ class Question:
                 )
         else:
             check_temperature(self.temperature)
-        if self.null is not None and not np.isfinite(self.null):
-            raise ParameterError(f"null must be a finite similarity, or None for no null key; got {self.null!r}")
+        if not (self.null is None or isinstance(self.null, Background) or np.isfinite(self.null)):
+            raise ParameterError(
+                f"null must be a finite similarity, a Background, or None for no null key; got {self.null!r}"
+            )
         if self.top_k is not None and self.top_k < 0:
             raise ParameterError(f"top_k must be 0 or more, got {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -103,6 +106,12 @@ class Question:
         if self.top_k is not None:
             return self.top_k
         return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
+
+    def null_key(self, temperature: float, documents: int) -> NullKey | None:
+        """The null key at a temperature, beside so many documents that pass; what is not softmax has that of T = 0."""
+        if isinstance(self.null, Background):
+            return self.null.null_key(temperature if self.normaliser == "softmax" else 0.0, documents)
+        return None if self.null is None else NullKey(self.null)
 
     def check(self, view: View) -> None:
         """Refuse a question that this view cannot be asked.

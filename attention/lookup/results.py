@@ -17,6 +17,9 @@ class Evidence:
     Attributes:
         temperature: at which.
         null_weight: the null key's share; 0 without one.
+        null_similarity: of the null key, s₀; None without one.
+        answered: the documents outweigh the null key; at temperature 0, and where the normaliser is not softmax, the
+            best similarity is strictly above the null key's; without a null key some document passes.
         log_partition: logsumexp of all logits, the null key's included; at temperature 0 the logarithm of
             the number of ties; −∞ where nothing passes and there is no null; None unless the normaliser is
             softmax.
@@ -26,6 +29,8 @@ class Evidence:
 
     temperature: float
     null_weight: float
+    null_similarity: float | None
+    answered: bool
     log_partition: float | None
     entropy: float
     effective_documents: float
@@ -42,9 +47,7 @@ class Answer:
             is longer only by ties with the last one, of which any may be kept.
         complete: False where top_k came before top_p was reached.
         evidence: at the temperature used.
-        null_similarity: as asked; None without a null key.
         best_similarity: the best that passes; None where none does.
-        answered: the best similarity is strictly above the null key's; without one: some row passes.
         output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
         certificate: a proven bound on the error of all this.
         documents: how many rows pass.
@@ -57,9 +60,7 @@ class Answer:
     matches: int
     complete: bool
     evidence: Evidence
-    null_similarity: float | None
     best_similarity: float | None
-    answered: bool
     output: Array | None
     certificate: Certificate
     documents: int
@@ -101,7 +102,7 @@ class Sweep:
         matches: how many of the head were asked for; more are ties with the last.
         evidence: one for each temperature, in the order asked.
         certificates: one for each temperature.
-        null_similarity, best_similarity, answered, documents: as in `Answer`.
+        best_similarity, documents: as in `Answer`.
     """
 
     numbers: NDArray[np.int64]
@@ -110,7 +111,5 @@ class Sweep:
     matches: int
     evidence: tuple[Evidence, ...]
     certificates: tuple[Certificate, ...]
-    null_similarity: float | None
     best_similarity: float | None
-    answered: bool
     documents: int

@@ -187,9 +187,10 @@ def _weighty(found: Array, scanned: Scanned, index: int) -> int:
     return int(np.count_nonzero(beyond > LITTLE * bulk))
 
 
-def coldest(question: Question, head: LookedUp, temperature: float) -> Mixture:
+def coldest(question: Question, head: LookedUp, documents: int, temperature: float) -> Mixture:
     """All weight on the best: softmax at temperature 0, and one_hot at any."""
-    found = one_hot(head.similarities, question.null, temperature, log_partition=question.normaliser == "softmax")
+    null = question.null_key(temperature, documents)
+    found = one_hot(head.similarities, null, temperature, log_partition=question.normaliser == "softmax")
     return alone(found.weights, found.evidence, len(head.listed))
 
 
@@ -197,17 +198,17 @@ def total_variation(
     view: View, question: Question, head: LookedUp, rows: Places, found: Mixture, documents: int, error: CodingError
 ) -> float:
     """What rounding moves in the head, and what coding moves in the tail: distances add up."""
-    temperature = found.evidence.temperature
+    temperature, null = found.evidence.temperature, found.evidence.null_similarity
     room = slack(view.similarity, question.vector, view.key_norm)
     best = head.best
     if question.normaliser in REACH and temperature > 0:
-        return thresholded(head.similarities, question.null, room, temperature, REACH[question.normaliser])
+        return thresholded(head.similarities, null, room, temperature, REACH[question.normaliser])
     cold = temperature == 0 or question.normaliser == "one_hot"
     bound = 1.0 if cold else disturbed(room, best, temperature, found.depth, documents)
     if bound > SURE:
         copies = alike(rows, head.places[head.similarities == best])
         at = 0.0 if cold else temperature
-        bound = min(bound, separated(head.similarities, question.null, room, at, alike=copies))
+        bound = min(bound, separated(head.similarities, null, room, at, alike=copies))
     if cold:
         return bound
     mean = error.mean(found.tail, found.tail_square)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from attention.lookup.certificate import Certificate
 from attention.lookup.coding import CodingError, fits
-from attention.lookup.exact import answered, by_mask
+from attention.lookup.exact import by_mask
 from attention.lookup.harvest import BINS
 from attention.lookup.head import choose
 from attention.lookup.mixture import Bulks, Mixture, mix
@@ -62,12 +62,11 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         return None
     scanned, head, tail, error = found
     chosen = choose(head.similarities, question.cap)
-    mixtures = _mixed(question, head, tail, temperatures)
+    mixtures = _mixed(question, documents, head, tail, temperatures)
     bounds = [
         total_variation(view, question, head, scanned.rows, mixture, documents, error.wider(tail.width))
         for mixture in mixtures
     ]
-    best = head.best
     return Sweep(
         numbers=scanned.rows.numbers(head.places[chosen.places]),
         similarities=head.similarities[chosen.places],
@@ -75,9 +74,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         matches=chosen.matches,
         evidence=tuple(mixture.evidence for mixture in mixtures),
         certificates=tuple(Certificate(METHOD, bound, None) for bound in bounds),
-        null_similarity=question.null,
-        best_similarity=best,
-        answered=answered(best, question.null),
+        best_similarity=head.best,
         documents=documents,
     )
 
@@ -111,7 +108,7 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
             if question.output:
                 found[index] = Solved(temperature, None)
                 continue
-            (mixture,) = _mixed(question, head, tail, [temperature])
+            (mixture,) = _mixed(question, documents, head, tail, [temperature])
             wide = error.wider(tail.width)
             bound = total_variation(view, question, head, scanned.rows, mixture, documents, wide)
             draft = Draft(head, mixture, bound, bound, wide)
@@ -132,11 +129,15 @@ def _scanned(
     ]
 
 
-def _mixed(question: Question, head: LookedUp, tail: Tail, temperatures: Sequence[float]) -> list[Mixture]:
+def _mixed(
+    question: Question, documents: int, head: LookedUp, tail: Tail, temperatures: Sequence[float]
+) -> list[Mixture]:
     """What the rows come to at each temperature."""
     mixtures: list[Mixture] = []
     for first in range(0, len(temperatures), TOGETHER):
         some = np.array(temperatures[first : first + TOGETHER])
-        warm = iter(mix(head.similarities, head.listed, tail.at(some[some > 0]), question.null, some[some > 0]))
-        mixtures += [next(warm) if temperature > 0 else coldest(question, head, 0.0) for temperature in some]
+        above = some[some > 0]
+        nulls = [question.null_key(temperature, documents) for temperature in above.tolist()]
+        warm = iter(mix(head.similarities, head.listed, tail.at(above), nulls, above))
+        mixtures += [next(warm) if temperature > 0 else coldest(question, head, documents, 0.0) for temperature in some]
     return mixtures

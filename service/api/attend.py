@@ -77,7 +77,7 @@ def shape_result(
     }
     if result.output is not None:
         answer["output"] = write_vector(result.output, vector_format)
-    answer["evidence"] = evidence(found.evidence, answered=found.answered, null_similarity=found.null_similarity)
+    answer["evidence"] = evidence(found.evidence)
     answer["certificate"] = {
         "method": found.certificate.method,
         "total_variation": found.certificate.total_variation,
@@ -86,12 +86,12 @@ def shape_result(
     return answer | {"temperature": found.temperature, "documents": found.documents, "took_ms": took_ms}
 
 
-def evidence(found: Evidence, *, answered: bool, null_similarity: float | None) -> dict[str, Any]:
+def evidence(found: Evidence) -> dict[str, Any]:
     """How much the collection knew."""
     return {
-        "answered": answered,
+        "answered": found.answered,
         "null_weight": found.null_weight,
-        "null_similarity": null_similarity,
+        "null_similarity": found.null_similarity,
         "log_partition": found.log_partition,
         "entropy": found.entropy,
         "effective_documents": found.effective_documents,

@@ -47,7 +47,7 @@ async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Respo
                     "temperature": at.evidence.temperature,
                     "weights": at.weights,
                     "rest_weight": at.rest_weight,
-                    "evidence": evidence(at.evidence, answered=swept.answered, null_similarity=swept.null_similarity),
+                    "evidence": evidence(at.evidence),
                 }
                 for at in swept.temperatures
             ],

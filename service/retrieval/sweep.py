@@ -41,8 +41,6 @@ class Swept:
 
     matches: list[Matched]
     temperatures: list[AtTemperature]
-    null_similarity: float | None
-    answered: bool
     documents: int
 
 
@@ -89,8 +87,6 @@ async def sweep_collection(
                 AtTemperature(weights[order], _rest(weights[order], evidence, found.documents), evidence)
                 for weights, evidence in zip(found.weights, found.evidence, strict=True)
             ],
-            null_similarity=found.null_similarity,
-            answered=found.answered,
             documents=found.documents,
         )
 

@@ -134,8 +134,9 @@ class Evidence(Wire):
     """How much the collection knew."""
 
     answered: bool = Field(
-        description="The best similarity that passes is above `null_similarity`, so it is the same at every "
-        "temperature. Without a null key: some document passed."
+        description="The documents outweigh the null key: `null_weight` is below ½; at temperature 0, and with other "
+        "normalisers than softmax, the best similarity that passes is above `null_similarity`. Without a null key: "
+        "some document passed."
     )
     null_weight: float = Field(description='The share of "none of these", the null key; 0 without one.')
     null_similarity: float | None = Field(description="The null key's similarity; null without one.")

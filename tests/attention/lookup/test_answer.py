@@ -37,7 +37,8 @@ def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity,
         exact = weights @ values.astype(np.float32).astype(np.float64)
         assert np.linalg.norm(found.output - exact) <= found.certificate.output_error
         assert found.weights.sum() + found.null_weight == pytest.approx(1, abs=1e-12)
-        assert found.answered == (null is None or s.max() > null)
+        level = -np.inf if null is None else null
+        assert found.evidence.answered == (s.max() > level if temperature == 0 else null_weight < 0.5)
         assert found.best_similarity == pytest.approx(s.max())
         assert (np.diff(found.similarities) <= 0).all()
         assert found.documents == N
@@ -60,7 +61,7 @@ def test_entropy_survives_a_null_that_has_all_the_weight(filled):
     found = answer(filled("dot", np.eye(3)), Question(np.zeros(3), 1e-3, null=5.0))
     assert found.null_weight == 1
     assert found.effective_documents == pytest.approx(3)
-    assert not found.answered
+    assert not found.evidence.answered
 
 
 def test_a_batch_answers_as_one_by_one(data, filled):
@@ -115,7 +116,7 @@ def test_the_head_holds_every_tie_of_its_last_row(filled):
 def test_at_temperature_0_a_null_key_that_ties_shares(filled):
     view = filled("dot", [[1.0], [2.0], [2.0]])
     tied, above = (answer(view, Question(np.ones(1), 0, null=null)) for null in (2.0, 2.5))
-    assert (tied.null_weight, list(tied.weights), tied.answered) == (1 / 3, [1 / 3, 1 / 3, 0], False)
+    assert (tied.null_weight, list(tied.weights), tied.evidence.answered) == (1 / 3, [1 / 3, 1 / 3, 0], False)
     assert list(tied.logits) == [0, 0, -np.inf]
     assert tied.log_partition == pytest.approx(np.log(3))
     assert (above.null_weight, list(above.weights), above.log_partition) == (1, [0, 0, 0], 0)
@@ -168,11 +169,11 @@ def test_nothing_passes(filled, normaliser, temperature):
     nothing = view.mask(np.array([7, 8]))
     for mask, asked in ((nothing, view), (None, Memory("cosine").view)):
         alone = answer(asked, Question(np.ones(3), temperature, mask=mask, normaliser=normaliser))
-        assert (alone.null_weight, alone.documents, alone.answered) == (0, 0, False)
+        assert (alone.null_weight, alone.documents, alone.evidence.answered) == (0, 0, False)
         assert alone.log_partition == (-np.inf if normaliser == "softmax" else None)
         assert alone.best_similarity is None
         with_null = answer(asked, Question(np.ones(3), temperature, 0.25, mask, normaliser))
-        assert (with_null.null_weight, with_null.answered, with_null.effective_documents) == (1, False, 0)
+        assert (with_null.null_weight, with_null.evidence.answered, with_null.effective_documents) == (1, False, 0)
         assert with_null.log_partition == ((0.5 if temperature else 0) if normaliser == "softmax" else None)
         assert not with_null.output.any()
         assert with_null.numbers.size == 0

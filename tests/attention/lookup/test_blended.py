@@ -16,6 +16,7 @@ from attention.lookup.coding import CodingError
 from attention.lookup.distribution import softmax
 from attention.lookup.exact import exact_answers
 from attention.lookup.mixture import Bulks, mix
+from attention.lookup.null import NullKey
 from attention.lookup.quantised import quantised_answers
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -32,7 +33,7 @@ def length(vector):
     temperature=st.floats(0.01, 10),
     error=st.floats(1e-6, 0.1),
     head=st.integers(1, 40),
-    null=st.none() | st.floats(-1, 2),
+    null=st.none() | st.builds(NullKey, st.floats(-1, 2)),
     along=st.booleans(),
 )
 def test_a_blend_moves_no_further_than_its_bound(seed, temperature, error, head, null, along):
@@ -66,7 +67,7 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     parts, bars = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
     terms = [np.exp((part - bar) / temperature) for part, bar in zip(parts, bars, strict=True)]
     bulks = Bulks(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
-    (found,) = mix(head, rows, bulks, None, np.array([temperature]))
+    (found,) = mix(head, rows, bulks, [None], np.array([temperature]))
     weights = np.concatenate([found.listed, *(f * t for f, t in zip(found.factors, terms, strict=True))])
     heaviest = np.cumsum(np.sort(weights**2)[::-1])
     for count in (1, 7, 50, len(weights)):

@@ -9,6 +9,7 @@ from attention.lookup import Memory, Question, Rows, answer, prepare
 from attention.lookup.certificate import coarse, disturbed, separated, thresholded
 from attention.lookup.distribution import REACH, softmax, sparse
 from attention.lookup.inspection import similarities_seen
+from attention.lookup.null import NullKey
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.similarities import Slack
 from attention.lookup.swept import quantised_sweep
@@ -28,7 +29,7 @@ def apart(one, other):
     temperature=st.floats(1e-3, 10),
     error=st.floats(1e-6, 0.5),
     head=st.integers(1, 40),
-    null=st.none() | st.floats(-1, 2),
+    null=st.none() | st.builds(NullKey, st.floats(-1, 2)),
     signs=st.booleans(),
 )
 def test_a_tail_that_is_off_by_at_most_the_error(seed, temperature, error, head, null, signs):
@@ -49,18 +50,23 @@ def test_a_tail_that_is_off_by_at_most_the_error(seed, temperature, error, head,
 
 
 @settings(deadline=None)
-@given(seed=SEEDS, temperature=st.floats(1e-4, 10), error=st.floats(0, 0.1), null=st.none() | st.floats(-1, 2))
+@given(
+    seed=SEEDS,
+    temperature=st.floats(1e-4, 10),
+    error=st.floats(0, 0.1),
+    null=st.none() | st.builds(NullKey, st.floats(-1, 2)),
+)
 def test_every_similarity_off_by_at_most_the_slack(seed, temperature, error, null):
     random = np.random.default_rng(seed)
     true = random.random(50)
     seen = true + random.uniform(-error, error, 50)
     known, real = softmax(seen, null, temperature), softmax(true, null, temperature)
-    slack = Slack(error, 0.0)
+    slack, level = Slack(error, 0.0), None if null is None else null.similarity
     assert apart(known, real) <= disturbed(slack, float(seen.max()), temperature, known.depth, 50)
-    assert apart(known, real) <= separated(seen, null, slack, temperature, alike=True) + 1e-13
+    assert apart(known, real) <= separated(seen, level, slack, temperature, alike=True) + 1e-13
     for normaliser, reach in REACH.items():
         known, real = (sparse(s, null, temperature, normaliser) for s in (seen, true))
-        assert apart(known, real) <= thresholded(seen, null, slack, temperature, reach)
+        assert apart(known, real) <= thresholded(seen, level, slack, temperature, reach)
 
 
 def test_the_bound_is_never_zero_while_two_documents_hold_weight():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from attention.lookup.mixture import Bulks, mix
+from attention.lookup.null import NullKey
 
 TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
 
@@ -20,7 +21,8 @@ def _parts(seed):
 @pytest.mark.parametrize("null", [None, 0.2, 1.3])
 def test_parts_weigh_what_all_rows_weigh_together(null):
     similarities, head, listed, bulks = _parts(1)
-    for found, temperature in zip(mix(head, listed, bulks, null, TEMPERATURES), TEMPERATURES, strict=True):
+    nulls = [None if null is None else NullKey(null)] * len(TEMPERATURES)
+    for found, temperature in zip(mix(head, listed, bulks, nulls, TEMPERATURES), TEMPERATURES, strict=True):
         logits = np.append(similarities, -np.inf if null is None else null) / temperature
         weights = np.exp(logits - np.logaddexp.reduce(logits))
         documents = weights[:-1] / weights[:-1].sum()
@@ -38,9 +40,11 @@ def test_parts_weigh_what_all_rows_weigh_together(null):
 
 def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
     _, head, listed, bulks = _parts(2)
-    together = mix(head, listed, bulks, 0.1, TEMPERATURES)
+    together = mix(head, listed, bulks, [NullKey(0.1)] * len(TEMPERATURES), TEMPERATURES)
     for at, found in enumerate(together):
-        (alone,) = mix(head, listed, Bulks(bulks.bars, bulks.sums[at : at + 1]), 0.1, TEMPERATURES[at : at + 1])
+        (alone,) = mix(
+            head, listed, Bulks(bulks.bars, bulks.sums[at : at + 1]), [NullKey(0.1)], TEMPERATURES[at : at + 1]
+        )
         assert found.evidence == alone.evidence
         assert np.array_equal(found.head, alone.head)
         assert (found.tail, found.log_tail, found.tail_square) == (alone.tail, alone.log_tail, alone.tail_square)
@@ -49,6 +53,6 @@ def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
 def test_a_tail_too_light_for_a_float_keeps_its_logarithm():
     head, listed = np.array([1.0]), np.array([0.0, -0.5])
     bulks = Bulks(np.array([-1.0]), np.array([[(3.0, -1.0, 2.0)]]))
-    (found,) = mix(head, listed, bulks, None, np.array([1e-3]))
+    (found,) = mix(head, listed, bulks, [None], np.array([1e-3]))
     assert found.tail < 1e-320
     assert found.log_tail == pytest.approx(-1000.0, rel=1e-12)

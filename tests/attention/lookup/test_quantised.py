@@ -67,8 +67,8 @@ def agrees(view, question, found):
             found.certificate.output_error + exact.certificate.output_error
         )
     assert found.entropy == pytest.approx(exact.entropy, rel=1e-2, abs=1e-6)
-    assert (found.answered, found.documents, found.best_similarity) == (
-        exact.answered,
+    assert (found.evidence.answered, found.documents, found.best_similarity) == (
+        exact.evidence.answered,
         exact.documents,
         exact.best_similarity,
     )
@@ -178,12 +178,13 @@ def test_a_sweep_is_many_answers(running, data, queries):
     found, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
     np.testing.assert_array_equal(found.numbers, exact.numbers)
     np.testing.assert_array_equal(found.similarities, exact.similarities)
-    assert (found.documents, found.answered, found.matches) == (exact.documents, exact.answered, exact.matches)
+    assert (found.documents, found.matches) == (exact.documents, exact.matches)
     for index, (mine, true) in enumerate(zip(found.evidence, exact.evidence, strict=True)):
         apart = (
             np.abs(found.weights[index] - exact.weights[index]).sum() + abs(mine.null_weight - true.null_weight)
         ) / 2
         assert apart <= found.certificates[index].total_variation
+        assert mine.answered == true.answered
         assert mine.log_partition == pytest.approx(true.log_partition, rel=1e-2, abs=1e-2)
         assert mine.effective_documents == pytest.approx(true.effective_documents, rel=2e-2)
 
@@ -210,5 +211,5 @@ def test_next_to_nothing_passes(running, data, queries, monkeypatch, passing):
         found, exact = answers(view, [question])[0], exact_answers(view, [question])[0]
         np.testing.assert_array_equal(found.numbers, exact.numbers)
         np.testing.assert_allclose(found.weights, exact.weights, atol=1e-9)
-        assert (found.documents, found.answered) == (passing, exact.answered)
+        assert (found.documents, found.evidence.answered) == (passing, exact.evidence.answered)
     assert sweep(view, question, [0.0, 1.0]).documents == passing
