@@ -40,7 +40,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _optional_packages()
     yield _arithmetic(settings)
     yield _model(settings)
-    yield _data_directory(settings.data_dir)
+    yield from _data_directory(settings.data_dir)
 
 
 def _cores() -> int:
@@ -124,34 +124,40 @@ def _model(settings: Settings) -> Check:
     )
 
 
-def _data_directory(path: Path) -> Check:
-    """Open the store as the service does: lock, version, integrity."""
+def _data_directory(path: Path) -> Iterator[Check]:
+    """Open the store as the service does, lock and version; then read all of it, row by row."""
     from service.storage import DirectoryLocked, StorageError, Store
 
+    name = "data directory"
     if not path.exists():
-        return Check("data directory", "note", f"{path.resolve()} is not there yet: `softkv serve` makes it")
+        yield Check(name, "note", f"{path.resolve()} is not there yet: `softkv serve` makes it")
+        return
     try:
         store = Store.open(path)
     except DirectoryLocked as error:
         owner = "another process" if error.pid is None else f"process {error.pid}"
-        return Check(
-            "data directory",
-            "note",
-            f"{path} is in use by {owner}; its integrity is checked when that has stopped",
-        )
+        yield Check(name, "note", f"{path} is in use by {owner}; its integrity is checked when that has stopped")
+        return
     except StorageError as error:
-        return Check("data directory", "broken", str(error))
+        yield Check(name, "broken", str(error))
+        return
+    if store.warning is not None:
+        yield Check(name, "broken", store.warning)
     try:
+        findings = list(store.check())
         with store.reading() as reader:
             collections = reader.collections()
-            documents = sum(reader.count(collection.id) for collection in collections)
     except StorageError as error:
-        return Check("data directory", "broken", str(error))
+        findings = [str(error)]
     finally:
         store.close()
-    size = store.path.stat().st_size / 2**20
-    return Check(
-        "data directory",
+    if findings:
+        yield from (Check(name, "broken", finding) for finding in findings)
+        return
+    documents, size = sum(record.documents for record in collections), store.path.stat().st_size / 2**20
+    yield Check(
+        name,
         "ok",
-        f"{store.path} is sound: {len(collections):,} collections, {documents:,} documents, {size:,.1f} MiB",
+        f"{store.path} is sound: {len(collections):,} collections, {documents:,} documents, {size:,.1f} MiB; every row "
+        "is what was written",
     )

@@ -50,4 +50,4 @@ def doctor(
             table.add_row(Text(check.name), Text(check.state, _STYLES[check.state]), Text(check.detail))
         output().print(table)
     if broken:
-        raise CommandError(f"broken: {', '.join(check.name for check in broken)}")
+        raise CommandError(f"broken: {', '.join(dict.fromkeys(check.name for check in broken))}")

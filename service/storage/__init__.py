@@ -1,9 +1,11 @@
 """The record of truth: collections and documents in SQLite. Nothing above this room writes SQL."""
 
 from service.storage.canonical import canonical
+from service.storage.checksums import id_hash
 from service.storage.columns import Column
 from service.storage.conditions import Combination, Comparison, Condition
 from service.storage.errors import (
+    CollectionDamaged,
     CollectionExists,
     CollectionFixed,
     CollectionMissing,
@@ -14,6 +16,7 @@ from service.storage.errors import (
     DirectoryLocked,
     DirectoryUnusable,
     DiskFull,
+    DocumentDamaged,
     DocumentsExist,
     DocumentsRepeated,
     InvalidCondition,
@@ -32,6 +35,7 @@ from service.storage.writer import Writer
 
 __all__ = [
     "Change",
+    "CollectionDamaged",
     "CollectionExists",
     "CollectionFixed",
     "CollectionMissing",
@@ -48,6 +52,7 @@ __all__ = [
     "DirectoryLocked",
     "DirectoryUnusable",
     "DiskFull",
+    "DocumentDamaged",
     "DocumentRecord",
     "DocumentsExist",
     "DocumentsRepeated",
@@ -64,5 +69,6 @@ __all__ = [
     "WidthMismatch",
     "Writer",
     "canonical",
+    "id_hash",
     "searching_rows",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
-from service.storage.migrations import check, migrate
+from service.storage.migrations import OLDER, Report, check, create, unfinished, write_anew
 
 _MAGIC = b"SQLite format 3\0"
 _OLDEST = (3, 37, 0)  # STRICT tables
@@ -17,32 +18,36 @@ _IDLE_READERS = 8
 _BUSY_SECONDS = 5.0
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """The writing connection, its file sound and its schema the newest.
+def open_database(path: Path, report: Report) -> sqlite3.Connection:
+    """The writing connection, its file sound and its schema the last one.
 
     Raises DatabaseDamaged, DatabaseForeign or DatabaseTooNew before anything is written.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StorageFailed(f"softkv needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}: update it")
     _check_header(path)
+    unfinished(path).unlink(missing_ok=True)
     connection = connect(path)
     try:
         version = check(connection, path)
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise DatabaseDamaged(path, verdict)
-        # Five keys of the usual 384 floats fit a page, of the default 4096 bytes only two.
-        connection.execute("PRAGMA page_size = 8192")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        # Some builds write zeros over whatever is deleted: only where the page is written anyway.
-        connection.execute("PRAGMA secure_delete = FAST")
-        # A log that a large write made long is cut once it is copied back.
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        migrate(connection, version)
+        if version == 0:
+            create(connection)
     except BaseException:
         connection.close()
         raise
+    if version in OLDER:
+        connection.close()  # which writes its log back
+        write_anew(path, version, report)
+        connection = connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # Some builds write zeros over whatever is deleted: only where the page is written anyway.
+    connection.execute("PRAGMA secure_delete = FAST")
+    # A log that a large write made long is cut once it is copied back.
+    connection.execute("PRAGMA journal_size_limit = 67108864")
     return connection
 
 
@@ -54,10 +59,16 @@ def connect(path: Path | None) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    connection.text_factory = _text
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16384")
     return connection
+
+
+def _text(stored: bytes) -> str:
+    """A text as it is stored; of a damaged one too there has to be something that its checksum can be held against."""
+    return stored.decode(errors=AS_BYTES)
 
 
 class ReadConnections:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from service.storage import full_text
-from service.storage.errors import DocumentsRepeated, Unstorable
+from service.storage.checksums import document_checksum, id_hash
+from service.storage.errors import DocumentDamaged, DocumentsRepeated, Unstorable
 from service.storage.fields import Entry, entries, is_scalar
-from service.storage.forms import is_utf8, json_text, numbers_text
+from service.storage.forms import TEXT_COLUMNS, is_utf8, json_text, numbers_text, texts_of
 from service.storage.records import RowNumbers
 
 _PARAMETERS = 1000  # a statement; any SQLite takes that many
@@ -48,8 +49,9 @@ def insert(connection: Connection, collection: int, documents: Sequence[Texts]) 
     first = _next_row(connection)
     rows = range(first, first + len(documents))
     connection.executemany(
-        'INSERT INTO documents ("row", collection, id, key, value, metadata) VALUES (?, ?, ?, ?, ?, ?)',
-        ((row, collection, d.id, d.key, d.value, d.metadata) for row, d in zip(rows, documents, strict=True)),
+        'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (_row(row, collection, document) for row, document in zip(rows, documents, strict=True)),
     )
     connection.executemany(
         'INSERT INTO fields (collection, field, element, kind, value, "row") VALUES (?, ?, ?, ?, ?, ?)',
@@ -61,10 +63,18 @@ def insert(connection: Connection, collection: int, documents: Sequence[Texts]) 
 
 def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
     """Delete rows; their vectors and fields go with them."""
-    if len(rows):
-        numbers = numbers_text(rows)
+    if not len(rows):
+        return
+    numbers = numbers_text(rows)
+    damaged = _any_damaged(connection, numbers)
+    if damaged:
+        # Their entries in the indexes are of other texts than theirs, so that they could not be found to be deleted.
+        connection.execute("REINDEX documents")
+    else:
         full_text.remove(connection, collection, numbers)
-        connection.execute('DELETE FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,))
+    connection.execute('DELETE FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,))
+    if damaged:
+        full_text.rebuild(connection, collection)
 
 
 def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dict[str, int]:
@@ -88,9 +98,28 @@ def refuse_repeated(ids: Sequence[str]) -> None:
         raise DocumentsRepeated(repeated)
 
 
+def _any_damaged(connection: Connection, numbers: str) -> bool:
+    try:
+        for row in connection.execute(
+            f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,)
+        ):
+            texts_of(row)
+    except DocumentDamaged:
+        return True
+    return False
+
+
+def _row(row: int, collection: int, document: Texts) -> tuple[Any, ...]:
+    texts = document.id, document.key, document.value, document.metadata
+    return (row, collection, *texts, 1, id_hash(document.id), document_checksum(row, collection, *texts, keys=1))
+
+
 def _next_row(connection: Connection) -> int:
-    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'documents'").fetchone()
-    return 1 if last is None else int(last[0]) + 1
+    """After the last number that a document or one of its vectors ever had."""
+    (last,) = connection.execute(
+        "SELECT max(seq) FROM sqlite_sequence WHERE name IN ('documents', 'vectors')"
+    ).fetchone()
+    return 1 if last is None else int(last) + 1
 
 
 def _strings(searched: Sequence[Entry]) -> Iterator[str]:

@@ -53,6 +53,34 @@ class DatabaseDamaged(StorageError):
         self.path = path
 
 
+class DocumentDamaged(StorageError):
+    """A stored document is not what was written; it is not given out.
+
+    Attributes:
+        row, id: its number and its id, as far as they can be read.
+        vectors: whether its vectors are damaged; else its texts are.
+    """
+
+    def __init__(self, row: int | None, identity: str | None, *, vectors: bool) -> None:
+        names = ([] if identity is None else [f"document {identity!r}"]) + ([] if row is None else [f"row {row}"])
+        super().__init__(
+            f"{', '.join(names)} is damaged on disk: its {'vectors' if vectors else 'texts'} are not what was written. "
+            f"Write it anew or delete it, or put a backup in place; softkv doctor names every damaged row"
+        )
+        self.row = row
+        self.id = identity
+        self.vectors = vectors
+
+
+class CollectionDamaged(StorageError):
+    """What is stored of a collection does not add up."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"collection {name!r} is damaged on disk ({reason}): put a backup in place; softkv doctor says more"
+        )
+
+
 class DatabaseForeign(StorageError):
     """The file is a sound SQLite database of some other program."""
 

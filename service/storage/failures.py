@@ -22,6 +22,8 @@ def told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    except UnicodeDecodeError as error:  # SQLite quotes what it found in a message that Python cannot read
+        raise DatabaseDamaged(path, "a text in it is not UTF-8") from error
 
 
 def _translated(error: sqlite3.Error, path: Path) -> StorageError:

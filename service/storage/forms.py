@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from service.storage.errors import Unstorable
+from service.storage.checksums import document_checksum, settings_checksum, vectors_checksum
+from service.storage.errors import CollectionDamaged, DocumentDamaged, Unstorable
 from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
@@ -18,10 +19,17 @@ from service.storage.records import (
     Vector,
 )
 
-COLLECTION_COLUMNS = (
-    "id, name, similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
+SETTINGS_COLUMNS = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
+COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
+TEXT_COLUMNS = (
+    'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
+    "documents.keys, documents.checksum"
 )
-DOCUMENT_COLUMNS = 'documents.id, key, documents.value, key_vector, value_vector, metadata, documents."row"'
+VECTOR_COLUMNS = (
+    'vectors."row", vectors.document, vectors.first, vectors.last, vectors.key_vector, vectors.value_vector, '
+    "vectors.checksum"
+)
+TEXTS = TEXT_COLUMNS.count(",") + 1
 
 
 def json_text(value: Any, what: str) -> str:
@@ -65,11 +73,12 @@ def numbers_text(rows: Any) -> str:
     return json.dumps(np.asarray(rows, dtype=np.int64).tolist())
 
 
-def settings_row(settings: CollectionSettings) -> tuple[Any, ...]:
-    """The settings in the order of COLLECTION_COLUMNS, id and name left out."""
+def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]:
+    """The settings in the order of SETTINGS_COLUMNS."""
     null = settings.null
-    if not (null is False or null == "auto" or (isinstance(null, int | float) and null is not True)):
-        raise Unstorable(f'null is {null!r}: wanted "auto", a similarity or False')
+    named = null is False or (isinstance(null, str) and null in ("auto", "lenient", "strict"))
+    if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
+        raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", a similarity or False')
     return (
         settings.similarity,
         float(settings.temperature),
@@ -78,24 +87,16 @@ def settings_row(settings: CollectionSettings) -> tuple[Any, ...]:
         settings.encoder,
         settings.precision,
         settings.value_from,
-        json_text(null if null is False or null == "auto" else float(null), "null"),
+        json_text(null if named else float(null), "null"),
     )
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
-    """The record of a row of COLLECTION_COLUMNS."""
-    (
-        number,
-        name,
-        similarity,
-        temperature,
-        dimension,
-        value_dimension,
-        encoder,
-        precision,
-        value_from,
-        null,
-    ) = row
+    """The record of a row of COLLECTION_COLUMNS; raises CollectionDamaged."""
+    number, name, documents, keyless, checksum, *stored = row
+    if settings_checksum(name, tuple(stored)) != checksum:
+        raise CollectionDamaged(name, "its settings are not what was written")
+    similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null = stored
     settings = CollectionSettings(
         similarity=similarity,
         temperature=temperature,
@@ -106,18 +107,48 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
         value_from=value_from,
         null=cast(Null, json.loads(null)),
     )
-    return CollectionRecord(number, name, settings)
+    return CollectionRecord(number, name, settings, documents, keyless)
+
+
+class StoredTexts(NamedTuple):
+    """A row of the table `documents`, known to be what was written."""
+
+    row: int
+    id: str
+    key: str | None
+    value: str
+    metadata: str
+
+
+def texts_of(row: tuple[Any, ...]) -> StoredTexts:
+    """The row of TEXT_COLUMNS; raises DocumentDamaged."""
+    number, collection, identity, key, value, metadata, keys, checksum = row
+    if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
+        raise DocumentDamaged(number, identity, vectors=False)
+    return StoredTexts(number, identity, key, value, metadata)
+
+
+def check_vectors(row: tuple[Any, ...]) -> tuple[bytes, bytes | None]:
+    """Key and value of a row of VECTOR_COLUMNS; raises DocumentDamaged, with the document's row number."""
+    *content, checksum = row
+    if None in content[:2] or vectors_checksum(*content) != checksum:
+        raise DocumentDamaged(content[1] or content[0], None, vectors=True)
+    return content[4], content[5]
 
 
 def document_of(row: tuple[Any, ...]) -> DocumentRecord:
-    """The record of a row of DOCUMENT_COLUMNS."""
-    identity, key, value, key_vector, value_vector, metadata, number = row
+    """The record of a row of TEXT_COLUMNS and VECTOR_COLUMNS; raises DocumentDamaged."""
+    texts = texts_of(row[:TEXTS])
+    try:
+        key_vector, value_vector = check_vectors(row[TEXTS:])
+    except DocumentDamaged:
+        raise DocumentDamaged(texts.row, texts.id, vectors=True) from None
     return DocumentRecord(
-        id=identity,
-        key=key,
-        value=json.loads(value),
+        id=texts.id,
+        key=texts.key,
+        value=json.loads(texts.value),
         key_vector=vector_of(key_vector),
         value_vector=None if value_vector is None else vector_of(value_vector),
-        metadata=json.loads(metadata),
-        row=number,
+        metadata=json.loads(texts.metadata),
+        row=texts.row,
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from sqlite3 import Connection
 
+from service.storage.forms import is_utf8
+
 
 def table(collection: int) -> str:
     """The index's name."""
@@ -41,6 +43,14 @@ def remove(connection: Connection, collection: int, numbers: str) -> None:
         ' WHERE "row" IN (SELECT value FROM json_each(?))',
         (numbers,),
     )
+
+
+def rebuild(connection: Connection, collection: int) -> None:
+    """Make the index anew from the keys that are stored, as far as they are texts."""
+    name = table(collection)
+    connection.execute(f"INSERT INTO {name} ({name}) VALUES ('delete-all')")
+    keys = connection.execute('SELECT "row", key FROM documents WHERE collection = ?', (collection,))
+    add(connection, collection, ((row, key) for row, key in keys if key is None or is_utf8(key)))
 
 
 def question(text: str) -> str:

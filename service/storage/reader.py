@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
 import numpy as np
 
+from service.storage.checksums import id_hash
 from service.storage.columns import Column, read_column
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionMissing, StorageFailed
+from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.expressions import Expression, compile_condition
 from service.storage.forms import (
     COLLECTION_COLUMNS,
-    DOCUMENT_COLUMNS,
+    TEXT_COLUMNS,
+    VECTOR_COLUMNS,
+    check_vectors,
     collection_of,
     document_of,
     is_utf8,
@@ -24,7 +27,10 @@ from service.storage.forms import (
 from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
 from service.storage.search import Search
 
-_DOCUMENTS = f'SELECT {DOCUMENT_COLUMNS} FROM documents JOIN vectors ON vectors."row" = documents."row"'
+# Outer, so that a document whose vectors are gone is damaged, not absent.
+_DOCUMENTS = (
+    f'SELECT {TEXT_COLUMNS}, {VECTOR_COLUMNS} FROM documents LEFT JOIN vectors ON vectors."row" = documents."row" WHERE'
+)
 # The plus keeps SQLite from walking through the whole collection for a few of its rows.
 _BY_ROW = '+collection = ? AND documents."row" IN (SELECT value FROM json_each(?))'
 _ALL = Expression("1")
@@ -49,6 +55,9 @@ class Reader:
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """How many documents of a collection there are: among `ids`, passing `condition`."""
+        if ids is None and condition is None:
+            kept = self._connection.execute("SELECT documents FROM collections WHERE id = ?", (collection,)).fetchone()
+            return 0 if kept is None else int(kept[0])
         where = _where(condition, collection)
         if ids is None:
             return self._count(collection, where)
@@ -61,19 +70,19 @@ class Reader:
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
         """The documents with those row numbers int64[n], in their order."""
-        found = {
-            row[-1]: document_of(row)
-            for row in self._connection.execute(f"{_DOCUMENTS} WHERE {_BY_ROW}", (collection, numbers_text(rows)))
-        }
+        read = self._connection.execute(f"{_DOCUMENTS} {_BY_ROW}", (collection, numbers_text(rows)))
+        found = {document.row: document for document in map(document_of, read)}
         return [_found(found, row) for row in np.asarray(rows).tolist()]
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """The ids of the documents with those row numbers int64[n], in their order."""
-        found = dict(
-            self._connection.execute(
-                f'SELECT "row", id FROM documents WHERE {_BY_ROW}', (collection, numbers_text(rows))
-            )
-        )
+        found = {}
+        for row, identity, stored in self._connection.execute(
+            f'SELECT "row", id, id_hash FROM documents WHERE {_BY_ROW}', (collection, numbers_text(rows))
+        ):
+            if id_hash(identity) != stored:
+                raise DocumentDamaged(row, identity, vectors=False)
+            found[row] = identity
         return [_found(found, row) for row in np.asarray(rows).tolist()]
 
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
@@ -94,26 +103,69 @@ class Reader:
         """
         return read_column(self._connection, collection, field, after=after, most_bytes=most_bytes)
 
-    def vectors(self, collection: int, batch: int = 4096) -> Iterator[tuple[RowNumbers, Matrix, Matrix | None]]:
+    def vectors(
+        self, collection: int, batch: int = 4096, *, damaged: Callable[[DocumentDamaged], object] | None = None
+    ) -> Iterator[tuple[RowNumbers, Matrix, Matrix | None]]:
         """Row numbers int64[b], keys float32[b, d] and values float32[b, d_v], by row number.
 
         Values are None where the keys are the values of the whole batch; where they are for some
         of its documents, the keys stand in for those.
+
+        Args:
+            damaged: is told of each document whose vectors are not what was written, and which is left out; without
+                it the first one is raised.
         """
         rows = self.rows_where(collection)
+        record = self._collection("id", collection)
+        if len(rows) != record.documents:
+            raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
         for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
-            found = self._connection.execute(
-                "SELECT key_vector, value_vector FROM vectors"
-                ' WHERE "row" IN (SELECT value FROM json_each(?)) ORDER BY "row"',
-                (numbers_text(part),),
-            ).fetchall()
-            if len(found) != len(part):
-                raise StorageFailed(f"{len(part) - len(found)} documents of collection {collection} have no vectors")
-            values = None
-            if any(value is not None for _, value in found):
-                values = _matrix([key if value is None else value for key, value in found])
-            yield part, _matrix([key for key, _ in found]), values
+            part = rows[start : start + batch].tolist()
+            found = {
+                row[0]: row
+                for row in self._connection.execute(
+                    f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
+                    (numbers_text(part),),
+                )
+            }
+            sound = {}
+            for row in part:
+                try:
+                    if row not in found:
+                        raise DocumentDamaged(row, None, vectors=True)
+                    sound[row] = check_vectors(found[row])
+                except DocumentDamaged as error:
+                    if damaged is None:
+                        raise
+                    damaged(error)
+            if sound:
+                keys, values = zip(*sound.values(), strict=True)
+                own = None
+                if any(value is not None for value in values):
+                    own = _matrix([key if value is None else value for key, value in sound.values()])
+                yield np.array(list(sound), dtype=np.int64), _matrix(keys), own
+
+    def sample(self, collection: int, size: int) -> RowNumbers:
+        """The row numbers int64[n] of at most `size` documents with keys, as good as random and the same everywhere.
+
+        They stand in the order of a hash of their ids.
+        """
+        found = self._connection.execute(
+            'SELECT "row" FROM documents WHERE collection = ? AND keys > 0 ORDER BY id_hash LIMIT ?',
+            (collection, size),
+        )
+        return np.fromiter((row for (row,) in found), dtype=np.int64)
+
+    def keys(self, rows: RowNumbers) -> Matrix:
+        """float32[n, d]: the key vectors of the documents with those row numbers, in their order."""
+        found = {
+            row[0]: check_vectors(row)[0]
+            for row in self._connection.execute(
+                f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
+                (numbers_text(rows),),
+            )
+        }
+        return _matrix([_found(found, row) for row in rows.tolist()])
 
     def page(
         self,
@@ -162,7 +214,7 @@ class Reader:
 
     def _page(self, collection: int, where: Expression, limit: int) -> list[DocumentRecord]:
         rows = self._connection.execute(
-            f"{_DOCUMENTS} WHERE collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
+            f"{_DOCUMENTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
             (collection, *where.parameters, limit),
         )
         return [document_of(row) for row in rows]
@@ -187,14 +239,12 @@ def _chunks(ids: Sequence[str], size: int = 1000) -> Iterator[list[str]]:
         yield ordered[start : start + size]
 
 
-def _found(found: dict[int, _Found], row: int) -> _Found:
+def _found(found: dict[Any, _Found], row: int) -> _Found:
     try:
         return found[row]
     except KeyError:
-        raise StorageFailed(
-            f"this state of the collection has no row {row}: read rows and documents together"
-        ) from None
+        raise DocumentDamaged(row, None, vectors=False) from None
 
 
-def _matrix(blobs: list[bytes]) -> Matrix:
+def _matrix(blobs: Sequence[bytes]) -> Matrix:
     return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1)

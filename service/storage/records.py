@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
-Null: TypeAlias = float | Literal["auto", False]
+Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class CollectionSettings:
     """What a collection is; everything but `temperature` and `null` is fixed once it holds documents.
 
     `dimension` and `value_dimension` are None until the first write that commits sets them.
-    `null` is "auto", a similarity, or False for no null key.
+    `null` is "auto", "lenient" or "strict", a similarity, or False for no null key.
     """
 
     similarity: str
@@ -34,11 +34,16 @@ class CollectionSettings:
 
 @dataclass(frozen=True)
 class CollectionRecord:
-    """A stored collection; `id` is never given to another one, even after this one is deleted."""
+    """A stored collection; `id` is never given to another one, even after this one is deleted.
+
+    `documents` is how many it holds, `keyless` how many of these have no key vector.
+    """
 
     id: int
     name: str
     settings: CollectionSettings
+    documents: int = 0
+    keyless: int = 0
 
 
 @dataclass(frozen=True, eq=False)

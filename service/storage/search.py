@@ -10,9 +10,9 @@ from typing import Any
 
 from service.storage import full_text
 from service.storage.conditions import Condition
-from service.storage.errors import Unstorable
+from service.storage.errors import DocumentDamaged, Unstorable
 from service.storage.expressions import compile_condition
-from service.storage.forms import is_utf8
+from service.storage.forms import TEXT_COLUMNS, is_utf8, texts_of
 
 _EQUAL = """\
 SELECT id, key, value
@@ -83,5 +83,17 @@ class Search:
             raise Unstorable(
                 "the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters"
             )
-        found = self._connection.execute(statement, parameters)
-        return SearchResult(statement, parameters, [SearchRow(i, key, json.loads(value)) for i, key, value in found])
+        found = [row[0] for row in self._connection.execute(statement, parameters)]
+        return SearchResult(statement, parameters, self._sound(found))
+
+    def _sound(self, ids: list[str]) -> list[SearchRow]:
+        """The rows with these ids, in their order, read once more with their checksums; raises DocumentDamaged."""
+        found = self._connection.execute(
+            f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = ? AND id IN (SELECT value FROM json_each(?))",
+            (self._collection, json.dumps([each for each in ids if is_utf8(each)])),
+        )
+        sound = {texts.id: texts for texts in (texts_of(row) for row in found)}
+        for identity in ids:
+            if identity not in sound:
+                raise DocumentDamaged(None, identity, vectors=False)
+        return [SearchRow(each, sound[each].key, json.loads(sound[each].value)) for each in ids]

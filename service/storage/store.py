@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 from types import TracebackType
 from typing import Any
 
-from service.storage.connections import ReadConnections, open_database
+from service.storage.connections import ReadConnections, connect, open_database
 from service.storage.directory import Directory
 from service.storage.errors import StorageFailed, StoreClosed
 from service.storage.failures import told
+from service.storage.migrations import Report, log
 from service.storage.reader import Reader
+from service.storage.soundness import findings
+from service.storage.unclean import has_log, mark_closed, mark_open
 from service.storage.writer import Writer
 
 
@@ -22,9 +26,13 @@ class Store:
     """Collections and documents on disk; every method may be called from any thread, and blocks.
 
     A write that has returned is on disk, and whoever begins to read after that sees it.
+
+    Attributes:
+        warning: what is missing of what was acknowledged before, where that can be told; else None.
     """
 
-    def __init__(self, directory: Directory, connection: Connection) -> None:
+    def __init__(self, directory: Directory, connection: Connection, warning: str | None = None) -> None:
+        self.warning = warning
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
@@ -34,10 +42,15 @@ class Store:
         # gathers from memory and what it reads from disk are of the same instant.
         self._gate = threading.Lock()
         self._closed = False
+        # A program that ends without closing it is not to be taken for one that was killed.
+        atexit.register(self.close)
 
     @classmethod
-    def open(cls, directory: Path) -> Store:
-        """The store in `directory`, made if it is not there.
+    def open(cls, directory: Path, report: Report = lambda done, of: None) -> Store:
+        """The store in `directory`, made if it is not there; one of an older schema is written anew.
+
+        Args:
+            report: is told how many documents are written anew, and how many there are.
 
         Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign or
         DatabaseTooNew, with the file left as it is.
@@ -46,7 +59,10 @@ class Store:
         owned.acquire()
         try:
             with told(owned.database):
-                return cls(owned, open_database(owned.database))
+                logged = has_log(owned.database)
+                connection = open_database(owned.database, report)
+                last = mark_open(connection)
+                return cls(owned, connection, None if logged or last is None else _lost(owned.database, last))
         except BaseException:
             owned.release()
             raise
@@ -63,8 +79,10 @@ class Store:
                 return
             self._closed = True
             self._readers.close()
+            mark_closed(self._connection)
             self._connection.close()
             self._directory.release()
+            atexit.unregister(self.close)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
@@ -109,12 +127,10 @@ class Store:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def check(self) -> list[str]:
-        """What SQLite's full integrity check finds wrong with the file; reads all of it."""
-        with told(self.path), self._readers.one() as connection:
-            found = [str(line) for (line,) in connection.execute("PRAGMA integrity_check")]
-            found += [f"a row of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check")]
-        return [line for line in found if line != "ok"]
+    def check(self) -> Iterator[str]:
+        """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
+        with self._write_lock, told(self.path), closing(connect(None)) as empty:
+            yield from findings(self._connection, empty)
 
     def __enter__(self) -> Store:
         return self
@@ -123,6 +139,14 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _lost(path: Path, pid: int) -> str:
+    return (
+        f"process {pid} had {path} open and did not close it, and its log {log(path).name} is not there: what that "
+        f"process acknowledged last may be missing. If you have the log, stop softkv and put it back; whoever copies "
+        f"a store in use needs both files"
+    )
 
 
 def _call(callbacks: list[Callable[[], object]]) -> None:

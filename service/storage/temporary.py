@@ -10,7 +10,7 @@ from service.storage import document_rows
 from service.storage.connections import connect
 from service.storage.document_rows import Texts
 from service.storage.failures import told
-from service.storage.migrations import migrate
+from service.storage.migrations import create
 from service.storage.records import CollectionSettings
 from service.storage.search import Search, SearchRow
 from service.storage.writer import Writer
@@ -25,7 +25,7 @@ def searching_rows(rows: Sequence[SearchRow]) -> Iterator[Search]:
     document_rows.refuse_repeated([row.id for row in rows])
     texts = [Texts.of(row.id, row.key, row.value, {}) for row in rows]
     with told(Path(":memory:")), closing(connect(None)) as connection:
-        migrate(connection, 0)
+        create(connection)
         # No vectors are stored, so these settings say nothing.
         record = Writer(connection).create_collection("rows", CollectionSettings("cosine", 1.0))
         connection.execute("BEGIN")

@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 
 from service.storage import document_rows, full_text
+from service.storage.checksums import settings_checksum, vectors_checksum
 from service.storage.conditions import Condition
 from service.storage.document_rows import Texts
 from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist, WidthMismatch
-from service.storage.forms import blob, is_utf8, settings_row
+from service.storage.forms import SETTINGS_COLUMNS, blob, is_utf8, settings_row
 from service.storage.reader import Reader
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, RowNumbers
 
@@ -38,10 +39,10 @@ class Writer(Reader):
         if self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
             raise CollectionExists(name)
         with self._all_or_none():
+            stored = settings_row(settings)
             created = self._connection.execute(
-                "INSERT INTO collections (name, similarity, temperature, dimension, value_dimension, encoder,"
-                " precision, value_from, null_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, *settings_row(settings)),
+                f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {_marks(stored)})",
+                (name, settings_checksum(name, stored), *stored),
             )
             number = int(created.lastrowid or 0)
             full_text.create(self._connection, number)
@@ -54,10 +55,7 @@ class Writer(Reader):
         if changed != settings:
             before, wanted = asdict(changed), asdict(settings)
             raise CollectionFixed(name, [field for field in before if before[field] != wanted[field]])
-        row = settings_row(settings)
-        self._connection.execute(
-            "UPDATE collections SET temperature = ?, null_key = ? WHERE id = ?", (row[1], row[-1], record.id)
-        )
+        self._save(record, settings)
         return self._collection("id", record.id)
 
     def delete_collection(self, name: str) -> None:
@@ -91,23 +89,14 @@ class Writer(Reader):
         removed = np.sort(np.fromiter(replaced.values(), dtype=np.int64))
         with self._all_or_none():
             if settings != record.settings:
-                self._connection.execute(
-                    "UPDATE collections SET dimension = ?, value_dimension = ? WHERE id = ?",
-                    (settings.dimension, settings.value_dimension, collection),
-                )
+                self._save(record, settings)
             document_rows.remove(self._connection, collection, removed)
             added = document_rows.insert(self._connection, collection, texts)
             self._connection.executemany(
-                'INSERT INTO vectors ("row", key_vector, value_vector) VALUES (?, ?, ?)',
-                (
-                    (
-                        row,
-                        blob(each.key_vector),
-                        None if each.value_vector is None else blob(each.value_vector),
-                    )
-                    for row, each in zip(added.tolist(), documents, strict=True)
-                ),
+                'INSERT INTO vectors ("row", document, key_vector, value_vector, checksum) VALUES (?, ?, ?, ?, ?)',
+                (_vectors(row, each) for row, each in zip(added.tolist(), documents, strict=True)),
             )
+            self._count_on(collection, len(added) - len(removed))
         return Change(added, removed)
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
@@ -123,7 +112,20 @@ class Writer(Reader):
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
         with self._all_or_none():
             document_rows.remove(self._connection, collection, rows)
+            self._count_on(collection, -len(rows))
         return rows
+
+    def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
+        stored = settings_row(settings)
+        self._connection.execute(
+            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {_marks(stored)}) WHERE id = ?",
+            (settings_checksum(record.name, stored), *stored, record.id),
+        )
+
+    def _count_on(self, collection: int, documents: int) -> None:
+        self._connection.execute(
+            "UPDATE collections SET documents = documents + ? WHERE id = ?", (documents, collection)
+        )
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
@@ -138,6 +140,16 @@ class Writer(Reader):
                 self._connection.execute("RELEASE all_or_none")
             raise
         self._connection.execute("RELEASE all_or_none")
+
+
+def _vectors(row: int, document: DocumentRecord) -> tuple[int, int, bytes, bytes | None, int]:
+    """A document's row of the table `vectors`."""
+    key, value = blob(document.key_vector), None if document.value_vector is None else blob(document.value_vector)
+    return row, row, key, value, vectors_checksum(row, row, None, None, key, value)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" for _ in values)
 
 
 def _widened(settings: CollectionSettings, documents: Sequence[DocumentRecord]) -> CollectionSettings:

@@ -53,7 +53,7 @@ def test_no_page_left(store: Store) -> None:
     with store.writing() as writer:
         writer.upsert(number, [document("more", written, value="x" * 9000)])
     assert len(seeds(store, number)) == 5 * written + 1
-    assert store.check() == []
+    assert list(store.check()) == []
 
 
 def test_no_room_on_the_disk(small_disk: Path) -> None:
@@ -74,4 +74,4 @@ def test_no_room_on_the_disk(small_disk: Path) -> None:
         with store.writing() as writer:
             writer.upsert(number, [document("more", written)])
         assert seeds(store, number) == [*wanted, written]
-        assert store.check() == []
+        assert list(store.check()) == []

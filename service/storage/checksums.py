@@ -1,0 +1,55 @@
+"""Checksums of stored rows, and the hash by which documents are drawn: 64 bits of xxh3, as SQLite holds integers.
+
+SQLite knows whether its pages hang together, not whether they hold what was written. So each row says what it should
+be, its own number included: content that a disk has changed, or put in another row's place, is known from it.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from xxhash import xxh3_64_intdigest
+
+AS_BYTES = "surrogateescape"
+"""How bytes that are no UTF-8 any more are read as text, and back."""
+
+_NONE = b"\xfe"  # neither byte occurs in UTF-8
+_BETWEEN = b"\xff"
+
+
+def id_hash(identity: str) -> int:
+    """Where a document stands in the order that samples are drawn in: as good as random, and the same everywhere."""
+    return _signed(_bytes(identity))
+
+
+def document_checksum(
+    row: int, collection: int, identity: str, key: str | None, value: str, metadata: str, keys: int
+) -> int:
+    """Of a row of the table `documents`."""
+    numbers = b"%d %d %d" % (row, collection, keys)
+    texts = (_NONE if text is None else _bytes(text) for text in (identity, key, value, metadata))
+    return _signed(_BETWEEN.join((numbers, *texts)))
+
+
+def vectors_checksum(
+    row: int, document: int, first: int | None, last: int | None, key_vector: bytes | None, value_vector: bytes | None
+) -> int:
+    """Of a row of the table `vectors`."""
+    lengths = (-1 if blob is None else len(blob) for blob in (key_vector, value_vector))
+    part = (-1 if edge is None else edge for edge in (first, last))
+    numbers = struct.pack("<6q", row, document, *part, *lengths)
+    return _signed(b"".join((numbers, key_vector or b"", value_vector or b"")))
+
+
+def settings_checksum(name: str, settings: tuple[str | float | None, ...]) -> int:
+    """Of a row of the table `collections`, its counts left out."""
+    texts = (_NONE if each is None else _bytes(str(each)) for each in settings)
+    return _signed(_BETWEEN.join((_bytes(name), *texts)))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors=AS_BYTES)
+
+
+def _signed(content: bytes) -> int:
+    return int(xxh3_64_intdigest(content)) - 2**63

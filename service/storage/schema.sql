@@ -1,0 +1,87 @@
+-- Schema 2. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
+-- A checksum is of the row that it stands in (service/storage/checksums.py), so that damage is not taken for content.
+CREATE TABLE collections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    similarity TEXT NOT NULL,
+    temperature REAL NOT NULL,
+    dimension INTEGER CHECK (dimension > 0),
+    value_dimension INTEGER CHECK (value_dimension > 0),
+    encoder TEXT,
+    precision TEXT,
+    value_from TEXT NOT NULL CHECK (value_from IN ('value', 'key')),
+    null_key TEXT NOT NULL, -- JSON: "auto", "lenient", "strict", a number or false
+    checksum INTEGER NOT NULL,
+    documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
+    keyless INTEGER NOT NULL DEFAULT 0    -- and of these without a key vector
+) STRICT;
+
+CREATE TABLE documents (
+    "row" INTEGER PRIMARY KEY AUTOINCREMENT,
+    collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    key TEXT,
+    value TEXT NOT NULL,   -- JSON
+    metadata TEXT NOT NULL, -- JSON
+    keys INTEGER NOT NULL, -- how many key vectors it has: it takes so many row numbers, and one where it has none
+    id_hash INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    UNIQUE (collection, id)
+) STRICT;
+
+-- With the id, so that one text's documents come in order and without statistics it is preferred.
+CREATE INDEX documents_by_key ON documents (collection, key, id);
+
+-- The order in which documents are drawn for a sample, the same wherever they are stored.
+CREATE INDEX documents_by_hash ON documents (collection, id_hash) WHERE keys > 0;
+
+-- Apart from the texts, so that reading one does not page in the other.
+CREATE TABLE vectors (
+    "row" INTEGER PRIMARY KEY AUTOINCREMENT, -- the document's, then the numbers after it
+    document INTEGER NOT NULL REFERENCES documents ("row") ON DELETE CASCADE,
+    first INTEGER, -- the part of the key text that it was made of, in characters; NULL: all of it
+    last INTEGER,
+    checksum INTEGER NOT NULL,
+    key_vector BLOB, -- little-endian float32; NULL: the document has no key
+    value_vector BLOB -- NULL: the key vector is the value
+) STRICT;
+
+CREATE INDEX vectors_by_document ON vectors (document);
+
+-- The metadata once more, a row a scalar, in the order filters compare by (service/storage/fields.py).
+CREATE TABLE fields (
+    collection INTEGER NOT NULL,
+    field TEXT NOT NULL,
+    element INTEGER NOT NULL, -- 0: the field itself; 1: an element of the list it holds
+    kind INTEGER NOT NULL,
+    value ANY NOT NULL,
+    "row" INTEGER NOT NULL REFERENCES documents ("row") ON DELETE CASCADE,
+    PRIMARY KEY (collection, field, element, kind, value, "row")
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX fields_by_row ON fields ("row");
+
+-- What a write answered, so that the same request sent again is answered the same and not done twice.
+CREATE TABLE answered_writes (
+    caller TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    request BLOB NOT NULL, -- a digest of the call and its body
+    status INTEGER NOT NULL,
+    answer BLOB NOT NULL,
+    at INTEGER NOT NULL, -- seconds of Unix time
+    PRIMARY KEY (caller, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX answered_writes_by_time ON answered_writes (at);
+
+-- What labelled questions said of a collection.
+CREATE TABLE calibrations (
+    collection INTEGER PRIMARY KEY REFERENCES collections (id) ON DELETE CASCADE,
+    fitted TEXT NOT NULL -- JSON
+) STRICT;
+
+-- One row while a process has the store open: where it is found without one, that process did not close the store.
+CREATE TABLE open_stores (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    pid INTEGER NOT NULL
+) STRICT;
