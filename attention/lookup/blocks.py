@@ -217,9 +217,7 @@ class Segment:
         count = self.count + len(rows)
         block = self.block
         if count > block.room:
-            # Beyond some size the whole block: memory that nobody touches costs nothing, copying does.
-            room = BLOCK_ROWS if count > BLOCK_ROWS // 16 else max(2 * block.room, count)
-            block = block.grown(self.count, min(room, BLOCK_ROWS), layout)
+            block = block.grown(self.count, min(max(2 * block.room, count), BLOCK_ROWS), layout)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
         return Segment(block, count, live)

@@ -54,7 +54,26 @@ class Memory:
             ParameterError: a key that cosine is not defined for, or a number used before; nothing is written.
         """
         with self._turn:
-            return self._published(add, remove)
+            self._view = self._next(add, remove)
+            return self._view
+
+    def stage(self, *, add: Rows | None = None, remove: NDArray[np.int64] | None = None) -> View:
+        """The view that `publish` would make, for `show` to make current: whatever can fail fails here.
+
+        For a writer who has to write elsewhere in between. Until then nobody sees it, and a view that is never shown
+        leaves nothing behind. The next call that writes must be `show`, or this one again.
+
+        Raises:
+            ShapeError, ParameterError: as `publish`.
+            MemoryError: there is no room for the rows.
+        """
+        with self._turn:
+            return self._next(add, remove)
+
+    def show(self, staged: View) -> None:
+        """Make the view that was staged last the current one."""
+        with self._turn:
+            self._view = staged
 
     def compact(self) -> bool:
         """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
@@ -76,7 +95,7 @@ class Memory:
             self._view = View(view.similarity, segments, view.dimension, view.value_dimension)
             return True
 
-    def _published(self, add: Rows | None, remove: NDArray[np.int64] | None) -> View:
+    def _next(self, add: Rows | None, remove: NDArray[np.int64] | None) -> View:
         view = self._view
         segments = list(view.segments)
         if add is not None and len(add):
@@ -93,8 +112,7 @@ class Memory:
             value_dimension = dimension if add.values is None else add.values.shape[1]
             segments = _extended(segments, add, self._layout)
         segments = [segment for segment in segments if segment.n]
-        self._view = View(view.similarity, tuple(segments), dimension, value_dimension)
-        return self._view
+        return View(view.similarity, tuple(segments), dimension, value_dimension)
 
 
 def _extended(segments: list[Segment], rows: Rows, layout: Layout) -> list[Segment]:

@@ -35,19 +35,33 @@ class Histories(RuleBasedStateMachine):
         removed=st.lists(st.integers(0, 300), max_size=20),
         own_values=st.booleans(),
         seed=st.integers(0, 1000),
+        staged=st.sampled_from(["shown", "given up", "not at all"]),
+        compacts=st.booleans(),
     )
-    def publish(self, count, removed, own_values, seed):
+    def publish(self, count, removed, own_values, seed, staged, compacts):
         numbers = np.arange(self.next, self.next + count)
         keys = np.random.default_rng(seed).integers(-9, 10, (count, 3)).astype(np.float32)
         values = keys[:, ::-1].copy() if own_values else None
+        order = np.random.default_rng(seed).permutation(count)
+        write = {
+            "add": Rows(numbers[order], keys[order], None if values is None else values[order]),
+            "remove": np.array(removed, dtype=np.int64),
+        }
+        if staged != "not at all":
+            view = self.memory.stage(**write)
+            self.compare(self.memory.view, self.rows)
+            if compacts:
+                self.memory.compact()
+            if staged == "given up":
+                return self.memory.view, dict(self.rows)
+            self.memory.show(view)
+        else:
+            view = self.memory.publish(**write)
         self.next += count
         for number in removed:
             self.rows.pop(number, None)
         for index, number in enumerate(numbers):
             self.rows[int(number)] = (tuple(keys[index]), tuple((keys if values is None else values)[index]))
-        order = np.random.default_rng(seed).permutation(count)
-        add = Rows(numbers[order], keys[order], None if values is None else values[order])
-        view = self.memory.publish(add=add, remove=np.array(removed, dtype=np.int64))
         return view, dict(self.rows)
 
     @rule()
@@ -136,6 +150,14 @@ def test_compaction_joins_and_drops():
     assert all(segment.live is None for segment in memory.view.segments[:-1])
     np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
     assert not memory.compact()
+
+
+def test_a_block_has_room_for_at_most_twice_its_rows():
+    memory = Memory("dot")
+    for number in range(40):
+        memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
+        (segment,) = memory.view.segments
+        assert segment.block.room <= max(2 * segment.count, memory_module.FIRST_ROWS)
 
 
 def test_readers_see_whole_writes_while_a_writer_writes():
