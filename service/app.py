@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
+import structlog
 from fastapi import FastAPI
 
 from service import logs
@@ -42,6 +43,8 @@ from service.retrieval.seeding import Seeding
 from service.settings import Settings
 from service.storage import Store
 
+log = structlog.get_logger("softkv")
+
 # upload before documents: of the routes on one path, the first whose content type fits is taken
 ROOMS = (
     probes,
@@ -72,19 +75,25 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = await asyncio.to_thread(Store.open, settings.data_dir)
-        encoder = _encoder(settings)
-        catalogue = Catalogue(store, encoder, settings.data_dir if settings.originals == "files" else None)
-        demo = Seeding(catalogue, [DEMOS[name] for name in settings.demo])
-        app.state.parts = State(catalogue, demo, settings.max_queries, settings.max_documents, settings.max_body_bytes)
-        loading = asyncio.create_task(_load(catalogue, demo))
+        store = await asyncio.to_thread(Store.open, settings.data_dir, logs.progress("the store is written anew"))
         try:
-            yield
+            if store.warning is not None:
+                log.warning(store.warning)
+            encoder = _encoder(settings)
+            catalogue = Catalogue(store, encoder, settings.data_dir if settings.originals == "files" else None)
+            demo = Seeding(catalogue, [DEMOS[name] for name in settings.demo])
+            app.state.parts = State(
+                catalogue, demo, settings.max_queries, settings.max_documents, settings.max_body_bytes
+            )
+            loading = asyncio.create_task(_load(catalogue, demo))
+            try:
+                yield
+            finally:
+                loading.cancel()
+                await asyncio.gather(loading, return_exceptions=True)
+                if encoder is not None:
+                    await encoder.close()
         finally:
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
-            if encoder is not None:
-                await encoder.close()
             await asyncio.to_thread(store.close)
 
     app = FastAPI(
@@ -131,7 +140,7 @@ def _encoder(settings: Settings) -> LoadingEncoder | None:
 
 
 async def _load(catalogue: Catalogue, demo: Seeding) -> None:
-    """Read the keys and load the encoder at once, then the demo collections."""
+    """Read the keys and load the encoder at once, then the demo collections; check texts beside all that follows."""
     encoder = catalogue.encoder
     await asyncio.gather(asyncio.to_thread(catalogue.rebuild), *([encoder.start()] if encoder else []))
-    await demo.run()
+    await asyncio.gather(demo.run(), asyncio.to_thread(catalogue.check_texts))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+SECONDS_BETWEEN = 2.0
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -20,6 +24,19 @@ class _StandardError(logging.StreamHandler[TextIO]):
     @stream.setter
     def stream(self, _: TextIO) -> None:
         pass
+
+
+def progress(work: str) -> Callable[[int, int], None]:
+    """What tells the log how far long work is, every few seconds."""
+    told = time.monotonic()
+
+    def report(done: int, of: int) -> None:
+        nonlocal told
+        if done == of or time.monotonic() - told > SECONDS_BETWEEN:
+            told = time.monotonic()
+            structlog.get_logger("softkv").info(work, done=done, of=of)
+
+    return report
 
 
 def configure(log_format: Literal["console", "json"]) -> None:

@@ -27,13 +27,20 @@ CODES = {
     "queue_full": (429, "too many requests are under way: try again"),
     "encoder_unavailable": (503, "the encoder is still loading, or could not be loaded"),
     "collection_loading": (503, "the collection is still being read from disk: try again"),
+    "collection_damaged": (503, "what is stored of the collection is not what was written: see /readyz"),
+    "document_damaged": (503, "the stored document is not what was written: write it anew or delete it"),
+    "database_damaged": (503, "the database file is damaged: see /readyz"),
+    "storage_failed": (503, "the database could not be read or written: see /readyz"),
     "database_busy": (503, "another program holds the database: try again"),
+    "out_of_memory": (503, "there is no memory for this request now: try again, or send less"),
     "disk_full": (507, "the disk is full: nothing was written, nothing is lost"),
 }
-WITH_BODY = ("malformed_json", "body_too_large", "unsupported_media_type", "invalid_content")
-OF_A_COLLECTION = ("collection_not_found", "invalid_content")
-WRITING = ("forbidden", "host_refused", "database_busy", "disk_full")
-ASKING = ("collection_not_found", "collection_loading", "encoder_unavailable")
+WITH_BODY = ("malformed_json", "body_too_large", "unsupported_media_type", "invalid_content", "out_of_memory")
+STORED = ("database_damaged", "storage_failed")
+OF_A_COLLECTION = ("collection_not_found", "invalid_content", *STORED)
+OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
+WRITING = ("forbidden", "host_refused", "database_busy", "disk_full", *STORED)
+ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "encoder_unavailable")
 
 SECONDS = {"description": "After how many seconds to try again.", "schema": {"type": "integer", "minimum": 0}}
 HEADERS = {

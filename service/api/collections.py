@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.answers import ANY_CALL, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
+from service.api.answers import ANY_CALL, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.state import NameInPath, Running
+from service.retrieval.catalogue import Catalogue
 from service.retrieval.collection import Collection
+from service.retrieval.errors import CollectionNotFound
+from service.retrieval.null import Standing
+from service.retrieval.query import null_shown
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
+from service.storage import DocumentDamaged
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JSONRoute, responses=ANY_CALL)
 
 
-def _describe(collection: Collection) -> dict[str, Any]:
+def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:
     with collection.reading() as (record, reader):
-        documents = reader.count(record.id)
+        background, level = None, None
+        with suppress(DocumentDamaged):  # which asking says, and /readyz
+            own = partial(collection.sample.own, record, reader)
+            background, level = null_shown(record, own, catalogue.loaded(record.settings))
     settings = record.settings
     return {
         "name": record.name,
@@ -30,9 +40,24 @@ def _describe(collection: Collection) -> dict[str, Any]:
         "value_from": settings.value_from,
         "temperature": settings.temperature,
         "null": settings.null,
-        "documents": documents,
+        "background": None if background is None else _background(background),
+        "null_similarity": level,
+        "documents": record.documents,
         "ready": collection.ready,
     }
+
+
+def _background(found: Standing) -> dict[str, Any]:
+    mean, deviation = found.background.mean, found.background.deviation
+    return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs}
+
+
+def _describe_all(catalogue: Catalogue) -> list[dict[str, Any]]:
+    described = []
+    for collection in catalogue.collections():
+        with suppress(CollectionNotFound):  # deleted meanwhile
+            described.append(_describe(catalogue, collection))
+    return described
 
 
 def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
@@ -55,7 +80,9 @@ async def put_collection(name: NameInPath, body: CollectionSettings, running: Ru
     """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
     wanted = _said(body)
     collection, created = await running.catalogue.create(name, wanted)
-    return JSONAnswer(await asyncio.to_thread(_describe, collection), status_code=201 if created else 200)
+    return JSONAnswer(
+        await asyncio.to_thread(_describe, running.catalogue, collection), status_code=201 if created else 200
+    )
 
 
 @router.patch(
@@ -69,14 +96,19 @@ async def patch_collection(name: NameInPath, body: CollectionChange, running: Ru
     """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
     changes = _said(body)
     collection = await asyncio.to_thread(running.catalogue.change, name, changes)
-    return JSONAnswer(await asyncio.to_thread(_describe, collection))
+    return JSONAnswer(await asyncio.to_thread(_describe, running.catalogue, collection))
 
 
-@router.get("", response_model=CollectionList, response_description="The collections.", summary="Every collection")
+@router.get(
+    "",
+    response_model=CollectionList,
+    responses=refusals(*STORED),
+    response_description="The collections.",
+    summary="Every collection",
+)
 async def list_collections(request: Request, running: Running) -> Response:
     """By name; and whether this caller may write."""
-    collections = running.catalogue.collections()
-    described = await asyncio.to_thread(lambda: [_describe(collection) for collection in collections])
+    described = await asyncio.to_thread(_describe_all, running.catalogue)
     return JSONAnswer({"collections": described, "access": request.state.access})
 
 
@@ -90,7 +122,7 @@ async def list_collections(request: Request, running: Running) -> Response:
 async def get_collection(name: NameInPath, running: Running) -> Response:
     """Its settings, how many documents it holds, and whether it is ready to be asked."""
     collection = running.catalogue.collection(name)
-    return JSONAnswer(await asyncio.to_thread(_describe, collection))
+    return JSONAnswer(await asyncio.to_thread(_describe, running.catalogue, collection))
 
 
 @router.delete(

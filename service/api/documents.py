@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from service.api.answers import ANY_CALL, ASKING, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
+from service.api.answers import ANY_CALL, ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.errors import TooMuch
 from service.api.state import IdInPath, NameInPath, Running
@@ -93,7 +93,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 @router.post(
     "/query",
     response_model=DocumentPage,
-    responses=refusals(*WITH_BODY, *OF_A_COLLECTION),
+    responses=refusals(*WITH_BODY, *OF_DOCUMENTS),
     response_description="A page of documents.",
     summary="List documents in id order",
 )
@@ -161,7 +161,7 @@ async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, ru
 @router.get(
     "/{id:path}",
     response_model=DocumentAnswer,
-    responses=refusals(*OF_A_COLLECTION, "document_not_found"),
+    responses=refusals(*OF_DOCUMENTS, "document_not_found"),
     response_description="The document.",
     summary="Read one document",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Response
 
 from service.api.answers import refusals
@@ -26,10 +28,14 @@ async def livez() -> Response:
     summary="Everything is loaded",
 )
 async def readyz(running: Running) -> Response:
-    """503 while the encoder, a collection or a demo collection loads, with its name; the API already answers."""
+    """503 while the encoder, a collection or a demo collection loads, with its name; the API already answers.
+
+    And 503 where reads are not sound: a collection that could not be read, a document that is damaged on disk.
+    """
     encoder = running.catalogue.encoder
+    unsound = await asyncio.to_thread(running.catalogue.failed)
     loading = [f"collection {name}" for name in running.catalogue.loading()]
-    failed = list(running.demo.failed())
+    failed = [*unsound, *running.demo.failed()]
     if encoder is not None and encoder.state == "loading":
         loading.insert(0, f"encoder {encoder.name}")
     if encoder is not None and encoder.state == "failed":

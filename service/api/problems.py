@@ -55,14 +55,21 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     encoding.UntraceableError: (422, "untraceable"),
     encoding.QueueClosedError: (503, "stopping"),
     encoding.EncodingError: (503, "encoder_unavailable"),
+    MemoryError: (503, "out_of_memory"),
     api.QueueFull: (429, "queue_full"),
     retrieval.CollectionLoading: (503, "collection_loading"),
     retrieval.EncoderUnavailable: (503, "encoder_unavailable"),
+    retrieval.CollectionUnsound: (503, "collection_damaged"),
+    storage.DocumentDamaged: (503, "document_damaged"),
+    storage.CollectionDamaged: (503, "collection_damaged"),
+    storage.DatabaseDamaged: (503, "database_damaged"),
+    storage.StorageFailed: (503, "storage_failed"),
     storage.DatabaseBusy: (503, "database_busy"),
     storage.StoreClosed: (503, "stopping"),
     storage.DiskFull: (507, "disk_full"),
 }
 MOST_FLAWS = 100
+NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
 RETRY_AFTER_SECONDS = {429: "1", 503: "2"}
 
 
@@ -104,10 +111,11 @@ def problem(status: int, code: str, detail: str, *, flaws: Sequence[Flaw] | None
 
 
 def of_error(error: Exception) -> Response:
-    """The answer to one of our own errors."""
+    """The answer to an error of the table."""
     status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    flaws = error.flaws if isinstance(error, retrieval.InvalidContent) else [Flaw("", str(error))]
-    return problem(status, code, str(error), flaws=flaws if status == 422 else None)
+    detail = NO_MEMORY if isinstance(error, MemoryError) else str(error)
+    flaws = error.flaws if isinstance(error, retrieval.InvalidContent) else [Flaw("", detail)]
+    return problem(status, code, detail, flaws=flaws if status == 422 else None)
 
 
 def of_validation(error: RequestValidationError) -> Response:
@@ -149,6 +157,11 @@ def install(app: FastAPI) -> None:
     async def gone(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # nobody is there to read it
 
+    async def without_a_thread(request: Request, error: Exception) -> Response:
+        if "can't start new thread" in str(error):  # which takes memory
+            return of_error(MemoryError())
+        return await unexpected(request, error)
+
     async def unexpected(request: Request, error: Exception) -> Response:
         identifier = getattr(request.state, "request_id", "unknown")
         log.error("unexpected error", request_id=identifier, exc_info=error)
@@ -161,4 +174,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(RuntimeError, without_a_thread)
     app.add_exception_handler(Exception, unexpected)

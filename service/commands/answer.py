@@ -56,13 +56,11 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
 
 def _verdict(evidence: dict[str, Any]) -> Text:
     """Whether the collection knew, and why."""
-    level = evidence["null_similarity"]
-    if evidence["answered"]:
-        said, style, why = "Answered", "bold green", "a document is"
-    else:
-        said, style, why = "Not answered", "bold yellow", "no document is"
-    where = "there to attend to" if level is None else f"above {level:.4f}, the level of none of these"
-    return Text.assemble((said, style), f": {why} {where}.")
+    said, style = ("Answered", "bold green") if evidence["answered"] else ("Not answered", "bold yellow")
+    if evidence["null_similarity"] is not None:
+        return Text.assemble((said, style), f": none of these has {evidence['null_weight']:.1%} of the weight.")
+    there = "a document is" if evidence["answered"] else "no document is"
+    return Text.assemble((said, style), f": {there} there to attend to.")
 
 
 def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:

@@ -25,10 +25,13 @@ def _temperature(given: str) -> float | str:
     return given if given == "auto" else _number(given, "a number of at least 0, or auto")
 
 
+NAMED_NULLS = ("auto", "lenient", "strict")
+
+
 def _null(given: str) -> float | str | bool:
     if given in ("false", "none"):
         return False
-    return given if given == "auto" else _number(given, "auto, false or a similarity")
+    return given if given in NAMED_NULLS else _number(given, f"{', '.join(NAMED_NULLS)}, false or a similarity")
 
 
 def attend(
@@ -47,7 +50,7 @@ def attend(
     top_p: Annotated[float | None, typer.Option(help="Show the matches that hold this share of the weight.")] = None,
     null: Annotated[
         Any,
-        typer.Option(parser=_null, metavar="auto|false|X", help="The similarity that counts as no match."),
+        typer.Option(parser=_null, metavar="auto|lenient|strict|false|X", help="What none of these weighs."),
     ] = None,
     filter_: Annotated[
         Any,

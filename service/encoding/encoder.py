@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from service.encoding.background import Background
+from service.encoding.background import measure_background
 from service.encoding.batches import token_batches
 from service.encoding.decoding import decode
 from service.encoding.encoded import Encoded
@@ -39,7 +39,7 @@ class Encoder:
         self.precision = network.precision
         self.runs_on = network.runs_on
         self.max_tokens = network.tokenizer.max_tokens
-        self.background = Background.measure(lambda texts, purpose: self.encode(texts, purpose).vectors)
+        self.background = measure_background(lambda texts, purpose: self.encode(texts, purpose).vectors)
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         """Encode n texts, in order; a vector does not depend on its neighbours by more than 1e-6.

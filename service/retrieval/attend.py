@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attention.lookup import Answer, Auto, Mask, Question
+from attention.lookup import Answer, Auto, Background, Mask, Question
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.collection import Snapshot
 from service.retrieval.lookups import Ask
-from service.retrieval.null_background import NullChoice
-from service.retrieval.query import Array, background_for, check_queries, encode_queries, mask_of, null_of
+from service.retrieval.null import NullChoice
+from service.retrieval.query import Array, check_queries, encode_queries, encoder_background, mask_of, null_of
 from service.storage import CollectionRecord, DocumentRecord
 
 
@@ -73,13 +73,14 @@ async def attend(
         RetrievalError: no such collection, a query that does not fit it, options that cannot be met.
     """
     collection = catalogue.collection(name)
-    background = await background_for(catalogue, collection.record, options.null)
+    background = await encoder_background(catalogue, collection.record, options.null)
     vectors = await encode_queries(catalogue, collection.record, queries, pointers)
 
     def questions(snapshot: Snapshot) -> list[Question]:
-        record, view = snapshot.record, snapshot.view
+        record = snapshot.record
         check_queries(record, vectors, pointers)
-        null, mask = null_of(record, view, options.null, background), mask_of(snapshot, options.filter)
+        null = null_of(record, snapshot.own, options.null, background)
+        mask = mask_of(snapshot, options.filter)
         return [question(record, vector, options, null, mask) for vector in vectors]
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
@@ -95,7 +96,11 @@ async def attend(
 
 
 def question(
-    record: CollectionRecord, vector: Array, options: Options, null: float | None, mask: Mask | None = None
+    record: CollectionRecord,
+    vector: Array,
+    options: Options,
+    null: float | Background | None,
+    mask: Mask | None = None,
 ) -> Question:
     """What the core is asked, in full."""
     temperature: float | Auto

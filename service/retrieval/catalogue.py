@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,13 @@ from service.retrieval.errors import (
     InvalidContent,
 )
 from service.retrieval.lookups import Lookups
-from service.retrieval.null_background import default_null, default_temperature
-from service.storage import CollectionExists, CollectionSettings, Store
+from service.retrieval.null import default_null
+from service.retrieval.temperature import default_temperature
+from service.storage import CollectionExists, CollectionSettings, StorageError, Store
+
+CHECKED = 256
+PAUSE_SECONDS = 0.005
+"""Documents whose texts are checked at a time after a start, and the pause in between, in which others run."""
 
 
 class Catalogue:
@@ -46,13 +52,41 @@ class Catalogue:
         with self.store.reading() as reader:
             waiting = [(reader.count(c.record.id), name) for name, c in self._collections.items() if not c.ready]
         for _, name in sorted(waiting):
-            collection = self._collections.get(name)
-            if collection is not None:
+            if (collection := self._collections.get(name)) is None:
+                continue
+            try:
                 collection.rebuild()
+            except MemoryError:
+                collection.read_anew("there was no memory for its keys")
+            except CollectionNotFound:
+                pass  # deleted meanwhile
+            except StorageError as error:
+                collection.trouble = str(error)
+
+    def check_texts(self) -> None:
+        """Hold every stored text against its checksum, slowly, beside whatever else runs; what is damaged is noted."""
+        after: int | None = 0
+        while after is not None:
+            try:
+                with self.store.reading() as reader:
+                    after, damaged = reader.damaged_texts(after, CHECKED)
+            except StorageError:  # the service stops; or the file proved damaged, which the store remembers
+                return
+            for number, error in damaged:
+                for collection in self.collections():
+                    if collection.record.id == number:
+                        collection.damage.note(error)
+            time.sleep(PAUSE_SECONDS)
 
     def loading(self) -> list[str]:
         """What a probe should say is still being read."""
-        return sorted(name for name, collection in self._collections.items() if not collection.ready)
+        return [each.name for each in self.collections() if not each.ready and each.trouble is None]
+
+    def failed(self) -> list[str]:
+        """What keeps answers from being sound: collections that cannot be read, damage, a file that fails."""
+        collections = self.collections()
+        unread = [f"collection {each.name}: {each.trouble}" for each in collections if not each.ready and each.trouble]
+        return [*self.store.troubles(), *unread, *(line for each in collections for line in each.damage.told())]
 
     def collection(self, name: str) -> Collection:
         """The collection of that name."""
@@ -87,6 +121,12 @@ class Catalogue:
         if wanted_by is not None and wanted_by.precision != queue.encoder.precision:
             raise _other_encoder(wanted_by, f"it in {queue.encoder.precision}", f"PRECISION={wanted_by.precision}")
         return queue
+
+    def loaded(self, settings: CollectionSettings) -> Encoder | None:
+        """The encoder that a collection's vectors are of, where it is this service's and loaded."""
+        encoder = None if self.encoder is None else self.encoder.encoder
+        same = encoder is not None and (encoder.name, encoder.precision) == (settings.encoder, settings.precision)
+        return encoder if same else None
 
     async def create(self, name: str, wanted: Mapping[str, Any]) -> tuple[Collection, bool]:
         """A new collection, or the one that is there where the fields sent are equal (then False).
@@ -157,11 +197,11 @@ class Catalogue:
         return collection
 
     def delete(self, name: str) -> None:
-        """Remove a collection and all its documents."""
+        """Remove a collection and all its documents; questions to it that wait are told that it is gone."""
         self.collection(name)
         with self.store.writing() as writer:
             writer.delete_collection(name)
-            writer.after_commit(lambda: self._collections.pop(name, None))
+            writer.after_commit(lambda: self._collections.pop(name).gone())
 
 
 def _other_encoder(recorded: CollectionSettings, runs: str, setting: str) -> InvalidContent:
@@ -177,12 +217,6 @@ def check_settings(settings: CollectionSettings) -> None:
     if not (settings.temperature == 0 or settings.temperature >= 1e-30):
         raise InvalidContent.at(
             "/temperature", f"temperature is {settings.temperature}: send 0, or a number from 1e-30 on"
-        )
-    if settings.null == "auto" and settings.encoder is None:
-        raise InvalidContent.at(
-            "/null",
-            'null "auto" is measured on the encoder\'s background, and this collection has no encoder: '
-            "send a similarity, or false",
         )
 
 

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain, repeat
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Literal
 
 import numpy as np
+import structlog
 
 from attention.lookup import Mask, Memory, Rows, View, prepare
 from service.retrieval.columns import Source
-from service.retrieval.errors import CollectionLoading, DocumentChanged
+from service.retrieval.damage import Damage
+from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.retrieval.masks import Masks
-from service.storage import Change, CollectionRecord, Condition, DocumentRecord, Reader, Store, Writer, canonical
+from service.retrieval.null import Own, Sample
+from service.storage import (
+    Change,
+    CollectionRecord,
+    Condition,
+    DocumentDamaged,
+    DocumentRecord,
+    Reader,
+    StorageError,
+    Store,
+    Writer,
+    canonical,
+)
 
+log = structlog.get_logger("softkv")
 SCANNED = 20_000  # documents from which on a question may be answered by a compiled scan
 
 
@@ -40,6 +57,7 @@ class Snapshot:
     reader: Reader
     version: int
     masks: Masks
+    sample: Sample
     _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
 
     def mask(self, condition: Condition) -> Mask:
@@ -50,14 +68,30 @@ class Snapshot:
             self._given[name] = self.masks.of(source, condition, name)
         return self._given[name]
 
+    def own(self) -> Own | None:
+        """The collection's own background."""
+        return self.sample.own(self.record, self.reader)
+
 
 class Collection:
-    """The documents of one name; SQLite is the truth, the memory can be rebuilt from it."""
+    """The documents of one name; SQLite is the truth, the memory can be rebuilt from it.
+
+    Attributes:
+        record: its settings and counts, as of the last write.
+        sample: what its own background is measured on.
+        damage: what of it is damaged on disk, as far as it was read.
+        trouble: why its keys could not be read back; None where they could, or are being read.
+    """
 
     def __init__(self, record: CollectionRecord, store: Store, *, ready: bool, originals: Path | None = None) -> None:
         self.record = record
-        self.ready = ready
+        self.damage = Damage(record.name)
+        self.sample = Sample()
+        self.trouble: str | None = None
+        self._ready = ready
+        self._gone = False
         self._store = store
+        self._originals = originals
         self._memory = Memory(record.settings.similarity, originals)
         self._masks = Masks(lambda: self._memory.view)
         self._version = 0
@@ -69,23 +103,44 @@ class Collection:
         return self.record.name
 
     @property
+    def ready(self) -> bool:
+        """Whether its keys are in memory."""
+        return self._ready
+
+    @property
     def size(self) -> int:
         """How many documents can be attended to now."""
         return self._memory.view.n
 
     def rebuild(self) -> None:
-        """Read the keys and values back from storage; until then the collection can't be asked."""
-        with self._store.reading() as reader:
-            for numbers, keys, values in reader.vectors(self.record.id):
-                self._memory.publish(add=Rows(numbers, keys, values))
-        self.ready = True
+        """Read the keys and values back from storage; until then the collection can't be asked.
+
+        Raises:
+            StorageError: they can't be read.
+            MemoryError: there is no room for them.
+        """
+        memory = Memory(self.record.settings.similarity, self._originals)
+        with self.reading() as (record, reader):
+            for numbers, keys, values in reader.vectors(record.id, damaged=self.damage.note):
+                memory.publish(add=Rows(numbers, keys, values))
+        self._memory = memory
+        self._version += 1
+        self._masks.forget()
+        self.trouble, self._ready = None, True
         self._tidy()
+
+    def gone(self) -> None:
+        """It was deleted: whoever still holds it is told that there is none of its name."""
+        self._gone = True
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
-        with self._store.reading(gather=lambda: self.record) as reader:
-            yield reader.gathered, reader
+        with self._noting(), self._store.reading(gather=lambda: (self._gone, self.record)) as reader:
+            gone, record = reader.gathered
+            if gone:
+                raise CollectionNotFound(self.name)
+            yield record, reader
 
     def ids(self) -> set[str]:
         """The ids of every stored document."""
@@ -96,9 +151,15 @@ class Collection:
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view for one reader, for as long as it reads."""
         self._require_ready()
-        with self._store.reading(gather=lambda: (self.record, self._memory.view, self._version)) as reader:
-            record, view, version = reader.gathered
-            yield Snapshot(record, view, reader, version, self._masks)
+        self.damage.require_sound_keys()
+        with (
+            self._noting(),
+            self._store.reading(gather=lambda: (self._gone, self.record, self._memory.view, self._version)) as reader,
+        ):
+            gone, record, view, version = reader.gathered
+            if gone:
+                raise CollectionNotFound(self.name)
+            yield Snapshot(record, view, reader, version, self._masks, self.sample)
 
     def write(
         self,
@@ -111,8 +172,8 @@ class Collection:
 
         Raises DocumentChanged where `replacing` is given and no longer what is stored.
         """
-        self._require_ready()
-        with self._store.writing() as writer:
+        with self._noting(), self._store.writing() as writer:
+            self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
                 if stored is None or stored.row != replacing.row:
@@ -128,8 +189,8 @@ class Collection:
 
     def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
-        self._require_ready()
-        with self._store.writing() as writer:
+        with self._noting(), self._store.writing() as writer:
+            self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
             else:
@@ -140,19 +201,45 @@ class Collection:
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         record = writer.collection(self.record.name)
+        # Now, while the write can still be refused: room that is not there must not be missed after the commit.
+        staged = self._memory.stage(add=add, remove=removed)
 
         def publish() -> None:
-            self.record = record
-            self._version += 1
-            self._memory.publish(add=add, remove=removed)
-            self._masks.forget()
+            try:
+                self._memory.show(staged)
+                self.record = record
+                self._version += 1
+                self.damage.gone(removed.tolist())
+                self._masks.forget()
+            except BaseException as error:
+                self.read_anew(f"{type(error).__name__} when a write was to be shown")
+                raise
 
         writer.after_commit(publish)
 
+    def read_anew(self, reason: str) -> None:
+        """Answer no more, and begin to read the keys back: what is in memory may not be what is stored."""
+        log.error("a collection is read anew", collection=self.name, reason=reason)
+        self.trouble, self._ready = reason, False
+        self._in_background(self._rebuild_until_done, "read anew")
+
+    def _rebuild_until_done(self) -> None:
+        for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
+            time.sleep(seconds)
+            try:
+                self.rebuild()
+            except MemoryError:
+                self.trouble = "there was no memory for its keys"
+            except StorageError as error:
+                self.trouble = str(error)
+                return
+            else:
+                return
+
     def _tidy(self) -> None:
         """Make the keys fast to read, in a thread of its own; readers and writers do not wait for it."""
-        if self._tidying.acquire(blocking=False):
-            Thread(target=self._compact, name=f"compact {self.name}", daemon=True).start()
+        if self._tidying.acquire(blocking=False) and not self._in_background(self._compact, "compact"):
+            self._tidying.release()
 
     def _compact(self) -> None:
         try:
@@ -160,9 +247,30 @@ class Collection:
                 compile_scan()
             while self._memory.compact():
                 self._masks.forget()
+        except MemoryError:
+            pass  # the keys stay as they are, until the next write
         finally:
             self._tidying.release()
 
+    def _in_background(self, work: Callable[[], None], name: str) -> bool:
+        """Whether the thread could be started: where memory is short it may not."""
+        try:
+            Thread(target=work, name=f"{name} {self.name}", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Remember which document was damaged where a read or a write comes to one."""
+        try:
+            yield
+        except DocumentDamaged as error:
+            self.damage.note(error)
+            raise
+
     def _require_ready(self) -> None:
-        if not self.ready:
-            raise CollectionLoading(self.name)
+        if self._gone:
+            raise CollectionNotFound(self.name)
+        if not self._ready:
+            raise CollectionLoading(self.name, self.trouble)

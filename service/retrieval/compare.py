@@ -6,19 +6,20 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from attention.errors import AttentionError
-from attention.lookup import Mask, Memory, Rows, View, answers
+from attention.lookup import Background, Mask, Memory, Rows, View, answers
 from service.retrieval import filter as filters
 from service.retrieval.attend import Options, Result, question, result
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.document import SentDocument, prepare
 from service.retrieval.errors import InvalidContent
-from service.retrieval.null_background import NullChoice
-from service.retrieval.query import background_for, encode_queries, mask_of, null_of
+from service.retrieval.null import SAMPLE, NullChoice, Own
+from service.retrieval.query import encode_queries, encoder_background, mask_of, null_of
 from service.storage import (
     CollectionRecord,
     Condition,
@@ -26,6 +27,7 @@ from service.storage import (
     Search,
     SearchResult,
     SearchRow,
+    id_hash,
     searching_rows,
 )
 
@@ -72,7 +74,7 @@ async def compare_collection(
 ) -> Comparison:
     """Ask the documents of a collection that pass a filter in all four ways; all see the same version of it."""
     collection = catalogue.collection(name)
-    background = await background_for(catalogue, collection.record, null)
+    background = await encoder_background(catalogue, collection.record, null)
     asked = await _encode(catalogue, collection.record, query)
 
     def ask() -> Comparison:
@@ -87,7 +89,7 @@ async def compare_collection(
                 condition,
                 mask_of(snapshot, sent_filter),
             )
-            return _compare(source, asked, temperature, top_k, null_of(record, view, null, background))
+            return _compare(source, asked, temperature, top_k, null_of(record, snapshot.own, null, background))
 
     return await asyncio.to_thread(ask)
 
@@ -106,8 +108,8 @@ async def compare_rows(
     The rows are asked as a new collection with the service's encoder would be.
     """
     await catalogue.queue()  # raises where there is no encoder
-    record = CollectionRecord(0, "rows", await catalogue.settle({}))
-    background = await background_for(catalogue, record, null)
+    record = CollectionRecord(0, "rows", await catalogue.settle({}), documents=len(rows))
+    background = await encoder_background(catalogue, record, null)
     documents = (await prepare(catalogue, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
     asked = await _encode(catalogue, record, query)
 
@@ -115,7 +117,8 @@ async def compare_rows(
         view = _view(record, documents)
         with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as search:
             source = Source(record, view, search, lambda numbers: [documents[number] for number in numbers])
-            return _compare(source, asked, temperature, top_k, null_of(record, view, null, background))
+            own = partial(_own, record, documents)
+            return _compare(source, asked, temperature, top_k, null_of(record, own, null, background))
 
     return await asyncio.to_thread(ask)
 
@@ -133,7 +136,9 @@ async def _encode(catalogue: Catalogue, record: CollectionRecord, query: str) ->
     return _Asked(query, vector, (time.perf_counter() - started) * 1e3)
 
 
-def _compare(source: Source, asked: _Asked, temperature: float | None, top_k: int, null: float | None) -> Comparison:
+def _compare(
+    source: Source, asked: _Asked, temperature: float | None, top_k: int, null: float | Background | None
+) -> Comparison:
     sql = _timed(lambda: source.search.equal(asked.text, top_k, source.condition))
     full_text = _timed(lambda: source.search.full_text(asked.text, top_k, source.condition))
     started = time.perf_counter()
@@ -150,6 +155,12 @@ def _timed(ask: Callable[[], SearchResult]) -> Timed:
     started = time.perf_counter()
     found = ask()
     return Timed(found, (time.perf_counter() - started) * 1e3)
+
+
+def _own(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> Own | None:
+    """The rows' own background, of the sample that a collection of them would have."""
+    sample = sorted(documents, key=lambda each: id_hash(each.id))[:SAMPLE]
+    return Own.measure(record.settings.similarity, np.stack([each.key_vector for each in sample])) if sample else None
 
 
 def _view(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> View:

@@ -33,10 +33,20 @@ class CollectionConflict(RetrievalError):
 
 
 class CollectionLoading(RetrievalError):
-    """The collection's keys are still being read from storage."""
+    """The collection's keys are still being read from storage, or could not be read."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"collection {name!r} is still being read from disk: try again in a moment, or see /readyz")
+    def __init__(self, name: str, trouble: str | None = None) -> None:
+        reason = "" if trouble is None else f" ({trouble})"
+        super().__init__(
+            f"collection {name!r} is still being read from disk{reason}: try again in a moment, or see /readyz"
+        )
+
+
+class CollectionUnsound(RetrievalError):
+    """Key vectors of the collection are damaged on disk, so that every weight would be wrong."""
+
+    def __init__(self, name: str, documents: int, first: Exception) -> None:
+        super().__init__(f"collection {name!r} is not attended to, as vectors of {documents} documents fail: {first}")
 
 
 class EncoderUnavailable(RetrievalError):

@@ -12,6 +12,7 @@ from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.retrieval.collection import Collection, Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError
+from service.storage import DocumentDamaged
 
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
 
@@ -83,19 +84,27 @@ def _answer(collection: Collection, batch: Sequence[Ask]) -> list[Any]:
         together = [question for questions in asked if isinstance(questions, list) for question in questions]
         found = _guarded(answers, snapshot.view, together)
         if isinstance(found, Exception):  # someone's question is to blame: each alone finds out whose
-            return [_alone(snapshot, ask, questions) for ask, questions in zip(batch, asked, strict=True)]
+            return [_alone(collection, ask, snapshot, questions) for ask, questions in zip(batch, asked, strict=True)]
         rest = iter(found)
         return [
             questions
             if isinstance(questions, Exception)
-            else _guarded(ask.finish, snapshot, list(islice(rest, len(questions))))
+            else _finished(collection, ask, snapshot, list(islice(rest, len(questions))))
             for ask, questions in zip(batch, asked, strict=True)
         ]
 
 
-def _alone(snapshot: Snapshot, ask: Ask, questions: Any) -> Any:
+def _alone(collection: Collection, ask: Ask, snapshot: Snapshot, questions: Any) -> Any:
     found = questions if isinstance(questions, Exception) else _guarded(answers, snapshot.view, questions)
-    return found if isinstance(found, Exception) else _guarded(ask.finish, snapshot, found)
+    return found if isinstance(found, Exception) else _finished(collection, ask, snapshot, found)
+
+
+def _finished(collection: Collection, ask: Ask, snapshot: Snapshot, found: list[Answer]) -> Any:
+    try:
+        return _guarded(ask.finish, snapshot, found)
+    except DocumentDamaged as error:  # of one answer's documents: the others may have theirs
+        collection.damage.note(error)
+        return error
 
 
 def _guarded(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from attention.lookup import Mask, View
-from service.encoding.background import Background
+from attention.lookup import Background, Mask
+from service.encoding.encoder import Encoder
 from service.retrieval import filter as filters
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.collection import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.null_background import NullChoice, null_similarity
+from service.retrieval.null import NullChoice, Own, Standing, standing
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
@@ -50,24 +50,51 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
             raise InvalidContent.at(at, "a zero vector has no direction, so no cosine: send another query")
 
 
-async def background_for(catalogue: Catalogue, record: CollectionRecord, asked: NullChoice | None) -> Background | None:
-    """The encoder's background, where the null key is to be measured on it."""
-    if (record.settings.null if asked is None else asked) != "auto" or record.settings.encoder is None:
+async def encoder_background(
+    catalogue: Catalogue, record: CollectionRecord, asked: NullChoice | None
+) -> Background | None:
+    """The background of the collection's encoder, where the null key is to stand on it."""
+    choice = record.settings.null if asked is None else asked
+    if not isinstance(choice, str) or record.settings.encoder is None:
         return None
     return (await catalogue.queue(wanted_by=record.settings)).encoder.background
 
 
 def null_of(
-    record: CollectionRecord, view: View, asked: NullChoice | None, background: Background | None
-) -> float | None:
-    """The null key's similarity: as asked, else as the collection says."""
-    return null_similarity(
-        record.settings.null if asked is None else asked,
-        similarity=record.settings.similarity,
-        documents=view.n,
-        dimension=view.dimension or record.settings.dimension,
-        background=background,
-    )
+    record: CollectionRecord, own: Callable[[], Own | None], asked: NullChoice | None, encoder: Background | None
+) -> float | Background | None:
+    """The null key, as asked or else as the collection says: a similarity, or the background it weighs as much as.
+
+    Args:
+        own: measures the collection's own background.
+        encoder: what `encoder_background` gave for the same choice.
+    """
+    choice = record.settings.null if asked is None else asked
+    if choice is False:
+        return None
+    if not isinstance(choice, str):
+        return float(choice)
+    found = standing(choice, record, own(), encoder)
+    return None if found is None else found.background
+
+
+def null_shown(
+    record: CollectionRecord, own: Callable[[], Own | None], encoder: Encoder | None
+) -> tuple[Standing | None, float | None]:
+    """The background that the collection's null key stands on, and its similarity at the collection's temperature.
+
+    Args:
+        encoder: the collection's, where it is loaded.
+    """
+    choice, temperature = record.settings.null, record.settings.temperature
+    if choice is False or not isinstance(choice, str):
+        return None, None if choice is False else choice
+    if record.settings.encoder is not None and encoder is None:
+        return None, None
+    found = standing(choice, record, own(), None if encoder is None else encoder.background)
+    if found is None:
+        return None, None
+    return found, found.background.null_key(temperature, record.documents - record.keyless).level(temperature)
 
 
 def mask_of(snapshot: Snapshot, sent: Any) -> Mask | None:

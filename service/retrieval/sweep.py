@@ -13,8 +13,8 @@ from attention.errors import AttentionError
 from attention.lookup import Evidence, Question, sweep
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.errors import InvalidContent
-from service.retrieval.null_background import NullChoice
-from service.retrieval.query import Array, background_for, check_queries, encode_queries, mask_of, null_of
+from service.retrieval.null import NullChoice
+from service.retrieval.query import Array, check_queries, encode_queries, encoder_background, mask_of, null_of
 from service.storage import DocumentRecord
 
 
@@ -60,7 +60,7 @@ async def sweep_collection(
         RetrievalError: no such collection, or a query that does not fit it.
     """
     collection = catalogue.collection(name)
-    background = await background_for(catalogue, collection.record, null)
+    background = await encoder_background(catalogue, collection.record, null)
     (vector,) = await encode_queries(catalogue, collection.record, [query], ["/query"])
 
     def look_up() -> Swept:
@@ -70,7 +70,7 @@ async def sweep_collection(
             question = Question(
                 query=vector,
                 temperature=1.0,
-                null=null_of(record, view, null, background),
+                null=null_of(record, snapshot.own, null, background),
                 mask=mask_of(snapshot, sent_filter),
                 top_k=top_k,
                 output=False,

@@ -59,6 +59,18 @@ class CollectionChange(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
 
 
+class NullBackground(Wire):
+    """What the null key takes for unrelated: similarities that mean nothing, as a normal distribution."""
+
+    mean: float
+    deviation: float
+    of: Literal["encoder", "keys", "both"] = Field(
+        description="Whose: the encoder's, of unrelated questions and texts; those of two different documents' keys; "
+        "or between the two."
+    )
+    pairs: int = Field(description="Of keys that were compared; 0 where it is the encoder's alone.")
+
+
 class CollectionAnswer(Wire):
     """A collection's settings, its size, and whether it can be asked."""
 
@@ -71,6 +83,12 @@ class CollectionAnswer(Wire):
     value_from: Literal["value", "key"]
     temperature: Temperature
     null: Null
+    background: NullBackground | None = Field(
+        description="What a null key with a name stands on; null without one, and before it can be measured."
+    )
+    null_similarity: float | None = Field(
+        description="The similarity of the null key at the collection's temperature, over all of its documents."
+    )
     documents: int = Field(description="How many it holds.")
     ready: bool = Field(description="False while its keys are being read from disk after a start.")
 
@@ -87,6 +105,8 @@ class CollectionAnswer(Wire):
                     "value_from": "value",
                     "temperature": 0.05,
                     "null": "auto",
+                    "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1},
+                    "null_similarity": 0.145,
                     "documents": 2,
                     "ready": True,
                 }

@@ -20,4 +20,4 @@ class Readiness(Wire):
 
     status: Literal["ready", "loading", "failed"]
     loading: list[str] = Field(description="What still loads: the encoder, collections, demo collections.")
-    failed: list[str] = Field(description="What could not be loaded, and why.")
+    failed: list[str] = Field(description="What could not be loaded, or is damaged on disk, and why.")

@@ -102,12 +102,15 @@ def finite_number(given: Any) -> float:
     return number
 
 
+NULL_NAMES = ("auto", "lenient", "strict")
+
+
 def _null(given: Any) -> Any:
-    if given is False or given == "auto":
+    if given is False or (isinstance(given, str) and given in NULL_NAMES):
         return given
     if type(given) in (int, float):
         return finite_number(given)
-    raise PydanticCustomError("null", 'wanted "auto", a similarity (a number), or false for no null key')
+    raise PydanticCustomError("null", 'wanted "auto", "lenient", "strict", a similarity (a number), or false for none')
 
 
 def cold_to_hot(given: Any) -> float:
@@ -156,14 +159,16 @@ Temperature = TypeAliasType(
 Null = TypeAliasType(
     "Null",
     Annotated[
-        float | Literal["auto", False],
+        float | Literal["auto", "lenient", "strict", False],
         PlainValidator(_null),
         WithJsonSchema(
             {
-                "description": 'The null key, one more key that means "none of these": its similarity; `"auto"`, what '
-                "the best of as many unrelated texts would reach (needs an encoder); or `false` for none.",
+                "description": 'The null key, one more key that means "none of these": its similarity; `false` for '
+                "none; or a name: it then weighs as much as so many unrelated documents would together, at every "
+                "temperature and every number of documents. What unrelated is, `strict` takes from the collection's "
+                "own keys, `lenient` from its encoder, and `auto` from both.",
                 "oneOf": [
-                    {"type": "string", "const": "auto"},
+                    {"type": "string", "enum": list(NULL_NAMES)},
                     {"type": "number"},
                     {"type": "boolean", "const": False},
                 ],

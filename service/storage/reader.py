@@ -23,6 +23,7 @@ from service.storage.forms import (
     is_utf8,
     numbers_of,
     numbers_text,
+    texts_of,
 )
 from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
 from service.storage.search import Search
@@ -145,6 +146,22 @@ class Reader:
                     own = _matrix([key if value is None else value for key, value in sound.values()])
                 yield np.array(list(sound), dtype=np.int64), _matrix(keys), own
 
+    def damaged_texts(self, after: int, limit: int) -> tuple[int | None, list[tuple[int, DocumentDamaged]]]:
+        """Check the texts of at most `limit` documents, of any collection, whose row numbers are above `after`.
+
+        Returns the last of these numbers, None at the end; and the damaged ones, each with its collection's number.
+        """
+        rows = self._connection.execute(
+            f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" > ? ORDER BY "row" LIMIT ?', (after, limit)
+        ).fetchall()
+        damaged = []
+        for row in rows:
+            try:
+                texts_of(row)
+            except DocumentDamaged as error:
+                damaged.append((row[1], error))
+        return (rows[-1][0] if rows else None), damaged
+
     def sample(self, collection: int, size: int) -> RowNumbers:
         """The row numbers int64[n] of at most `size` documents with keys, as good as random and the same everywhere.
 
@@ -247,4 +264,4 @@ def _found(found: dict[Any, _Found], row: int) -> _Found:
 
 
 def _matrix(blobs: Sequence[bytes]) -> Matrix:
-    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1)
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)

@@ -13,12 +13,12 @@ from typing import Any
 
 from service.storage.connections import ReadConnections, connect, open_database
 from service.storage.directory import Directory
-from service.storage.errors import StorageFailed, StoreClosed
+from service.storage.errors import DatabaseDamaged, StorageError, StorageFailed, StoreClosed
 from service.storage.failures import told
 from service.storage.migrations import Report, log
 from service.storage.reader import Reader
 from service.storage.soundness import findings
-from service.storage.unclean import has_log, mark_closed, mark_open
+from service.storage.unclean import mark_closed, mark_open
 from service.storage.writer import Writer
 
 
@@ -42,6 +42,7 @@ class Store:
         # gathers from memory and what it reads from disk are of the same instant.
         self._gate = threading.Lock()
         self._closed = False
+        self._damaged: DatabaseDamaged | None = None
         # A program that ends without closing it is not to be taken for one that was killed.
         atexit.register(self.close)
 
@@ -59,7 +60,7 @@ class Store:
         owned.acquire()
         try:
             with told(owned.database):
-                logged = has_log(owned.database)
+                logged = log(owned.database).exists()
                 connection = open_database(owned.database, report)
                 last = mark_open(connection)
                 return cls(owned, connection, None if logged or last is None else _lost(owned.database, last))
@@ -92,7 +93,7 @@ class Store:
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
-        with self._write_lock, told(self.path):
+        with self._write_lock, self._told():
             if self._closed:
                 raise StoreClosed(f"the store {self.path} was closed: open it again")
             self._writing_thread = threading.get_ident()
@@ -115,7 +116,7 @@ class Store:
 
         `gather` is called in the instant the state is taken; what it returns is `reader.gathered`.
         """
-        with told(self.path), self._readers.one() as connection:
+        with self._told(), self._readers.one() as connection:
             try:
                 with self._gate:
                     connection.execute("BEGIN")
@@ -126,6 +127,25 @@ class Store:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with told(self.path):
+                yield
+        except DatabaseDamaged as error:
+            self._damaged = error
+            raise
+
+    def troubles(self) -> list[str]:
+        """Why what is read now cannot be relied on: the file proved damaged, or cannot be read. One line, or none."""
+        try:
+            if self._damaged is None:
+                with self.reading():
+                    pass
+        except StorageError as error:
+            return [f"storage: {error}"]
+        return [] if self._damaged is None else [f"storage: {self._damaged}"]
 
     def check(self) -> Iterator[str]:
         """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""

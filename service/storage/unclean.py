@@ -10,17 +10,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
-from pathlib import Path
-
-from service.storage.migrations import log
-
-
-def has_log(path: Path) -> bool:
-    """Whether there is a log with anything in it beside the file at `path`; ask before it is opened."""
-    try:
-        return log(path).stat().st_size > 0
-    except OSError:
-        return False
 
 
 def mark_open(connection: sqlite3.Connection) -> int | None:
@@ -29,7 +18,7 @@ def mark_open(connection: sqlite3.Connection) -> int | None:
     with suppress(sqlite3.OperationalError):  # a full disk must not keep the store from being read
         connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
         # Into the file itself, so that a copy of it without the log says so.
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return None if last is None else int(last[0])
 
 

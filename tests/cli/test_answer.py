@@ -49,7 +49,7 @@ def test_an_answer_in_full() -> None:
         "██       0.2500                  the other 1,199 documents",
         "██       0.2500      0.3500      none of these",
         "",
-        "Answered: a document is above 0.3500, the level of none of these.",
+        "Answered: none of these has 25.0% of the weight.",
         "rests on 1.6 of 1,200 documents · log-partition 14.70 · T 0.05 · 2.1 ms",
     ]
 

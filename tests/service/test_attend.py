@@ -225,7 +225,7 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
         ({"query": [1] * D, "top_k": -1}, "/top_k"),
         ({"query": [1] * D, "top_k": 10_001}, "/top_k"),
         ({"query": [1] * D, "top_k": 2.5}, "/top_k"),
-        ({"query": [1] * D, "null": "auto"}, "/null"),
+        ({"query": [1] * D, "null": "loose"}, "/null"),
         ({"query": [1] * D, "null": True}, "/null"),
         ({"query": [1] * D, "include": ["everything"]}, "/include/0"),
         ({"query": [1] * D, "normaliser": "hardmax"}, "/normaliser"),

@@ -9,7 +9,10 @@ import pytest
 
 def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, collection):
     path = collection()
-    assert client.get(path).json() == {
+    found = client.get(path).json()
+    assert found.pop("background").keys() == {"mean", "deviation", "of", "pairs"}
+    assert isinstance(found.pop("null_similarity"), float)
+    assert found == {
         "name": path.rpartition("/")[2],
         "similarity": "cosine",
         "dimension": 384,
@@ -88,7 +91,7 @@ def test_list_and_delete(client, collection):
         ({"dimension": 0}, "/dimension"),
         ({"dimension": 383}, "/dimension"),
         ({"encoder": "bert-large"}, "/encoder"),
-        ({"encoder": None, "null": "auto"}, "/null"),
+        ({"encoder": None, "null": "loose"}, "/null"),
         ({"null": True}, "/null"),
         ({"nul": 0.4}, "/nul"),
     ],

@@ -19,8 +19,16 @@ from service.retrieval import patch
 from tests.running import RunningService
 from tests.service.calls import Call, first
 from tests.service.contract import Operation
+from tests.service.refused import CONFLICTS, NEEDS_THE_ENCODER, NEEDS_THE_FILE, NEEDS_THE_KEYS, WRITES
 from tests.service.test_openapi import DESCRIBED, OPERATIONS
-from tests.service.troubles import MISSING_MODEL, busy, prepare, small_disk, still_reading, without_its_encoder
+from tests.service.troubles import (
+    busy,
+    overwritten,
+    prepare,
+    small_disk,
+    still_reading,
+    without_its_encoder,
+)
 
 JSON = {"content-type": "application/json"}
 # Statuses that a call answers for reasons of its own; the others have one reason for all calls.
@@ -151,14 +159,6 @@ def test_a_call_over_the_queue_is_a_429(tight):
         assert unfinished.recv(100).split()[1] == b"201"
 
 
-CONFLICTS = {
-    "put_collection": Call("put_collection", {"similarity": "dot"}, {"name": "taken"}),
-    "post_documents": Call(
-        "post_documents", {"mode": "create", "documents": [{"id": "a", "key_vector": [1]}]}, {"name": "taken"}
-    ),
-}
-
-
 @pytest.mark.parametrize("name", CONFLICTS)
 def test_what_is_there_already_is_a_409(client, name):
     client.put("/v1/collections/taken", json={"encoder": None})
@@ -194,52 +194,14 @@ def test_a_patch_that_others_keep_overtaking_is_a_409(service, client, monkeypat
         client.delete(path)
 
 
-NEEDS_THE_ENCODER = {
-    call.operation: call
-    for call in (
-        Call("readyz"),
-        Call("put_collection", {}, {"name": "new"}),
-        Call("put_document", {"key": "cats"}),
-        Call("post_documents", {"documents": [{"id": "a", "key": "cats"}]}),
-        Call("patch_document", {"key": "cats"}),
-        Call("attend", {"query": "cats"}),
-        Call("sweep", {"query": "cats", "temperatures": [1]}),
-        Call("compare", {"query": "cats"}),
-        Call("compare_rows", {"query": "cats", "rows": []}),
-        Call("encode", {"texts": ["cats"]}),
-        Call("trace", {"text": "cats"}),
-        Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
-    )
-}
-NEEDS_THE_KEYS = {
-    call.operation: call
-    for call in (
-        Call("put_document", {"key_vector": [1, 2]}),
-        Call("post_documents", {"documents": [{"id": "a", "key_vector": [1, 2]}]}),
-        Call("patch_document", {"metadata": {"x": 1}}),
-        Call("delete_document"),
-        Call("delete_documents", {"ids": ["qa76"]}),
-        Call("attend", {"query": [1, 2]}),
-        Call("sweep", {"query": [1, 2], "temperatures": [1]}),
-    )
-}
-WRITES = {
-    call.operation: call
-    for call in (
-        Call("put_collection", {"encoder": None}, {"name": "new"}),
-        Call("patch_collection", {"temperature": 1}),
-        Call("put_document", {"key_vector": [1, 2]}),
-        Call("post_documents", {"documents": [{"id": "a", "key_vector": [1, 2]}]}),
-        Call("patch_document", {"metadata": {"x": 1}}),
-        Call("delete_document"),
-        Call("delete_documents", {"ids": ["qa76"]}),
-        Call("delete_collection"),
-    )
-}
-
-
 @pytest.mark.parametrize(
-    ("missing", "calls"), [(without_its_encoder, NEEDS_THE_ENCODER), (still_reading, NEEDS_THE_KEYS), (busy, WRITES)]
+    ("missing", "calls"),
+    [
+        (without_its_encoder, NEEDS_THE_ENCODER),
+        (still_reading, NEEDS_THE_KEYS),
+        (busy, WRITES),
+        (overwritten, NEEDS_THE_FILE),
+    ],
 )
 def test_what_cannot_be_done_now_is_a_503(tmp_path, missing: Callable[..., Any], calls):
     with missing(tmp_path) as client:
@@ -276,7 +238,7 @@ def test_no_page_left_is_a_507(tmp_path):
 
 def test_every_documented_status_is_provoked_above():
     provoked = {
-        503: NEEDS_THE_ENCODER.keys() | WRITES.keys(),
+        503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"},
         507: WRITES.keys(),
         409: CONFLICTS.keys() | {"patch_document"},
         201: {"put_collection", "put_document"},

@@ -44,7 +44,7 @@ def still_reading(data: Path) -> Iterator[httpx.Client]:
     prepare(data, None)
     with RunningService(data_dir=data, encoder="none") as running, running.client() as client:
         running.wait_until_ready()
-        running.app.state.parts.catalogue.collection("library").ready = False
+        running.app.state.parts.catalogue.collection("library")._ready = False
         yield client
 
 
@@ -58,6 +58,19 @@ def busy(data: Path) -> Iterator[httpx.Client]:
         other.execute("BEGIN IMMEDIATE")
         yield client
         other.close()
+
+
+@contextmanager
+def overwritten(data: Path) -> Iterator[httpx.Client]:
+    """A service whose file something has overwritten."""
+    prepare(data, None)
+    with RunningService(data_dir=data, encoder="none") as running, running.client() as client:
+        running.wait_until_ready()
+        path = running.app.state.parts.catalogue.store.path
+        path.write_bytes(b"\0" * path.stat().st_size)
+        for connection in running.app.state.parts.catalogue.store._readers._idle:
+            connection.execute("PRAGMA shrink_memory")  # what it read before is forgotten
+        yield client
 
 
 @contextmanager

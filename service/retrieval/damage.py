@@ -1,0 +1,51 @@
+"""What of one collection is damaged on disk: named to whoever asks, until it is written anew or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import Lock
+
+from service.retrieval.errors import CollectionUnsound
+from service.storage import DocumentDamaged
+
+SHOWN = 3
+
+
+class Damage:
+    """The damaged documents of a collection, as far as they were read; for many threads.
+
+    A document whose texts are damaged is refused where it would be given out. Where vectors are, every weight would be
+    wrong, so the collection is not attended to.
+    """
+
+    def __init__(self, collection: str) -> None:
+        self._collection = collection
+        self._lock = Lock()
+        self._found: dict[int | None, DocumentDamaged] = {}
+
+    def note(self, error: DocumentDamaged) -> None:
+        """Remember a damaged document."""
+        with self._lock:
+            self._found[error.row] = error
+
+    def gone(self, rows: Iterable[int]) -> None:
+        """These rows were deleted, or replaced by new ones; of what has no number it has to be seen again."""
+        if self._found:
+            with self._lock:
+                for row in (None, *rows):
+                    self._found.pop(row, None)
+
+    def told(self) -> list[str]:
+        """What is damaged, one line for all of it; empty where nothing is known to be."""
+        found = list(self._found.values())
+        if not found:
+            return []
+        more = f", and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        return [f"collection {self._collection}: {'; '.join(map(str, found[:SHOWN]))}{more}"]
+
+    def require_sound_keys(self) -> None:
+        """Raise CollectionUnsound where a vector is damaged."""
+        if self._found:
+            found = [each for each in list(self._found.values()) if each.vectors]
+            if found:
+                raise CollectionUnsound(self._collection, len(found), found[0])

@@ -1,0 +1,140 @@
+"""The null key, "none of these": which background the null key stands on, and how it is measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from attention.lookup import Background
+from service.storage import CollectionRecord, Reader
+
+NullChoice = float | Literal["auto", "lenient", "strict", False]
+Array = np.ndarray[Any, Any]
+
+SAMPLE = 512
+"""Documents whose keys are compared, half of them with the other half."""
+
+FEW = 30
+"""Keys below which their own background counts in part only."""
+
+FEWEST = 3
+"""Keys below which there is no background of theirs at all."""
+
+COPY = 0.8
+"""The cosine from which on two keys are versions of one thing, and say nothing about unrelated ones."""
+
+_ROUNDING = 1e-3  # of a length of 1
+
+
+@dataclass(frozen=True)
+class Own:
+    """The collection's own background: how similar the keys of two different documents are.
+
+    Attributes:
+        background: in the collection's similarity.
+        pairs: how many pairs it was measured on.
+        unit: whether all keys have length 1, so that their similarities follow from cosines.
+    """
+
+    background: Background
+    pairs: int
+    unit: bool
+
+    @classmethod
+    def measure(cls, similarity: str, keys: Array) -> Own | None:
+        """Each of the first half of the keys float32[n, d] against each of the second; None where no pair is left.
+
+        Copies are left out: a thousand of one text would make everything look alike.
+        """
+        if len(keys) < FEWEST:
+            return None
+        vectors = keys.astype(np.float64)
+        norms = np.linalg.norm(vectors, axis=1)
+        half = len(keys) // 2
+        products = vectors[:half] @ vectors[half:].T
+        lengths = norms[:half, None] * norms[half:]
+        cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+        if similarity == "cosine":
+            found = cosines
+        elif similarity == "gaussian":
+            found = products - (norms[:half, None] ** 2 + norms[half:] ** 2) / 2
+        else:
+            found = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
+        unrelated = found[cosines < COPY]
+        if not unrelated.size:
+            return None
+        background = Background(float(unrelated.mean()), float(unrelated.std()))
+        return cls(background, unrelated.size, bool((np.abs(norms - 1) < _ROUNDING).all()))
+
+
+class Sample:
+    """The keys of one collection that are compared with one another: measured again where they are others."""
+
+    def __init__(self) -> None:
+        self._measured: tuple[bytes, Own | None] = (b"", None)
+
+    def own(self, record: CollectionRecord, reader: Reader) -> Own | None:
+        """The collection's own background, as of what the reader sees."""
+        rows = reader.sample(record.id, SAMPLE)
+        sampled, own = self._measured
+        if rows.tobytes() != sampled:
+            own = Own.measure(record.settings.similarity, reader.keys(rows))
+            self._measured = rows.tobytes(), own
+        return own
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The background that a collection's null key stands on.
+
+    Attributes:
+        of: whose it is: the encoder's, of unrelated questions and texts; the collection's own keys'; or of both.
+        pairs: of keys that were compared.
+    """
+
+    background: Background
+    of: Literal["encoder", "keys", "both"]
+    pairs: int
+
+
+def standing(choice: str, record: CollectionRecord, own: Own | None, encoder: Background | None) -> Standing | None:
+    """What a null key of that name stands on; None where there are too few keys to measure anything.
+
+    Args:
+        choice: `strict` stands on the collection's own background, `lenient` on the encoder's, `auto` halfway. Where
+            one of the two is missing, all stand on the other.
+        own: of fewer than 30 keys it counts for keys/30, and the encoder's for the rest.
+        encoder: of cosines; None without an encoder. It says nothing of keys that are compared by their lengths too and
+            have others than 1.
+    """
+    similarity, keys = record.settings.similarity, record.documents - record.keyless
+    known = None
+    if encoder is not None and (similarity == "cosine" or own is None or own.unit):
+        known = _of_unit_vectors(encoder, similarity, record.settings.dimension)
+    if own is None or (choice == "lenient" and known is not None):
+        return None if known is None else Standing(known, "encoder", 0)
+    if known is None:
+        return Standing(own.background, "keys", own.pairs)
+    share = min(keys / FEW, 1.0) * (0.5 if choice == "auto" else 1.0)
+    return Standing(_between(known, own.background, share), "keys" if share == 1 else "both", own.pairs)
+
+
+def _of_unit_vectors(cosines: Background, similarity: str, dimension: int | None) -> Background:
+    """A background of cosines in another similarity, for vectors of length 1."""
+    if similarity == "scaled_dot":
+        return Background(cosines.mean / math.sqrt(dimension or 1), cosines.deviation / math.sqrt(dimension or 1))
+    return Background(cosines.mean - 1, cosines.deviation) if similarity == "gaussian" else cosines
+
+
+def _between(one: Background, other: Background, share: float) -> Background:
+    return Background(
+        (1 - share) * one.mean + share * other.mean, (1 - share) * one.deviation + share * other.deviation
+    )
+
+
+def default_null(has_encoder: bool) -> NullChoice:
+    """A collection's null key where nothing was said."""
+    return "auto" if has_encoder else False

@@ -1,0 +1,162 @@
+"""What a disk has changed: never served, named where it is asked for and by /readyz, and healed by writing it anew."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import numpy as np
+
+from service.storage import CollectionSettings, DocumentRecord, Store
+from tests.running import RunningService
+
+PATH = "/v1/collections/shelf"
+N = 300
+
+
+def fill(data: Path) -> Path:
+    with Store.open(data) as store, store.writing() as writer:
+        number = writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id
+        documents = [
+            DocumentRecord(f"d{i:03}", f"unmistakable {i:03}", f"precious {i:03}", np.array([i, 7.125], np.float32))
+            for i in range(N)
+        ]
+        writer.upsert(number, documents)
+        return store.path
+
+
+def flip(path: Path, content: bytes, at: int = 0) -> None:
+    file = path.read_bytes()
+    assert file.count(content) == 1
+    place = file.index(content) + at
+    path.write_bytes(file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :])
+
+
+def refused(answer: httpx.Response, code: str, *names: str) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] == code
+    for name in names:
+        assert name in answer.json()["detail"]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_damaged_value_is_refused_and_the_rest_is_answered(tmp_path: Path) -> None:
+    flip(fill(tmp_path), b'"precious 005"', 3)
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        until(lambda: client.get("/readyz").json()["status"] == "failed")  # which finds it without being asked for it
+        (failed,) = client.get("/readyz").json()["failed"]
+        assert "collection shelf: document 'd005', row 6 is damaged" in failed
+        refused(client.get(f"{PATH}/documents/d005"), "document_damaged", "d005")
+        refused(client.post(f"{PATH}/documents/query", json={}), "document_damaged", "d005")
+        assert client.get(f"{PATH}/documents/d006").json()["value"] == "precious 006"
+        best = {"query": [1, 0], "top_k": 3, "include": ["value"]}
+        assert [m["value"] for m in client.post(f"{PATH}/attend", json=best).json()["matches"]] == [
+            "precious 299",
+            "precious 298",
+            "precious 297",
+        ]
+        worst = {"query": [-1, 0], "top_k": N, "include": ["value"]}
+        refused(client.post(f"{PATH}/attend", json=worst), "document_damaged", "d005")
+        # Its weight is known: by id alone it may be named.
+        assert len(client.post(f"{PATH}/attend", json={**worst, "include": []}).json()["matches"]) == N
+        refused(client.patch(f"{PATH}/documents/d005", json={"metadata": {"a": 1}}), "document_damaged", "d005")
+        assert client.put(f"{PATH}/documents/d005", json={"key_vector": [5, 7.125], "value": "new"}).status_code == 200
+        assert client.post(f"{PATH}/attend", json=worst).json()["documents"] == N
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_damaged_key_vector_stops_the_collection_until_the_document_is_gone(tmp_path: Path) -> None:
+    flip(fill(tmp_path), np.array([5, 7.125], "<f4").tobytes(), 1)
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        until(lambda: client.get("/readyz").json()["status"] == "failed")
+        assert "row 6" in client.get("/readyz").json()["failed"][0]
+        asked = {"query": [1, 0], "top_k": 1}
+        refused(client.post(f"{PATH}/attend", json=asked), "collection_damaged", "row 6", "'shelf'")
+        refused(client.post(f"{PATH}/sweep", json={"query": [1, 0], "temperatures": [1]}), "collection_damaged")
+        refused(client.get(f"{PATH}/documents/d005"), "document_damaged", "d005")
+        assert client.get(f"{PATH}/documents/d006").status_code == 200
+        assert client.put("/v1/collections/other", json={"encoder": None}).status_code == 201
+        assert client.delete(f"{PATH}/documents/d005").status_code == 204
+        assert client.get("/readyz").status_code == 200
+        assert client.post(f"{PATH}/attend", json=asked).json()["documents"] == N - 1
+
+
+def test_questions_that_wait_together_fail_alone(tmp_path: Path) -> None:
+    flip(fill(tmp_path), b'"precious 299"', 3)
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        until(lambda: client.get("/readyz").status_code in (200, 503) and not client.get("/readyz").json()["loading"])
+        bad = {"query": [1, 0], "top_k": 1}
+        good = {"query": [-1, 0], "top_k": 1}
+        with ThreadPoolExecutor(16) as pool:
+            asked = [bad if i % 2 else good for i in range(64)]
+            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), asked))
+        for i, answer in enumerate(answers):
+            if i % 2:
+                refused(answer, "document_damaged", "d299")
+            else:
+                assert answer.json()["matches"][0]["id"] == "d000"
+
+
+def test_damaged_settings_are_not_served(tmp_path: Path) -> None:
+    path = fill(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"shelfdot", b"shelfdnt"))
+    command = [
+        sys.executable,
+        "-m",
+        "service",
+        "serve",
+        "--port",
+        "0",
+        "--data-dir",
+        str(tmp_path),
+        "--encoder",
+        "none",
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("softkv: collection 'shelf' is damaged on disk")
+    with Store.open(tmp_path) as store:
+        assert any("settings are not what was written" in finding for finding in store.check())
+
+
+def test_a_question_to_a_collection_that_is_deleted_is_a_404(tmp_path: Path) -> None:
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        documents = {"documents": [{"id": str(i), "key_vector": [i, 1]} for i in range(200)]}
+        stop, statuses = Event(), set[int]()
+
+        def ask(call: Callable[[httpx.Client], httpx.Response]) -> None:
+            with running.client() as own:
+                while not stop.is_set():
+                    statuses.add(call(own).status_code)
+
+        calls = [
+            lambda own: own.post(f"{PATH}/attend", json={"query": [1, 1]}),
+            lambda own: own.post(f"{PATH}/sweep", json={"query": [1, 1], "temperatures": [1]}),
+            lambda own: own.post(f"{PATH}/documents/query", json={}),
+            lambda own: own.post(f"{PATH}/documents", json=documents),
+            lambda own: own.get("/v1/collections"),
+        ]
+        threads = [Thread(target=ask, args=(call,)) for call in calls]
+        for thread in threads:
+            thread.start()
+        for _ in range(60):
+            client.put(PATH, json={"encoder": None})
+            client.post(f"{PATH}/documents", json=documents)
+            client.delete(PATH)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert statuses <= {200, 404}
+        assert 404 in statuses
