@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from service import logs
 from service.api import (
@@ -32,6 +32,7 @@ from service.api import (
 from service.api.access import Access
 from service.api.limits import Limits
 from service.api.methods import HeadAsGet
+from service.api.permission import undeclared_writes
 from service.api.request_id import RequestId
 from service.api.state import State
 from service.datasets import DEMOS
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=description.operation_id,
         version=version("softkv"),
         lifespan=lifespan,
+        dependencies=[Depends(undeclared_writes)],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -10,9 +10,9 @@ from typing import Any, NoReturn
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
 from service.api.errors import MalformedBody, UnsupportedMediaType
+from service.api.route import GuardedRoute
 
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
 
@@ -52,7 +52,7 @@ class JSONRequest(Request):
         return self._parsed
 
 
-class JSONRoute(APIRoute):
+class JSONRoute(GuardedRoute):
     """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

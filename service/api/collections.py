@@ -9,11 +9,18 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.answers import ANY_CALL, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
+from service.api.permission import requires
 from service.api.state import NameInPath, Running
 from service.retrieval.collection import Collection
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["collections"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 
 def _describe(collection: Collection) -> dict[str, Any]:
@@ -43,6 +50,7 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
 
 @router.put(
     "/{name}",
+    dependencies=[requires("write")],
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
@@ -60,6 +68,7 @@ async def put_collection(name: NameInPath, body: CollectionSettings, running: Ru
 
 @router.patch(
     "/{name}",
+    dependencies=[requires("write")],
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
     response_description="The collection as it is now.",
@@ -95,6 +104,7 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
 
 @router.delete(
     "/{name}",
+    dependencies=[requires("write")],
     status_code=204,
     responses=refusals(*OF_A_COLLECTION, *WRITING),
     response_description="Deleted.",

@@ -6,10 +6,14 @@ from fastapi import APIRouter, Response
 
 from service.api.answers import refusals
 from service.api.body import JSONAnswer
+from service.api.permission import requires
+from service.api.route import GuardedRoute
 from service.api.state import Running
 from service.schemas.probe import Liveness, Readiness
 
-router = APIRouter(tags=["probes"], responses=refusals("host_refused"))
+router = APIRouter(
+    tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=refusals("host_refused")
+)
 
 
 @router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")

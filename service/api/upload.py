@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -21,6 +20,8 @@ from service.api.body import parse, refuse_coded
 from service.api.documents import sent
 from service.api.errors import BodyTooLarge, MalformedBody
 from service.api.flaws import flaws_of
+from service.api.permission import requires
+from service.api.route import GuardedRoute
 from service.api.state import NameInPath, Running
 from service.retrieval.document import SentDocument
 from service.retrieval.errors import Flaw
@@ -31,7 +32,7 @@ from service.schemas.upload import NDJSON
 BATCH_LINES = 1000
 
 
-class NDJSONRoute(APIRoute):
+class NDJSONRoute(GuardedRoute):
     """The route of a body that is declared as NDJSON; the JSON route of the same path takes the others."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -55,7 +56,12 @@ class Lines(StreamingResponse):
         await self.stream_response(send)
 
 
-router = APIRouter(prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=NDJSONRoute)
+router = APIRouter(
+    prefix="/v1/collections/{name}/documents",
+    tags=["documents"],
+    route_class=NDJSONRoute,
+    dependencies=[requires("write")],
+)
 
 
 @router.post("", include_in_schema=False)
