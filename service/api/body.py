@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from service.api.errors import MalformedBody, UnsupportedMediaType
+from service.api.media_type import is_json, media_type
 from service.api.route import GuardedRoute
 
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
@@ -69,10 +70,10 @@ class JSONRoute(GuardedRoute):
 
 
 async def _require_json(request: JSONRequest) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    if not is_json(media_type(request.headers)):
+        declared = ", ".join(request.headers.getlist("content-type"))
         raise UnsupportedMediaType(
-            f"this call takes application/json, the body came as {kind or 'no content type'}: "
+            f"this call takes application/json, the body came as {declared or 'no content type'}: "
             "set the header Content-Type: application/json"
         )
     refuse_coded(request)

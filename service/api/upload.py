@@ -11,6 +11,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -20,6 +21,7 @@ from service.api.body import parse, refuse_coded
 from service.api.documents import sent
 from service.api.errors import BodyTooLarge, MalformedBody
 from service.api.flaws import flaws_of
+from service.api.media_type import media_type
 from service.api.permission import requires
 from service.api.route import GuardedRoute
 from service.api.state import NameInPath, Running
@@ -35,10 +37,11 @@ BATCH_LINES = 1000
 class NDJSONRoute(GuardedRoute):
     """The route of a body that is declared as NDJSON; the JSON route of the same path takes the others."""
 
+    reads_any_length = True  # its lines have a limit
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As any route, where the content type is NDJSON."""
-        kind = dict(scope.get("headers", ())).get(b"content-type", b"")
-        if kind.partition(b";")[0].strip().lower() != NDJSON.encode():
+        if media_type(Headers(scope=scope)) != NDJSON:
             return Match.NONE, {}
         return super().matches(scope)
 
