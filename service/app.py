@@ -35,6 +35,7 @@ from service.api.methods import HeadAsGet
 from service.api.permission import undeclared_writes
 from service.api.request_id import RequestId
 from service.api.state import State
+from service.api.wellformed import WellFormed
 from service.datasets import DEMOS
 from service.encoding.loading import LoadingEncoder
 from service.encoding.registry import encoder_name, load_encoder
@@ -110,7 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:
-    """What every request goes through, the outermost last: its id, its time, who may call, how much, which method."""
+    """What every request goes through, the outermost last: its id, its time, its form, who calls, how much."""
     app.state.meters = metrics.Meters()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
@@ -121,6 +122,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         anonymous=settings.allow_anonymous,
         host=settings.host,
     )
+    app.add_middleware(WellFormed)
     app.add_middleware(metrics.Metered, meters=app.state.meters)
     app.add_middleware(RequestId)
 

@@ -9,6 +9,8 @@ Responses = dict[int | str, dict[str, Any]]
 
 # code → its status, and why it comes; `problems.TABLE` says which error has which code
 CODES = {
+    "malformed_path": (400, "the path holds a control character, or is not UTF-8"),
+    "ambiguous_length": (400, "the request has a Content-Length and a Transfer-Encoding; the connection is closed"),
     "malformed_json": (400, "the body is not JSON"),
     "key_refused": (401, "no key, or an unknown one"),
     "forbidden": (403, "this key may read and not write"),
@@ -30,7 +32,8 @@ CODES = {
     "database_busy": (503, "another program holds the database: try again"),
     "disk_full": (507, "the disk is full: nothing was written, nothing is lost"),
 }
-WITH_BODY = ("malformed_json", "body_too_large", "unsupported_media_type", "invalid_content")
+MALFORMED = ("malformed_path", "ambiguous_length")
+WITH_BODY = (*MALFORMED, "malformed_json", "body_too_large", "unsupported_media_type", "invalid_content")
 OF_A_COLLECTION = ("collection_not_found", "invalid_content")
 WRITING = ("forbidden", "host_refused", "database_busy", "disk_full")
 ASKING = ("collection_not_found", "collection_loading", "encoder_unavailable")
@@ -73,4 +76,5 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     return answer | ({"headers": HEADERS[status]} if status in HEADERS else {})
 
 
-ANY_CALL = refusals("key_refused", "host_refused", "queue_full")
+OPEN_TO_ALL = refusals(*MALFORMED, "host_refused")
+ANY_CALL = refusals(*MALFORMED, "key_refused", "host_refused", "queue_full")

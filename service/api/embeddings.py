@@ -33,7 +33,7 @@ router = APIRouter(
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    responses=openai_refusals(400, 404, 413, 415, 503),
+    responses=openai_refusals(404, 413, 415, 503),
     response_description="A vector an input, in order.",
     summary="Embed texts, as OpenAI does",
 )

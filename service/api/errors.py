@@ -7,6 +7,14 @@ class APIError(Exception):
     """The root of this room's errors."""
 
 
+class MalformedPath(APIError):
+    """The path holds a control character, or is not UTF-8."""
+
+
+class AmbiguousLength(APIError):
+    """The body has two lengths, or one in a form that its version of HTTP does not have."""
+
+
 class MalformedBody(APIError):
     """The body is not JSON."""
 

@@ -9,7 +9,7 @@ from service.api.answers import HEADERS, Responses
 from service.schemas.openai import ErrorAnswer
 
 REASONS = {
-    400: "The body is not JSON, or its content is wrong; `param` says where.",
+    400: "The path, the body or its content is wrong; of the content, `param` says what.",
     401: "No key, or an unknown one.",
     403: "The Host header does not name this machine.",
     404: "No such model.",
@@ -30,7 +30,7 @@ def openai_refusals(*statuses: int) -> Responses:
     }
 
 
-ANY_OPENAI_CALL = openai_refusals(401, 403, 429)
+ANY_OPENAI_CALL = openai_refusals(400, 401, 403, 429)
 
 
 def speaks_openai(path: str) -> bool:
