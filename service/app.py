@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -30,6 +31,7 @@ from service.api import (
     upload,
 )
 from service.api.access import Access
+from service.api.hosts import Hosts, machine_names
 from service.api.limits import Limits
 from service.api.methods import HeadAsGet
 from service.api.permission import undeclared_writes
@@ -120,7 +122,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         write_keys=settings.api_keys,
         read_keys=settings.read_keys,
         anonymous=settings.allow_anonymous,
-        host=settings.host,
+        hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )
     app.add_middleware(WellFormed)
     app.add_middleware(metrics.Metered, meters=app.state.meters)

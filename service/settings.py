@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+HOST_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -23,6 +25,7 @@ class Settings(BaseSettings):
     api_keys: Names = ()
     read_keys: Names = ()
     allow_anonymous: Literal["read", "write"] | None = None
+    allowed_hosts: Names = ()
     encoder: str = Field("all-MiniLM-L6-v2", min_length=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(None, ge=1)
@@ -34,7 +37,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     demo: Names = ()
 
-    @field_validator("api_keys", "read_keys", "demo", mode="before")
+    @field_validator("api_keys", "read_keys", "allowed_hosts", "demo", mode="before")
     @classmethod
     def _split_on_commas(cls, given: Any) -> Any:
         if isinstance(given, str):
@@ -45,6 +48,17 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, given: Any) -> Any:
         return None if given == "" else given
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names_as_in_an_address(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name != "*" and not HOST_NAME.fullmatch(name):
+                raise ValueError(
+                    f"wanted names as they stand in an address, without scheme and port, or * for any, got {name!r}: "
+                    "write softkv.example,search.example"
+                )
+        return names
 
     @model_validator(mode="after")
     def _an_open_address_needs_a_decision(self) -> Settings:

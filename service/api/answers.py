@@ -11,10 +11,11 @@ Responses = dict[int | str, dict[str, Any]]
 CODES = {
     "malformed_path": (400, "the path holds a control character, or is not UTF-8"),
     "ambiguous_length": (400, "the request has a Content-Length and a Transfer-Encoding; the connection is closed"),
+    "malformed_host": (400, "several Host headers, or one that is no host, and no key"),
     "malformed_json": (400, "the body is not JSON"),
     "key_refused": (401, "no key, or an unknown one"),
     "forbidden": (403, "this key may read and not write"),
-    "host_refused": (403, "the Host header does not name this machine"),
+    "host_refused": (403, "the Host header has a name that is not this service's, and there is no key"),
     "collection_not_found": (404, "there is no such collection"),
     "document_not_found": (404, "there is no such document"),
     "model_not_found": (404, "the service runs no such model"),
@@ -32,7 +33,7 @@ CODES = {
     "database_busy": (503, "another program holds the database: try again"),
     "disk_full": (507, "the disk is full: nothing was written, nothing is lost"),
 }
-MALFORMED = ("malformed_path", "ambiguous_length")
+MALFORMED = ("malformed_path", "ambiguous_length", "malformed_host")
 WITH_BODY = (*MALFORMED, "malformed_json", "body_too_large", "unsupported_media_type", "invalid_content")
 OF_A_COLLECTION = ("collection_not_found", "invalid_content")
 WRITING = ("forbidden", "host_refused", "database_busy", "disk_full")

@@ -35,8 +35,12 @@ class Forbidden(APIError):
     """The caller may read and wants to write."""
 
 
+class MalformedHost(APIError):
+    """Several Host headers, or one that is no host."""
+
+
 class HostRefused(APIError):
-    """A Host header that a service open to this machine only does not answer to."""
+    """A Host header with a name that is none of the service's, and no key."""
 
 
 class BodyTooLarge(APIError):

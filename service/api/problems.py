@@ -31,6 +31,7 @@ log = structlog.get_logger("softkv")
 TABLE: Mapping[type[Exception], tuple[int, str]] = {
     api.MalformedPath: (400, "malformed_path"),
     api.AmbiguousLength: (400, "ambiguous_length"),
+    api.MalformedHost: (400, "malformed_host"),
     api.MalformedBody: (400, "malformed_json"),
     api.KeyRefused: (401, "key_refused"),
     api.Forbidden: (403, "forbidden"),

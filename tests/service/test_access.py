@@ -1,4 +1,4 @@
-"""Keys, the loopback rule and the Host rule."""
+"""Keys and the loopback rule."""
 
 from __future__ import annotations
 
@@ -51,24 +51,10 @@ def test_a_refusal_comes_before_the_body_is_read(keyed):
         assert client.put("/v1/collections/a", content=b"not json").status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        ("localhost", 200),
-        ("127.0.0.1:80", 200),
-        ("[::1]:8000", 200),
-        ("evil.example", 403),
-        ("localhost.evil.example", 403),
-    ],
-)
-def test_without_keys_only_this_machine_is_answered(client, host, status):
-    assert client.get("/v1/collections", headers={"host": host}).status_code == status
-
-
 @pytest.mark.parametrize(("level", "status"), [("read", 403), ("write", 201)])
 def test_anonymous_callers_may_do_what_was_said(tmp_path, level, status):
     with RunningService(data_dir=tmp_path, encoder="none", allow_anonymous=level) as running:
-        answer = httpx.put(f"{running.url}/v1/collections/a", json={}, headers={"host": "any.example"})
+        answer = httpx.put(f"{running.url}/v1/collections/a", json={})
         assert answer.status_code == status
 
 
