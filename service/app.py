@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
 
 from service import logs
 from service.api import (
@@ -68,6 +69,14 @@ class UnknownDemo(ValueError):
     """A demo collection was asked for that there is none of."""
 
 
+class Service(FastAPI):
+    """FastAPI, with what every answer carries put around all of it: the answer to an unexpected error, too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The application as the server calls it."""
+        return RequestId(super().build_middleware_stack(), frame_ancestors=self.state.frame_ancestors)
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; storage opens when it starts, the encoder and the keys load while it answers."""
     logs.configure(settings.log_format)
@@ -91,7 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
                 await encoder.close()
             await asyncio.to_thread(store.close)
 
-    app = FastAPI(
+    app = Service(
         title="softkv",
         description=description.INTRODUCTION,
         openapi_tags=description.TAGS,
@@ -113,7 +122,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:
-    """What every request goes through, the outermost last: its id, its time, its form, who calls, how much."""
+    """What a request goes through within `RequestId`, the outermost last: its time, its form, who calls, how much."""
+    app.state.frame_ancestors = settings.frame_ancestors
     app.state.meters = metrics.Meters()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
@@ -126,7 +136,6 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     )
     app.add_middleware(WellFormed)
     app.add_middleware(metrics.Metered, meters=app.state.meters)
-    app.add_middleware(RequestId)
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:
