@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
 
 from service import logs
 from service.api import (
@@ -31,10 +33,13 @@ from service.api import (
     upload,
 )
 from service.api.access import Access
+from service.api.hosts import Hosts, machine_names
 from service.api.limits import Limits
 from service.api.methods import HeadAsGet
+from service.api.permission import undeclared_writes
 from service.api.request_id import RequestId
 from service.api.state import State
+from service.api.wellformed import WellFormed
 from service.datasets import DEMOS
 from service.encoding.loading import LoadingEncoder
 from service.encoding.registry import encoder_name, load_encoder
@@ -67,6 +72,14 @@ class UnknownDemo(ValueError):
     """A demo collection was asked for that there is none of."""
 
 
+class Service(FastAPI):
+    """FastAPI, with what every answer carries put around all of it: the answer to an unexpected error, too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The application as the server calls it."""
+        return RequestId(super().build_middleware_stack(), frame_ancestors=self.state.frame_ancestors)
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The application; storage opens when it starts, the encoder and the keys load while it answers."""
     logs.configure(settings.log_format)
@@ -96,13 +109,14 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await asyncio.to_thread(store.close)
 
-    app = FastAPI(
+    app = Service(
         title="softkv",
         description=description.INTRODUCTION,
         openapi_tags=description.TAGS,
         generate_unique_id_function=description.operation_id,
         version=version("softkv"),
         lifespan=lifespan,
+        dependencies=[Depends(undeclared_writes)],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -117,7 +131,8 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _surround(app: FastAPI, settings: Settings) -> None:
-    """What every request goes through, the outermost last: its id, its time, who may call, how much, which method."""
+    """What a request goes through within `RequestId`, the outermost last: its time, its form, who calls, how much."""
+    app.state.frame_ancestors = settings.frame_ancestors
     app.state.meters = metrics.Meters()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
@@ -126,10 +141,10 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         write_keys=settings.api_keys,
         read_keys=settings.read_keys,
         anonymous=settings.allow_anonymous,
-        host=settings.host,
+        hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )
+    app.add_middleware(WellFormed)
     app.add_middleware(metrics.Metered, meters=app.state.meters)
-    app.add_middleware(RequestId)
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:

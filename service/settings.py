@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+# A source of a Content-Security-Policy; self and none are no hosts, they want their quotes.
+FRAME_ANCESTOR = re.compile(
+    r"'self'|'none'|\*|[A-Za-z][A-Za-z0-9+.-]*:|"
+    r"(?!(self|none)\Z)([A-Za-z][A-Za-z0-9+.-]*://)?(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]+|:\*)?/?"
+)
+HOST_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -23,9 +30,11 @@ class Settings(BaseSettings):
     api_keys: Names = ()
     read_keys: Names = ()
     allow_anonymous: Literal["read", "write"] | None = None
+    allowed_hosts: Names = ()
     encoder: str = Field("all-MiniLM-L6-v2", min_length=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(None, ge=1)
+    frame_ancestors: str = "'self'"
     max_body_bytes: int = Field(33_554_432, ge=1024)
     max_queries: int = Field(64, ge=1)
     max_documents: int = Field(10_000, ge=1)
@@ -34,7 +43,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     demo: Names = ()
 
-    @field_validator("api_keys", "read_keys", "demo", mode="before")
+    @field_validator("api_keys", "read_keys", "allowed_hosts", "demo", mode="before")
     @classmethod
     def _split_on_commas(cls, given: Any) -> Any:
         if isinstance(given, str):
@@ -45,6 +54,30 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_unset(cls, given: Any) -> Any:
         return None if given == "" else given
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names_as_in_an_address(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name != "*" and not HOST_NAME.fullmatch(name):
+                raise ValueError(
+                    f"wanted names as they stand in an address, without scheme and port, or * for any, got {name!r}: "
+                    "write softkv.example,search.example"
+                )
+        return names
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _sources_and_nothing_else(cls, given: str) -> str:
+        """A `;`, a `,` or a line's end would begin another directive, policy or header."""
+        sources = [source for source in given.split(" ") if source] or ["'self'"]
+        wrong = [source for source in sources if not FRAME_ANCESTOR.fullmatch(source)]
+        if wrong or ("'none'" in sources and len(sources) > 1):
+            raise ValueError(
+                "wanted 'none', or sources separated by a space: 'self' and origins such as https://lms.example or "
+                f"https://*.school.example; got {given!r}"
+            )
+        return " ".join(sources)
 
     @model_validator(mode="after")
     def _an_open_address_needs_a_decision(self) -> Settings:

@@ -1,9 +1,8 @@
-"""Who may call: keys compared in constant time, and the Host rule of a service without keys."""
+"""Who calls, and what that allows: keys compared in constant time, and the Host rule for those who have none."""
 
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Collection
 from typing import Literal
 
@@ -11,25 +10,19 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api import problems
-from service.api.errors import APIError, Forbidden, HostRefused, KeyRefused
+from service.api.errors import APIError, KeyRefused
+from service.api.hosts import Hosts
+from service.api.permission import NO_KEY, Level
 
-Level = Literal["none", "read", "write"]
-WRITING_METHODS = frozenset({"PUT", "PATCH", "DELETE"})
-WRITING_POST = re.compile(r"/v1/collections/[^/]+/documents(/delete)?")
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-def is_write(method: str, path: str) -> bool:
-    """Whether a call changes what is stored."""
-    return method in WRITING_METHODS or (method == "POST" and WRITING_POST.fullmatch(path) is not None)
+UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
 
 
 class Access:
-    """Lets a request through, or answers 401 or 403 before its body is read.
+    """Finds what a caller may do, for the routes to hold against what they declare; without a key it is 401 at once.
 
-    Everything outside `/v1` (the page, probes, docs) is open. Without keys and without an explicit
-    `anonymous` level, only requests addressed to this machine by name are answered, so that a web
-    page elsewhere cannot reach the service through a rebound DNS name.
+    Everything outside `/v1` (the page, probes, docs) is open, and so is `/v1` where there are no keys at all or
+    `anonymous` says what callers without one may do. But what is answered without a valid key is answered under
+    names of this service only (`hosts`), so that a web page elsewhere cannot reach it through a rebound name.
     """
 
     def __init__(
@@ -39,14 +32,13 @@ class Access:
         write_keys: Collection[str],
         read_keys: Collection[str],
         anonymous: Literal["read", "write"] | None,
-        host: str,
+        hosts: Hosts,
     ) -> None:
         self._app = app
         self._keys: list[tuple[bytes, Level]] = [(key.encode(), "write") for key in write_keys]
         self._keys += [(key.encode(), "read") for key in read_keys]
-        self._local_only = not self._keys and anonymous is None
-        self._anonymous: Level = "write" if self._local_only else anonymous or "none"
-        self._hosts = LOOPBACK_NAMES | {host.lower()}
+        self._anonymous: Level = anonymous or ("none" if self._keys else "write")
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
@@ -60,36 +52,28 @@ class Access:
         await self._app(scope, receive, send)
 
     def _check(self, method: str, path: str, headers: Headers) -> Level:
-        if self._local_only:
-            self._check_host(headers.get("host", ""))
-        if not path.startswith("/v1/") or method == "OPTIONS":
-            return "none"
-        level = self._level(headers)
-        if level == "none":
-            raise KeyRefused("this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>")
-        if level == "read" and is_write(method, path):
-            raise Forbidden(f"{method} {path} writes, and this caller may only read: use a key that may write")
+        given = _key(headers) if self._keys else None
+        granted = "none" if given is None else self._granted(given)
+        if granted != "none":
+            return granted
+        level = self._anonymous if given is None else "none"
+        if level == "none" and path.startswith("/v1/") and method != "OPTIONS":
+            raise KeyRefused(NO_KEY if given is None else UNKNOWN_KEY)
+        self._hosts.check(headers)
         return level
 
-    def _check_host(self, host: str) -> None:
-        name = host.lower() if host.endswith("]") else host.lower().rsplit(":", 1)[0]
-        if name not in self._hosts:
-            raise HostRefused(
-                f"the Host header is {host!r}, and without keys this service answers to localhost only: "
-                "call it as http://localhost, or set SOFTKV_API_KEYS or SOFTKV_ALLOW_ANONYMOUS"
-            )
-
-    def _level(self, headers: Headers) -> Level:
-        given = headers.get("x-api-key")
-        if given is None:
-            scheme, _, token = headers.get("authorization", "").partition(" ")
-            given = token.strip() if scheme.lower() == "bearer" and token.strip() else None
-        if given is None or not self._keys:
-            return self._anonymous
+    def _granted(self, given: str) -> Level:
+        """What a key allows; every known one is compared with it, so that the time taken tells nothing."""
         level: Level = "none"
         for key, grants in self._keys:
             if hmac.compare_digest(key, given.encode()) and level != "write":
                 level = grants
-        if level == "none":
-            raise KeyRefused("the key is not one this service knows: check it for a missing or extra character")
         return level
+
+
+def _key(headers: Headers) -> str | None:
+    given = headers.get("x-api-key")
+    if given is not None:
+        return given
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None

@@ -9,10 +9,13 @@ Responses = dict[int | str, dict[str, Any]]
 
 # code → its status, and why it comes; `problems.TABLE` says which error has which code
 CODES = {
+    "malformed_path": (400, "the path holds a control character, or is not UTF-8"),
+    "ambiguous_length": (400, "the request has a Content-Length and a Transfer-Encoding; the connection is closed"),
+    "malformed_host": (400, "several Host headers, or one that is no host, and no key"),
     "malformed_json": (400, "the body is not JSON"),
     "key_refused": (401, "no key, or an unknown one"),
     "forbidden": (403, "this key may read and not write"),
-    "host_refused": (403, "the Host header does not name this machine"),
+    "host_refused": (403, "the Host header has a name that is not this service's, and there is no key"),
     "collection_not_found": (404, "there is no such collection"),
     "document_not_found": (404, "there is no such document"),
     "model_not_found": (404, "the service runs no such model"),
@@ -35,7 +38,15 @@ CODES = {
     "out_of_memory": (503, "there is no memory for this request now: try again, or send less"),
     "disk_full": (507, "the disk is full: nothing was written, nothing is lost"),
 }
-WITH_BODY = ("malformed_json", "body_too_large", "unsupported_media_type", "invalid_content", "out_of_memory")
+MALFORMED = ("malformed_path", "ambiguous_length", "malformed_host")
+WITH_BODY = (
+    *MALFORMED,
+    "malformed_json",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_content",
+    "out_of_memory",
+)
 STORED = ("database_damaged", "storage_failed")
 OF_A_COLLECTION = ("collection_not_found", "invalid_content", *STORED)
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
@@ -80,4 +91,5 @@ def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
     return answer | ({"headers": HEADERS[status]} if status in HEADERS else {})
 
 
-ANY_CALL = refusals("key_refused", "host_refused", "queue_full")
+OPEN_TO_ALL = refusals(*MALFORMED, "host_refused")
+ANY_CALL = refusals(*MALFORMED, "key_refused", "host_refused", "queue_full")

@@ -12,6 +12,7 @@ from attention.lookup import Answer, Evidence
 from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
+from service.api.permission import requires
 from service.api.state import NameInPath, Running
 from service.retrieval import attend as soft_lookup
 from service.retrieval.errors import InvalidContent
@@ -20,7 +21,13 @@ from service.schemas.vector import write_vector
 
 NOT_OF_A_DOCUMENT = frozenset({"output", "explanation"})  # of what can be included
 
-router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["attend"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 
 @router.post(

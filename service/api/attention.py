@@ -9,11 +9,18 @@ from fastapi import APIRouter, Response
 
 from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
+from service.api.permission import requires
 from service.retrieval import arrays as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(prefix="/v1", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1",
+    tags=["attend"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 
 @router.post(

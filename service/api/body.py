@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 
 from service.api.errors import MalformedBody, UnsupportedMediaType
+from service.api.media_type import is_json, media_type
+from service.api.route import GuardedRoute
 
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
 
@@ -52,7 +53,7 @@ class JSONRequest(Request):
         return self._parsed
 
 
-class JSONRoute(APIRoute):
+class JSONRoute(GuardedRoute):
     """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -69,10 +70,10 @@ class JSONRoute(APIRoute):
 
 
 async def _require_json(request: JSONRequest) -> None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+    if not is_json(media_type(request.headers)):
+        declared = ", ".join(request.headers.getlist("content-type"))
         raise UnsupportedMediaType(
-            f"this call takes application/json, the body came as {kind or 'no content type'}: "
+            f"this call takes application/json, the body came as {declared or 'no content type'}: "
             "set the header Content-Type: application/json"
         )
     refuse_coded(request)

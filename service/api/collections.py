@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.answers import ANY_CALL, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
+from service.api.permission import requires
 from service.api.state import NameInPath, Running
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.collection import Collection
@@ -20,7 +21,13 @@ from service.retrieval.query import null_shown
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.storage import DocumentDamaged
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["collections"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 
 def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:
@@ -68,6 +75,7 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
 
 @router.put(
     "/{name}",
+    dependencies=[requires("write")],
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
@@ -87,6 +95,7 @@ async def put_collection(name: NameInPath, body: CollectionSettings, running: Ru
 
 @router.patch(
     "/{name}",
+    dependencies=[requires("write")],
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
     response_description="The collection as it is now.",
@@ -127,6 +136,7 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
 
 @router.delete(
     "/{name}",
+    dependencies=[requires("write")],
     status_code=204,
     responses=refusals(*OF_A_COLLECTION, *WRITING),
     response_description="Deleted.",

@@ -9,13 +9,20 @@ from fastapi import APIRouter, Response
 from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.attend import shape_match, shape_result
 from service.api.body import JSONAnswer, JSONRoute
+from service.api.permission import requires
 from service.api.state import NameInPath, Running
 from service.retrieval import compare as four_ways
 from service.retrieval.compare import Comparison, Timed
 from service.retrieval.document import MISSING, SentDocument
 from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest, Row
 
-router = APIRouter(prefix="/v1", tags=["compare"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1",
+    tags=["compare"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 FIELDS = ("key", "value", "metadata")
 
 

@@ -40,6 +40,8 @@ each with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's
 
 **Keys.** Where the service asks for one, send `Authorization: Bearer <key>` or `X-API-Key: <key>`. A read-only key may
 ask everything and change nothing. Without keys the service answers this machine only, unless it was set to be open.
+A request without a valid key is answered under an address or a name of the service only, so that no web page elsewhere
+can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names others. With a key any `Host` will do.
 
 **Limits**, unless set otherwise: 32 MiB in a body (a stream of NDJSON has no limit, its lines do), 10,000 documents and
 64 queries in a request. Every answer carries `X-Request-ID`: the one sent, or a new one."""

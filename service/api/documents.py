@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Response
 from service.api.answers import ANY_CALL, ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.errors import TooMuch
+from service.api.permission import requires
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import documents as store
 from service.retrieval.document import MISSING, SentDocument
@@ -33,7 +34,11 @@ from service.schemas.wire import VectorFormat
 from service.storage import DocumentRecord
 
 router = APIRouter(
-    prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=JSONRoute, responses=ANY_CALL
+    prefix="/v1/collections/{name}/documents",
+    tags=["documents"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
 )
 
 
@@ -65,6 +70,7 @@ def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, 
 
 @router.post(
     "",
+    dependencies=[requires("write")],
     response_model=Upserted,
     responses={
         200: {"content": {NDJSON: UPLOAD_ANSWER}},
@@ -120,6 +126,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
 
 @router.post(
     "/delete",
+    dependencies=[requires("write")],
     response_model=Deleted,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="How many there were.",
@@ -133,6 +140,7 @@ async def delete_documents(name: NameInPath, body: DocumentDelete, running: Runn
 
 @router.put(
     "/{id:path}",
+    dependencies=[requires("write")],
     response_model=Upserted,
     responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *WRITING, *ASKING)},
     response_description="Replaced.",
@@ -146,6 +154,7 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
 
 @router.patch(
     "/{id:path}",
+    dependencies=[requires("write")],
     response_model=Upserted,
     responses=refusals(*WITH_BODY, *WRITING, *ASKING, "document_not_found", "document_changed"),
     response_description="Changed.",
@@ -181,6 +190,7 @@ async def get_document(
 
 @router.delete(
     "/{id:path}",
+    dependencies=[requires("write")],
     status_code=204,
     responses=refusals(*OF_A_COLLECTION, *WRITING, "document_not_found", "collection_loading"),
     response_description="Deleted.",

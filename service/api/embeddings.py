@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.openai_errors import ANY_OPENAI_CALL, openai_refusals
+from service.api.permission import requires
 from service.api.state import Running
 from service.encoding.encoder import Encoder
 from service.encoding.errors import TokensError
@@ -20,13 +21,19 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.models import model_queue
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=JSONRoute, responses=ANY_OPENAI_CALL)
+router = APIRouter(
+    prefix="/v1",
+    tags=["openai"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_OPENAI_CALL,
+)
 
 
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    responses=openai_refusals(400, 404, 413, 415, 503),
+    responses=openai_refusals(404, 413, 415, 503),
     response_description="A vector an input, in order.",
     summary="Embed texts, as OpenAI does",
 )

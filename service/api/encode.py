@@ -15,6 +15,7 @@ from service.api import problems
 from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.errors import TooMuch
+from service.api.permission import requires
 from service.api.state import Running
 from service.encoding.encoded import Encoded
 from service.encoding.errors import EncodingError
@@ -25,7 +26,13 @@ from service.retrieval.models import model_queue
 from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(prefix="/v1", tags=["encode"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1",
+    tags=["encode"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 NDJSON = "application/x-ndjson"
 MAX_TEXTS_WITH_TOKENS = 1000

@@ -7,6 +7,14 @@ class APIError(Exception):
     """The root of this room's errors."""
 
 
+class MalformedPath(APIError):
+    """The path holds a control character, or is not UTF-8."""
+
+
+class AmbiguousLength(APIError):
+    """The body has two lengths, or one in a form that its version of HTTP does not have."""
+
+
 class MalformedBody(APIError):
     """The body is not JSON."""
 
@@ -27,8 +35,12 @@ class Forbidden(APIError):
     """The caller may read and wants to write."""
 
 
+class MalformedHost(APIError):
+    """Several Host headers, or one that is no host."""
+
+
 class HostRefused(APIError):
-    """A Host header that a service open to this machine only does not answer to."""
+    """A Host header with a name that is none of the service's, and no key."""
 
 
 class BodyTooLarge(APIError):

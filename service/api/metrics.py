@@ -12,10 +12,12 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.answers import refusals
+from service.api.answers import OPEN_TO_ALL
+from service.api.permission import requires
+from service.api.route import GuardedRoute
 from service.api.state import Running
 
-router = APIRouter(tags=["probes"], responses=refusals("host_refused"))
+router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 

@@ -8,12 +8,19 @@ from fastapi import APIRouter, Path, Response
 
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.openai_errors import ANY_OPENAI_CALL, openai_refusals
+from service.api.permission import requires
 from service.api.state import Running
 from service.encoding.loading import LoadingEncoder
 from service.retrieval.models import model_of
 from service.schemas.openai import Model, ModelList
 
-router = APIRouter(prefix="/v1/models", tags=["openai"], route_class=JSONRoute, responses=ANY_OPENAI_CALL)
+router = APIRouter(
+    prefix="/v1/models",
+    tags=["openai"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_OPENAI_CALL,
+)
 
 
 def _describe(model: LoadingEncoder) -> dict[str, Any]:

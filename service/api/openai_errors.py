@@ -9,9 +9,9 @@ from service.api.answers import HEADERS, Responses
 from service.schemas.openai import ErrorAnswer
 
 REASONS = {
-    400: "The body is not JSON, or its content is wrong; `param` says where.",
+    400: "The path, the Host, the body or its content is wrong; of the content, `param` says what.",
     401: "No key, or an unknown one.",
-    403: "The Host header does not name this machine.",
+    403: "The Host header has a name that is not this service's, and there is no key.",
     404: "No such model.",
     413: "The body has more bytes than the service takes.",
     415: "The body is not declared as application/json.",
@@ -30,7 +30,7 @@ def openai_refusals(*statuses: int) -> Responses:
     }
 
 
-ANY_OPENAI_CALL = openai_refusals(401, 403, 429)
+ANY_OPENAI_CALL = openai_refusals(400, 401, 403, 429)
 
 
 def speaks_openai(path: str) -> bool:

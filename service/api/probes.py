@@ -6,12 +6,14 @@ import asyncio
 
 from fastapi import APIRouter, Response
 
-from service.api.answers import refusals
+from service.api.answers import OPEN_TO_ALL
 from service.api.body import JSONAnswer
+from service.api.permission import requires
+from service.api.route import GuardedRoute
 from service.api.state import Running
 from service.schemas.probe import Liveness, Readiness
 
-router = APIRouter(tags=["probes"], responses=refusals("host_refused"))
+router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
 
 
 @router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")

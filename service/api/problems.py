@@ -29,6 +29,9 @@ log = structlog.get_logger("softkv")
 
 # error → (status, code); the most particular class wins
 TABLE: Mapping[type[Exception], tuple[int, str]] = {
+    api.MalformedPath: (400, "malformed_path"),
+    api.AmbiguousLength: (400, "ambiguous_length"),
+    api.MalformedHost: (400, "malformed_host"),
     api.MalformedBody: (400, "malformed_json"),
     api.KeyRefused: (401, "key_refused"),
     api.Forbidden: (403, "forbidden"),
@@ -71,6 +74,7 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
 MOST_FLAWS = 100
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
 RETRY_AFTER_SECONDS = {429: "1", 503: "2"}
+LAST_ON_ITS_CONNECTION = "ambiguous_length"  # where the next request would begin is not known
 
 
 class ProblemAnswer(JSONAnswer):
@@ -107,6 +111,8 @@ def problem(status: int, code: str, detail: str, *, flaws: Sequence[Flaw] | None
     headers = {"Retry-After": RETRY_AFTER_SECONDS[status]} if status in RETRY_AFTER_SECONDS else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if code == LAST_ON_ITS_CONNECTION:
+        headers["Connection"] = "close"
     return ProblemAnswer(content, status_code=status, headers=headers)
 
 

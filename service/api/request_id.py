@@ -13,18 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = structlog.get_logger("softkv")
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
-HEADERS = {
-    "Content-Security-Policy": "default-src 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+# The last three do not fall back to the first.
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 
 
 class RequestId:
-    """The outermost layer: names the request, sets the headers every answer has, logs how it went."""
+    """The outermost layer: names the request, sets the headers every answer has, logs how it went.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `frame_ancestors`: whose pages may show this service's in a frame, as a Content-Security-Policy writes it.
+    """
+
+    def __init__(self, app: ASGIApp, *, frame_ancestors: str) -> None:
         self._app = app
+        self._headers = HEADERS | {"Content-Security-Policy": POLICY + frame_ancestors}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
@@ -43,7 +45,7 @@ class RequestId:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = identifier
-                for name, content in HEADERS.items():
+                for name, content in self._headers.items():
                     headers.setdefault(name, content)
             await send(message)
 

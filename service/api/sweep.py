@@ -10,11 +10,18 @@ from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.attend import evidence
 from service.api.body import JSONAnswer, JSONRoute
 from service.api.documents import shape
+from service.api.permission import requires
 from service.api.state import NameInPath, Running
 from service.retrieval.sweep import sweep_collection
 from service.schemas.sweep import SweepAnswer, SweepRequest
 
-router = APIRouter(prefix="/v1/collections", tags=["attend"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["attend"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 
 @router.post(

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 
 from service.api.answers import ANY_CALL, WITH_BODY, refusals
 from service.api.body import JSONAnswer, JSONRoute
+from service.api.permission import requires
 from service.api.state import Running
 from service.encoding.tracing import TracedLayer
 from service.retrieval.models import model_queue
@@ -18,7 +19,13 @@ from service.retrieval.trace import trace_text
 from service.schemas.trace import TraceAnswer, TraceRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(prefix="/v1", tags=["encode"], route_class=JSONRoute, responses=ANY_CALL)
+router = APIRouter(
+    prefix="/v1",
+    tags=["encode"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
 
 
 @router.post(

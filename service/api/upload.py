@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -21,6 +21,9 @@ from service.api.body import parse, refuse_coded
 from service.api.documents import sent
 from service.api.errors import BodyTooLarge, MalformedBody
 from service.api.flaws import flaws_of
+from service.api.media_type import media_type
+from service.api.permission import requires
+from service.api.route import GuardedRoute
 from service.api.state import NameInPath, Running
 from service.retrieval.document import SentDocument
 from service.retrieval.errors import Flaw
@@ -31,13 +34,14 @@ from service.schemas.upload import NDJSON
 BATCH_LINES = 1000
 
 
-class NDJSONRoute(APIRoute):
+class NDJSONRoute(GuardedRoute):
     """The route of a body that is declared as NDJSON; the JSON route of the same path takes the others."""
+
+    reads_any_length = True  # its lines have a limit
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As any route, where the content type is NDJSON."""
-        kind = dict(scope.get("headers", ())).get(b"content-type", b"")
-        if kind.partition(b";")[0].strip().lower() != NDJSON.encode():
+        if media_type(Headers(scope=scope)) != NDJSON:
             return Match.NONE, {}
         return super().matches(scope)
 
@@ -55,7 +59,12 @@ class Lines(StreamingResponse):
         await self.stream_response(send)
 
 
-router = APIRouter(prefix="/v1/collections/{name}/documents", tags=["documents"], route_class=NDJSONRoute)
+router = APIRouter(
+    prefix="/v1/collections/{name}/documents",
+    tags=["documents"],
+    route_class=NDJSONRoute,
+    dependencies=[requires("write")],
+)
 
 
 @router.post("", include_in_schema=False)

@@ -37,6 +37,13 @@ def serve(
         str | None,
         typer.Option(help="Serve other machines without keys: read or write.", show_default="neither"),
     ] = None,
+    allowed_hosts: Annotated[
+        str | None,
+        typer.Option(help="More names to answer to without a key, comma-separated; * for any.", show_default="none"),
+    ] = None,
+    frame_ancestors: Annotated[
+        str | None, typer.Option(help="Whose pages may show this one in a frame.", show_default="'self'")
+    ] = None,
     max_body_bytes: Annotated[int | None, typer.Option(help="The largest request.", show_default="33554432")] = None,
     max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,

@@ -109,6 +109,18 @@ def test_an_open_address_needs_a_decision() -> None:
     assert "SOFTKV_API_KEYS" in refused("--host", "0.0.0.0")
 
 
+def test_an_allowed_host_that_is_no_name() -> None:
+    line = refused("--allowed-hosts", "http://softkv.example:8000")
+    assert line.startswith("softkv: --allowed-hosts: wanted names as they stand in an address, without scheme and port")
+    assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: wanted names")
+
+
+def test_a_frame_ancestor_that_would_be_another_directive() -> None:
+    line = refused("--frame-ancestors", "'self'; script-src *")
+    assert line.startswith("softkv: --frame-ancestors: wanted 'none', or sources separated by a space")
+    assert line.endswith("got \"'self'; script-src *\"")
+
+
 def test_an_unknown_demo_collection() -> None:
     line = refused("--demo", "library,librarry", "--port", "0")
     assert line == "softkv: there is no demo collection librarry: choose from library, videos, python, unicode"
