@@ -39,11 +39,13 @@ from service.api.methods import HeadAsGet
 from service.api.permission import undeclared_writes
 from service.api.request_id import RequestId
 from service.api.state import State
+from service.api.warming import warm
 from service.api.wellformed import WellFormed
 from service.datasets import DEMOS
 from service.encoding.loading import LoadingEncoder
 from service.encoding.registry import encoder_name, load_encoder
 from service.retrieval.catalogue import Catalogue
+from service.retrieval.machine_code import MachineCode
 from service.retrieval.seeding import Seeding
 from service.settings import Settings
 from service.storage import Store
@@ -94,11 +96,17 @@ def create_app(settings: Settings) -> FastAPI:
                 log.warning(store.warning)
             encoder = _encoder(settings)
             catalogue = Catalogue(store, encoder, settings.data_dir if settings.originals == "files" else None)
-            demo = Seeding(catalogue, [DEMOS[name] for name in settings.demo])
-            app.state.parts = State(
-                catalogue, demo, settings.max_queries, settings.max_documents, settings.max_body_bytes
+            parts = State(
+                catalogue,
+                MachineCode(settings.cache_dir),
+                Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
+                settings.max_queries,
+                settings.max_documents,
+                settings.max_body_bytes,
             )
-            loading = asyncio.create_task(_load(catalogue, demo))
+            app.state.parts = parts
+            loading = asyncio.create_task(_load(app, parts))
+            loading.add_done_callback(_report)
             try:
                 yield
             finally:
@@ -154,8 +162,21 @@ def _encoder(settings: Settings) -> LoadingEncoder | None:
     return LoadingEncoder(encoder_name(settings.encoder_name), load)
 
 
-async def _load(catalogue: Catalogue, demo: Seeding) -> None:
-    """Read the keys and load the encoder at once, then the demo collections; check texts beside all that follows."""
-    encoder = catalogue.encoder
-    await asyncio.gather(asyncio.to_thread(catalogue.rebuild), *([encoder.start()] if encoder else []))
-    await asyncio.gather(demo.run(), asyncio.to_thread(catalogue.check_texts))
+def _report(loading: asyncio.Task[None]) -> None:
+    """Say what ended the loading, which /readyz would wait for."""
+    if not loading.cancelled() and (error := loading.exception()) is not None:
+        log.error("loading ended by an unexpected error", exc_info=error)
+
+
+async def _load(app: FastAPI, parts: State) -> None:
+    """Load keys, encoder and machine code at once, then the demo collections; ask a first question; check all texts."""
+    catalogue = parts.catalogue
+    await asyncio.gather(
+        asyncio.to_thread(catalogue.rebuild),
+        asyncio.to_thread(parts.machine_code.load),
+        *([catalogue.encoder.start()] if catalogue.encoder else []),
+    )
+    await parts.demo.run()
+    await warm(app, catalogue)
+    parts.warmed.set()
+    await asyncio.to_thread(catalogue.check_texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ class Settings(BaseSettings):
     max_documents: int = Field(10_000, ge=1)
     max_queue: int = Field(256, ge=1)
     originals: Literal["memory", "files"] = "memory"
+    cache_dir: Path = Field(default_factory=lambda: _user_cache())
     log_format: Literal["console", "json"] = "console"
     demo: Names = ()
 
@@ -97,6 +99,14 @@ class Settings(BaseSettings):
     def encoder_name(self) -> str | None:
         """The encoder to load, None where the setting is `none`."""
         return None if self.encoder.lower() == "none" else self.encoder
+
+
+def _user_cache() -> Path:
+    """Where this user's programs keep what they can make again."""
+    try:
+        return Path.home() / ".cache" / "softkv"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / "softkv"
 
 
 def is_loopback(host: str) -> bool:

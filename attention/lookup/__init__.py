@@ -2,9 +2,9 @@
 
 from attention.lookup.asking import answer, answers, sweep
 from attention.lookup.certificate import Certificate
+from attention.lookup.machine_code import prepare, stand_in
 from attention.lookup.memory import Memory
 from attention.lookup.null import Background
-from attention.lookup.preparation import prepare
 from attention.lookup.question import Auto, Question
 from attention.lookup.results import Answer, Evidence, Sweep
 from attention.lookup.rows import Rows
@@ -25,5 +25,6 @@ __all__ = [
     "answer",
     "answers",
     "prepare",
+    "stand_in",
     "sweep",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from attention.errors import ParameterError
+from attention.lookup.engine import held
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, check_temperature
@@ -34,6 +35,11 @@ def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     """
     for question in questions:
         question.check(view)
+    with held():
+        return _answers(view, questions)
+
+
+def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     found: list[Answer | None] = [None] * len(questions)
     large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
     auto = [index for index in large if isinstance(questions[index].temperature, Auto)]
@@ -67,8 +73,9 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     for temperature in temperatures:
         check_temperature(temperature)
-    found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
-    return exact_sweep(view, question, temperatures) if found is None else found
+    with held():
+        found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
+        return exact_sweep(view, question, temperatures) if found is None else found
 
 
 def _is_small(view: View, question: Question) -> bool:

@@ -1,8 +1,10 @@
-"""What the scan runs on: numba where it is installed, NumPy where it is not."""
+"""What the lookup runs on: machine code made by numba, or NumPy where there is none, or none yet."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -41,12 +43,41 @@ class Engine:
     quadratic_forms: Callable[..., NDArray[np.float64]]
 
 
-@cache
+_chosen: Engine | None = None
+_held: ContextVar[Engine | None] = ContextVar("engine", default=None)
+
+
 def engine() -> Engine:
-    """The faster engine of those that are installed. Both give the same answers."""
-    return compiled() if find_spec("numba") else plain()
+    """The engine of the answer that is being made, see `held`; else the one that was chosen.
+
+    Both give the same answers, to the last digits; so one answer is made by one of them. A thread that takes part in an
+    answer has to be given it.
+    """
+    return _held.get() or _chosen or (compiled() if can_compile() else plain())
 
 
+def choose(chosen: Engine | None) -> None:
+    """Have answers made by this engine from now on; None for the faster one of those that are installed."""
+    global _chosen
+    _chosen = chosen
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Keep the engine while an answer is made, whichever is chosen meanwhile."""
+    token = _held.set(engine())
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def can_compile() -> bool:
+    """Whether machine code can be made here."""
+    return find_spec("numba") is not None
+
+
+@cache
 def compiled() -> Engine:
     """With passes that numba compiles."""
     from attention.lookup import passes, products
@@ -71,6 +102,7 @@ def compiled() -> Engine:
     )
 
 
+@cache
 def plain() -> Engine:
     """With passes in NumPy."""
     return Engine(

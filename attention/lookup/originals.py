@@ -23,6 +23,7 @@ def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: Array) -> 
         tiles: following one another from 0.
         vectors: float64[q, d], the queries.
     """
+    running = engine()
     found = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))[:, None]
 
@@ -33,7 +34,7 @@ def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: Array) -> 
             here[:] = [gaussian(vector, keys) for vector in vectors]
             return
         products = np.empty(here.shape)
-        engine().all_products(tile.segment.keys, _indices(tile), vectors, products)
+        running.all_products(tile.segment.keys, _indices(tile), vectors, products)
         here[:] = finished(similarity, products, lengths, tile.norms, vectors.shape[1])
 
     _each(read, tiles)
@@ -42,11 +43,12 @@ def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: Array) -> 
 
 def all_sums(tiles: Sequence[Tile], weights: Array, width: int) -> Array:
     """float64[q, d_v]: the values of all rows of the tiles, weighted by float64[q, n]; summed tile by tile."""
+    running = engine()
 
     def read(tile: Tile) -> Array:
         sums = np.zeros((len(weights), width))
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
-        engine().all_sums(tile.segment.values, _indices(tile), share, sums)
+        running.all_sums(tile.segment.values, _indices(tile), share, sums)
         return sums
 
     return np.sum(_each(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
@@ -65,6 +67,7 @@ def similarities_at(
     Returns:
         float64[m].
     """
+    running = engine()
     order = np.argsort(places)
     found = np.empty(len(places))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
@@ -74,7 +77,7 @@ def similarities_at(
         if similarity == "gaussian":
             found[at] = gaussian(vectors[asked], tile.keys())
             return
-        products = engine().row_products(tile.segment.keys, _indices(tile), vectors, asked)
+        products = running.row_products(tile.segment.keys, _indices(tile), vectors, asked)
         found[at] = finished(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
     def look_up_some(some: NDArray[np.intp]) -> None:

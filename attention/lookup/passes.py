@@ -10,11 +10,11 @@ float32 for these 64 and in float64 beyond, and lists what lies above.
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, int32, njit
+from numba import boolean, float32, float64, int32, int64, njit, uint8
 from numpy.typing import NDArray
 
 from attention.lookup.byte_products import byte_products
-from attention.lookup.compiling import compiled
+from attention.lookup.compiling import array, compiled, record
 from attention.lookup.interleaved import LANES, OFFSET, RUN, packed
 from attention.lookup.matrix_unit import padded, usable
 from attention.lookup.runs import NOT_ALLOWED, lift, similarities, terms_of
@@ -39,6 +39,11 @@ class Packed(NamedTuple):
     unit: bool
 
 
+_STRETCH = record(Stretch, array(uint8, 4), array(float32, 1), array(boolean, 1), int64)
+_PACKED = record(Packed, array(int32, 2), int64, array(int32, 1), array(float32, 1), boolean)
+_LISTS = record(Lists, array(float32, 1), array(int64, 2), array(float32, 2), array(int64, 1))
+
+
 def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Packed:
     """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
     offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
@@ -61,7 +66,7 @@ def _list(lists: Lists, query: int, used: int, found: NDArray[np.float32], base:
     return used
 
 
-@compiled(fastmath=True)
+@compiled(_STRETCH, int64, _PACKED, _LISTS, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
 def weigh(
     keys: Stretch,
     first: int,
@@ -121,7 +126,7 @@ def weigh(
     return min(start, rows)
 
 
-@compiled(fastmath=True)
+@compiled(_STRETCH, int64, _PACKED, _LISTS, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
 def tally(
     keys: Stretch,
     first: int,
@@ -176,7 +181,7 @@ def tally(
     return min(start, rows)
 
 
-@compiled(fastmath=True)
+@compiled(_STRETCH, _PACKED, array(float32, 2), fastmath=True)
 def lead(keys: Stretch, queries: Packed, best: NDArray[np.float32]) -> None:
     """Keep in best float32[q, b], ascending, the largest similarities seen."""
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed

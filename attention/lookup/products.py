@@ -4,12 +4,12 @@
 # mypy: disable-error-code="no-any-return, call-arg, arg-type, return-value, var-annotated"
 
 import numpy as np
-from numba import float32, float64, int32, njit
+from numba import boolean, float32, float64, int32, int64, njit, uint8
 from numpy.typing import NDArray
 
 from attention.lookup.byte_products import byte_products
 from attention.lookup.codes import LEVELS
-from attention.lookup.compiling import compiled
+from attention.lookup.compiling import array, compiled
 from attention.lookup.interleaved import DEEP, LANES, OFFSET, RUN
 from attention.lookup.levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest
 from attention.lookup.matrix_unit import padded
@@ -22,7 +22,7 @@ AHEAD = 3
 """Rows that are on their way while one is read."""
 
 
-@compiled(fastmath=True)
+@compiled(array(float32, 2), int64, fastmath=True)
 def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r], contiguous."""
     width, full = weights.shape[1], rows - rows % RUN
@@ -93,7 +93,17 @@ def _levels(
     return total, above
 
 
-@compiled(fastmath=True)
+@compiled(
+    array(uint8, 5),
+    array(float32, 2),
+    array(float32, 1),
+    array(float32, 1),
+    int64,
+    array(float32, 2),
+    array(float64, 2),
+    boolean,
+    fastmath=True,
+)
 def blend(
     codes: NDArray[np.uint8],
     weights: NDArray[np.float32],
@@ -153,7 +163,7 @@ def blend(
                         outputs[j, t] += steps[j] * (product - offsets[j])
 
 
-@compiled(fastmath=True)
+@compiled(array(float32, 2), array(int64, 1), array(int64, 1), array(float64, 1), array(float64, 2), fastmath=True)
 def add_rows(
     values: NDArray[np.float32],
     rows: NDArray[np.int64],
@@ -200,7 +210,7 @@ def _products_of_one(
         products[places[3]] = d
 
 
-@compiled(fastmath=True)
+@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_products(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], products: NDArray[np.float64]
 ) -> None:
@@ -225,7 +235,7 @@ def all_products(
                 products[j, first + at] = found[at]
 
 
-@compiled(fastmath=True)
+@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
 def all_sums(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], weights: NDArray[np.float64], outputs: NDArray[np.float64]
 ) -> None:
@@ -245,7 +255,7 @@ def all_sums(
                     outputs[j, t] += a * four[0, t] + b * four[1, t] + c * four[2, t] + d * four[3, t]
 
 
-@compiled(fastmath=True)
+@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)
 def row_products(
     vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], asked: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -272,7 +282,7 @@ def row_products(
     return found
 
 
-@compiled(fastmath=True)
+@compiled(array(float64, 2), array(float64, 2), fastmath=True)
 def quadratic_forms(vectors: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """float64[q], xᵀ·M·x of each of vectors float64[q, d]. A BLAS would leave a thread spinning beside the scan."""
     forms = np.zeros(vectors.shape[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from service.api.errors import MalformedBody, UnsupportedMediaType
 from service.api.media_type import is_json, media_type
 from service.api.route import GuardedRoute
 
+ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
 
 
@@ -23,7 +25,13 @@ def parse(body: bytes) -> Any:
 
     orjson is fast but rejects lone surrogates and numbers beyond float64 without saying where; the
     standard library's parser takes those, so that validation can point at the field.
+
+    Raises:
+        MalformedBody: it is not JSON.
+        MemoryError: there is no room for what it says.
     """
+    if len(body) >= LARGE_BODY:
+        _require_room(ROOM * len(body))
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -36,6 +44,14 @@ def parse(body: bytes) -> Any:
         raise MalformedBody(f"the body is not UTF-8 (byte {error.start}): encode JSON as UTF-8") from None
     except ValueError as error:
         raise MalformedBody(f"the body is not JSON: {error}") from None
+
+
+def _require_room(size: int) -> None:
+    """Raise MemoryError where the system has no such address space left: orjson would end the process on the way."""
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError:
+        raise MemoryError from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

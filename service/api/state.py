@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
 from service.retrieval.catalogue import Catalogue
+from service.retrieval.machine_code import MachineCode
 from service.retrieval.seeding import Seeding
 from service.schemas.wire import CollectionName, DocumentId
 
 
 @dataclass(frozen=True)
 class State:
-    """The parts of a running service, and the limits its routes keep."""
+    """The parts of a running service, and the limits its routes keep.
+
+    `warmed` is set when a first call of each kind was made.
+    """
 
     catalogue: Catalogue
+    machine_code: MachineCode
     demo: Seeding
     max_queries: int
     max_documents: int
     max_body_bytes: int
+    warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def _state(request: Request) -> State:

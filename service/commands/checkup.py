@@ -16,10 +16,9 @@ from service.settings import Settings
 
 State = Literal["ok", "note", "broken"]
 
-_NEEDED = ("numpy", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
+_NEEDED = ("numpy", "numba", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
 # What each adds to the service where it is installed.
 _OPTIONAL = {
-    "numba": "compiled passes over large collections",
     "pyarrow": "reads Parquet files",
 }
 

@@ -51,6 +51,9 @@ def serve(
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option(help="Where machine code is kept.", show_default="~/.cache/softkv")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
 ) -> None:
     """Run the service; Ctrl-C stops it.

@@ -63,6 +63,11 @@ class Catalogue:
             except StorageError as error:
                 collection.trouble = str(error)
 
+    def warm(self) -> None:
+        """Ask every collection a question of each kind; blocks."""
+        for collection in self.collections():
+            collection.warm()
+
     def check_texts(self) -> None:
         """Hold every stored text against its checksum, slowly, beside whatever else runs; what is damaged is noted."""
         after: int | None = 0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import chain, repeat
 from pathlib import Path
 from threading import Lock, Thread
@@ -16,7 +14,7 @@ from typing import Literal
 import numpy as np
 import structlog
 
-from attention.lookup import Mask, Memory, Rows, View, prepare
+from attention.lookup import Mask, Memory, Question, Rows, View, answers, sweep
 from service.retrieval.columns import Source
 from service.retrieval.damage import Damage
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
@@ -36,16 +34,6 @@ from service.storage import (
 )
 
 log = structlog.get_logger("softkv")
-SCANNED = 20_000  # documents from which on a question may be answered by a compiled scan
-
-
-@cache
-def compile_scan() -> None:
-    """Compile what scans, once; the compiler stays in memory, out of the garbage collector's sight."""
-    prepare()
-    gc.collect()
-    # Else everyone waits for a tenth of a second, again and again, while its objects are walked through.
-    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -128,6 +116,15 @@ class Collection:
         self._masks.forget()
         self.trouble, self._ready = None, True
         self._tidy()
+
+    def warm(self) -> None:
+        """Ask a question of each kind, so that the first caller does not wait for what is made on the way."""
+        view = self._memory.view
+        if self._ready and view.n:
+            query = view.segments[0].keys[0]
+            temperature = self.record.settings.temperature
+            answers(view, [Question(query, temperature)])
+            sweep(view, Question(query, 1.0, output=False), [temperature])
 
     def gone(self) -> None:
         """It was deleted: whoever still holds it is told that there is none of its name."""
@@ -243,8 +240,6 @@ class Collection:
 
     def _compact(self) -> None:
         try:
-            if self.size > SCANNED:
-                compile_scan()
             while self._memory.compact():
                 self._masks.forget()
         except MemoryError:

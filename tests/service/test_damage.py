@@ -74,7 +74,7 @@ def test_a_damaged_value_is_refused_and_the_rest_is_answered(tmp_path: Path) -> 
         refused(client.patch(f"{PATH}/documents/d005", json={"metadata": {"a": 1}}), "document_damaged", "d005")
         assert client.put(f"{PATH}/documents/d005", json={"key_vector": [5, 7.125], "value": "new"}).status_code == 200
         assert client.post(f"{PATH}/attend", json=worst).json()["documents"] == N
-        assert client.get("/readyz").status_code == 200
+        until(lambda: client.get("/readyz").status_code == 200)
 
 
 def test_a_damaged_key_vector_stops_the_collection_until_the_document_is_gone(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_damaged_key_vector_stops_the_collection_until_the_document_is_gone(tm
         assert client.get(f"{PATH}/documents/d006").status_code == 200
         assert client.put("/v1/collections/other", json={"encoder": None}).status_code == 201
         assert client.delete(f"{PATH}/documents/d005").status_code == 204
-        assert client.get("/readyz").status_code == 200
+        until(lambda: client.get("/readyz").status_code == 200)
         assert client.post(f"{PATH}/attend", json=asked).json()["documents"] == N - 1
 
 

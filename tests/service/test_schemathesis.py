@@ -52,6 +52,7 @@ for narrow in (VECTORS, TEXTS):
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service without an encoder."""
     with RunningService(data_dir=tmp_path_factory.mktemp("bare"), encoder="none") as running:
+        running.wait_until_ready()
         yield running
 
 

@@ -110,15 +110,13 @@ def values_of(kind, random, keys, query, width):
     return None if made is None else made.astype(np.float32)
 
 
-@pytest.fixture(params=["numba", "neither"])
-def running(request, monkeypatch):
+@pytest.fixture(params=["compiled", "plain"])
+def running(request):
     """Every engine in turn."""
-    if request.param == "numba":
-        pytest.importorskip("numba")
-    monkeypatch.setattr(engine, "find_spec", lambda package: package == request.param)
-    engine.engine.cache_clear()
-    yield engine.engine()
-    engine.engine.cache_clear()
+    chosen = getattr(engine, request.param)()
+    engine.choose(chosen)
+    yield chosen
+    engine.choose(None)
 
 
 KINDS = (

@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, answer, prepare
+from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.certificate import coarse, disturbed, separated, thresholded
 from attention.lookup.distribution import REACH, softmax, sparse
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.null import NullKey
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.similarities import Slack
-from attention.lookup.swept import quantised_sweep
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -104,23 +103,3 @@ def test_one_query_s_bound_is_of_the_error_s_size(temperature):
         assert distance <= found.certificate.total_variation
         ratios.append(found.certificate.total_variation / distance)
     assert np.median(ratios) < 10
-
-
-def test_after_preparing_nothing_is_left_to_compile():
-    pytest.importorskip("numba")
-    from attention.lookup import passes, products
-
-    prepare()
-    compiled = [passes.lead, passes.weigh, passes.tally, products.blend, products.add_rows]
-    compiled += [products.weight_of, products.row_products, products.quadratic_forms]
-    before = [len(function.signatures) for function in compiled]
-    assert all(before)
-    memory = Memory("dot")
-    memory.publish(add=Rows(np.arange(5000), np.random.default_rng(0).standard_normal((5000, 9))))
-    view = memory.publish(remove=np.arange(0, 5000, 7))
-    mask = view.mask(np.arange(3000))
-    for count in (1, 5, 17):
-        quantised_answers(view, [Question(np.ones(9) + i / 9, 0.3, mask=mask) for i in range(count)])
-        quantised_answers(view, [Question(np.ones(9) + i / 9, 0.3) for i in range(count)])
-    quantised_sweep(view, Question(np.ones(9), 0.3), [0.1, 1.0])
-    assert [len(function.signatures) for function in compiled] == before

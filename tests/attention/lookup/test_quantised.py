@@ -14,17 +14,15 @@ from attention.lookup.swept import quantised_sweep
 N, D, D_V = 6007, 37, 11
 
 
-@pytest.fixture(params=["numba", "neither"])
+@pytest.fixture(params=["compiled", "plain"])
 def running(request, monkeypatch):
     """Every engine in turn, over small tiles and with short lists."""
-    if request.param == "numba":
-        pytest.importorskip("numba")
-    monkeypatch.setattr(engine, "find_spec", lambda package: package == request.param)
+    chosen = getattr(engine, request.param)()
+    engine.choose(chosen)
     monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
-    engine.engine.cache_clear()
-    yield engine.engine()
-    engine.engine.cache_clear()
+    yield chosen
+    engine.choose(None)
 
 
 @pytest.fixture(scope="module")

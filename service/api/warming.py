@@ -1,0 +1,87 @@
+"""A first call of every kind, made by the service itself: what is loaded and made on the way is there for the next."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from threading import Barrier, BrokenBarrierError
+from typing import Any
+
+import numpy as np
+import orjson
+from fastapi import FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp, Message
+
+from service.api.body_limit import BodyLimit
+from service.retrieval.catalogue import Catalogue
+
+TEXT = "a first question"
+THREADS = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's default pool
+
+SIDE, PATIENCE_SECONDS = 512, 2.0
+Call = tuple[str, dict[str, Any]]
+
+
+async def warm(app: FastAPI, catalogue: Catalogue) -> None:
+    """Make the calls, past what counts, logs and checks those of others; whatever they answer."""
+    await asyncio.to_thread(catalogue.warm)
+    # Each has its stack, and room for products of matrices, before memory may be short: the library under NumPy ends
+    # the process where it gets none.
+    together = Barrier(THREADS)
+    await asyncio.gather(*(asyncio.to_thread(_work, together) for _ in range(THREADS)))
+    # Refusals are answers too, as of a document that is damaged.
+    handlers = {kind: handle for kind, handle in app.exception_handlers.items() if kind is not Exception}
+    inner = ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=handlers)
+    for path, body in _calls(catalogue):
+        await _call(app, inner, path, orjson.dumps(body))
+
+
+def _work(together: Barrier) -> None:
+    """Multiply while the others do."""
+    square = np.ones((SIDE, SIDE))
+    try:
+        together.wait(PATIENCE_SECONDS)
+    except BrokenBarrierError:
+        return  # the threads have other work already
+    np.matmul(square, square)
+
+
+def _calls(catalogue: Catalogue) -> Iterator[Call]:
+    yield "/v1/attend", {"query": [[1.0, 0.0]], "key": [[1.0, 0.0]], "value": [[1.0]]}
+    collections = sorted((each for each in catalogue.collections() if each.ready), key=lambda each: each.size)
+    for collection in collections[:1]:
+        path, width = f"/v1/collections/{collection.name}", collection.record.settings.dimension or 1
+        yield f"{path}/attend", {"query": [1.0] * width}
+        yield f"{path}/sweep", {"query": [1.0] * width, "temperatures": [0.1]}
+        yield f"{path}/documents/query", {"limit": 1}
+    if catalogue.encoder is not None and catalogue.encoder.state == "ready":
+        for collection in collections[:1]:
+            if catalogue.loaded(collection.record.settings) is not None:
+                yield f"/v1/collections/{collection.name}/compare", {"query": TEXT}
+        yield "/v1/compare", {"query": TEXT, "rows": [{"key": TEXT, "value": TEXT}]}
+        yield "/v1/encode", {"texts": [TEXT]}
+        yield "/v1/trace", {"text": TEXT}
+
+
+async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(_: Message) -> None:
+        pass
+
+    limit = BodyLimit(receive, declared=len(body), most=len(body))
+    scope = {
+        "type": "http",
+        "app": app,
+        "method": "POST",
+        "path": path,
+        "root_path": "",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        "state": {"access": "write", "body_limit": limit},
+    }
+    await inner(scope, limit.receive, send)
