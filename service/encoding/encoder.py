@@ -8,10 +8,12 @@ import numpy as np
 
 from service.encoding.background import Background
 from service.encoding.batches import token_batches
+from service.encoding.declaration import Declaration
 from service.encoding.decoding import decode
 from service.encoding.encoded import Encoded
 from service.encoding.network import Network
 from service.encoding.spans import Token, spans
+from service.encoding.temperature import Temperature, temperatures
 from service.encoding.texts import Purpose, check_texts
 from service.encoding.topics import TOPICS
 
@@ -24,15 +26,18 @@ class Encoder:
     Attributes:
         name: what collections record, so that they are never asked in another model's vectors.
         network: what computes it.
+        declaration: what its maker says of its vectors.
         created: when its files came to this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
         runs_on: whose code computes it.
         max_tokens: how many tokens of a text the model reads, special ones included.
+        similarity: what its vectors are meant to be compared by.
+        temperatures: for each similarity, the temperature that it wants.
         background: how similar a question and a text are that have nothing to do with each other.
     """
 
-    def __init__(self, name: str, network: Network, *, created: int = 0) -> None:
+    def __init__(self, name: str, network: Network, declaration: Declaration, *, created: int = 0) -> None:
         self.name = name
         self.network = network
         self.created = created
@@ -40,9 +45,22 @@ class Encoder:
         self.precision = network.precision
         self.runs_on = network.runs_on
         self.max_tokens = network.tokenizer.max_tokens
+        self.declaration = declaration
+        self.similarity = declaration.similarity
         questions = self.encode([topic.question for topic in TOPICS], "query").vectors
         texts = self.encode([topic.text for topic in TOPICS], "document").vectors
         self.background = Background.measure(questions, texts)
+        self.temperatures = temperatures(questions, texts, similarity=self.similarity, known=declaration.temperature)
+
+    @property
+    def temperature(self) -> Temperature:
+        """The temperature that its own similarity wants, and who says so."""
+        return self.temperatures[self.similarity]
+
+    @property
+    def notes(self) -> list[str]:
+        """What one should know who runs it, a sentence each; none of most models."""
+        return [] if self.declaration.note is None else [self.declaration.note]
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         """Encode n texts, in order; a vector does not depend on its neighbours by more than 1e-6.

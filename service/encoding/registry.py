@@ -25,17 +25,19 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     """
     # A second to import, so only a process that encodes pays for it.
     from attention.transformer import CheckpointError
+    from service.encoding.declaration import Declaration
     from service.encoding.kinds import require_dense
 
     name = encoder_name(name_or_path)
     directory = _find(name)
     try:
         require_dense(directory)
+        declaration = Declaration.read(directory)
         _use_threads(threads)
         network = _network(directory, precision)
     except CheckpointError as error:
         raise ModelError(f"the model in {directory} cannot be loaded: {error}") from error
-    return Encoder(name, network, created=int((directory / "modules.json").stat().st_mtime))
+    return Encoder(name, network, declaration, created=int((directory / "modules.json").stat().st_mtime))
 
 
 def _network(directory: Path, precision: Precision) -> Network:

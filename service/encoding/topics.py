@@ -1,8 +1,9 @@
 """Questions and texts about things that have nothing to do with each other, written for softkv.
 
-They stand in topics.jsonl, one pair a line. A question and a text of two different lines are an unrelated pair;
-`background` measures them. Short and long, plain and technical are mixed, as they are in a collection; the order
-means nothing. A change there moves the null level of every collection with an encoder.
+They stand in topics.jsonl, one pair a line. A question and a text of two different lines are an unrelated pair, a
+question and its own text a related one: `background` measures the former, `temperature` sets both against each
+other. Short and long, plain and technical are mixed, as they are in a collection; the order means nothing. A change
+there moves the null level of every collection with an encoder.
 """
 
 from __future__ import annotations

@@ -108,6 +108,17 @@ class Model(OpenAIWire):
     dimension: int | None
     max_tokens: int | None
     precision: str | None
+    similarity: Literal["cosine", "dot", "gaussian"] | None = Field(
+        description="What its maker compares its vectors by: the default of its collections."
+    )
+    temperature: float | None = Field(
+        description="The default of its collections with that similarity: the one it was trained at, or one measured."
+    )
+    temperature_source: Literal["model card", "measured"] | None = Field(
+        description="Who says so: the model card in its folder, or the pairs of questions and texts that it was tried "
+        "on when it loaded."
+    )
+    notes: list[str] | None = Field(description="What one should know who runs it.")
 
 
 class ModelList(OpenAIWire):
