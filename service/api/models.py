@@ -31,6 +31,7 @@ def _describe(model: LoadingEncoder) -> dict[str, Any]:
         "similarity": encoder.similarity if encoder else None,
         "temperature": encoder.temperature.value if encoder else None,
         "temperature_source": encoder.temperature.source if encoder else None,
+        "batched": encoder.batched if encoder else None,
         "notes": encoder.notes if encoder else None,
     }
 

@@ -107,6 +107,36 @@ def test_the_background_is_of_cosines_whatever_vectors_are_compared_by(random_mo
     assert abs(cosine.mean) <= 1
 
 
+def test_arguments_of_the_transformer_are_left_to_the_library(random_model, change):
+    directory = random_model("BertConfig")
+    assert load_encoder(str(directory)).runs_on == "attention/transformer"
+    change(directory / "sentence_bert_config.json", max_seq_length=None, processor_kwargs={"model_max_length": 6})
+    encoder = load_encoder(str(directory))
+    assert encoder.runs_on == "sentence-transformers with attention"
+    given = encoder.encode(TEXTS, "query")
+    np.testing.assert_array_equal(given.truncated, [True, False, True, False, False])
+    np.testing.assert_allclose(given.vectors, as_the_library(directory, "query"), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"query_length": 5}, "limits of its own .query_length 5."),
+        ({"document_length": 9}, "limits of its own .document_length 9."),
+        ({"processing_kwargs": {"text": {"max_length": 7}}}, "processing_kwargs.text.max_length 7"),
+        (
+            {"modality_config": {"text": {"method": "forward", "method_output_name": "pooler_output"}}},
+            "must give 32 finite numbers of a query, got 1",
+        ),
+    ],
+)
+def test_what_the_transformer_is_asked_for_is_not_passed_over(random_model, change, fields, reason):
+    directory = random_model("BertConfig")
+    change(directory / "sentence_bert_config.json", **fields)
+    with pytest.raises(ModelError, match=reason):
+        load_encoder(str(directory))
+
+
 def test_a_normalisation_of_something_else_is_left_to_the_library(model):
     directory = model("BertConfig", normalise=True, truncate_dim=None)
     config = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}

@@ -146,3 +146,12 @@ except ModelError as error:
     assert "holds a sparse encoder" in done.stdout
     assert done.stdout.endswith("False\n")
     assert done.stderr == ""
+
+
+def test_modules_that_end_in_no_vector_are_refused(bare_model, saved):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    directory = saved(SentenceTransformer(modules=[Transformer(bare_model("BertConfig"))], device="cpu"))
+    with pytest.raises(ModelError, match=r"gives no vector of a query.*as a Transformer and a Pooling do"):
+        load_encoder(str(directory))

@@ -88,7 +88,7 @@ def test_the_model_says_how_it_is_run(own: httpx.Client, model: Path) -> None:
     assert told["id"] == str(model)
     assert (told["dimension"], told["similarity"]) == (64, "dot")
     assert (told["temperature"], told["temperature_source"]) == (1 / 32, "model card")
-    assert told["notes"] == []
+    assert (told["batched"], told["notes"]) == (True, [])
 
 
 def test_embeddings_can_be_cut_further(own: httpx.Client, model: Path) -> None:
