@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from .bert import bert_parameters, family_member
-from .config import Config, read_json
+from .config import Config
 from .errors import CheckpointError, UnsupportedModelError
-from .pooling import POOLINGS
+from .modules import check_transformer, modules
 from .sentence import SentenceEncoder
 from .tensors import PRECISIONS, Tensors
 
@@ -58,14 +58,16 @@ def load(folder: Path, *, precision: str = "float32", sha256: str | None = None)
         raise CheckpointError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     transformer, poolings, unit_length = modules(folder)
     config, weights = Config.read(transformer / "config.json"), transformer / "model.safetensors"
+    settings = Config.optional(folder / "config_sentence_transformers.json")
     family_member(config)  # before its weights are read, which may be large
+    check_transformer(Config.optional(transformer / "sentence_bert_config.json"))
     if not weights.exists() and (others := other_weights(transformer)):
         raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(others)}")
     tensors = Tensors.read(weights, precision=precision, sha256=sha256)
     embeddings, encoder = bert_parameters(config, tensors)
-    prompts, default_prompt = prompts_of(Config.optional(folder / "config_sentence_transformers.json"))
+    prompts, default_prompt = prompts_of(settings)
     return Checkpoint(
-        model=SentenceEncoder(embeddings, encoder, poolings, unit_length),
+        model=SentenceEncoder(embeddings, encoder, poolings, unit_length, truncation(settings)),
         max_tokens=min(token_limit(transformer), embeddings.positions.limit),
         prompts=prompts,
         default_prompt=default_prompt,
@@ -78,50 +80,13 @@ def other_weights(transformer: Path) -> list[str]:
     return sorted(path.name for path in transformer.glob("*") if path.suffix in suffixes)
 
 
-def modules(folder: Path) -> tuple[Path, tuple[str, ...], bool]:
-    """The folder of the transformer, the poolings after it, and whether embeddings are of length one.
-
-    Without a modules.json, the folder is a bare transformer, and the mean of its tokens the embedding.
+def truncation(config: Config) -> int | None:
+    """How many numbers of an embedding the model was saved to give; None for all.
 
     Raises:
-        CheckpointError: modules.json is damaged.
-        UnsupportedModelError: the modules are not a transformer, a pooling and at most a normalisation.
+        CheckpointError: truncate_dim is no whole number from 1 on.
     """
-    path = folder / "modules.json"
-    if not path.exists() and (folder / "config.json").exists():
-        return folder, ("mean",), False
-    listed = read_json(path)
-    try:
-        kinds = [str(module["type"]).rpartition(".")[2] for module in listed]  # type: ignore[attr-defined]
-        folders = [folder / str(module["path"]) for module in listed]  # type: ignore[attr-defined]
-    except (TypeError, KeyError) as error:
-        raise CheckpointError(f"{path} must be a list of modules, each with a type and a path") from error
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise UnsupportedModelError(
-            f"{path} must list Transformer, Pooling and perhaps Normalize, got {', '.join(kinds) or 'nothing'}"
-        )
-    return folders[0], pooling_names(Config.read(folders[1] / "config.json")), "Normalize" in kinds
-
-
-def pooling_names(config: Config) -> tuple[str, ...]:
-    """The poolings that a module's config.json asks for, in its newer form or its older one.
-
-    Raises:
-        UnsupportedModelError: one is not computed here, or prompts are to be left out of it.
-    """
-    config.only("include_prompt", True)
-    chosen = config.fields.get("pooling_mode")
-    if chosen is None:
-        older = {"cls": "cls_token", "max": "max_tokens", "mean": "mean_tokens"}
-        flags = {name for name, value in config.fields.items() if name.startswith("pooling_mode_") and value is True}
-        chosen = [name for name, flag in older.items() if f"pooling_mode_{flag}" in flags]
-        chosen += sorted(flags - {f"pooling_mode_{flag}" for flag in older.values()})
-    names = (chosen,) if isinstance(chosen, str) else tuple(chosen)
-    if not names or not set(names) <= set(POOLINGS):
-        raise UnsupportedModelError(
-            f"{config.source}: the pooling must be of {', '.join(POOLINGS)}, got {', '.join(names) or 'none'}"
-        )
-    return names
+    return None if config.fields.get("truncate_dim") is None else config.count("truncate_dim")
 
 
 def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:

@@ -23,17 +23,21 @@ class SentenceEncoder:
         encoder: its layers.
         poolings: names from POOLINGS; several are joined end to end.
         unit_length: the embedding is brought to length one.
+        truncation: how many numbers of it are kept, the first ones; what is kept is not brought to length one
+            again. None keeps all.
     """
 
     embeddings: Embeddings
     encoder: Encoder
     poolings: tuple[str, ...] = ("mean",)
     unit_length: bool = True
+    truncation: int | None = None
 
     @property
     def dimension(self) -> int:
         """The width of an embedding."""
-        return int(self.embeddings.tokens.shape[-1]) * len(self.poolings)
+        whole = int(self.embeddings.tokens.shape[-1]) * len(self.poolings)
+        return whole if self.truncation is None else min(whole, self.truncation)
 
     def __call__(self, tokens: Array, lengths: Array, types: Array | None = None) -> Array:
         """The embeddings of padded sequences.
@@ -59,4 +63,5 @@ class SentenceEncoder:
         """Vectors of tokens x [..., n, d_model], which ones are tokens [..., n] → [..., dimension]."""
         xp = array_namespace(x, mask)
         pooled = xp.concat([POOLINGS[name](x, mask) for name in self.poolings], axis=-1)
-        return unit(pooled) if self.unit_length else pooled
+        embedding = unit(pooled) if self.unit_length else pooled
+        return embedding[..., : self.truncation]

@@ -47,7 +47,7 @@ async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
         )
     texts = await asyncio.to_thread(_texts, encoder, body.input)
     encoded = await queue.encode(texts, body.purpose)
-    tokens = int(np.minimum(encoded.token_counts, encoder.max_tokens).sum())
+    tokens = int(encoder.tokens_read(encoded.token_counts).sum())
     vectors = shorten(encoded.vectors, body.dimensions)
     return JSONAnswer(
         {

@@ -35,6 +35,11 @@ def _describe(model: LoadingEncoder) -> dict[str, Any]:
         "dimension": encoder.dimension if encoder else None,
         "max_tokens": encoder.max_tokens if encoder else None,
         "precision": encoder.precision if encoder else None,
+        "similarity": encoder.similarity if encoder else None,
+        "temperature": encoder.temperature.value if encoder else None,
+        "temperature_source": encoder.temperature.source if encoder else None,
+        "batched": encoder.batched if encoder else None,
+        "notes": encoder.notes if encoder else None,
     }
 
 

@@ -114,13 +114,14 @@ def _model(settings: Settings) -> Check:
         return Check("model", "broken", f"{encoder.name} encodes a sentence as zeros: install torch again")
     # The default model's checksum is known, another's is not.
     verified = "verified, " if encoder.name == DEFAULT_MODEL else ""
-    return Check(
-        "model",
-        "ok",
+    reads = "texts of any length" if encoder.max_tokens is None else f"{encoder.max_tokens} tokens"
+    facts = (
         f"{encoder.name}: {verified}loads in {loaded:.1f} s, {encoder.dimension} wide, {encoder.precision}, "
-        f"reads {encoder.max_tokens} tokens; unrelated texts are {encoder.background.mean:.2f} "
-        f"± {encoder.background.deviation:.2f} similar",
+        f"reads {reads}; compared by {encoder.similarity} at temperature {encoder.temperature.value:g} "
+        f"({encoder.temperature.source}); unrelated texts are {encoder.background.mean:.2f} "
+        f"± {encoder.background.deviation:.2f} similar"
     )
+    return Check("model", "note" if encoder.notes else "ok", "; ".join([facts, *encoder.notes]))
 
 
 def _data_directory(path: Path) -> Iterator[Check]:

@@ -1,29 +1,24 @@
 """How similar two things are, to an encoder, that have nothing to do with each other."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup import Background
-from service.encoding.texts import Purpose
-from service.encoding.topics import TOPICS
 
 
-def measure_background(embed: Callable[[Sequence[str], Purpose], NDArray[np.float32]]) -> Background:
-    """The cosine similarity of every question with every text of another topic of `topics.TOPICS`.
+def measure_background(questions: NDArray[np.float32], texts: NDArray[np.float32]) -> Background:
+    """The cosine similarity of every question with every text of another topic.
 
     Args:
-        embed: texts and their purpose → vectors float32 [n, d].
+        questions, texts: float32 [n, d], those of `topics.TOPICS` in the same order.
     """
-    questions = _unit(embed([topic.question for topic in TOPICS], "query"))  # [n, d]
-    texts = _unit(embed([topic.text for topic in TOPICS], "document"))  # [n, d]
-    similarity = questions @ texts.T  # [n, n]
-    unrelated = similarity[~np.eye(len(TOPICS), dtype=np.bool_)]  # [n(n − 1)]
+    similarity = _unit(questions) @ _unit(texts).T  # [n, n]
+    unrelated = similarity[~np.eye(len(similarity), dtype=np.bool_)]  # [n(n − 1)]
     return Background(float(unrelated.mean()), float(unrelated.std()))
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
     unit: NDArray[np.float64] = vectors.astype(np.float64)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    lengths = np.linalg.norm(unit, axis=1, keepdims=True)
+    unit /= np.where(lengths > 0, lengths, 1.0)
     return unit

@@ -22,6 +22,7 @@ class CoreNetwork:
     """
 
     runs_on: RunsOn = "attention/transformer"
+    batched = True  # packed sequences have no padding, and none notices its neighbours
 
     def __init__(self, directory: Path, precision: Precision) -> None:
         """Load the model in a directory.

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.encoding.background import measure_background
 from service.encoding.batches import token_batches
+from service.encoding.declaration import Declaration
 from service.encoding.decoding import decode
 from service.encoding.encoded import Encoded
 from service.encoding.network import Network
 from service.encoding.spans import Token, spans
+from service.encoding.temperature import Temperature, has_unit_length, temperatures
 from service.encoding.texts import Purpose, check_texts
+from service.encoding.topics import TOPICS
 
 BATCH_TOKENS = 2048  # measured: half of it costs a tenth more, twice of it saves a twentieth and takes the memory
+ALONE = 1  # a budget that no two texts fit into
 
 
 class Encoder:
@@ -23,15 +28,20 @@ class Encoder:
     Attributes:
         name: what collections record, so that they are never asked in another model's vectors.
         network: what computes it.
+        declaration: what its maker says of its vectors.
         created: when its files came to this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
         runs_on: whose code computes it.
-        max_tokens: how many tokens of a text the model reads, special ones included.
-        background: how similar a question and a text are that have nothing to do with each other.
+        max_tokens: how many tokens of a text the model reads, special ones included; None for all.
+        batched: whether texts run together; a model whose vectors would change with that takes each alone.
+        similarity: what its vectors are meant to be compared by.
+        temperatures: for each similarity, the temperature that it wants.
+        background: the cosine of a question and a text that have nothing to do with each other.
+        unit_length: whether its vectors are normalised, so that other similarities follow from cosines.
     """
 
-    def __init__(self, name: str, network: Network, *, created: int = 0) -> None:
+    def __init__(self, name: str, network: Network, declaration: Declaration, *, created: int = 0) -> None:
         self.name = name
         self.network = network
         self.created = created
@@ -39,12 +49,31 @@ class Encoder:
         self.precision = network.precision
         self.runs_on = network.runs_on
         self.max_tokens = network.tokenizer.max_tokens
-        self.background = measure_background(lambda texts, purpose: self.encode(texts, purpose).vectors)
+        self.batched = network.batched
+        self.declaration = declaration
+        self.similarity = declaration.similarity
+        questions = self.encode([topic.question for topic in TOPICS], "query").vectors
+        texts = self.encode([topic.text for topic in TOPICS], "document").vectors
+        self.background = measure_background(questions, texts)
+        self.unit_length = has_unit_length(questions) and has_unit_length(texts)
+        self.temperatures = temperatures(questions, texts, similarity=self.similarity, known=declaration.temperature)
+
+    @property
+    def temperature(self) -> Temperature:
+        """The temperature that its own similarity wants, and who says so."""
+        return self.temperatures[self.similarity]
+
+    @property
+    def notes(self) -> list[str]:
+        """What one should know who runs it, a sentence each; none of most models."""
+        alone = "its vectors change with what else is in a batch, so it encodes each text alone, which takes longer"
+        return [note for note in (self.declaration.note, None if self.batched else alone) if note is not None]
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        """Encode n texts, in order; a vector does not depend on its neighbours by more than 1e-6.
+        """Encode n texts, in order; a vector depends on its neighbours no more than on rounding, 1e-6 in float32.
 
-        Any Unicode text has an answer, the empty one too: the vector of the special tokens alone.
+        Any Unicode text has an answer, the empty one too: the vector of the special tokens alone, or zeros where
+        a model has none.
 
         Raises:
             TextError: a text has a lone surrogate; nothing is encoded.
@@ -53,9 +82,14 @@ class Encoder:
         prompt = self.network.prompt(purpose)
         tokens = self.network.tokenizer.read([prompt + text for text in texts])
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for batch in token_batches(np.minimum(tokens.total, self.max_tokens), BATCH_TOKENS):
+        read = self.tokens_read(tokens.total)
+        for batch in token_batches(read, BATCH_TOKENS if self.network.batched else ALONE):
             vectors[batch] = self.network.embed([texts[i] for i in batch], [tokens.ids[i] for i in batch], purpose)
-        return Encoded(vectors, tokens.total, tokens.total > self.max_tokens, tokens.unknown)
+        return Encoded(vectors, tokens.total, tokens.total > read, tokens.unknown)
+
+    def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many tokens the model reads of texts that have `token_counts`; int64 [n]."""
+        return self.network.tokenizer.read_of(token_counts)
 
     def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:
         """The tokens that the model reads of each text, in order.

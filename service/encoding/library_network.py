@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from attention.errors import AttentionError
 from service.encoding.core_attention import CoreAttention
 from service.encoding.errors import ModelError
+from service.encoding.library_tokenizer import library_tokenizer
 from service.encoding.network import Precision, RunsOn
-from service.encoding.texts import Purpose
-from service.encoding.tokens import ModelTokenizer
+from service.encoding.texts import PURPOSES, Purpose
 from service.encoding.topics import TOPICS
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-PROBES = [topic.text for topic in TOPICS[:4]] + ["short", ""]
+# Texts of unlike lengths, so that all but the longest are padded when they run together.
+PROBES = [topic.text for topic in TOPICS[:3]] + [" ".join(topic.text for topic in TOPICS[:3]), "short", ""]
 # How far the core's attention may move a vector, of its length: as far as rounding does.
 TOLERANCES: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 3e-2}
+# How far its neighbours in a batch may move a vector, of its length. In float32 rounding moves it by up to 2e-6, and
+# padding that counts by more than 1e-1. In bfloat16 one rounding is 4e-3; padding on the right moves nothing at all.
+DEPENDENCE: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 4e-3}
 
 
 class LibraryNetwork:
@@ -34,15 +37,21 @@ class LibraryNetwork:
         """Load the model in a directory, without asking the network.
 
         Raises:
-            ModelError: sentence-transformers cannot load it, or it does not say what is needed.
+            ModelError: sentence-transformers cannot load it or encode a text with it, or it does not say what is
+                needed.
         """
         self._model = _load(directory, precision)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
-        self.dimension = _required(self._model.get_embedding_dimension(), directory, "width")
-        self.tokenizer = _tokenizer(self._model, directory)
+        dimension = self._model.get_embedding_dimension()
+        if dimension is None:
+            raise ModelError(f"the model in {directory} does not say its width: name another model")
+        self.dimension: int = dimension
+        self.tokenizer = library_tokenizer(self._model, directory)
+        self._try(directory)
         on_core = self._use_core_attention()
         self.runs_on: RunsOn = "sentence-transformers with attention" if on_core else "sentence-transformers"
+        self.batched = all(self._ignores_neighbours(purpose) for purpose in PURPOSES)
 
     def prompt(self, purpose: Purpose) -> str:
         """What goes in front of a text."""
@@ -54,6 +63,23 @@ class LibraryNetwork:
         with self._lock:
             vectors = run(list(texts), prompt=self.prompt(purpose), batch_size=len(texts), show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
+
+    def _try(self, directory: Path) -> None:
+        """Encode a text for each purpose: modules that load need not fit together."""
+        for purpose in PURPOSES:
+            try:
+                vectors = self.embed(PROBES[:1], [], purpose)
+            except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+                raise ModelError(
+                    f"the model in {directory} loads, but gives no vector of a {purpose} "
+                    f"({type(error).__name__}: {error}): its modules.json must end in one vector a text, "
+                    "as a Transformer and a Pooling do"
+                ) from error
+            if vectors.shape != (1, self.dimension) or not np.isfinite(vectors).all():
+                raise ModelError(
+                    f"the model in {directory} must give {self.dimension} finite numbers of a {purpose}, "
+                    f"got {vectors.shape[-1]}, {np.isfinite(vectors).sum()} of them finite: name another model"
+                )
 
     def _use_core_attention(self) -> bool:
         """Put the core's attention into the model, and leave it there if the vectors stay the same."""
@@ -76,6 +102,13 @@ class LibraryNetwork:
         layers.set_attn_implementation(usual)
         return False
 
+    def _ignores_neighbours(self, purpose: Purpose) -> bool:
+        """Whether texts of unlike lengths have the same vectors together as alone."""
+        together = self.embed(PROBES, [], purpose)
+        alone = np.concatenate([self.embed([text], [], purpose) for text in PROBES])
+        distance = np.linalg.norm(together - alone, axis=1)
+        return bool((distance <= DEPENDENCE[self.precision] * np.linalg.norm(alone, axis=1)).all())
+
 
 def _load(directory: Path, precision: Precision) -> SentenceTransformer:
     # Seconds to import, so only a process that needs the library pays for it.
@@ -88,7 +121,7 @@ def _load(directory: Path, precision: Precision) -> SentenceTransformer:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     try:
-        return SentenceTransformer(str(directory), device="cpu", local_files_only=True, model_kwargs={"dtype": dtype})
+        model = SentenceTransformer(str(directory), device="cpu", local_files_only=True, model_kwargs={"dtype": dtype})
     except (
         OSError,
         ValueError,
@@ -103,24 +136,5 @@ def _load(directory: Path, precision: Precision) -> SentenceTransformer:
     finally:
         if shows_progress:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def _tokenizer(model: SentenceTransformer, directory: Path) -> ModelTokenizer:
-    backend = getattr(model.tokenizer, "backend_tokenizer", None)
-    if not isinstance(backend, Tokenizer):
-        raise ModelError(
-            f"the model in {directory} has no tokeniser of the tokenizers library inside transformers, which "
-            "softkv counts tokens with: name another model"
-        )
-    return ModelTokenizer(
-        Tokenizer.from_str(backend.to_str()),  # a copy: the library keeps its own truncation in the other
-        max_tokens=int(_required(model.max_seq_length, directory, "longest text")),
-        unknown_token=model.tokenizer.unk_token_id,
-        truncation_side=model.tokenizer.truncation_side,
-    )
-
-
-def _required(value: int | None, directory: Path, what: str) -> int:
-    if value is None:
-        raise ModelError(f"the model in {directory} does not say its {what}: name another model")
-    return value
+    # A static model comes in the precision it was saved in, whatever is asked for.
+    return model if model.transformers_model is not None else model.to(dtype)

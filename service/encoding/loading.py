@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
+import structlog
+
 from service.encoding.encoder import Encoder
 from service.encoding.errors import EncodingError
 from service.encoding.queue import EncodingQueue
 
 State = Literal["loading", "ready", "failed"]
+
+log = structlog.get_logger("softkv")
 
 
 class LoadingEncoder:
@@ -36,8 +40,11 @@ class LoadingEncoder:
             self._queue = EncodingQueue(encoder)
             self._queue.start()
             self.state = "ready"
+            for note in encoder.notes:
+                log.warning("encoder", encoder=encoder.name, note=note)
         except EncodingError as error:
             self.failure, self.state = error, "failed"
+            log.error("encoder", encoder=self.name, failure=str(error))
         finally:
             self._settled.set()
 

@@ -23,12 +23,14 @@ class Network(Protocol):
         precision: the number format of its arithmetic.
         dimension: the width d of a vector.
         tokenizer: from texts to its tokens.
+        batched: whether a text has the same vector in a batch as alone; where it has not, each runs alone.
     """
 
     runs_on: RunsOn
     precision: Precision
     dimension: int
     tokenizer: ModelTokenizer
+    batched: bool
 
     def prompt(self, purpose: Purpose) -> str:
         """What goes in front of a text; empty for most models."""

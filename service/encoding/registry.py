@@ -23,22 +23,26 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     Raises:
         ModelError: there is no such model here, or it cannot be loaded.
     """
+    # A second to import, so only a process that encodes pays for it.
+    from attention.transformer import CheckpointError
+    from service.encoding.declaration import Declaration
+    from service.encoding.kinds import require_dense
+
     name = encoder_name(name_or_path)
     directory = _find(name)
-    modules = directory / "modules.json"
-    if not modules.is_file():
-        raise ModelError(
-            f"{directory} has no modules.json, so it does not say how its vectors are pooled: "
-            "name the directory of a sentence-transformers model"
-        )
-    _use_threads(threads)
-    return Encoder(name, _network(directory, precision), created=int(modules.stat().st_mtime))
+    try:
+        require_dense(directory)
+        declaration = Declaration.read(directory)
+        _use_threads(threads)
+        network = _network(directory, precision)
+    except CheckpointError as error:
+        raise ModelError(f"the model in {directory} cannot be loaded: {error}") from error
+    return Encoder(name, network, declaration, created=int((directory / "modules.json").stat().st_mtime))
 
 
 def _network(directory: Path, precision: Precision) -> Network:
     """The core's own Transformer where it computes the model, sentence-transformers where it does not."""
-    # A second to import, so only a process that encodes pays for it.
-    from attention.transformer import CheckpointError, UnsupportedModelError
+    from attention.transformer import UnsupportedModelError
     from service.encoding.core_network import CoreNetwork
 
     try:
@@ -47,8 +51,6 @@ def _network(directory: Path, precision: Precision) -> Network:
         from service.encoding.library_network import LibraryNetwork
 
         return LibraryNetwork(directory, precision)
-    except CheckpointError as error:
-        raise ModelError(f"the model in {directory} cannot be loaded: {error}") from error
 
 
 def _use_threads(threads: int | None) -> None:

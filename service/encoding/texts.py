@@ -8,6 +8,8 @@ from service.encoding.errors import TextError
 Purpose = Literal["query", "document"]
 """What a text is for: some models read a question and a passage with different prompts."""
 
+PURPOSES: tuple[Purpose, ...] = ("query", "document")
+
 
 def check_texts(texts: Sequence[str]) -> None:
     """Let pass what every tokeniser can read: any Unicode text, the empty one too.

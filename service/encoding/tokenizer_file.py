@@ -9,8 +9,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from attention.transformer import CheckpointError, UnsupportedModelError
-from attention.transformer.checkpoint import modules
 from attention.transformer.config import Config
+from attention.transformer.modules import modules
 from service.encoding.tokens import ModelTokenizer
 
 # What tokenizer_config.json calls a setting of BERT's normaliser, and what tokenizer.json does.

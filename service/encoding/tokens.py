@@ -35,7 +35,7 @@ class ModelTokenizer:
 
     Attributes:
         library: the tokeniser itself; it neither truncates nor pads.
-        max_tokens: how many tokens of a text the model reads, special ones included.
+        max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         before, after: how many special tokens it puts around every text.
     """
 
@@ -43,7 +43,7 @@ class ModelTokenizer:
         self,
         library: Tokenizer,
         *,
-        max_tokens: int,
+        max_tokens: int | None,
         unknown_token: int | None,
         truncation_side: Literal["left", "right"] = "right",
     ) -> None:
@@ -51,7 +51,7 @@ class ModelTokenizer:
 
         Args:
             library: the tokeniser; nobody else may use it.
-            max_tokens: the model's limit.
+            max_tokens: the model's limit, if it has one.
             unknown_token: the id that it gives what it does not know, if there is one.
             truncation_side: where a text that is too long loses its tokens.
         """
@@ -80,10 +80,14 @@ class ModelTokenizer:
                 unknown[position] = self._count_unknown(all_ids, encoding)
         return Tokenised(ids, total, unknown)
 
+    def read_of(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The tokens that the model reads of texts that have so many; int64 [n]."""
+        return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
+
     def cut(self, tokens: list[T]) -> list[T]:
         """Those tokens of a text that the model reads: the special ones stay."""
         n, room = len(tokens), self.max_tokens
-        if n <= room:
+        if room is None or n <= room:
             return tokens
         if self._truncation_side == "left":
             return tokens[: self.before] + tokens[n - (room - self.before) :]

@@ -164,11 +164,13 @@ class Catalogue:
                 f"the encoder {encoder.name!r} makes keys of width {encoder.dimension}, dimension is {dimension}: "
                 'leave it out, or send "encoder": null and bring vectors',
             )
-        similarity = wanted.get("similarity", "cosine")
+        similarity = wanted.get("similarity", encoder.similarity if encoder else "cosine")
         width = encoder.dimension if encoder else dimension
         settings = CollectionSettings(
             similarity=similarity,
-            temperature=default_temperature(similarity, has_encoder=encoder is not None, dimension=width),
+            temperature=default_temperature(
+                similarity, encoder=encoder.temperatures if encoder else None, dimension=width
+            ),
             dimension=width,
             value_dimension=wanted.get("value_dimension"),
             encoder=encoder.name if encoder else None,

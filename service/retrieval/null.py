@@ -26,7 +26,7 @@ FEWEST = 3
 COPY = 0.8
 """The cosine from which on two keys are versions of one thing, and say nothing about unrelated ones."""
 
-_ROUNDING = 1e-3  # of a length of 1
+UNIT = 0.01  # how far from 1 a length may be; bfloat16 needs 4e-3
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Own:
         if not unrelated.size:
             return None
         background = Background(float(unrelated.mean()), float(unrelated.std()))
-        return cls(background, unrelated.size, bool((np.abs(norms - 1) < _ROUNDING).all()))
+        return cls(background, unrelated.size, bool((np.abs(norms - 1) <= UNIT).all()))
 
 
 class Sample:

@@ -57,7 +57,14 @@ async def encoder_background(
     choice = record.settings.null if asked is None else asked
     if not isinstance(choice, str) or record.settings.encoder is None:
         return None
-    return (await catalogue.queue(wanted_by=record.settings)).encoder.background
+    return _background((await catalogue.queue(wanted_by=record.settings)).encoder, record.settings.similarity)
+
+
+def _background(encoder: Encoder | None, similarity: str) -> Background | None:
+    """The encoder's background, of cosines, where they say how similar its vectors are."""
+    if encoder is None or not (similarity == "cosine" or encoder.unit_length):
+        return None
+    return encoder.background
 
 
 def null_of(
@@ -91,7 +98,7 @@ def null_shown(
         return None, None if choice is False else choice
     if record.settings.encoder is not None and encoder is None:
         return None, None
-    found = standing(choice, record, own(), None if encoder is None else encoder.background)
+    found = standing(choice, record, own(), _background(encoder, record.settings.similarity))
     if found is None:
         return None, None
     return found, found.background.null_key(temperature, record.documents - record.keyless).level(temperature)

@@ -56,7 +56,7 @@ def trace_text(
         raise TooLarge.at("/text", f"{len(text) + len(pair or '')} characters came, a trace takes {MAX_CHARACTERS}")
     read = read_pair(encoder, text, pair)
     n, h = len(read.ids), n_heads if heads is None else len(heads)
-    if n > encoder.max_tokens:
+    if encoder.max_tokens is not None and n > encoder.max_tokens:
         raise TooLarge.at("/text", f"the text has {n} tokens, {encoder.name} reads {encoder.max_tokens}: shorten it")
     width = int(model.encoder.layers[0].attention.W_Q.shape[-1]) // n_heads
     numbers = len(chosen) * h * n * sum(n if name in SQUARES else width for name in arrays)

@@ -15,7 +15,11 @@ SIMILARITIES = "cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; g
 class CollectionSettings(Wire):
     """What a collection is. Fields left out take their defaults, and are not compared on a second PUT."""
 
-    similarity: Similarity = Field("cosine", description=SIMILARITIES)
+    similarity: Similarity | None = Field(
+        None,
+        description=f"{SIMILARITIES} Left out or null: what the encoder's maker compares by (euclidean distance: "
+        "gaussian, which orders alike), cosine where nothing is said.",
+    )
     dimension: int | None = Field(
         None,
         ge=1,
@@ -34,8 +38,9 @@ class CollectionSettings(Wire):
     )
     temperature: Temperature | None = Field(
         None,
-        description="The default of its queries. Left out or null: with an encoder 0.05 (cosine, dot), 0.05/√d "
-        "(scaled_dot), 1 (gaussian); without one 0.05 for cosine, else 1.",
+        description="The default of its queries. Left out or null: with cosine or dot the encoder's own, see GET "
+        "/v1/models, which is 0.05 for all-MiniLM-L6-v2; with scaled_dot that of dot over √d; with gaussian 1, unless "
+        "the encoder's maker compares by distance. Without an encoder 0.05 for cosine, else 1.",
     )
     null: Null | None = Field(
         None, description='The default null key of its queries. Left out or null: "auto" with an encoder, else false.'

@@ -18,7 +18,7 @@ class Comparing(Wire):
 
     query: Text = Field(description="The question: a text, for all four ways.")
     temperature: Temperature | None = Field(
-        None, description="Of attention. Left out: the collection's; of rows, 0.05."
+        None, description="Of attention. Left out: the collection's; of rows, the encoder's own."
     )
     top_k: int = Field(10, ge=0, le=10_000, description="Rows to return, in each of the four.")
     null: Null | None = Field(None, description='Of attention. Left out: the collection\'s; of rows, "auto".')

@@ -106,8 +106,22 @@ class Model(OpenAIWire):
     state: Literal["loading", "ready", "failed"]
     runs_on: Literal["attention/transformer", "sentence-transformers with attention", "sentence-transformers"] | None
     dimension: int | None
-    max_tokens: int | None
+    max_tokens: int | None = Field(description="How many tokens of a text it reads; null too where it reads all.")
     precision: str | None
+    similarity: Literal["cosine", "dot", "gaussian"] | None = Field(
+        description="What its maker compares its vectors by: the default of its collections."
+    )
+    temperature: float | None = Field(
+        description="The default of its collections with that similarity: the one it was trained at, or one measured."
+    )
+    temperature_source: Literal["model card", "measured"] | None = Field(
+        description="Who says so: the model card in its folder, or the pairs of questions and texts that it was tried "
+        "on when it loaded."
+    )
+    batched: bool | None = Field(
+        description="False where its vectors change with what else is in a batch: then each text is encoded alone."
+    )
+    notes: list[str] | None = Field(description="What one should know who runs it.")
 
 
 class ModelList(OpenAIWire):

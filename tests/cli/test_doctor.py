@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.encoding.checkpoint import installed_checkpoint
 from tests.cli.conftest import Softkv, serving
 
 
@@ -29,6 +30,8 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in found["arithmetic"]["detail"]
     assert "all-MiniLM-L6-v2: verified" in found["model"]["detail"]
     assert "384 wide" in found["model"]["detail"]
+    assert "compared by cosine at temperature 0.05 (measured)" in found["model"]["detail"]
+    assert found["model"]["state"] == "ok"
     assert found["data directory"]["state"] == "note"
     assert not (tmp_path / "none").exists()
 
@@ -58,6 +61,32 @@ def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> No
     assert ended.exit_code == 1
     assert "model           broken" in ended.stdout
     assert ended.stderr.endswith("softkv: broken: model\n")
+
+
+def own_model(directory: Path, **settings: object) -> Path:
+    """The real model in a folder of its own, with other settings of sentence-transformers."""
+    for file in installed_checkpoint().rglob("*"):
+        if file.is_file():
+            link = directory / file.relative_to(installed_checkpoint())
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(file)
+    (directory / "config_sentence_transformers.json").unlink()
+    (directory / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    return directory
+
+
+def test_what_one_should_know_of_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:
+    model = own_model(tmp_path / "model", similarity_fn_name="manhattan")
+    code, found = checks(bare, tmp_path / "none", "--encoder", str(model))
+    assert (code, found["model"]["state"]) == (0, "note")
+    assert "its maker compares vectors by 'manhattan'" in found["model"]["detail"]
+
+
+def test_a_model_of_another_kind_is_broken_with_its_kind(bare: Softkv, tmp_path: Path) -> None:
+    model = own_model(tmp_path / "model", model_type="SparseEncoder")
+    code, found = checks(bare, tmp_path / "none", "--encoder", str(model))
+    assert (code, found["model"]["state"]) == (1, "broken")
+    assert "holds a sparse encoder" in found["model"]["detail"]
 
 
 def test_a_bad_setting_is_told_before_anything_is_looked_at(bare: Softkv, monkeypatch: pytest.MonkeyPatch) -> None:

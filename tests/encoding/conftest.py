@@ -1,11 +1,15 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.encoding.checkpoint import installed_checkpoint
 from service.encoding.encoder import Encoder
 from service.encoding.registry import load_encoder
+
+WIDTH = 32  # of the small random models
 
 
 @pytest.fixture(scope="session")
@@ -27,37 +31,71 @@ def model_copy(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def random_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes small random models with all-MiniLM's tokeniser, as sentence-transformers saves them."""
+def bare_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Makes small random transformers with all-MiniLM's tokeniser, as transformers saves them."""
 
-    def make(config: str, **options: object) -> Path:
+    def make(config: str, *, auto: str = "AutoModel", padding_side: str = "right", **options: object) -> str:
         import torch
         import transformers
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-        directory = tmp_path_factory.mktemp("random")
+        directory = tmp_path_factory.mktemp("bare")
         torch.manual_seed(7)
         sizes = {
             "vocab_size": 30_522,
-            "hidden_size": 32,
+            "hidden_size": WIDTH,
             "intermediate_size": 64,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
         }
-        model = transformers.AutoModel.from_config(getattr(transformers, config)(**sizes, **options))
+        model = getattr(transformers, auto).from_config(getattr(transformers, config)(**(sizes | options)))
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.3)
-        model.save_pretrained(directory / "bare")
-        names = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep")}
+        model.save_pretrained(directory)
+        names = {f"{name}_token": f"[{name.upper()}]" for name in ("unk", "pad", "cls", "sep", "mask")}
         tokenizer = transformers.PreTrainedTokenizerFast(
-            tokenizer_file=str(installed_checkpoint() / "tokenizer.json"), **names
+            tokenizer_file=str(installed_checkpoint() / "tokenizer.json"), padding_side=padding_side, **names
         )
-        tokenizer.save_pretrained(directory / "bare")
-        transformer = Transformer(str(directory / "bare"), max_seq_length=64)
-        saved = SentenceTransformer(modules=[transformer, Pooling(sizes["hidden_size"])], device="cpu")
-        saved.save(str(directory / "model"))
-        return directory / "model"
+        tokenizer.save_pretrained(directory)
+        return str(directory)
 
     return make
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[Any], Path]:
+    """Saves a model of sentence-transformers, of any of its kinds."""
+
+    def save(model: Any) -> Path:
+        model.save_pretrained(str(tmp_path / "model"))
+        return tmp_path / "model"
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def random_model(tmp_path_factory: pytest.TempPathFactory, bare_model: Callable[..., str]) -> Callable[..., Path]:
+    """Makes small random sentence encoders, as sentence-transformers saves them."""
+
+    def make(config: str, **options: object) -> Path:
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+        directory = tmp_path_factory.mktemp("random")
+        transformer = Transformer(bare_model(config, **options), max_seq_length=64)
+        SentenceTransformer(modules=[transformer, Pooling(WIDTH)], device="cpu").save(str(directory))
+        return directory
+
+    return make
+
+
+@pytest.fixture
+def change() -> Callable[..., None]:
+    """Sets fields of a JSON file."""
+
+    def change(file: Path, **fields: object) -> None:
+        content = json.loads(file.read_bytes())
+        file.unlink()
+        file.write_text(json.dumps(content | fields))
+
+    return change

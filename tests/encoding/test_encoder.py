@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from service.encoding.checkpoint import installed_checkpoint
 from service.encoding.errors import TextError
-from service.encoding.topics import TOPICS
 
 MIXED = [
     "",
@@ -120,15 +119,3 @@ def test_a_question_is_nearer_to_its_answer_than_to_another_text(encoder):
     texts = encoder.encode(["create a temporary folder", "grinning cat face"], "document").vectors
     similarity = questions @ texts.T
     assert (similarity.argmax(axis=1) == [0, 1]).all()
-
-
-def test_the_background_is_that_of_unrelated_pairs(encoder):
-    assert encoder.background.mean == pytest.approx(0.04, abs=0.015)
-    assert encoder.background.deviation == pytest.approx(0.07, abs=0.015)
-    questions = encoder.encode([topic.question for topic in TOPICS], "query").vectors
-    others = encoder.encode([topic.text for topic in TOPICS[1:] + TOPICS[:1]], "document").vectors
-    assert np.sum(questions * others, axis=1).mean() == pytest.approx(encoder.background.mean, abs=0.035)
-
-
-def test_the_topics_are_at_least_forty_and_different():
-    assert len({topic.question for topic in TOPICS}) == len({topic.text for topic in TOPICS}) == len(TOPICS) >= 40

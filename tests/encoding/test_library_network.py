@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from service.encoding.errors import ModelError
 from service.encoding.registry import load_encoder
 
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
@@ -53,3 +54,37 @@ def test_a_model_that_cannot_change_its_attention_loads_silently(random_model):
     script = f"from service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
+
+
+def routed(query, document):
+    """A model that reads questions with one transformer and documents with another."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Router
+
+    router = Router.for_query_document(query_modules=[query], document_modules=[document])
+    return SentenceTransformer(modules=[router, Pooling(32)], device="cpu")
+
+
+def test_a_question_and_a_document_may_have_a_transformer_each(bare_model, saved):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    transformers = (
+        Transformer(bare_model(config, **options), max_seq_length=64)
+        for config, options in (("ElectraConfig", {}), ("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}))
+    )
+    directory = saved(routed(*transformers))
+    encoder = load_encoder(str(directory))
+    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
+    for purpose, encode in (("query", reference.encode_query), ("document", reference.encode_document)):
+        wanted = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
+        np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, wanted, rtol=0, atol=1e-5)
+
+
+def test_a_question_and_a_document_that_are_not_cut_alike_are_refused(bare_model, saved):
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    bare = bare_model("BertConfig")
+    directory = saved(routed(Transformer(bare, max_seq_length=16), Transformer(bare, max_seq_length=64)))
+    with pytest.raises(ModelError, match="unlike tokenisers or limits"):
+        load_encoder(str(directory))

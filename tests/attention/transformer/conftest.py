@@ -1,6 +1,8 @@
 """Small models with random parameters, in NumPy and in torch."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, mapped
 
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
 LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
 
 
@@ -55,3 +58,62 @@ def sentence_encoder(random, library) -> SentenceEncoder:
 @pytest.fixture
 def layer_norm(random, library) -> LayerNorm:
     return mapped(library, shaken(random, initial.layer_norm(13)))
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory) -> Path:
+    """A small random model in a folder, written by sentence-transformers."""
+    import transformers
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    bare = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=len(WORDS),
+        hidden_size=15,
+        num_attention_heads=5,
+        intermediate_size=11,
+        num_hidden_layers=2,
+        max_position_embeddings=19,
+    )
+    transformers.BertModel(config).save_pretrained(bare)
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), WORDS, strict=False))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=17, **special).save_pretrained(
+        bare
+    )
+
+    transformer = Transformer(str(bare))
+    pooling = Pooling(15, pooling_mode=("cls", "mean"))
+    model = SentenceTransformer(
+        modules=[transformer, pooling, Normalize()], prompts={"query": "the ", "passage": "dog "}, device="cpu"
+    )
+    folder = tmp_path_factory.mktemp("model")
+    model.save(str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    """A copy to damage."""
+    for source in written.rglob("*"):
+        if source.is_file():
+            target = tmp_path / source.relative_to(written)
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def change() -> Callable[..., None]:
+    """Sets fields of a JSON file; those that are None go."""
+
+    def change(path: Path, **fields: object) -> None:
+        known = json.loads(path.read_text()) | fields
+        path.write_text(json.dumps({name: value for name, value in known.items() if value is not None}))
+
+    return change

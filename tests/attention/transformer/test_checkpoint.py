@@ -1,70 +1,15 @@
 """A folder as sentence-transformers writes it, whole and in every way damaged."""
 
 import hashlib
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer
 
 from attention.transformer import CheckpointError, Packed, UnsupportedModelError, load
-
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory) -> Path:
-    """A small random model in a folder, written by sentence-transformers."""
-    bare = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(WORDS),
-        hidden_size=15,
-        num_attention_heads=5,
-        intermediate_size=11,
-        num_hidden_layers=2,
-        max_position_embeddings=19,
-    )
-    transformers.BertModel(config).save_pretrained(bare)
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    special = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token"), WORDS, strict=False))
-    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=17, **special).save_pretrained(
-        bare
-    )
-
-    transformer = Transformer(str(bare))
-    pooling = Pooling(15, pooling_mode=("cls", "mean"))
-    model = SentenceTransformer(
-        modules=[transformer, pooling, Normalize()], prompts={"query": "the ", "passage": "dog "}, device="cpu"
-    )
-    folder = tmp_path_factory.mktemp("model")
-    model.save(str(folder))
-    return folder
-
-
-@pytest.fixture
-def folder(written, tmp_path) -> Path:
-    """A copy to damage."""
-    for source in written.rglob("*"):
-        if source.is_file():
-            target = tmp_path / source.relative_to(written)
-            target.parent.mkdir(exist_ok=True)
-            target.write_bytes(source.read_bytes())
-    return tmp_path
-
-
-def change(path: Path, **fields):
-    """Set fields of a JSON file; those that are None go."""
-    known = json.loads(path.read_text()) | fields
-    path.write_text(json.dumps({name: value for name, value in known.items() if value is not None}))
 
 
 def test_it_gives_the_embeddings_of_sentence_transformers(folder):
@@ -82,7 +27,7 @@ def test_it_gives_the_embeddings_of_sentence_transformers(folder):
     assert np.abs(found - reference.encode(texts)).max() < 1e-5
 
 
-def test_prompts(folder):
+def test_prompts(folder, change):
     checkpoint = load(folder)
     assert checkpoint.prompt("query") == "the "
     change(folder / "config_sentence_transformers.json", prompts={"passage": "dog "}, default_prompt_name="passage")
@@ -92,7 +37,7 @@ def test_prompts(folder):
     assert checkpoint.default_prompt == "passage"
 
 
-def test_an_own_limit_is_below_the_tokenizers_and_the_models(folder):
+def test_an_own_limit_is_below_the_tokenizers_and_the_models(folder, change):
     change(folder / "sentence_bert_config.json", max_seq_length=9)
     assert load(folder).max_tokens == 9
     change(folder / "sentence_bert_config.json", max_seq_length=1000)
@@ -100,12 +45,6 @@ def test_an_own_limit_is_below_the_tokenizers_and_the_models(folder):
     change(folder / "sentence_bert_config.json", max_seq_length=None)
     change(folder / "tokenizer_config.json", model_max_length=1e30)
     assert load(folder).max_tokens == 19
-
-
-def test_the_older_form_of_a_poolings_config(folder):
-    path = folder / "1_Pooling" / "config.json"
-    path.write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_max_tokens": True}))
-    assert load(folder).model.poolings == ("max",)
 
 
 def test_a_bare_transformer_has_the_mean_of_its_tokens(folder):
@@ -203,38 +142,28 @@ def test_names_of_2018_are_understood(folder):
         ({"vocab_size": 11}, CheckpointError, r"word_embeddings.weight must have shape \[11, 15\], got \[10, 15\]"),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused(folder, fields, error, message):
+def test_a_config_that_does_not_fit_is_refused(folder, change, fields, error, message):
     change(folder / "config.json", **fields)
     with pytest.raises(error, match=message) as refused:
         load(folder)
     assert type(refused.value) is error
 
 
-@pytest.mark.parametrize(
-    ("kinds", "got"),
-    [
-        (["Transformer"], "got Transformer"),
-        (["Transformer", "Pooling", "Dense"], "got Transformer, Pooling, Dense"),
-        ([], "got nothing"),
-    ],
-)
-def test_other_modules_are_unsupported(folder, kinds, got):
-    listed = [{"type": f"sentence_transformers.models.{kind}", "path": ""} for kind in kinds]
-    (folder / "modules.json").write_text(json.dumps(listed))
-    with pytest.raises(UnsupportedModelError, match=got):
-        load(folder)
+def test_a_truncation_keeps_the_first_numbers(folder, change):
+    whole = load(folder).model
+    change(folder / "config_sentence_transformers.json", truncate_dim=7)
+    model = load(folder).model
+    assert (whole.dimension, model.dimension) == (30, 7)
+    tokens, lengths = torch.tensor([[2, 4, 5, 3]]), torch.tensor([4])
+    assert torch.equal(model(tokens, lengths), whole(tokens, lengths)[:, :7])
+    packed = Packed(model)(tokens[0].numpy(), lengths.numpy())
+    np.testing.assert_allclose(packed, model(tokens, lengths).detach().numpy(), atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", ["weightedmean", "lasttoken", ["mean", "lasttoken"], []])
-def test_other_poolings_are_unsupported(folder, mode):
-    change(folder / "1_Pooling" / "config.json", pooling_mode=mode)
-    with pytest.raises(UnsupportedModelError, match="the pooling must be of mean, cls, max, got"):
-        load(folder)
-
-
-def test_leaving_prompts_out_of_the_pooling_is_unsupported(folder):
-    change(folder / "1_Pooling" / "config.json", include_prompt=False)
-    with pytest.raises(UnsupportedModelError, match="include_prompt must be True"):
+@pytest.mark.parametrize("truncate_dim", [0, -1, "7", True, 7.5])
+def test_a_truncation_must_be_a_width(folder, change, truncate_dim):
+    change(folder / "config_sentence_transformers.json", truncate_dim=truncate_dim)
+    with pytest.raises(CheckpointError, match="truncate_dim must be a whole number from 1 on"):
         load(folder)
 
 
@@ -276,7 +205,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         ({"default_prompt_name": "title"}, "default_prompt_name must be one of .* got 'title'"),
     ],
 )
-def test_prompts_that_are_none_are_refused(folder, fields, message):
+def test_prompts_that_are_none_are_refused(folder, change, fields, message):
     change(folder / "config_sentence_transformers.json", **fields)
     with pytest.raises(CheckpointError, match=message):
         load(folder)

@@ -1,0 +1,69 @@
+"""Which modules of sentence-transformers are computed here, and what they may be asked for."""
+
+import json
+
+import pytest
+
+from attention.transformer import UnsupportedModelError, load
+
+
+def test_the_older_form_of_a_poolings_config(folder):
+    path = folder / "1_Pooling" / "config.json"
+    path.write_text(json.dumps({"pooling_mode_cls_token": False, "pooling_mode_max_tokens": True}))
+    assert load(folder).model.poolings == ("max",)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "got"),
+    [
+        (["Transformer"], "got Transformer"),
+        (["Transformer", "Pooling", "Dense"], "got Transformer, Pooling, Dense"),
+        ([], "got nothing"),
+    ],
+)
+def test_other_modules_are_unsupported(folder, kinds, got):
+    listed = [{"type": f"sentence_transformers.models.{kind}", "path": ""} for kind in kinds]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    with pytest.raises(UnsupportedModelError, match=got):
+        load(folder)
+
+
+def test_modules_of_another_package_are_unsupported(folder):
+    listed = json.loads((folder / "modules.json").read_text())
+    listed[1]["type"] = "custom_st.Pooling"
+    (folder / "modules.json").write_text(json.dumps(listed))
+    with pytest.raises(UnsupportedModelError, match=r"got Transformer, custom_st\.Pooling, Normalize"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"transformer_task": "fill-mask"}, "transformer_task must be 'feature-extraction', got 'fill-mask'"),
+        ({"module_output_name": "scores"}, "module_output_name must be 'token_embeddings'"),
+        ({"query_expansion": {"strategy": "fixed"}}, "query_expansion must be None"),
+        ({"modality_config": {"text": {"method": "get_text_features"}}}, "modality_config must give texts"),
+        ({"modality_config": ["text"]}, "modality_config must give texts"),
+        ({"tokenizer_args": {"model_max_length": 5}}, "tokenizer_args must be empty"),
+        ({"model_kwargs": "none"}, "model_kwargs must be empty"),
+    ],
+)
+def test_what_else_the_transformer_may_be_asked_for_is_unsupported(folder, change, fields, message):
+    change(folder / "sentence_bert_config.json", model_args={"add_pooling_layer": False})
+    assert load(folder).max_tokens == 17
+    change(folder / "sentence_bert_config.json", **fields)
+    with pytest.raises(UnsupportedModelError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize("mode", ["weightedmean", "lasttoken", ["mean", "lasttoken"], []])
+def test_other_poolings_are_unsupported(folder, change, mode):
+    change(folder / "1_Pooling" / "config.json", pooling_mode=mode)
+    with pytest.raises(UnsupportedModelError, match="the pooling must be of mean, cls, max, got"):
+        load(folder)
+
+
+def test_leaving_prompts_out_of_the_pooling_is_unsupported(folder, change):
+    change(folder / "1_Pooling" / "config.json", include_prompt=False)
+    with pytest.raises(UnsupportedModelError, match="include_prompt must be True"):
+        load(folder)

@@ -1,0 +1,66 @@
+"""The pairs that a background and a temperature are measured on."""
+
+import json
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from service.encoding.topics import TOPICS
+
+
+@pytest.fixture(scope="module")
+def vectors(encoder):
+    """The topics' questions and texts, float32 [n, d]."""
+    questions = encoder.encode([topic.question for topic in TOPICS], "query")
+    texts = encoder.encode([topic.text for topic in TOPICS], "document")
+    assert not questions.truncated.any()
+    assert not texts.truncated.any()
+    return questions.vectors, texts.vectors
+
+
+def test_they_are_many_and_different():
+    assert len(TOPICS) >= 150
+    assert len({topic.question for topic in TOPICS}) == len({topic.text for topic in TOPICS}) == len(TOPICS)
+
+
+def test_each_line_of_the_file_is_a_pair():
+    with resources.files("service.encoding").joinpath("topics.jsonl").open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    assert [(line["question"], line["text"]) for line in lines] == list(TOPICS)
+    assert all(set(line) == {"question", "text"} and all(map(str.strip, line.values())) for line in lines)
+
+
+def test_no_question_is_related_to_another_topics_text(vectors):
+    questions, texts = vectors
+    similarity = questions @ texts.T
+    np.fill_diagonal(similarity, -1)
+    question, text = np.unravel_index(similarity.argmax(), similarity.shape)
+    assert similarity.max() < 0.45, (TOPICS[question].question, TOPICS[text].text)
+    for name, each in (("question", questions), ("text", texts)):
+        among = each @ each.T
+        np.fill_diagonal(among, -1)
+        first, second = np.unravel_index(among.argmax(), among.shape)
+        assert among.max() < 0.55, (getattr(TOPICS[first], name), getattr(TOPICS[second], name))
+
+
+def test_most_questions_are_nearest_to_their_own_text(vectors):
+    questions, texts = vectors
+    assert ((questions @ texts.T).argmax(axis=1) == np.arange(len(TOPICS))).mean() > 0.85
+
+
+def test_the_order_means_nothing(vectors):
+    questions, texts = vectors
+    next_ones = np.sum(questions * np.roll(texts, -1, axis=0), axis=1).mean()
+    unrelated = (questions @ texts.T)[~np.eye(len(TOPICS), dtype=bool)]
+    assert next_ones == pytest.approx(unrelated.mean(), abs=4 * unrelated.std() / np.sqrt(len(TOPICS)))
+
+
+def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
+    questions, texts = vectors
+    unrelated = (questions @ texts.T)[~np.eye(len(TOPICS), dtype=bool)]
+    assert encoder.background.mean == pytest.approx(unrelated.mean(), abs=1e-6)
+    assert encoder.background.deviation == pytest.approx(unrelated.std(), abs=1e-6)
+    # Another choice of topics, less than a third as many, gave 0.038 and 0.077.
+    assert encoder.background.mean == pytest.approx(0.038, abs=0.008)
+    assert encoder.background.deviation == pytest.approx(0.077, abs=0.008)

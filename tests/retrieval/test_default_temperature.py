@@ -1,0 +1,27 @@
+"""The temperature of a collection where nothing was said."""
+
+import math
+
+import pytest
+
+from service.encoding.temperature import Temperature
+from service.retrieval.temperature import default_temperature
+
+MEASURED = {"cosine": Temperature(0.02, "measured"), "dot": Temperature(5.0, "model card")}
+
+
+@pytest.mark.parametrize(
+    ("similarity", "wanted"), [("cosine", 0.02), ("dot", 5), ("scaled_dot", 5 / math.sqrt(13)), ("gaussian", 1)]
+)
+def test_with_an_encoder_it_is_the_encoders(similarity, wanted):
+    assert default_temperature(similarity, encoder=MEASURED, dimension=13) == pytest.approx(wanted)
+
+
+def test_a_makers_distance_has_a_temperature_too():
+    by_distance = MEASURED | {"gaussian": Temperature(0.5, "measured")}
+    assert default_temperature("gaussian", encoder=by_distance, dimension=13) == 0.5
+
+
+@pytest.mark.parametrize(("similarity", "wanted"), [("cosine", 0.05), ("dot", 1), ("scaled_dot", 1), ("gaussian", 1)])
+def test_without_an_encoder_it_is_what_is_usual(similarity, wanted):
+    assert default_temperature(similarity, encoder=None, dimension=13) == wanted
