@@ -47,14 +47,15 @@ def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:
         "value_from": settings.value_from,
         "temperature": settings.temperature,
         "null": settings.null,
-        "background": None if background is None else _background(background),
+        "background": None if background is None else shape_background(background),
         "null_similarity": level,
         "documents": record.documents,
         "ready": collection.ready,
     }
 
 
-def _background(found: Standing) -> dict[str, Any]:
+def shape_background(found: Standing) -> dict[str, Any]:
+    """The background of a null key, as the API answers it."""
     mean, deviation = found.background.mean, found.background.deviation
     return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs}
 

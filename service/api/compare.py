@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from service.api.answers import ANY_CALL, ASKING, WITH_BODY, refusals
 from service.api.attend import shape_match, shape_result
 from service.api.body import JSONAnswer, JSONRoute
+from service.api.collections import shape_background
 from service.api.permission import requires
 from service.api.state import NameInPath, Running
 from service.retrieval import compare as four_ways
@@ -80,6 +81,7 @@ def _shape(compared: Comparison) -> dict[str, Any]:
         "full_text": _sql(compared.full_text),
         "top_k": {"matches": nearest, "documents": result.answer.documents, "took_ms": took_ms},
         "attention": shape_result(result, (*FIELDS, "output"), "numbers", took_ms),
+        "background": None if compared.standing is None else shape_background(compared.standing),
     }
 
 

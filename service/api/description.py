@@ -27,8 +27,11 @@ collection, the blended value, and the evidence of how much the collection knew.
 finite as float32. A result that is not finite is `null`.
 
 **Weights.** logit = similarity / temperature; the normaliser makes weights of the logits. A low temperature is a
-lookup, a high one an average. The null key is one more key that means "none of these": its weight, and `answered`, say
-whether the collection knew. Match weights + `rest_weight` + `null_weight` = 1.
+lookup, a high one an average. The null key is one more key that means "none of these". `"auto"`, `"lenient"` and
+`"strict"` weigh as much as n unrelated documents would together, so `null_similarity` follows the temperature and how
+many documents pass. What is unrelated, the encoder says (`lenient`), the collection's own keys (`strict`), or both
+(`auto`): see `background`. `answered`: the documents outweigh the null key; a convention, no probability. Match
+weights + `rest_weight` + `null_weight` = 1.
 
 **Filters** compare the id or a field of the metadata: `{"field": "metadata.year", "operator": ">=", "value": 2000}`,
 with `== != > >= < <= in "not in" contains`; or join conditions:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from attention.errors import AttentionError
-from attention.lookup import Background, Mask, Memory, Rows, View, answers
+from attention.lookup import Mask, Memory, Rows, View, answers
 from service.retrieval import filter as filters
 from service.retrieval.attend import Options, Result, question, result
 from service.retrieval.catalogue import Catalogue
 from service.retrieval.document import SentDocument, prepare
 from service.retrieval.errors import InvalidContent
-from service.retrieval.null import SAMPLE, NullChoice, Own
-from service.retrieval.query import encode_queries, encoder_background, mask_of, null_of
+from service.retrieval.null import SAMPLE, NullChoice, Own, Standing
+from service.retrieval.query import encode_queries, encoder_background, mask_of, null_standing
 from service.storage import (
     CollectionRecord,
     Condition,
@@ -42,12 +42,17 @@ class Timed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The four answers; top-k is attention's own order without its weights."""
+    """The four answers; top-k is attention's own order without its weights.
+
+    Attributes:
+        standing: what attention's null key stands on, where it is one with a name.
+    """
 
     sql: Timed
     full_text: Timed
     attention: Result
     attention_took_ms: float
+    standing: Standing | None
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ async def compare_collection(
                 condition,
                 mask_of(snapshot, sent_filter),
             )
-            return _compare(source, asked, temperature, top_k, null_of(record, snapshot.own, null, background))
+            return _compare(source, asked, temperature, top_k, null_standing(record, snapshot.own, null, background))
 
     return await asyncio.to_thread(ask)
 
@@ -118,7 +123,7 @@ async def compare_rows(
         with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as search:
             source = Source(record, view, search, lambda numbers: [documents[number] for number in numbers])
             own = partial(_own, record, documents)
-            return _compare(source, asked, temperature, top_k, null_of(record, own, null, background))
+            return _compare(source, asked, temperature, top_k, null_standing(record, own, null, background))
 
     return await asyncio.to_thread(ask)
 
@@ -137,18 +142,21 @@ async def _encode(catalogue: Catalogue, record: CollectionRecord, query: str) ->
 
 
 def _compare(
-    source: Source, asked: _Asked, temperature: float | None, top_k: int, null: float | Background | None
+    source: Source, asked: _Asked, temperature: float | None, top_k: int, null: float | Standing | None
 ) -> Comparison:
     sql = _timed(lambda: source.search.equal(asked.text, top_k, source.condition))
     full_text = _timed(lambda: source.search.full_text(asked.text, top_k, source.condition))
     started = time.perf_counter()
     options = Options(temperature=temperature, top_k=top_k, output=True)
+    stands = null if isinstance(null, Standing) else None
+    null_key = null.background if isinstance(null, Standing) else null
     try:
-        (answer,) = answers(source.view, [question(source.record, asked.vector, options, null, source.mask)])
+        (answer,) = answers(source.view, [question(source.record, asked.vector, options, null_key, source.mask)])
     except AttentionError as error:
         raise InvalidContent.at("", str(error)) from error
     attention = result(source.record, answer, source.documents)
-    return Comparison(sql, full_text, attention, asked.encoding_ms + (time.perf_counter() - started) * 1e3)
+    took_ms = asked.encoding_ms + (time.perf_counter() - started) * 1e3
+    return Comparison(sql, full_text, attention, took_ms, stands)
 
 
 def _timed(ask: Callable[[], SearchResult]) -> Timed:

@@ -76,13 +76,18 @@ def null_of(
         own: measures the collection's own background.
         encoder: what `encoder_background` gave for the same choice.
     """
+    found = null_standing(record, own, asked, encoder)
+    return found.background if isinstance(found, Standing) else found
+
+
+def null_standing(
+    record: CollectionRecord, own: Callable[[], Own | None], asked: NullChoice | None, encoder: Background | None
+) -> float | Standing | None:
+    """As `null_of`, with whose background it is."""
     choice = record.settings.null if asked is None else asked
     if choice is False:
         return None
-    if not isinstance(choice, str):
-        return float(choice)
-    found = standing(choice, record, own(), encoder)
-    return None if found is None else found.background
+    return standing(choice, record, own(), encoder) if isinstance(choice, str) else float(choice)
 
 
 def null_shown(

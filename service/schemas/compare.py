@@ -8,6 +8,7 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field
 
 from service.schemas.attend import AttendAnswer
+from service.schemas.collection import NullBackground
 from service.schemas.filter import FilterField
 from service.schemas.sweep import SweptMatch
 from service.schemas.wire import DocumentId, JSONValue, Null, Temperature, Text, Wire
@@ -98,3 +99,7 @@ class CompareAnswer(Wire):
     )
     top_k: TopKAnswer
     attention: AttendAnswer
+    background: NullBackground | None = Field(
+        description="What attention's null key stands on, where it is one with a name: the null similarity at any "
+        "temperature follows from it."
+    )

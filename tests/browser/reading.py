@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -41,3 +42,22 @@ def sideways(page: Page) -> float:
 def module(page: Page, path: str, use: str, argument: Any = None) -> Any:
     """Import one of the page's modules in the page, and use it: a function of the module and the argument."""
     return page.evaluate(f"async (given) => ({use})(await import('{path}'), given)", argument)
+
+
+def slide(page: Page, position: int) -> float:
+    """Move the temperature slider to a position, 0 to 400, and wait for a frame; the temperature it has there."""
+    moved = """(position) => new Promise((done) => {
+        const slider = document.querySelector('#temperature');
+        slider.value = String(position);
+        slider.dispatchEvent(new Event('input', {bubbles: true}));
+        requestAnimationFrame(() => requestAnimationFrame(done));
+    })"""
+    page.evaluate(moved, position)
+    text = page.locator(".temperature output").inner_text()
+    return 1e300 if text == "∞" else float(text)
+
+
+def level(page: Page) -> float:
+    """The null similarity that the picture shows."""
+    (text,) = re.findall(r"s₀ = ([−\d.∞]+)", page.locator(".row.none .special").first.inner_text())
+    return float(text.replace("−", "-").replace("∞", "inf"))

@@ -8,6 +8,7 @@ import pytest
 
 VIEWS = [
     "#scene=library",
+    "#scene=nothing&none=0.4",
     "#scene=rows&step=0",
     "#scene=guess",
     "#scene=steps&step=7",

@@ -34,6 +34,9 @@ def test_what_the_url_says_survives_the_round_trip(visit: Any) -> None:
         "#scene=library",
         "#scene=library&t=inf",
         "#scene=videos&t=0&none=0.9999",
+        "#scene=library&none=strict",
+        "#scene=library&none=lenient&t=0.2",
+        "#scene=nothing&none=-0.25",
         "#scene=library&none=false&lang=zh&theme=dark&projector=1",
         "#scene=steps&step=3&causal=1",
     ):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.browser.reading import checked, output, weights
+from tests.browser.reading import checked, level, module, output, weights
 
 HOSTILE = [
     "<script>window.hurt = 1</script><img src=x onerror='window.hurt=1'>",
@@ -63,8 +63,9 @@ def test_the_output_is_the_services(visit: Any) -> None:
     opened = opened_rows(visit)
     page = opened.page
     pairs = [[field.input_value() for field in page.locator(f".rows .{name}-text").all()] for name in ("key", "value")]
+    ids = module(page, "/js/scenes.js", "({sceneNamed}) => sceneNamed('rows').state.rows.map((row) => row.id)")
     body = {"query": page.locator("#question").input_value(), "temperature": 0.1}
-    body |= {"rows": [{"key": key, "value": value} for key, value in zip(*pairs, strict=True)]}
+    body |= {"rows": [{"id": name, "key": key, "value": value} for name, key, value in zip(ids, *pairs, strict=True)]}
     expected = httpx.post(f"{opened.origin}/v1/compare", json=body).json()["attention"]["output"]
     shown = [float(text.replace("−", "-")) for text in output(page) if text]
     assert shown == [round(component, 4) for component in expected[:3]]
@@ -87,6 +88,22 @@ def test_add_delete_and_mask(visit: Any) -> None:
     assert weights(page)["how to brew green tea"] == "−∞"
     assert checked(page) < 1e-9
     assert page.locator(".drawn .total").inner_text() == "Σ = 1.000"
+
+
+def test_a_masked_row_moves_the_level_as_a_deleted_one_does(visit: Any) -> None:
+    opened = opened_rows(visit)
+    page = opened.page
+    before = level(page)
+    page.locator(".all tbody input[type=checkbox]").first.uncheck()
+    after(opened)
+    masked = level(page)
+    assert masked != before
+    page.locator(".rows .row").first.hover()
+    page.locator(".rows .row").first.locator(".remove").click()
+    after(opened)
+    assert "how to brew green tea" not in weights(page)
+    assert level(page) == masked
+    assert checked(page) < 1e-9
 
 
 def test_editing_a_collection_makes_a_copy_and_stores_nothing(visit: Any) -> None:

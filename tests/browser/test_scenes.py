@@ -37,18 +37,22 @@ def test_a_scene_opens_on_a_projector_and_on_a_phone(visit: Any, scene: str, lan
         assert sideways(page) <= 0
 
 
-def test_the_opening_scene_fits_one_screen(visit: Any) -> None:
-    page = visit("").page
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_opening_scene_fits_one_screen(visit: Any, language: str) -> None:
+    page = visit(f"#lang={language}").page
     assert page.locator("#scene").input_value() == "library"
     for part in (
         "h1",
         "#question",
         "#temperature",
+        "#answered",
+        "#level",
         "#limit-average",
         "#answer-sql",
         "#answer-attention",
         "#output-node",
         ".row.none",
+        "#picture-answered",
         "#checking",
     ):
         box = page.locator(part).bounding_box()

@@ -9,12 +9,21 @@ import pytest
 
 from tests.browser.reading import checked, module, share, weights
 
+QUESTION = "books about felines"
+
 
 def served(origin: str, temperature: float, **more: Any) -> dict[str, Any]:
     answer = httpx.post(
         f"{origin}/v1/collections/library/attend",
-        json={"query": "books about felines", "temperature": temperature, "top_k": 200, **more},
+        json={"query": QUESTION, "temperature": temperature, "top_k": 200, **more},
     )
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def compared(origin: str, temperature: float, **more: Any) -> dict[str, Any]:
+    body = {"query": QUESTION, "temperature": temperature, **more}
+    answer = httpx.post(f"{origin}/v1/collections/library/compare", json=body)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -34,9 +43,9 @@ def test_the_ends_and_the_middle_are_the_services(visit: Any, key: str | None, t
     assert len(shown) == 40
     for name, text in shown.items():
         assert share(text) == pytest.approx(expected[name], abs=0.006), name
-    assert share(page.locator(".row.none .share").inner_text()) == pytest.approx(
-        answer["evidence"]["null_weight"], abs=0.006
-    )
+    evidence = answer["evidence"]
+    assert share(page.locator(".row.none .share").inner_text()) == pytest.approx(evidence["null_weight"], abs=0.006)
+    assert ("not" in page.locator("#answer-attention .verdict").inner_text()) is not evidence["answered"]
 
 
 def test_it_moves_without_the_network(visit: Any) -> None:
@@ -53,43 +62,68 @@ def test_it_moves_without_the_network(visit: Any) -> None:
     assert len(opened.requests) == before
 
 
-def test_it_has_words_for_a_screen_reader(visit: Any) -> None:
+def test_it_has_words_for_a_screen_reader(visit: Any, site: Any) -> None:
     page = visit("#scene=library").page
     words = page.locator("#temperature").get_attribute("aria-valuetext") or ""
     assert words.startswith("0.05.")
     assert "cats" in words
-    assert "cats: 76%" in page.locator("#picture-words").inner_text()
+    said = page.locator("#picture-words").inner_text()
+    weight = served(site.url, 0.05)["matches"][0]["weight"]
+    assert f"cats: {weight:.0%}" in said
 
 
-@pytest.mark.parametrize("temperature", [0, 1e-3, 0.05, 1, 1e300])
-@pytest.mark.parametrize("null", [False, 0.4, 0.9999])
-def test_the_formula_is_the_services(visit: Any, temperature: float, null: float | bool) -> None:
+@pytest.mark.parametrize("null", [False, 0.4, 0.9999, "auto", "lenient", "strict"])
+def test_the_formula_is_the_services(visit: Any, null: Any) -> None:
     opened = visit("lesson.html")
+    for temperature in (0, 1e-3, 0.05, 1, 1e300):
+        as_the_service(opened, temperature, null)
+
+
+def as_the_service(opened: Any, temperature: float, null: Any) -> None:
+    """The page's formula gives what the service answers, though it has asked at another temperature alone."""
     answer = served(opened.origin, temperature, null=null)
     given = {
         "similarities": [match["similarity"] for match in answer["matches"]],
         "temperature": temperature if temperature < 1e299 else None,
-        "nullSimilarity": None if null is False else null,
+        "compared": compared(opened.origin, 0.2, null=null),
     }
-    use = """({weigh}, g) => {
-        const weighed = weigh(g.similarities, {...g, temperature: g.temperature ?? Infinity});
+    use = """({weigh}, g) => import('/js/nullkey.js').then(({NullKey}) => {
+        const temperature = g.temperature ?? Infinity;
+        const weighed = weigh(g.similarities, {temperature, none: NullKey.of(g.compared)?.at(temperature) ?? null});
         return {...weighed, weights: [...weighed.weights]};
-    }"""
+    })"""
     found = module(opened.page, "/js/formula.js", use, given)
     assert found["weights"] == pytest.approx([match["weight"] for match in answer["matches"]], abs=1e-12)
     assert found["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-12)
+    assert found["answered"] is answer["evidence"]["answered"]
     assert found["effective"] == pytest.approx(answer["evidence"]["effective_documents"] or 0, rel=1e-6, abs=1e-9)
 
 
 def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
     opened = visit("lesson.html")
-    body = {"query": "books about felines", "top_k": 20}
+    body = {"query": QUESTION, "top_k": 20}
+    key = compared(opened.origin, 0.2)
     rungs = module(opened.page, "/js/scale.js", "({ladder}) => ladder(8)")
     sweep = httpx.post(f"{opened.origin}/v1/collections/library/sweep", json={**body, "temperatures": rungs}).json()
     for temperature in (0.03, 0.05, 0.123, 0.7, 30):
         answer = served(opened.origin, temperature, top_k=20)
         use = """({weigh}, g) => import('/js/tail.js').then(({Tail}) => weigh(g.sweep.matches.map((m) => m.similarity),
-            {temperature: g.t, nullSimilarity: g.none, tail: new Tail(g.sweep)}))"""
-        given = {"sweep": sweep, "t": temperature, "none": answer["evidence"]["null_similarity"]}
+            {temperature: g.t, none: g.none, tail: new Tail(g.sweep)}))"""
+        none = module(opened.page, "/js/nullkey.js", "({NullKey}, g) => NullKey.of(g[0]).at(g[1])", [key, temperature])
+        given = {"sweep": sweep, "t": temperature, "none": none}
         found = module(opened.page, "/js/formula.js", use, given)
         assert found["restWeight"] == pytest.approx(answer["rest_weight"], abs=1e-3), temperature
+        assert found["nullWeight"] == pytest.approx(answer["evidence"]["null_weight"], abs=1e-3), temperature
+        assert found["answered"] is answer["evidence"]["answered"], temperature
+
+
+def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
+    opened = visit("lesson.html")
+    evidence = {"log_partition": 0.0, "effective_documents": 1.0}
+    rests = {0.05: 0.1, 0.01: 1e-12, 0.005: 0.0, 0.004: 1.1e-16, 0.003: 0.0}
+    rungs = [{"temperature": t, "rest_weight": rest, "evidence": evidence} for t, rest in rests.items()]
+    sweep = {"documents": 100, "matches": [{}], "temperatures": rungs}
+    use = "({Tail}, g) => g.at.map((temperature) => new Tail(g.sweep).logMass(temperature))"
+    found = module(opened.page, "/js/tail.js", use, {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]})
+    assert found[0] == pytest.approx(-15, abs=13)
+    assert found[1:] == [float("-inf")] * 4

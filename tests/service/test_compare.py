@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 
 import pytest
@@ -85,6 +86,28 @@ def test_attention_is_what_attend_answers(client, stored):
     attended = client.post(f"{stored}/attend", json=asked).json()
     del compared["attention"]["took_ms"], attended["took_ms"]
     assert compared["attention"] == attended
+
+
+@pytest.mark.parametrize("null", ["auto", "lenient", "strict"])
+def test_a_null_with_a_name_shows_what_it_stands_on(client, stored, null):
+    for path, sent in ((stored, {}), ("/v1", {"rows": ROWS})):
+        at = {}
+        for temperature in (0.3, 0.6):
+            body = {"query": "kitten", "null": null, "temperature": temperature} | sent
+            compared = client.post(f"{path}/compare", json=body).json()
+            at[temperature] = compared["attention"]["evidence"]["null_similarity"]
+        background = compared["background"]
+        for temperature, level in at.items():
+            warm = background["mean"] + background["deviation"] ** 2 / (2 * temperature)
+            assert level == pytest.approx(warm + temperature * math.log(len(ROWS)), rel=1e-9)
+        assert background["of"] == ("encoder" if null == "lenient" else "both")
+
+
+@pytest.mark.parametrize("null", [0.4, False])
+def test_a_null_without_a_name_stands_on_nothing(client, stored, null):
+    assert client.post(f"{stored}/compare", json={"query": "kitten", "null": null}).json()["background"] is None
+    sent = {"query": "kitten", "null": null, "rows": ROWS}
+    assert client.post("/v1/compare", json=sent).json()["background"] is None
 
 
 def test_the_statement_shown_is_the_one_that_runs(client, service, stored):

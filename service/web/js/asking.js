@@ -1,6 +1,7 @@
 /** Asking the service one question about one set of rows, and what comes back in the page's own shape. */
 
 import { weigh } from "./formula.js";
+import { NullKey } from "./nullkey.js";
 import { ladder, onTheWire } from "./scale.js";
 import { Tail } from "./tail.js";
 import { unreadable } from "./reading.js";
@@ -28,8 +29,8 @@ export class Asker {
   }
 
   /**
-   * Ask. Answers rows with similarities (masked ones too), the null's similarity, the unseen tail, and the
-   * service's own SQL, full-text and top-k answers.
+   * Ask. Answers rows with similarities (masked ones too), the null key, the unseen tail, and the service's own
+   * SQL, full-text and top-k answers.
    */
   async ask(state, signal) {
     if (!state.query.trim()) return unasked(state);
@@ -60,26 +61,20 @@ export class Asker {
 
   async #askRows(state, unread, signal) {
     const hidden = new Set([...state.masked, ...state.rows.filter((row) => unread.has(row.key)).map((row) => row.id)]);
-    const temperature = onTheWire(state.t);
-    const request = comparison(state, null);
     const written = state.rows.filter((row) => row.key.trim());
     if (!written.length) return unasked(state);
-    const all = await this.api.post("/v1/compare", { query: state.query, rows: written, temperature, top_k: MOST, null: state.none }, signal);
     const open = written.filter((row) => !hidden.has(row.id));
-    const level = all.attention.evidence.null_similarity;
-    let compared = all;
-    if (open.length < written.length && open.length) {
-      compared = await this.api.post("/v1/compare", { query: state.query, rows: open, temperature, top_k: MOST, null: level ?? false }, signal);
-    } else if (!open.length) {
-      compared = { ...all, sql: { ...all.sql, rows: [] }, full_text: { ...all.full_text, rows: [] }, top_k: { matches: [] } };
-    }
-    const found = new Map(all.attention.matches.map((match) => [match.id, match]));
+    const request = comparison(state, null, open);
+    const [compared, all] = await Promise.all([
+      this.api.post("/v1/compare", { ...request.body, top_k: MOST }, signal),
+      open.length < written.length ? this.api.post("/v1/compare", { query: state.query, rows: written, top_k: MOST, null: false }, signal) : null,
+    ]);
+    const found = new Map((all ?? compared).attention.matches.map((match) => [match.id, match]));
     const rows = state.rows.map((row) => ({
       ...rowOf({ ...row, similarity: found.get(row.id)?.similarity ?? 0 }, hidden.has(row.id) || !found.has(row.id)),
       unread: unread.has(row.key),
     }));
-    const result = shaped(compared, inOrder(rows), { tail: null, request, size: rows.length });
-    return { ...result, nullSimilarity: level };
+    return shaped(compared, inOrder(rows), { tail: null, request, size: rows.length });
   }
 
   async #sweep(path, state, filter, signal) {
@@ -95,16 +90,14 @@ export class Asker {
 
   /**
    * The service's own answer at the state's temperature, for a collection with the output and the values' vectors:
-   * what the browser's numbers are checked against. Null where there is nothing to ask.
+   * what the browser's numbers are checked against.
    */
   async check(state, result, signal) {
     const temperature = onTheWire(state.t);
     if (state.rows) {
       const open = new Set(result.rows.filter((row) => !row.masked).map((row) => row.id));
       const rows = state.rows.filter((row) => open.has(row.id));
-      if (!rows.length) return null;
-      const none = result.nullSimilarity ?? false;
-      const { attention } = await this.api.post("/v1/compare", { query: state.query, rows, temperature, top_k: MOST, null: none }, signal);
+      const { attention } = await this.api.post("/v1/compare", { query: state.query, rows, temperature, top_k: MOST, null: state.none }, signal);
       return attention;
     }
     const filter = effectiveFilter(state);
@@ -114,13 +107,10 @@ export class Asker {
   }
 }
 
-/** The request behind the picture, for curl. */
-export function comparison(state, filter = effectiveFilter(state)) {
+/** The request behind the picture, for curl: of the rows, those that may be attended to. */
+export function comparison(state, filter = effectiveFilter(state), rows = state.rows) {
   const body = { query: state.query, temperature: onTheWire(state.t), null: state.none };
-  if (state.rows) {
-    const hidden = new Set(state.masked);
-    return { method: "POST", path: "/v1/compare", body: { ...body, rows: state.rows.filter((row) => !hidden.has(row.id)) } };
-  }
+  if (rows) return { method: "POST", path: "/v1/compare", body: { ...body, rows } };
   const path = `/v1/collections/${encodeURIComponent(state.source)}/compare`;
   return { method: "POST", path, body: filter ? { ...body, filter } : body };
 }
@@ -133,9 +123,17 @@ export function effectiveFilter(state) {
   return conditions.length > 1 ? { operator: "AND", conditions } : (conditions[0] ?? null);
 }
 
-/** Weights of a result at a temperature, in the order of its rows. */
-export function weighed(result, temperature, nullSimilarity = result.nullSimilarity) {
-  return weigh(result.similarities, { temperature, nullSimilarity, mask: result.mask, tail: result.tail });
+/**
+ * Weights of a result at a temperature, in the order of its rows, and s₀ there. Where the service has said whether that
+ * is answered, so it is, be the weight ever so near to one half.
+ *
+ * @param {?NullKey} [nullKey]
+ */
+export function weighed(result, temperature, nullKey = result.nullKey) {
+  const none = nullKey ? nullKey.at(temperature) : null;
+  const answer = weigh(result.similarities, { temperature, none, mask: result.mask, tail: result.tail });
+  const answered = result.told?.temperature === temperature ? result.told.answered : answer.answered;
+  return { ...answer, answered, level: nullKey ? nullKey.level(temperature) : null };
 }
 
 /** A value of any JSON shape, as one line of text. */
@@ -159,7 +157,7 @@ function shaped(compared, rows, more) {
     rows,
     similarities: Float64Array.from(rows, (row) => row.similarity),
     mask: rows.map((row) => !row.masked),
-    nullSimilarity: compared.attention.evidence.null_similarity,
+    nullKey: NullKey.of(compared),
     documents: compared.attention.documents,
     sql: compared.sql,
     fullText: compared.full_text,
@@ -173,7 +171,7 @@ function unasked(state) {
   const rows = (state.rows ?? []).map((row) => rowOf({ ...row, similarity: 0 }, hidden.has(row.id)));
   const empty = { statement: "", parameters: {}, rows: [] };
   return {
-    asked: false, rows, similarities: new Float64Array(rows.length), mask: rows.map(() => false), nullSimilarity: null,
+    asked: false, rows, similarities: new Float64Array(rows.length), mask: rows.map(() => false), nullKey: null,
     documents: 0, sql: empty, fullText: empty, topK: { matches: [] }, tail: null, request: comparison(state), size: rows.length, unread: 0,
   };
 }

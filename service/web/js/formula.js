@@ -9,23 +9,23 @@
  * @param {ArrayLike<number>} similarities one a key, any order
  * @param {object} options
  * @param {number} options.temperature 0 or more; 0 and Infinity are the limits themselves
- * @param {?number} [options.nullSimilarity] the similarity of "none of these", null without it
+ * @param {?{similarity: number, count: number}} [options.none] "none of these": so many keys of one similarity; null without it
  * @param {?ArrayLike<boolean>} [options.mask] true = may attend; null lets every key
  * @param {?{logMass: function(number): number, effective: function(number): number}} [options.tail]
  *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
- * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number}}
+ * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number, answered: boolean}}
  *   weights + nullWeight + restWeight sum to one, unless nothing may be attended to: then all are 0
  */
-export function weigh(similarities, { temperature, nullSimilarity = null, mask = null, tail = null }) {
+export function weigh(similarities, { temperature, none = null, mask = null, tail = null }) {
   const n = similarities.length;
   const weights = new Float64Array(n);
   let best = -Infinity;
   for (let i = 0; i < n; i++) if (may(mask, i) && similarities[i] > best) best = similarities[i];
-  const nothing = { weights, nullWeight: 0, restWeight: 0, logPartition: -Infinity, effective: 0 };
-  if (best === -Infinity && nullSimilarity === null) return nothing;
-  if (temperature === 0) return coldest(similarities, nullSimilarity, mask, best, weights);
+  const nothing = { weights, nullWeight: 0, restWeight: 0, logPartition: -Infinity, effective: 0, answered: false };
+  if (best === -Infinity && none === null) return nothing;
+  if (temperature === 0) return coldest(similarities, none, mask, best, weights);
 
-  const peak = nullSimilarity === null ? best : Math.max(best, nullSimilarity);
+  const peak = none === null ? best : Math.max(best, none.similarity);
   let mass = 0;
   for (let i = 0; i < n; i++) {
     if (!may(mask, i)) continue;
@@ -33,17 +33,18 @@ export function weigh(similarities, { temperature, nullSimilarity = null, mask =
     mass += weights[i];
   }
   const unseen = tail ? Math.exp(tail.logMass(temperature) - peak / temperature) : 0;
-  const none = nullSimilarity === null ? 0 : Math.exp((nullSimilarity - peak) / temperature);
+  const nulls = none === null ? 0 : none.count * Math.exp((none.similarity - peak) / temperature);
   const documents = mass + unseen;
-  const total = documents + none;
+  const total = documents + nulls;
   const effective = effectiveDocuments(weights, documents, unseen, tail, temperature);
   for (let i = 0; i < n; i++) weights[i] /= total;
   return {
     weights,
-    nullWeight: none / total,
+    nullWeight: nulls / total,
     restWeight: unseen / total,
     logPartition: peak / temperature + Math.log(total),
     effective,
+    answered: nulls / total < 0.5,
   };
 }
 
@@ -51,14 +52,15 @@ export function weigh(similarities, { temperature, nullSimilarity = null, mask =
  * T → 0: the keys that tie for the best share everything, the null key as one of them where it ties too.
  * How many documents the answer rests on is counted without the null, so also where the null wins.
  */
-function coldest(similarities, nullSimilarity, mask, best, weights) {
-  const peak = nullSimilarity === null ? best : Math.max(best, nullSimilarity);
+function coldest(similarities, nullKey, mask, best, weights) {
+  const level = nullKey === null ? -Infinity : nullKey.similarity;
+  const peak = Math.max(best, level);
   let effective = 0;
   for (let i = 0; i < similarities.length; i++) if (may(mask, i) && similarities[i] === best) effective++;
-  const none = nullSimilarity === peak ? 1 : 0;
+  const none = level === peak ? 1 : 0;
   const ties = (best === peak ? effective : 0) + none;
   for (let i = 0; i < similarities.length; i++) if (may(mask, i) && similarities[i] === peak) weights[i] = 1 / ties;
-  return { weights, nullWeight: none / ties, restWeight: 0, logPartition: Math.log(ties), effective };
+  return { weights, nullWeight: none / ties, restWeight: 0, logPartition: Math.log(ties), effective, answered: best > level };
 }
 
 /** exp(entropy) of the document weights, renormalised without the null key. */

@@ -33,6 +33,9 @@ export const DEFAULTS = Object.freeze({
   rank: 128,
 });
 
+/** The null keys that the service knows by a name; `none` is one of them, a similarity, or false. */
+export const NAMED_NULLS = ["auto", "lenient", "strict"];
+
 const WRITE = {
   string: (value) => value,
   number: (value) => (value === Infinity ? "inf" : String(value)),
@@ -71,7 +74,7 @@ export function fromHash(hash) {
 }
 
 function parse(name, text) {
-  if (name === "none") return text === "auto" ? "auto" : text === "false" ? false : finite(text);
+  if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
   if (name === "theme") return text === "dark" || text === "light" ? text : undefined;

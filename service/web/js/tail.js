@@ -42,13 +42,16 @@ export class Tail {
   }
 }
 
-/** Cubic Hermite between the neighbours, with three-point slopes; a straight line where one is infinite. */
+/**
+ * Cubic Hermite between the neighbours, with three-point slopes; a straight line where one further out is infinite. In
+ * the cold the rest is 0 at some rungs and a rounding error at others: between two of them it is 0.
+ */
 function between(rungs, inverse, name) {
   const above = rungs.findIndex((rung) => rung.inverse >= inverse);
   if (above < 0) return rungs.at(-1)[name];
   if (rungs[above].inverse === inverse) return rungs[above][name];
   const [a, b] = [rungs[above - 1], rungs[above]];
-  if (b[name] === -Infinity) return -Infinity;
+  if (a[name] === -Infinity || b[name] === -Infinity) return -Infinity;
   const width = b.inverse - a.inverse;
   const share = (inverse - a.inverse) / width;
   const secant = (b[name] - a[name]) / width;

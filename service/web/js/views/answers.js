@@ -21,6 +21,7 @@ export function answers({ store }) {
     return { element, verdict, statement, list };
   });
   const [sql, text, top, attention] = columns;
+  const none = h("p", {});
   const element = h("section.answers", { "aria-label": say("answers.label") }, columns.map((column) => column.element));
 
   function show({ result, state }) {
@@ -30,16 +31,17 @@ export function answers({ store }) {
     put(top.verdict, result.unread ? "?" : say("answers.rows.top", { count: nearest.length }));
     fill(top.statement, h("p", {}, say("answers.top.how", { count: SHOWN })));
     fill(top.list, nearest.map((match) => line(fixed(match.similarity), match)));
-    fill(attention.statement, h("p", {}, say("answers.attention.how")));
+    fill(attention.statement, h("p", {}, say("answers.attention.how")), none);
     element.classList.toggle("veiled", veiled({ state, result }));
   }
 
   function weigh({ result, answer, state }) {
     const order = heaviest(answer.weights, SHOWN);
     const hidden = veiled({ state, result });
-    put(attention.verdict, hidden || !result.asked ? "?" : answer.nullWeight > 0.5
-      ? say("answers.none", { none: percent(answer.nullWeight) })
-      : say("answers.effective", { documents: effective(answer.effective) }));
+    put(attention.verdict, hidden || !result.asked ? "?" : answer.answered
+      ? say("answers.effective", { documents: effective(answer.effective) })
+      : say("answers.unanswered"));
+    put(none, hidden || !result.nullKey ? "" : say("answers.none", { none: percent(answer.nullWeight) }));
     const lines = hidden || !result.asked ? [] : order.map((i) => line(percent(answer.weights[i]), result.rows[i]));
     fill(attention.list, lines);
   }

@@ -70,7 +70,7 @@ export function arithmetic({ asker }, blended) {
     for (const i of shown) vectors.get(result.rows[i].id).forEach((component, j) => (others[j] -= answer.weights[i] * component));
     const share = 1 - answer.nullWeight - shown.reduce((sum, i) => sum + answer.weights[i], 0);
     if (share > 1e-12) lines.push(sumLine("arithmetic.others", share, others, "others"));
-    if (result.nullSimilarity !== null) lines.push(sumLine("arithmetic.none", answer.nullWeight, new Float64Array(output.length), "others"));
+    if (result.nullKey) lines.push(sumLine("arithmetic.none", answer.nullWeight, new Float64Array(output.length), "others"));
     lines.push(sumLine("arithmetic.sum", null, output, "sum"));
     fill(body, lines);
   }

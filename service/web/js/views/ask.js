@@ -1,13 +1,18 @@
 /** The question, the rows it is put to, the temperature, and the level of "none of these". */
 
 import { h, fill, put } from "../element.js";
-import { count, effective, fixed, percent } from "../numbers.js";
+import { count, effective, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
 import { veiled } from "../reading.js";
+import { NAMED_NULLS } from "../state.js";
+import { answeredWords, levelWords } from "./answered.js";
 import { temperatureSlider } from "./temperature.js";
 
 /** Just below the similarity of a key with itself: what makes attention at T → 0 an exact match. */
 export const EXACT = 0.9999;
+/** The choice of a level of one's own, and where it begins when there is none to begin from. */
+const NUMBER = "number";
+const MIDDLE = 0.5;
 
 /** @param {object} context */
 export function ask({ store, asker }) {
@@ -18,16 +23,22 @@ export function ask({ store, asker }) {
   });
   const unread = h("p.unread", { role: "status" });
   const source = h("select", { id: "source", onchange: choose });
-  const none = h("select", { id: "none", onchange: () => store.set({ none: JSON.parse(none.value) }) });
+  const none = h("select", { id: "none", "aria-describedby": "level named-nulls", onchange: () => store.set({ none: chosenNull() }) });
+  const number = h("input", { type: "number", id: "none-level", step: 0.01, "aria-label": say("ask.none.level"), oninput: setLevel });
   const slider = temperatureSlider(state.t, (t) => store.set({ t }));
+  const answered = h("p.answered", { id: "answered", role: "status" });
   const summary = h("p.summary", { id: "summary" });
+  const level = h("p.level", { id: "level" });
+  const named = h("p.level", { id: "named-nulls" }, say("level.names"));
   const access = h("p.tiny.soft", { id: "access" });
   const element = h("div.ask", {},
     h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question, unread),
-    slider.element, summary,
+    slider.element, h("div", {}, answered, summary),
     h("div.pair", {},
       h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
-      h("div", {}, h("label", { for: "none" }, say("ask.none")), none)), access);
+      h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number))),
+    h("div.levels", {}, level, named), access);
+  let now = null;
   offer();
 
   function choose() {
@@ -35,38 +46,54 @@ export function ask({ store, asker }) {
     else store.set({ source: "scratch", rows: [], masked: [], filter: null });
   }
 
+  /** What is chosen; a level of one's own begins at the one that is shown. */
+  function chosenNull() {
+    const chosen = JSON.parse(none.value);
+    if (chosen !== NUMBER) return chosen;
+    const shown = now?.answer.level ?? MIDDLE;
+    return Number.isFinite(shown) ? Number(shown.toFixed(2)) : MIDDLE;
+  }
+
+  function setLevel() {
+    if (number.value !== "" && Number.isFinite(number.valueAsNumber)) store.set({ none: number.valueAsNumber });
+  }
+
   /** Fill the list of collections. */
   function offer() {
-    const now = store.state;
+    const { rows, source: current } = store.state;
     put(access, asker.access === "read" ? say("ask.read") : "");
     const names = [...asker.sizes];
-    if (!now.rows && !asker.sizes.has(now.source)) names.unshift([now.source, null]);
+    if (!rows && !asker.sizes.has(current)) names.unshift([current, null]);
     fill(source,
-      names.map(([name, size]) => h("option", { value: name, selected: !now.rows && name === now.source },
+      names.map(([name, size]) => h("option", { value: name, selected: !rows && name === current },
         size === null ? name : say("ask.collection", { name, count: count(size) }))),
-      h("option", { value: "", selected: Boolean(now.rows) }, say("ask.own")));
+      h("option", { value: "", selected: Boolean(rows) }, say("ask.own")));
   }
 
-  function offerNone({ state: now, result }) {
-    const level = result?.nullSimilarity;
-    const choices = [
-      ["auto", say("ask.none.auto", { level: now.none === "auto" && level !== null ? fixed(level) : "…" })],
-      [EXACT, say("ask.none.exact")],
-      [false, say("ask.none.off")],
-    ];
-    if (!choices.some(([value]) => value === now.none)) choices.push([now.none, fixed(now.none, 3)]);
-    fill(none, choices.map(([value, label]) => h("option", { value: JSON.stringify(value), selected: value === now.none }, label)));
+  function offerNone() {
+    const { none: current } = store.state;
+    const chosen = typeof current === "number" && current !== EXACT ? NUMBER : current;
+    const choices = [...NAMED_NULLS.map((name) => [name, say(`ask.none.${name}`)]), [NUMBER, say("ask.none.number")], [EXACT, say("ask.none.exact")], [false, say("ask.none.off")]];
+    fill(none, choices.map(([value, label]) => h("option", { value: JSON.stringify(value), selected: value === chosen }, label)));
+    if (document.activeElement === number) return;
+    number.hidden = chosen !== NUMBER;
+    if (!number.hidden) number.value = String(current);
   }
 
-  function weigh({ state: now, result, answer }) {
-    const words = veiled({ state: now, result }) ? "" : sentence(result, answer);
-    slider.follow(now.t, words);
+  function weigh(model) {
+    now = model;
+    const { state: current, result, answer } = model;
+    const words = veiled({ state: current, result }) ? "" : sentence(result, answer);
+    slider.follow(current.t, words);
+    put(answered, answeredWords(model));
     put(summary, words);
+    put(level, levelWords(model));
+    named.hidden = !result.nullKey?.background;
   }
 
   function show(model) {
     offer();
-    offerNone(model);
+    offerNone();
     if (document.activeElement !== question) question.value = model.state.query;
     const { unread: unknown } = model.result;
     put(unread, unknown ? say("ask.unread", { unknown }) : "");
@@ -78,11 +105,17 @@ export function ask({ store, asker }) {
 /** The answer in one sentence. */
 export function sentence(result, answer) {
   if (!result.asked) return "";
-  let heaviest = 0;
-  for (let i = 1; i < answer.weights.length; i++) if (answer.weights[i] > answer.weights[heaviest]) heaviest = i;
-  const row = result.rows[heaviest];
-  if (!row || (answer.weights[heaviest] === 0 && answer.nullWeight === 0)) return say("summary.nothing");
-  const shares = { key: clipped(row.key, 44), weight: percent(answer.weights[heaviest]), none: percent(answer.nullWeight), documents: effective(answer.effective) };
-  if (answer.nullWeight > answer.weights[heaviest] && answer.nullWeight > answer.restWeight) return say("summary.none", shares);
-  return say("summary.some", shares);
+  const nearest = nearestOf(result);
+  if (nearest === null) return say("summary.nothing");
+  const shares = { key: clipped(result.rows[nearest].key, 44), weight: percent(answer.weights[nearest]), none: percent(answer.nullWeight), documents: effective(answer.effective) };
+  return say(answer.answered ? "summary.some" : "summary.none", shares);
+}
+
+/** The row that may be attended to and is most similar, whatever it weighs; null without one. */
+function nearestOf({ similarities, mask }) {
+  let nearest = null;
+  mask.forEach((may, i) => {
+    if (may && (nearest === null || similarities[i] > similarities[nearest])) nearest = i;
+  });
+  return nearest;
 }

@@ -2,6 +2,7 @@
 
 import { h, put } from "../element.js";
 import { power } from "../numbers.js";
+import { onTheWire } from "../scale.js";
 import { say } from "../words.js";
 
 /** Above this the two disagree: the service's arithmetic may round otherwise, never by so much. */
@@ -20,7 +21,7 @@ export function checking() {
   }
 
   function served({ state, result, answer, served: service }) {
-    const worst = difference(result, answer, service);
+    const worst = difference(result, answer, service, state.t);
     const { tail } = result;
     if (tail && worst < INTERPOLATED && worst >= AGREED) {
       learn(result, service, state.t);
@@ -45,13 +46,16 @@ function learn(result, service, temperature) {
   result.tail.learn(temperature, 1 - held - service.evidence.null_weight, total, effective);
 }
 
-/** The largest difference of any weight that both know, the null's included. */
-function difference(result, answer, service) {
+/** The largest difference of any weight that both know, the null's included, and of its level; 1 where only one says answered. */
+function difference(result, answer, service, temperature) {
   const index = new Map(result.rows.map((row, i) => [row.id, i]));
-  let worst = Math.abs(answer.nullWeight - service.evidence.null_weight);
+  const { null_weight: nullWeight, null_similarity: level } = service.evidence;
+  let worst = Math.abs(answer.nullWeight - nullWeight);
+  if (level !== null) worst = Math.max(worst, Math.abs(result.nullKey.level(onTheWire(temperature)) - level) / Math.max(1, Math.abs(level)));
   for (const { id, weight } of service.matches) {
     const i = index.get(id);
     if (i !== undefined) worst = Math.max(worst, Math.abs(answer.weights[i] - weight));
   }
-  return worst;
+  const undecided = Math.abs(answer.nullWeight - 0.5) <= worst;
+  return answer.answered === service.evidence.answered || undecided ? worst : 1;
 }

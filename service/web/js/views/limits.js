@@ -2,6 +2,7 @@
 
 import { weighed } from "../asking.js";
 import { h, put } from "../element.js";
+import { NullKey } from "../nullkey.js";
 import { fixed, percent } from "../numbers.js";
 import { veiled } from "../reading.js";
 import { clipped, say } from "../words.js";
@@ -56,19 +57,20 @@ function towardsNearest(result) {
 
 /** T → 0 with the null just below one: the rows that SQL's = finds, and nothing else. */
 function towardsSQL(result) {
-  const { weights, nullWeight } = weighed(result, 0, EXACT);
+  const { weights, nullWeight } = weighed(result, 0, new NullKey({ similarity: EXACT }));
   const kept = new Set(result.rows.filter((_, i) => weights[i] > 0).map((row) => row.id));
   const sql = result.sql.rows.map((row) => row.id);
   const holds = kept.size === sql.length && sql.every((id) => kept.has(id));
   return [say("limits.exact.proof", { attention: kept.size, none: fixed(nullWeight, 0), sql: sql.length }), holds];
 }
 
-/** T → ∞: every row the same. */
+/** T → ∞: every row the same, and "none of these" as much as the keys that it stands for. */
 function towardsAverage(result) {
   const { weights, nullWeight } = weighed(result, Infinity);
   const shares = [...weights.filter((weight) => weight > 0)];
   const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
-  const part = 1 / (rows + (nullWeight > 0 ? 1 : 0));
+  const nulls = result.nullKey?.at(Infinity).count ?? 0;
+  const part = 1 / (rows + nulls);
   const holds = shares.every((share) => Math.abs(share - part) < 1e-12);
-  return [say(nullWeight > 0 ? "limits.average.proof.none" : "limits.average.proof", { weight: percent(part), rows }), holds];
+  return [say(nulls ? "limits.average.proof.none" : "limits.average.proof", { weight: percent(part), rows, none: percent(nullWeight) }), holds];
 }

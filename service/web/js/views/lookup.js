@@ -101,11 +101,12 @@ export function lookup(context) {
     const asked = model();
     try {
       const served = await asker.check(asked.state, asked.result, signal);
-      if (!served || asked.result !== result || asked.state.t !== store.state.t) return;
+      if (asked.result !== result || asked.state.t !== store.state.t) return;
       parts.checking.served({ ...asked, served });
+      result.told = { temperature: asked.state.t, answered: served.evidence.answered };
       const checked = model();
       await parts.arithmetic.served({ ...checked, served, signal });
-      if (result.tail) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
+      if (result.tail || checked.answer.answered !== asked.answer.answered) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
     } catch (failure) {
       if (failure.name === "AbortError") return;
       if (failure.status === undefined) throw failure;

@@ -5,6 +5,7 @@ import { count, fixed, percent, similarityText } from "../numbers.js";
 import { veiled } from "../reading.js";
 import { addRow, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
+import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
 import { barcode } from "./barcode.js";
 import { wires } from "./wires.js";
@@ -13,6 +14,7 @@ const SHOWN = 9;
 const ALL = 12;
 const MOST_MASKED = 4;
 const LONGEST = 300;
+const REST_MS = 350;
 
 /** @param {object} context */
 export function picture({ store }) {
@@ -25,14 +27,16 @@ export function picture({ store }) {
   const none = special("none", say("picture.zero"));
   const add = h("button.plain", { type: "button", id: "add-row", onclick: () => addRow(store, now) }, say("picture.add"));
   const total = h("span.total.number", { title: say("picture.sum") });
+  const mark = h("span.mark-answered", { id: "picture-answered" });
   const described = h("p.unseen", { id: "picture-words", role: "status" });
   const element = h("figure.picture", { "aria-label": say("picture.label") },
     h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
       h("span.value", {}, `■ ${say("word.value")}`), h("span"), h("span.value", {}, say("word.output"))),
-    h("div.canvas", {}, lines.element, ids.query, body, ids.output), h("div.drawn", {}, add, total), described);
+    h("div.canvas", {}, lines.element, ids.query, body, ids.output), h("div.drawn", {}, add, total, mark), described);
   ids.output.append(strip.element, h("span.tiny.soft", {}, say("picture.blend")));
   let shown = [];
   let now = null;
+  let saying = 0;
 
   function special(name, value) {
     const key = h("div.cell.key-cell", {}, h("span.special", {}));
@@ -97,12 +101,12 @@ export function picture({ store }) {
     if (wanted.some((line, i) => body.children[i] !== line) || body.children.length !== wanted.length) body.replaceChildren(...wanted);
     for (const id of elements.keys()) if (!shown.some((one) => one.id === id)) elements.delete(id);
     put(ids.query.querySelector("span") ?? ids.query.appendChild(h("span", { dir: "auto" })), state.query.slice(0, 120));
-    none.element.hidden = result.nullSimilarity === null;
-    put(none.key, result.nullSimilarity === null ? "" : say("picture.none", { level: similarityText(result.nullSimilarity) }));
+    none.element.hidden = !result.nullKey;
   }
 
-  function weigh({ result, answer, state }) {
-    const secret = veiled({ state, result });
+  function weigh(model) {
+    const { result, answer } = model;
+    const secret = veiled(model);
     let seen = 0;
     const drawn = shown.filter(({ i }) => i < result.rows.length).map(({ i, id }) => {
       const line = elements.get(id);
@@ -120,12 +124,26 @@ export function picture({ store }) {
     const said = (weight) => (secret ? "?" : percent(weight));
     put(rest.number, said(left < 1e-12 ? 0 : left));
     put(none.number, said(answer.nullWeight));
+    put(none.key, result.nullKey ? say("picture.none", { level: similarityText(answer.level) }) : "");
+    put(mark, answeredMark(model));
     if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest" });
-    if (result.nullSimilarity !== null) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
+    if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
     const sum = drawn.reduce((whole, one) => whole + one.weight, 0);
     put(total, secret || !result.asked ? "" : `Σ = ${fixed(sum, 3)}`);
     lines.draw(ids.query, ids.output, result.asked ? drawn : []);
-    put(described, words(drawn, result, secret));
+    describe(words(drawn, result, secret));
+  }
+
+  /** For a screen reader: not every step of a slider that moves. */
+  function describe(text) {
+    clearTimeout(saying);
+    if (described.textContent) saying = setTimeout(() => put(described, text), REST_MS);
+    else put(described, text);
+  }
+
+  function leave() {
+    clearTimeout(saying);
+    lines.leave();
   }
 
   function words(drawn, result, secret) {
@@ -135,5 +153,5 @@ export function picture({ store }) {
     return `${say("picture.words")} ${named.join("; ")}`;
   }
 
-  return { element, show, weigh, blend: strip.draw, leave: lines.leave };
+  return { element, show, weigh, blend: strip.draw, leave };
 }

@@ -28,13 +28,13 @@ export default {
     {
       minutes: "8–16", title: "The slider: one function from lookup to average", scenes: ["library", "share"],
       show: [
-        "Drag the temperature to 0, slowly: the lines run together into one. Drag it to ∞: they spread until all are equal. Then press the three buttons under “One function, three limits” and read each line of proof aloud.",
+        "Drag the temperature to 0, slowly: the lines run together into one. Drag it to ∞: they spread until all rows are equal. Then press the three buttons under “One function, three limits” and read each line of proof aloud.",
         "In the second scene two keys are almost tied. Ask for a guess of T at which one of them holds nine tenths, then find it.",
       ],
       questions: [
         ["What must be true of the null’s level s₀ so that attention at T → 0 is SQL’s =?", "Just below the similarity of a key with itself. Then only an equal key is nearer than “none of these”."],
         ["Does it hold for “Cats” with a capital letter?", "The encoder reads both alike, SQL does not: try it, and the page shows a cross. “Equal” is what the similarity says it is."],
-        ["At T → ∞, which rows does the query choose?", "None: the query no longer matters, and the output is the mean of all values, with one share for the null."],
+        ["At T → ∞, which rows does the query choose?", "None: the query no longer matters. All rows weigh alike, and “none of these” weighs as much as all of them: at this heat nobody can tell a related row from an unrelated one."],
       ],
     },
     {
@@ -47,6 +47,7 @@ export default {
         ["You changed a key. What moved, and what stayed?", "All weights moved, because they share one whole. The values stayed."],
         ["You changed a value. What moved?", "Only the output. Where attention looks is decided by query and keys alone."],
         ["Is a weight of 0 the same as a deleted row?", "For the answer, yes: a logit of −∞ gives exactly 0, and the others share the whole as if the row were not there."],
+        ["When does the page say “answered”?", "When the rows together outweigh “none of these”, which weighs what as many unrelated documents would weigh together. It is a convention, no probability that the answer is right: a wrong row of the same subject can outweigh it too, and when it is hot it says little."],
         ["Ask in Chinese. What does the page say, and why?", "That this model does not know the characters: it reads them all as one unknown token, so any match would be chance."],
       ],
     },
@@ -87,7 +88,7 @@ export default {
     title: "After the lesson",
     points: [
       "Homework: copy the curl command of a picture, change the temperature in it, and explain the two answers.",
-      "Common errors: weights taken for probabilities that an answer is right (they are shares, and the null is what says “wrong”); keys taken for values; “attention chooses” (it never does, above T = 0).",
+      "Common errors: weights taken for probabilities that an answer is right (they are shares, and “answered” is a convention too); keys taken for values; “attention chooses” (it never does, above T = 0).",
     ],
   },
 };

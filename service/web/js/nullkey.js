@@ -1,0 +1,53 @@
+/**
+ * The null key, "none of these", at every temperature: the law of the service's own, so that the level and who
+ * outweighs whom are right while the slider moves. Both are compared with the service's as soon as it rests.
+ */
+
+/** Deviations of the background: the temperature below which its few nearest keys count, and no longer their mean. */
+const FROZEN = 0.45;
+/** Documents: as few as one or none are counted as two, since the logarithm of one says nothing. */
+const FEWEST = 2;
+
+/** @typedef {{similarity: number, count: number}} Keys so many keys of one similarity */
+
+/** A null key of one similarity, or one that weighs as much as all documents would if they meant nothing. */
+export class NullKey {
+  /**
+   * @param {{background: ?{mean: number, deviation: number, of: string}, similarity: ?number, documents: number}} what
+   *   the background it stands on and how many documents pass; or one similarity, where there is no background
+   */
+  constructor({ background = null, similarity = null, documents = 0 }) {
+    this.background = background;
+    this.similarity = similarity;
+    this.count = Math.max(documents, FEWEST);
+  }
+
+  /** What the service compared with; null where it compared with none. @param {object} compared answer of …/compare */
+  static of({ background, attention }) {
+    const { null_similarity: similarity } = attention.evidence;
+    if (similarity === null) return null;
+    return new NullKey(background ? { background, documents: attention.documents } : { similarity });
+  }
+
+  /** The keys that weigh as much at a temperature. @returns {Keys} */
+  at(temperature) {
+    if (!this.background) return { similarity: this.similarity, count: 1 };
+    const { mean, deviation } = this.background;
+    const coldest = FROZEN * deviation;
+    const warmth = Math.max(temperature, coldest);
+    const tilted = mean + (warmth > 0 ? deviation ** 2 / (2 * warmth) : 0);
+    if (temperature > 0 && temperature >= coldest) return { similarity: tilted, count: this.count };
+    return { similarity: tilted + warmth * Math.log(this.count), count: 1 };
+  }
+
+  /** s₀: the similarity of a single key that weighs as much; infinite at T = ∞ where there are more than one. */
+  level(temperature) {
+    const { similarity, count } = this.at(temperature);
+    return count > 1 ? similarity + temperature * Math.log(count) : similarity;
+  }
+
+  /** Whether so warm that unrelated documents hardly differ: who outweighs whom then says little. */
+  isBlurred(temperature) {
+    return this.background !== null && temperature > this.background.deviation;
+  }
+}

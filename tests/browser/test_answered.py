@@ -1,0 +1,186 @@
+"""Whether the collection knew, and the level of "none of these": the service's at every temperature of the slider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.browser.reading import checked, level, module, share, slide
+from tests.running import RunningService
+
+STOPS = [0, 1, 60, 110, 125, 137, 150, 163, 180, 220, 300, 399]
+QUESTIONS = ["books about felines", "quarterly tax return", "flurb zindle quax"]
+SAID = {
+    "en": {True: ("Answered", "✓ answered", "answered: "), False: ("Not answered", "○ not answered", "not answered")},
+    "zh": {True: ("有答案", "✓ 有答案", "有答案："), False: ("没有答案", "○ 没有答案", "没有答案")},
+}
+PLACES = ("#answered", "#picture-answered", "#answer-attention .verdict")
+COUNTING = """(names) => {
+  window.heard = {};
+  for (const name of names) {
+    window.heard[name] = 0;
+    const watcher = new MutationObserver((changes) => (window.heard[name] += changes.length));
+    watcher.observe(document.querySelector(name), {childList: true, characterData: true, subtree: true});
+  }
+}"""
+
+
+def evidence(origin: str, query: str, temperature: float, null: Any, collection: str = "library") -> dict[str, Any]:
+    body = {"query": query, "temperature": temperature, "null": null, "top_k": 1}
+    answer = httpx.post(f"{origin}/v1/collections/{collection}/attend", json=body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["evidence"])
+
+
+@pytest.fixture(scope="module")
+def large(site: RunningService) -> Iterator[str]:
+    """A collection of which the page holds the nearest rows alone."""
+    things = ("cat", "ship", "tax", "river", "song", "stone", "wheel", "letter", "tower", "bread", "clock")
+    keys = [f"a {one} and a {other}, number {i}" for i in range(10) for one in things for other in things]
+    with site.client() as client:
+        client.put("/v1/collections/large", json={}).raise_for_status()
+        documents = [{"id": str(i), "key": key, "value": key} for i, key in enumerate(keys)]
+        client.post("/v1/collections/large/documents", json={"documents": documents}).raise_for_status()
+        yield "large"
+        client.delete("/v1/collections/large")
+
+
+@pytest.mark.parametrize("null", ["auto", "lenient", "strict", 0.41])
+def test_the_level_is_the_services_at_every_temperature(visit: Any, null: Any) -> None:
+    opened = visit(f"#scene=library&none={null}")
+    page = opened.page
+    checked(page)
+    before = len(opened.requests)
+    shown = {slide(page, stop): level(page) for stop in STOPS}
+    assert len(opened.requests) == before
+    for temperature, similarity in shown.items():
+        served = evidence(opened.origin, QUESTIONS[0], temperature, null)
+        assert similarity == pytest.approx(served["null_similarity"], abs=0.005001), temperature
+    assert len(set(shown.values())) == 1 if null == 0.41 else len(set(shown.values())) > 5
+
+
+def test_the_levels_in_words_and_in_the_picture_are_one(visit: Any) -> None:
+    page = visit("#scene=library").page
+    for stop in (0, 137, 220, 400):
+        slide(page, stop)
+        shown = page.locator(".row.none .special").first.inner_text().partition("(")[2].rstrip(")")
+        assert shown in page.locator("#level").inner_text()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("query", QUESTIONS)
+def test_answered_is_the_services_and_follows_the_slider(visit: Any, query: str, language: str) -> None:
+    opened = visit(f"#scene=library&query={query}&lang={language}")
+    page = opened.page
+    level_between = evidence(opened.origin, query, 0, "auto")["null_similarity"]
+    verdicts = set()
+    for null in ("auto", round(level_between + 0.15, 2)):
+        opened.go(f"#scene=library&query={query}&lang={language}&none={null}")
+        for stop in [*STOPS, 400]:
+            temperature = slide(page, stop)
+            answered = evidence(opened.origin, query, temperature, null)["answered"]
+            verdicts.add(answered)
+            for place, words in zip(PLACES, SAID[language][answered], strict=True):
+                assert page.locator(place).inner_text().startswith(words), (null, temperature, place)
+    assert verdicts == {True, False}
+
+
+def test_a_large_collection_says_what_the_service_says(visit: Any, large: str) -> None:
+    opened = visit(f"#scene=library&source={large}&query=cats on a ship")
+    page = opened.page
+    page.wait_for_selector("#checking[data-state=agreed]")
+    for stop in STOPS[1:]:
+        temperature = slide(page, stop)
+        served = evidence(opened.origin, "cats on a ship", temperature, "auto", large)
+        assert level(page) == pytest.approx(served["null_similarity"], abs=0.005001), temperature
+        assert page.locator("#answered").inner_text().startswith(SAID["en"][served["answered"]][0]), temperature
+        none = share(page.locator(".row.none .share").inner_text())
+        assert none == pytest.approx(served["null_weight"], abs=0.008), temperature
+
+
+def test_it_is_announced_when_it_changes_and_not_at_every_step(visit: Any) -> None:
+    page = visit("#scene=library&none=0.52").page
+    assert page.locator("#answered").get_attribute("role") == "status"
+    slide(page, 0)
+    page.evaluate(COUNTING, ["#answered", "#picture-words"])
+    for stop in range(0, 400, 4):
+        slide(page, stop)
+    heard = page.evaluate("window.heard")
+    # From one nearest key below s₀ to all of them together above it, with other words at T = 0.
+    assert 1 <= heard["#answered"] <= 4
+    assert heard["#picture-words"] <= 20
+
+
+def test_nothing_is_said_before_the_guess(visit: Any) -> None:
+    page = visit("#scene=guess").page
+    assert [page.locator(place).inner_text() for place in PLACES] == ["", "", "?"]
+    page.locator(".guess input").first.check()
+    assert page.locator("#answered").inner_text().startswith(SAID["en"][True][0])
+
+
+def test_the_null_can_be_chosen(visit: Any) -> None:
+    opened = visit("#scene=library")
+    page = opened.page
+    for null in ("lenient", "strict", "auto"):
+        page.select_option("#none", f'"{null}"')
+        opened.settle()
+        body = {"query": QUESTIONS[0], "null": null}
+        background = httpx.post(f"{opened.origin}/v1/collections/library/compare", json=body).json()["background"]
+        words = f"{background['mean']:.2f} ± {background['deviation']:.2f}"
+        assert words in page.locator("#level").inner_text(), null
+        assert page.locator("#named-nulls").is_visible()
+        assert checked(page) < 1e-9
+    page.select_option("#none", '"number"')
+    opened.settle()
+    page.fill("#none-level", "0.46")
+    page.wait_for_timeout(400)
+    opened.settle()
+    assert level(page) == 0.46
+    assert "none=0.46" in page.url
+    assert checked(page) < 1e-9
+    assert not page.locator("#named-nulls").is_visible()
+
+
+def test_without_a_null_the_rows_always_answer(visit: Any) -> None:
+    page = visit("#scene=nothing&none=false").page
+    assert "not allowed" in page.locator("#answered").inner_text()
+    assert not page.locator(".row.none").is_visible()
+    assert page.locator("#none-level").is_hidden()
+
+
+def test_with_every_row_masked_nothing_answers(visit: Any) -> None:
+    opened = visit('#scene=rows&rows=[{"id":"a","key":"tea","value":"hot"}]&masked=["a"]')
+    page = opened.page
+    assert page.locator("#answered").inner_text().startswith("Not answered")
+    assert page.locator(".row.none .share").inner_text() == "100%"
+    assert checked(page) < 1e-9
+
+
+def test_the_average_holds_as_much_of_none_as_the_service_says(visit: Any) -> None:
+    opened = visit("#scene=library")
+    served = evidence(opened.origin, QUESTIONS[0], 1e300, "auto")
+    said = opened.page.locator("#limit-average + span").inner_text()
+    assert f"“none” at {served['null_weight']:.0%}" in said
+
+
+@pytest.mark.parametrize("null", ["auto", "lenient", "strict"])
+def test_the_law_is_the_services(visit: Any, null: str) -> None:
+    opened = visit("lesson.html")
+    rows = [{"id": str(i), "key": f"row {i}, about {word}"} for i, word in enumerate(("tea", "cats", "tax", "rain"))]
+    shelf = {"filter": {"field": "metadata.shelf", "operator": "==", "value": "fiction"}}
+    for path, sent in (
+        ("/v1/collections/library", {}),
+        ("/v1/collections/library", shelf),
+        ("/v1", {"rows": rows}),
+        ("/v1", {"rows": rows[:1]}),
+    ):
+        body = {"query": "a drink", "null": null, **sent}
+        known = httpx.post(f"{opened.origin}{path}/compare", json=body).json()
+        for temperature in (0, 1e-3, 0.02, 0.05, 0.3, 40):
+            served = httpx.post(f"{opened.origin}{path}/compare", json={**body, "temperature": temperature}).json()
+            use = "({NullKey}, g) => NullKey.of(g[0]).level(g[1])"
+            found = module(opened.page, "/js/nullkey.js", use, [known, temperature])
+            assert found == pytest.approx(served["attention"]["evidence"]["null_similarity"], rel=1e-12)
