@@ -8,6 +8,7 @@ import sys
 # in the order in which they are told of
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
+    "null": "does none of these hold at every size?",
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",

@@ -15,7 +15,7 @@ NullChoice = float | Literal["auto", "lenient", "strict", False]
 Array = np.ndarray[Any, Any]
 
 SAMPLE = 512
-"""Documents whose keys are compared, half of them with the other half."""
+"""Documents whose keys are compared: half of them with the other half, or of fewer each with each."""
 
 FEW = 30
 """Keys below which their own background counts in part only."""
@@ -45,7 +45,7 @@ class Own:
 
     @classmethod
     def measure(cls, similarity: str, keys: Array) -> Own | None:
-        """Each of the first half of the keys float32[n, d] against each of the second; None where no pair is left.
+        """Of a sample of keys float32[n, d]; None where no pair is left.
 
         Copies are left out: a thousand of one text would make everything look alike.
         """
@@ -54,16 +54,20 @@ class Own:
         vectors = keys.astype(np.float64)
         norms = np.linalg.norm(vectors, axis=1)
         half = len(keys) // 2
-        products = vectors[:half] @ vectors[half:].T
-        lengths = norms[:half, None] * norms[half:]
+        if len(keys) < SAMPLE:
+            some, others, pairs = slice(None), slice(None), np.tri(len(keys), k=-1, dtype=np.bool_)
+        else:
+            some, others, pairs = slice(half), slice(half, None), np.ones((half, len(keys) - half), dtype=np.bool_)
+        products = vectors[some] @ vectors[others].T
+        lengths = norms[some, None] * norms[others]
         cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
         if similarity == "cosine":
             found = cosines
         elif similarity == "gaussian":
-            found = products - (norms[:half, None] ** 2 + norms[half:] ** 2) / 2
+            found = products - (norms[some, None] ** 2 + norms[others] ** 2) / 2
         else:
             found = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
-        unrelated = found[cosines < COPY]
+        unrelated = found[pairs & (cosines < COPY)]
         if not unrelated.size:
             return None
         background = Background(float(unrelated.mean()), float(unrelated.std()))
