@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from service.storage import Combination, Comparison, Store, canonical
 from tests.storage.making import collection, document
-from tests.storage.meaning import SCALARS, comparisons, conditions, lists, passes, scalars
+from tests.storage.meaning import ORDERS, SCALARS, conditions, lists, ordered, passes, scalars
 
-asked = comparisons.filter(lambda each: not each.is_id and each.operator not in ("!=", "not in")).map(
-    lambda each: Comparison("metadata.x", each.operator, each.value)
+field = st.just("metadata.x")
+asked = (
+    st.builds(Comparison, field, st.just("=="), scalars | lists)
+    | st.builds(Comparison, field, st.sampled_from(sorted(ORDERS)), ordered)
+    | st.builds(Comparison, field, st.just("in"), lists)
+    | st.builds(Comparison, field, st.just("contains"), scalars)
 )
 
 
