@@ -9,14 +9,16 @@ NumPy in, NumPy out; torch in, torch out, with gradients and on its device. Noth
 text or a database. `definition.py` is the place to start reading.
 """
 
-from .definition import Attended, attend
-from .errors import AttentionError, ParameterError, ShapeError
-from .heads import Heads, HeadsSteps, LowRank
-from .hopfield import Recalled, energy, recall
-from .masks import causal, filtered, padding
-from .normalisers import NORMALISERS, Normaliser, entmax15, one_hot, softmax, sparsemax
-from .partials import Partial, merge, partial
-from .similarity import SIMILARITIES, Additive, Bilinear, Similarity, cosine, dot, gaussian, scaled_dot
+from __future__ import annotations
+
+from attention.definition import Attended, attend
+from attention.errors import AttentionError, ParameterError, ShapeError
+from attention.heads import Heads, HeadsSteps, LowRank
+from attention.hopfield import Recalled, energy, recall
+from attention.masks import causal, filtered, padding
+from attention.normalisers import NORMALISERS, Normaliser, entmax15, one_hot, softmax, sparsemax
+from attention.partials import Partial, merge, partial
+from attention.similarity import SIMILARITIES, Additive, Bilinear, Similarity, cosine, dot, gaussian, scaled_dot
 
 __all__ = [
     "NORMALISERS",

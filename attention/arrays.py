@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
 
-from .errors import ParameterError, ShapeError
+from attention.errors import ParameterError, ShapeError
 
 Array: TypeAlias = Any
 """A NumPy array or a torch tensor; the array-API standard has no common type for the two."""

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from .arrays import Array, attendable, blend
-from .logits import compare, peak_logit
-from .names import named
-from .normalisers import NORMALISERS, Normaliser, log_sum_exp, softmax
-from .similarity import Similarity
+from attention.arrays import Array, attendable, blend
+from attention.logits import compare, peak_logit
+from attention.names import named
+from attention.normalisers import NORMALISERS, Normaliser, log_sum_exp, softmax
+from attention.similarity import Similarity
 
 
 class Attended(NamedTuple):

@@ -1,5 +1,7 @@
 """What the core refuses, and why. Each message says what was wanted, what came and what to do."""
 
+from __future__ import annotations
+
 
 class AttentionError(ValueError):
     """The root of everything this room raises."""

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from array_api_compat import array_namespace
 
-from .arrays import Array, Shape
-from .definition import Attended, attend
-from .errors import ParameterError, ShapeError
+from attention.arrays import Array, Shape
+from attention.definition import Attended, attend
+from attention.errors import ParameterError, ShapeError
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
-from .arrays import Array, attendable, finite_or_zero, largest
-from .definition import attend
-from .errors import ParameterError
-from .logits import checked_temperature, compare
+from attention.arrays import Array, attendable, finite_or_zero, largest
+from attention.definition import attend
+from attention.errors import ParameterError
+from attention.logits import checked_temperature, compare
 
 UNITS = ("dot", "scaled_dot", "gaussian")
 

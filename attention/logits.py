@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .arrays import Array, broadcast_onto, detached, finite_or_zero, largest, namespace
-from .errors import ParameterError, ShapeError
-from .names import named
-from .similarity import SIMILARITIES, Similarity
+from attention.arrays import Array, broadcast_onto, detached, finite_or_zero, largest, namespace
+from attention.errors import ParameterError, ShapeError
+from attention.names import named
+from attention.similarity import SIMILARITIES, Similarity
 
 SMALLEST_TEMPERATURE = 1e-30
 

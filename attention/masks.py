@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from .arrays import Array
-from .errors import ParameterError, ShapeError
+from attention.arrays import Array
+from attention.errors import ParameterError, ShapeError
 
 
 def causal(m: int, n: int, *, offset: int = 0, like: Array | None = None) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from .errors import ParameterError
+from attention.errors import ParameterError
 
 Function = TypeVar("Function", bound=Callable[..., object])
 

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace, device
 
-from .arrays import Array, detached, finite_or_zero, largest
+from attention.arrays import Array, detached, finite_or_zero, largest
 
 Normaliser: TypeAlias = Callable[[Array], Array]
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from .arrays import Array, attendable, blend, largest, namespace
-from .errors import ParameterError, ShapeError
-from .logits import at_temperature, compare, peak_logit
-from .normalisers import at_least_one, exponentials
-from .similarity import Similarity
+from attention.arrays import Array, attendable, blend, largest, namespace
+from attention.errors import ParameterError, ShapeError
+from attention.logits import at_temperature, compare, peak_logit
+from attention.normalisers import at_least_one, exponentials
+from attention.similarity import Similarity
 
 
 class Partial(NamedTuple):

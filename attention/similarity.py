@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
-from .arrays import Array, detached, promoted
-from .errors import ShapeError
+from attention.arrays import Array, detached, promoted
+from attention.errors import ShapeError
 
 Similarity: TypeAlias = Callable[[Array, Array], Array]
 

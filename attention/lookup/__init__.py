@@ -1,5 +1,7 @@
 """Attention over a collection: a memory of keys and values, and questions that are asked of a view of it."""
 
+from __future__ import annotations
+
 from attention.lookup.asking import answer, answers, sweep
 from attention.lookup.certificate import Certificate
 from attention.lookup.machine_code import prepare, stand_in

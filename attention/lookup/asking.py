@@ -1,5 +1,7 @@
 """Asking a view: which path answers a question."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """How far a blended output can be from the true one, where keys, values and weights were all in bytes."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

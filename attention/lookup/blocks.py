@@ -1,5 +1,7 @@
 """Blocks of rows in memory: appended to at the end, never changed where a view can see them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +57,7 @@ class Block:
     unit: bool
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: Layout) -> "Block":
+    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: Layout) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
         norms = np.empty(rows)
         in_codes = layout.similarity != "gaussian" and dimension <= WIDEST
@@ -75,7 +77,7 @@ class Block:
         """How many rows it can hold in all."""
         return len(self.numbers)
 
-    def grown(self, count: int, rows: int, layout: Layout) -> "Block":
+    def grown(self, count: int, rows: int, layout: Layout) -> Block:
         """A copy of the first `count` rows, with room for `rows`."""
         width = None if self.values is None else self.values.shape[1]
         grown = Block.with_room(rows, self.keys.shape[1], width, layout)
@@ -150,7 +152,7 @@ class Segment:
         return self.block.numbers[: self.count]
 
     @cached_property
-    def sample(self) -> "Sample":
+    def sample(self) -> Sample:
         """One row in 64, in an order of no meaning, so that any first part of it is a sample too."""
         assert self.block.codes is not None
         places = np.arange(0, self.count, SAMPLE_STRIDE)
@@ -206,13 +208,13 @@ class Segment:
         found = found[self.numbers[found] == numbers[first:last]]
         return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
 
-    def without(self, positions: NDArray[np.intp]) -> "Segment":
+    def without(self, positions: NDArray[np.intp]) -> Segment:
         """The segment with the rows at `positions` removed."""
         live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
         live[positions] = False
         return Segment(self.block, self.count, live)
 
-    def extended(self, rows: Rows, layout: Layout) -> "Segment":
+    def extended(self, rows: Rows, layout: Layout) -> Segment:
         """The segment with `rows` behind it; their numbers are above all that it has."""
         count = self.count + len(rows)
         block = self.block

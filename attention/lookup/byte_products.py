@@ -3,6 +3,8 @@
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg"
 
+from __future__ import annotations
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """How far a returned answer can be from the true one: bounds with their proofs."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,6 +5,8 @@ of at most scale/2; its norm is computed in float64 and rounded up, so it is a b
 product of two codes is an integer, exact as long as d·127·255 stays below 2³¹.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,7 +48,7 @@ class Codes:
     grams: NDArray[np.float64] | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> "Codes":
+    def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> Codes:
         """Room for so many vectors."""
         return cls(
             rows_room(rows, dimension),
@@ -55,7 +57,7 @@ class Codes:
             np.zeros((2, dimension, dimension)) if grams and dimension <= WIDEST_GRAM else None,
         )
 
-    def copy_from(self, other: "Codes", count: int) -> None:
+    def copy_from(self, other: Codes, count: int) -> None:
         """Take over the first `count` vectors of another one."""
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]
@@ -104,7 +106,7 @@ class ValueCodes:
     moments: Moments | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int) -> "ValueCodes":
+    def with_room(cls, rows: int, dimension: int) -> ValueCodes:
         """Room for so many values."""
         return cls(
             columns_room(-(-rows // CHUNK), CHUNK, dimension),
@@ -114,7 +116,7 @@ class ValueCodes:
             Moments.of_nothing(dimension) if dimension <= WIDEST_GRAM else None,
         )
 
-    def copy_from(self, other: "ValueCodes", count: int) -> None:
+    def copy_from(self, other: ValueCodes, count: int) -> None:
         """Take over the first `count` values of another one."""
         self.codes[: len(other.codes)] = other.codes
         self.scales[:count] = other.scales[:count]

@@ -1,5 +1,7 @@
 """Queries in codes, and how far the similarities that a scan makes of codes can be from the true ones."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +59,7 @@ class CodingError:
     squares: float
     uniform: float
 
-    def wider(self, width: float) -> "CodingError":
+    def wider(self, width: float) -> CodingError:
         """The same with so much more room for every row."""
         return CodingError(self.largest + width, self.squares, self.uniform + width)
 

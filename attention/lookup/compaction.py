@@ -1,5 +1,7 @@
 """Compaction: segments with many removed rows, and small ones, written anew as few full ones."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -3,6 +3,8 @@
 # numba has types of its own and none that mypy knows.
 # mypy: disable-error-code="no-untyped-call"
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 

@@ -1,5 +1,7 @@
 """From similarities to a distribution over the documents and the null key."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 

@@ -1,5 +1,7 @@
 """What the lookup runs on: machine code made by numba, or NumPy where there is none, or none yet."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,5 +1,7 @@
 """The exact path: every similarity in float64 over the stored float32, then the distribution as a whole."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 import numpy as np

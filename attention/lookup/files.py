@@ -1,5 +1,7 @@
 """Originals in files: the system keeps in memory what is read, and takes it back when memory runs short."""
 
+from __future__ import annotations
+
 import os
 import tempfile
 from contextlib import suppress

@@ -1,5 +1,7 @@
 """What one worker has gathered of its tiles: sums of what lies below each query's bar, a list of what lies above."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """The head: the best rows, their order and their ties, decided on similarities that are summed alike."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What an answer's certificate is about, row by row; for tests and benchmarks, which hold it against float64."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,6 +6,8 @@ x86 processors with AVX-512 VNNI have `vpdpbusd`; elsewhere the compiler makes o
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -6,6 +6,8 @@ left to be added across them. Signed bytes are stored 128 higher, which a caller
 factor.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

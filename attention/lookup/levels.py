@@ -3,6 +3,8 @@
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

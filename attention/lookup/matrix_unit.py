@@ -8,6 +8,8 @@ is 16 queries, 64 components of each.
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
 
+from __future__ import annotations
+
 import ctypes
 import platform
 from collections.abc import Callable

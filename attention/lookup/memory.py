@@ -1,5 +1,7 @@
 """The keys and values of one collection, written by one writer and read by many readers."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from threading import Lock
 

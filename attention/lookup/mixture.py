@@ -1,5 +1,7 @@
 """Softmax over a head that is known row by row and a tail that is known by its sums."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +80,7 @@ class Mixture:
         """float64[l], the largest first."""
         return np.sort(self.listed * self.listed)[::-1]
 
-    def without_tail(self) -> "Mixture":
+    def without_tail(self) -> Mixture:
         """The same, of which no row is known by its code alone."""
         return replace(self, tail=0.0, log_tail=-np.inf, tail_depth=0.0, tail_square=0.0, bulk_square=0.0)
 

@@ -5,6 +5,8 @@ the length of δ in place of the sum of its sizes, for vectors that point in all
 larger, so what is known of many holds for any of them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,11 +34,11 @@ class Moments:
     grams: Array
 
     @classmethod
-    def of_nothing(cls, width: int) -> "Moments":
+    def of_nothing(cls, width: int) -> Moments:
         """Before the first vector."""
         return cls(0, np.zeros(width), np.zeros(width), np.zeros((2, width, width)))
 
-    def joined(self, vectors: NDArray[np.float32], residuals: Array) -> "Moments":
+    def joined(self, vectors: NDArray[np.float32], residuals: Array) -> Moments:
         """With more vectors float32[r, d] and their v − v̂ float64[r, d]; r ≤ 1024."""
         # Vectors near float32's end overflow: the spread is then infinite, and bounds nothing.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -96,7 +98,7 @@ class Spread:
     of_left: float
 
     @classmethod
-    def of(cls, moments: Sequence[Moments]) -> "Spread | None":
+    def of(cls, moments: Sequence[Moments]) -> Spread | None:
         """Of all of them together; None where that is not finite.
 
         Vectors with mean μ_b lie around any point c as Σ (v − μ_b)·(v − μ_b)ᵀ + n_b·(μ_b − c)·(μ_b − c)ᵀ, and the

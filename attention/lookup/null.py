@@ -1,5 +1,7 @@
 """The null key: one more key that says "none of these"."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """The float32 originals: their similarities in float64, and their values in weighted sums, of all rows or of some."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 

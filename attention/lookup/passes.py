@@ -7,6 +7,8 @@ float32 for these 64 and in float64 beyond, and lists what lies above.
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg, arg-type, var-annotated"
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The passes of `passes` and `products` in NumPy, for where numba is not installed: the same sums and lists, slower."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

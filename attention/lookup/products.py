@@ -3,6 +3,8 @@
 # numba has types of its own and none that mypy knows: of this module it can only check the signatures.
 # mypy: disable-error-code="no-any-return, call-arg, arg-type, return-value, var-annotated"
 
+from __future__ import annotations
+
 import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
 from numpy.typing import NDArray

@@ -1,5 +1,7 @@
 """The quantised path: a scan of 8-bit keys, a head in float64 over the originals, and a bound on all of it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """What is asked of a view: one query and everything that goes with it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import cast
 

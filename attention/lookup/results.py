@@ -1,5 +1,7 @@
 """What comes back: the head, the evidence, the blended value and how sure all of it is."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Rows on their way into a memory: numbers, keys and values, checked once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +50,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def part(self, start: int, stop: int) -> "Rows":
+    def part(self, start: int, stop: int) -> Rows:
         """Rows `start` to `stop`, in ascending order of their numbers."""
         part = object.__new__(Rows)  # which has been checked
         object.__setattr__(part, "numbers", self.numbers[start:stop])

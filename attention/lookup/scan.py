@@ -1,5 +1,7 @@
 """The scan: every key in 8 bits, tile by tile, in as many threads as there are cores."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

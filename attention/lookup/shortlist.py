@@ -1,5 +1,7 @@
 """From a scan to a head: which listed rows can decide it, their originals, and the bound that follows."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +105,7 @@ class Shortlist:
     error: CodingError
 
     @classmethod
-    def of(cls, question: Question, documents: int, scanned: Scanned, index: int, error: CodingError) -> "Shortlist":
+    def of(cls, question: Question, documents: int, scanned: Scanned, index: int, error: CodingError) -> Shortlist:
         """Of the question with this index in the scan."""
         reach = 0.0
         if question.normaliser in REACH and not isinstance(question.temperature, Auto):

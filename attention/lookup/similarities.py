@@ -9,6 +9,8 @@ roundings; cosine divides by two norms, each off by γ_(d/2 + 1) relative, with 
 sums terms of one sign, so it is off by γ_(d + 4) relative to itself.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What the passes of a scan are given: a stretch of keys, and the lists that they fill."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np

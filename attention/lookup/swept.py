@@ -1,5 +1,7 @@
 """Every temperature from one scan: a histogram of the tail, from which its sums at any temperature follow."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

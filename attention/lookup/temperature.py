@@ -1,5 +1,7 @@
 """The temperature at which an answer rests on a given number of documents."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """The rows that pass, cut into tiles that fit the processor's cache."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +25,7 @@ class Tile:
     start: int
     stop: int
 
-    def some(self, picked: NDArray[np.intp]) -> "Tile":
+    def some(self, picked: NDArray[np.intp]) -> Tile:
         """The tile of the rows `picked`, counted from the start of this one."""
         rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
         return Tile(self.segment, rows, 0, len(picked))

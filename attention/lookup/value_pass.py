@@ -1,5 +1,7 @@
 """Weighted sums of values, with weights and values in bytes and every product an exact integer."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

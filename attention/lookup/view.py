@@ -1,5 +1,7 @@
 """What a reader sees: every live row of one moment, from the first tile to the last."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,7 +70,7 @@ class View:
         found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
         return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
-    def mask(self, numbers: NDArray[np.int64]) -> "Mask":
+    def mask(self, numbers: NDArray[np.int64]) -> Mask:
         """The mask that lets only the given row numbers be attended to; unknown ones are ignored.
 
         Args:
@@ -83,7 +85,7 @@ class View:
             allowed.append(_live(segment, _among(segment, numbers[first:last])) if first < last else None)
         return Mask(self, tuple(allowed))
 
-    def passing(self, mask: "Mask | None") -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
+    def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
         """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
         are.
 
@@ -115,21 +117,21 @@ class Mask:
     view: View
     allowed: tuple[NDArray[np.bool_] | None, ...]
 
-    def __and__(self, other: "Mask") -> "Mask":
+    def __and__(self, other: Mask) -> Mask:
         both = [
             None if mine is None or theirs is None else _some(mine & theirs)
             for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
         ]
         return Mask(self.view, tuple(both))
 
-    def __or__(self, other: "Mask") -> "Mask":
+    def __or__(self, other: Mask) -> Mask:
         either = [
             theirs if mine is None else mine if theirs is None else mine | theirs
             for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
         ]
         return Mask(self.view, tuple(either))
 
-    def __invert__(self) -> "Mask":
+    def __invert__(self) -> Mask:
         rest = [
             _live(segment, np.ones(segment.count, dtype=np.bool_) if passes is None else ~passes)
             for segment, passes in zip(self.view.segments, self.allowed, strict=True)
@@ -146,7 +148,7 @@ class Mask:
         """The memory that it holds, in bytes."""
         return sum(passes.nbytes for passes in self.allowed if passes is not None)
 
-    def _of_one_view(self, other: "Mask") -> tuple[NDArray[np.bool_] | None, ...]:
+    def _of_one_view(self, other: Mask) -> tuple[NDArray[np.bool_] | None, ...]:
         if other.view is not self.view:
             raise ParameterError("the masks belong to two views: make both with one view's mask(numbers)")
         return other.allowed

@@ -14,29 +14,31 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     training     Architecture and `initial`, to begin with; arrays and mapped, to walk through parameters
 """
 
-from . import initial
-from .activations import ACTIVATIONS
-from .bert import bert_parameters
-from .checkpoint import Checkpoint, load
-from .config import Config
-from .decoder import Decoder, DecoderState
-from .embeddings import Embeddings
-from .encoder import Encoder
-from .encoder_decoder import EncoderDecoder
-from .errors import CheckpointError, UnsupportedModelError
-from .feed_forward import FeedForward
-from .gpt2 import GPT2, gpt2_parameters
-from .initial import Architecture
-from .layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
-from .linear import Linear
-from .norm import LayerNorm, Residual
-from .packed import Packed
-from .parameters import arrays, mapped
-from .pooling import POOLINGS
-from .positions import Positions, sinusoidal
-from .sentence import SentenceEncoder
-from .tensors import Tensors
-from .tracing import TracedLayer, trace
+from __future__ import annotations
+
+from attention.transformer import initial
+from attention.transformer.activations import ACTIVATIONS
+from attention.transformer.bert import bert_parameters
+from attention.transformer.checkpoint import Checkpoint, load
+from attention.transformer.config import Config
+from attention.transformer.decoder import Decoder, DecoderState
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.encoder import Encoder
+from attention.transformer.encoder_decoder import EncoderDecoder
+from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.feed_forward import FeedForward
+from attention.transformer.gpt2 import GPT2, gpt2_parameters
+from attention.transformer.initial import Architecture
+from attention.transformer.layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
+from attention.transformer.linear import Linear
+from attention.transformer.norm import LayerNorm, Residual
+from attention.transformer.packed import Packed
+from attention.transformer.parameters import arrays, mapped
+from attention.transformer.pooling import POOLINGS
+from attention.transformer.positions import Positions, sinusoidal
+from attention.transformer.sentence import SentenceEncoder
+from attention.transformer.tensors import Tensors
+from attention.transformer.tracing import TracedLayer, trace
 
 __all__ = [
     "ACTIVATIONS",

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ..arrays import Array
+from attention.arrays import Array
 
 Activation: TypeAlias = Callable[[Array], Array]
 

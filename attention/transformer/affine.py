@@ -14,9 +14,9 @@ from typing import TypeAlias
 import torch
 from torch.nn import functional
 
-from ..names import named
-from .activations import ACTIVATIONS, Activation
-from .linear import Linear
+from attention.names import named
+from attention.transformer.activations import ACTIVATIONS, Activation
+from attention.transformer.linear import Linear
 
 Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 

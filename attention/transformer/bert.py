@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ..heads import Heads
-from .config import Config
-from .embeddings import Embeddings
-from .encoder import Encoder
-from .errors import UnsupportedModelError
-from .feed_forward import FeedForward
-from .layer import EncoderLayer
-from .norm import Residual
-from .positions import Positions
-from .tensors import Tensors
+from attention.heads import Heads
+from attention.transformer.config import Config
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.encoder import Encoder
+from attention.transformer.errors import UnsupportedModelError
+from attention.transformer.feed_forward import FeedForward
+from attention.transformer.layer import EncoderLayer
+from attention.transformer.norm import Residual
+from attention.transformer.positions import Positions
+from attention.transformer.tensors import Tensors
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .bert import bert_parameters, family_member
-from .config import Config
-from .errors import CheckpointError, UnsupportedModelError
-from .modules import check_transformer, modules
-from .sentence import SentenceEncoder
-from .tensors import PRECISIONS, Tensors
+from attention.transformer.bert import bert_parameters, family_member
+from attention.transformer.config import Config
+from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.modules import check_transformer, modules
+from attention.transformer.sentence import SentenceEncoder
+from attention.transformer.tensors import PRECISIONS, Tensors
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 

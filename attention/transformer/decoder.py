@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..arrays import Array
-from ..errors import ParameterError
-from ..masks import causal
-from .layer import DecoderLayer, LayerCache
-from .norm import LayerNorm
+from attention.arrays import Array
+from attention.errors import ParameterError
+from attention.masks import causal
+from attention.transformer.layer import DecoderLayer, LayerCache
+from attention.transformer.norm import LayerNorm
 
 
 class DecoderState(NamedTuple):

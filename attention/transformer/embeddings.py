@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from array_api_compat import device
 
-from ..arrays import Array, namespace
-from ..errors import ParameterError, ShapeError
-from .norm import Norm
-from .positions import Positions
+from attention.arrays import Array, namespace
+from attention.errors import ParameterError, ShapeError
+from attention.transformer.norm import Norm
+from attention.transformer.positions import Positions
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..arrays import Array
-from .layer import EncoderLayer, EncoderSteps
-from .norm import LayerNorm
+from attention.arrays import Array
+from attention.transformer.layer import EncoderLayer, EncoderSteps
+from attention.transformer.norm import LayerNorm
 
 
 @dataclass(frozen=True, eq=False)

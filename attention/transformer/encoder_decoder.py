@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from array_api_compat import array_namespace, device
 
-from ..arrays import Array
-from ..errors import ParameterError
-from ..masks import padding
-from .decoder import Decoder
-from .embeddings import Embeddings
-from .encoder import Encoder
-from .linear import Linear
+from attention.arrays import Array
+from attention.errors import ParameterError
+from attention.masks import padding
+from attention.transformer.decoder import Decoder
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.encoder import Encoder
+from attention.transformer.linear import Linear
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,8 @@
 """What a checkpoint is refused for."""
 
-from ..errors import AttentionError
+from __future__ import annotations
+
+from attention.errors import AttentionError
 
 
 class CheckpointError(AttentionError):

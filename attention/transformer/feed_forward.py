@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arrays import Array
-from ..names import named
-from .activations import ACTIVATIONS, Activation
-from .linear import Linear
+from attention.arrays import Array
+from attention.names import named
+from attention.transformer.activations import ACTIVATIONS, Activation
+from attention.transformer.linear import Linear
 
 
 @dataclass(frozen=True, eq=False)

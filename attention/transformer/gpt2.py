@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arrays import Array
-from ..heads import Heads
-from .config import Config
-from .decoder import Decoder, DecoderState
-from .embeddings import Embeddings
-from .errors import UnsupportedModelError
-from .feed_forward import FeedForward
-from .layer import DecoderLayer
-from .linear import Linear
-from .norm import Residual
-from .positions import Positions
-from .tensors import Tensors
+from attention.arrays import Array
+from attention.heads import Heads
+from attention.transformer.config import Config
+from attention.transformer.decoder import Decoder, DecoderState
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.errors import UnsupportedModelError
+from attention.transformer.feed_forward import FeedForward
+from attention.transformer.layer import DecoderLayer
+from attention.transformer.linear import Linear
+from attention.transformer.norm import Residual
+from attention.transformer.positions import Positions
+from attention.transformer.tensors import Tensors
 
 
 @dataclass(frozen=True, eq=False)

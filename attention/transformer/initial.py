@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from ..arrays import Array
-from ..heads import Heads
-from .decoder import Decoder
-from .embeddings import Embeddings
-from .encoder import Encoder
-from .feed_forward import FeedForward
-from .layer import DecoderLayer, EncoderLayer
-from .linear import Linear
-from .norm import LayerNorm, Residual
-from .positions import Positions, sinusoidal
+from attention.arrays import Array
+from attention.heads import Heads
+from attention.transformer.decoder import Decoder
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.encoder import Encoder
+from attention.transformer.feed_forward import FeedForward
+from attention.transformer.layer import DecoderLayer, EncoderLayer
+from attention.transformer.linear import Linear
+from attention.transformer.norm import LayerNorm, Residual
+from attention.transformer.positions import Positions, sinusoidal
 
 
 @dataclass(frozen=True)

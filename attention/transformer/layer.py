@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from ..arrays import Array
-from ..heads import Heads, HeadsSteps
-from .feed_forward import FeedForward
-from .norm import Residual
+from attention.arrays import Array
+from attention.heads import Heads, HeadsSteps
+from attention.transformer.feed_forward import FeedForward
+from attention.transformer.norm import Residual
 
 
 class EncoderSteps(NamedTuple):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..arrays import Array
-from ..heads import project
+from attention.arrays import Array
+from attention.heads import project
 
 
 @dataclass(frozen=True, eq=False)

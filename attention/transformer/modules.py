@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .config import Config, read_json
-from .errors import CheckpointError, UnsupportedModelError
-from .pooling import POOLINGS
+from attention.transformer.config import Config, read_json
+from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.pooling import POOLINGS
 
 LIBRARY = "sentence_transformers."  # what its own modules are called by; another's Pooling may be anything
 LAST_LAYER = {"method": "forward", "method_output_name": "last_hidden_state"}

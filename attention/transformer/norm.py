@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
-from ..arrays import Array, promoted
+from attention.arrays import Array, promoted
 
 Norm: TypeAlias = Callable[[Array], Array]
 

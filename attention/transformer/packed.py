@@ -17,13 +17,13 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from ..errors import ParameterError, ShapeError
-from ..heads import Heads
-from .affine import Affine, affine
-from .layer import EncoderLayer
-from .linear import Linear
-from .norm import LayerNorm, Norm, Residual
-from .sentence import SentenceEncoder
+from attention.errors import ParameterError, ShapeError
+from attention.heads import Heads
+from attention.transformer.affine import Affine, affine
+from attention.transformer.layer import EncoderLayer
+from attention.transformer.linear import Linear
+from attention.transformer.norm import LayerNorm, Norm, Residual
+from attention.transformer.sentence import SentenceEncoder
 
 Integers = npt.NDArray[np.int64]
 

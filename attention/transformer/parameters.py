@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 from array_api_compat import is_array_api_obj
 
-from ..arrays import Array
+from attention.arrays import Array
 
 Parameters = TypeVar("Parameters")
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from array_api_compat import array_namespace
 
-from ..arrays import Array, promoted
+from attention.arrays import Array, promoted
 
 Pooling: TypeAlias = Callable[[Array, Array], Array]
 """x [..., n, d_model] and mask [..., n], True for a token and False for padding → [..., d_model].

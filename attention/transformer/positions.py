@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from ..arrays import Array
-from ..errors import ShapeError
+from attention.arrays import Array
+from attention.errors import ShapeError
 
 
 def sinusoidal(n: int, d_model: int, *, start: int = 0, like: Array | None = None) -> Array:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from array_api_compat import array_namespace
 
-from ..arrays import Array, namespace
-from ..masks import padding
-from ..similarity import unit
-from .embeddings import Embeddings
-from .encoder import Encoder
-from .pooling import POOLINGS
+from attention.arrays import Array, namespace
+from attention.masks import padding
+from attention.similarity import unit
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.encoder import Encoder
+from attention.transformer.pooling import POOLINGS
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ import safetensors
 import safetensors.torch
 import torch
 
-from .errors import CheckpointError, UnsupportedModelError
-from .linear import Linear
-from .norm import LayerNorm
+from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.linear import Linear
+from attention.transformer.norm import LayerNorm
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from ..arrays import Array
-from ..errors import ParameterError, ShapeError
-from ..masks import causal as causal_mask
-from .sentence import SentenceEncoder
+from attention.arrays import Array
+from attention.errors import ParameterError, ShapeError
+from attention.masks import causal as causal_mask
+from attention.transformer.sentence import SentenceEncoder
 
 
 class TracedLayer(NamedTuple):

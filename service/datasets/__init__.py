@@ -1,5 +1,7 @@
 """The demo collections, each written for this project or made at run time from what is installed."""
 
+from __future__ import annotations
+
 from service.datasets.characters import characters
 from service.datasets.demo import Demo
 from service.datasets.lines import library, videos

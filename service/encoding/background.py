@@ -1,5 +1,7 @@
 """How similar two things are, to an encoder, that have nothing to do with each other."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,5 +1,7 @@
 """Texts of like length together, so that little is spent on padding."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Recent embeddings of one model, so that a text that is asked again costs nothing."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import Lock

@@ -1,5 +1,7 @@
 """The weights of the default model: found on this machine, and proven to be the right ones."""
 
+from __future__ import annotations
+
 import hashlib
 from importlib import metadata
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Texts as vectors, and what the model made of them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self

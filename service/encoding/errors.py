@@ -1,5 +1,7 @@
 """What can go wrong between a text and its vector."""
 
+from __future__ import annotations
+
 
 class EncodingError(Exception):
     """The root of this room's errors; the message says what was wanted, what came and what to do."""

@@ -1,5 +1,7 @@
 """Whose texts are encoded next: one model, many who wait."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 from collections.abc import Sequence

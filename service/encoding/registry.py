@@ -1,5 +1,7 @@
 """From the name of a model to the encoder: a known name, a directory, or a model in the local cache."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from service.encoding.checkpoint import installed_checkpoint

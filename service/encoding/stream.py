@@ -1,5 +1,7 @@
 """Many texts, answered in their order while the later ones still wait."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator, Sequence
 
 from service.encoding.encoded import Encoded

@@ -1,5 +1,7 @@
 """Which texts can be encoded at all."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Literal
 

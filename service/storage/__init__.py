@@ -1,5 +1,7 @@
 """The record of truth: collections and documents in SQLite. Nothing above this room writes SQL."""
 
+from __future__ import annotations
+
 from service.storage.canonical import canonical
 from service.storage.checksums import id_hash
 from service.storage.columns import Column

@@ -1,5 +1,7 @@
 """What goes in comes out: library, type, device and shape."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """Heads and the low-rank value map."""
 
+from __future__ import annotations
+
 import tracemalloc
 
 import numpy as np

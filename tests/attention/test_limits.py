@@ -1,5 +1,7 @@
 """Section 3 of the design, one limit a test, in both libraries."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Masks: True where a query may attend."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """What the core refuses, and that it says what to do."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

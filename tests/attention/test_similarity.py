@@ -1,5 +1,7 @@
 """Each similarity against its formula, written out for one query and one key."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """Which models run on the core, and what they compute there."""
 
+from __future__ import annotations
+
 import json
 
 import numpy as np

@@ -1,5 +1,7 @@
 """What a folder says of its vectors: how many numbers of each, and what they are compared by."""
 
+from __future__ import annotations
+
 import json
 import re
 

@@ -1,5 +1,7 @@
 """What is no dense sentence encoder is refused from its small files, before any weights are read."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Models that the core does not compute, small and random, through sentence-transformers."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 

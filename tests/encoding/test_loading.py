@@ -1,5 +1,7 @@
 """The encoder from its first moment, and what the log says of it."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 

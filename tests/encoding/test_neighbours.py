@@ -1,5 +1,7 @@
 """Models whose vectors change with what else is in a batch: each text is encoded alone, and that is said."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Static models, which average the vectors of a text's tokens, as model2vec makes them."""
 
+from __future__ import annotations
+
 import json
 
 import numpy as np

@@ -1,5 +1,7 @@
 """The temperature that an encoder's similarities want."""
 
+from __future__ import annotations
+
 import json
 import math
 

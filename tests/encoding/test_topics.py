@@ -1,5 +1,7 @@
 """The pairs that a background and a temperature are measured on."""
 
+from __future__ import annotations
+
 import json
 from importlib import resources
 

@@ -1,5 +1,7 @@
 """sparsemax and entmax15 against the entmax package, forwards and backwards, with a null key and without."""
 
+from __future__ import annotations
+
 import entmax
 import numpy as np
 import pytest

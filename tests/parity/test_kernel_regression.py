@@ -1,5 +1,7 @@
 """Gaussian attention against statsmodels' kernel regression: the same estimate, T the bandwidth squared."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from statsmodels.nonparametric.kernel_regression import KernelReg

@@ -1,5 +1,7 @@
 """Heads against torch.nn.MultiheadAttention, forwards and backwards."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 

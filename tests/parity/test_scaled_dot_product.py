@@ -1,5 +1,7 @@
 """attend against torch.nn.functional.scaled_dot_product_attention, forwards and backwards."""
 
+from __future__ import annotations
+
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention

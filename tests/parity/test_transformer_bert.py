@@ -1,5 +1,7 @@
 """The BERT family against transformers, on random small models: tokens, types, padding, and every variant."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

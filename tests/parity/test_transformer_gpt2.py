@@ -1,5 +1,7 @@
 """GPT2 against transformers' GPT2Model on random small models, all at once and token by token."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """all-MiniLM-L6-v2 from its folder, against sentence-transformers, on texts from empty to beyond the limit."""
 
+from __future__ import annotations
+
 import hashlib
 from importlib.metadata import files
 from pathlib import Path

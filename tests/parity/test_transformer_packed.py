@@ -4,6 +4,8 @@ Packed attends through torch's scaled_dot_product_attention over sequences of eq
 matrices prepared by oneDNN with the activation fused; the definition pads, masks and does neither.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """EncoderLayer and DecoderLayer against nn.TransformerEncoderLayer and nn.TransformerDecoderLayer."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,7 @@
 """What attention is, whatever the numbers: each test is one sentence about it."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

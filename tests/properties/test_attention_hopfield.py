@@ -1,5 +1,7 @@
 """Hopfield steps: the energy falls, and its slope is the step."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Partials: cut the keys as you like, the merged parts are the whole."""
 
+from __future__ import annotations
+
 import math
 from itertools import pairwise
 

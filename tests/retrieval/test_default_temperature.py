@@ -1,5 +1,7 @@
 """The temperature of a collection where nothing was said."""
 
+from __future__ import annotations
+
 import math
 
 import pytest

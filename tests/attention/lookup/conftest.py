@@ -1,5 +1,7 @@
 """A plain float64 definition of every answer, and collections to ask."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 

@@ -1,5 +1,7 @@
 """The answers of the lookup against a plain float64 definition, and the properties that hold of all of them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

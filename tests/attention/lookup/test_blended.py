@@ -1,5 +1,7 @@
 """Outputs against float64, over values that are made to be difficult: the bound holds, and is not far off."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np

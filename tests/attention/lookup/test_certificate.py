@@ -1,5 +1,7 @@
 """The bounds against distributions that were really disturbed, as far as the bound allows."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

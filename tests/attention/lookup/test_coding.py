@@ -1,5 +1,7 @@
 """How far scanned similarities are from the true ones, beside what is said of it."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

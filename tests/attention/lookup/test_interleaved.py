@@ -1,5 +1,7 @@
 """Bytes side by side: what is stored comes back, and every way to multiply gives the same whole numbers."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Sixteen numbers side by side: what is done to them in compiled code is what NumPy does to them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,7 @@
 """Machine code is made before the first question waits for it, and kept for the next process."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Histories of writes against a plain dictionary, and readers that hold on to what they saw."""
 
+from __future__ import annotations
+
 import tempfile
 import threading
 from pathlib import Path

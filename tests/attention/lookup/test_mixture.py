@@ -1,5 +1,7 @@
 """A head known row by row and a tail known by sums make the same distribution as all rows together."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """What is kept of many values: their spread in any direction, never below what it is."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

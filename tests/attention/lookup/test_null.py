@@ -1,5 +1,7 @@
 """The null key: a similarity of its own, or as heavy as n keys of a background."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """The quantised path against the exact one, whichever engine runs it: the head is the same, the bounds hold."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np

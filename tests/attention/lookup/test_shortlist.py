@@ -1,5 +1,7 @@
 """Which listed rows have to be looked up for a head of k, and when a list does not say."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

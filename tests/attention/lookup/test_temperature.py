@@ -1,5 +1,7 @@
 """Temperatures that are solved for, shares that are asked for, and many temperatures at once."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

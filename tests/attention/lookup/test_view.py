@@ -1,5 +1,7 @@
 """Masks: which rows they let through, and what and, or and not make of them."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,5 +1,7 @@
 """Small models with random parameters, in NumPy and in torch."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,7 @@
 """A folder as sentence-transformers writes it, whole and in every way damaged."""
 
+from __future__ import annotations
+
 import hashlib
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Which modules of sentence-transformers are computed here, and what they may be asked for."""
 
+from __future__ import annotations
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """An encoder–decoder of these layers learns to read dates, so nobody need doubt that the layers learn."""
 
+from __future__ import annotations
+
 import datetime
 
 import numpy as np
