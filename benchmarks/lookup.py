@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import Memory, Question, Rows, View, answers, sweep
-from attention.lookup.asking import SMALL_CELLS
+from attention.lookup.answering import SMALL_CELLS
 from benchmarks.keys import BLOCK, Array, gathered, near
 
 BEST = 10

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import Background, Memory, Question, Rows, answers, prepare
-from service.retrieval.null import SAMPLE, Own
+from service.retrieval.collections.null import SAMPLE, Own
 
 WIDTH, QUERIES, TOGETHER, BATCH = 384, 200, 64, 100_000
 SIZES = (100, 1000, 10_000, 100_000, 1_000_000)

@@ -14,12 +14,20 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from service import logs
-from service.api import (
+from service.api import description
+from service.api.middleware.access import Access
+from service.api.middleware.hosts import Hosts, machine_names
+from service.api.middleware.limits import Limits
+from service.api.middleware.request_id import RequestId
+from service.api.middleware.wellformed import WellFormed
+from service.api.permission import undeclared_writes
+from service.api.problems import table as problems
+from service.api.problems.methods import HeadAsGet
+from service.api.routes import (
     attend,
     attention,
     collections,
     compare,
-    description,
     documents,
     embeddings,
     encode,
@@ -27,26 +35,18 @@ from service.api import (
     models,
     page,
     probes,
-    problems,
     sweep,
     trace,
     upload,
 )
-from service.api.access import Access
-from service.api.hosts import Hosts, machine_names
-from service.api.limits import Limits
-from service.api.methods import HeadAsGet
-from service.api.permission import undeclared_writes
-from service.api.request_id import RequestId
 from service.api.state import State
 from service.api.warming import warm
-from service.api.wellformed import WellFormed
 from service.datasets import DEMOS
-from service.encoding.loading import LoadingEncoder
+from service.encoding.queue.loading import LoadingEncoder
 from service.encoding.registry import encoder_name, load_encoder
-from service.retrieval.catalogue import Catalogue
+from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.documents.seeding import Seeding
 from service.retrieval.machine_code import MachineCode
-from service.retrieval.seeding import Seeding
 from service.settings import Settings
 from service.storage import Store
 

@@ -42,7 +42,7 @@ def test_only_settings_reads_the_environment(path):
 
 @pytest.mark.parametrize("path", PYTHON, ids=name)
 def test_only_problems_knows_statuses(path):
-    if path.parts[-2:-1] == ("api",) or path.name == "app.py" or "commands" in path.parts:
+    if "api" in path.parts or path.name == "app.py" or "commands" in path.parts:
         return
     text = path.read_text(encoding="utf-8")
     assert "status_code" not in text

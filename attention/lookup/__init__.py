@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from attention.lookup.asking import answer, answers, sweep
-from attention.lookup.certificate import Certificate
-from attention.lookup.machine_code import prepare, stand_in
-from attention.lookup.memory import Memory
-from attention.lookup.null import Background
+from attention.kernels.machine_code import prepare, stand_in
+from attention.lookup.answer import Answer, Evidence, Sweep
+from attention.lookup.answering import answer, answers, sweep
+from attention.lookup.bounds.weights import Certificate
+from attention.lookup.memory.memory import Memory
+from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
-from attention.lookup.results import Answer, Evidence, Sweep
-from attention.lookup.rows import Rows
-from attention.lookup.view import Mask, View
+from attention.lookup.softmax.null import Background
 
 __all__ = [
     "Answer",

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.certificate import Certificate, disturbed, output_error, separated, thresholded
-from attention.lookup.distribution import REACH, Distribution, one_hot, softmax, sparse
-from attention.lookup.head import Head, choose, cut, refine
-from attention.lookup.originals import all_similarities, all_sums
+from attention.lookup.answer import Answer, Evidence, Sweep
+from attention.lookup.bounds.weights import Certificate, disturbed, output_error, separated, thresholded
+from attention.lookup.head.originals import all_similarities, all_sums
+from attention.lookup.head.similarity import slack
+from attention.lookup.head.top import Head, choose, cut, refine
+from attention.lookup.memory.tiles import Passing, Places
+from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
-from attention.lookup.results import Answer, Evidence, Sweep
-from attention.lookup.similarities import slack
-from attention.lookup.temperature import solve
-from attention.lookup.tiles import Passing, Places
-from attention.lookup.view import Mask, View
+from attention.lookup.softmax.distribution import REACH, Distribution, one_hot, softmax, sparse
+from attention.lookup.softmax.temperature import solve
 
 Array = NDArray[np.float64]
 

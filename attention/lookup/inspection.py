@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.coding import coded_queries
+from attention.lookup.memory.view import View
 from attention.lookup.quantised import WIDTHS, drafted
 from attention.lookup.question import Question
-from attention.lookup.view import View
+from attention.lookup.scan.error import coded_queries
 
 Array = NDArray[np.float64]
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.lookup.blended import output_error
-from attention.lookup.certificate import Certificate
-from attention.lookup.coding import CodingError, coded_queries, coding_errors, fits
-from attention.lookup.distribution import REACH, sparse
+from attention.lookup.answer import Answer
+from attention.lookup.bounds.output import output_error
+from attention.lookup.bounds.weights import Certificate
 from attention.lookup.exact import by_mask, logits_of
-from attention.lookup.harvest import CODING, CODING_DEGREES
-from attention.lookup.head import choose, cut
-from attention.lookup.mixture import Bulks, Mixture, alone, mix
-from attention.lookup.originals import add_values
+from attention.lookup.head.candidates import LookedUp, coldest, heads, total_variation
+from attention.lookup.head.originals import add_values
+from attention.lookup.head.similarity import UNIT
+from attention.lookup.head.top import choose, cut
+from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
-from attention.lookup.results import Answer
-from attention.lookup.scan import Scanned, scan
-from attention.lookup.shortlist import LookedUp, coldest, heads, total_variation
-from attention.lookup.similarities import UNIT
-from attention.lookup.view import Mask, View
+from attention.lookup.scan.accumulator import CODING, CODING_DEGREES
+from attention.lookup.scan.error import CodingError, coded_queries, coding_errors, fits
+from attention.lookup.scan.scan import Scanned, scan
+from attention.lookup.softmax.distribution import REACH, sparse
+from attention.lookup.softmax.mixture import Bulks, Mixture, alone, mix
 
 Array = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.null import Background, NullKey
-from attention.lookup.view import Mask, View
+from attention.lookup.memory.view import Mask, View
+from attention.lookup.softmax.null import Background, NullKey
 
 NORMALISERS = ("softmax", "sparsemax", "entmax15", "one_hot")
 COLDEST = 1e-30

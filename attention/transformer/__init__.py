@@ -18,16 +18,18 @@ from __future__ import annotations
 
 from attention.transformer import initial
 from attention.transformer.activations import ACTIVATIONS
-from attention.transformer.bert import bert_parameters
-from attention.transformer.checkpoint import Checkpoint, load
-from attention.transformer.config import Config
+from attention.transformer.checkpoints.bert import bert_parameters
+from attention.transformer.checkpoints.checkpoint import Checkpoint, load
+from attention.transformer.checkpoints.config import Config
+from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
+from attention.transformer.checkpoints.sentence import SentenceEncoder
+from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.decoder import Decoder, DecoderState
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.encoder import Encoder
 from attention.transformer.encoder_decoder import EncoderDecoder
 from attention.transformer.errors import CheckpointError, UnsupportedModelError
 from attention.transformer.feed_forward import FeedForward
-from attention.transformer.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
 from attention.transformer.linear import Linear
@@ -36,8 +38,6 @@ from attention.transformer.packed import Packed
 from attention.transformer.parameters import arrays, mapped
 from attention.transformer.pooling import POOLINGS
 from attention.transformer.positions import Positions, sinusoidal
-from attention.transformer.sentence import SentenceEncoder
-from attention.transformer.tensors import Tensors
 from attention.transformer.tracing import TracedLayer, trace
 
 __all__ = [

@@ -10,10 +10,9 @@ from typing import Any, NoReturn
 
 import orjson
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse
 
-from service.api.errors import MalformedBody, UnsupportedMediaType
 from service.api.media_type import is_json, media_type
+from service.api.problems.errors import MalformedBody, UnsupportedMediaType
 from service.api.route import GuardedRoute
 
 ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
@@ -103,11 +102,3 @@ def refuse_coded(request: Request) -> None:
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise UnsupportedMediaType(f"the body came with Content-Encoding: {coding}: send it as it is, uncompressed")
-
-
-class JSONAnswer(JSONResponse):
-    """An answer written by orjson: NumPy arrays as lists, non-finite numbers as null."""
-
-    def render(self, content: Any) -> bytes:
-        """The answer's bytes."""
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)

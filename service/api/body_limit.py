@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import Message, Receive, Scope
 
-from service.api.errors import BodyTooLarge
+from service.api.problems.errors import BodyTooLarge
 
 
 class BodyLimit:

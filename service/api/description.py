@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from service.api.answers import EXAMPLES
 from service.api.links import LINKS
+from service.api.problems.refusals import EXAMPLES
 from service.schemas.problem import Problem
 from service.schemas.wire import Wire
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import Depends, Request
 from starlette.types import Scope
 
-from service.api.errors import Forbidden, KeyRefused
+from service.api.problems.errors import Forbidden, KeyRefused
 
 Level = Literal["none", "read", "write"]
 LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each may do what those before it may

@@ -16,7 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
 from service.api.body_limit import BodyLimit
-from service.retrieval.catalogue import Catalogue
+from service.retrieval.collections.catalogue import Catalogue
 
 TEXT = "a first question"
 THREADS = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's default pool

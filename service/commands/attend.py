@@ -70,9 +70,9 @@ def attend(
     softkv attend python "make a temporary directory"
     """
     from service.commands.answer import show
-    from service.commands.collection import Collection
-    from service.commands.connection import Connection
     from service.commands.console import output, write_json
+    from service.commands.remote.collection import Collection
+    from service.commands.remote.connection import Connection
 
     options = {
         "temperature": temperature,

@@ -72,9 +72,9 @@ def _arithmetic(settings: Settings) -> Check:
     import numpy as np
     import torch
 
-    from attention.lookup.engine import engine, workers
-    from attention.lookup.interleaved import put_rows, rows_room
-    from attention.lookup.stretch import Stretch
+    from attention.kernels.engine import engine, workers
+    from attention.kernels.layout import put_rows, rows_room
+    from attention.kernels.tile import Stretch
 
     codes = np.random.default_rng(0).integers(-127, 128, (64, 384), dtype=np.int8)
     stored, best = rows_room(64, 384), np.full((5, 1), -np.inf, dtype=np.float32)

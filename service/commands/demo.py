@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from service.commands.collection import Collection
+    from service.commands.remote.collection import Collection
     from service.datasets import Demo
 
 # About a second of encoding: often enough for a bar, seldom enough for the round trips not to count.
@@ -38,9 +38,9 @@ def demo(
 
     softkv demo library python
     """
-    from service.commands.collection import Collection
-    from service.commands.connection import Connection
     from service.commands.console import messages, output, progress, write_json
+    from service.commands.remote.collection import Collection
+    from service.commands.remote.connection import Connection
     from service.datasets import DEMOS
 
     unknown = [name for name in names or () if name not in DEMOS]

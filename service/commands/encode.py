@@ -15,7 +15,7 @@ from service.commands.errors import CommandError, Misused
 from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
 
 if TYPE_CHECKING:
-    from service.commands.vectors import ArrayFile, LineFile
+    from service.commands.files.vectors import ArrayFile, LineFile
 
 _STDIO = Path("-")
 
@@ -50,10 +50,10 @@ def encode(
 
     softkv encode books.ndjson && softkv load books.npy --ids books.ndjson
     """
-    from service.commands.connection import Connection
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.encoding import Encoding
-    from service.commands.texts import open_texts
+    from service.commands.files.texts import open_texts
+    from service.commands.remote.connection import Connection
+    from service.commands.remote.encoding import Encoding
 
     target = out or (_STDIO if file == _STDIO else file.with_suffix(".npy"))
     if as_json and target == _STDIO:
@@ -77,7 +77,7 @@ def encode(
 @contextmanager
 def _sink(target: Path) -> Iterator[ArrayFile | LineFile]:
     """Where the vectors go; a file takes its name only when it is complete."""
-    from service.commands.vectors import ArrayFile, LineFile
+    from service.commands.files.vectors import ArrayFile, LineFile
 
     if target == _STDIO:
         yield LineFile(sys.stdout.buffer)

@@ -66,12 +66,12 @@ def load(
 
     softkv load books.csv --collection library --key title
     """
-    from service.commands.collection import Collection
-    from service.commands.connection import Connection
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.files import open_source
-    from service.commands.source import Columns
-    from service.commands.upload import Upload
+    from service.commands.files.files import open_source
+    from service.commands.files.source import Columns
+    from service.commands.remote.collection import Collection
+    from service.commands.remote.connection import Connection
+    from service.commands.remote.upload import Upload
 
     name = collection or file.stem
     if not _NAME.fullmatch(name):

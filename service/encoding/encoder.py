@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from service.encoding.background import measure_background
 from service.encoding.batches import token_batches
-from service.encoding.declaration import Declaration
-from service.encoding.decoding import decode
 from service.encoding.encoded import Encoded
-from service.encoding.network import Network
-from service.encoding.spans import Token, spans
+from service.encoding.models.declaration import Declaration
+from service.encoding.models.network import Network
 from service.encoding.temperature import Temperature, has_unit_length, temperatures
 from service.encoding.texts import Purpose, check_texts
+from service.encoding.tokens.decoding import decode
+from service.encoding.tokens.spans import Token, spans
 from service.encoding.topics import TOPICS
 
 BATCH_TOKENS = 2048  # measured: half of it costs a tenth more, twice of it saves a twentieth and takes the memory

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.encoding.checkpoint import installed_checkpoint
 from service.encoding.encoder import Encoder
 from service.encoding.errors import ModelError
-from service.encoding.network import Network, Precision
+from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.network import Network, Precision
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # whose models go by their bare names
@@ -27,8 +27,8 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     """
     # A second to import, so only a process that encodes pays for it.
     from attention.transformer import CheckpointError
-    from service.encoding.declaration import Declaration
-    from service.encoding.kinds import require_dense
+    from service.encoding.models.declaration import Declaration
+    from service.encoding.models.kinds import require_dense
 
     name = encoder_name(name_or_path)
     directory = _find(name)
@@ -45,12 +45,12 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
 def _network(directory: Path, precision: Precision) -> Network:
     """The core's own Transformer where it computes the model, sentence-transformers where it does not."""
     from attention.transformer import UnsupportedModelError
-    from service.encoding.core_network import CoreNetwork
+    from service.encoding.models.core_network import CoreNetwork
 
     try:
         return CoreNetwork(directory, precision)
     except UnsupportedModelError:
-        from service.encoding.library_network import LibraryNetwork
+        from service.encoding.models.library_network import LibraryNetwork
 
         return LibraryNetwork(directory, precision)
 

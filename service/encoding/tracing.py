@@ -73,7 +73,7 @@ def traceable(encoder: Encoder) -> SentenceEncoder:
     Raises:
         UntraceableError: it does not run on the core's own Transformer.
     """
-    from service.encoding.core_network import CoreNetwork
+    from service.encoding.models.core_network import CoreNetwork
 
     if not isinstance(encoder.network, CoreNetwork):
         raise UntraceableError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from service.storage.canonical import canonical
 from service.storage.checksums import id_hash
-from service.storage.columns import Column
 from service.storage.conditions import Combination, Comparison, Condition
 from service.storage.errors import (
     CollectionDamaged,
@@ -28,12 +27,13 @@ from service.storage.errors import (
     Unstorable,
     WidthMismatch,
 )
-from service.storage.reader import Reader
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord
-from service.storage.search import Search, SearchResult, SearchRow
-from service.storage.store import Store
-from service.storage.temporary import searching_rows
-from service.storage.writer import Writer
+from service.storage.sqlite.columns import Column
+from service.storage.sqlite.reader import Reader
+from service.storage.sqlite.search import Search, SearchResult, SearchRow
+from service.storage.sqlite.store import Store
+from service.storage.sqlite.temporary import searching_rows
+from service.storage.sqlite.writer import Writer
 
 __all__ = [
     "Change",

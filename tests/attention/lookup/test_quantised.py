@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Memory, Question, Rows, answers, asking, engine, quantised, shortlist, sweep
-from attention.lookup import scan as scan_module
+from attention.kernels import engine
+from attention.lookup import Auto, Memory, Question, Rows, answers, quantised, sweep
+from attention.lookup import answering as asking
 from attention.lookup.exact import exact_answers, exact_sweep
+from attention.lookup.head import candidates as shortlist
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.swept import quantised_sweep
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.sweep import quantised_sweep
 
 N, D, D_V = 6007, 37, 11
 

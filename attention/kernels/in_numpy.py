@@ -1,0 +1,193 @@
+"""The passes of `passes` and `products` in NumPy, for where numba is not installed: the same sums and lists, slower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.kernels.layout import CHUNK, LEVELS, Bytes, columns_of, rows_at
+from attention.kernels.tile import Lists, Stretch
+
+STEP = 4096
+"""Rows to a step."""
+
+
+class Queries(NamedTuple):
+    """Queries as the products want them.
+
+    Attributes:
+        codes: [q, d], in floating point wide enough for every partial sum of products to be an exact integer.
+        steps: float32[q]; similarity = product·scale·step.
+    """
+
+    codes: NDArray[Any]
+    steps: NDArray[np.float32]
+
+
+def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Queries:
+    """Of codes int16[q, d] and steps float32[q]."""
+    exact = codes.shape[1] * LEVELS * (2**15 if fine else LEVELS) < 2**24
+    return Queries(codes.astype(np.float32 if exact else np.float64), steps)
+
+
+def _similarities(keys: Stretch, part: slice, queries: Queries) -> NDArray[np.float32]:
+    """float32[q, r] of the rows of `part`."""
+    rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
+    products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
+    return products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
+
+
+def _parts(keys: Stretch, first: int, lists: Lists) -> Iterator[slice]:
+    """Rows from `first` on, no more at a time than every list has room for; none where one is full."""
+    while first < len(keys.scales):
+        room = lists.places.shape[1] - int(lists.counts.max())
+        stop = min(first + min(STEP, room), len(keys.scales))
+        if stop == first:
+            return
+        yield slice(first, stop)
+        first = stop
+
+
+def weigh(
+    keys: Stretch,
+    first: int,
+    queries: Queries,
+    lists: Lists,
+    inverse: NDArray[np.float32],
+    sums: NDArray[np.float64],
+    weights: NDArray[np.float32],
+) -> int:
+    """See `passes.weigh`."""
+    bars = lists.bars[:, None]
+    for part in _parts(keys, first, lists):
+        s = _similarities(keys, part, queries)
+        hit = (s >= bars) & keys.allowed[part]
+        with np.errstate(over="ignore"):
+            x = np.clip((s - bars) * inverse[:, None], -87, 0)
+        e = np.exp(x)
+        e[hit | ~keys.allowed[part]] = 0
+        sums[:, 0] += e.sum(axis=1, dtype=np.float64)
+        sums[:, 1] += (e * x).sum(axis=1, dtype=np.float64)
+        sums[:, 2] += (e * e).sum(axis=1, dtype=np.float64)
+        if len(weights):
+            weights[:, part] = e
+        _list(hit, s, keys.base + part.start, lists)
+        first = part.stop
+    return first
+
+
+def tally(
+    keys: Stretch,
+    first: int,
+    queries: Queries,
+    lists: Lists,
+    lows: NDArray[np.float32],
+    finer: NDArray[np.float32],
+    histogram: NDArray[np.float64],
+) -> int:
+    """See `passes.tally`."""
+    bins = histogram.shape[1]
+    for part in _parts(keys, first, lists):
+        s = _similarities(keys, part, queries)
+        hit = (s >= lists.bars[:, None]) & keys.allowed[part]
+        for j in range(len(s)):
+            below = s[j, keys.allowed[part] & ~hit[j]]
+            at = np.clip(((below - lows[j]) * finer[j]).astype(np.int64), 0, bins - 1)
+            histogram[j, :, 0] += np.bincount(at, minlength=bins)
+            histogram[j, :, 1] += np.bincount(at, weights=below, minlength=bins)
+        _list(hit, s, keys.base + part.start, lists)
+        first = part.stop
+    return first
+
+
+def lead(keys: Stretch, queries: Queries, best: NDArray[np.float32]) -> None:
+    """See `passes.lead`."""
+    s = _similarities(keys, slice(0, len(keys.scales)), queries)[:, keys.allowed]
+    best[:] = np.sort(np.concatenate([best, s], axis=1), axis=1)[:, -best.shape[1] :]
+
+
+def _list(hit: NDArray[np.bool_], similarities: NDArray[np.float32], base: int, lists: Lists) -> None:
+    """Put what hits, bool[q, r], behind the lists."""
+    for j in np.flatnonzero(hit.any(axis=1)):
+        at = np.flatnonzero(hit[j])
+        here = slice(lists.counts[j], lists.counts[j] + len(at))
+        lists.places[j, here] = base + at
+        lists.found[j, here] = similarities[j, at]
+        lists.counts[j] += len(at)
+
+
+def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """See `products.weight_of`."""
+    here = weights[:, :rows]
+    return here.sum(axis=1, dtype=np.float64), here.max(axis=1).astype(np.float64)
+
+
+def blend(
+    codes: Bytes,
+    weights: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    steps: NDArray[np.float32],
+    most: int,
+    values: NDArray[np.float32],
+    outputs: NDArray[np.float64],
+    unit: bool = False,
+) -> None:
+    """See `products.blend`."""
+    rows = len(scales)
+    levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
+    above = levels > most
+    levels[above] = 0
+    for chunk, first in enumerate(range(0, rows, CHUNK)):
+        stop = min(first + CHUNK, rows)
+        coded = columns_of(codes[chunk], 0, stop - first, outputs.shape[1]).astype(np.float64)
+        outputs += steps[:, None].astype(np.float64) * (levels[:, first:stop].astype(np.float64) @ coded)
+    for query in np.flatnonzero(above.any(axis=1)):
+        listed = np.flatnonzero(above[query])
+        outputs[query] += weights[query, listed].astype(np.float64) @ values[listed].astype(np.float64)
+
+
+def add_rows(
+    values: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    queries: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    outputs: NDArray[np.float64],
+) -> None:
+    """See `products.add_rows`."""
+    for query in np.unique(queries):
+        of = queries == query
+        outputs[query] += weights[of] @ values[rows[of]].astype(np.float64)
+
+
+def all_products(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], products: NDArray[np.float64]
+) -> None:
+    """See `products.all_products`."""
+    products[:] = queries @ vectors[rows].astype(np.float64).T
+
+
+def all_sums(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], weights: NDArray[np.float64], outputs: NDArray[np.float64]
+) -> None:
+    """See `products.all_sums`."""
+    outputs += weights @ vectors[rows].astype(np.float64)
+
+
+def row_products(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], asked: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """See `products.row_products`."""
+    found = np.empty(len(rows))
+    for first in range(0, len(rows), 256):
+        part = slice(first, first + 256)
+        found[part] = (vectors[rows[part]].astype(np.float64) * queries[asked[part]]).sum(axis=1)
+    return found
+
+
+def quadratic_forms(vectors: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """See `products.quadratic_forms`."""
+    forms: NDArray[np.float64] = ((vectors @ matrix) * vectors).sum(axis=1)
+    return forms

@@ -1,0 +1,120 @@
+"""The lookup's machine code: made, or found where it was kept, before the first question waits for it."""
+
+# numba has types of its own and none that mypy knows.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attention.kernels import engine
+
+_AVX2 = (
+    *("avx", "avx2", "bmi", "bmi2", "cmov", "crc32", "cx16", "cx8", "f16c", "fma", "fxsr", "lzcnt", "mmx", "movbe"),
+    *("popcnt", "sahf", "sse", "sse2", "sse3", "sse4.1", "sse4.2", "ssse3", "xsave"),
+)
+_AVX512_VNNI = (*_AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of processor that machine code is made for, so that it serves every one of the kind.
+
+    Attributes:
+        name: for people.
+        processor: the compiler's name of it.
+        features: what it has, by the compiler's names.
+    """
+
+    name: str
+    processor: str
+    features: tuple[str, ...]
+
+    @property
+    def flags(self) -> str:
+        """The features as the compiler takes them; it would use half of AVX-512's registers by itself."""
+        own = [f"+{feature}" for feature in self.features]
+        return ",".join([*own, "-prefer-256-bit"] if "avx512f" in self.features else own)
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("amx", "x86-64-v4", (*_AVX512_VNNI, "amx-tile", "amx-int8")),
+        Target("avx512-vnni", "x86-64-v4", _AVX512_VNNI),
+        Target("avx2", "x86-64-v3", _AVX2),
+    )
+}
+"""The best first. A processor of none of these kinds has machine code made for itself alone."""
+
+
+def this_target() -> Target | None:
+    """The best kind that this processor is of; None for none of them."""
+    import llvmlite.binding as llvm
+
+    has = llvm.get_host_cpu_features()
+    return next((each for each in TARGETS.values() if all(has.get(feature) for feature in each.features)), None)
+
+
+def stand_in() -> None:
+    """Answer by NumPy until `prepare` is done: the same, slower, and nobody waits for a compiler."""
+    engine.choose(engine.plain())
+
+
+def prepare(directory: Path | None = None, target: Target | None = None) -> None:
+    """Have every kernel's machine code in memory, from where it was kept, else made in some seconds; then answer by it.
+
+    For a program that is mostly this, as early as it can: where numba has begun to compile for this processor alone and
+    to keep that elsewhere, it goes on so.
+
+    Args:
+        directory: where machine code is kept; None for numba's own choice. One that cannot be written to is copied.
+        target: for which kind of processor; None for the one of `this_target`.
+    """
+    if engine.can_compile():
+        if "attention.kernels.compiling" not in sys.modules:
+            _configure(directory, target or this_target())
+        engine.compiled()
+        from attention.kernels.compiling import KERNELS
+
+        for kernel, arguments in KERNELS:
+            kernel.compile(arguments)
+    engine.choose(None)
+
+
+def _configure(directory: Path | None, target: Target | None) -> None:
+    from numba import config
+
+    settings: Any = config
+    if directory is not None:
+        settings.CACHE_DIR = str(_writable(directory))
+    if target is not None and settings.CPU_NAME is None:
+        settings.CPU_NAME, settings.CPU_FEATURES = target.processor, target.flags
+
+
+def _writable(directory: Path) -> Path:
+    """The directory itself; or a temporary copy of it, for numba keeps nothing where it can only read."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            return directory
+    except OSError:
+        copy = Path(tempfile.mkdtemp(prefix="softkv-machine-code-"))
+        if directory.is_dir():
+            shutil.copytree(directory, copy, dirs_exist_ok=True)
+        return copy
+
+
+def main() -> None:
+    """`python -m attention.kernels.machine_code DIRECTORY [KIND]`: make machine code and keep it there."""
+    directory, *kind = sys.argv[1:]
+    prepare(Path(directory), TARGETS[kind[0]] if kind else None)
+
+
+if __name__ == "__main__":
+    main()

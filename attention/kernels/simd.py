@@ -1,0 +1,158 @@
+"""Sixteen numbers side by side in the code that numba compiles.
+
+The compiler turns plain loops into such code where it can prove that no array overlaps another; in a pass it often
+could not, and then took the numbers one by one. Here they are side by side by construction, on every processor: what
+its registers cannot hold at once the compiler divides.
+"""
+
+# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
+# mypy: disable-error-code="no-any-return"
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from attention.kernels.layout import LANES
+
+_WORD, _REAL = ir.IntType(32), ir.FloatType()
+BYTES, WORDS, REALS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (ir.IntType(8), _WORD, _REAL, ir.DoubleType()))
+_CONTRACTED = ("contract",)
+"""A product and a sum may be rounded once."""
+
+
+class Lanes:
+    """Integers, floats or bools of the code being built, 16 of them; arithmetic on them adds instructions to that code.
+
+    The other operand is of the same kind, or a Python number that is meant 16 times.
+    """
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    @classmethod
+    def load(cls, builder: Any, kind: Any, place: Any) -> Lanes:
+        """The 16 from a pointer on."""
+        return cls(builder, builder.load(builder.bitcast(place, kind.as_pointer()), align=1))
+
+    @classmethod
+    def everywhere(cls, builder: Any, number: Any) -> Lanes:
+        """One number of the code being built, or a Python one that is meant as float32, 16 times."""
+        if isinstance(number, float):
+            return cls(builder, ir.Constant(REALS, [number] * LANES))
+        kind = ir.VectorType(number.type, LANES)
+        lone = builder.insert_element(ir.Constant(kind, ir.Undefined), number, _WORD(0))
+        first = ir.Constant(WORDS, [0] * LANES)
+        return cls(builder, builder.shuffle_vector(lone, ir.Constant(kind, ir.Undefined), first))
+
+    def store(self, place: Any) -> None:
+        """Write them where a pointer points."""
+        self.builder.store(self.value, self.builder.bitcast(place, self.value.type.as_pointer()), align=1)
+
+    def __add__(self, other: Lanes | float) -> Lanes:
+        return self._with(other, "add", "fadd")
+
+    def __sub__(self, other: Lanes | float) -> Lanes:
+        return self._with(other, "sub", "fsub")
+
+    def __mul__(self, other: Lanes | float) -> Lanes:
+        return self._with(other, "mul", "fmul")
+
+    def __lshift__(self, bits: int) -> Lanes:
+        return self._with(bits, "shl", "")
+
+    def __rshift__(self, bits: int) -> Lanes:
+        return self._with(bits, "ashr", "")
+
+    def __and__(self, other: Lanes) -> Lanes:
+        return self._with(other, "and_", "")
+
+    def __or__(self, other: Lanes) -> Lanes:
+        return self._with(other, "or_", "")
+
+    def __lt__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fcmp_ordered("<", self.value, self._like(other).value))
+
+    def __gt__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fcmp_ordered(">", self.value, self._like(other).value))
+
+    def __ge__(self, other: Lanes | float) -> Lanes:
+        return Lanes(self.builder, self.builder.fcmp_ordered(">=", self.value, self._like(other).value))
+
+    def at_most(self, other: Lanes | float) -> Lanes:
+        """The smaller one of two, in each lane."""
+        return (self < other).choose(self, self._like(other))
+
+    def at_least(self, other: Lanes | float) -> Lanes:
+        """The larger one."""
+        return (self > other).choose(self, self._like(other))
+
+    def choose(self, where: Lanes, elsewhere: Lanes) -> Lanes:
+        """Of bool[16]: `where` where true, and `elsewhere` where not."""
+        return Lanes(self.builder, self.builder.select(self.value, where.value, elsewhere.value))
+
+    def real(self, kind: Any = REALS) -> Lanes:
+        """Floats of integers."""
+        return Lanes(self.builder, self.builder.sitofp(self.value, kind))
+
+    def whole(self, kind: Any) -> Lanes:
+        """Integers of floats, towards 0; or the lowest bytes of integers."""
+        make = self.builder.fptosi if self._is_real() else self.builder.trunc
+        return Lanes(self.builder, make(self.value, kind))
+
+    def rounded(self) -> Lanes:
+        """float32[16]: the nearest whole numbers."""
+        rint = self.builder.module.declare_intrinsic("llvm.rint.v16f32", fnty=ir.FunctionType(REALS, [REALS]))
+        return Lanes(self.builder, self.builder.call(rint, [self.value]))
+
+    def true(self) -> Lanes:
+        """bool[16] of integers: which are not 0."""
+        return Lanes(self.builder, self.builder.icmp_unsigned("!=", self.value, self._like(0).value))
+
+    def any(self) -> Any:
+        """Of bool[16]: whether one is true, a bool of the code being built."""
+        together = self.builder.bitcast(self.value, ir.IntType(LANES))
+        return self.builder.icmp_unsigned("!=", together, ir.IntType(LANES)(0))
+
+    def sum(self) -> Any:
+        """The sum of float32[16], added in pairs, or of int32[16]: a number of the code being built."""
+        if self.value.type == WORDS:
+            kind = ir.FunctionType(_WORD, [WORDS])
+            add = self.builder.module.declare_intrinsic("llvm.vector.reduce.add.v16i32", fnty=kind)
+            return self.builder.call(add, [self.value])
+        kind = ir.FunctionType(_REAL, [_REAL, REALS])
+        add = self.builder.module.declare_intrinsic("llvm.vector.reduce.fadd.v16f32", fnty=kind)
+        return self.builder.call(add, [_REAL(0.0), self.value], fastmath=("reassoc",))
+
+    def largest(self) -> Any:
+        """The largest of float32[16]: a float32 of the code being built."""
+        kind = ir.FunctionType(_REAL, [REALS])
+        reduce = self.builder.module.declare_intrinsic("llvm.vector.reduce.fmax.v16f32", fnty=kind)
+        return self.builder.call(reduce, [self.value], fastmath=("nnan",))
+
+    def exponential(self) -> Lanes:
+        """exp(x) for −87 ≤ x ≤ 0, to 2e-7 relative: 2ⁿ times a polynomial, n the nearest whole number to x/ln 2."""
+        y = self * 1.4426950408889634
+        n = y.rounded()
+        f = y - n
+        p = f * 1.5403530393381609e-4 + 1.3333558146428443e-3
+        for coefficient in (9.618129107628477e-3, 5.550410866482158e-2, 0.2402265069591007, 0.6931471805599453, 1.0):
+            p = p * f + coefficient
+        # 2ⁿ by writing n into the exponent's bits.
+        power = (n.whole(WORDS) + 127) << 23
+        return p * Lanes(self.builder, self.builder.bitcast(power.value, REALS))
+
+    def _is_real(self) -> bool:
+        return self.value.type in (REALS, DOUBLES)
+
+    def _like(self, other: Lanes | float) -> Lanes:
+        if isinstance(other, Lanes):
+            return other
+        return Lanes(self.builder, ir.Constant(self.value.type, [other] * LANES))
+
+    def _with(self, other: Lanes | float, whole: str, real: str) -> Lanes:
+        value = self._like(other).value
+        if self._is_real():
+            return Lanes(self.builder, getattr(self.builder, real)(self.value, value, flags=_CONTRACTED))
+        return Lanes(self.builder, getattr(self.builder, whole)(self.value, value))

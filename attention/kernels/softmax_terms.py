@@ -1,0 +1,159 @@
+"""A run of 64 rows and one query: products become similarities, and these become terms of the softmax."""
+
+# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
+# mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import float32, njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from attention.kernels.layout import LANES, RUN
+from attention.kernels.simd import BYTES, REALS, WORDS, Lanes
+
+FAR_BELOW = np.float32(-3e38)
+NOT_ALLOWED = np.float32(-2e38)
+"""Below all similarities, above what a row has that may not be attended to."""
+
+SMALLEST = -87.0
+"""The logarithm of the smallest term that float32 holds."""
+
+
+def parts(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> list[Any]:
+    """Pointers to every 16 of the 64 elements of a contiguous array from `first` on."""
+    data = context.make_array(kind)(context, builder, value=array).data
+    return [builder.gep(data, [builder.add(first, first.type(part))]) for part in range(0, RUN, LANES)]
+
+
+@intrinsic
+def _lift_all(typing_context: Any, scales: Any, allowed: Any, first: Any, lifts: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (scales, allowed, first, lifts), kinds = arguments, signature.args
+        none, far_below = (Lanes.everywhere(builder, number) for number in (0.0, float(FAR_BELOW)))
+        for scale, leave, factor, term in zip(
+            parts(context, builder, kinds[0], scales, first),
+            parts(context, builder, kinds[1], allowed, first),
+            parts(context, builder, kinds[3], lifts, first.type(0)),
+            parts(context, builder, kinds[3], lifts, first.type(RUN)),
+            strict=True,
+        ):
+            given = Lanes.load(builder, BYTES, leave).true()
+            given.choose(Lanes.load(builder, REALS, scale), none).store(factor)
+            given.choose(none, far_below).store(term)
+        return context.get_dummy_value()
+
+    return types.void(scales, allowed, types.int64, lifts), build
+
+
+@njit(nogil=True)
+def lift(scales: NDArray[np.float32], allowed: NDArray[np.bool_], first: int, lifts: NDArray[np.float32]) -> None:
+    """Fill lifts float32[2, 64] with the factors and terms that make products of rows from `first` on similarities.
+
+    What may not be attended to, and what is behind the last row, ends up far below.
+    """
+    if first + RUN <= len(scales):
+        _lift_all(scales, allowed, first, lifts)
+        return
+    lifts[0] = 0
+    lifts[1] = FAR_BELOW
+    for i in range(len(scales) - first):
+        if allowed[first + i]:
+            lifts[0, i] = scales[first + i]
+            lifts[1, i] = float32(0.0)
+
+
+def _similarities(planes: int) -> Callable[..., None]:
+    """The intrinsic that fills found float32[64] with product·(factor·step) + term, for queries in one byte or two."""
+
+    @intrinsic
+    def similarities(
+        typing_context: Any, products: Any, query: Any, lifts: Any, offset: Any, step: Any, found: Any
+    ) -> Any:
+        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (products, query, lifts, offset, step, found), kinds = arguments, signature.args
+            first = builder.mul(query, query.type(planes * RUN))
+            last = builder.add(first, query.type((planes - 1) * RUN))
+            for high, low, factor, term, place in zip(
+                parts(context, builder, kinds[0], products, first),
+                parts(context, builder, kinds[0], products, last),
+                parts(context, builder, kinds[2], lifts, query.type(0)),
+                parts(context, builder, kinds[2], lifts, query.type(RUN)),
+                parts(context, builder, kinds[5], found, query.type(0)),
+                strict=True,
+            ):
+                product = Lanes.load(builder, WORDS, low) - Lanes.everywhere(builder, offset)
+                if planes == 2:
+                    product = (Lanes.load(builder, WORDS, high) << 8) + product
+                scale = Lanes.load(builder, REALS, factor) * Lanes.everywhere(builder, step)
+                (product.real() * scale + Lanes.load(builder, REALS, term)).store(place)
+            return context.get_dummy_value()
+
+        return types.void(products, types.int64, lifts, types.int32, types.float32, found), build
+
+    return similarities
+
+
+_in_one_byte, _in_two_bytes = _similarities(1), _similarities(2)
+
+
+@njit(nogil=True)
+def similarities(
+    products: NDArray[np.int32],
+    planes: int,
+    query: int,
+    lifts: NDArray[np.float32],
+    offset: int,
+    step: float,
+    found: NDArray[np.float32],
+) -> None:
+    """Fill found float32[64] with the similarities of 64 rows to a query.
+
+    Args:
+        products: int32[planes·q, 64].
+        planes: bytes of a query's codes, 1 or 2, the first one counting 256 times.
+        lifts: float32[2, 64], see `lift`.
+        offset: what the keys' bytes, being 128 higher than their codes, add to a product.
+        step: similarity = product·factor·step + term.
+    """
+    if planes == 2:
+        _in_two_bytes(products, query, lifts, offset, step, found)
+    else:
+        _in_one_byte(products, query, lifts, offset, step, found)
+
+
+@intrinsic
+def terms_of(typing_context: Any, found: Any, bar: Any, inverse: Any, terms: Any, first: Any) -> Any:
+    """(mass, depth, square, listed): Σe, Σe·x, Σe² of 64 similarities below the bar, and whether one reaches it.
+
+    Of found float32[64], with x = (s − bar)·inverse, not below −87, and e = exp(x). The 64 elements of `terms`, a
+    contiguous float32 array, from the one numbered `first` on, are filled with e; 0 where not below the bar or not
+    allowed.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (found, bar, inverse, terms, first), kinds = arguments, signature.args
+        bar, inverse = Lanes.everywhere(builder, bar), Lanes.everywhere(builder, inverse)
+        none = Lanes.everywhere(builder, 0.0)
+        sums, listed = [], []
+        for place, term in zip(
+            parts(context, builder, kinds[0], found, first.type(0)),
+            parts(context, builder, kinds[3], terms, first),
+            strict=True,
+        ):
+            s = Lanes.load(builder, REALS, place)
+            x = ((s - bar) * inverse).at_most(0.0).at_least(SMALLEST)
+            e = ((s < bar) & (s > float(NOT_ALLOWED))).choose(x.exponential(), none)
+            e.store(term)
+            sums.append((e, e * x, e * e))
+            listed.append(s >= bar)
+        mass, depth, square = (((a + b) + (c + d)).sum() for a, b, c, d in zip(*sums, strict=True))
+        some = ((listed[0] | listed[1]) | (listed[2] | listed[3])).any()
+        return context.make_tuple(builder, signature.return_type, (mass, depth, square, some))
+
+    sums = types.Tuple((types.float32, types.float32, types.float32, types.boolean))
+    return sums(found, types.float32, types.float32, terms, types.int64), build

@@ -1,0 +1,87 @@
+"""Asking a view: which path answers a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attention.errors import ParameterError
+from attention.kernels.engine import held
+from attention.lookup.answer import Answer, Sweep
+from attention.lookup.exact import exact_answers, exact_sweep
+from attention.lookup.memory.view import View
+from attention.lookup.quantised import quantised_answers
+from attention.lookup.question import Auto, Question, check_temperature
+from attention.lookup.sweep import quantised_sweep, solved
+
+SMALL_CELLS = 65_536 * 384
+"""Up to so many components among the rows that pass, the exact path is as fast as one wants it."""
+
+
+def answer(view: View, question: Question) -> Answer:
+    """Attend over every row of the view that passes the question's mask.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask of another view.
+    """
+    return answers(view, [question])[0]
+
+
+def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
+    """Answer many questions in one reading of the keys; each as `answer` would.
+
+    Raises:
+        ShapeError: a query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask of another view.
+    """
+    for question in questions:
+        question.check(view)
+    with held():
+        return _answers(view, questions)
+
+
+def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
+    found: list[Answer | None] = [None] * len(questions)
+    large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
+    auto = [index for index in large if isinstance(questions[index].temperature, Auto)]
+    asked = {index: questions[index] for index in large}
+    for index, one in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
+        if one is not None:
+            found[index] = one.answer
+            asked[index] = replace(questions[index], temperature=one.temperature)
+    scanned = [index for index in large if found[index] is None]
+    for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
+        found[index] = answer
+    rest = [index for index, answer in enumerate(found) if answer is None]
+    for index, answer in zip(rest, exact_answers(view, [questions[i] for i in rest]), strict=True):
+        found[index] = answer
+    return [answer for answer in found if answer is not None]
+
+
+def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
+    """Answer one question at many temperatures from one reading of the keys.
+
+    Args:
+        question: softmax only, a number for its temperature, which is not used; no `top_p`.
+        temperatures: each 0, or from 1e-30 to infinity.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a question or a temperature that a sweep is not for.
+    """
+    question.check(view)
+    if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
+        raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
+    for temperature in temperatures:
+        check_temperature(temperature)
+    with held():
+        found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
+        return exact_sweep(view, question, temperatures) if found is None else found
+
+
+def _is_small(view: View, question: Question) -> bool:
+    """Whether few enough rows pass, or none is kept in codes, so that the originals answer."""
+    passing = view.n if question.mask is None else question.mask.n
+    in_codes = all(segment.block.codes is not None for segment in view.segments)
+    return not in_codes or passing * (view.dimension or 1) <= SMALL_CELLS

@@ -1,0 +1,85 @@
+"""The head: the best rows, their order and their ties, decided on similarities that are summed alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.head.originals import similarities_at
+from attention.lookup.memory.tiles import Passing
+
+Array = NDArray[np.float64]
+
+
+def refine(passing: Passing, similarity: str, query: Array, similarities: Array, k: int, slack: float) -> None:
+    """Put similarities that are summed alike in the place of scanned ones, for every row that can be among the best k
+    or tie there.
+
+    Both lie within `slack` of the true one. The k best scanned rows are at least kth − 2·slack when summed alike, and
+    a row that is that good was scanned at kth − 4·slack or better.
+
+    Args:
+        query: float64[d].
+        similarities: float64[n] as scanned; changed in place.
+        k: how many are wanted, at least 1.
+        slack: how far a computed similarity can be from the true one.
+    """
+    n = similarities.size
+    kth = similarities.min() if k >= n else np.partition(similarities, n - k)[n - k]
+    places = np.flatnonzero(similarities >= kth - 4 * slack)
+    first = np.zeros(len(places), dtype=np.int64)
+    similarities[places] = similarities_at(similarity, passing.places, query[None, :], places, first)
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The best rows: `places` among those that pass, best first, with all that tie with the last of them.
+
+    Attributes:
+        matches: how many are asked for.
+        complete: False where the cap came before `top_p` was reached.
+    """
+
+    places: NDArray[np.intp]
+    matches: int
+    complete: bool
+
+
+def choose(similarities: Array, cap: int) -> Head:
+    """The `cap` best rows and the ties of the last one."""
+    n = similarities.size
+    k = min(cap, n)
+    if k == 0:
+        return Head(np.empty(0, dtype=np.intp), 0, True)
+    last = similarities.min() if k == n else np.partition(similarities, n - k)[n - k]
+    places = np.flatnonzero(similarities >= last)
+    return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
+
+
+def cut(head: Head, similarities: Array, weights: Array, top_p: float, elsewhere: float = 0.0) -> Head:
+    """The smallest part of a head that holds a share of the documents' weight.
+
+    Args:
+        head: what `choose` found within the cap.
+        similarities: float64[n].
+        weights: float64[n] of the documents, the null key left out.
+        top_p: the share, above 0 and at most 1.
+        elsewhere: the weight of documents that `weights` does not name.
+    """
+    if head.matches == 0:
+        return Head(head.places, 0, not (weights.any() or elsewhere))
+    within = weights[head.places[: head.matches]]
+    beyond = weights.copy()
+    beyond[head.places[: head.matches]] = 0.0
+    # What is left behind each match, summed from the small end, so that top_p = 1 means every weight above
+    # zero.
+    left = np.concatenate([np.cumsum(within[::-1])[::-1][1:], [0.0]]) + (beyond.sum() + elsewhere)
+    # A share such as 0.9 of ten equal weights must not miss by its last bit.
+    enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12) * (weights.sum() + elsewhere))
+    if not len(enough):
+        return Head(head.places, head.matches, False)
+    matches = int(enough[0]) + 1
+    last = similarities[head.places[matches - 1]]
+    return Head(head.places[: np.count_nonzero(similarities[head.places] >= last)], matches, True)

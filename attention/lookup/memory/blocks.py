@@ -1,0 +1,234 @@
+"""Blocks of rows in memory: appended to at the end, never changed where a view can see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.kernels.layout import CHUNK, Bytes, put_rows, rows_room
+from attention.lookup.codes.quantisation import WIDEST, Codes, ValueCodes
+from attention.lookup.memory.files import originals
+from attention.lookup.memory.rows import Rows
+
+BLOCK_ROWS = 131_072
+FIRST_ROWS = 64
+SAMPLE_STRIDE = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a memory keeps its rows.
+
+    Attributes:
+        similarity: what they are compared by; cosine has directions in codes, gaussian has no codes.
+        directory: where the float32 originals lie in files; None for memory.
+    """
+
+    similarity: str
+    directory: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Arrays with room at the end. A view reads a prefix; an append writes behind every prefix.
+
+    Attributes:
+        numbers: int64[capacity], ascending over the rows in use.
+        keys: float32[capacity, d].
+        values: float32[capacity, d_v], or None where the values are the keys.
+        norms: float64[capacity], ‖k‖ of each key.
+        value_norms: float64[capacity], ‖v‖ of each value; the same array where the values are the keys.
+        codes: the keys in 8 bits, None where they are not scanned so.
+        value_codes: the values in 8 bits; None with `codes`.
+        unit: whether the scales of `codes` are those of the keys' directions, as cosine wants them.
+    """
+
+    numbers: NDArray[np.int64]
+    keys: NDArray[np.float32]
+    values: NDArray[np.float32] | None
+    norms: NDArray[np.float64]
+    value_norms: NDArray[np.float64]
+    codes: Codes | None
+    value_codes: ValueCodes | None
+    unit: bool
+
+    @classmethod
+    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: Layout) -> Block:
+        """An empty block for so many rows; `value_dimension` None: the values are the keys."""
+        norms = np.empty(rows)
+        in_codes = layout.similarity != "gaussian" and dimension <= WIDEST
+        return cls(
+            np.empty(rows, dtype=np.int64),
+            originals(rows, dimension, layout.directory),
+            None if value_dimension is None else originals(rows, value_dimension, layout.directory),
+            norms,
+            norms if value_dimension is None else np.empty(rows),
+            Codes.with_room(rows, dimension) if in_codes else None,
+            ValueCodes.with_room(rows, value_dimension or dimension) if in_codes else None,
+            layout.similarity == "cosine",
+        )
+
+    @property
+    def room(self) -> int:
+        """How many rows it can hold in all."""
+        return len(self.numbers)
+
+    def grown(self, count: int, rows: int, layout: Layout) -> Block:
+        """A copy of the first `count` rows, with room for `rows`."""
+        width = None if self.values is None else self.values.shape[1]
+        grown = Block.with_room(rows, self.keys.shape[1], width, layout)
+        grown.numbers[:count] = self.numbers[:count]
+        grown.keys[:count] = self.keys[:count]
+        grown.norms[:count] = self.norms[:count]
+        if self.values is not None and grown.values is not None:
+            grown.values[:count] = self.values[:count]
+            grown.value_norms[:count] = self.value_norms[:count]
+        if self.codes is not None and grown.codes is not None:
+            grown.codes.copy_from(self.codes, count)
+        if self.value_codes is not None and grown.value_codes is not None:
+            grown.value_codes.copy_from(self.value_codes, count)
+        return grown
+
+    def write(self, start: int, rows: Rows) -> None:
+        """Put `rows` at `start`, behind everything that a view can see."""
+        end = start + len(rows)
+        self.numbers[start:end] = rows.numbers
+        self.keys[start:end] = rows.keys
+        self.norms[start:end] = lengths(rows.keys)
+        values = rows.keys if rows.values is None else rows.values
+        if self.values is not None:
+            self.values[start:end] = values
+            self.value_norms[start:end] = lengths(values)
+        if self.codes is not None:
+            self.codes.write(start, rows.keys, self.norms[start:end] if self.unit else None)
+        if self.value_codes is not None:
+            self.value_codes.write(start, values)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some rows of a segment.
+
+    Attributes:
+        places: int64[r], where they stand in it.
+        codes: uint8[groups, depth, 16, 4], theirs side by side.
+        scales: float32[r].
+    """
+
+    places: NDArray[np.int64]
+    codes: Bytes
+    scales: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """A block as one view sees it: its first `count` rows, less the removed ones.
+
+    Attributes:
+        live: bool[count], False where a row was removed; None where none was.
+        n: how many rows live.
+        key_norm, value_norm: the largest ‖k‖ and ‖v‖ of the segment.
+    """
+
+    block: Block
+    count: int
+    live: NDArray[np.bool_] | None = None
+    n: int = field(init=False)
+    key_norm: float = field(init=False)
+    value_norm: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n", self.count if self.live is None else int(np.count_nonzero(self.live)))
+        object.__setattr__(self, "key_norm", float(self.block.norms[: self.count].max(initial=0.0)))
+        object.__setattr__(self, "value_norm", float(self.block.value_norms[: self.count].max(initial=0.0)))
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """int64[count], ascending, the removed rows included."""
+        return self.block.numbers[: self.count]
+
+    @cached_property
+    def sample(self) -> Sample:
+        """One row in 64, in an order of no meaning, so that any first part of it is a sample too."""
+        assert self.block.codes is not None
+        places = np.arange(0, self.count, SAMPLE_STRIDE)
+        places = np.random.default_rng(0).permutation(places)
+        codes = rows_room(len(places), self.keys.shape[1])
+        put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
+        return Sample(places, codes, self.block.codes.scales[places])
+
+    @cached_property
+    def key_residual(self) -> float:
+        """An upper bound on ‖k − k̂‖, relative to ‖k‖ where directions are coded."""
+        assert self.block.codes is not None
+        return float(self.block.codes.residuals[: self.count].max(initial=0.0))
+
+    @cached_property
+    def value_residual(self) -> float:
+        """An upper bound on ‖v − v̂‖."""
+        assert self.block.value_codes is not None
+        return float(self.block.value_codes.residuals[: self.count].max(initial=0.0))
+
+    @cached_property
+    def code_norm(self) -> float:
+        """An upper bound on the length of a value's code."""
+        assert self.block.value_codes is not None
+        scales = self.block.value_codes.scales[: self.count].astype(np.float64)
+        lengths = self.block.value_norms[: self.count] + self.block.value_codes.residuals[: self.count]
+        return float(np.divide(lengths, scales, out=np.zeros_like(lengths), where=scales > 0).max(initial=0.0))
+
+    @cached_property
+    def inverse_scales(self) -> NDArray[np.float64]:
+        """float64[chunks], Σ scale⁻² of the values of each chunk; those of scale 0 left out, whose codes are 0."""
+        assert self.block.value_codes is not None
+        scales = self.block.value_codes.scales[: self.count].astype(np.float64)
+        squares = np.divide(1.0, scales * scales, out=np.zeros_like(scales), where=scales > 0)
+        return np.asarray(np.add.reduceat(squares, np.arange(0, self.count, CHUNK)))
+
+    @property
+    def keys(self) -> NDArray[np.float32]:
+        """float32[count, d]."""
+        return self.block.keys[: self.count]
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """float32[count, d_v]."""
+        return self.keys if self.block.values is None else self.block.values[: self.count]
+
+    def positions(self, numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Where those of the given row numbers int64[r] stand that live here; they ascend."""
+        if not self.count:
+            return np.empty(0, dtype=np.intp)
+        first, last = np.searchsorted(numbers, self.numbers[[0, -1]] + (0, 1))
+        found = np.searchsorted(self.numbers, numbers[first:last])
+        found = found[self.numbers[found] == numbers[first:last]]
+        return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
+
+    def without(self, positions: NDArray[np.intp]) -> Segment:
+        """The segment with the rows at `positions` removed."""
+        live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
+        live[positions] = False
+        return Segment(self.block, self.count, live)
+
+    def extended(self, rows: Rows, layout: Layout) -> Segment:
+        """The segment with `rows` behind it; their numbers are above all that it has."""
+        count = self.count + len(rows)
+        block = self.block
+        if count > block.room:
+            block = block.grown(self.count, min(max(2 * block.room, count), BLOCK_ROWS), layout)
+        block.write(self.count, rows)
+        live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
+        return Segment(block, count, live)
+
+
+def lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The Euclidean norms of `vectors` float32[n, d] in float64, each row summed alike wherever it stands."""
+    norms = np.empty(len(vectors))
+    for start in range(0, len(vectors), 1024):
+        tile = vectors[start : start + 1024].astype(np.float64)
+        norms[start : start + 1024] = np.sqrt(np.multiply(tile, tile, out=tile).sum(axis=1))
+    return norms

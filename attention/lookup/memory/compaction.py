@@ -1,0 +1,87 @@
+"""Compaction: segments with many removed rows, and small ones, written anew as few full ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.memory.blocks import BLOCK_ROWS, Block, Layout, Segment
+from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.view import View
+
+WASTE = 0.25
+"""The share of removed rows from which on a segment is written anew."""
+
+SMALL = 0.5
+"""A segment is small below this share of a full block; two of them in a row become one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Replacement:
+    """Neighbouring segments, and the one that takes their place."""
+
+    old: tuple[Segment, ...]
+    new: Segment
+
+
+def compacted(view: View, layout: Layout) -> list[Replacement]:
+    """What to put in the place of what; the last segment is left alone, for the writer goes on with it."""
+    groups: list[list[Segment]] = []
+    rows = 0
+    for segment in view.segments[:-1]:
+        if segment.n >= segment.count * (1 - WASTE) and segment.n >= BLOCK_ROWS * SMALL:
+            groups.append([])
+            rows = 0
+            continue
+        if not groups or rows + segment.n > BLOCK_ROWS or not _alike(groups[-1], segment):
+            groups.append([])
+            rows = 0
+        groups[-1].append(segment)
+        rows += segment.n
+    worth = [group for group in groups if len(group) > 1 or (group and group[0].n < group[0].count * (1 - WASTE))]
+    return [Replacement(tuple(group), _joined(group, layout)) for group in worth]
+
+
+def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) -> tuple[Segment, ...] | None:
+    """The segments of the current view with the replacements in it; None where a replaced one has gone.
+
+    Rows that were removed since the replacements were made are removed from them too.
+    """
+    current = {id(segment.block): segment for segment in segments}
+    result = list(segments)
+    for replacement in replaced:
+        new = replacement.new
+        for old in replacement.old:
+            now = current.get(id(old.block))
+            if now is None or now.count != old.count:
+                return None
+            gone = _live(old) & ~_live(now)
+            if gone.any():
+                new = new.without(new.positions(old.numbers[gone]))
+        at = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
+        result[at : at + len(replacement.old)] = [new] if new.n else []
+    return tuple(result)
+
+
+def _joined(group: Sequence[Segment], layout: Layout) -> Segment:
+    live = [_live(segment) for segment in group]
+    numbers = np.concatenate([segment.numbers[alive] for segment, alive in zip(group, live, strict=True)])
+    keys = np.concatenate([segment.keys[alive] for segment, alive in zip(group, live, strict=True)])
+    own = group[0].block.values is not None
+    values = np.concatenate([s.values[alive] for s, alive in zip(group, live, strict=True)]) if own else None
+    rows = Rows(numbers, keys, values)
+    block = Block.with_room(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
+    block.write(0, rows)
+    return Segment(block, len(rows))
+
+
+def _live(segment: Segment) -> NDArray[np.bool_]:
+    return np.ones(segment.count, dtype=np.bool_) if segment.live is None else segment.live
+
+
+def _alike(group: Sequence[Segment], segment: Segment) -> bool:
+    """Whether both have values of their own, or neither has."""
+    return not group or (group[0].block.values is None) == (segment.block.values is None)

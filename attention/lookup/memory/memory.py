@@ -1,0 +1,162 @@
+"""The keys and values of one collection, written by one writer and read by many readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup.head.similarity import SIMILARITIES
+from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, Layout, Segment
+from attention.lookup.memory.compaction import compacted, in_place_of
+from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.view import View
+
+
+class Memory:
+    """Keys and values in blocks; `publish` puts a new view in the place of the last one.
+
+    Args:
+        similarity: cosine, dot, scaled_dot or gaussian.
+        directory: keep the float32 originals of large blocks in files there, 4·d bytes a row and as much again for
+            values of their own; None, or a full disk, keeps them in memory. What remains in memory is d bytes for a
+            row's key and d_v for its value.
+
+    Raises:
+        ParameterError: another similarity.
+    """
+
+    def __init__(self, similarity: str, directory: Path | None = None) -> None:
+        if similarity not in SIMILARITIES:
+            raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
+        self._view = View(similarity)
+        self._layout = Layout(similarity, directory)
+        self._turn = Lock()
+
+    @property
+    def view(self) -> View:
+        """The current view; hold on to it, and it stays as it is."""
+        return self._view
+
+    def publish(self, *, add: Rows | None = None, remove: NDArray[np.int64] | None = None) -> View:
+        """Remove rows and add rows in one step: a reader sees both or neither. One writer at a time.
+
+        Args:
+            add: rows whose numbers no row of this memory ever had.
+            remove: int64[r]; a number that is not there is ignored.
+
+        Returns:
+            The new view, which is current from now on.
+
+        Raises:
+            ShapeError: keys or values of another width than those before; nothing is written.
+            ParameterError: a key that cosine is not defined for, or a number used before; nothing is written.
+        """
+        with self._turn:
+            self._view = self._next(add, remove)
+            return self._view
+
+    def stage(self, *, add: Rows | None = None, remove: NDArray[np.int64] | None = None) -> View:
+        """The view that `publish` would make, for `show` to make current: whatever can fail fails here.
+
+        For a writer who has to write elsewhere in between. Until then nobody sees it, and a view that is never shown
+        leaves nothing behind. The next call that writes must be `show`, or this one again.
+
+        Raises:
+            ShapeError, ParameterError: as `publish`.
+            MemoryError: there is no room for the rows.
+        """
+        with self._turn:
+            return self._next(add, remove)
+
+    def show(self, staged: View) -> None:
+        """Make the view that was staged last the current one."""
+        with self._turn:
+            self._view = staged
+
+    def compact(self) -> bool:
+        """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
+
+        Readers and the writer go on meanwhile. Rows that are removed meanwhile stay removed.
+
+        Returns:
+            Whether there was anything to do, and nothing came in between.
+        """
+        before = self._view
+        replaced = compacted(before, self._layout)
+        if not replaced:
+            return False
+        with self._turn:
+            segments = in_place_of(replaced, self._view.segments)
+            if segments is None:
+                return False
+            view = self._view
+            self._view = View(view.similarity, segments, view.dimension, view.value_dimension)
+            return True
+
+    def _next(self, add: Rows | None, remove: NDArray[np.int64] | None) -> View:
+        view = self._view
+        segments = list(view.segments)
+        if add is not None and len(add):
+            _check(view, add)
+        if remove is not None and len(remove):
+            numbers = np.unique(np.asarray(remove, dtype=np.int64))
+            for index, segment in enumerate(segments):
+                positions = segment.positions(numbers)
+                if len(positions):
+                    segments[index] = segment.without(positions)
+        dimension, value_dimension = view.dimension, view.value_dimension
+        if add is not None and len(add):
+            dimension = add.keys.shape[1]
+            value_dimension = dimension if add.values is None else add.values.shape[1]
+            segments = _extended(segments, add, self._layout)
+        segments = [segment for segment in segments if segment.n]
+        return View(view.similarity, tuple(segments), dimension, value_dimension)
+
+
+def _extended(segments: list[Segment], rows: Rows, layout: Layout) -> list[Segment]:
+    """The segments with `rows` behind the last one, or in blocks of their own."""
+    start = 0
+    while start < len(rows):
+        if not (segments and _fits(segments[-1], rows.part(start, start + 1))):
+            room = min(max(len(rows) - start, FIRST_ROWS), BLOCK_ROWS)
+            width = None if rows.values is None else rows.values.shape[1]
+            segments = [*segments, Segment(Block.with_room(room, rows.keys.shape[1], width, layout), 0)]
+        stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)
+        segments = [*segments[:-1], segments[-1].extended(rows.part(start, stop), layout)]
+        start = stop
+    return segments
+
+
+def _fits(last: Segment, row: Rows) -> bool:
+    """Whether the row may stand behind the segment: numbers ascend, and values have a place."""
+    ascends = last.count == 0 or row.numbers[0] > last.numbers[-1]
+    placed = last.block.values is not None or row.values is None
+    return bool(last.count < BLOCK_ROWS and ascends and placed)
+
+
+def _check(view: View, rows: Rows) -> None:
+    """Refuse rows that do not belong into the view."""
+    value_dimension = (rows.keys if rows.values is None else rows.values).shape[1]
+    widths = (("keys", rows.keys.shape[1], view.dimension), ("values", value_dimension, view.value_dimension))
+    for name, found, width in widths:
+        if width is not None and found != width:
+            raise ShapeError(f"{name} have width {found}, those stored have {width}: encode both with the same model")
+    if view.similarity == "cosine" and not rows.keys.any(axis=1).all():
+        zero = int(rows.numbers[~rows.keys.any(axis=1)][0])
+        raise ParameterError(
+            f"the key of row {zero} is a zero vector, for which cosine is not defined: leave it out, or use dot"
+        )
+    for segment in view.segments:
+        if not _overlap(segment, rows):
+            continue
+        used = np.intersect1d(segment.numbers, rows.numbers, assume_unique=True)
+        if len(used):
+            raise ParameterError(f"row number {int(used[0])} was used before: row numbers are never reused")
+
+
+def _overlap(segment: Segment, rows: Rows) -> bool:
+    return bool(segment.count and segment.numbers[-1] >= rows.numbers[0] and segment.numbers[0] <= rows.numbers[-1])

@@ -1,0 +1,95 @@
+"""The rows that pass, cut into tiles that fit the processor's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.lookup.memory.blocks import Segment
+from attention.lookup.memory.view import Mask, View
+
+Rows = slice | NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Some rows of one segment; `start` to `stop` is where they stand among all rows that pass."""
+
+    segment: Segment
+    rows: Rows
+    start: int
+    stop: int
+
+    def some(self, picked: NDArray[np.intp]) -> Tile:
+        """The tile of the rows `picked`, counted from the start of this one."""
+        rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
+        return Tile(self.segment, rows, 0, len(picked))
+
+    def keys(self) -> NDArray[np.float64]:
+        """float64[r, d]."""
+        return self.segment.keys[self.rows].astype(np.float64)
+
+    @property
+    def norms(self) -> NDArray[np.float64]:
+        """float64[r], ‖k‖."""
+        return self.segment.block.norms[self.rows]
+
+    def values(self) -> NDArray[np.float64]:
+        """float64[r, d_v]."""
+        return self.segment.values[self.rows].astype(np.float64)
+
+
+class Places:
+    """Where rows stand among many: counted from 0 through tiles that follow one another."""
+
+    def __init__(self, tiles: Sequence[Tile]) -> None:
+        self.tiles = tiles
+
+    @cached_property
+    def _starts(self) -> NDArray[np.intp]:
+        return np.array([tile.start for tile in self.tiles], dtype=np.intp)
+
+    def picked(self, places: NDArray[np.intp]) -> Iterator[tuple[slice, Tile]]:
+        """The rows at `places` (ascending) as tiles, each with the part of `places` that it answers."""
+        if not len(places):
+            return
+        at = np.searchsorted(self._starts, places, side="right") - 1
+        for first, last in pairwise([0, *(np.flatnonzero(at[1:] != at[:-1]) + 1).tolist(), len(places)]):
+            tile = self.tiles[at[first]]
+            yield slice(first, last), tile.some(places[first:last] - tile.start)
+
+    def numbers(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
+        """The row numbers at `places`, which may stand in any order."""
+        order = np.argsort(places)
+        found = np.empty(len(places), dtype=np.int64)
+        for part, tile in self.picked(places[order]):
+            found[order[part]] = tile.segment.numbers[tile.rows]
+        return found
+
+
+class Passing:
+    """All rows of a view that a mask lets through, in one order, as tiles of at most `tile_rows`."""
+
+    def __init__(self, view: View, mask: Mask | None, tile_rows: int) -> None:
+        tiles: list[Tile] = []
+        n = 0
+        for segment, passes in view.passing(mask):
+            chosen = None if passes is None else np.flatnonzero(passes)
+            count = segment.count if chosen is None else len(chosen)
+            for first in range(0, count, tile_rows):
+                last = min(first + tile_rows, count)
+                rows: Rows = slice(first, last)
+                if chosen is not None:
+                    rows = chosen[first:last]
+                    if rows[-1] - rows[0] == last - first - 1:  # side by side: read without gathering
+                        rows = slice(int(rows[0]), int(rows[-1]) + 1)
+                tiles.append(Tile(segment, rows, n + first, n + last))
+            n += count
+        self.places = Places(tiles)
+        self.tiles = tiles
+        self.n = n

@@ -1,0 +1,176 @@
+"""What a reader sees: every live row of one moment, from the first tile to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attention.errors import ParameterError
+from attention.lookup.codes.moments import Spread
+from attention.lookup.memory.blocks import Segment
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An immutable state of a memory. Later writes make other views and leave this one alone.
+
+    Attributes:
+        similarity: the name of the similarity that queries are compared by.
+        segments: the blocks, as this view sees them.
+        dimension: the keys' width; None before the first write.
+        value_dimension: the values' width; None before the first write.
+    """
+
+    similarity: str
+    segments: tuple[Segment, ...] = ()
+    dimension: int | None = None
+    value_dimension: int | None = None
+
+    @cached_property
+    def n(self) -> int:
+        """How many rows live."""
+        return sum(segment.n for segment in self.segments)
+
+    @cached_property
+    def key_norm(self) -> float:
+        """An upper bound on ‖k‖, reached by a row that lives or did."""
+        return max((segment.key_norm for segment in self.segments), default=0.0)
+
+    @cached_property
+    def value_norm(self) -> float:
+        """An upper bound on ‖v‖, reached by a row that lives or did."""
+        return max((segment.value_norm for segment in self.segments), default=0.0)
+
+    @cached_property
+    def grams(self) -> NDArray[np.float64] | None:
+        """float64[2, d, d], at least Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ over the rows that live; None where not kept.
+
+        For cosine those of the keys' directions.
+        """
+        grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
+        known = [gram for gram in grams if gram is not None]
+        if not known or len(known) < len(self.segments):
+            return None
+        total = sum(known[1:], known[0])
+        return total if np.isfinite(total).all() else None
+
+    @cached_property
+    def value_spread(self) -> Spread | None:
+        """Of the values of all rows, removed ones included; None where not kept or not finite."""
+        codes = [segment.block.value_codes for segment in self.segments]
+        known = [coded.moments for coded in codes if coded is not None and coded.moments is not None]
+        return Spread.of(known) if known and len(known) == len(codes) else None
+
+    def numbers(self) -> NDArray[np.int64]:
+        """int64[n], the live row numbers in ascending order."""
+        found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
+        return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+
+    def mask(self, numbers: NDArray[np.int64]) -> Mask:
+        """The mask that lets only the given row numbers be attended to; unknown ones are ignored.
+
+        Args:
+            numbers: int64[r], in any order.
+        """
+        numbers = np.asarray(numbers, dtype=np.int64)
+        if not (numbers[1:] >= numbers[:-1]).all():
+            numbers = np.sort(numbers)
+        allowed = []
+        for segment in self.segments:
+            first, last = np.searchsorted(numbers, segment.numbers[[0, -1]] + (0, 1))
+            allowed.append(_live(segment, _among(segment, numbers[first:last])) if first < last else None)
+        return Mask(self, tuple(allowed))
+
+    def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
+        """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
+        are.
+
+        Raises:
+            ParameterError: the mask was made for another view.
+        """
+        if mask is not None and mask.view is not self:
+            raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
+        for index, segment in enumerate(self.segments):
+            if mask is not None:
+                passes = mask.allowed[index]
+                if passes is not None:
+                    yield segment, passes
+            elif segment.n:
+                yield segment, segment.live
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Which rows of a view may be attended to.
+
+    Attributes:
+        view: the view it was made for.
+        allowed: for each segment bool[count], True = may attend, removed rows False; None where no row may.
+
+    `&`, `|` and `~` are and, or and not over the rows that live; both masks must be of one view.
+    """
+
+    view: View
+    allowed: tuple[NDArray[np.bool_] | None, ...]
+
+    def __and__(self, other: Mask) -> Mask:
+        both = [
+            None if mine is None or theirs is None else _some(mine & theirs)
+            for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
+        ]
+        return Mask(self.view, tuple(both))
+
+    def __or__(self, other: Mask) -> Mask:
+        either = [
+            theirs if mine is None else mine if theirs is None else mine | theirs
+            for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
+        ]
+        return Mask(self.view, tuple(either))
+
+    def __invert__(self) -> Mask:
+        rest = [
+            _live(segment, np.ones(segment.count, dtype=np.bool_) if passes is None else ~passes)
+            for segment, passes in zip(self.view.segments, self.allowed, strict=True)
+        ]
+        return Mask(self.view, tuple(rest))
+
+    @cached_property
+    def n(self) -> int:
+        """How many rows may be attended to."""
+        return sum(int(np.count_nonzero(passes)) for passes in self.allowed if passes is not None)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it holds, in bytes."""
+        return sum(passes.nbytes for passes in self.allowed if passes is not None)
+
+    def _of_one_view(self, other: Mask) -> tuple[NDArray[np.bool_] | None, ...]:
+        if other.view is not self.view:
+            raise ParameterError("the masks belong to two views: make both with one view's mask(numbers)")
+        return other.allowed
+
+
+def _among(segment: Segment, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool[count]: which of a segment's rows have one of the numbers, which lie between theirs and ascend."""
+    own = segment.numbers
+    reach = int(own[-1] - own[0]) + 1
+    if reach <= 8 * len(own):  # then a table of every number there is takes no search
+        table = np.zeros(reach, dtype=np.bool_)
+        table[numbers - own[0]] = True
+        passes: NDArray[np.bool_] = table[own - own[0]]
+        return passes
+    passes = np.zeros(len(own), dtype=np.bool_)
+    passes[segment.positions(numbers)] = True
+    return passes
+
+
+def _live(segment: Segment, passes: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    return _some(passes if segment.live is None else passes & segment.live)
+
+
+def _some(passes: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    return passes if passes.any() else None

@@ -1,0 +1,1 @@
+"""One reading of all codes: what lies below a threshold is summed, what lies above is listed."""

@@ -1,0 +1,1 @@
+"""A folder of weights → a model: BERT's family and GPT-2."""

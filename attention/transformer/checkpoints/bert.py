@@ -1,0 +1,157 @@
+"""The BERT family: where each of its models keeps its sizes and its tensors.
+
+They compute the same and differ in names alone, so a family member is a table of names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from attention.heads import Heads
+from attention.transformer.checkpoints.config import Config
+from attention.transformer.checkpoints.tensors import Tensors
+from attention.transformer.embeddings import Embeddings
+from attention.transformer.encoder import Encoder
+from attention.transformer.errors import UnsupportedModelError
+from attention.transformer.feed_forward import FeedForward
+from attention.transformer.layer import EncoderLayer
+from attention.transformer.norm import Residual
+from attention.transformer.positions import Positions
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a model calls its fields in config.json, and its tensors in each layer.
+
+    Attributes:
+        prefix: of all tensors, where the model was saved as a part of another.
+        d_model, d_ff, n_heads, n_layers, activation: the fields.
+        layer: what the names of the layers' tensors begin with, before the number.
+        query … feed_forward_norm: how they go on.
+        after_padding: position 0 has the row after the padding token's.
+        has_types: there are vectors for the two texts of a pair.
+    """
+
+    prefix: str
+    d_model: str = "hidden_size"
+    d_ff: str = "intermediate_size"
+    n_heads: str = "num_attention_heads"
+    n_layers: str = "num_hidden_layers"
+    activation: str = "hidden_act"
+    layer: str = "encoder.layer"
+    query: str = "attention.self.query"
+    key: str = "attention.self.key"
+    value: str = "attention.self.value"
+    output: str = "attention.output.dense"
+    attention_norm: str = "attention.output.LayerNorm"
+    inner: str = "intermediate.dense"
+    outer: str = "output.dense"
+    feed_forward_norm: str = "output.LayerNorm"
+    after_padding: bool = False
+    has_types: bool = True
+
+
+BERT = Names(prefix="bert.")
+ROBERTA = replace(BERT, prefix="roberta.", after_padding=True)
+DISTILBERT = Names(
+    prefix="distilbert.",
+    d_model="dim",
+    d_ff="hidden_dim",
+    n_heads="n_heads",
+    n_layers="n_layers",
+    activation="activation",
+    layer="transformer.layer",
+    query="attention.q_lin",
+    key="attention.k_lin",
+    value="attention.v_lin",
+    output="attention.out_lin",
+    attention_norm="sa_layer_norm",
+    inner="ffn.lin1",
+    outer="ffn.lin2",
+    feed_forward_norm="output_layer_norm",
+    has_types=False,
+)
+FAMILY: Mapping[str, Names] = {
+    "bert": BERT,
+    "roberta": ROBERTA,
+    "xlm-roberta": ROBERTA,
+    "camembert": ROBERTA,
+    "distilbert": DISTILBERT,
+}
+
+
+def family_member(config: Config) -> Names:
+    """The names that a model uses.
+
+    Raises:
+        UnsupportedModelError: another architecture or position type.
+    """
+    model_type = config.fields.get("model_type")
+    if not isinstance(model_type, str) or model_type not in FAMILY:
+        raise UnsupportedModelError(
+            f"{config.source}: model_type must be one of {', '.join(FAMILY)}, got {model_type!r}"
+        )
+    config.only("position_embedding_type", "absolute")
+    config.only("is_decoder", False)
+    return FAMILY[model_type]
+
+
+def bert_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Encoder]:
+    """The embeddings and the encoder of a BERT-family model.
+
+    Raises:
+        UnsupportedModelError: another architecture, position type or activation.
+        CheckpointError: a size or a tensor is missing or misshapen.
+    """
+    names = family_member(config)
+    tensors = tensors.without_prefix(names.prefix)
+    layers = tuple(layer(config, names, tensors, f"{names.layer}.{i}") for i in range(config.count(names.n_layers)))
+    return embeddings(config, names, tensors), Encoder(layers)
+
+
+def embeddings(config: Config, names: Names, tensors: Tensors) -> Embeddings:
+    """What the model makes of token ids."""
+    d_model = config.count(names.d_model)
+    n_positions, n_vocabulary = config.count("max_position_embeddings"), config.count("vocab_size")
+    table = tensors.take("embeddings.position_embeddings.weight", n_positions, d_model)
+    first = config.count("pad_token_id", least=0) + 1 if names.after_padding else 0
+    types = None
+    if names.has_types:
+        n_types = config.count("type_vocab_size")
+        types = tensors.take("embeddings.token_type_embeddings.weight", n_types, d_model)
+    return Embeddings(
+        tokens=tensors.take("embeddings.word_embeddings.weight", n_vocabulary, d_model),
+        positions=Positions(table, first),
+        types=types,
+        norm=tensors.norm("embeddings.LayerNorm", d_model, config.number("layer_norm_eps", 1e-12)),
+    )
+
+
+def layer(config: Config, names: Names, tensors: Tensors, at: str) -> EncoderLayer:
+    """The layer whose tensors' names begin with `at`."""
+    d_model, d_ff = config.count(names.d_model), config.count(names.d_ff)
+    epsilon = config.number("layer_norm_eps", 1e-12)
+    query, key, value, output = (
+        tensors.linear(f"{at}.{name}", d_model, d_model) for name in (names.query, names.key, names.value, names.output)
+    )
+    return EncoderLayer(
+        attention=Heads(
+            W_Q=query.weight,
+            W_K=key.weight,
+            W_V=value.weight,
+            W_O=output.weight,
+            n_heads=config.heads(names.n_heads, d_model),
+            b_Q=query.bias,
+            b_K=key.bias,
+            b_V=value.bias,
+            b_O=output.bias,
+        ),
+        attention_residual=Residual(tensors.norm(f"{at}.{names.attention_norm}", d_model, epsilon)),
+        feed_forward=FeedForward(
+            inner=tensors.linear(f"{at}.{names.inner}", d_model, d_ff),
+            outer=tensors.linear(f"{at}.{names.outer}", d_ff, d_model),
+            activation=config.activation(names.activation),
+        ),
+        feed_forward_residual=Residual(tensors.norm(f"{at}.{names.feed_forward_norm}", d_model, epsilon)),
+    )

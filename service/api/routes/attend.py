@@ -1,0 +1,130 @@
+"""The soft lookup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from attention.lookup import Answer, Evidence
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.refusals import ANY_CALL, ASKING, WITH_BODY, refusals
+from service.api.routes.documents import shape
+from service.api.state import NameInPath, Running
+from service.retrieval.errors import InvalidContent
+from service.retrieval.queries import attend as soft_lookup
+from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
+from service.schemas.vector import write_vector
+
+NOT_OF_A_DOCUMENT = frozenset({"output", "explanation"})  # of what can be included
+
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["attend"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+
+
+@router.post(
+    "/{name}/attend",
+    response_model=AttendAnswer | AttendAnswers,
+    responses=refusals(*WITH_BODY, *ASKING),
+    response_description="An answer to `query`, or `results` to `queries`.",
+    summary="Attend over every document of a collection",
+)
+async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Response:
+    """Weights that sum to one over the whole collection, the blended value, and the evidence."""
+    started = time.perf_counter()
+    queries, pointers = _queries(body, running.max_queries)
+    options = soft_lookup.Options(
+        temperature=body.temperature,
+        effective_documents=body.effective_documents,
+        top_k=body.top_k,
+        top_p=body.top_p,
+        filter=body.filter,
+        normaliser=body.normaliser,
+        null=body.null,
+        max_error=body.max_error,
+        output="output" in body.include,
+        documents=not NOT_OF_A_DOCUMENT.issuperset(body.include),
+    )
+    results = await soft_lookup.attend(running.catalogue, name, queries, options, pointers)
+    took_ms = (time.perf_counter() - started) * 1e3
+    answers = [shape_result(result, body.include, body.vector_format, took_ms) for result in results]
+    return JSONAnswer({"results": answers} if body.queries is not None else answers[0])
+
+
+def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:
+    if (body.query is None) == (body.queries is None):
+        raise InvalidContent.at("", "send exactly one of query and queries")
+    if body.queries is None:
+        return [body.query], ["/query"]
+    if len(body.queries) > most:
+        raise InvalidContent.at(
+            "/queries",
+            f"{len(body.queries)} queries came, this service takes {most} in one request: send them in parts",
+        )
+    return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
+
+
+def shape_result(
+    result: soft_lookup.Result, include: Sequence[str], vector_format: str, took_ms: float
+) -> dict[str, Any]:
+    """A result → its answer, with the fields asked for."""
+    found = result.answer
+    answer: dict[str, Any] = {
+        "matches": [_match(match, found, include, vector_format) for match in result.matches],
+        "rest_weight": result.rest_weight,
+        "complete": found.complete,
+    }
+    if result.output is not None:
+        answer["output"] = write_vector(result.output, vector_format)
+    answer["evidence"] = evidence(found.evidence)
+    answer["certificate"] = {
+        "method": found.certificate.method,
+        "total_variation": found.certificate.total_variation,
+        "output_error": found.certificate.output_error,
+    }
+    return answer | {"temperature": found.temperature, "documents": found.documents, "took_ms": took_ms}
+
+
+def evidence(found: Evidence) -> dict[str, Any]:
+    """How much the collection knew."""
+    return {
+        "answered": found.answered,
+        "null_weight": found.null_weight,
+        "null_similarity": found.null_similarity,
+        "log_partition": found.log_partition,
+        "entropy": found.entropy,
+        "effective_documents": found.effective_documents,
+    }
+
+
+def shape_match(
+    match: soft_lookup.Match, include: Sequence[str], vector_format: str, **numbers: float
+) -> dict[str, Any]:
+    """A match → its answer: the id, numbers that belong to it, and the fields asked for."""
+    if match.document is None:
+        return {"id": match.id, **numbers}
+    return shape(match.document, include, vector_format, **numbers)
+
+
+def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
+    numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
+    answer = shape_match(match, include, vector_format, **numbers)
+    if "explanation" in include:
+        log_partition = found.log_partition
+        answer["explanation"] = {
+            "similarity": match.similarity,
+            "temperature": found.temperature,
+            "logit": match.logit,
+            "log_partition": log_partition,
+            "log_weight": None if log_partition is None else match.logit - log_partition,
+        }
+    return answer

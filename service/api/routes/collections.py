@@ -1,0 +1,150 @@
+"""Collections: create, confirm, change, list, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.refusals import ANY_CALL, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.state import NameInPath, Running
+from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.null import Standing
+from service.retrieval.errors import CollectionNotFound
+from service.retrieval.queries.query import null_shown
+from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
+from service.storage import DocumentDamaged
+
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["collections"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+
+
+def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:
+    with collection.reading() as (record, reader):
+        background, level = None, None
+        with suppress(DocumentDamaged):  # which asking says, and /readyz
+            own = partial(collection.sample.own, record, reader)
+            background, level = null_shown(record, own, catalogue.loaded(record.settings))
+    settings = record.settings
+    return {
+        "name": record.name,
+        "similarity": settings.similarity,
+        "dimension": settings.dimension,
+        "value_dimension": settings.value_dimension,
+        "encoder": settings.encoder,
+        "precision": settings.precision,
+        "value_from": settings.value_from,
+        "temperature": settings.temperature,
+        "null": settings.null,
+        "background": None if background is None else shape_background(background),
+        "null_similarity": level,
+        "documents": record.documents,
+        "ready": collection.ready,
+    }
+
+
+def shape_background(found: Standing) -> dict[str, Any]:
+    """The background of a null key, as the API answers it."""
+    mean, deviation = found.background.mean, found.background.deviation
+    return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs}
+
+
+def _describe_all(catalogue: Catalogue) -> list[dict[str, Any]]:
+    described = []
+    for collection in catalogue.collections():
+        with suppress(CollectionNotFound):  # deleted meanwhile
+            described.append(_describe(catalogue, collection))
+    return described
+
+
+def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
+    """The fields that say something; only for the encoder is null a choice."""
+    sent = body.model_dump(exclude_unset=True)
+    return {field: choice for field, choice in sent.items() if choice is not None or field == "encoder"}
+
+
+@router.put(
+    "/{name}",
+    dependencies=[requires("write")],
+    response_model=CollectionAnswer,
+    responses={
+        201: {"model": CollectionAnswer, "description": "Created."},
+        **refusals(*WITH_BODY, *WRITING, "collection_conflict", "encoder_unavailable"),
+    },
+    response_description="It exists, and every field sent is as it is.",
+    summary="Create a collection, or confirm that it is as you think",
+)
+async def put_collection(name: NameInPath, body: CollectionSettings, running: Running) -> Response:
+    """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
+    wanted = _said(body)
+    collection, created = await running.catalogue.create(name, wanted)
+    return JSONAnswer(
+        await asyncio.to_thread(_describe, running.catalogue, collection), status_code=201 if created else 200
+    )
+
+
+@router.patch(
+    "/{name}",
+    dependencies=[requires("write")],
+    response_model=CollectionAnswer,
+    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
+    response_description="The collection as it is now.",
+    summary="Change temperature or null",
+)
+async def patch_collection(name: NameInPath, body: CollectionChange, running: Running) -> Response:
+    """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
+    changes = _said(body)
+    collection = await asyncio.to_thread(running.catalogue.change, name, changes)
+    return JSONAnswer(await asyncio.to_thread(_describe, running.catalogue, collection))
+
+
+@router.get(
+    "",
+    response_model=CollectionList,
+    responses=refusals(*STORED),
+    response_description="The collections.",
+    summary="Every collection",
+)
+async def list_collections(request: Request, running: Running) -> Response:
+    """By name; and whether this caller may write."""
+    described = await asyncio.to_thread(_describe_all, running.catalogue)
+    return JSONAnswer({"collections": described, "access": request.state.access})
+
+
+@router.get(
+    "/{name}",
+    response_model=CollectionAnswer,
+    responses=refusals(*OF_A_COLLECTION),
+    response_description="The collection.",
+    summary="One collection",
+)
+async def get_collection(name: NameInPath, running: Running) -> Response:
+    """Its settings, how many documents it holds, and whether it is ready to be asked."""
+    collection = running.catalogue.collection(name)
+    return JSONAnswer(await asyncio.to_thread(_describe, running.catalogue, collection))
+
+
+@router.delete(
+    "/{name}",
+    dependencies=[requires("write")],
+    status_code=204,
+    responses=refusals(*OF_A_COLLECTION, *WRITING),
+    response_description="Deleted.",
+    summary="Delete a collection and its documents",
+)
+async def delete_collection(name: NameInPath, running: Running) -> Response:
+    """Readers that have begun finish on what they began with."""
+    await asyncio.to_thread(running.catalogue.delete, name)
+    return Response(status_code=204)

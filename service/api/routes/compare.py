@@ -1,0 +1,101 @@
+"""SQL's `=`, SQL's full text, top-k and attention, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.refusals import ANY_CALL, ASKING, WITH_BODY, refusals
+from service.api.routes.attend import shape_match, shape_result
+from service.api.routes.collections import shape_background
+from service.api.state import NameInPath, Running
+from service.retrieval.documents.prepare import MISSING, SentDocument
+from service.retrieval.queries import compare as four_ways
+from service.retrieval.queries.compare import Comparison, Timed
+from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest, Row
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["compare"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+FIELDS = ("key", "value", "metadata")
+
+
+@router.post(
+    "/collections/{name}/compare",
+    response_model=CompareAnswer,
+    responses=refusals(*WITH_BODY, *ASKING),
+    response_description="The four answers.",
+    summary="One question, four ways",
+)
+async def compare(name: NameInPath, body: CompareRequest, running: Running) -> Response:
+    """The statements shown are the ones that were run; attention answers as `attend` does."""
+    compared = await four_ways.compare_collection(
+        running.catalogue,
+        name,
+        body.query,
+        temperature=body.temperature,
+        top_k=body.top_k,
+        null=body.null,
+        sent_filter=body.filter,
+    )
+    return JSONAnswer(_shape(compared))
+
+
+@router.post(
+    "/compare",
+    response_model=CompareAnswer,
+    responses=refusals(*WITH_BODY, "encoder_unavailable"),
+    response_description="The four answers.",
+    summary="One question, four ways, to rows of your own",
+)
+async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:
+    """The rows are asked as a collection of the same documents would be; nothing is stored."""
+    compared = await four_ways.compare_rows(
+        running.catalogue,
+        [_document(row, i) for i, row in enumerate(body.rows, start=1)],
+        body.query,
+        temperature=body.temperature,
+        top_k=body.top_k,
+        null=body.null,
+    )
+    return JSONAnswer(_shape(compared))
+
+
+def _document(row: Row, position: int) -> SentDocument:
+    value = row.value if "value" in row.model_fields_set else MISSING
+    return SentDocument(id=str(position) if row.id is None else row.id, key=row.key, value=value)
+
+
+def _shape(compared: Comparison) -> dict[str, Any]:
+    result, took_ms = compared.attention, compared.attention_took_ms
+    nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in result.matches]
+    return {
+        "sql": _sql(compared.sql),
+        "full_text": _sql(compared.full_text),
+        "top_k": {"matches": nearest, "documents": result.answer.documents, "took_ms": took_ms},
+        "attention": shape_result(result, (*FIELDS, "output"), "numbers", took_ms),
+        "background": None if compared.standing is None else shape_background(compared.standing),
+    }
+
+
+def _sql(timed: Timed) -> dict[str, Any]:
+    found = timed.found
+    return {
+        "statement": found.statement,
+        "parameters": {name: _shown(value) for name, value in found.parameters.items()},
+        "rows": [{"id": row.id, "key": row.key, "value": row.value} for row in found.rows],
+        "took_ms": timed.took_ms,
+    }
+
+
+def _shown(value: Any) -> Any:
+    """A parameter as JSON has it: bytes, as which a number beyond 64 bits is compared, as SQL writes them."""
+    return f"X'{value.hex().upper()}'" if isinstance(value, bytes) else value

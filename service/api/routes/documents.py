@@ -1,0 +1,203 @@
+"""Documents: one by id, many in one body."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.errors import TooMuch
+from service.api.problems.refusals import ANY_CALL, ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
+from service.api.state import IdInPath, NameInPath, Running
+from service.retrieval.documents import documents as store
+from service.retrieval.documents.patch import patch
+from service.retrieval.documents.prepare import MISSING, SentDocument
+from service.schemas.document import (
+    Deleted,
+    DocumentAnswer,
+    DocumentBatch,
+    DocumentBody,
+    DocumentDelete,
+    DocumentPage,
+    DocumentPatch,
+    DocumentQuery,
+    Include,
+    Upserted,
+)
+from service.schemas.upload import NDJSON, UPLOAD_ANSWER, UPLOAD_BODY
+from service.schemas.vector import write_vector
+from service.schemas.wire import VectorFormat
+from service.storage import DocumentRecord
+
+router = APIRouter(
+    prefix="/v1/collections/{name}/documents",
+    tags=["documents"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+
+
+def sent(document_id: str, body: DocumentBody) -> SentDocument:
+    """A document of the wire → one for the product."""
+    return SentDocument(
+        id=document_id,
+        key=body.key,
+        value=body.value if "value" in body.model_fields_set else MISSING,
+        metadata=body.metadata,
+        key_vector=body.key_vector,
+        value_vector=body.value_vector,
+    )
+
+
+def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, **numbers: Any) -> dict[str, Any]:
+    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for."""
+    answer: dict[str, Any] = {"id": document.id, **numbers}
+    for field in ("key", "value", "metadata"):
+        if field in include:
+            answer[field] = getattr(document, field)
+    if "key_vector" in include:
+        answer["key_vector"] = write_vector(document.key_vector, vector_format)
+    if "value_vector" in include:
+        vector = document.key_vector if document.value_vector is None else document.value_vector
+        answer["value_vector"] = write_vector(vector, vector_format)
+    return answer
+
+
+@router.post(
+    "",
+    dependencies=[requires("write")],
+    response_model=Upserted,
+    responses={
+        200: {"content": {NDJSON: UPLOAD_ANSWER}},
+        **refusals(*WITH_BODY, *WRITING, *ASKING, "documents_exist", "too_much"),
+    },
+    openapi_extra={"requestBody": {"content": {NDJSON: UPLOAD_BODY}}},
+    response_description="Written; of NDJSON, what became of each batch.",
+    summary="Write many documents",
+)
+async def post_documents(name: NameInPath, body: DocumentBatch, running: Running) -> Response:
+    """As JSON: all or none. As NDJSON: a stream of any length, in batches of 1,000 lines, that loses bad lines only.
+
+    A document with a known id replaces the one that is there.
+    """
+    if len(body.documents) > running.max_documents:
+        raise TooMuch(
+            f"{len(body.documents)} documents came, this service takes {running.max_documents} in one JSON body: send "
+            "them in parts, or as application/x-ndjson"
+        )
+    documents = [sent(document.id, document) for document in body.documents]
+    pointers = [f"/documents/{i}" for i in range(len(documents))]
+    truncated = await store.upsert(running.catalogue, name, documents, pointers, mode=body.mode)
+    return JSONAnswer({"upserted": len(documents), "truncated": truncated.truncated})
+
+
+@router.post(
+    "/query",
+    response_model=DocumentPage,
+    responses=refusals(*WITH_BODY, *OF_DOCUMENTS),
+    response_description="A page of documents.",
+    summary="List documents in id order",
+)
+async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
+    """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
+    page = await asyncio.to_thread(
+        store.page,
+        running.catalogue,
+        name,
+        ids=body.ids,
+        sent_filter=body.filter,
+        limit=body.limit,
+        cursor=body.cursor,
+        count=body.count,
+    )
+    return JSONAnswer(
+        {
+            "documents": [shape(document, body.include, body.vector_format) for document in page.documents],
+            "next_cursor": page.next_cursor,
+            "count": page.count,
+        }
+    )
+
+
+@router.post(
+    "/delete",
+    dependencies=[requires("write")],
+    response_model=Deleted,
+    responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
+    response_description="How many there were.",
+    summary="Delete documents by id or by filter",
+)
+async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
+    """Exactly one of `ids` and `filter`; unknown ids are silent."""
+    deleted = await asyncio.to_thread(store.delete, running.catalogue, name, ids=body.ids, sent_filter=body.filter)
+    return JSONAnswer({"deleted": deleted})
+
+
+@router.put(
+    "/{id:path}",
+    dependencies=[requires("write")],
+    response_model=Upserted,
+    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *WRITING, *ASKING)},
+    response_description="Replaced.",
+    summary="Write one document",
+)
+async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, running: Running) -> Response:  # noqa: A002
+    """201 where the id is new, 200 where a document was replaced."""
+    written = await store.upsert(running.catalogue, name, [sent(id, body)], [""])
+    return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
+
+
+@router.patch(
+    "/{id:path}",
+    dependencies=[requires("write")],
+    response_model=Upserted,
+    responses=refusals(*WITH_BODY, *WRITING, *ASKING, "document_not_found", "document_changed"),
+    response_description="Changed.",
+    summary="Change a part of a document",
+)
+async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, running: Running) -> Response:  # noqa: A002
+    """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
+    changes = {field: getattr(body, field) for field in body.model_fields_set}
+    written = await patch(running.catalogue, name, id, changes)
+    return JSONAnswer({"upserted": 1, "truncated": written.truncated})
+
+
+@router.get(
+    "/{id:path}",
+    response_model=DocumentAnswer,
+    responses=refusals(*OF_DOCUMENTS, "document_not_found"),
+    response_description="The document.",
+    summary="Read one document",
+)
+async def get_document(
+    name: NameInPath,
+    id: IdInPath,  # noqa: A002
+    running: Running,
+    include: Annotated[
+        list[Include] | None, Query(description="Fields wanted. Left out: key, value and metadata.")
+    ] = None,
+    vector_format: VectorFormat = "numbers",
+) -> Response:
+    """As it is stored."""
+    document = await asyncio.to_thread(store.get, running.catalogue, name, id)
+    return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
+
+
+@router.delete(
+    "/{id:path}",
+    dependencies=[requires("write")],
+    status_code=204,
+    responses=refusals(*OF_A_COLLECTION, *WRITING, "document_not_found", "collection_loading"),
+    response_description="Deleted.",
+    summary="Delete one document",
+)
+async def delete_document(name: NameInPath, id: IdInPath, running: Running) -> Response:  # noqa: A002
+    """404 where there is none of that id."""
+    await asyncio.to_thread(store.delete_one, running.catalogue, name, id)
+    return Response(status_code=204)

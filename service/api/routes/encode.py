@@ -1,0 +1,112 @@
+"""Texts → vectors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems import table as problems
+from service.api.problems.errors import TooMuch
+from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
+from service.api.state import Running
+from service.encoding.encoded import Encoded
+from service.encoding.errors import EncodingError
+from service.encoding.queue.queue import EncodingQueue
+from service.encoding.queue.stream import encode_stream
+from service.encoding.tokens.spans import Token
+from service.retrieval.collections.models import model_queue
+from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
+from service.schemas.vector import write_vector
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["encode"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+
+NDJSON = "application/x-ndjson"
+MAX_TEXTS_WITH_TOKENS = 1000
+
+Tokens = Sequence[Sequence[Token]] | None
+
+
+@router.post(
+    "/encode",
+    response_model=EncodeAnswer,
+    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "encoder_unavailable")
+    | {200: {"content": {NDJSON: ENCODE_LINES}}},
+    response_description="A vector a text, in order.",
+    summary="Encode texts",
+)
+async def encode(body: EncodeRequest, request: Request, running: Running) -> Response:
+    """A vector a text, in order, whatever else was in the request; no texts are no vectors."""
+    most = min(running.max_documents, MAX_TEXTS_WITH_TOKENS) if body.tokens else running.max_documents
+    if len(body.texts) > most:
+        raise TooMuch(
+            f"{len(body.texts)} texts came, this service takes {most} in one request"
+            f"{' with their tokens' if body.tokens else ''}: send them in parts"
+        )
+    queue = await model_queue(running.catalogue, body.model)
+    if NDJSON in request.headers.get("accept", ""):
+        return StreamingResponse(_lines(queue, body), media_type=NDJSON)
+    encoded = await queue.encode(body.texts, body.purpose)
+    answer = {
+        "model": queue.encoder.name,
+        "dimension": queue.encoder.dimension,
+        "embeddings": write_vector(encoded.vectors, body.vector_format),
+        "token_counts": encoded.token_counts,
+        "truncated": encoded.truncated,
+        "unknown_tokens": encoded.unknown_tokens,
+    }
+    tokens = await _tokens(queue, body.texts, body)
+    if tokens is not None:
+        answer["tokens"] = [[token._asdict() for token in text] for text in tokens]
+    return JSONAnswer(answer)
+
+
+async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeRequest) -> Tokens:
+    if not body.tokens:
+        return None
+    return await asyncio.to_thread(queue.encoder.tokens, texts, body.purpose)
+
+
+async def _lines(queue: EncodingQueue, body: EncodeRequest) -> AsyncIterator[bytes]:
+    """A line a text, in order, then one that says how it ended."""
+    end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
+    encoded = 0
+    try:
+        async with aclosing(encode_stream(queue, body.texts, body.purpose)) as parts:
+            async for part in parts:
+                tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
+                yield b"".join(_line(line) for line in _shape(part, encoded, tokens, body.vector_format))
+                encoded += len(part.vectors)
+    except EncodingError as error:
+        end |= {"done": False, "problem": orjson.loads(bytes(problems.of_error(error).body))}
+    yield _line(end | {"encoded": encoded})
+
+
+def _shape(part: Encoded, first: int, tokens: Tokens, vector_format: str) -> Iterator[dict[str, Any]]:
+    for i, text in enumerate(part.texts()):
+        line = {
+            "index": first + i,
+            "embedding": write_vector(text.vector, vector_format),
+            "token_count": text.token_count,
+            "truncated": text.truncated,
+            "unknown_tokens": text.unknown_tokens,
+        }
+        yield line if tokens is None else line | {"tokens": [token._asdict() for token in tokens[i]]}
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)

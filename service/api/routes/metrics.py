@@ -1,0 +1,93 @@
+"""What the service does, in Prometheus' format."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.permission import requires
+from service.api.problems.refusals import OPEN_TO_ALL
+from service.api.route import GuardedRoute
+from service.api.state import Running
+
+router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class Meters:
+    """The numbers of one service; every app has its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        by_call = ("method", "path", "status")
+        self.requests = Counter("softkv_requests", "Requests answered.", by_call, registry=self.registry)
+        self.seconds = Histogram(
+            "softkv_request_seconds",
+            "How long answers took.",
+            ("method", "path"),
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self.under_way = Gauge("softkv_requests_under_way", "Requests being answered.", registry=self.registry)
+        self.collections = Gauge("softkv_collections", "Collections.", registry=self.registry)
+        self.documents = Gauge("softkv_documents", "Documents in all collections.", registry=self.registry)
+        self.waiting = Gauge("softkv_encoder_waiting_texts", "Texts that wait for the encoder.", registry=self.registry)
+
+
+class Metered:
+    """Counts and times requests by the route they took, so that ids and names make no series of their own."""
+
+    def __init__(self, app: ASGIApp, *, meters: Meters) -> None:
+        self._app = app
+        self._meters = meters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with self._meters.under_way.track_inprogress():
+            try:
+                await self._app(scope, receive, watched)
+            finally:
+                path = _route(scope)
+                self._meters.requests.labels(scope["method"], path, status).inc()
+                self._meters.seconds.labels(scope["method"], path).observe(time.perf_counter() - started)
+
+
+def _route(scope: Scope) -> str:
+    route: Any = scope.get("route")
+    return getattr(route, "path", "") or "other"
+
+
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=PlainTextResponse,
+    response_description="The numbers, in Prometheus' text format.",
+)
+async def metrics(request: Request, running: Running) -> Response:
+    """Requests by route and status, their times, documents, and how many texts wait for the encoder."""
+    meters: Meters = request.app.state.meters
+    catalogue = running.catalogue
+    meters.collections.set(len(catalogue.collections()))
+    meters.documents.set(sum(collection.size for collection in catalogue.collections()))
+    meters.waiting.set(0 if catalogue.encoder is None else catalogue.encoder.waiting)
+    return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)

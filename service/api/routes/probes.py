@@ -1,0 +1,57 @@
+"""Is the process alive, and is everything loaded?"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Response
+
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.refusals import OPEN_TO_ALL
+from service.api.route import GuardedRoute
+from service.api.state import Running
+from service.schemas.probe import Liveness, Readiness
+
+router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
+
+
+@router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")
+async def livez() -> Response:
+    """200 as long as the process runs."""
+    return JSONAnswer({"status": "alive"})
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    response_description="It is.",
+    responses={503: {"model": Readiness, "description": "Something still loads, or failed to."}},
+    summary="Everything is loaded",
+)
+async def readyz(running: Running) -> Response:
+    """503 while the encoder, a collection, a demo collection or machine code loads; the API already answers, slower.
+
+    It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
+    that could not be read, a document that is damaged on disk.
+    """
+    encoder = running.catalogue.encoder
+    unsound = await asyncio.to_thread(running.catalogue.failed)
+    loading = [f"collection {name}" for name in running.catalogue.loading()]
+    failed = [*unsound, *running.demo.failed()]
+    if encoder is not None and encoder.state == "loading":
+        loading.insert(0, f"encoder {encoder.name}")
+    if encoder is not None and encoder.state == "failed":
+        failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
+    loading += [f"demo {name}" for name in running.demo.loading()]
+    if not running.machine_code.ready:
+        loading.append("machine code of the lookup")
+    if not (running.warmed.is_set() or loading or failed):
+        loading.append("first answers")
+    ready = not loading and not failed
+    content = {
+        "status": "ready" if ready else "loading" if loading else "failed",
+        "loading": loading,
+        "failed": failed,
+    }
+    return JSONAnswer(content, status_code=200 if ready else 503)

@@ -1,0 +1,65 @@
+"""The same query at many temperatures."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Response
+
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.refusals import ANY_CALL, ASKING, WITH_BODY, refusals
+from service.api.routes.attend import evidence
+from service.api.routes.documents import shape
+from service.api.state import NameInPath, Running
+from service.retrieval.queries.sweep import sweep_collection
+from service.schemas.sweep import SweepAnswer, SweepRequest
+
+router = APIRouter(
+    prefix="/v1/collections",
+    tags=["attend"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+
+
+@router.post(
+    "/{name}/sweep",
+    response_model=SweepAnswer,
+    responses=refusals(*WITH_BODY, *ASKING),
+    response_description="The best documents, and what each weighs at each temperature.",
+    summary="The same query at many temperatures",
+)
+async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Response:
+    """From one reading of the keys: what each of the best documents weighs at each temperature."""
+    started = time.perf_counter()
+    swept = await sweep_collection(
+        running.catalogue,
+        name,
+        body.query,
+        body.temperatures,
+        top_k=body.top_k,
+        null=body.null,
+        sent_filter=body.filter,
+    )
+    return JSONAnswer(
+        {
+            "matches": [
+                shape(match.document, body.include, body.vector_format, similarity=match.similarity)
+                for match in swept.matches
+            ],
+            "temperatures": [
+                {
+                    "temperature": at.evidence.temperature,
+                    "weights": at.weights,
+                    "rest_weight": at.rest_weight,
+                    "evidence": evidence(at.evidence),
+                }
+                for at in swept.temperatures
+            ],
+            "documents": swept.documents,
+            "took_ms": (time.perf_counter() - started) * 1e3,
+        }
+    )

@@ -1,0 +1,63 @@
+"""A look into the model: tokens, and the attention between them."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Response
+
+from service.api.body import JSONRoute
+from service.api.json import JSONAnswer
+from service.api.permission import requires
+from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
+from service.api.state import Running
+from service.encoding.tracing import TracedLayer
+from service.retrieval.collections.models import model_queue
+from service.retrieval.queries.trace import trace_text
+from service.schemas.trace import TraceAnswer, TraceRequest
+from service.schemas.vector import write_vector
+
+router = APIRouter(
+    prefix="/v1",
+    tags=["encode"],
+    route_class=JSONRoute,
+    dependencies=[requires("read")],
+    responses=ANY_CALL,
+)
+
+
+@router.post(
+    "/trace",
+    response_model=TraceAnswer,
+    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", "encoder_unavailable"),
+    response_description="The tokens, and what each rests on.",
+    summary="Look at the attention between a text's tokens",
+)
+async def trace(body: TraceRequest, running: Running) -> Response:
+    """What the encoder computes on the way from this text to its vector, layer by layer and head by head."""
+    encoder = (await model_queue(running.catalogue, body.model)).encoder
+    arrays = ["attention", *(name for name in dict.fromkeys(body.include) if name != "changes")]
+    look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=arrays)
+    traced = await asyncio.to_thread(look, encoder, body.text, body.pair)
+    answer: dict[str, Any] = {
+        "model": encoder.name,
+        "tokens": [token._asdict() for token in traced.text.tokens],
+        "layers": [layer.layer for layer in traced.layers],
+        "heads": traced.layers[0].heads,
+    }
+    for name in arrays:
+        answer[name] = write_vector(np.stack([getattr(layer, name) for layer in traced.layers]), body.vector_format)
+    if "changes" in body.include:
+        answer["changes"] = [_changes(layer, body.vector_format) for layer in traced.layers]
+    return JSONAnswer(answer)
+
+
+def _changes(layer: TracedLayer, vector_format: str) -> dict[str, Any]:
+    return {
+        "attention": write_vector(layer.attention_change, vector_format),
+        "feed_forward": write_vector(layer.feed_forward_change, vector_format),
+        "layer": write_vector(layer.change, vector_format),
+    }

@@ -1,0 +1,156 @@
+"""Documents as NDJSON: a stream of any length, written in batches, answered line by line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import parse, refuse_coded
+from service.api.media_type import media_type
+from service.api.permission import requires
+from service.api.problems import table as problems
+from service.api.problems.errors import BodyTooLarge, MalformedBody
+from service.api.problems.flaws import flaws_of
+from service.api.route import GuardedRoute
+from service.api.routes.documents import sent
+from service.api.state import NameInPath, Running
+from service.retrieval.documents.prepare import SentDocument
+from service.retrieval.documents.upload import upload
+from service.retrieval.errors import Flaw
+from service.schemas.document import Document
+from service.schemas.upload import NDJSON
+
+BATCH_LINES = 1000
+
+
+class NDJSONRoute(GuardedRoute):
+    """The route of a body that is declared as NDJSON; the JSON route of the same path takes the others."""
+
+    reads_any_length = True  # its lines have a limit
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As any route, where the content type is NDJSON."""
+        if media_type(Headers(scope=scope)) != NDJSON:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+class Lines(StreamingResponse):
+    """Answers while the body is still being read.
+
+    Starlette's own would wait for the client's disconnect meanwhile, and so swallow parts of the body.
+    """
+
+    media_type = NDJSON
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        await self.stream_response(send)
+
+
+router = APIRouter(
+    prefix="/v1/collections/{name}/documents",
+    tags=["documents"],
+    route_class=NDJSONRoute,
+    dependencies=[requires("write")],
+)
+
+
+@router.post("", include_in_schema=False)
+async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
+    """A line per batch of 1,000, then one that says how it ended."""
+    refuse_coded(request)
+    running.catalogue.collection(name)  # a 404 has to come before the stream begins
+    return Lines(_answer(name, request, running))
+
+
+async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
+    upserted, refused = 0, 0
+    try:
+        async for batch in _batches(_lines(request.stream(), running.max_body_bytes)):
+            documents, flawed = await asyncio.to_thread(_read, batch)
+            uploaded = await upload(running.catalogue, name, documents)
+            flawed |= uploaded.refused
+            upserted += uploaded.upserted
+            refused += len(flawed)
+            yield _line({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})
+    except ClientDisconnect:
+        return
+    except tuple(problems.TABLE) as error:
+        problem = orjson.loads(bytes(problems.of_error(error).body))
+        yield _line({"done": False, "upserted": upserted, "refused": refused, "problem": problem})
+    else:
+        yield _line({"done": True, "upserted": upserted, "refused": refused})
+
+
+async def _lines(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
+    """The body's lines with their numbers, from 1."""
+    number, rest = 0, b""
+    async for chunk in stream:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for number, line in enumerate(lines, start=number + 1):  # noqa: B020  counts on from the last chunk
+            yield number, _short_enough(line, number, max_line_bytes)
+        _short_enough(rest, number + 1, max_line_bytes)
+    yield number + 1, rest
+
+
+def _short_enough(line: bytes, number: int, most: int) -> bytes:
+    if len(line) > most:
+        raise BodyTooLarge(f"line {number} has {len(line)} bytes or more, a line may have {most}: shorten it")
+    return line
+
+
+async def _batches(lines: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[dict[int, bytes]]:
+    """Lines by number, a thousand at a time; empty lines count and say nothing."""
+    batch = dict[int, bytes]()
+    try:
+        async for number, line in lines:
+            if line.strip():
+                batch[number] = line
+            if len(batch) == BATCH_LINES:
+                yield batch
+                batch = {}
+    except BodyTooLarge:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int, list[Flaw]]]:
+    """The documents of the lines that hold one, and what is wrong with the others."""
+    documents, flawed = {}, {}
+    for number, line in batch.items():
+        try:
+            content = parse(line)
+            document = Document.model_validate(content)
+        except MalformedBody as error:
+            flawed[number] = [Flaw("", str(error).replace("the body", "the line"))]
+        except ValidationError as error:
+            flawed[number] = flaws_of(error.errors(include_url=False), content)
+        else:
+            documents[number] = sent(document.id, document)
+    return documents, flawed
+
+
+def _refused(flawed: Mapping[int, list[Flaw]]) -> list[dict[str, Any]]:
+    return [
+        {"line": number, "detail": flaws[0].detail, "errors": [asdict(flaw) for flaw in flaws]}
+        for number, flaws in sorted(flawed.items())
+    ]
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)

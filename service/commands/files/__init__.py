@@ -1,0 +1,1 @@
+"""Files of documents, texts and vectors, read as streams and written."""

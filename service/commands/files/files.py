@@ -1,0 +1,94 @@
+"""Files of documents: NDJSON, CSV, Parquet, or vectors in .npy beside their ids."""
+
+from __future__ import annotations
+
+import sys
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from service.commands.errors import CommandError, Misused
+from service.commands.files.source import Columns, Entry, Source, write_document
+from service.commands.files.tables import open_csv, open_parquet
+
+
+def open_source(path: Path, columns: Columns, ids: Path | None = None) -> Source:
+    """The documents of `path`, by its ending; `-` is NDJSON from standard input.
+
+    `ids` is for .npy only: a text file with one id a line, or a file of documents in the same order.
+    Raises `Misused` for another ending, `CommandError` for a file that is not what its ending says.
+    """
+    if ids is not None and path.suffix.lower() != ".npy":
+        raise Misused(f"--ids names the documents of vectors in a .npy file, and {path} has its own ids: leave it out")
+    if str(path) == "-":
+        return Source(None, lambda: _numbered(sys.stdin.buffer))
+    match path.suffix.lower():
+        case ".ndjson" | ".jsonl":
+            return _ndjson(path)
+        case ".csv":
+            return open_csv(path, columns)
+        case ".parquet":
+            return open_parquet(path, columns)
+        case ".npy":
+            return _npy(path, columns, ids)
+    raise Misused(f"{path} ends in none of .ndjson .jsonl .csv .parquet .npy: convert or rename it")
+
+
+def _numbered(lines: Iterable[bytes]) -> Iterator[Entry]:
+    for number, line in enumerate(lines, start=1):
+        content = line.removeprefix(BOM_UTF8).strip()
+        if content:
+            yield Entry(number, content)
+
+
+def _ndjson(path: Path) -> Source:
+    def entries() -> Iterator[Entry]:
+        with path.open("rb") as file:
+            yield from _numbered(file)
+
+    return Source(sum(1 for _ in entries()), entries)
+
+
+def _npy(path: Path, columns: Columns, ids: Path | None) -> Source:
+    import numpy as np
+
+    from service.commands.files.vectors import write_vector
+
+    beside = ids or path.with_suffix(".ids.txt")
+    if not beside.is_file():
+        raise Misused(f"{path} holds vectors without ids, and {beside} is not there: name the file with --ids")
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError) as error:
+        raise CommandError(f"{path} is not an array in .npy format: {error}") from None
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise CommandError(
+            f"{path} holds {vectors.dtype} of shape {vectors.shape}: wanted one row of numbers a document"
+        )
+    named = _names(beside, columns)
+    if named.total != len(vectors):
+        raise CommandError(
+            f"{path} holds {len(vectors):,} vectors and {beside} {named.total:,} ids: they must be as many"
+        )
+
+    def entries() -> Iterator[Entry]:
+        for row, entry in enumerate(named.entries()):
+            document = entry.document
+            if document is None:
+                raise CommandError(f"{beside} line {entry.number} is not a JSON object: write one document a line")
+            yield Entry(row + 1, write_document(document | {"key_vector": write_vector(vectors[row])}))
+
+    return Source(len(vectors), entries)
+
+
+def _names(path: Path, columns: Columns) -> Source:
+    """The documents that vectors belong to: a file of documents, or of one id a line."""
+    if path.suffix != ".txt":
+        return open_source(path, columns)
+
+    def entries() -> Iterator[Entry]:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                yield Entry(number, write_document({"id": line.rstrip("\r\n")}))
+
+    return Source(sum(1 for _ in entries()), entries)

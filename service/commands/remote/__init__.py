@@ -1,0 +1,1 @@
+"""The running service, as the commands use it: over HTTP like anyone else."""

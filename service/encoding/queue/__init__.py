@@ -1,0 +1,1 @@
+"""Texts that wait for the encoder, and vectors that are remembered."""

@@ -1,0 +1,67 @@
+"""The service's encoder from its first moment: loading in the background, then ready, or failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import structlog
+
+from service.encoding.encoder import Encoder
+from service.encoding.errors import EncodingError
+from service.encoding.queue.queue import EncodingQueue
+
+State = Literal["loading", "ready", "failed"]
+
+log = structlog.get_logger("softkv")
+
+
+class LoadingEncoder:
+    """An encoder that loads off the event loop while the service already answers."""
+
+    def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
+        self.name = name
+        self.state: State = "loading"
+        self.failure: EncodingError | None = None
+        self._load = load
+        self._queue: EncodingQueue | None = None
+        self._settled = asyncio.Event()
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder itself, once it is ready."""
+        return None if self._queue is None else self._queue.encoder
+
+    async def start(self) -> None:
+        """Load; returns when the encoder is ready or has failed."""
+        try:
+            encoder = await asyncio.to_thread(self._load)
+            self._queue = EncodingQueue(encoder)
+            self._queue.start()
+            self.state = "ready"
+            for note in encoder.notes:
+                log.warning("encoder", encoder=encoder.name, note=note)
+        except EncodingError as error:
+            self.failure, self.state = error, "failed"
+            log.error("encoder", encoder=self.name, failure=str(error))
+        finally:
+            self._settled.set()
+
+    async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
+        """The queue, waited for at most `patience` seconds; None where it is not to be had."""
+        try:
+            await asyncio.wait_for(self._settled.wait(), patience)
+        except TimeoutError:
+            return None
+        return self._queue
+
+    @property
+    def waiting(self) -> int:
+        """How many texts wait to be encoded."""
+        return 0 if self._queue is None else self._queue.waiting
+
+    async def close(self) -> None:
+        """Let the texts that wait be encoded, then stop."""
+        if self._queue is not None:
+            await self._queue.close()

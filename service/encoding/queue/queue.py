@@ -1,0 +1,161 @@
+"""Whose texts are encoded next: one model, many who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from service.encoding.encoded import Encoded
+from service.encoding.encoder import Encoder
+from service.encoding.errors import QueueClosedError
+from service.encoding.queue.cache import EmbeddingCache
+from service.encoding.texts import Purpose, check_texts
+
+BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
+CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
+TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
+
+
+class Request:
+    """One caller's texts, and as much of the answer as there is."""
+
+    def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
+        self.texts = texts
+        self.future = future
+        # Shortest last, and taken from the end: texts of like length meet in a batch and need no padding.
+        self.pending = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        self._missing = len(texts)
+        self._answer = Encoded.blank(len(texts), dimension)
+
+    def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
+        """Take a part of the answer; the last one completes it."""
+        self._answer.put(positions, encoded, rows)
+        self._missing -= len(positions)
+        if not self._missing and not self.future.done():
+            self.future.set_result(self._answer)
+
+    def fail(self, error: Exception) -> None:
+        """Give the caller the error instead; what still waits of the request will not run."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+Batch = dict[Request, list[int]]  # which texts of which request run together
+
+
+class EncodingQueue:
+    """Feeds one encoder from one event loop; the encoder runs in one thread of its own.
+
+    - The texts that arrive while a batch runs form the next one; nothing waits for a timer.
+    - Queries go before documents, and the requests of one kind take turns text by text: neither a
+      question nor a single document waits for a bulk upload, only for the batch that runs.
+    - A cancelled request leaves; a request that makes a batch fail fails alone.
+    - A text that was encoded lately is answered at once, from `cache`.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.cache = EmbeddingCache()
+        self._waiting: dict[Purpose, deque[Request]] = {"query": deque(), "document": deque()}
+        self._thread: ThreadPoolExecutor | None = None
+        self._open = False
+        self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many texts wait for a batch."""
+        requests = (request for queue in self._waiting.values() for request in queue)
+        return sum(len(request.pending) for request in requests if not request.future.done())
+
+    def start(self) -> None:
+        """Take texts from now on."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._open = True
+
+    async def close(self) -> None:
+        """Refuse new texts, finish those that wait, and let the thread go."""
+        self._open = False
+        if self._runner is not None:
+            await asyncio.wait([self._runner])
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    async def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+        """Encode n texts, in order, when their turn comes; cancelling gives the turn away.
+
+        Raises:
+            TextError: a text has a lone surrogate.
+            QueueClosedError: the queue is not started, or closes.
+        """
+        if not self._open:
+            raise QueueClosedError("the encoding queue is closed: start it, or ask a service that is not stopping")
+        check_texts(texts)
+        if not texts:
+            return Encoded.blank(0, self.encoder.dimension)
+        if len(texts) > CACHED_TEXTS:
+            return await self._take_turns(texts, purpose)
+        known = self.cache.find(texts, purpose)
+        if missing := [text for text in dict.fromkeys(texts) if text not in known]:
+            encoded = await self._take_turns(missing, purpose)
+            made = dict(zip(missing, encoded.texts(), strict=True))
+            self.cache.keep(made, purpose)
+            known |= made
+        return Encoded.of([known[text] for text in texts])
+
+    async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+        request = Request(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
+        self._waiting[purpose].append(request)
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+        return await request.future
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                for purpose, requests in self._waiting.items():
+                    if batch := _next_batch(requests):
+                        await self._encode(batch, purpose)
+                        break  # queries that came meanwhile go first
+                else:
+                    return
+        finally:
+            self._runner = None
+
+    async def _encode(self, batch: Batch, purpose: Purpose) -> None:
+        texts = [request.texts[i] for request, positions in batch.items() for i in positions]
+        try:
+            encoded = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self.encoder.encode, texts, purpose
+            )
+        except Exception as error:  # whatever it is, it belongs to those who wait for it
+            if len(batch) == 1:
+                next(iter(batch)).fail(error)
+                return
+            for request, positions in batch.items():
+                await self._encode({request: positions}, purpose)
+            return
+        start = 0
+        for request, positions in batch.items():
+            rows = slice(start, start + len(positions))
+            request.receive(positions, encoded, rows)
+            start = rows.stop
+
+
+def _next_batch(requests: deque[Request]) -> Batch:
+    """Take texts from the requests in turn until the batch is full; requests that are over drop out."""
+    batch: Batch = {}
+    room = BATCH_CHARACTERS
+    while requests and room > 0:
+        request = requests.popleft()
+        if request.future.done():
+            continue
+        position = request.pending.pop()
+        batch.setdefault(request, []).append(position)
+        room -= len(request.texts[position]) + TEXT_CHARACTERS
+        if request.pending:
+            requests.append(request)
+    return batch

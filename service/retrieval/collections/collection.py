@@ -1,0 +1,271 @@
+"""One collection: its record in storage and its keys in memory, always of one version."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from attention.lookup import Mask, Memory, Question, Rows, View, answers, sweep
+from service.retrieval.collections.columns import Source
+from service.retrieval.collections.damage import Damage
+from service.retrieval.collections.masks import Masks
+from service.retrieval.collections.null import Own, Sample
+from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
+from service.storage import (
+    Change,
+    CollectionRecord,
+    Condition,
+    DocumentDamaged,
+    DocumentRecord,
+    Reader,
+    StorageError,
+    Store,
+    Writer,
+    canonical,
+)
+
+log = structlog.get_logger("softkv")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one reader sees: the settings, the keys and the rows of the same instant."""
+
+    record: CollectionRecord
+    view: View
+    reader: Reader
+    version: int
+    masks: Masks
+    sample: Sample
+    _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
+
+    def mask(self, condition: Condition) -> Mask:
+        """Which rows pass; the same object for the same condition, so that its questions share a scan."""
+        name = canonical(condition)
+        if name not in self._given:
+            source = Source(self.record.id, self.version, self.view, self.reader)
+            self._given[name] = self.masks.of(source, condition, name)
+        return self._given[name]
+
+    def own(self) -> Own | None:
+        """The collection's own background."""
+        return self.sample.own(self.record, self.reader)
+
+
+class Collection:
+    """The documents of one name; SQLite is the truth, the memory can be rebuilt from it.
+
+    Attributes:
+        record: its settings and counts, as of the last write.
+        sample: what its own background is measured on.
+        damage: what of it is damaged on disk, as far as it was read.
+        trouble: why its keys could not be read back; None where they could, or are being read.
+    """
+
+    def __init__(self, record: CollectionRecord, store: Store, *, ready: bool, originals: Path | None = None) -> None:
+        self.record = record
+        self.damage = Damage(record.name)
+        self.sample = Sample()
+        self.trouble: str | None = None
+        self._ready = ready
+        self._gone = False
+        self._store = store
+        self._originals = originals
+        self._memory = Memory(record.settings.similarity, originals)
+        self._masks = Masks(lambda: self._memory.view)
+        self._version = 0
+        self._tidying = Lock()
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self.record.name
+
+    @property
+    def ready(self) -> bool:
+        """Whether its keys are in memory."""
+        return self._ready
+
+    @property
+    def size(self) -> int:
+        """How many documents can be attended to now."""
+        return self._memory.view.n
+
+    def rebuild(self) -> None:
+        """Read the keys and values back from storage; until then the collection can't be asked.
+
+        Raises:
+            StorageError: they can't be read.
+            MemoryError: there is no room for them.
+        """
+        memory = Memory(self.record.settings.similarity, self._originals)
+        with self.reading() as (record, reader):
+            for numbers, keys, values in reader.vectors(record.id, damaged=self.damage.note):
+                memory.publish(add=Rows(numbers, keys, values))
+        self._memory = memory
+        self._version += 1
+        self._masks.forget()
+        self.trouble, self._ready = None, True
+        self._tidy()
+
+    def warm(self) -> None:
+        """Ask a question of each kind, so that the first caller does not wait for what is made on the way."""
+        view = self._memory.view
+        if self._ready and view.n:
+            query = view.segments[0].keys[0]
+            temperature = self.record.settings.temperature
+            answers(view, [Question(query, temperature)])
+            sweep(view, Question(query, 1.0, output=False), [temperature])
+
+    def gone(self) -> None:
+        """It was deleted: whoever still holds it is told that there is none of its name."""
+        self._gone = True
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
+        """The record and the stored documents of one instant; needs no keys in memory."""
+        with self._noting(), self._store.reading(gather=lambda: (self._gone, self.record)) as reader:
+            gone, record = reader.gathered
+            if gone:
+                raise CollectionNotFound(self.name)
+            yield record, reader
+
+    def ids(self) -> set[str]:
+        """The ids of every stored document."""
+        with self.reading() as (record, reader):
+            return set(reader.ids(record.id, reader.rows_where(record.id)))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """A consistent view for one reader, for as long as it reads."""
+        self._require_ready()
+        self.damage.require_sound_keys()
+        with (
+            self._noting(),
+            self._store.reading(gather=lambda: (self._gone, self.record, self._memory.view, self._version)) as reader,
+        ):
+            gone, record, view, version = reader.gathered
+            if gone:
+                raise CollectionNotFound(self.name)
+            yield Snapshot(record, view, reader, version, self._masks, self.sample)
+
+    def write(
+        self,
+        documents: Sequence[DocumentRecord],
+        *,
+        mode: Literal["upsert", "create"] = "upsert",
+        replacing: DocumentRecord | None = None,
+    ) -> Change:
+        """Store documents, all or none; readers see them when this returns.
+
+        Raises DocumentChanged where `replacing` is given and no longer what is stored.
+        """
+        with self._noting(), self._store.writing() as writer:
+            self._require_ready()
+            if replacing is not None:
+                stored = writer.document(self.record.id, replacing.id)
+                if stored is None or stored.row != replacing.row:
+                    raise DocumentChanged(replacing.id)
+            change = writer.upsert(self.record.id, documents, mode=mode)
+            keys = np.stack([document.key_vector for document in documents])
+            values = None
+            if any(document.value_vector is not None for document in documents):
+                values = np.stack([d.key_vector if d.value_vector is None else d.value_vector for d in documents])
+            self._publish_after(writer, add=Rows(change.added, keys, values), removed=change.removed)
+        self._tidy()
+        return change
+
+    def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
+        """Remove documents by id, or all that pass a condition; unknown ids are silent."""
+        with self._noting(), self._store.writing() as writer:
+            self._require_ready()
+            if condition is not None:
+                removed = writer.delete_where(self.record.id, condition)
+            else:
+                removed = writer.delete_ids(self.record.id, ids or ())
+            self._publish_after(writer, add=None, removed=removed)
+        self._tidy()
+        return len(removed)
+
+    def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
+        record = writer.collection(self.record.name)
+        # Now, while the write can still be refused: room that is not there must not be missed after the commit.
+        staged = self._memory.stage(add=add, remove=removed)
+
+        def publish() -> None:
+            try:
+                self._memory.show(staged)
+                self.record = record
+                self._version += 1
+                self.damage.gone(removed.tolist())
+                self._masks.forget()
+            except BaseException as error:
+                self.read_anew(f"{type(error).__name__} when a write was to be shown")
+                raise
+
+        writer.after_commit(publish)
+
+    def read_anew(self, reason: str) -> None:
+        """Answer no more, and begin to read the keys back: what is in memory may not be what is stored."""
+        log.error("a collection is read anew", collection=self.name, reason=reason)
+        self.trouble, self._ready = reason, False
+        self._in_background(self._rebuild_until_done, "read anew")
+
+    def _rebuild_until_done(self) -> None:
+        for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
+            time.sleep(seconds)
+            try:
+                self.rebuild()
+            except MemoryError:
+                self.trouble = "there was no memory for its keys"
+            except StorageError as error:
+                self.trouble = str(error)
+                return
+            else:
+                return
+
+    def _tidy(self) -> None:
+        """Make the keys fast to read, in a thread of its own; readers and writers do not wait for it."""
+        if self._tidying.acquire(blocking=False) and not self._in_background(self._compact, "compact"):
+            self._tidying.release()
+
+    def _compact(self) -> None:
+        try:
+            while self._memory.compact():
+                self._masks.forget()
+        except MemoryError:
+            pass  # the keys stay as they are, until the next write
+        finally:
+            self._tidying.release()
+
+    def _in_background(self, work: Callable[[], None], name: str) -> bool:
+        """Whether the thread could be started: where memory is short it may not."""
+        try:
+            Thread(target=work, name=f"{name} {self.name}", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Remember which document was damaged where a read or a write comes to one."""
+        try:
+            yield
+        except DocumentDamaged as error:
+            self.damage.note(error)
+            raise
+
+    def _require_ready(self) -> None:
+        if self._gone:
+            raise CollectionNotFound(self.name)
+        if not self._ready:
+            raise CollectionLoading(self.name, self.trouble)

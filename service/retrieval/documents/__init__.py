@@ -1,0 +1,1 @@
+"""Documents on their way in: prepared, written, patched, uploaded."""

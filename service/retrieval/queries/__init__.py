@@ -1,0 +1,1 @@
+"""What is asked of a collection: attend, sweep, compare, trace."""

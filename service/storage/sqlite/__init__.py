@@ -1,0 +1,1 @@
+"""The store in SQLite: nothing outside this room knows its tables."""

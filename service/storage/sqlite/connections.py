@@ -1,0 +1,125 @@
+"""Connections to the one file: how they are set up, and a pool of those that read."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from service.storage.checksums import AS_BYTES
+from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
+from service.storage.sqlite.migrations import OLDER, Report, check, create, unfinished, write_anew
+
+_MAGIC = b"SQLite format 3\0"
+_OLDEST = (3, 37, 0)  # STRICT tables
+_IDLE_READERS = 8
+_BUSY_SECONDS = 5.0
+
+
+def open_database(path: Path, report: Report) -> sqlite3.Connection:
+    """The writing connection, its file sound and its schema the last one.
+
+    Raises DatabaseDamaged, DatabaseForeign or DatabaseTooNew before anything is written.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StorageFailed(f"softkv needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}: update it")
+    _check_header(path)
+    unfinished(path).unlink(missing_ok=True)
+    connection = connect(path)
+    try:
+        version = check(connection, path)
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise DatabaseDamaged(path, verdict)
+        if version == 0:
+            create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    if version in OLDER:
+        connection.close()  # which writes its log back
+        write_anew(path, version, report)
+        connection = connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # Some builds write zeros over whatever is deleted: only where the page is written anyway.
+    connection.execute("PRAGMA secure_delete = FAST")
+    # A log that a large write made long is cut once it is copied back.
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    return connection
+
+
+def connect(path: Path | None) -> sqlite3.Connection:
+    """A connection in which every transaction is begun and ended in so many words; None: in memory."""
+    connection = sqlite3.connect(
+        ":memory:" if path is None else path,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.text_factory = _text
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16384")
+    return connection
+
+
+def _text(stored: bytes) -> str:
+    """A text as it is stored; of a damaged one too there has to be something that its checksum can be held against."""
+    return stored.decode(errors=AS_BYTES)
+
+
+class ReadConnections:
+    """Connections that only read; an idle one is taken again, and a new one made where none is idle."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def one(self) -> Iterator[sqlite3.Connection]:
+        """A connection for as long as the block runs."""
+        with self._lock:
+            if self._closed:
+                raise StoreClosed(f"the store {self._path} was closed: open it again")
+            connection = self._idle.pop() if self._idle else None
+        if connection is None:
+            connection = connect(self._path)
+            connection.execute("PRAGMA query_only = ON")
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def close(self) -> None:
+        """Close the idle ones; one in use is closed when it comes back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            keep = not self._closed and len(self._idle) < _IDLE_READERS and not connection.in_transaction
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is no SQLite file at all before SQLite touches it. An empty file is a new one."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageFailed(f"{path} cannot be read ({error.strerror}): see its permissions") from error
+    if start and start != _MAGIC:
+        raise DatabaseDamaged(path, "it is not a SQLite file")

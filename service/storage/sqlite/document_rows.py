@@ -1,0 +1,129 @@
+"""A document's texts and metadata in the tables, with the indexes over them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from sqlite3 import Connection
+from typing import Any
+
+import numpy as np
+
+from service.storage.checksums import document_checksum, id_hash
+from service.storage.errors import DocumentDamaged, DocumentsRepeated, Unstorable
+from service.storage.fields import Entry, entries, is_scalar
+from service.storage.records import RowNumbers
+from service.storage.sqlite import full_text
+from service.storage.sqlite.forms import TEXT_COLUMNS, is_utf8, json_text, numbers_text, texts_of
+
+_PARAMETERS = 1000  # a statement; any SQLite takes that many
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A document without its vectors, as it will stand in the tables."""
+
+    id: str
+    key: str | None
+    value: str
+    metadata: str
+    fields: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any]) -> Texts:
+        """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is not flat."""
+        what = f"of document {identity!r}"
+        for name, field in metadata.items():
+            if not (is_scalar(field) or (isinstance(field, list | tuple) and all(map(is_scalar, field)))):
+                raise Unstorable(f"metadata.{name} {what} is neither a scalar nor a list of scalars")
+        text = json_text(metadata, f"metadata {what}")
+        searched = tuple(entries(metadata))
+        if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
+            raise Unstorable(f"id, key or metadata {what} holds half of a surrogate pair, which UTF-8 cannot say")
+        return cls(identity, key, json_text(value, f"value {what}"), text, searched)
+
+
+def insert(connection: Connection, collection: int, documents: Sequence[Texts]) -> RowNumbers:
+    """New rows int64[n], numbered in the documents' order; their ids must be free."""
+    first = _next_row(connection)
+    rows = range(first, first + len(documents))
+    connection.executemany(
+        'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (_row(row, collection, document) for row, document in zip(rows, documents, strict=True)),
+    )
+    connection.executemany(
+        'INSERT INTO fields (collection, field, element, kind, value, "row") VALUES (?, ?, ?, ?, ?, ?)',
+        ((collection, *entry, row) for row, d in zip(rows, documents, strict=True) for entry in d.fields),
+    )
+    full_text.add(connection, collection, ((row, d.key) for row, d in zip(rows, documents, strict=True)))
+    return np.arange(first, first + len(documents), dtype=np.int64)
+
+
+def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
+    """Delete rows; their vectors and fields go with them."""
+    if not len(rows):
+        return
+    numbers = numbers_text(rows)
+    damaged = _any_damaged(connection, numbers)
+    if damaged:
+        # Their entries in the indexes are of other texts than theirs, so that they could not be found to be deleted.
+        connection.execute("REINDEX documents")
+    else:
+        full_text.remove(connection, collection, numbers)
+    connection.execute('DELETE FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,))
+    if damaged:
+        full_text.rebuild(connection, collection)
+
+
+def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dict[str, int]:
+    """The row number of each of the ids that is there."""
+    found: dict[str, int] = {}
+    for start in range(0, len(ids), _PARAMETERS):
+        wanted = ids[start : start + _PARAMETERS]
+        found.update(
+            connection.execute(
+                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({", ".join("?" * len(wanted))})',
+                (collection, *wanted),
+            )
+        )
+    return found
+
+
+def refuse_repeated(ids: Sequence[str]) -> None:
+    """Raise DocumentsRepeated where an id comes twice."""
+    repeated = [identity for identity, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise DocumentsRepeated(repeated)
+
+
+def _any_damaged(connection: Connection, numbers: str) -> bool:
+    try:
+        for row in connection.execute(
+            f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,)
+        ):
+            texts_of(row)
+    except DocumentDamaged:
+        return True
+    return False
+
+
+def _row(row: int, collection: int, document: Texts) -> tuple[Any, ...]:
+    texts = document.id, document.key, document.value, document.metadata
+    return (row, collection, *texts, 1, id_hash(document.id), document_checksum(row, collection, *texts, keys=1))
+
+
+def _next_row(connection: Connection) -> int:
+    """After the last number that a document or one of its vectors ever had."""
+    (last,) = connection.execute(
+        "SELECT max(seq) FROM sqlite_sequence WHERE name IN ('documents', 'vectors')"
+    ).fetchone()
+    return 1 if last is None else int(last) + 1
+
+
+def _strings(searched: Sequence[Entry]) -> Iterator[str]:
+    for entry in searched:
+        yield entry.field
+        if isinstance(entry.value, str):
+            yield entry.value

@@ -1,0 +1,267 @@
+"""What can be read: every method of one reader sees the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from sqlite3 import Connection
+from typing import Any, TypeVar
+
+import numpy as np
+
+from service.storage.checksums import id_hash
+from service.storage.conditions import Condition
+from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
+from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
+from service.storage.sqlite.columns import Column, read_column
+from service.storage.sqlite.expressions import Expression, compile_condition
+from service.storage.sqlite.forms import (
+    COLLECTION_COLUMNS,
+    TEXT_COLUMNS,
+    VECTOR_COLUMNS,
+    check_vectors,
+    collection_of,
+    document_of,
+    is_utf8,
+    numbers_of,
+    numbers_text,
+    texts_of,
+)
+from service.storage.sqlite.search import Search
+
+# Outer, so that a document whose vectors are gone is damaged, not absent.
+_DOCUMENTS = (
+    f'SELECT {TEXT_COLUMNS}, {VECTOR_COLUMNS} FROM documents LEFT JOIN vectors ON vectors."row" = documents."row" WHERE'
+)
+# The plus keeps SQLite from walking through the whole collection for a few of its rows.
+_BY_ROW = '+collection = ? AND documents."row" IN (SELECT value FROM json_each(?))'
+_ALL = Expression("1")
+_Found = TypeVar("_Found")
+
+
+class Reader:
+    """One consistent state of the store; use it in one thread, within the block that gave it."""
+
+    def __init__(self, connection: Connection, gathered: Any = None) -> None:
+        self._connection = connection
+        self.gathered = gathered
+
+    def collections(self) -> list[CollectionRecord]:
+        """Every collection, by name."""
+        rows = self._connection.execute(f"SELECT {COLLECTION_COLUMNS} FROM collections ORDER BY name")
+        return [collection_of(row) for row in rows]
+
+    def collection(self, name: str) -> CollectionRecord:
+        """The collection of that name; raises CollectionMissing."""
+        return self._collection("name", name)
+
+    def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
+        """How many documents of a collection there are: among `ids`, passing `condition`."""
+        if ids is None and condition is None:
+            kept = self._connection.execute("SELECT documents FROM collections WHERE id = ?", (collection,)).fetchone()
+            return 0 if kept is None else int(kept[0])
+        where = _where(condition, collection)
+        if ids is None:
+            return self._count(collection, where)
+        return sum(self._count(collection, _both(_among(chunk), where)) for chunk in _chunks(ids))
+
+    def document(self, collection: int, identity: str) -> DocumentRecord | None:
+        """The document with that id, or None."""
+        found = self.page(collection, ids=[identity], limit=1)
+        return found[0] if found else None
+
+    def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
+        """The documents with those row numbers int64[n], in their order."""
+        read = self._connection.execute(f"{_DOCUMENTS} {_BY_ROW}", (collection, numbers_text(rows)))
+        found = {document.row: document for document in map(document_of, read)}
+        return [_found(found, row) for row in np.asarray(rows).tolist()]
+
+    def ids(self, collection: int, rows: RowNumbers) -> list[str]:
+        """The ids of the documents with those row numbers int64[n], in their order."""
+        found = {}
+        for row, identity, stored in self._connection.execute(
+            f'SELECT "row", id, id_hash FROM documents WHERE {_BY_ROW}', (collection, numbers_text(rows))
+        ):
+            if id_hash(identity) != stored:
+                raise DocumentDamaged(row, identity, vectors=False)
+            found[row] = identity
+        return [_found(found, row) for row in np.asarray(rows).tolist()]
+
+    def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending."""
+        where = _where(condition, collection)
+        (numbers,) = self._connection.execute(
+            f'SELECT group_concat(documents."row") FROM documents WHERE collection = ? AND {where.sql}',
+            (collection, *where.parameters),
+        ).fetchone()
+        rows = numbers_of(numbers)
+        rows.sort()
+        return rows
+
+    def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
+        """A field of the metadata of all documents whose row numbers are above `after`.
+
+        None where it would take more than `most_bytes` of memory.
+        """
+        return read_column(self._connection, collection, field, after=after, most_bytes=most_bytes)
+
+    def vectors(
+        self, collection: int, batch: int = 4096, *, damaged: Callable[[DocumentDamaged], object] | None = None
+    ) -> Iterator[tuple[RowNumbers, Matrix, Matrix | None]]:
+        """Row numbers int64[b], keys float32[b, d] and values float32[b, d_v], by row number.
+
+        Values are None where the keys are the values of the whole batch; where they are for some
+        of its documents, the keys stand in for those.
+
+        Args:
+            damaged: is told of each document whose vectors are not what was written, and which is left out; without
+                it the first one is raised.
+        """
+        rows = self.rows_where(collection)
+        record = self._collection("id", collection)
+        if len(rows) != record.documents:
+            raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch].tolist()
+            found = {
+                row[0]: row
+                for row in self._connection.execute(
+                    f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
+                    (numbers_text(part),),
+                )
+            }
+            sound = {}
+            for row in part:
+                try:
+                    if row not in found:
+                        raise DocumentDamaged(row, None, vectors=True)
+                    sound[row] = check_vectors(found[row])
+                except DocumentDamaged as error:
+                    if damaged is None:
+                        raise
+                    damaged(error)
+            if sound:
+                keys, values = zip(*sound.values(), strict=True)
+                own = None
+                if any(value is not None for value in values):
+                    own = _matrix([key if value is None else value for key, value in sound.values()])
+                yield np.array(list(sound), dtype=np.int64), _matrix(keys), own
+
+    def damaged_texts(self, after: int, limit: int) -> tuple[int | None, list[tuple[int, DocumentDamaged]]]:
+        """Check the texts of at most `limit` documents, of any collection, whose row numbers are above `after`.
+
+        Returns the last of these numbers, None at the end; and the damaged ones, each with its collection's number.
+        """
+        rows = self._connection.execute(
+            f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" > ? ORDER BY "row" LIMIT ?', (after, limit)
+        ).fetchall()
+        damaged = []
+        for row in rows:
+            try:
+                texts_of(row)
+            except DocumentDamaged as error:
+                damaged.append((row[1], error))
+        return (rows[-1][0] if rows else None), damaged
+
+    def sample(self, collection: int, size: int) -> RowNumbers:
+        """The row numbers int64[n] of at most `size` documents with keys, as good as random and the same everywhere.
+
+        They stand in the order of a hash of their ids.
+        """
+        found = self._connection.execute(
+            'SELECT "row" FROM documents WHERE collection = ? AND keys > 0 ORDER BY id_hash LIMIT ?',
+            (collection, size),
+        )
+        return np.fromiter((row for (row,) in found), dtype=np.int64)
+
+    def keys(self, rows: RowNumbers) -> Matrix:
+        """float32[n, d]: the key vectors of the documents with those row numbers, in their order."""
+        found = {
+            row[0]: check_vectors(row)[0]
+            for row in self._connection.execute(
+                f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
+                (numbers_text(rows),),
+            )
+        }
+        return _matrix([_found(found, row) for row in rows.tolist()])
+
+    def page(
+        self,
+        collection: int,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> list[DocumentRecord]:
+        """At most `limit` documents in the order of their ids (by code point), those after `after`.
+
+        Where the next page starts after the last id of this one, a document that is there
+        throughout is seen exactly once, whatever is written in between.
+        """
+        where = _where(condition, collection)
+        if after is not None:
+            where = _both(Expression("documents.id > ?", (after,)), where)
+        if ids is None:
+            return self._page(collection, where, limit)
+        found: list[DocumentRecord] = []
+        for chunk in _chunks([each for each in ids if after is None or each > after]):
+            if len(found) == limit:
+                break
+            found += self._page(collection, _both(_among(chunk), where), limit - len(found))
+        return found
+
+    def search(self, collection: int) -> Search:
+        """SQL's own ways to ask the collection, `=` and full text; raises CollectionMissing."""
+        return Search(self._connection, self._collection("id", collection).id)
+
+    def _collection(self, column: str, value: str | int) -> CollectionRecord:
+        row = self._connection.execute(
+            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE {column} = ?", (value,)
+        ).fetchone()
+        if row is None:
+            raise CollectionMissing(value)
+        return collection_of(row)
+
+    def _count(self, collection: int, where: Expression) -> int:
+        (count,) = self._connection.execute(
+            f"SELECT count(*) FROM documents WHERE collection = ? AND {where.sql}",
+            (collection, *where.parameters),
+        ).fetchone()
+        return int(count)
+
+    def _page(self, collection: int, where: Expression, limit: int) -> list[DocumentRecord]:
+        rows = self._connection.execute(
+            f"{_DOCUMENTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
+            (collection, *where.parameters, limit),
+        )
+        return [document_of(row) for row in rows]
+
+
+def _where(condition: Condition | None, collection: int) -> Expression:
+    return _ALL if condition is None else compile_condition(condition, collection)
+
+
+def _both(left: Expression, right: Expression) -> Expression:
+    return Expression(f"{left.sql} AND {right.sql}", left.parameters + right.parameters)
+
+
+def _among(ids: Sequence[str]) -> Expression:
+    return Expression(f"documents.id IN ({', '.join('?' * len(ids))})", tuple(ids))
+
+
+def _chunks(ids: Sequence[str], size: int = 1000) -> Iterator[list[str]]:
+    """Ids in their order, each once; what is not UTF-8 names no document."""
+    ordered = sorted({each for each in ids if is_utf8(each)})
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
+
+
+def _found(found: dict[Any, _Found], row: int) -> _Found:
+    try:
+        return found[row]
+    except KeyError:
+        raise DocumentDamaged(row, None, vectors=False) from None
+
+
+def _matrix(blobs: Sequence[bytes]) -> Matrix:
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)

@@ -1,0 +1,179 @@
+"""The store of one data directory: one writer at a time, any number of consistent readers."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from sqlite3 import Connection
+from types import TracebackType
+from typing import Any
+
+from service.storage.directory import Directory
+from service.storage.errors import DatabaseDamaged, StorageError, StorageFailed, StoreClosed
+from service.storage.sqlite.connections import ReadConnections, connect, open_database
+from service.storage.sqlite.failures import told
+from service.storage.sqlite.migrations import Report, log
+from service.storage.sqlite.reader import Reader
+from service.storage.sqlite.soundness import findings
+from service.storage.sqlite.writer import Writer
+from service.storage.unclean import mark_closed, mark_open
+
+
+class Store:
+    """Collections and documents on disk; every method may be called from any thread, and blocks.
+
+    A write that has returned is on disk, and whoever begins to read after that sees it.
+
+    Attributes:
+        warning: what is missing of what was acknowledged before, where that can be told; else None.
+    """
+
+    def __init__(self, directory: Directory, connection: Connection, warning: str | None = None) -> None:
+        self.warning = warning
+        self._directory = directory
+        self._connection = connection
+        self._readers = ReadConnections(directory.database)
+        self._write_lock = threading.Lock()
+        self._writing_thread: int | None = None
+        # Held while a new state is published, and while a reader takes hold of one: so what it
+        # gathers from memory and what it reads from disk are of the same instant.
+        self._gate = threading.Lock()
+        self._closed = False
+        self._damaged: DatabaseDamaged | None = None
+        # A program that ends without closing it is not to be taken for one that was killed.
+        atexit.register(self.close)
+
+    @classmethod
+    def open(cls, directory: Path, report: Report = lambda done, of: None) -> Store:
+        """The store in `directory`, made if it is not there; one of an older schema is written anew.
+
+        Args:
+            report: is told how many documents are written anew, and how many there are.
+
+        Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign or
+        DatabaseTooNew, with the file left as it is.
+        """
+        owned = Directory(Path(directory))
+        owned.acquire()
+        try:
+            with told(owned.database):
+                logged = log(owned.database).exists()
+                connection = open_database(owned.database, report)
+                last = mark_open(connection)
+                return cls(owned, connection, None if logged or last is None else _lost(owned.database, last))
+        except BaseException:
+            owned.release()
+            raise
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._directory.database
+
+    def close(self) -> None:
+        """Wait for the writer, then give file and directory back; a second call does nothing."""
+        with self._write_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._readers.close()
+            mark_closed(self._connection)
+            self._connection.close()
+            self._directory.release()
+            atexit.unregister(self.close)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """The write transaction: commits when the block ends, rolls back when it raises.
+
+        A callback that raises does not undo the commit; the others run, then it is raised.
+        """
+        if self._writing_thread == threading.get_ident():
+            raise StorageFailed("this thread is writing already: use the writer it has")
+        with self._write_lock, self._told():
+            if self._closed:
+                raise StoreClosed(f"the store {self.path} was closed: open it again")
+            self._writing_thread = threading.get_ident()
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                writer = Writer(self._connection)
+                yield writer
+                with self._gate:
+                    self._connection.execute("COMMIT")
+                    _call(writer.callbacks)
+            finally:
+                # SQLite has rolled back by itself where the disk was full.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                self._writing_thread = None
+
+    @contextmanager
+    def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:
+        """One consistent state for as long as the block runs.
+
+        `gather` is called in the instant the state is taken; what it returns is `reader.gathered`.
+        """
+        with self._told(), self._readers.one() as connection:
+            try:
+                with self._gate:
+                    connection.execute("BEGIN")
+                    # The snapshot is taken by the first read, not by BEGIN.
+                    connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+                    gathered = gather() if gather is not None else None
+                yield Reader(connection, gathered)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            with told(self.path):
+                yield
+        except DatabaseDamaged as error:
+            self._damaged = error
+            raise
+
+    def troubles(self) -> list[str]:
+        """Why what is read now cannot be relied on: the file proved damaged, or cannot be read. One line, or none."""
+        try:
+            if self._damaged is None:
+                with self.reading():
+                    pass
+        except StorageError as error:
+            return [f"storage: {error}"]
+        return [] if self._damaged is None else [f"storage: {self._damaged}"]
+
+    def check(self) -> Iterator[str]:
+        """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
+        with self._write_lock, told(self.path), closing(connect(None)) as empty:
+            yield from findings(self._connection, empty)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lost(path: Path, pid: int) -> str:
+    return (
+        f"process {pid} had {path} open and did not close it, and its log {log(path).name} is not there: what that "
+        f"process acknowledged last may be missing. If you have the log, stop softkv and put it back; whoever copies "
+        f"a store in use needs both files"
+    )
+
+
+def _call(callbacks: list[Callable[[], object]]) -> None:
+    """Every callback, whatever the ones before it raised."""
+    for position, callback in enumerate(callbacks):
+        try:
+            callback()
+        except BaseException:
+            _call(callbacks[position + 1 :])
+            raise

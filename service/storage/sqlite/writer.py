@@ -1,0 +1,169 @@
+"""What can be written; a writer also reads, and sees what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from sqlite3 import Connection
+from typing import Literal
+
+import numpy as np
+
+from service.storage.checksums import settings_checksum, vectors_checksum
+from service.storage.conditions import Condition
+from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist, WidthMismatch
+from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, RowNumbers
+from service.storage.sqlite import document_rows, full_text
+from service.storage.sqlite.document_rows import Texts
+from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, is_utf8, settings_row
+from service.storage.sqlite.reader import Reader
+
+
+class Writer(Reader):
+    """The one write transaction; each method does all of its work or, where it raises, none."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.callbacks: list[Callable[[], object]] = []
+
+    def after_commit(self, callback: Callable[[], object]) -> None:
+        """Run `callback` once the commit is on disk, before any reader can begin on the new state.
+
+        It holds up every reader, so it should only publish; it must not read or write the store.
+        """
+        self.callbacks.append(callback)
+
+    def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
+        """A new, empty collection; raises CollectionExists."""
+        if self._connection.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
+            raise CollectionExists(name)
+        with self._all_or_none():
+            stored = settings_row(settings)
+            created = self._connection.execute(
+                f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {_marks(stored)})",
+                (name, settings_checksum(name, stored), *stored),
+            )
+            number = int(created.lastrowid or 0)
+            full_text.create(self._connection, number)
+        return self._collection("id", number)
+
+    def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
+        """Change temperature and null; raises CollectionFixed where anything else differs."""
+        record = self.collection(name)
+        changed = replace(record.settings, temperature=settings.temperature, null=settings.null)
+        if changed != settings:
+            before, wanted = asdict(changed), asdict(settings)
+            raise CollectionFixed(name, [field for field in before if before[field] != wanted[field]])
+        self._save(record, settings)
+        return self._collection("id", record.id)
+
+    def delete_collection(self, name: str) -> None:
+        """Remove a collection with everything in it; raises CollectionMissing."""
+        record = self.collection(name)
+        with self._all_or_none():
+            full_text.drop(self._connection, record.id)
+            # In one sweep, where the cascade would look them up document by document.
+            self._connection.execute("DELETE FROM fields WHERE collection = ?", (record.id,))
+            self._connection.execute("DELETE FROM collections WHERE id = ?", (record.id,))
+
+    def upsert(
+        self,
+        collection: int,
+        documents: Sequence[DocumentRecord],
+        *,
+        mode: Literal["upsert", "create"] = "upsert",
+    ) -> Change:
+        """Store documents under new row numbers, in place of those with their ids.
+
+        The collection's widths are set where they were not. Raises DocumentsExist (mode "create"),
+        DocumentsRepeated, WidthMismatch or Unstorable.
+        """
+        record = self._collection("id", collection)
+        settings = _widened(record.settings, documents)
+        document_rows.refuse_repeated([each.id for each in documents])
+        texts = [Texts.of(each.id, each.key, each.value, each.metadata) for each in documents]
+        replaced = document_rows.existing(self._connection, collection, [each.id for each in documents])
+        if replaced and mode == "create":
+            raise DocumentsExist([each.id for each in documents if each.id in replaced])
+        removed = np.sort(np.fromiter(replaced.values(), dtype=np.int64))
+        with self._all_or_none():
+            if settings != record.settings:
+                self._save(record, settings)
+            document_rows.remove(self._connection, collection, removed)
+            added = document_rows.insert(self._connection, collection, texts)
+            self._connection.executemany(
+                'INSERT INTO vectors ("row", document, key_vector, value_vector, checksum) VALUES (?, ?, ?, ?, ?)',
+                (_vectors(row, each) for row, each in zip(added.tolist(), documents, strict=True)),
+            )
+            self._count_on(collection, len(added) - len(removed))
+        return Change(added, removed)
+
+    def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
+        """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""
+        wanted = list(dict.fromkeys(filter(is_utf8, ids)))
+        found = document_rows.existing(self._connection, collection, wanted)
+        return self._delete(collection, np.sort(np.fromiter(found.values(), dtype=np.int64)))
+
+    def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
+        """Delete the documents that pass; the row numbers int64[n] that are gone."""
+        return self._delete(collection, self.rows_where(collection, condition))
+
+    def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
+        with self._all_or_none():
+            document_rows.remove(self._connection, collection, rows)
+            self._count_on(collection, -len(rows))
+        return rows
+
+    def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
+        stored = settings_row(settings)
+        self._connection.execute(
+            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {_marks(stored)}) WHERE id = ?",
+            (settings_checksum(record.name, stored), *stored, record.id),
+        )
+
+    def _count_on(self, collection: int, documents: int) -> None:
+        self._connection.execute(
+            "UPDATE collections SET documents = documents + ? WHERE id = ?", (documents, collection)
+        )
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Undo what the block did where it raises, so that a caller who goes on commits no half."""
+        self._connection.execute("SAVEPOINT all_or_none")
+        try:
+            yield
+        except BaseException:
+            # A full disk may have ended the whole transaction already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO all_or_none")
+                self._connection.execute("RELEASE all_or_none")
+            raise
+        self._connection.execute("RELEASE all_or_none")
+
+
+def _vectors(row: int, document: DocumentRecord) -> tuple[int, int, bytes, bytes | None, int]:
+    """A document's row of the table `vectors`."""
+    key, value = blob(document.key_vector), None if document.value_vector is None else blob(document.value_vector)
+    return row, row, key, value, vectors_checksum(row, row, None, None, key, value)
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" for _ in values)
+
+
+def _widened(settings: CollectionSettings, documents: Sequence[DocumentRecord]) -> CollectionSettings:
+    """The settings with the widths of the first document where they had none; every document fits them."""
+    dimension, value_dimension = settings.dimension, settings.value_dimension
+    for each in documents:
+        key_width = len(each.key_vector)
+        value_width = key_width if each.value_vector is None else len(each.value_vector)
+        dimension, value_dimension = dimension or key_width, value_dimension or value_width
+        if key_width != dimension:
+            raise WidthMismatch(each.id, "key_vector", dimension, key_width)
+        if value_width != value_dimension:
+            vector = (
+                "the value (the key vector, as no value_vector came)" if each.value_vector is None else "value_vector"
+            )
+            raise WidthMismatch(each.id, vector, value_dimension, value_width)
+    return replace(settings, dimension=dimension, value_dimension=value_dimension)

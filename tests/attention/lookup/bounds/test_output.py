@@ -1,0 +1,180 @@
+"""Outputs against float64, over values that are made to be difficult: the bound holds, and is not far off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.kernels import engine
+from attention.lookup import Memory, Question, Rows, quantised
+from attention.lookup.bounds.output import turned
+from attention.lookup.bounds.weights import Centre, coarsely_blended
+from attention.lookup.codes.quantisation import coded
+from attention.lookup.exact import exact_answers
+from attention.lookup.quantised import quantised_answers
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.scan.error import CodingError
+from attention.lookup.softmax.distribution import softmax
+from attention.lookup.softmax.mixture import Bulks, mix
+from attention.lookup.softmax.null import NullKey
+
+SEEDS = st.integers(0, 2**32 - 1)
+SCALES = {"cosine": lambda width: 1.0, "dot": float, "scaled_dot": np.sqrt}
+
+
+def length(vector):
+    return float(np.linalg.norm(vector))
+
+
+@settings(deadline=None)
+@given(
+    seed=SEEDS,
+    temperature=st.floats(0.01, 10),
+    error=st.floats(1e-6, 0.1),
+    head=st.integers(1, 40),
+    null=st.none() | st.builds(NullKey, st.floats(-1, 2)),
+    along=st.booleans(),
+)
+def test_a_blend_moves_no_further_than_its_bound(seed, temperature, error, head, null, along):
+    random = np.random.default_rng(seed)
+    seen, values = random.random(200), random.standard_normal((200, 5)) + random.standard_normal(5)
+    noise = error * np.sign(values @ random.standard_normal(5)) if along else random.uniform(-error, error, 200)
+    noise[np.argsort(seen)[200 - head :]] = 0  # those the scan has no part in
+    known, true = softmax(seen, null, temperature), softmax(seen + noise, null, temperature)
+    output, pushed = known.weights @ values, known.weights * np.abs(noise) / temperature
+    tail = float(known.weights[noise != 0].sum())
+    centres = [
+        Centre(length(pushed) * np.linalg.norm(values - centre, ord=2), length(centre - output))
+        for centre in (output, values.mean(axis=0))
+    ]
+    longest = float(np.linalg.norm(values, axis=1).max())
+    bound, plain = (
+        coarsely_blended(error / temperature, tail, 0.0, float(pushed.sum()), some, longest, length(output))
+        for some in (centres, [])
+    )
+    assert length(true.weights @ values - output) <= bound + 1e-13
+    assert bound <= plain
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, temperature=st.floats(0.02, 3), listed=st.integers(0, 60), most=st.floats(0.01, 1))
+def test_what_a_tail_can_turn(seed, temperature, listed, most):
+    """Errors and projections within their sums and maxima, as bad as chance and as the worst order make them."""
+    random = np.random.default_rng(seed)
+    similarities = np.sort(random.random(200))[::-1]
+    head, rows, below = np.split(similarities, [5, 5 + listed])
+    parts, bars = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
+    terms = [np.exp((part - bar) / temperature) for part, bar in zip(parts, bars, strict=True)]
+    bulks = Bulks(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
+    (found,) = mix(head, rows, bulks, [None], np.array([temperature]))
+    weights = np.concatenate([found.listed, *(f * t for f, t in zip(found.factors, terms, strict=True))])
+    heaviest = np.cumsum(np.sort(weights**2)[::-1])
+    for count in (1, 7, 50, len(weights)):
+        assert heaviest[count - 1] <= found.heaviest(count) * (1 + 1e-12)
+    assert found.heaviest(len(weights)) <= found.tail_square * (1 + 1e-12)
+    assert found.without_tail().heaviest(1e9) <= (found.listed**2).sum() * (1 + 1e-12)
+    errors, seen = (np.clip(random.standard_normal(len(weights)), -most, most) for _ in range(2))
+    for _ in range(2):
+        pushes = (errors * errors).sum(), (seen * seen).sum()
+        error = CodingError(float(np.abs(errors).max()), float(pushes[0]), 0.0)
+        bound = turned(found, error, float(pushes[1]), float(np.abs(seen).max()))
+        assert (weights * np.abs(errors * seen)).sum() <= bound
+        wide = turned(found, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max()))
+        assert bound <= wide < np.inf
+        order = np.argsort(np.argsort(-weights))  # the largest errors and projections on the heaviest rows
+        errors, seen = -np.sort(-np.abs(errors))[order], -np.sort(-np.abs(seen))[order]
+
+
+def values_of(kind, random, keys, query, width):
+    """float32[n, width] that are hard on one bound or another; None for the keys themselves."""
+    n = len(keys)
+    some = random.standard_normal((n, width))
+    unit = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    made = {
+        "keys": lambda: None,
+        "few": lambda: some[random.integers(0, 3, n)],
+        "equal": lambda: np.tile(some[0], (n, 1)),
+        "zero": lambda: 0 * some,
+        "one huge": lambda: some * np.where(np.arange(n) == n // 2, 1e6, 1.0)[:, None],
+        "one beyond squares": lambda: some * np.where(np.arange(n) == n // 2, 1e30, 1.0)[:, None],
+        "of all lengths": lambda: some * np.exp(3 * random.standard_normal((n, 1))),
+        "squares vanish": lambda: 1e-25 * some,
+        "hardly any": lambda: 1e-40 * some,
+        "far from 0": lambda: 5 + 1e-3 * some,
+        # Every error of a similarity pushes the same way.
+        "with the errors": lambda: np.sign(coded(unit.astype(np.float32))[2] @ query)[:, None] * some[0],
+        # Every value is rounded the same way.
+        "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * some) + 0.49, 127.0),
+    }[kind]()
+    return None if made is None else made.astype(np.float32)
+
+
+@pytest.fixture(params=["compiled", "plain"])
+def running(request):
+    """Every engine in turn."""
+    chosen = getattr(engine, request.param)()
+    engine.choose(chosen)
+    yield chosen
+    engine.choose(None)
+
+
+KINDS = (
+    "keys",
+    "few",
+    "equal",
+    "zero",
+    "one huge",
+    "one beyond squares",
+    "of all lengths",
+    "squares vanish",
+    "hardly any",
+    "far from 0",
+    "with the errors",
+    "with one residual",
+)
+
+
+@pytest.mark.parametrize("temperature", [1e-30, 1e-3, 0.05, 1.0, np.inf])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bound_holds(running, monkeypatch, kind, temperature):
+    for seed, similarity in enumerate(SCALES):
+        random = np.random.default_rng([seed, KINDS.index(kind)])
+        width, value_width = random.choice([3, 17, 64]), random.choice([1, 5, 33])
+        monkeypatch.setattr(scan_module, "MOST_ROWS", int(random.choice([1024, 32768])))
+        monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(*random.choice([30, 300], 2)),))
+        centres = random.standard_normal((20, width))
+        keys = (centres[random.integers(0, 20, 2000)] + random.standard_normal((2000, width))).astype(np.float32)
+        queries = random.standard_normal((12, width))
+        values = values_of(kind, random, keys, queries[0], value_width)
+        memory = Memory(similarity)
+        for part in np.array_split(np.arange(2000), 3):
+            memory.publish(add=Rows(part, keys[part], None if values is None else values[part]))
+        view = memory.publish(remove=np.arange(0, 2000, 7)) if seed else memory.view
+        mask = view.mask(np.arange(400, 2000)) if seed == 1 else None
+        null = None if seed == 2 else 0.5
+        scale = float(SCALES[similarity](width))
+        for count in (1, 12):
+            asked = [Question(query, temperature * scale, null, mask) for query in queries[:count]]
+            exact = exact_answers(view, asked)
+            for found, true in zip(quantised_answers(view, asked), exact, strict=True):
+                bound = found.certificate.output_error + true.certificate.output_error
+                assert length(found.output - true.output) <= bound
+
+
+@pytest.mark.parametrize(("temperature", "times"), [(1.0, 15), (0.3, 50), (0.1, 150), (0.05, 300)])
+def test_the_bound_is_not_far_off(temperature, times):
+    """20,000 rows of width 64 in 2,000 clusters: how many times the true error it is, in the median over queries."""
+    random = np.random.default_rng(5)
+    keys = random.standard_normal((2000, 64))[random.integers(0, 2000, 20_000)] + random.standard_normal((20_000, 64))
+    keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+    view = Memory("cosine").publish(add=Rows(np.arange(20_000), keys, keys[:, ::-1]))
+    ratios = []
+    for row in random.integers(0, 20_000, 11):
+        question = Question(keys[row] + random.standard_normal(64) / 8, temperature, top_k=1)
+        (found,), (true,) = quantised_answers(view, [question]), exact_answers(view, [question])
+        ratios.append(found.certificate.output_error / length(found.output - true.output))
+    assert 1 < np.median(ratios) < times

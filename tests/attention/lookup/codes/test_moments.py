@@ -1,0 +1,72 @@
+"""What is kept of many values: their spread in any direction, never below what it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Memory, Rows
+from attention.lookup.codes.moments import Moments, Spread
+from attention.lookup.codes.quantisation import coded
+
+
+def moments_of(vectors):
+    return Moments.of_nothing(vectors.shape[1]).joined(vectors, coded(vectors)[2])
+
+
+def around(vectors, centre):
+    """The largest eigenvalue of Σ (v − c)(v − c)ᵀ."""
+    return np.linalg.norm(vectors.astype(np.float64) - centre, ord=2) ** 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    width=st.sampled_from([1, 2, 17]),
+    scale=st.sampled_from([1e-30, 1e-18, 1e-6, 1.0, 1e12]),
+    shift=st.sampled_from([0.0, 1.0, 30.0]),
+    pieces=st.integers(1, 4),
+)
+def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale, shift, pieces):
+    random = np.random.default_rng(seed)
+    vectors = ((random.standard_normal((300, width)) + shift) * scale).astype(np.float32)
+    left = coded(vectors)[2]
+    found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
+    assert found.count == 300
+    np.testing.assert_allclose(found.mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-9)
+    np.testing.assert_allclose(found.left, np.linalg.norm(left.sum(axis=0)), rtol=1e-9)
+    assert found.of_left >= around(left, 0.0)
+    underflow, rounding = 300 * width * 2.0**-124, 2.0**-12 * (vectors.astype(np.float64) ** 2).sum()
+    for centre in (vectors.mean(axis=0), np.zeros(width), vectors[0]):
+        true = around(vectors, centre)
+        assert true <= found.around(centre) * (1 + 1e-12)
+        assert found.around(centre) <= (2 * pieces + 1) * (true + rounding + underflow)
+
+
+def test_more_values_never_make_it_smaller():
+    random = np.random.default_rng(1)
+    vectors = random.standard_normal((500, 7)).astype(np.float32)
+    some, more = moments_of(vectors[:100]), moments_of(vectors)
+    centre = random.standard_normal(7)
+    assert Spread.of([some]).around(centre) < Spread.of([more]).around(centre)
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e38])
+def test_values_beyond_float32_have_no_spread(scale):
+    vectors = (np.random.default_rng(2).random((50, 3)) * scale).astype(np.float32)
+    assert Spread.of([moments_of(vectors)]) is None
+
+
+def test_a_view_counts_every_row_it_shows_and_those_removed():
+    random = np.random.default_rng(3)
+    values = random.standard_normal((300, 5)).astype(np.float32)
+    memory = Memory("cosine")
+    views = [memory.publish(add=Rows(part, values[part] + 3)) for part in np.array_split(np.arange(300), 4)]
+    before = views[-1].value_spread
+    after = memory.publish(remove=np.arange(0, 300, 2)).value_spread
+    assert [before.count, after.count] == [300, 300]
+    assert views[0].value_spread.count >= 75
+    wide = Memory("dot")
+    assert wide.publish(add=Rows(np.arange(2), np.ones((2, 1025)))).value_spread is None

@@ -1,0 +1,58 @@
+"""Which listed rows have to be looked up for a head of k, and when a list does not say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup.head.candidates import Shortlist
+from attention.lookup.scan.error import CodingError
+
+FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+"""Scanned; each can be off by 0.15."""
+
+
+def listed(k, bar=0.35, reach=0.0):
+    return Shortlist(k, reach, np.arange(6)[::-1] * 10, FOUND, bar, CodingError(0.15, 1.0, 0.0))
+
+
+def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
+    assert listed(1).at_first(0, 100) == 2  # 0.8 may be better than 0.9
+    assert listed(1).at_first(4, 100) == 4
+    assert listed(1).at_first(4, 3) == 3  # of the heavy ones no more than that
+    assert listed(7).at_first(4, 100) == 0
+
+
+@pytest.mark.parametrize(
+    ("known", "count"),
+    [
+        ([0.9, 0.86], 2),  # 0.7 is 0.85 at most
+        ([0.9, 0.8], 3),
+        ([0.9, 0.8, 0.84], 3),
+        ([0.9, 0.74], 4),  # 0.6 may be 0.75
+        ([0.9, 0.6], 5),
+        ([0.9, 0.56], 5),
+        ([0.9, 0.49], None),  # and what was not even listed may be 0.5
+        ([0.9], None),
+    ],
+)
+def test_all_are_needed_that_may_be_as_good_as_the_kth_of_the_known(known, count):
+    assert listed(2).deciding(np.array(known), 100) == count
+
+
+def test_a_normaliser_that_reaches_further_needs_more():
+    assert listed(1, reach=0.2).deciding(np.array([0.9]), 100) == 4  # down to 0.7 in truth
+    assert listed(1, reach=0.45).deciding(np.array([0.9]), 100) is None
+
+
+def test_more_than_a_query_may_look_up_does_not_decide():
+    assert listed(1).deciding(np.array([0.55]), 2) == 6
+    assert listed(1).deciding(np.array([0.55]), 1) is None
+
+
+def test_known_rows_come_apart_from_the_others_in_order_of_place():
+    head = listed(2).split(np.array([0.9, 0.75, 0.8]))
+    np.testing.assert_array_equal(head.places, [30, 40, 50])
+    np.testing.assert_array_equal(head.similarities, [0.8, 0.75, 0.9])
+    np.testing.assert_array_equal(head.listed_places, [20, 10, 0])
+    np.testing.assert_array_equal(head.listed, [0.6, 0.5, 0.4])

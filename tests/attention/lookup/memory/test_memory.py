@@ -1,0 +1,224 @@
+"""Histories of writes against a plain dictionary, and readers that hold on to what they saw."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import compaction as compaction_module
+from attention.lookup.memory import files
+from attention.lookup.memory import memory as memory_module
+
+
+class Histories(RuleBasedStateMachine):
+    """Writes in any order leave what a dictionary would hold, and old views as they were."""
+
+    directory = None
+    views = Bundle("views")
+
+    def __init__(self):
+        super().__init__()
+        self.memory = Memory("dot", self.directory)
+        self.rows = {}
+        self.next = 0
+
+    @rule(
+        target=views,
+        count=st.integers(0, 90),
+        removed=st.lists(st.integers(0, 300), max_size=20),
+        own_values=st.booleans(),
+        seed=st.integers(0, 1000),
+        staged=st.sampled_from(["shown", "given up", "not at all"]),
+        compacts=st.booleans(),
+    )
+    def publish(self, count, removed, own_values, seed, staged, compacts):
+        numbers = np.arange(self.next, self.next + count)
+        keys = np.random.default_rng(seed).integers(-9, 10, (count, 3)).astype(np.float32)
+        values = keys[:, ::-1].copy() if own_values else None
+        order = np.random.default_rng(seed).permutation(count)
+        write = {
+            "add": Rows(numbers[order], keys[order], None if values is None else values[order]),
+            "remove": np.array(removed, dtype=np.int64),
+        }
+        if staged != "not at all":
+            view = self.memory.stage(**write)
+            self.compare(self.memory.view, self.rows)
+            if compacts:
+                self.memory.compact()
+            if staged == "given up":
+                return self.memory.view, dict(self.rows)
+            self.memory.show(view)
+        else:
+            view = self.memory.publish(**write)
+        self.next += count
+        for number in removed:
+            self.rows.pop(number, None)
+        for index, number in enumerate(numbers):
+            self.rows[int(number)] = (tuple(keys[index]), tuple((keys if values is None else values)[index]))
+        return view, dict(self.rows)
+
+    @rule()
+    def compact(self):
+        before = self.memory.view
+        if self.memory.compact():
+            assert len(self.memory.view.segments) <= len(before.segments)
+            self.compare(before, self.rows)
+
+    @rule(seen=views)
+    def an_old_view_is_as_it_was(self, seen):
+        self.compare(*seen)
+
+    @invariant()
+    def the_current_view_is_the_dictionary(self):
+        self.compare(self.memory.view, self.rows)
+
+    @rule(seen=views, kept=st.sets(st.integers(0, 400)))
+    def a_mask_keeps_what_is_named_and_there(self, seen, kept):
+        view, rows = seen
+        if view.dimension is None:
+            return
+        found = answer(view, Question(np.ones(3), 1.0, mask=view.mask(np.array(sorted(kept))), top_k=10_000))
+        assert set(found.numbers) == kept & set(rows)
+        assert found.documents == len(kept & set(rows))
+
+    def compare(self, view, rows):
+        assert view.n == len(rows)
+        assert list(view.numbers()) == sorted(rows)
+        if not rows:
+            return
+        query = np.array([1.0, 20.0, 400.0])
+        found = answer(view, Question(query, 1.0, top_k=len(rows)))
+        assert set(found.numbers) == set(rows)
+        for number, similarity in zip(found.numbers, found.similarities, strict=True):
+            assert similarity == np.dot(query, rows[int(number)][0])
+        mean = answer(view, Question(query, np.inf)).output
+        np.testing.assert_allclose(mean, np.mean([value for _, value in rows.values()], axis=0), atol=1e-9)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (blocks_module, compaction_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
+    monkeypatch.setattr(files, "SMALLEST", 1)
+
+
+class HistoriesInFiles(Histories):
+    """The same, with the originals in files."""
+
+    directory = Path(tempfile.gettempdir())
+
+
+@pytest.mark.parametrize("histories", [Histories, HistoriesInFiles])
+def test_histories(histories):
+    run_state_machine_as_test(histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+
+
+def test_originals_in_files_leave_nothing_behind(tmp_path):
+    memory = Memory("cosine", tmp_path)
+    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
+    memory.publish(add=Rows(np.arange(500), keys))
+    assert all(isinstance(segment.block.keys, np.memmap) for segment in memory.view.segments)
+    found = answer(memory.view, Question(keys[33], 0, top_k=1))
+    assert found.numbers[0] == 33
+    assert not list(tmp_path.iterdir())
+
+
+def test_originals_stay_in_memory_where_the_disk_has_no_room():
+    memory = Memory("cosine", Path("/proc"))  # where nobody can write a file
+    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
+    memory.publish(add=Rows(np.arange(500), keys))
+    assert not isinstance(memory.view.segments[0].block.keys, np.memmap)
+    assert answer(memory.view, Question(keys[33], 0, top_k=1)).numbers[0] == 33
+
+
+def test_compaction_joins_and_drops():
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(640), np.arange(640.0)[:, None] + np.ones((1, 3))))
+    memory.publish(remove=np.flatnonzero(np.arange(640) % 4))
+    before = memory.view
+    assert memory.compact()
+    assert (memory.view.n, before.n) == (160, 160)
+    assert len(memory.view.segments) < len(before.segments)
+    assert all(segment.live is None for segment in memory.view.segments[:-1])
+    np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
+    assert not memory.compact()
+
+
+def test_a_block_has_room_for_at_most_twice_its_rows():
+    memory = Memory("dot")
+    for number in range(40):
+        memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
+        (segment,) = memory.view.segments
+        assert segment.block.room <= max(2 * segment.count, memory_module.FIRST_ROWS)
+
+
+def test_readers_see_whole_writes_while_a_writer_writes():
+    """Each write moves a fixed total of 100 rows on; a reader that saw half of one would count otherwise."""
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(100), np.ones((100, 5))))
+    failures, done = [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            memory.compact()
+            view = memory.view
+            found = answer(view, Question(np.ones(5), 1.0, top_k=1))
+            generation = view.numbers()[0] // 100
+            whole = found.documents == 100 and len(set(view.numbers() // 100)) == 1
+            if not whole or found.similarities[0] != 5 * (generation + 1):
+                failures.append((found.documents, generation, found.similarities[0]))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for generation in range(1, 150):
+        numbers = np.arange(generation * 100, generation * 100 + 100)
+        memory.publish(add=Rows(numbers, np.full((100, 5), generation + 1.0)), remove=numbers - 100)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert not failures
+
+
+def test_nothing_is_written_when_a_write_is_refused():
+    memory = Memory("cosine")
+    before = memory.publish(add=Rows(np.arange(3), np.eye(3), np.ones((3, 2))))
+    refused = [
+        (Rows(np.array([9]), np.ones((1, 4)), np.ones((1, 2))), ShapeError, "keys have width 4, those stored have 3"),
+        (Rows(np.array([9]), np.ones((1, 3))), ShapeError, "values have width 3, those stored have 2"),
+        (Rows(np.array([9]), np.zeros((1, 3)), np.ones((1, 2))), ParameterError, "zero vector"),
+        (Rows(np.array([1]), np.ones((1, 3)), np.ones((1, 2))), ParameterError, "used before"),
+    ]
+    for rows, error, said in refused:
+        with pytest.raises(error, match=said):
+            memory.publish(add=rows, remove=np.array([0]))
+        assert memory.view is before
+    memory.publish(remove=np.arange(3))
+    assert (memory.view.n, memory.view.dimension, memory.view.value_dimension) == (0, 3, 2)
+
+
+def test_rows_are_checked():
+    with pytest.raises(ShapeError, match="one row of at least one component"):
+        Rows(np.arange(2), np.ones((3, 4)))
+    with pytest.raises(ShapeError, match="list of integers"):
+        Rows(np.ones(2), np.ones((2, 4)))
+    with pytest.raises(ParameterError, match="finite in float32: row 1"):
+        Rows(np.arange(2), np.array([[1.0], [1e39]]))
+    with pytest.raises(ParameterError, match="comes twice"):
+        Rows(np.array([4, 4]), np.ones((2, 1)))
+
+
+def test_only_known_similarities():
+    with pytest.raises(ParameterError, match="must be one of cosine, dot, scaled_dot, gaussian"):
+        Memory("euclidean")

@@ -1,0 +1,87 @@
+"""Masks: which rows they let through, and what and, or and not make of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.errors import ParameterError
+from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory.view import Mask
+
+FAR = 10**12
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 32)
+
+
+def filled(numbers, removed=()):
+    memory = Memory("dot")
+    numbers = np.array(sorted(numbers), dtype=np.int64)
+    memory.publish(add=Rows(numbers, np.ones((len(numbers), 3))))
+    return memory.publish(remove=np.array(sorted(removed), dtype=np.int64))
+
+
+def rows(mask: Mask):
+    found = [s.numbers[passes] for s, passes in mask.view.passing(mask)]
+    return np.concatenate(found).tolist() if found else []
+
+
+some_rows = st.sets(st.integers(0, 150) | st.integers(FAR - 200, FAR), max_size=120)
+
+
+@settings(max_examples=100, deadline=None)
+@given(some_rows.filter(bool), some_rows, some_rows, some_rows, st.randoms(use_true_random=False))
+def test_masks_are_sets_of_the_rows_that_live(there, removed, left, right, random):
+    view = filled(there, removed)
+    live = there - removed
+
+    def mask(wanted):
+        numbers = [*wanted, *list(wanted)[:3]]  # in any order, some of them twice
+        random.shuffle(numbers)
+        return view.mask(np.array(numbers, dtype=np.int64))
+
+    a, b = mask(left), mask(right)
+    for made, wanted in (
+        (a, left & live),
+        (~a, live - left),
+        (a & b, left & right & live),
+        (a | b, (left | right) & live),
+        (~(a | ~b), (right - left) & live),
+    ):
+        assert rows(made) == sorted(wanted)
+        assert made.n == len(wanted)
+        assert all(passes is None or passes.any() for passes in made.allowed)
+        assert made.nbytes == sum(segment.count for segment, _ in view.passing(made))
+
+
+def test_a_mask_of_rows_that_follow_each_other_and_one_of_rows_far_apart():
+    """Both ways to find the rows: by table, by search."""
+    random = np.random.default_rng(0)
+    for numbers in (np.arange(500), np.sort(random.choice(10**15, 500, replace=False))):
+        view = filled(numbers.tolist())
+        wanted = random.choice(numbers, 200)
+        assert rows(view.mask(wanted)) == np.unique(wanted).tolist()
+        assert rows(view.mask(wanted + 1)) == np.intersect1d(wanted + 1, numbers).tolist()
+
+
+def test_masks_of_two_views_do_not_mix():
+    left, right = filled([1, 2]).mask(np.array([1])), filled([1, 2]).mask(np.array([1]))
+    for mixed in (lambda: left & right, lambda: left | right):
+        with pytest.raises(ParameterError, match="two views"):
+            mixed()
+
+
+def test_nothing_in_an_empty_view():
+    view = Memory("dot").view
+    mask = view.mask(np.array([3, 1]))
+    assert (mask.n, (~mask).n, (mask | mask).n) == (0, 0, 0)
+    full = filled([4, 5])
+    assert answer(full, Question(np.ones(3), 1.0, mask=~full.mask(np.array([4])))).numbers.tolist() == [5]

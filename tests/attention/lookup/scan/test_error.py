@@ -1,0 +1,54 @@
+"""How far scanned similarities are from the true ones, beside what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Question, Rows
+from attention.lookup.codes.quantisation import QueryCodes
+from attention.lookup.scan.error import FINE, FINE_WITH_OUTPUT, coded_queries, coding_errors
+
+RANDOM = np.random.default_rng(4)
+KEYS = (RANDOM.standard_normal((3000, 30)) * RANDOM.gamma(2.0, size=(3000, 1))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def view():
+    return Memory("dot").publish(add=Rows(np.arange(len(KEYS)), KEYS))
+
+
+def errors_of(view, vectors, queries):
+    """float64[q, n]: by how much codes times codes misses the true product."""
+    (segment,) = view.segments
+    codes = segment.block.codes
+    seen = codes.at(np.arange(len(KEYS)), KEYS.shape[1]) * codes.scales[: len(KEYS), None].astype(np.float64)
+    return vectors @ KEYS.T.astype(np.float64) - (queries.codes * queries.scales[:, None]) @ seen.T
+
+
+def holds(view, vectors, queries):
+    for wrong, bound in zip(errors_of(view, vectors, queries), coding_errors(view, queries), strict=True):
+        assert np.abs(wrong).max() <= bound.largest
+        assert (wrong**2).sum() <= bound.squares
+
+
+@pytest.mark.parametrize("count", [1, FINE, FINE + 1, 40])
+def test_the_bounds_hold_for_every_row_and_for_all_together(view, count):
+    questions = [Question(RANDOM.standard_normal(30), 1.0, output=False) for _ in range(count)]
+    queries = coded_queries(view, questions)
+    assert queries.fine == (count <= FINE)
+    holds(view, np.array([question.vector for question in questions]), queries)
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_what_a_query_s_own_code_leaves_out_is_counted(view, fine):
+    vectors = RANDOM.standard_normal((3, 30))
+    nothing = np.zeros((3, 30), dtype=np.int16)  # a code that leaves out everything
+    lengths = np.linalg.norm(vectors, axis=1)
+    holds(view, vectors, QueryCodes(nothing, np.ones(3), lengths, vectors, lengths, fine))
+
+
+def test_with_outputs_more_queries_are_coded_in_16_bits(view):
+    asked = [Question(RANDOM.standard_normal(30), 1.0) for _ in range(FINE_WITH_OUTPUT + 1)]
+    assert coded_queries(view, asked[:-1]).fine
+    assert not coded_queries(view, asked).fine

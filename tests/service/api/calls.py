@@ -1,0 +1,150 @@
+"""Requests: any call of the API by its name, the documented examples, and calls that use every field there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.service.api.contract import Contract, Operation
+
+NDJSON = "application/x-ndjson"
+TWO = "AACAPwAAAEA="  # [1, 2]
+ROWS = [{"id": "a", "key": "cat", "value": "meows"}, {"key": "dog", "value": ["barks"]}]
+ARRAYS = {"query": [[1, 0]], "key": [[1, 0], [0, 1]], "value": [[1, 0], [0, 1]]}
+EYE = [[1, 0], [0, 1]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request; path parameters that are not given take their documented examples."""
+
+    operation: str
+    body: Any = None
+    values: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def send(self, client: httpx.Client, contract: Contract) -> httpx.Response:
+        operation = contract.operations[self.operation]
+        content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        kind = NDJSON if isinstance(self.body, bytes) and NDJSON in operation.contents else "application/json"
+        return client.request(
+            operation.method,
+            operation.to(**{**in_path(contract, operation), **self.values}),
+            content=None if self.body is None else content,
+            params=self.query or None,
+            headers=({} if self.body is None else {"content-type": kind}) | dict(self.headers),
+        )
+
+
+def in_path(contract: Contract, operation: Operation) -> dict[str, str]:
+    """The documented examples of its path parameters."""
+    parameters = [each for each in operation.parameters if each["in"] == "path"]
+    return {each["name"]: contract.resolved(each["schema"])[1]["examples"][0] for each in parameters}
+
+
+def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
+    """What the documentation shows; a call without a body is one example."""
+    if not operation.contents:
+        yield Call(operation.id)
+    for media, content in operation.contents.items():
+        if media == NDJSON:
+            yield Call(operation.id, content["example"].encode())
+        else:
+            _, schema = contract.resolved(content["schema"])
+            yield from (Call(operation.id, body) for body in schema["examples"])
+
+
+def first(contract: Contract, operation: Operation) -> Call:
+    """The first example."""
+    return next(examples(contract, operation))
+
+
+def _new(**settings: Any) -> Call:
+    return Call("put_collection", settings, {"name": "new"})
+
+
+def _ask(**asked: Any) -> Call:
+    return Call("attend", asked, {"name": "vectors"})
+
+
+# With the examples: every field of every request, and every choice of each.
+EVERY_FIELD = [
+    _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
+    _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
+    _new(similarity="gaussian", encoder=None, null=-0.5),
+    Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
+    Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
+    Call("patch_document", {"value_vector": {"base64": TWO}}, {"name": "vectors", "id": "a"}),
+    Call("get_document", query={"include": ["key", "value"], "vector_format": "numbers"}),
+    Call("get_document", query={"include": ["metadata", "key_vector", "value_vector"], "vector_format": "base64"}),
+    Call(
+        "post_documents",
+        {"mode": "create", "documents": [{"id": "c", "key_vector": [1, 0], "value_vector": [0, 1]}]},
+        {"name": "vectors"},
+    ),
+    Call("post_documents", {"mode": "upsert", "documents": [{"id": "qa76", "key": "databases"}]}),
+    Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
+    Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}),
+    Call("query_documents", {"vector_format": "numbers"}),
+    *(
+        Call("query_documents", {"filter": {"field": "metadata.year", "operator": operator, "value": value}})
+        for operator, value in {"==": 1993, "!=": 1993, ">": 1, "<=": 1, "in": [1993], "not in": [1]}.items()
+    ),
+    *(
+        Call("query_documents", {"filter": {"operator": operator, "conditions": []}, "count": True})
+        for operator in ("AND", "OR", "NOT")
+    ),
+    *(_ask(query=[1, 0], normaliser=each, null=0.3) for each in ("softmax", "sparsemax", "entmax15", "one_hot")),
+    _ask(query={"base64": TWO}, temperature="auto", effective_documents=1.5, vector_format="base64"),
+    _ask(query=[1, 0], temperature=0, top_k=1, include=["output", "key_vector", "value_vector"], null=False),
+    _ask(query=[1, 0], top_p=0.5, max_error=1e-6, vector_format="numbers"),
+    _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
+    *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
+    Call(
+        "sweep",
+        {
+            "query": [1, 0],
+            "temperatures": [0, 1e-30, 1, 1e300],
+            "top_k": 1,
+            "null": 0.5,
+            "filter": {"field": "id", "operator": "contains", "value": "a"},
+            "include": ["key", "value", "metadata", "key_vector", "value_vector"],
+            "vector_format": "base64",
+        },
+        {"name": "vectors"},
+    ),
+    Call("sweep", {"query": "cats", "temperatures": [1], "vector_format": "numbers"}),
+    Call("compare", {"query": "C++", "temperature": 0, "top_k": 1, "null": False}),
+    Call("compare_rows", {"query": "kitten", "rows": ROWS, "temperature": 1, "top_k": 1, "null": 0.2}),
+    *(Call("attend_arrays", ARRAYS | {"similarity": each}) for each in ("cosine", "scaled_dot", "gaussian")),
+    *(
+        Call("attend_arrays", ARRAYS | {"normaliser": each, "vector_format": "base64"})
+        for each in ("softmax", "sparsemax", "entmax15", "one_hot")
+    ),
+    Call(
+        "attend_arrays",
+        ARRAYS
+        | {"temperature": 0, "mask": [[False, False]], "bias": [[0, 1]], "null": 0.1, "vector_format": "numbers"},
+    ),
+    Call("attend_arrays", ARRAYS | {"similarity": "bilinear", "parameters": {"W": EYE}}),
+    Call("attend_arrays", ARRAYS | {"similarity": "additive", "parameters": {"W_q": EYE, "W_k": EYE, "v": [1, 1]}}),
+    Call(
+        "attend_arrays",
+        ARRAYS | {"projections": {"W_Q": EYE, "W_K": EYE, "W_V": EYE, "W_O": EYE, "n_heads": 2}, "intermediates": True},
+    ),
+    Call("encode", {"texts": ["a"], "model": "all-MiniLM-L6-v2", "purpose": "document", "vector_format": "numbers"}),
+    Call("encode", {"texts": ["a", "b"], "tokens": True}, headers={"accept": NDJSON}),
+    Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
+    Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
+    Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "base64", "dimensions": 8}),
+    Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": [[101, 102]], "purpose": "query"}),
+    Call(
+        "embeddings",
+        {"model": "all-MiniLM-L6-v2", "input": [101, 102], "purpose": "document", "encoding_format": "float"},
+    ),
+]

@@ -1,0 +1,255 @@
+"""Every status of every call that /openapi.json documents is provoked here, and no other comes."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from service.retrieval.documents import patch
+from tests.running import RunningService
+from tests.service.api.calls import Call, first
+from tests.service.api.contract import Operation
+from tests.service.api.refused import CONFLICTS, NEEDS_THE_ENCODER, NEEDS_THE_FILE, NEEDS_THE_KEYS, WRITES
+from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
+from tests.service.api.troubles import (
+    busy,
+    overwritten,
+    prepare,
+    small_disk,
+    still_reading,
+    without_its_encoder,
+)
+
+JSON = {"content-type": "application/json"}
+# Statuses that a call answers for reasons of its own; the others have one reason for all calls.
+OWN = {200, 201, 204, 409, 503, 507}
+GENERAL = {400, 401, 403, 404, 413, 415, 422, 429}
+
+
+def documenting(status: int) -> list[Operation]:
+    return [operation for operation in OPERATIONS if status in operation.statuses]
+
+
+def each(status: int) -> Any:
+    """A test for every call that documents the status."""
+    return pytest.mark.parametrize("operation", documenting(status), ids=lambda operation: operation.id)
+
+
+def send(client: httpx.Client, operation: Operation, **headers: str) -> httpx.Response:
+    """The call's first example."""
+    return replace(first(DESCRIBED, operation), headers=headers).send(client, DESCRIBED)
+
+
+def refused(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text
+    DESCRIBED.keeps(answer)
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    data = tmp_path_factory.mktemp("keyed")
+    with (
+        RunningService(data_dir=data, encoder="none", api_keys=("w",), read_keys=("r",)) as running,
+        running.client() as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service that takes one request at a time, and 1,024 bytes in each."""
+    data = tmp_path_factory.mktemp("tight")
+    with RunningService(data_dir=data, encoder="none", max_body_bytes=1024, max_queue=1) as running:
+        yield running
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.contents], ids=lambda each: each.id)
+@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b'{"a": 1} {}', b"[" * 5000])
+def test_what_is_not_json_is_a_400(client, operation, body):
+    path = operation.to(name="library", id="a")
+    refused(client.request(operation.method, path, content=body, headers=JSON), 400)
+
+
+@each(401)
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": "x"}, {"authorization": "Bearer x"}])
+def test_without_a_key_it_is_a_401(keyed, operation, headers):
+    refused(send(keyed, operation, **headers), 401)
+
+
+@each(403)
+def test_a_foreign_host_is_a_403(client, operation):
+    refused(send(client, operation, host="evil.example"), 403)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_a_key_that_reads_writes_nothing(keyed, operation):
+    answer = send(keyed, operation, **{"x-api-key": "r"})
+    assert (answer.status_code == 403) == (operation.id in WRITES)
+    if operation.id in WRITES:
+        refused(answer, 403)
+
+
+@each(404)
+def test_what_is_not_there_is_a_404(client, operation):
+    call = first(DESCRIBED, operation)
+    if "model" in DESCRIBED.resolved(call_schema(operation))[1].get("properties", {}):
+        call = replace(call, body={**call.body, "model": "another"})
+    refused(replace(call, values={"name": "none", "id": "none"}).send(client, DESCRIBED), 404)
+
+
+def call_schema(operation: Operation) -> dict[str, Any]:
+    schema: dict[str, Any] = operation.contents.get("application/json", {}).get("schema", {})
+    return schema
+
+
+@each(413)
+def test_too_many_bytes_are_a_413(tight, operation):
+    with tight.client() as client:
+        path = operation.to(name="library", id="a")
+        refused(client.request(operation.method, path, json={"x": "a" * 2000}), 413)
+
+
+@each(415)
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+def test_another_media_type_is_a_415(client, operation, kind):
+    path = operation.to(name="library", id="a")
+    refused(client.request(operation.method, path, content=b"{}", headers={"content-type": kind}), 415)
+
+
+@each(415)
+def test_a_compressed_body_is_a_415(client, operation):
+    path = operation.to(name="library", id="a")
+    headers = {"content-encoding": "gzip"}
+    refused(client.request(operation.method, path, content=gzip.compress(b"{}"), headers=JSON | headers), 415)
+
+
+@each(422)
+def test_wrong_content_is_a_422(client, operation):
+    if operation.contents:
+        path, body = operation.to(name="library", id="a"), {"no such field": 1}
+    else:
+        path, body = operation.to(name="-", id="a"), None
+    answer = client.request(operation.method, path, json=body)
+    refused(answer, 422)
+    assert ("/no such field" if body else "") in {flaw["pointer"] for flaw in answer.json()["errors"]}
+
+
+def test_a_call_over_the_queue_is_a_429(tight):
+    with socket.create_connection(("127.0.0.1", tight.port)) as unfinished, tight.client() as client:
+        unfinished.sendall(
+            b"PUT /v1/collections/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 2\r\n\r\n{"
+        )
+        while client.get("/v1/collections").status_code != 429:
+            time.sleep(0.01)
+        for operation in documenting(429):
+            refused(send(client, operation), 429)
+        unfinished.sendall(b"}")
+        assert unfinished.recv(100).split()[1] == b"201"
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+def test_what_is_there_already_is_a_409(client, name):
+    client.put("/v1/collections/taken", json={"encoder": None})
+    client.put("/v1/collections/taken/documents/a", json={"key_vector": [1]})
+    refused(CONFLICTS[name].send(client, DESCRIBED), 409)
+    client.delete("/v1/collections/taken")
+
+
+def test_a_patch_that_others_keep_overtaking_is_a_409(service, client, monkeypatch):
+    monkeypatch.setattr(patch, "ATTEMPTS", 1)
+    path = "/v1/collections/contended"
+    client.put(path, json={"encoder": None})
+    client.put(f"{path}/documents/a", json={"key_vector": [1]})
+    stop = threading.Event()
+
+    def overtake() -> None:
+        with service.client() as own:
+            for i in itertools.count():
+                if stop.is_set():
+                    return
+                own.put(f"{path}/documents/a", json={"key_vector": [1], "metadata": {"i": i}})
+
+    others = [threading.Thread(target=overtake) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        patches = (client.patch(f"{path}/documents/a", json={"metadata": {"x": 1}}) for _ in range(1000))
+        refused(next(answer for answer in patches if answer.status_code != 200), 409)
+    finally:
+        stop.set()
+        for other in others:
+            other.join()
+        client.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("missing", "calls"),
+    [
+        (without_its_encoder, NEEDS_THE_ENCODER),
+        (still_reading, NEEDS_THE_KEYS),
+        (busy, WRITES),
+        (overwritten, NEEDS_THE_FILE),
+    ],
+)
+def test_what_cannot_be_done_now_is_a_503(tmp_path, missing: Callable[..., Any], calls):
+    with missing(tmp_path) as client:
+        for call in calls.values():
+            refused(call.send(client, DESCRIBED), 503)
+
+
+def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
+    with small_disk(tmp_path) as fill:
+        prepare(tmp_path / "data", None)
+        with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
+            fill()
+            for call in WRITES.values():
+                refused(call.send(client, DESCRIBED), 507)
+            assert client.get("/v1/collections/library/documents/qa76").status_code == 200
+            (tmp_path / "ballast").unlink()
+            assert WRITES["put_document"].send(client, DESCRIBED).status_code == 200
+
+
+def test_no_page_left_is_a_507(tmp_path):
+    prepare(tmp_path, None)
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        connection = running.app.state.parts.catalogue.store._connection
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        big = {"value": "x" * 100_000, "key_vector": [1, 2]}
+        for call in (
+            Call("put_document", big),
+            Call("post_documents", {"documents": [{"id": "a", **big}]}),
+            Call("patch_document", big),
+        ):
+            refused(call.send(client, DESCRIBED), 507)
+
+
+def test_every_documented_status_is_provoked_above():
+    provoked = {
+        503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"},
+        507: WRITES.keys(),
+        409: CONFLICTS.keys() | {"patch_document"},
+        201: {"put_collection", "put_document"},
+    }
+    for status, names in provoked.items():
+        assert {operation.id for operation in documenting(status)} == names, status
+    assert {status for operation in OPERATIONS for status in operation.statuses} == OWN | GENERAL
+
+
+@each(201)
+def test_what_is_made_is_a_201_and_what_was_there_a_200(client, operation):
+    path = "/v1/collections/library"
+    if operation.id == "put_document":
+        client.put(path, json={})
+    assert [send(client, operation).status_code for _ in range(2)] == [201, 200]
+    client.delete(path)

@@ -1,0 +1,66 @@
+"""Calls that are refused: for what is there already, and for what a service in trouble lacks."""
+
+from __future__ import annotations
+
+from tests.service.api.calls import Call
+from tests.service.api.troubles import MISSING_MODEL
+
+CONFLICTS = {
+    "put_collection": Call("put_collection", {"similarity": "dot"}, {"name": "taken"}),
+    "post_documents": Call(
+        "post_documents", {"mode": "create", "documents": [{"id": "a", "key_vector": [1]}]}, {"name": "taken"}
+    ),
+}
+
+NEEDS_THE_ENCODER = {
+    call.operation: call
+    for call in (
+        Call("readyz"),
+        Call("put_collection", {}, {"name": "new"}),
+        Call("put_document", {"key": "cats"}),
+        Call("post_documents", {"documents": [{"id": "a", "key": "cats"}]}),
+        Call("patch_document", {"key": "cats"}),
+        Call("attend", {"query": "cats"}),
+        Call("sweep", {"query": "cats", "temperatures": [1]}),
+        Call("compare", {"query": "cats"}),
+        Call("compare_rows", {"query": "cats", "rows": []}),
+        Call("encode", {"texts": ["cats"]}),
+        Call("trace", {"text": "cats"}),
+        Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
+    )
+}
+NEEDS_THE_KEYS = {
+    call.operation: call
+    for call in (
+        Call("put_document", {"key_vector": [1, 2]}),
+        Call("post_documents", {"documents": [{"id": "a", "key_vector": [1, 2]}]}),
+        Call("patch_document", {"metadata": {"x": 1}}),
+        Call("delete_document"),
+        Call("delete_documents", {"ids": ["qa76"]}),
+        Call("attend", {"query": [1, 2]}),
+        Call("sweep", {"query": [1, 2], "temperatures": [1]}),
+    )
+}
+NEEDS_THE_FILE = {
+    call.operation: call
+    for call in (
+        Call("readyz"),
+        Call("list_collections"),
+        Call("get_collection"),
+        Call("get_document"),
+        Call("query_documents", {}),
+    )
+}
+WRITES = {
+    call.operation: call
+    for call in (
+        Call("put_collection", {"encoder": None}, {"name": "new"}),
+        Call("patch_collection", {"temperature": 1}),
+        Call("put_document", {"key_vector": [1, 2]}),
+        Call("post_documents", {"documents": [{"id": "a", "key_vector": [1, 2]}]}),
+        Call("patch_document", {"metadata": {"x": 1}}),
+        Call("delete_document"),
+        Call("delete_documents", {"ids": ["qa76"]}),
+        Call("delete_collection"),
+    )
+}

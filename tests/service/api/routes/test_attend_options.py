@@ -1,0 +1,98 @@
+"""top_p, the normalisers, max_error and the defaults of `attend` over HTTP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention import attend
+from tests.service.api.routes.test_attend import KEYS, QUERY, VALUES, D, N, fill
+
+
+@pytest.fixture(scope="module")
+def path(client):
+    path = "/v1/collections/options"
+    client.put(path, json={"encoder": None, "similarity": "dot"})
+    yield fill(client, path)
+    client.delete(path)
+
+
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
+@pytest.mark.parametrize("null", [False, 0.5])
+@pytest.mark.parametrize("temperature", [0, 0.3, 2])
+def test_every_normaliser_is_the_cores(client, path, normaliser, null, temperature):
+    options = {"normaliser": normaliser, "temperature": temperature}
+    asked = {"query": QUERY.tolist(), "null": null, "top_k": N, "include": ["output"], **options}
+    answer = client.post(f"{path}/attend", json=asked).json()
+    query, key, value = (array.astype(np.float64) for array in (QUERY[None], KEYS, VALUES))
+    want = attend(query, key, value, similarity="dot", null=None if null is False else null, **options)
+    got = {match["id"]: match["weight"] for match in answer["matches"]}
+    np.testing.assert_allclose([got[f"d{i:02}"] for i in range(N)], want.weights[0], atol=1e-9)
+    np.testing.assert_allclose(answer["output"], want.output[0], atol=1e-9)
+    assert answer["evidence"]["null_weight"] == pytest.approx(float(want.null_weight[0]), abs=1e-9)
+
+
+@pytest.mark.parametrize("top_p", [0.1, 0.5, 0.9, 1])
+def test_top_p_is_the_smallest_set_that_holds_the_share(client, path, top_p):
+    asked = {"query": QUERY.tolist(), "temperature": 1, "null": 0.5, "top_p": top_p}
+    answer = client.post(f"{path}/attend", json=asked).json()
+    documents = 1 - answer["evidence"]["null_weight"]
+    weights = [match["weight"] for match in answer["matches"]]
+    assert answer["complete"] is True
+    assert sum(weights) >= top_p * documents - 1e-9
+    assert sum(weights[:-1]) < top_p * documents
+    assert sum(weights) + answer["rest_weight"] + answer["evidence"]["null_weight"] == pytest.approx(1)
+
+
+def test_top_k_stays_the_cap_of_top_p(client, path):
+    asked = {"query": QUERY.tolist(), "temperature": 10, "top_p": 0.99, "top_k": 3}
+    answer = client.post(f"{path}/attend", json=asked).json()
+    assert len(answer["matches"]) == 3
+    assert answer["complete"] is False
+
+
+def test_max_error_bounds_the_certificate(client, path):
+    asked = {"query": QUERY.tolist(), "temperature": 1, "max_error": 1e-6, "include": ["output"]}
+    certificate = client.post(f"{path}/attend", json=asked).json()["certificate"]
+    assert 0 < certificate["total_variation"] <= 1e-6
+    assert certificate["output_error"] <= 1e-6 * np.linalg.norm(VALUES, axis=1).max()
+
+
+def test_always_top_k_matches_weight_zero_included(client, path):
+    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "temperature": 0, "top_k": 7}).json()
+    assert [match["weight"] for match in answer["matches"]] == [1, 0, 0, 0, 0, 0, 0]
+    similarities = [match["similarity"] for match in answer["matches"]]
+    assert similarities == sorted(similarities, reverse=True)
+
+
+@pytest.mark.parametrize("include", [[], ["explanation"], ["output"], ["key_vector"]])
+def test_what_is_included_changes_neither_the_matches_nor_their_numbers(client, path, include):
+    tied = client.post(f"{path}/attend", json={"query": [0.0] * D, "top_k": 5}).json()["matches"]
+    assert len(tied) == 5
+    asked = {"query": [0.0] * D, "top_k": 5, "include": include}
+    matches = client.post(f"{path}/attend", json=asked).json()["matches"]
+    numbers = ("id", "similarity", "logit", "weight")
+    assert [{name: match[name] for name in numbers} for match in matches] == [
+        {name: match[name] for name in numbers} for match in tied
+    ]
+    assert {*matches[0]} - {*numbers} == {*include} - {"output"}
+
+
+def test_top_k_zero_gives_the_evidence_alone(client, path):
+    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "top_k": 0}).json()
+    assert (answer["matches"], answer["rest_weight"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({"top_p": 0}, "/top_p"),
+        ({"top_p": 1.1}, "/top_p"),
+        ({"max_error": 0}, "/max_error"),
+        ({"temperature": "auto", "normaliser": "sparsemax"}, ""),
+    ],
+)
+def test_options_out_of_range_are_pointed_at(client, path, asked, pointer):
+    answer = client.post(f"{path}/attend", json={"query": [1] * D, **asked})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer

@@ -1,0 +1,181 @@
+"""Texts → vectors over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import numpy as np
+import pytest
+
+from tests.running import RunningService
+
+MIXED = ["relational databases", "", " \n\t", "猫 😺", "word " * 300, "مرحبا", "a\x00b", "x" * 100_000]
+NDJSON = {"accept": "application/x-ndjson"}
+
+
+def encode(client, texts, **fields):
+    answer = client.post("/v1/encode", json={"texts": texts, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def read(sent):
+    return np.frombuffer(base64.b64decode(sent["base64"]), dtype="<f4").reshape(sent["shape"])
+
+
+def test_a_vector_a_text_and_what_the_model_made_of_it(client):
+    answer = encode(client, MIXED)
+    assert (answer["model"], answer["dimension"]) == ("all-MiniLM-L6-v2", 384)
+    assert np.shape(answer["embeddings"]) == (len(MIXED), 384)
+    np.testing.assert_allclose(np.linalg.norm(answer["embeddings"], axis=1), 1, atol=1e-6)
+    assert answer["token_counts"] == [4, 2, 2, 4, 302, *answer["token_counts"][5:]]
+    assert answer["truncated"] == [False] * 4 + [True] + [False] * 3
+    assert answer["unknown_tokens"][3] == 2
+    assert "tokens" not in answer
+
+
+def test_the_vectors_are_those_of_sentence_transformers(client):
+    from sentence_transformers import SentenceTransformer
+
+    from service.encoding.models.checkpoint import installed_checkpoint
+
+    model = SentenceTransformer(str(installed_checkpoint()), device="cpu", local_files_only=True)
+    answer = encode(client, MIXED)
+    np.testing.assert_allclose(answer["embeddings"], model.encode(MIXED, show_progress_bar=False), rtol=0, atol=1e-5)
+
+
+def test_a_text_does_not_depend_on_its_neighbours(client):
+    texts = [f"{'many words of ' * (i % 7)}text number {i}" for i in range(40)]
+    together = np.asarray(encode(client, texts)["embeddings"])
+    alone = np.asarray([encode(client, [text + " "])["embeddings"][0] for text in texts])  # a space: not from the cache
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
+
+
+def test_base64_is_the_same_float32(client):
+    numbers = np.asarray(encode(client, MIXED)["embeddings"], dtype=np.float32)
+    sent = encode(client, MIXED, vector_format="base64")["embeddings"]
+    assert sent["shape"] == [len(MIXED), 384]
+    np.testing.assert_array_equal(read(sent), numbers)
+
+
+def test_no_texts_are_no_vectors(client):
+    answer = encode(client, [])
+    assert answer["embeddings"] == answer["token_counts"] == answer["truncated"] == answer["unknown_tokens"] == []
+    assert encode(client, [], vector_format="base64")["embeddings"] == {"base64": "", "shape": [0, 384]}
+
+
+@pytest.mark.parametrize("model", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", None])
+def test_the_model_goes_by_its_names(client, model):
+    assert encode(client, ["a"], model=model)["model"] == "all-MiniLM-L6-v2"
+
+
+def test_tokens_are_pieces_of_the_text(client):
+    text = "An unbelievable 猫, and e\u0301tude"
+    (tokens,) = encode(client, [text], tokens=True)["tokens"]
+    assert [tokens[0], tokens[-1]] == [{"text": name, "start": 0, "end": 0} for name in ("[CLS]", "[SEP]")]
+    assert [token["text"] for token in tokens[1:6]] == ["An", "unbelievable", "猫", ",", "and"]
+    for token in tokens[1:-1]:
+        assert token["text"] == text[token["start"] : token["end"]] != ""
+
+
+def test_only_the_tokens_that_are_read_are_listed(client):
+    answer = encode(client, ["word " * 300, ""], tokens=True)
+    assert [len(tokens) for tokens in answer["tokens"]] == [256, 2]
+    assert answer["tokens"][0][-1]["text"] == "[SEP]"
+    assert answer["token_counts"] == [302, 2]
+
+
+@pytest.mark.parametrize("vector_format", ["numbers", "base64"])
+def test_a_stream_has_a_line_a_text_in_order(client, vector_format):
+    texts = [f"{'several words ' * (i % 5)}and line {i}" for i in range(300)] + ["word " * 300]
+    whole = encode(client, texts)
+    asked = {"texts": texts, "vector_format": vector_format, "tokens": True}
+    with client.stream("POST", "/v1/encode", json=asked, headers=NDJSON) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        *lines, end = [json.loads(line) for line in answer.iter_lines()]
+    assert end == {"done": True, "model": "all-MiniLM-L6-v2", "dimension": 384, "encoded": 301}
+    assert [line["index"] for line in lines] == list(range(301))
+    vectors = [line["embedding"] for line in lines]
+    if vector_format == "base64":
+        vectors = [np.frombuffer(base64.b64decode(vector["base64"]), dtype="<f4") for vector in vectors]
+    np.testing.assert_allclose(vectors, whole["embeddings"], rtol=0, atol=1e-6)
+    assert [line["token_count"] for line in lines] == whole["token_counts"]
+    assert [line["truncated"] for line in lines] == whole["truncated"]
+    assert [len(line["tokens"]) for line in lines] == [min(count, 256) for count in whole["token_counts"]]
+
+
+def test_the_first_lines_come_while_the_last_texts_wait(client):
+    texts = [f"{'a text that is long enough to take a moment ' * 3} {i}" for i in range(256)]
+    started = time.perf_counter()
+    with client.stream("POST", "/v1/encode", json={"texts": texts}, headers=NDJSON) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        first = time.perf_counter() - started
+        assert sum(1 for _ in lines) == 256
+    assert first < (time.perf_counter() - started) / 2
+
+
+def test_an_empty_stream_is_its_last_line(client):
+    answer = client.post("/v1/encode", json={"texts": []}, headers=NDJSON)
+    assert answer.json()["encoded"] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "pointer"),
+    [
+        ({}, "/texts"),
+        ({"texts": "one text"}, "/texts"),
+        ({"texts": ["a", None]}, "/texts/1"),
+        ({"texts": [1]}, "/texts/0"),
+        ({"texts": ["a"], "purpose": "fun"}, "/purpose"),
+        ({"texts": ["a"], "tokens": 1}, "/tokens"),
+        ({"texts": ["a"], "model": 5}, "/model"),
+        ({"texts": ["a"], "text": "b"}, "/text"),
+    ],
+)
+def test_what_cannot_be_encoded_is_pointed_at(client, asked, pointer):
+    answer = client.post("/v1/encode", json=asked)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("headers", [{}, NDJSON])
+def test_a_lone_surrogate_is_pointed_at(client, headers):
+    headers = {"content-type": "application/json"} | headers
+    answer = client.post("/v1/encode", content=rb'{"texts": ["fine", "ab\ud83d"]}', headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/texts/1"
+
+
+@pytest.mark.parametrize("headers", [{}, NDJSON])
+def test_another_model_is_not_here(client, headers):
+    answer = client.post("/v1/encode", json={"texts": ["a"], "model": "text-embedding-3-small"}, headers=headers)
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "model_not_found"
+    assert "all-MiniLM-L6-v2" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("texts", "fields"), [(10_001, {}), (1001, {"tokens": True})])
+def test_too_many_texts(client, texts, fields):
+    answer = client.post("/v1/encode", json={"texts": ["a"] * texts, **fields})
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "too_much"
+
+
+def test_a_service_without_a_model_has_none_to_encode_with(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        answer = client.post("/v1/encode", json={"texts": ["a"]})
+        assert answer.status_code == 404
+        assert answer.json()["code"] == "model_not_found"
+        assert "ENCODER=none" in answer.json()["detail"]
+
+
+def test_a_lower_precision_is_a_setting_that_collections_record(tmp_path, client):
+    with RunningService(data_dir=tmp_path, precision="bfloat16") as running, running.client() as rough:
+        assert rough.put("/v1/collections/a", json={}).json()["precision"] == "bfloat16"
+        assert rough.get("/v1/models").json()["data"][0]["precision"] == "bfloat16"
+        difference = np.subtract(encode(rough, MIXED)["embeddings"], encode(client, MIXED)["embeddings"])
+    assert 1e-4 < np.abs(difference).max() < 1e-2

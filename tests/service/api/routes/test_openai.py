@@ -1,0 +1,214 @@
+"""OpenAI's embeddings and models, as raw HTTP and by OpenAI's own client."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import openai
+import pytest
+from tokenizers import Tokenizer
+
+from service.encoding.models.checkpoint import installed_checkpoint
+from tests.running import RunningService
+
+MODEL = "all-MiniLM-L6-v2"
+TEXTS = ["relational databases", "", "a cat asleep in the sun", "word " * 300]
+
+
+@pytest.fixture(scope="module")
+def api(service):
+    with openai.OpenAI(base_url=f"{service.url}/v1", api_key="none", max_retries=0) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def wanted(client):
+    return np.asarray(client.post("/v1/encode", json={"texts": TEXTS}).json()["embeddings"], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    tokenizer = Tokenizer.from_file(str(installed_checkpoint() / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def ask(client, **body):
+    return client.post("/v1/embeddings", json={"model": MODEL, "input": "a"} | body)
+
+
+@pytest.mark.parametrize("options", [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}])
+def test_the_official_client_gets_the_services_vectors(api, wanted, options):
+    answer = api.embeddings.create(model=MODEL, input=TEXTS, **options)
+    vectors = [item.embedding for item in answer.data]
+    if options.get("encoding_format") == "base64":
+        vectors = [np.frombuffer(base64.b64decode(vector), dtype="<f4") for vector in vectors]
+    np.testing.assert_allclose(vectors, wanted, rtol=0, atol=1e-6)
+    assert [item.index for item in answer.data] == [0, 1, 2, 3]
+    assert (answer.model, answer.object, answer.data[0].object) == (MODEL, "list", "embedding")
+    assert answer.usage.prompt_tokens == answer.usage.total_tokens == 4 + 2 + 8 + 256
+    assert answer.truncated == [3]
+
+
+def test_one_text_is_one_embedding(api, wanted):
+    answer = api.embeddings.create(model=f"sentence-transformers/{MODEL}", input=TEXTS[0], user="someone")
+    np.testing.assert_allclose(answer.data[0].embedding, wanted[0], rtol=0, atol=1e-6)
+
+
+def test_token_arrays_are_the_texts_they_stand_for(api, wanted, tokenizer):
+    ids = [tokenizer.encode(text).ids for text in TEXTS]
+    many = api.embeddings.create(model=MODEL, input=ids)
+    np.testing.assert_allclose([item.embedding for item in many.data], wanted, rtol=0, atol=1e-6)
+    one = api.embeddings.create(model=MODEL, input=ids[2])
+    np.testing.assert_allclose(one.data[0].embedding, wanted[2], rtol=0, atol=1e-6)
+
+
+def test_fewer_dimensions_are_the_first_ones_at_length_one(api, wanted):
+    answer = api.embeddings.create(model=MODEL, input=TEXTS, dimensions=100)
+    vectors = np.asarray([item.embedding for item in answer.data])
+    assert vectors.shape == (4, 100)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    cut = wanted[:, :100] / np.linalg.norm(wanted[:, :100], axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, cut, rtol=0, atol=1e-6)
+
+
+def test_unknown_fields_are_tolerated(client):
+    assert ask(client, user="u", priority="flex", anything={"a": 1}).status_code == 200
+    assert ask(client, encoding_format=None, dimensions=None).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": []}, "input"),
+        ({"input": ["a"] * 2049}, "input"),
+        ({"input": None}, "input"),
+        ({"input": 5}, "input"),
+        ({"input": ["a", 5]}, "input"),
+        ({"input": [True]}, "input"),
+        ({"input": [[]]}, "input"),
+        ({"input": [[1.5]]}, "input"),
+        ({"input": {"a": 1}}, "input"),
+        ({"model": None}, "model"),
+        ({"encoding_format": "int8"}, "encoding_format"),
+        ({"dimensions": 0}, "dimensions"),
+        ({"dimensions": 385}, "dimensions"),
+        ({"dimensions": 1.5}, "dimensions"),
+        ({"input": [101, 30_522, 102]}, "input"),
+        ({"input": [101, -1, 102]}, "input"),
+        ({"input": [101, 10**30, 102]}, "input"),
+        ({"input": ["a", [7592]]}, "input.1"),
+        ({"input": [101, 102, 101, 102, 102]}, None),
+        ({"input": [102]}, "input"),
+        ({"input": [101]}, "input"),
+        ({"input": [101, 7592]}, "input"),
+    ],
+)
+def test_wrong_content_is_a_400_in_openais_shape(client, body, param):
+    answer = ask(client, **body)
+    if param is None:  # special tokens inside a text are a text too
+        assert answer.status_code == 200
+        return
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", param, "invalid_content")
+
+
+def test_the_tokens_of_another_model_are_refused_with_advice(client):
+    error = ask(client, input=[[15339, 1917]]).json()["error"]  # "hello world" to OpenAI's own models
+    assert "check_embedding_ctx_length" in error["message"]
+    assert "another's" in error["message"]
+
+
+def test_a_lone_surrogate_is_refused(client):
+    body = rb'{"model": "all-MiniLM-L6-v2", "input": ["a", "\ud800"]}'
+    answer = client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert "surrogate" in answer.json()["error"]["message"]
+
+
+def test_what_is_not_json_is_a_400_and_another_media_type_a_415(client):
+    headers = {"content-type": "application/json"}
+    answer = client.post("/v1/embeddings", content=b'{"input": NaN}', headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
+    answer = client.post("/v1/embeddings", content=b"a=b")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+def test_the_official_client_raises_its_own_errors(api):
+    with pytest.raises(openai.NotFoundError) as missing:
+        api.embeddings.create(model="text-embedding-3-small", input="a")
+    assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.NotFoundError):
+        api.models.retrieve("text-embedding-3-small")
+    with pytest.raises(openai.BadRequestError) as wrong:
+        api.embeddings.create(model=MODEL, input=TEXTS, dimensions=1000)
+    assert wrong.value.param == "dimensions"
+
+
+def test_a_wrong_method_or_place_is_said_as_openai_does(client):
+    answer = client.get("/v1/embeddings")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_the_models_are_listed(api):
+    (model,) = api.models.list().data
+    assert (model.id, model.object, model.owned_by) == (MODEL, "model", "softkv")
+    assert model.created > 1_600_000_000
+    assert (model.state, model.dimension, model.max_tokens, model.precision) == ("ready", 384, 256, "float32")
+    assert (model.similarity, model.temperature, model.temperature_source) == ("cosine", 0.05, "measured")
+    assert (model.batched, model.notes) == (True, [])
+    assert api.models.retrieve(MODEL) == api.models.retrieve(f"sentence-transformers/{MODEL}") == model
+
+
+def test_a_model_named_by_its_path_is_found_by_it(client):
+    assert client.get("/v1/models/%2Fmodels%2Fmine").json()["error"]["code"] == "model_not_found"
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory):
+    options = {"encoder": "none", "api_keys": ("w",), "max_body_bytes": 2048}
+    with RunningService(data_dir=tmp_path_factory.mktemp("keyed"), **options) as running:
+        yield running
+
+
+def test_a_key_is_asked_for_as_openai_does(keyed):
+    with openai.OpenAI(base_url=f"{keyed.url}/v1", api_key="wrong", max_retries=0) as api:
+        with pytest.raises(openai.AuthenticationError) as refused:
+            api.models.list()
+        assert refused.value.code == "invalid_api_key"
+        assert refused.value.response.headers["www-authenticate"] == "Bearer"
+        with pytest.raises(openai.AuthenticationError):
+            api.embeddings.create(model=MODEL, input="a")
+    with openai.OpenAI(base_url=f"{keyed.url}/v1", api_key="w", max_retries=0) as api:
+        assert api.models.list().data == []
+        with pytest.raises(openai.NotFoundError, match="ENCODER=none"):
+            api.embeddings.create(model=MODEL, input="a")
+
+
+def test_a_body_over_the_limit_is_a_413_in_openais_shape(keyed):
+    with keyed.client(headers={"x-api-key": "w"}) as client:
+        answer = ask(client, input="a" * 4096)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_a_full_queue_is_a_rate_limit(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running:
+        with running.client() as slow, running.client() as client:
+
+            def body():
+                yield b'{"model": '
+                answers.append(client.get("/v1/models"))
+                yield b'"a", "input": "a"}'
+
+            answers = []
+            slow.post("/v1/embeddings", content=body(), headers={"content-type": "application/json"})
+        (answer,) = answers
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "1"
+        assert answer.json()["error"]["code"] == "rate_limit_exceeded"

@@ -1,0 +1,145 @@
+"""What /docs says is there, and is true: every call, example, field and status."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from service.api.problems import refusals as answers
+from service.api.problems import table as problems
+from service.app import create_app
+from service.settings import Settings
+from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path
+from tests.service.api.contract import Contract
+
+DESCRIBED = Contract(create_app(Settings(encoder="none")).openapi())
+OPERATIONS = list(DESCRIBED.operations.values())
+EXAMPLES = [call for operation in OPERATIONS for call in examples(DESCRIBED, operation)]
+# Clients are generated from these names: one that was published stays.
+NAMES = {
+    "livez", "readyz", "metrics", "put_collection", "patch_collection", "get_collection", "list_collections",
+    "delete_collection", "put_document", "patch_document", "get_document", "delete_document", "post_documents",
+    "query_documents", "delete_documents", "attend", "sweep", "compare", "compare_rows", "attend_arrays", "encode",
+    "trace", "embeddings", "list_models", "get_model",
+}  # fmt: skip
+
+
+@pytest.fixture
+def stocked(client: httpx.Client) -> Iterator[httpx.Client]:
+    """A client of a service with the collections that the calls speak of."""
+    posted = DESCRIBED.schemas["DocumentBatch"]["examples"][0]
+    client.put("/v1/collections/library", json={})
+    client.post("/v1/collections/library/documents", json=posted)
+    client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
+    for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
+        client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
+    yield client
+    for name in ("library", "vectors", "new"):
+        client.delete(f"/v1/collections/{name}")
+
+
+def told(call: Call) -> str:
+    return f"{call.operation} {call.body}"[:60]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_every_call_is_described(operation):
+    described = operation.described
+    assert re.fullmatch("[a-z_]{1,30}", operation.id)
+    assert described["summary"]
+    assert described["description"]
+    assert set(described["tags"]) <= {tag["name"] for tag in DESCRIBED.description["tags"]}
+    assert any(200 <= status < 300 for status in operation.statuses)
+    for answer in described["responses"].values():
+        assert answer["description"] not in ("", "Successful Response")
+    for parameter in operation.parameters:
+        assert parameter["description"]
+    assert len(in_path(DESCRIBED, operation)) == operation.path.count("{")
+
+
+def test_the_names_of_calls_stay():
+    assert DESCRIBED.operations.keys() >= NAMES
+
+
+def test_every_field_of_a_request_is_described():
+    requests = {
+        name for each in OPERATIONS for media in each.contents.values()
+        for field in DESCRIBED.fields(media["schema"]) if (name := field.split(".")[0]) in DESCRIBED.schemas
+    }  # fmt: skip
+    for name in sorted(requests):
+        for field, schema in DESCRIBED.schemas[name].get("properties", {}).items():
+            assert "description" in schema or "$ref" in schema, f"{name}.{field}"
+
+
+def test_documented_examples_are_of_their_own_schemas():
+    shown = [(name, schema, each) for name, schema in DESCRIBED.schemas.items() for each in schema.get("examples", ())]
+    refused = DESCRIBED.description["components"]["examples"].values()
+    shown += [("Problem", {}, problem["value"]) for problem in refused]
+    assert len(shown) > 40
+    for name, schema, example in shown:
+        assert not DESCRIBED.flaws({"$ref": f"#/components/schemas/{name}"}, example), (name, schema, example)
+
+
+def test_every_code_of_an_error_is_described():
+    # The HTTP server answers the first one itself; of the second, no request is let in while the service stops.
+    coded = {code: status for status, code in problems.TABLE.values() if code not in ("length_required", "stopping")}
+    assert {code: status for code, (status, _) in answers.CODES.items()} == coded
+
+
+def test_links_lead_to_calls_and_their_parameters():
+    links = [
+        link for each in OPERATIONS for answer in each.described["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]  # fmt: skip
+    assert {"put_document", "attend", "sweep", "compare", "patch_document"} <= {link["operationId"] for link in links}
+    for link in links:
+        assert (
+            {"name"}
+            <= link["parameters"].keys()
+            <= in_path(DESCRIBED, DESCRIBED.operations[link["operationId"]]).keys()
+        )
+
+
+def test_keys_are_described():
+    assert {"bearer": []} in DESCRIBED.description["security"]
+    assert DESCRIBED.description["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+    for operation in OPERATIONS:
+        assert (operation.described.get("security") == []) == (not operation.path.startswith("/v1/"))
+
+
+@pytest.mark.parametrize("call", EXAMPLES, ids=told)
+def test_every_example_does_what_it_shows(stocked, call):
+    if call.operation == "put_collection":
+        stocked.delete("/v1/collections/library")
+    answer = call.send(stocked, DESCRIBED)
+    assert 200 <= answer.status_code < 300, answer.text
+
+
+@pytest.mark.parametrize("call", EVERY_FIELD, ids=told)
+def test_every_field_is_taken(stocked, call):
+    answer = call.send(stocked, DESCRIBED)
+    assert 200 <= answer.status_code < 300, answer.text
+
+
+def test_the_calls_above_use_every_field_and_every_choice():
+    there: set[str] = set()
+    used: set[str] = set()
+    for operation in OPERATIONS:
+        calls = [call for call in (*EXAMPLES, *EVERY_FIELD) if call.operation == operation.id]
+        for parameter in operation.parameters:
+            if parameter["in"] == "query":
+                place = f"{operation.id}?{parameter['name']}"
+                there |= {place} | DESCRIBED.fields(parameter["schema"], place)
+                for sent in (call.query[parameter["name"]] for call in calls if parameter["name"] in call.query):
+                    used |= {place} | DESCRIBED.used(parameter["schema"], sent, place)
+        schema = operation.contents.get("application/json", {}).get("schema")
+        if schema is not None:
+            there |= DESCRIBED.fields(schema)
+            for call in calls:
+                if not isinstance(call.body, bytes):
+                    used |= DESCRIBED.used(schema, call.body)
+    assert used <= there
+    assert there - used == set()

@@ -1,0 +1,150 @@
+"""What a route may do is declared on the route: every one declares it, and one that did not would be for writers."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import iter_route_contexts
+
+from service.api.permission import required, requires
+from service.api.route import GuardedRoute
+from service.api.routes.page import PageMount
+from service.app import create_app
+from service.settings import Settings
+from tests.running import RunningService
+from tests.service.api.problems.test_statuses import WRITES
+from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
+
+READ, WRITE = {"x-api-key": "r"}, {"x-api-key": "w"}
+OPEN = {"livez", "readyz", "metrics"}
+JSON = {"content-type": "application/json"}
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory):
+    data = tmp_path_factory.mktemp("keyed")
+    with RunningService(data_dir=data, encoder="none", api_keys=("w",), read_keys=("r",)) as running:
+        yield running
+
+
+def test_every_route_declares_what_it_asks():
+    levels = {}
+    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
+        route = context.original_route
+        if isinstance(route, PageMount) or context.path == "/openapi.json":
+            continue
+        assert isinstance(route, GuardedRoute), f"{context.path} is no GuardedRoute, so it asks for nothing"
+        assert required(route) is not None, f"{context.methods} {context.path} declares nothing: give it a requires()"
+        levels[route.name] = required(route)
+    writes = WRITES.keys() | {"post_lines"}
+    assert levels == {
+        **dict.fromkeys(levels, "read"),
+        **dict.fromkeys(OPEN, "none"),
+        **dict.fromkeys(writes, "write"),
+    }
+    assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines"}
+
+
+def test_the_description_says_of_the_calls_that_write_that_they_may_be_forbidden():
+    forbidden = {
+        operation.id
+        for operation in OPERATIONS
+        if "forbidden"
+        in operation.described["responses"]["403"]["content"].get("application/problem+json", {}).get("examples", {})
+    }
+    assert forbidden == WRITES.keys()
+
+
+def test_the_highest_declaration_holds():
+    router = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute)
+
+    @router.get("/a", dependencies=[requires("write")])
+    @router.get("/b", dependencies=[requires("none")])
+    @router.get("/c")
+    async def route() -> None: ...
+
+    assert {each.path: required(each) for each in router.routes} == {"/a": "write", "/b": "read", "/c": "read"}
+
+
+@pytest.mark.parametrize("route_class", [None, GuardedRoute])
+def test_a_route_that_declares_nothing_is_for_writers(tmp_path, route_class):
+    forgotten = APIRouter(**({"route_class": route_class} if route_class else {}))
+    done = []
+
+    @forgotten.api_route("/v1/forgotten", methods=["GET", "POST"])
+    async def forget() -> str:
+        done.append(1)
+        return "done"
+
+    running = RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",), read_keys=("r",))
+    running.app.include_router(forgotten)
+    running.app.router.routes.insert(0, running.app.router.routes.pop())  # before the page
+    with running, running.client() as client:
+        for method in ("GET", "POST", "HEAD"):
+            assert client.request(method, "/v1/forgotten").status_code == 401
+            assert client.request(method, "/v1/forgotten", headers=READ).status_code == 403
+        assert not done
+        assert client.post("/v1/forgotten", headers=WRITE).json() == "done"
+
+
+def test_outside_v1_a_route_that_asks_for_something_asks_for_a_key(tmp_path):
+    elsewhere = APIRouter(route_class=GuardedRoute)
+
+    @elsewhere.get("/elsewhere", dependencies=[requires("read")])
+    async def look() -> str:
+        return "seen"
+
+    running = RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",), read_keys=("r",))
+    running.app.include_router(elsewhere)
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    with running, running.client() as client:
+        assert client.get("/elsewhere").status_code == 401
+        assert client.get("/elsewhere", headers={"x-api-key": "x"}).status_code == 401
+        assert client.get("/elsewhere", headers=READ).json() == "seen"
+
+
+@pytest.mark.parametrize("settings", [{"api_keys": ("w",), "read_keys": ("r",)}, {"allow_anonymous": "read"}])
+@pytest.mark.parametrize(
+    ("path", "content", "headers"),
+    [
+        ("/documents%0A", b'{"documents": [{"id": "new", "key_vector": [1, 2]}]}', JSON),
+        ("/documents%0A", b'{"id": "new", "key_vector": [1, 2]}', NDJSON),
+        ("/documents/delete%0A", b'{"ids": ["a"]}', JSON),
+    ],
+)
+def test_a_final_newline_makes_no_reader_a_writer(tmp_path, settings, path, content, headers):
+    with RunningService(data_dir=tmp_path, encoder="none") as before, before.client() as client:
+        client.put("/v1/collections/c", json={})
+        client.put("/v1/collections/c/documents/a", json={"key_vector": [1, 2]})
+    with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
+        if "read_keys" in settings:
+            client.headers.update(READ)
+        running.wait_until_ready()
+        assert client.post(f"/v1/collections/c{path}", content=content, headers=headers).status_code >= 400
+        page = client.post("/v1/collections/c/documents/query", json={}).json()
+        assert [document["id"] for document in page["documents"]] == ["a"]
+
+
+def test_who_may_not_write_is_told_before_the_body_is_read(keyed):
+    with keyed.client(headers=READ) as client:
+        client.put("/v1/collections/c", json={}, headers=WRITE)
+        for headers in (JSON, NDJSON):
+            answer = client.post("/v1/collections/c/documents", content=b"no document", headers=headers)
+            assert answer.status_code == 403
+            assert answer.json()["code"] == "forbidden"
+
+
+@pytest.mark.parametrize("path", ["nothing", "collections/a/b", "collections/a/documents/b", ""])
+def test_without_a_key_an_unknown_place_is_a_401(keyed, path):
+    for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE", "BREW"):
+        assert httpx.request(method, f"{keyed.url}/v1/{path}").status_code == 401
+    assert httpx.options(f"{keyed.url}/v1/{path}").status_code in (404, 405)
+
+
+def test_a_reader_is_told_of_what_is_not_there_as_anyone_is(keyed):
+    with keyed.client(headers=READ) as client:
+        assert client.put("/v1/nothing", json={}).status_code == 404
+        assert client.delete("/v1/collections").status_code == 405
+        assert client.head("/v1/collections").status_code == 200

@@ -1,0 +1,120 @@
+"""Thousands of requests made from /openapi.json alone: none fails the service, each answer is a documented one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+from schemathesis.checks import CHECKS, load_all_checks
+
+from service.app import create_app
+from service.settings import Settings
+from tests.running import RunningService
+from tests.service.api.narrowed import NAMES, narrowed, without_streams
+
+load_all_checks()
+# Whether well-formed content is accepted depends on what is stored; and the ids `query` and `delete` share their
+# paths with calls of those names, so that OPTIONS there names the methods of both.
+UNDECIDED = [CHECKS.get_one("positive_data_acceptance"), CHECKS.get_one("allow_header_conformance")]
+# What a narrowed description leaves out, the service takes.
+NARROWED = CHECKS.get_one("negative_data_rejection")
+HEALTH = [HealthCheck.filter_too_much, HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+
+def quick(examples: int, **more: Any) -> settings:
+    return settings(
+        max_examples=examples,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=HEALTH,
+        phases=[Phase.explicit, Phase.generate],
+        **more,
+    )
+
+
+DESCRIPTION = create_app(Settings(encoder="none")).openapi()
+WHOLE = schemathesis.openapi.from_dict(without_streams(DESCRIPTION))
+VECTORS = schemathesis.openapi.from_dict(narrowed(DESCRIPTION, encoder=False))
+TEXTS = schemathesis.openapi.from_dict(narrowed(DESCRIPTION, encoder=True))
+for narrow in (VECTORS, TEXTS):
+    narrow.config.generation.modes = [schemathesis.GenerationMode.POSITIVE]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service without an encoder."""
+    with RunningService(data_dir=tmp_path_factory.mktemp("bare"), encoder="none") as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        yield session
+
+
+@WHOLE.parametrize()
+@quick(60)
+def test_whatever_is_sent_is_answered_as_documented(case, bare, session):
+    case.call_and_validate(base_url=bare.url, session=session, excluded_checks=UNDECIDED)
+
+
+def walk(schema: Any, url: str, session: requests.Session, examples: int) -> None:
+    """Collections made, filled, asked, changed and deleted, each step with what the one before answered."""
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]
+        def setup(self) -> None:
+            for each in session.get(f"{url}/v1/collections").json()["collections"]:
+                session.delete(f"{url}/v1/collections/{each['name']}")
+            session.put(f"{url}/v1/collections/{NAMES[0]}", json={})
+
+        def get_call_kwargs(self, case):
+            return {"base_url": url, "session": session}
+
+        def validate_response(self, response, case, additional_checks=None, **options):
+            case.validate_response(
+                response,
+                excluded_checks=[*UNDECIDED, NARROWED],
+                additional_checks=additional_checks,
+                recorder=self.recorder,
+            )
+
+    run_state_machine_as_test(Walk, settings=quick(examples, stateful_step_count=30))
+
+
+@pytest.mark.parametrize(("schema", "encoder", "examples"), [(VECTORS, "none", 40), (TEXTS, "all-MiniLM-L6-v2", 10)])
+def test_a_walk_along_the_links(tmp_path, session, schema, encoder, examples):
+    with RunningService(data_dir=tmp_path, encoder=encoder) as running:
+        running.wait_until_ready()
+        walk(schema, running.url, session, examples)
+
+
+DOCUMENTS = st.fixed_dictionaries(
+    {"id": st.sampled_from(["a", "b", "c"]), "key_vector": st.sampled_from([[1, 2], [2, 1], [0, 0], [1], "x", None])},
+    optional={"metadata": st.dictionaries(st.text(max_size=3), st.none() | st.floats() | st.text(max_size=3))},
+)
+NOISE = st.binary(max_size=40).filter(lambda line: b"\n" not in line)
+LINES = NOISE | DOCUMENTS.map(lambda each: json.dumps(each).encode())
+
+
+@given(st.lists(LINES, max_size=12))
+@quick(150)
+def test_whatever_lines_are_sent_each_is_written_or_named(bare, session, lines):
+    path = f"{bare.url}/v1/collections/lines"
+    session.put(path, json={"dimension": 2})
+    answer = session.post(f"{path}/documents", data=b"\n".join(lines), headers={"content-type": "application/x-ndjson"})
+    assert answer.status_code == 200
+    *batches, last = map(json.loads, answer.text.splitlines())
+    said = {number for number, line in enumerate(lines, start=1) if line.strip()}
+    named = [flaw["line"] for batch in batches for flaw in batch["refused"]]
+    assert set(named) <= said
+    assert last == {"done": True, "upserted": len(said) - len(named), "refused": len(named)}

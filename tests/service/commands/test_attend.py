@@ -1,0 +1,93 @@
+"""`softkv attend`: the table adds up, and programs get the service's own answer."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.service.commands.conftest import Softkv
+
+QUESTION = "machine learning"
+
+
+@pytest.fixture(autouse=True)
+def library(softkv: Softkv) -> None:
+    assert softkv("demo", "library").exit_code == 0
+
+
+def weights(output: str) -> list[float]:
+    """The weights of a table, which stand behind their bars."""
+    return [float(found) for found in re.findall(r"^[█▉▊▋▌▍▎▏ #]{8} (\d\.\d{4})", output, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--top-k", "3"], ["--top-k", "0"], ["-t", "0"], ["-t", "auto"], ["-t", "1e6"]]
+)
+@pytest.mark.parametrize("null", [[], ["--null", "false"], ["--null", "0.5"]])
+def test_the_weights_that_are_shown_sum_to_one(softkv: Softkv, options: list[str], null: list[str]) -> None:
+    shown = weights(softkv("attend", "library", QUESTION, *options, *null).stdout)
+    assert sum(shown) == pytest.approx(1, abs=len(shown) * 5e-5)
+
+
+def test_it_finds_what_it_is_asked_for(softkv: Softkv) -> None:
+    shown = softkv("attend", "library", QUESTION)
+    assert shown.exit_code == 0
+    assert "artificial intelligence" in shown.stdout
+    assert "none of these" in shown.stdout
+    assert "Answered: none of these has" in shown.stdout
+    assert "of 110 documents" in shown.stdout
+
+
+def test_it_says_so_when_nothing_matches(softkv: Softkv) -> None:
+    asked = softkv("attend", "library", "xyzzy frobnicate plugh")
+    assert asked.exit_code == 0
+    assert "Not answered: none of these has" in asked.stdout
+
+
+def test_programs_get_the_service_s_own_answer(softkv: Softkv) -> None:
+    answer = json.loads(softkv("attend", "library", QUESTION, "-k", "2", "-t", "0.1", "--json").stdout)
+    assert len(answer["matches"]) == 2
+    assert answer["temperature"] == 0.1
+    total = sum(match["weight"] for match in answer["matches"])
+    assert total + answer["rest_weight"] + answer["evidence"]["null_weight"] == pytest.approx(1, abs=1e-6)
+
+
+def test_every_option_reaches_the_service(softkv: Softkv) -> None:
+    filter_ = {"field": "metadata.year", "operator": "<", "value": 1950}
+    old = json.loads(
+        softkv("attend", "library", QUESTION, "--filter", json.dumps(filter_), "--null", "-1.5", "--json").stdout
+    )
+    assert 0 < old["documents"] < 110
+    assert all(match["metadata"]["year"] < 1950 for match in old["matches"])
+    assert old["evidence"]["null_similarity"] == -1.5
+    one = json.loads(softkv("attend", "library", QUESTION, "--normaliser", "one_hot", "--json").stdout)
+    assert one["matches"][0]["weight"] == 1
+    three = ["-t", "auto", "--effective-documents", "3", "--json"]
+    answer = json.loads(softkv("attend", "library", QUESTION, *three).stdout)
+    assert answer["evidence"]["effective_documents"] == pytest.approx(3, rel=0.01)
+
+
+def test_a_vector_can_ask(softkv: Softkv) -> None:
+    asked = softkv("attend", "library", json.dumps([1.0] * 384), "--vector", "--json")
+    assert json.loads(asked.stdout)["documents"] == 110
+    narrow = softkv("attend", "library", "[1, 2, 3]", "--vector")
+    assert narrow.exit_code == 1
+    assert "384" in narrow.stderr
+
+
+@pytest.mark.parametrize("width", ["60", "80", "200"])
+def test_the_table_fits_the_terminal(softkv: Softkv, width: str) -> None:
+    shown = softkv("attend", "library", QUESTION, COLUMNS=width).stdout
+    assert max(map(len, shown.splitlines())) <= int(width)
+    assert weights(shown)
+
+
+def test_colours_are_for_terminals_that_want_them(softkv: Softkv) -> None:
+    coloured = softkv("attend", "library", QUESTION, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="")
+    plain = softkv("attend", "library", QUESTION, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
+    dumb = softkv("attend", "library", QUESTION, TERM="dumb")
+    assert "\x1b[36m" in coloured.stdout
+    assert "\x1b[36m" not in plain.stdout
+    assert "\x1b" not in dumb.stdout

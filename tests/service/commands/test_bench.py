@@ -1,0 +1,38 @@
+"""`softkv bench`: runs the repository's benchmarks with whatever follows."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from service.commands import bench
+from tests.service.commands.conftest import COMMAND, Softkv
+
+
+def test_what_follows_is_for_the_benchmarks(tmp_path: Path) -> None:
+    """A repository whose benchmarks only repeat what they were told."""
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "__main__.py").write_text(
+        "import sys; print(sys.argv[1:]); sys.exit('--bad' in sys.argv)"
+    )
+    code = (
+        "from pathlib import Path; from service.commands import bench;"
+        f"bench._REPOSITORY = Path({str(tmp_path)!r}); from service.cli import main; main()"
+    )
+    run = [*COMMAND[:2], code, "bench"]
+    asked = subprocess.run([*run, "scan", "--help", "-n", "3"], capture_output=True, text=True, check=True)
+    assert asked.stdout == "['scan', '--help', '-n', '3']\n"
+    failed = subprocess.run([*run, "--bad"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert "the benchmarks ended with 1" in failed.stderr
+
+
+def test_an_installed_package_says_where_they_are(
+    bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "_REPOSITORY", tmp_path)
+    ended = bare("bench")
+    assert ended.exit_code == 1
+    assert "make bench" in ended.stderr

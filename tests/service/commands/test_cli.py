@@ -1,0 +1,150 @@
+"""What all commands share: a quick start, help, exit codes, where messages go."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import subprocess
+import sys
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from service.commands.errors import Misused
+from service.commands.remote.connection import Connection
+from tests.running import RunningService
+from tests.service.commands.conftest import COMMAND, Softkv, serving
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_the_command_starts_without_what_a_command_needs() -> None:
+    heavy = ["torch", "numpy", "fastapi", "pydantic", "httpx", "uvicorn", "sentence_transformers"]
+    code = f"import sys, service.cli; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_help_names_every_command_and_the_exit_codes(bare: Softkv) -> None:
+    help_ = bare("--help").output
+    for command in ("serve", "demo", "load", "attend", "encode", "bench", "doctor"):
+        assert f" {command} " in help_
+        assert bare(command, "--help").exit_code == 0 or command == "bench"
+    assert "3 the service cannot be" in help_
+
+
+def test_the_version_is_that_of_the_distribution(bare: Softkv) -> None:
+    assert bare("--version").output == f"softkv {version('softkv')}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["attend", "library", "cats"], ["demo"], ["load", "-", "--collection", "library"], ["encode", "-"]],
+    ids=lambda a: a[0],
+)
+def test_a_service_that_is_not_there_is_exit_code_3(arguments: list[str]) -> None:
+    ended = subprocess.run(
+        [*COMMAND, *arguments, "--url", NOBODY], capture_output=True, text=True, check=False, input='{"id": "a"}\n'
+    )
+    assert ended.returncode == 3
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(f"softkv: no service answers at {NOBODY}")
+    assert "softkv serve" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["attend", "library"],
+        ["attend", "library", "cats", "--temperature", "warm"],
+        ["attend", "library", "cats", "--temperature", "nan"],
+        ["attend", "library", "cats", "--filter", "{"],
+        ["attend", "library", "cats", "--filter", "[1]"],
+        ["attend", "library", "cats", "--url", "library"],
+        ["attend", "library", "cats", "--url", "ftp://localhost"],
+        ["attend", "library", "cats", "--api-key", "@/nowhere"],
+        ["attend", "library", "1, 2", "--vector"],
+        ["demo", "librarry"],
+        ["load", "/nowhere.csv"],
+        ["serve", "--port", "eighty"],
+        ["dance"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_exit_code_2(bare: Softkv, arguments: list[str]) -> None:
+    ended = bare(*arguments)
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    assert ended.stderr
+
+
+def test_a_refusal_is_exit_code_1_with_the_service_s_own_words(softkv: Softkv) -> None:
+    ended = softkv("attend", "atlantis", "cats")
+    assert ended.exit_code == 1
+    assert ended.stdout == ""
+    assert ended.stderr == "softkv: there is no collection 'atlantis': create it with PUT /v1/collections/atlantis\n"
+
+
+def test_a_key_is_given_as_it_is_or_in_a_file(bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("open sesame\n")
+    monkeypatch.setenv("SOFTKV_API_KEYS", "open sesame")
+    with serving(tmp_path / "data") as running:
+        asked = ["attend", "atlantis", "cats", "--url", running.url]
+        assert "asks for a key" in bare(*asked).stderr
+        assert "the key is not one" in bare(*asked, "--api-key", "open simsim").stderr
+        assert "no collection 'atlantis'" in bare(*asked, "--api-key", "open sesame").stderr
+        assert "no collection 'atlantis'" in bare(*asked, "--api-key", f"@{tmp_path / 'key'}").stderr
+
+
+def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv) -> None:
+    ended = softkv("attend", "atlantis", "cats", "--top-k", "-1", "--normaliser", "loudest")
+    assert ended.exit_code == 1
+    assert "/top_k" in ended.stderr
+    assert "/normaliser" in ended.stderr
+
+
+def test_something_else_than_softkv_is_told_apart() -> None:
+    """The service's own root is not the API: any other web server looks like this."""
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        ended = subprocess.run(
+            [*COMMAND, "attend", "library", "cats", "--url", f"http://127.0.0.1:{other.server_port}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        other.shutdown()
+    assert ended.returncode == 1
+    assert "not softkv's: check --url" in ended.stderr
+
+
+def test_a_connection_refuses_what_is_no_address() -> None:
+    for url in ("localhost:8000", "", "http://", "http://[::1"):
+        with pytest.raises(Misused):
+            Connection(url)
+
+
+def test_a_connection_comes_again_when_the_service_is_full(tmp_path: Path) -> None:
+    """A request whose body has not ended fills a queue of one; it ends while the connection waits."""
+    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full:
+        slow = socket.create_connection(("127.0.0.1", full.port))
+        slow.sendall(
+            b"PUT /v1/collections/one HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
+        )
+        waits = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            slow.sendall(b"}")
+            slow.recv(1024)
+
+        with Connection(full.url, sleep=sleep) as connection, slow:
+            until = time.monotonic() + 10
+            while not waits and time.monotonic() < until:
+                answer = connection.call("GET", "/v1/collections")
+        assert [collection["name"] for collection in answer["collections"]] == ["one"]
+        assert waits == [1.0]

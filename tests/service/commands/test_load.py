@@ -1,0 +1,227 @@
+"""`softkv load`: every kind of file ends up as the same collection, and an interruption loses nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.commands.errors import Unreachable
+from service.commands.files.files import open_source
+from service.commands.files.source import Columns
+from service.commands.remote.collection import Collection
+from service.commands.remote.connection import Connection
+from service.commands.remote.upload import BATCH, Upload
+from tests.running import RunningService
+from tests.service.commands.conftest import COMMAND, Softkv, serving
+
+BOOKS = [
+    {"id": "a/1", "key": "cats, and 猫", "value": "Old Possum", "metadata": {"year": 1939}},
+    {"id": "b", "key": "chess", "value": "My 60 Memorable Games", "metadata": {"year": 1969}},
+]
+PATH = "/v1/collections/books"
+
+
+@pytest.fixture(autouse=True)
+def without_books(client: httpx.Client) -> Iterator[None]:
+    client.delete(PATH)
+    yield
+    client.delete(PATH)
+
+
+def stored(client: httpx.Client) -> list[dict[str, Any]]:
+    documents: list[dict[str, Any]] = client.post(f"{PATH}/documents/query", json={"limit": 10_000}).json()["documents"]
+    return documents
+
+
+def write_lines(path: Path, documents: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents), encoding="utf-8")
+    return path
+
+
+def vectors(n: int) -> list[dict[str, Any]]:
+    """n documents that bring their keys, so that no text is encoded."""
+    rng = np.random.default_rng(7)
+    return [
+        {"id": f"{i:06}", "key": None, "value": i, "metadata": {}, "key_vector": rng.normal(size=5).round(3).tolist()}
+        for i in range(n)
+    ]
+
+
+def test_ndjson(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
+    assert ended.stdout == "books: 2 documents written\n"
+    assert stored(client) == BOOKS
+    asked = softkv("attend", "books", "a board game", "--json")
+    assert json.loads(asked.stdout)["matches"][0]["id"] == "b"
+
+
+def test_standard_input(softkv: Softkv, client: httpx.Client) -> None:
+    lines = "".join(json.dumps(book) + "\n" for book in BOOKS)
+    assert softkv("load", "-", "--collection", "books", input=lines).exit_code == 0
+    assert stored(client) == BOOKS
+    assert softkv("load", "-", input=lines).exit_code == 2
+
+
+def test_csv_with_columns_of_other_names(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["isbn", "card", "title", "year"])
+        writer.writerows([b["id"], b["key"], b["value"], b["metadata"]["year"]] for b in BOOKS)  # type: ignore[index]
+    options = ["--collection", "books", "--id", "isbn", "--key", "card", "--value", "title"]
+    assert softkv("load", str(tmp_path / "t.csv"), *options).exit_code == 0
+    assert stored(client) == BOOKS
+    late = {"field": "metadata.year", "operator": ">", "value": 1950}
+    assert client.post(f"{PATH}/documents/query", json={"filter": late}).json()["documents"] == BOOKS[1:]
+
+
+def test_parquet(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet").write_table(pa.Table.from_pylist(BOOKS), tmp_path / "books.parquet")
+    assert softkv("load", str(tmp_path / "books.parquet")).exit_code == 0
+    assert stored(client) == BOOKS
+
+
+def test_vectors_beside_their_ids(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    np.save(tmp_path / "books.npy", np.array([[1.0, 0.25], [0.5, -3.0]]))
+    (tmp_path / "books.ids.txt").write_text("a/1\nb\n")
+    ended = softkv("load", str(tmp_path / "books.npy"), "--encoder", "none", "--similarity", "dot")
+    assert ended.exit_code == 0, ended.stderr
+    settings = client.get(PATH).json()
+    assert (settings["encoder"], settings["similarity"], settings["dimension"]) == (None, "dot", 2)
+    assert client.get(f"{PATH}/documents/b?include=key_vector").json()["key_vector"] == [0.5, -3.0]
+
+
+def test_a_collection_that_is_another_is_not_written_to(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    client.put(PATH, json={"similarity": "cosine"})
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)), "--similarity", "dot")
+    assert ended.exit_code == 1
+    assert "similarity" in ended.stderr
+    assert stored(client) == []
+
+
+def test_loading_twice_is_loading_once_and_writes_what_changed(
+    softkv: Softkv, client: httpx.Client, tmp_path: Path
+) -> None:
+    softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
+    changed = [BOOKS[0], BOOKS[1] | {"value": "another"}]
+    write_lines(tmp_path / "books.ndjson", changed)
+    assert softkv("load", str(tmp_path / "books.ndjson")).stdout == "books: 2 documents written\n"
+    assert stored(client) == changed
+
+
+def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    """Line numbers are the file's, over blank lines and over several batches."""
+    documents = vectors(600)
+    lines = [json.dumps(document) for document in documents]
+    lines[10] = "not json"
+    lines[550] = '{"key_vector": [1, 2, 3, 4, 5]}'
+    (tmp_path / "books.ndjson").write_text("\n\n" + "\n".join(lines) + "\n")
+    ended = softkv("load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--json")
+    assert ended.exit_code == 1
+    told = json.loads(ended.stdout)
+    assert (told["documents"], told["upserted"]) == (600, 598)
+    assert [refused["line"] for refused in told["refused"]] == [13, 553]
+    assert re.search(r"^line 13: .+\nline 553: .+\nsoftkv: 2 documents were refused", ended.stderr, re.MULTILINE)
+    assert [document["id"] for document in stored(client)] == [
+        document["id"] for i, document in enumerate(documents) if i not in (10, 550)
+    ]
+
+
+def test_resume_sends_what_is_not_there(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    documents = [document | {"id": f"{document['id']}/x\u00a0 "} for document in vectors(700)]
+    softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
+    # What the service has is not sent again, whatever the file says now.
+    kept = client.get(f"{PATH}/documents/{documents[0]['id']}").json()
+    documents[0]["value"] = "changed"
+    told = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume", "--json").stdout
+    counts = json.loads(told)
+    assert counts["upserted"] + counts["skipped"] == 700
+    assert client.get(PATH).json()["documents"] == 700
+    assert client.get(f"{PATH}/documents/{documents[0]['id']}").json()["metadata"] == kept["metadata"]
+
+
+def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
+    documents = vectors(700)
+    softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
+    told = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume").stdout
+    assert told == "books: 400 documents written, 300 were there already\n"
+
+
+def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
+    """Killed between two batches; started again, --resume writes the rest."""
+    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(1000)), Columns())
+    with serving(tmp_path / "data") as running, Connection(running.url) as connection:
+        collection = Collection(connection, "books")
+        collection.create({"encoder": None})
+
+        def kill(done: int) -> None:
+            if done > 300:
+                running.process.send_signal(signal.SIGKILL)
+                running.process.wait()
+
+        upload = Upload(collection, source, kill)
+        with pytest.raises(Unreachable):
+            upload.run(resume=False)
+        acknowledged = upload.upserted
+        assert 300 < acknowledged < 1000
+    with serving(tmp_path / "data") as running, Connection(running.url) as connection:
+        upload = Upload(Collection(connection, "books"), source, lambda done: None)
+        upload.run(resume=True)
+        assert upload.skipped >= acknowledged
+        assert upload.skipped + upload.upserted == 1000
+        assert httpx.get(f"{running.url}{PATH}").json()["documents"] == 1000
+
+
+def test_a_service_that_stops_within_an_upload_says_why(tmp_path: Path) -> None:
+    """A line that is longer than the service takes, after one that is not."""
+    documents = [{"id": "short", "key_vector": [1]}, {"id": "long", "key": "x" * 300_000, "key_vector": [1]}]
+    path = write_lines(tmp_path / "books.ndjson", documents)
+    with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
+        ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
+    assert ended.exit_code == 1
+    assert re.match(r"softkv: lines 1 to 2: line \d has \d+ bytes or more", ended.stderr)
+    assert ended.stderr.endswith("0 documents are written: --resume sends the others\n")
+
+
+def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client, tmp_path: Path) -> None:
+    write_lines(tmp_path / "books.ndjson", vectors(30_000))
+    command = [*COMMAND, "load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--url", service.url]
+    # A run in the background may ignore Ctrl-C, and its children would too.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
+        until = time.monotonic() + 30
+        while client.get(PATH).json().get("documents", 0) < 500 and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    written = re.fullmatch(r"softkv: interrupted\n([\d,]+) documents are written: --resume sends the others\n", errors)
+    assert written is not None
+    acknowledged = int(written[1].replace(",", ""))
+    assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + BATCH
+
+
+def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:
+    long = [{"id": "long", "key": "word " * 1000}, {"id": "short", "key": "word"}]
+    ended = softkv("load", str(write_lines(tmp_path / "books.ndjson", long)))
+    assert ended.stdout == "books: 2 documents written, 1 longer than the encoder reads\n"
+
+
+def test_a_name_that_cannot_be(softkv: Softkv, tmp_path: Path) -> None:
+    ended = softkv("load", str(write_lines(tmp_path / "my books.ndjson", BOOKS)))
+    assert ended.exit_code == 2
+    assert "--collection" in ended.stderr

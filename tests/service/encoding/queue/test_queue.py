@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from service.encoding.errors import QueueClosedError, TextError
+from service.encoding.queue.queue import BATCH_CHARACTERS, CACHED_TEXTS, EncodingQueue
+
+
+class Gate:
+    """The real encoder behind a door: batches are noted, and run only while the door is open."""
+
+    def __init__(self, encoder, poison=None):
+        self.dimension = encoder.dimension
+        self.batches = []
+        self.threads = set()
+        self.door = threading.Event()
+        self._encoder = encoder
+        self._poison = poison
+
+    def encode(self, texts, purpose):
+        self.batches.append((purpose, list(texts)))
+        self.threads.add(threading.current_thread())
+        assert self.door.wait(30), "the test never opened the door"
+        if self._poison in texts:
+            raise RuntimeError("out of memory")
+        return self._encoder.encode(texts, purpose)
+
+    async def reached(self, count=1):
+        while len(self.batches) < count:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def gate(encoder):
+    gate = Gate(encoder)
+    yield gate
+    gate.door.set()  # so that a failed test does not leave a thread behind
+
+
+def run(gate, scenario):
+    async def lifetime():
+        queue = EncodingQueue(gate)
+        queue.start()
+        try:
+            return await scenario(queue)
+        finally:
+            gate.door.set()
+            await queue.close()
+
+    return asyncio.run(asyncio.wait_for(lifetime(), 60))
+
+
+def ask(queue, texts, purpose="document"):
+    return asyncio.create_task(queue.encode(texts, purpose))
+
+
+def test_the_answer_is_the_encoders_in_the_callers_order(encoder, gate):
+    texts = ["a longer text about the sea and the wind", "猫", "", "word " * 300]
+    gate.door.set()
+    answer = run(gate, lambda queue: queue.encode(texts, "document"))
+    wanted = encoder.encode(texts, "document")
+    np.testing.assert_allclose(answer.vectors, wanted.vectors, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(answer.token_counts, wanted.token_counts)
+    np.testing.assert_array_equal(answer.truncated, wanted.truncated)
+    np.testing.assert_array_equal(answer.unknown_tokens, wanted.unknown_tokens)
+
+
+def test_texts_that_wait_while_a_batch_runs_form_the_next(gate):
+    async def scenario(queue):
+        tasks = [ask(queue, ["first"])]
+        await gate.reached()
+        tasks += [ask(queue, [f"waiting {i}"]) for i in range(5)]
+        await asyncio.sleep(0)
+        assert queue.waiting == 5
+        gate.door.set()
+        await asyncio.gather(*tasks)
+        assert queue.waiting == 0
+
+    run(gate, scenario)
+    assert [len(texts) for _, texts in gate.batches] == [1, 5]
+    assert len(gate.threads) == 1
+    assert threading.main_thread() not in gate.threads
+
+
+def test_queries_go_before_documents_and_not_with_them(gate):
+    async def scenario(queue):
+        tasks = [ask(queue, ["first"])]
+        await gate.reached()
+        tasks += [ask(queue, ["a document"]), ask(queue, ["a query"], "query"), ask(queue, ["another"])]
+        await asyncio.sleep(0)
+        gate.door.set()
+        await asyncio.gather(*tasks)
+
+    run(gate, scenario)
+    assert gate.batches[1:] == [("query", ["a query"]), ("document", ["a document", "another"])]
+
+
+def test_a_bulk_upload_starves_neither_a_query_nor_a_single_document(gate):
+    async def scenario(queue):
+        bulk = ask(queue, [f"line {i} of a bulk upload" for i in range(10_000)])
+        await gate.reached()
+        single = ask(queue, ["a single document"])
+        query = ask(queue, ["a query"], "query")
+        await asyncio.sleep(0)
+        gate.door.set()
+        await asyncio.gather(query, single)
+        assert not bulk.done()
+        bulk.cancel()
+
+    run(gate, scenario)
+    assert gate.batches[1] == ("query", ["a query"])
+    assert "a single document" in gate.batches[2][1]
+    assert all(sum(map(len, texts)) < BATCH_CHARACTERS + 40 for _, texts in gate.batches)
+    assert len(gate.batches) < 10  # the cancelled rest did not run
+
+
+def test_the_event_loop_goes_on_while_a_megabyte_is_read(encoder):
+    async def scenario():
+        queue = EncodingQueue(encoder)
+        queue.start()
+        started = last = time.perf_counter()
+        task = ask(queue, ["a" * 1_000_000])
+        longest = 0.0
+        while not task.done():
+            await asyncio.sleep(0.002)
+            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+        await queue.close()
+        return longest / (last - started)
+
+    assert asyncio.run(scenario()) < 0.4  # a tokeniser that holds the GIL takes 0.6 of the time in one go
+
+
+def test_a_cancelled_request_leaves_the_queue(gate):
+    async def scenario(queue):
+        first = ask(queue, ["first"])
+        await gate.reached()
+        waiting, other = ask(queue, ["waiting"]), ask(queue, ["other"])
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0)
+        assert queue.waiting == 1
+        gate.door.set()
+        assert (await other).vectors.shape == (1, 384)
+        await first
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    run(gate, scenario)
+    assert gate.batches == [("document", ["first"]), ("document", ["other"])]
+
+
+def test_cancelling_what_already_runs_harms_nobody_else(gate):
+    async def scenario(queue):
+        first = ask(queue, ["first"])
+        await gate.reached()
+        doomed, neighbour = ask(queue, ["doomed"]), ask(queue, ["neighbour"])
+        gate.door.set()
+        await gate.reached(2)
+        doomed.cancel()
+        answer = await neighbour
+        await first
+        return answer
+
+    answer = run(gate, scenario)
+    np.testing.assert_allclose(answer.vectors, gate._encoder.encode(["neighbour"], "document").vectors, atol=1e-6)
+
+
+def test_a_request_that_makes_a_batch_fail_fails_alone(encoder):
+    gate = Gate(encoder, poison="poison")
+
+    async def scenario(queue):
+        first = ask(queue, ["first"])
+        await gate.reached()
+        tasks = [ask(queue, ["good"]), ask(queue, ["poison", "its neighbour"]), ask(queue, ["fine"])]
+        await asyncio.sleep(0)
+        gate.door.set()
+        outcomes = await asyncio.gather(first, *tasks, return_exceptions=True)
+        assert (await queue.encode(["afterwards"], "query")).vectors.shape == (1, 384)
+        return outcomes
+
+    first, good, bad, fine = run(gate, scenario)
+    assert isinstance(bad, RuntimeError)
+    assert first.vectors.shape == good.vectors.shape == fine.vectors.shape == (1, 384)
+
+
+def test_what_is_no_text_is_refused_before_it_waits(gate):
+    async def scenario(queue):
+        with pytest.raises(TextError, match=r"texts\[1\]"):
+            await queue.encode(["fine", "\ud800"], "query")
+        return await queue.encode([], "query")
+
+    assert run(gate, scenario).vectors.shape == (0, 384)
+    assert gate.batches == []
+
+
+def test_closing_drains_and_refuses(gate):
+    async def scenario():
+        queue = EncodingQueue(gate)
+        with pytest.raises(QueueClosedError):
+            await queue.encode(["too early"], "query")
+        queue.start()
+        tasks = [ask(queue, ["running"])]
+        await gate.reached()
+        tasks.append(ask(queue, [f"text {i} that waits for its turn" for i in range(300)]))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(queue.close())
+        await asyncio.sleep(0)
+        with pytest.raises(QueueClosedError):
+            await queue.encode(["too late"], "query")
+        gate.door.set()
+        await closing
+        await queue.close()
+        return [task.result().vectors.shape for task in tasks]
+
+    assert asyncio.run(scenario()) == [(1, 384), (300, 384)]
+    assert not any(thread.is_alive() for thread in gate.threads)
+
+
+def test_a_text_that_was_encoded_lately_is_not_encoded_again(gate):
+    gate.door.set()
+
+    async def scenario(queue):
+        first = await queue.encode(["a", "b", "a"], "document")
+        second = await queue.encode(["b", "c", "a"], "document")
+        await queue.encode(["a"], "query")
+        return first, second
+
+    first, second = run(gate, scenario)
+    assert [(purpose, sorted(texts)) for purpose, texts in gate.batches] == [
+        ("document", ["a", "b"]),
+        ("document", ["c"]),
+        ("query", ["a"]),
+    ]
+    np.testing.assert_array_equal(first.vectors[[0, 1]], first.vectors[[2, 1]])
+    np.testing.assert_array_equal(second.vectors[[2, 0]], first.vectors[[0, 1]])
+    np.testing.assert_array_equal(second.token_counts, [3, 3, 3])
+
+
+def test_an_answer_is_the_callers_own(gate):
+    gate.door.set()
+
+    async def scenario(queue):
+        (await queue.encode(["a"], "document")).vectors[:] = 0
+        return await queue.encode(["a"], "document")
+
+    assert np.abs(run(gate, scenario).vectors).max() > 0
+
+
+def test_an_upload_is_neither_looked_up_nor_kept(gate):
+    gate.door.set()
+    texts = [str(i) for i in range(CACHED_TEXTS + 1)]
+
+    async def scenario(queue):
+        task = ask(queue, texts)
+        await gate.reached()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert len(queue.cache) == 0
+
+    run(gate, scenario)

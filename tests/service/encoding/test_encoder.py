@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.encoding.errors import TextError
+from service.encoding.models.checkpoint import installed_checkpoint
+
+MIXED = [
+    "",
+    "   \n\t",
+    "hello",
+    "The quick brown fox jumps over the lazy dog.",
+    "word " * 97,
+    "word " * 254,
+    "word " * 255,
+    "word " * 700,
+    "猫 and 狗",
+    "😺😺",
+    "\x00\x01\x02\x7f",
+    "مرحبا بالعالم",
+    "e\u0301tude \u200b\ufeff \U0010ffff",
+    "x" * 101,
+]
+
+
+@pytest.fixture(scope="module")
+def reference():
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(installed_checkpoint()), device="cpu", local_files_only=True)
+
+
+def test_the_model_is_described(encoder):
+    assert (encoder.name, encoder.runs_on) == ("all-MiniLM-L6-v2", "attention/transformer")
+    assert (encoder.dimension, encoder.precision, encoder.max_tokens) == (384, "float32", 256)
+    assert encoder.created > 1_600_000_000
+
+
+@pytest.mark.parametrize("purpose", ["query", "document"])
+def test_vectors_are_those_of_sentence_transformers(encoder, reference, purpose):
+    vectors = encoder.encode(MIXED, purpose).vectors
+    assert vectors.dtype == np.float32
+    wanted = np.stack([reference.encode(text, show_progress_bar=False) for text in MIXED])
+    np.testing.assert_allclose(vectors, wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+@settings(max_examples=12, deadline=None)
+@given(neighbours=st.lists(st.sampled_from(MIXED) | st.text(max_size=300), max_size=12), place=st.integers(0, 12))
+def test_a_vector_does_not_depend_on_its_neighbours(encoder, neighbours, place):
+    text = "a question about glaciers"
+    place = min(place, len(neighbours))
+    together = encoder.encode([*neighbours[:place], text, *neighbours[place:]], "query")
+    alone = encoder.encode([text], "query")
+    assert np.abs(together.vectors[place] - alone.vectors[0]).max() <= 1e-6
+    assert together.token_counts[place] == alone.token_counts[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=400))
+def test_every_unicode_text_has_an_answer(encoder, text):
+    encoded = encoder.encode([text], "document")
+    assert np.isfinite(encoded.vectors).all()
+    assert encoded.token_counts[0] >= 2 + encoded.unknown_tokens[0]
+
+
+def test_counts_are_of_the_whole_text(encoder):
+    encoded = encoder.encode(["", "hello", "word " * 254, "word " * 255, "word " * 700], "document")
+    np.testing.assert_array_equal(encoded.token_counts, [2, 3, 256, 257, 702])
+    np.testing.assert_array_equal(encoded.truncated, [False, False, False, True, True])
+    np.testing.assert_array_equal(encoded.unknown_tokens, 0)
+
+
+def test_unknown_tokens_are_counted_beyond_the_truncation_too(encoder):
+    encoded = encoder.encode(["猫", "😺 cat 😺", "cat", "word " * 300 + "😺"], "document")
+    np.testing.assert_array_equal(encoded.unknown_tokens, [1, 2, 0, 1])
+
+
+def test_what_lies_beyond_the_truncation_does_not_count(encoder):
+    vectors = encoder.encode(["word " * 254, "word " * 254 + "something else"], "document").vectors
+    assert np.abs(vectors[0] - vectors[1]).max() <= 1e-6
+
+
+def test_a_megabyte_of_one_word_does_not_take_long(encoder):
+    start = time.perf_counter()
+    encoded = encoder.encode(["a" * 1_000_000, "ab " * 333_333], "document")
+    assert time.perf_counter() - start < 10  # about 1.5 s on two quiet cores
+    np.testing.assert_array_equal(encoded.token_counts, [3, 333_335])
+    np.testing.assert_array_equal(encoded.truncated, [False, True])
+    np.testing.assert_array_equal(encoded.unknown_tokens, [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("texts", "position", "message"),
+    [
+        (["fine", "also 😺", "ab\ud83d"], 2, r"texts\[2\] has a lone surrogate \(U\+D83D\) at character 2"),
+        (["\udc80"], 0, r"texts\[0\] has a lone surrogate \(U\+DC80\) at character 0"),
+        (["fine", None], 1, r"texts\[1\] is of type NoneType"),
+        ("one text", None, "wanted a list of texts"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_position(encoder, texts, position, message):
+    with pytest.raises(TextError, match=message) as refusal:
+        encoder.encode(texts, "document")
+    assert refusal.value.position == position
+
+
+def test_no_texts_are_no_vectors(encoder):
+    encoded = encoder.encode([], "query")
+    assert encoded.vectors.shape == (0, 384)
+    assert encoded.token_counts.shape == encoded.truncated.shape == encoded.unknown_tokens.shape == (0,)
+
+
+def test_a_question_is_nearer_to_its_answer_than_to_another_text(encoder):
+    questions = encoder.encode(["how do I make a temporary directory", "smiling cat"], "query").vectors
+    texts = encoder.encode(["create a temporary folder", "grinning cat face"], "document").vectors
+    similarity = questions @ texts.T
+    assert (similarity.argmax(axis=1) == [0, 1]).all()

@@ -1,0 +1,90 @@
+"""What a filter reads of the disk: each field once, then only what was written since, as far as there is room."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.retrieval.collections import columns
+from service.storage import Comparison
+from tests.service.retrieval.making import LARGE, document, ids, numbered, opened, tidied
+from tests.service.storage.meaning import conditions, metadata, passes
+
+documents = st.dictionaries(st.sampled_from([f"{i:02}" for i in range(40)]), metadata, max_size=20)
+steps = st.lists(
+    st.tuples(documents, st.sets(st.sampled_from([f"{i:02}" for i in range(40)]), max_size=10), conditions),
+    min_size=1,
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["in columns", "by SQL"])
+@settings(max_examples=40, deadline=None)
+@given(steps=steps, asked=st.lists(conditions, min_size=1, max_size=3))
+def test_a_filter_keeps_what_it_says_after_any_writes(held, steps, asked):
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
+        patch.setattr(columns, "DENSER", 1)  # so that there are parts of few documents, too
+        if not held:
+            patch.setattr(columns, "LEAST_ROOM", 0)
+            patch.setattr(columns, "BYTES_A_DOCUMENT", 0)
+        made = opened(Path(directory))
+        collection, there = made.collection("c"), {}
+        for written, removed, condition in steps:
+            records = [document(identity, **fields) for identity, fields in written.items()]
+            if records:
+                collection.write(records)
+            collection.delete(ids=sorted(removed))
+            there |= {record.id: record for record in records}
+            there = {identity: record for identity, record in there.items() if identity not in removed}
+            with collection.snapshot() as snapshot:
+                for each in (condition, *asked):
+                    wanted = sorted(identity for identity, record in there.items() if passes(record, each))
+                    assert ids(snapshot, each) == wanted, each
+        tidied(collection)
+        made.store.close()
+
+
+def test_a_column_is_read_on_from_where_it_ended(collection, columns_read):
+    tidied(collection)
+    for i in range(60, 100):
+        collection.write(numbered(i))
+        tidied(collection)
+        with collection.snapshot() as snapshot:
+            assert ids(snapshot, LARGE) == [f"{each:03}" for each in range(30, i + 1)]
+            assert ids(snapshot, Comparison("metadata.i", "in", [1, i, None])) == ["001", f"{i:03}"]
+    assert len(columns_read) == 40
+    from_the_start = [after for _, after in columns_read if after == 0]
+    assert 1 <= len(from_the_start) <= 10
+    assert len(collection._masks._columns._held["i"].parts) <= 4
+
+
+def test_a_column_of_removed_rows_is_read_again(collection):
+    collection.write(numbered(*range(60, 3000)))
+    with collection.snapshot() as snapshot:
+        assert snapshot.mask(LARGE).n == 2970
+    collection.delete(condition=Comparison("metadata.i", ">=", 50))
+    collection.write(numbered(3000))
+    with collection.snapshot() as snapshot:
+        assert snapshot.mask(LARGE).n == 21
+    held = collection._masks._columns._held["i"]
+    assert sum(len(part.column.present) for part in held.parts) == 51
+
+
+def test_columns_go_where_there_is_no_room_and_too_large_ones_are_not_held(collection, monkeypatch, columns_read):
+    def passing(field, value):
+        with collection.snapshot() as snapshot:
+            return snapshot.mask(Comparison(f"metadata.{field}", "!=", value)).n
+
+    assert [passing("i", each) for each in (1, 2)] == [59, 59]
+    held = collection._masks._columns._held
+    monkeypatch.setattr(columns, "LEAST_ROOM", int(1.5 * held["i"].nbytes))
+    monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 0)
+    assert passing("odd", True) == 30
+    assert list(held) == ["odd"]
+    monkeypatch.setattr(columns, "LEAST_ROOM", 100)
+    assert [passing("i", each) for each in (3, 4)] == [59, 59]
+    assert [field for field, _ in columns_read] == ["i", "odd", "i"]

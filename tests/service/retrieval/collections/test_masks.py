@@ -1,0 +1,174 @@
+"""A filter's mask: made once a view, right after any writes, and never of another view."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from attention.lookup import Question, answer
+from attention.lookup.memory import blocks, compaction, memory
+from service.retrieval.collections import lookup_queue as lookups
+from service.retrieval.collections import masks
+from service.retrieval.collections.collection import Collection
+from service.retrieval.queries.attend import Options, attend
+from service.storage import Combination, Comparison
+from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied
+
+
+def test_a_filter_asked_again_gets_the_same_mask(collection, columns_read):
+    tidied(collection)
+    both = Combination("AND", (ODD, LARGE))
+    turned = Combination("AND", (Comparison("metadata.i", ">=", 30.0), ODD, ODD))
+    with collection.snapshot() as first:
+        mask = first.mask(both)
+        assert mask.n == 15
+    with collection.snapshot() as second:
+        assert second.view is first.view
+        assert second.mask(both) is mask
+        assert second.mask(turned) is mask
+        assert second.mask(ODD) is not mask
+        assert (second.mask(ODD).n, second.mask(Combination("NOT", (ODD,))).n) == (30, 30)
+    assert sorted(columns_read) == [("i", 0), ("odd", 0)]
+
+
+def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(collection):
+    small = Comparison("metadata.i", "<", 3)
+    with collection.snapshot() as before:
+        kept = before.mask(ODD)
+        collection.write(numbered(61, 63))
+        collection.delete(ids=["001"])
+        with collection.snapshot() as after:
+            assert after.mask(ODD) is not kept
+            assert after.mask(ODD).view is after.view
+            assert ids(after, ODD) == [f"{i:03}" for i in (*range(3, 60, 2), 61, 63)]
+            assert ids(after, small) == ["000", "002"]
+        assert before.mask(ODD) is kept
+        unseen = Comparison("metadata.odd", "!=", False)
+        assert ids(before, unseen) == [f"{i:03}" for i in range(1, 60, 2)]
+        assert before.mask(unseen) is before.mask(unseen)
+        assert before.mask(unseen).view is before.view
+        assert ids(before, small) == ["000", "001", "002"]
+    tidied(collection)
+    assert {mask.view for mask in collection._masks._kept.values()} <= {collection._memory.view}
+
+
+def test_the_masks_not_asked_for_lately_go(collection, monkeypatch):
+    tidied(collection)
+    monkeypatch.setattr(masks, "MOST_MASKS", 4)
+    filters = [Comparison("metadata.i", "<", i) for i in range(1, 8)]
+
+    def asked(*which):
+        with collection.snapshot() as snapshot:
+            return [snapshot.mask(filters[i]) for i in which]
+
+    first, *_ = asked(0, 1, 2, 3)
+    assert asked(0)[0] is first
+    asked(4)
+    assert asked(0)[0] is first
+    (again,) = asked(1)
+    monkeypatch.setattr(masks, "MASK_BYTES", 2 * again.nbytes)
+    (last,) = asked(5)
+    assert asked(5, 1) == [last, again]
+    assert asked(0)[0] is not first
+    monkeypatch.setattr(masks, "MASK_BYTES", 0)
+    with collection.snapshot() as snapshot:
+        assert snapshot.mask(filters[6]) is snapshot.mask(filters[6])
+    assert not collection._masks._kept
+
+
+def test_a_new_view_lets_the_old_one_go(collection):
+    def seen():
+        with collection.snapshot() as snapshot:
+            assert snapshot.mask(ODD).view is snapshot.view
+            return weakref.ref(snapshot.view), weakref.ref(snapshot.mask(ODD))
+
+    before = seen()
+    collection.write(numbered(61))
+    tidied(collection)
+    gc.collect()
+    assert [each() for each in before] == [None, None]
+
+
+def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypatch):
+    for module in (blocks, compaction, memory):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 16)
+    made = opened(tmp_path, numbered(*range(60)))
+    collection = made.collection("c")
+    tidied(collection)
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "_tidy", lambda self: None)
+        collection.delete(ids=[f"{i:03}" for i in range(0, 60, 2)])
+    with collection.snapshot() as before:
+        mask = before.mask(LARGE)
+        collection._tidy()
+        tidied(collection)
+        assert not collection._masks._kept
+        with collection.snapshot() as after:
+            assert after.view is not before.view
+            assert after.mask(LARGE) is not mask
+            assert rows(after.mask(LARGE)).tolist() == rows(mask).tolist()
+            assert mask.n == 15
+        assert before.mask(LARGE) is mask
+    made.store.close()
+
+
+def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monkeypatch):
+    seen, real = [], lookups.answers
+
+    def watched(view, questions):
+        seen.append([question.mask for question in questions])
+        return real(view, questions)
+
+    monkeypatch.setattr(lookups, "answers", watched)
+    monkeypatch.setattr(masks, "MOST_MASKS", 1)  # so that no cache would do it
+    odd = {"field": "metadata.odd", "operator": "==", "value": True}
+    large = {"field": "metadata.i", "operator": ">=", "value": 30}
+
+    def ask(sent):
+        return attend(catalogue, "c", [np.ones(2, np.float32)], Options(temperature=1.0, filter=sent), ["/query"])
+
+    async def run():
+        return await asyncio.gather(*(ask(sent) for sent in (odd, large, odd, large, None)))
+
+    found = asyncio.run(run())
+    assert [result.answer.documents for (result,) in found] == [30, 30, 30, 30, 60]
+    (together,) = seen
+    assert together[0] is together[2]
+    assert together[1] is together[3]
+    assert together[0] is not together[1]
+
+
+def test_many_who_filter_while_one_writes_never_see_another_view(collection):
+    """Each generation replaces all documents; whoever reads sees one, by mask as by SQL."""
+    done = threading.Event()
+    asked = [ODD, LARGE, Combination("OR", (LARGE, ODD)), Comparison("metadata.generation", "<", 20)]
+    asked += [Combination("NOT", (each,)) for each in asked]
+
+    def read(turn: int) -> int:
+        times = 0
+        while not done.is_set():
+            with collection.snapshot() as snapshot:
+                for each in (asked[(turn + times) % len(asked)], asked[times % len(asked)]):
+                    mask = snapshot.mask(each)
+                    assert rows(mask).tolist() == snapshot.reader.rows_where(snapshot.record.id, each).tolist()
+                    found = answer(snapshot.view, Question(np.ones(2), 1.0, mask=mask, top_k=100))
+                    assert found.documents == len(found.numbers) == mask.n
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read, turn) for turn in range(4)]
+        try:
+            for generation in range(40):
+                fields = [each.metadata | {"generation": generation} for each in numbered(*range(generation, 60))]
+                collection.write([document(f"{each['i']:03}", **each) for each in fields])
+                collection.delete(condition=Comparison("metadata.generation", "<", generation - 5))
+        finally:
+            done.set()
+        assert all(reader.result() > 0 for reader in readers)
+    tidied(collection)

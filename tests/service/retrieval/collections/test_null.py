@@ -1,0 +1,173 @@
+"""What the null key stands on: measured right after every write, and the same after a restart."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from attention.lookup import Background, Memory, Question, Rows, answers
+from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.null import SAMPLE, Own, standing
+from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, Store, id_hash
+
+D = 5
+ENCODER = Background(0.04, 0.08)
+
+
+def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int] | None:
+    """(mean, deviation, pairs): of a whole sample its first half against the second, of a smaller one each pair."""
+    sample = [keys[identity].astype(np.float64) for identity in sorted(keys, key=id_hash)[:SAMPLE]]
+    if len(sample) < 3:
+        return None
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]] = itertools.combinations(sample, 2)
+    if len(sample) == SAMPLE:
+        pairs = itertools.product(sample[: SAMPLE // 2], sample[SAMPLE // 2 :])
+    found = []
+    for one, other in pairs:
+        lengths = math.sqrt(one @ one) * math.sqrt(other @ other)
+        cosine = one @ other / lengths if lengths else 0.0
+        if cosine < 0.8:
+            apart = one - other
+            found.append(
+                {
+                    "cosine": cosine,
+                    "dot": one @ other,
+                    "scaled_dot": one @ other / math.sqrt(len(one)),
+                    "gaussian": -0.5 * (apart @ apart),
+                }[similarity]
+            )
+    return (float(np.mean(found)), float(np.std(found)), len(found)) if found else None
+
+
+class Histories(RuleBasedStateMachine):
+    """After any writes, deletes and restarts the own background is that of the documents that are stored."""
+
+    @initialize(similarity=st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]))
+    def begin(self, similarity):
+        self.directory = tempfile.TemporaryDirectory()
+        self.store = Store.open(Path(self.directory.name))
+        with self.store.writing() as writer:
+            record = writer.create_collection("c", CollectionSettings(similarity, 0.5))
+        self.collection = Collection(record, self.store, ready=True)
+        self.similarity = similarity
+        self.keys: dict[str, np.ndarray] = {}
+
+    def teardown(self):
+        self.store.close()
+        self.directory.cleanup()
+
+    @rule(first=st.integers(0, 900), count=st.integers(1, 400), seed=st.integers(0, 99), copies=st.booleans())
+    def write(self, first, count, seed, copies):
+        keys = np.random.default_rng(seed).standard_normal((1 if copies else count, D)).astype(np.float32)
+        keys = np.repeat(keys, count, axis=0) if copies else keys
+        written = {f"d{first + i}": key for i, key in enumerate(keys)}
+        self.collection.write([DocumentRecord(i, None, None, key) for i, key in written.items()])
+        self.keys |= written
+
+    @rule(first=st.integers(0, 900), count=st.integers(1, 500), step=st.integers(1, 3))
+    def delete(self, first, count, step):
+        gone = [f"d{i}" for i in range(first, first + count, step)]
+        self.collection.delete(ids=gone)
+        for identity in gone:
+            self.keys.pop(identity, None)
+
+    @rule()
+    def restart(self):
+        self.store.close()
+        self.store = Store.open(Path(self.directory.name))
+        with self.store.reading() as reader:
+            record = reader.collection("c")
+        self.collection = Collection(record, self.store, ready=False)
+        self.collection.rebuild()
+
+    @invariant()
+    def it_is_that_of_the_stored_documents(self):
+        with self.collection.snapshot() as snapshot:
+            own = snapshot.own()
+        wanted = by_definition(self.similarity, self.keys)
+        if wanted is None:
+            assert own is None
+        else:
+            found = own.background.mean, own.background.deviation, own.pairs
+            assert found == pytest.approx(wanted, rel=1e-6, abs=1e-6)
+
+
+Histories.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
+TestHistories = Histories.TestCase
+
+
+def unrelated(n: int, seed: int = 0) -> np.ndarray:
+    keys = np.random.default_rng(seed).standard_normal((n, 64))
+    return (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+
+
+def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecord:
+    settings = CollectionSettings(similarity, 0.05, dimension=64, encoder="an encoder")
+    return CollectionRecord(1, "c", settings, documents=documents, keyless=keyless)
+
+
+def test_each_name_stands_on_its_own():
+    own = Own(Background(0.14, 0.18), 65_536, unit=True)
+    found = {
+        name: standing(name, record("cosine", 1000), own, ENCODER).background for name in ("auto", "lenient", "strict")
+    }
+    assert found["lenient"] == ENCODER
+    assert found["strict"] == own.background
+    assert (found["auto"].mean, found["auto"].deviation) == pytest.approx((0.09, 0.13))
+
+
+@pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
+def test_of_few_keys_the_own_one_counts_in_part(keys):
+    own = Own(Background(0.14, 0.18), 9, unit=True)
+    share = min(1.0, keys / 30)
+    strict = standing("strict", record("cosine", keys + 5, keyless=5), own, ENCODER)
+    assert strict.background.mean == pytest.approx(0.04 + 0.1 * share)
+    assert strict.of == ("keys" if share == 1 else "both")
+    assert standing("auto", record("cosine", keys), own, ENCODER).background.mean == pytest.approx(0.04 + 0.05 * share)
+
+
+def test_where_one_is_missing_all_stand_on_the_other():
+    own = Own(Background(0.14, 0.18), 9, unit=True)
+    for name in ("auto", "lenient", "strict"):
+        assert standing(name, record("cosine", 5), own, None).background == own.background
+        assert standing(name, record("cosine", 5), None, ENCODER).background == ENCODER
+        assert standing(name, record("cosine", 2), None, None) is None
+
+
+def test_the_encoders_cosines_become_other_similarities_of_vectors_of_length_one():
+    keys = unrelated(300)
+    for similarity, mean, deviation in (("dot", 0.04, 0.08), ("scaled_dot", 0.005, 0.01), ("gaussian", -0.96, 0.08)):
+        own = Own.measure(similarity, keys)
+        found = standing("lenient", record(similarity, 300), own, ENCODER).background
+        assert (found.mean, found.deviation) == pytest.approx((mean, deviation))
+        longer = Own.measure(similarity, 3 * keys)
+        assert standing("lenient", record(similarity, 300), longer, ENCODER).of == "keys"
+    assert standing("lenient", record("cosine", 300), Own.measure("cosine", 3 * keys), ENCODER).of == "encoder"
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_a_thousand_copies_among_a_thousand_others_leave_right_matches_answered(similarity):
+    others = unrelated(1000)
+    keys = np.concatenate([others, np.repeat(others[:1], 1000, axis=0)])
+    order = np.random.default_rng(1).permutation(2000)[:SAMPLE]
+    own = Own.measure(similarity, keys[order])
+    memory = Memory(similarity)
+    view = memory.publish(add=Rows(np.arange(2000), keys))
+    temperature = 0.05 / math.sqrt(64) if similarity == "scaled_dot" else 0.05
+    noise = unrelated(300, seed=2)
+    asked = [Question(0.8 * others[i] + 0.6 * noise[i], temperature, own.background, output=False) for i in range(300)]
+    found = answers(view, asked)
+    kept = [a.evidence.answered for i, a in enumerate(found) if a.numbers[0] == i or i == 0]
+    assert len(kept) > 290
+    assert np.mean(kept) >= 0.9
+    beside = [Question(vector, temperature, own.background, output=False) for vector in unrelated(300, seed=3)]
+    assert np.mean([a.evidence.answered for a in answers(view, beside)]) < 0.2

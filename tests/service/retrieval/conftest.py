@@ -1,0 +1,33 @@
+"""A collection of sixty documents, odd and even."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.storage.sqlite.reader import Reader
+from tests.service.retrieval.making import numbered, opened
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    made = opened(tmp_path, numbered(*range(60)))
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def collection(catalogue):
+    return catalogue.collection("c")
+
+
+@pytest.fixture
+def columns_read(monkeypatch):
+    """Of which field and from which row on every column was read."""
+    read, real = [], Reader.column
+
+    def watched(reader, number, field, *, after=0, most_bytes=None):
+        read.append((field, after))
+        return real(reader, number, field, after=after, most_bytes=most_bytes)
+
+    monkeypatch.setattr(Reader, "column", watched)
+    return read

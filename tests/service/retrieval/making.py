@@ -1,0 +1,47 @@
+"""Collections of documents with metadata, and what a mask of theirs lets through."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+
+from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.collections.collection import Snapshot
+from service.storage import Comparison, DocumentRecord, Store
+
+ODD = Comparison("metadata.odd", "==", True)
+LARGE = Comparison("metadata.i", ">=", 30)
+
+
+def document(identity: str, **fields) -> DocumentRecord:
+    return DocumentRecord(identity, None, identity, np.array([1, len(identity)], np.float32), metadata=fields)
+
+
+def numbered(*numbers: int) -> list[DocumentRecord]:
+    return [document(f"{i:03}", i=i, odd=i % 2 == 1) for i in numbers]
+
+
+def opened(directory: Path, documents=()):
+    made = Catalogue(Store.open(directory), None)
+    collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
+    if documents:
+        collection.write(documents)
+    return made
+
+
+def rows(mask):
+    found = [segment.numbers[allowed] for segment, allowed in mask.view.passing(mask)]
+    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+
+def ids(snapshot: Snapshot, condition) -> list[str]:
+    return sorted(snapshot.reader.ids(snapshot.record.id, rows(snapshot.mask(condition))))
+
+
+def tidied(collection):
+    """The view as compaction leaves it."""
+    while collection._tidying.locked():
+        time.sleep(0.001)

@@ -1,0 +1,56 @@
+"""A store of schema 1, made with that schema's own SQL."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from service.storage import DocumentRecord
+from service.storage.fields import entries
+from service.storage.sqlite import full_text
+from service.storage.sqlite.forms import blob, json_text
+from service.storage.sqlite.migrations import APPLICATION_ID
+
+
+def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[DocumentRecord]]) -> Path:
+    """A store that holds these documents; each collection has lost a document with the number before its first one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "softkv.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA page_size = 8192")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(Path(__file__).with_name("schema_1.sql").read_text(encoding="utf-8"))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("BEGIN")
+        last = 0
+        for number, (name, documents) in enumerate(collections.items(), start=1):
+            connection.execute(
+                "INSERT INTO collections VALUES (?, ?, 'dot', 0.25, NULL, NULL, 'some-encoder', 'float32', 'key', ?)",
+                (number, name, '"auto"' if number == 1 else "0.5"),
+            )
+            full_text.create(connection, number)
+            first = last + 2
+            for row, each in enumerate(documents, start=first):
+                _insert(connection, number, row, each)
+            last = first + len(documents) - 1
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'documents'", (last + 7,))
+        connection.execute("COMMIT")
+    return path
+
+
+def _insert(connection: sqlite3.Connection, collection: int, row: int, document: DocumentRecord) -> None:
+    texts = document.id, document.key, json_text(document.value, "value"), json_text(document.metadata, "metadata")
+    connection.execute(
+        'INSERT INTO documents ("row", collection, id, key, value, metadata) VALUES (?, ?, ?, ?, ?, ?)',
+        (row, collection, *texts),
+    )
+    value = None if document.value_vector is None else blob(document.value_vector)
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, blob(document.key_vector), value))
+    connection.executemany(
+        "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?)",
+        [(collection, *entry, row) for entry in entries(document.metadata)],
+    )
+    full_text.add(connection, collection, [(row, document.key)])

@@ -1,0 +1,122 @@
+"""A field in memory says what the field on disk says, and filters that mean the same have one name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.storage import Combination, Comparison, Store, canonical
+from tests.service.storage.making import collection, document
+from tests.service.storage.meaning import ORDERS, SCALARS, conditions, lists, ordered, passes, scalars
+
+field = st.just("metadata.x")
+asked = (
+    st.builds(Comparison, field, st.just("=="), scalars | lists)
+    | st.builds(Comparison, field, st.sampled_from(sorted(ORDERS)), ordered)
+    | st.builds(Comparison, field, st.just("in"), lists)
+    | st.builds(Comparison, field, st.just("contains"), scalars)
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(tmp_path_factory.mktemp("columns")) as store:
+        yield store
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(scalars | lists, min_size=1, max_size=12), st.lists(asked, min_size=1, max_size=12), st.integers(0, 9))
+def test_a_column_keeps_what_a_comparison_says(
+    shared: Store, given: list[Any], asked: list[Comparison], first: int
+) -> None:
+    documents = [document(str(i), metadata={"x": each, "y": 1}) for i, each in enumerate(given)]
+    number = collection(shared, documents)
+    with shared.reading() as reader:
+        rows = reader.rows_where(number)
+        after = int(rows[min(first, len(rows) - 1)])
+        parts = [reader.column(number, "x"), reader.column(number, "x", after=after)]
+        for start, column in zip((0, after), parts, strict=True):
+            assert column is not None
+            inside = [(row, each) for row, each in zip(rows, documents, strict=True) if row > start]
+            assert column.present.tolist() == [row for row, each in inside if each.metadata["x"] is not None]
+            for each in asked:
+                wanted = [row for row, one in inside if one.metadata["x"] is not None and passes(one, each)]
+                assert np.unique(column.rows(each)).tolist() == wanted, each
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
+    documents = [document(str(i), metadata={"x": each}) for i, each in enumerate([*SCALARS, SCALARS])]
+    number = collection(shared, documents)
+    with shared.reading() as reader:
+        full, empty = reader.column(number, "x"), reader.column(number, "no such field")
+    assert full is not None
+    assert empty is not None
+    assert len(full.present) == len(SCALARS)  # one of them is null, and there is the list
+    assert full.nbytes > empty.nbytes > 0
+    for each in SCALARS[1:]:
+        assert len(full.rows(Comparison("metadata.x", "==", each))) >= 1
+        assert not len(empty.rows(Comparison("metadata.x", "in", [each])))
+    with pytest.raises(ValueError, match="not !="):
+        full.rows(Comparison("metadata.x", "!=", 1))
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+@pytest.mark.parametrize("value", [lambda i: i, lambda i: i / 7, lambda i: f"text {i}", lambda i: [i, "element"]])
+def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -> None:
+    number = collection(shared, [document(str(i), metadata={"x": value(i)}) for i in range(1000)])
+    with shared.reading() as reader:
+        column = reader.column(number, "x")
+        assert column is not None
+        assert reader.column(number, "x", most_bytes=column.nbytes // 2) is None
+        assert reader.column(number, "x", most_bytes=column.nbytes) is not None
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+@settings(max_examples=60, deadline=None)
+@given(conditions, conditions, st.randoms(use_true_random=False))
+def test_the_order_of_conditions_does_not_change_their_name(left: Any, right: Any, random: Any) -> None:
+    inner = [left, right, left]
+    for how in ("AND", "OR", "NOT"):
+        first = Combination(how, tuple(inner))
+        random.shuffle(inner)
+        assert canonical(Combination(how, tuple(inner))) == canonical(first)
+    assert canonical(Combination("AND", (left,))) == canonical(Combination("OR", (left, left))) == canonical(left)
+    assert canonical(Combination("NOT", (left,))) != canonical(left)
+    assert canonical(Combination("AND", (left, Combination("NOT", (left,))))) != canonical(left)
+
+
+def test_only_what_means_the_same_has_one_name() -> None:
+    x = "metadata.x"
+    same = [
+        (Comparison(x, "in", [1, 2, True]), Comparison(x, "in", [True, 2.0, 1.0, 1])),
+        (Comparison(x, "==", 2**70), Comparison(x, "==", float(2**70))),
+        (Comparison(x, "<", 0), Comparison(x, "<", -0.0)),
+    ]
+    for left, right in same:
+        assert canonical(left) == canonical(right)
+    different = [
+        *(
+            Comparison(x, "==", each)
+            for each in (True, False, None, 0, 1, "1", "", "a", "null", [], [1], ["1"], [None])
+        ),
+        *(Comparison(x, "==", each) for each in (0.5, 2**53, 2**53 + 1, 2**70, 2**70 + 1, [1, 2], [2, 1])),
+        *(Comparison(x, how, 1) for how in ("!=", "<", "<=", ">", ">=", "contains")),
+        *(Comparison(x, "in", each) for each in ([], [None], [1], [1, 2], ["1"], ["1', '2"], ["1", "2"])),
+        Comparison(x, "not in", [1]),
+        Comparison("metadata.y", "==", 1),
+        Comparison("metadata.id", "==", "a"),
+        Comparison("id", "==", "a"),
+        Combination("AND", ()),
+        Combination("OR", ()),
+        Combination("NOT", ()),
+    ]
+    assert len({canonical(each) for each in different}) == len(different)

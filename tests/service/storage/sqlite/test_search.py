@@ -1,0 +1,138 @@
+"""SQL `=` and full text: over stored documents and over rows that are only asked about."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.storage import CollectionMissing, DocumentsRepeated, SearchRow, Store, Unstorable, searching_rows
+from tests.service.storage.making import collection, document
+
+KEYS = [
+    "what's a cat? a small animal",
+    "a dog is an animal too",
+    "C++ and C are languages",
+    "注意力 机制",
+    "Café crème",
+    'she said "no"',
+    "* stars and more stars *",
+    "the cat sat where the cat was",
+    "",
+    "a cat\0hidden dog",
+]
+ROWS = [SearchRow(f"r{i}", key, {"place": i}) for i, key in enumerate([*KEYS, None])]
+QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "cat dog", "CAFE", "NOT cat", "key:cat", "cat*", "no\0pe"]
+QUESTIONS += ["NEAR(a b)", "(", "a AND", "-cat", "^cat", "{key}: cat", "😺", " ", "\\", '""cat""', "it''s", "a" * 9000]
+
+
+def stored(store: Store, rows: list[SearchRow], name: str = "c") -> int:
+    return collection(store, [document(row.id, key=row.key, value=row.value) for row in rows], name)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question: str) -> None:
+    # Other documents, replaced ones and deleted ones must not weigh in.
+    stored(store, [SearchRow(str(i), f"cat {i} " * i, None) for i in range(30)], "other")
+    number = stored(store, [*ROWS, SearchRow("gone", "cat cat stars", 1)])
+    with store.writing() as writer:
+        writer.upsert(number, [document("r0", key="for a moment something else about cats, at length")])
+        writer.upsert(number, [document("r0", key=KEYS[0], value={"place": 0})])
+        writer.delete_ids(number, ["gone"])
+    with store.reading() as reader, searching_rows(ROWS) as rows:
+        search = reader.search(number)
+        for limit in (3, 100):
+            kept, asked = search.full_text(question, limit), rows.full_text(question, limit)
+            assert kept.rows == asked.rows
+            assert kept.parameters == asked.parameters
+            assert kept.statement == asked.statement.replace("words_1", f"words_{number}")
+            assert search.equal(question, limit).rows == rows.equal(question, limit).rows
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("what's a cat?", ["r0", "r9", "r7", "r1"]),
+        ("C++", ["r2"]),
+        ("注意力", ["r3"]),
+        ("CAFE", ["r4"]),
+        ("cat*", ["r7", "r9", "r0"]),
+        ("hidden", ["r9"]),
+        ("nothing here", []),
+        ('"', []),
+        ("*", []),
+        ("", []),
+    ],
+)
+def test_full_text_finds_any_of_the_words_best_first(question: str, found: list[str]) -> None:
+    with searching_rows(ROWS) as rows:
+        answer = rows.full_text(question, 10)
+    assert [row.id for row in answer.rows] == found
+    assert "MATCH :words" in answer.statement
+
+
+def test_equal_wants_the_whole_key() -> None:
+    with searching_rows([*ROWS, SearchRow("a twin", KEYS[0], [1])]) as rows:
+        answer = rows.equal(KEYS[0], 10)
+        assert [row.id for row in answer.rows] == ["a twin", "r0"]
+        assert answer.rows[0].value == [1]
+        assert rows.equal(KEYS[0], 1).rows == answer.rows[:1]
+        assert rows.equal("a cat", 10).rows == []
+        assert rows.equal("' OR 1 = 1 --", 10).rows == []
+
+
+def test_equal_bests_come_in_the_order_of_their_ids() -> None:
+    with searching_rows([SearchRow(each, "the same key", None) for each in ("b", "é", "a", "10", "9")]) as rows:
+        assert [row.id for row in rows.full_text("same", 9).rows] == ["10", "9", "a", "b", "é"]
+
+
+def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
+    number = stored(store, ROWS)
+    ran: list[str] = []
+    with store.reading() as reader:
+        search = reader.search(number)
+        reader._connection.set_trace_callback(ran.append)
+        answers = [search.equal("C++", 5), search.full_text("a cat", 5)]
+        reader._connection.set_trace_callback(None)
+        again = [reader._connection.execute(each.statement, each.parameters).fetchall() for each in answers]
+    for answer, rows in zip(answers, again, strict=True):
+        assert [row.id for row in answer.rows] == [row[0] for row in rows]
+        statement = answer.statement
+        for name, value in answer.parameters.items():
+            statement = statement.replace(f":{name}", f"'{value}'" if isinstance(value, str) else str(value))
+        assert statement in ran
+
+
+def test_equal_is_looked_up_in_an_index(store: Store) -> None:
+    number = stored(store, ROWS)
+    with store.reading() as reader:
+        answer = reader.search(number).equal("C++", 5)
+        plan = reader._connection.execute(f"EXPLAIN QUERY PLAN {answer.statement}", answer.parameters).fetchall()
+    assert any("documents_by_key (collection=? AND key=?)" in step[3] for step in plan)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=40))
+def test_no_question_breaks_it(question: str) -> None:
+    with searching_rows(ROWS[:3]) as rows:
+        rows.full_text(question, 3)
+        rows.equal(question, 3)
+
+
+def test_what_rows_and_questions_may_not_be() -> None:
+    with pytest.raises(DocumentsRepeated), searching_rows([SearchRow("a", "k", 1), SearchRow("a", "l", 2)]):
+        pass
+    with pytest.raises(Unstorable), searching_rows([SearchRow("a", "\ud800", 1)]):
+        pass
+    with searching_rows([]) as rows:
+        assert rows.full_text("a", 3).rows == []
+        with pytest.raises(Unstorable):
+            rows.equal("\ud800", 3)
+
+
+def test_a_deleted_collection_takes_its_index_along(store: Store) -> None:
+    number = stored(store, ROWS)
+    with store.writing() as writer:
+        writer.delete_collection("c")
+    with store.reading() as reader, pytest.raises(CollectionMissing):
+        reader.search(number)

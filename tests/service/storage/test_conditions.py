@@ -1,0 +1,180 @@
+"""Filters against a small model of what they mean, and what is refused as a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.storage import Combination, Comparison, Condition, InvalidCondition, Store
+from service.storage.conditions import MAX_DEPTH, parse
+from tests.service.storage.making import collection, document
+from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, conditions, metadata, passes
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(tmp_path_factory.mktemp("filters")) as store:
+        yield store
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(metadata, min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
+def test_a_filter_keeps_what_it_says(shared: Store, given: list[dict[str, Any]], filters: list[Condition]) -> None:
+    documents = [document(str(i), metadata=each) for i, each in enumerate(given)]
+    number = collection(shared, documents)
+    other = collection(shared, [document(str(i), metadata=dict.fromkeys(NAMES, 1)) for i in range(3)], "other")
+    with shared.reading() as reader:
+        for condition in filters:
+            wanted = [each.id for each in documents if passes(each, condition)]
+            assert sorted(reader.ids(number, reader.rows_where(number, condition))) == sorted(wanted)
+            assert [each.id for each in reader.page(number, condition=condition)] == sorted(wanted)
+            assert reader.count(number, condition=condition) == len(wanted)
+    with shared.writing() as writer:
+        first = filters[0]
+        assert len(writer.delete_where(number, first)) == sum(passes(each, first) for each in documents)
+        assert writer.count(number) == sum(not passes(each, first) for each in documents)
+        assert writer.count(other) == 3
+        writer.delete_collection("c")
+        writer.delete_collection("other")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_number_orders_with_every_other(shared: Store, number: float) -> None:
+    documents = [document(str(i), metadata={"x": each}) for i, each in enumerate(SCALARS)]
+    stored = collection(shared, documents)
+    with shared.writing() as writer:
+        for how in ("==", "!=", *ORDERS, "contains"):
+            condition = Comparison("metadata.x", how, number)
+            rows = writer.rows_where(stored, condition)
+            wanted = sorted(each.id for each in documents if passes(each, condition))
+            assert sorted(writer.ids(stored, rows)) == wanted, how
+        writer.delete_collection("c")
+
+
+def leaf(i: int) -> Comparison:
+    return Comparison("metadata.seed", ("<", ">", "==", "!=", "in")[i % 5], [i] if i % 5 == 4 else i)
+
+
+@pytest.mark.parametrize("how", ["AND", "OR", "NOT"])
+def test_a_thousand_conditions_side_by_side(store: Store, how: str) -> None:
+    documents = [document(str(i), i) for i in range(20)]
+    number = collection(store, documents)
+    condition = Combination(how, tuple(leaf(i) for i in range(1000)))
+    with store.reading() as reader:
+        found = sorted(reader.ids(number, reader.rows_where(number, condition)))
+    assert found == sorted(each.id for each in documents if passes(each, condition))
+
+
+def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store) -> None:
+    documents = [document(str(i), i) for i in range(20)]
+    number = collection(store, documents)
+    tree: Condition = Combination("AND", tuple(Combination("OR", (leaf(i), leaf(i + 1))) for i in range(500)))
+    for i in range(MAX_DEPTH - 2):
+        tree = Combination(
+            ("OR", "NOT", "AND")[i % 3], (leaf(i), Combination("OR", (leaf(i + 2),)).conditions[0], tree)
+        )
+    assert tree.depth == MAX_DEPTH
+    with store.reading() as reader:
+        found = sorted(reader.ids(number, reader.rows_where(number, tree)))
+    assert found == sorted(each.id for each in documents if passes(each, tree))
+    with pytest.raises(InvalidCondition, match="deep"):
+        Combination("AND", (tree,))
+
+
+def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
+    number = collection(store, [document(str(i), i) for i in range(20)])
+    with store.reading() as reader:
+        many = Comparison("metadata.seed", "in", list(range(10, 5010)))
+        assert reader.count(number, condition=many) == 10
+        assert reader.count(number, condition=Comparison("id", "not in", [str(i) for i in range(10, 5010)])) == 10
+    with pytest.raises(InvalidCondition, match="5000"):
+        Comparison("metadata.seed", "in", list(range(5001)))
+    with pytest.raises(InvalidCondition, match="5000"):
+        Combination("OR", (many, leaf(1)))
+
+
+@pytest.mark.parametrize(
+    ("field", "how", "value", "pointer"),
+    [
+        ("name", "==", "a", "field"),
+        ("metadata", "==", "a", "field"),
+        (3, "==", "a", "field"),
+        ("id", "=", "a", "operator"),
+        ("id", ["=="], "a", "operator"),
+        ("id", "==", 3, "value"),
+        ("id", "==", None, "value"),
+        ("id", "in", ["a", None], "value"),
+        ("metadata.x", "<", True, "value"),
+        ("metadata.x", ">=", None, "value"),
+        ("metadata.x", ">=", [1], "value"),
+        ("metadata.x", "in", "abc", "value"),
+        ("metadata.x", "in", [[1]], "value"),
+        ("metadata.x", "contains", ["a"], "value"),
+        ("metadata.x", "==", {"a": 1}, "value"),
+        ("metadata.x", "==", float("nan"), "value"),
+        ("metadata.x", "==", ["\ud800"], "value"),
+        ("metadata.\ud800", "==", 1, "field"),
+    ],
+)
+def test_what_is_no_comparison_is_pointed_at(field: Any, how: Any, value: Any, pointer: str) -> None:
+    with pytest.raises(InvalidCondition) as refused:
+        Comparison(field, how, value)
+    assert refused.value.pointer == pointer
+
+
+def test_an_unknown_combination_says_what_is_allowed() -> None:
+    with pytest.raises(InvalidCondition, match="AND, OR, NOT") as refused:
+        Combination("XOR", ())
+    assert refused.value.pointer == "operator"
+
+
+@pytest.mark.parametrize(
+    ("tree", "pointer"),
+    [
+        (3, ""),
+        ({}, "field"),
+        ({"field": "id", "operator": "=="}, "value"),
+        ({"field": "id", "operator": "==", "value": "a", "also": 1}, "also"),
+        ({"operator": "AND", "conditions": [], "field": "id"}, "field"),
+        ({"operator": "AND", "conditions": {}}, "conditions"),
+        ({"operator": "AND", "conditions": ["id"]}, "conditions/0"),
+        (
+            {"operator": "AND", "conditions": [{"operator": "NOT", "conditions": [{"field": "id"}]}]},
+            "conditions/0/conditions/0/operator",
+        ),
+        (
+            {"operator": "AND", "conditions": [{"field": "metadata.x", "operator": "<", "value": None}]},
+            "conditions/0/value",
+        ),
+    ],
+)
+def test_what_is_no_filter_is_pointed_at(tree: Any, pointer: str) -> None:
+    with pytest.raises(InvalidCondition) as refused:
+        parse(tree)
+    assert refused.value.pointer == pointer
+
+
+def test_a_filter_is_read_as_it_is_written() -> None:
+    year = {"field": "metadata.year", "operator": ">=", "value": 2000}
+    tree = {"operator": "OR", "conditions": [year, {"operator": "NOT", "conditions": []}]}
+    assert parse(tree) == Combination("OR", (Comparison("metadata.year", ">=", 2000), Combination("NOT", ())))
+    for _ in range(5000):
+        tree = {"operator": "AND", "conditions": [tree]}
+    with pytest.raises(InvalidCondition, match="deep"):
+        parse(tree)
+
+
+def test_no_filter_that_is_not_among_its_own(store: Store, tmp_path: Path) -> None:
+    """A thousand documents with one that has the field: the rest reads as null."""
+    number = collection(store, [document(f"{i:04}", metadata={"x": 3} if i == 7 else {}) for i in range(1000)])
+    with store.reading() as reader:
+        assert reader.count(number, condition=Comparison("metadata.x", "!=", 3)) == 999
+        assert reader.count(number, condition=Comparison("metadata.x", "==", None)) == 999
+        assert reader.count(number, condition=Comparison("metadata.x", "not in", [None])) == 1
+        assert reader.rows_where(number).dtype == np.int64

@@ -1,0 +1,196 @@
+"""A bit that a disk has changed is never given out as content, and is named by who looks for it."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.storage import Comparison, DocumentDamaged, DocumentRecord, StorageError, Store
+from tests.service.storage.making import collection, document, plain
+
+N = 100
+
+
+def documents() -> list[DocumentRecord]:
+    return [
+        document(
+            f"id-{i:03}-of-it",
+            key=f"unmistakable text {i:03}",
+            value={"precious": f"value {i:03}"},
+            metadata={"shelf": f"shelf number {i:03}"},
+            key_vector=np.array([i, 7.125, -i], np.float32),
+            value_vector=np.array([9.5, i], np.float32),
+        )
+        for i in range(N)
+    ]
+
+
+WANTED = {each.id: plain(each) for each in documents()}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    directory = tmp_path_factory.mktemp("sound")
+    with Store.open(directory) as store:
+        collection(store, documents())
+        path = store.path
+    return path.read_bytes()
+
+
+@contextmanager
+def opened(directory: Path, file: bytes) -> Iterator[Store]:
+    (directory / "softkv.sqlite3").write_bytes(file)
+    with Store.open(directory) as store:
+        yield store
+
+
+def flipped(file: bytes, at: int, bit: int) -> bytes:
+    return file[:at] + bytes([file[at] ^ (1 << bit)]) + file[at + 1 :]
+
+
+def read_everything(store: Store) -> dict[str, Any]:
+    """Every document as each way of reading gives it; what is damaged must raise."""
+    given: dict[str, Any] = {}
+    with store.reading() as reader:
+        number = reader.collection("c").id
+        ways = [
+            lambda: reader.page(number),
+            lambda: [found for i in WANTED if (found := reader.document(number, i)) is not None],
+            lambda: reader.documents(number, reader.rows_where(number)),
+        ]
+        for way in ways:
+            try:
+                for each in way():
+                    given[each.id] = plain(each)
+                    assert given[each.id] == WANTED.get(each.id), "something else was served"
+            except StorageError:
+                given["damaged"] = True
+        try:
+            assert set(reader.ids(number, reader.rows_where(number))) <= WANTED.keys()
+        except StorageError:
+            given["damaged"] = True
+        for i in range(N):
+            try:
+                for row in reader.search(number).equal(f"unmistakable text {i:03}", 5).rows:
+                    assert (row.key, row.value) == WANTED[row.id][1:3]
+            except StorageError:
+                given["damaged"] = True
+        try:
+            told: list[DocumentDamaged] = []
+            rows = [rows for rows, _, _ in reader.vectors(number, batch=7, damaged=told.append)]
+            given["attended"] = sum(map(len, rows))
+            if told:
+                given["damaged"] = True
+        except StorageError:
+            given["damaged"] = True
+    return given
+
+
+# Which bytes of a document's rows: its texts in `documents`, its numbers in `vectors`.
+CONTENT = {
+    "id": lambda i: f"id-{i:03}-of-it".encode() + f"unmistakable text {i:03}".encode(),
+    "value": lambda i: f'"value {i:03}"'.encode(),
+    "metadata": lambda i: f'{{"shelf":"shelf number {i:03}"}}'.encode(),
+    "key_vector": lambda i: np.array([i, 7.125, -i], "<f4").tobytes() + np.array([9.5, i], "<f4").tobytes(),
+}
+
+
+@pytest.mark.parametrize("part", CONTENT)
+def test_one_bit_in_each_row_is_never_served_and_always_named(tmp_path: Path, sound: bytes, part: str) -> None:
+    chosen = random.Random(part)
+    for i in range(N):
+        content = CONTENT[part](i)
+        assert sound.count(content) == 1
+        at = sound.index(content) + chosen.randrange(len(content))
+        with opened(tmp_path, flipped(sound, at, chosen.randrange(8))) as store:
+            assert read_everything(store).get("damaged"), f"{part} of document {i} was served"
+            named = " ".join(store.check())
+            assert f"row {i + 1} " in named or f"row {i + 1}," in named
+
+
+def test_the_other_documents_are_served_and_the_damaged_one_can_be_replaced(tmp_path: Path, sound: bytes) -> None:
+    at = sound.index(CONTENT["value"](5)) + 3
+    with opened(tmp_path, flipped(sound, at, 0)) as store:
+        with store.reading() as reader:
+            number = reader.collection("c").id
+            with pytest.raises(DocumentDamaged, match="'id-005-of-it', row 6"):
+                reader.document(number, "id-005-of-it")
+            assert reader.document(number, "id-006-of-it") is not None
+        with store.writing() as writer:
+            writer.upsert(number, [each for each in documents() if each.id == "id-005-of-it"])
+        assert not read_everything(store).get("damaged")
+        assert list(store.check()) == []
+
+
+def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path, sound: bytes) -> None:
+    at = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
+    with opened(tmp_path, flipped(sound, at, 1)) as store:
+        with store.writing() as writer:
+            number = writer.collection("c").id
+            writer.delete_ids(number, ["id-005-of-it"])
+        with store.reading() as reader:
+            assert len(reader.search(number).full_text("unmistakable", 1000).rows) == N - 1
+        assert list(store.check()) == []
+
+
+def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
+    """Whatever it hits: nothing else is served, and where nothing is named everything is served as it was."""
+    chosen = random.Random(11)
+    refused = named = 0
+    for _ in range(250):
+        file = flipped(sound, chosen.randrange(100, len(sound)), chosen.randrange(8))
+        try:
+            with opened(tmp_path, file) as store:
+                given, findings = read_everything(store), list(store.check())
+                named += bool(findings)
+                if not findings:
+                    assert given == {**WANTED, "attended": N}
+                    with store.reading() as reader:
+                        number = reader.collection("c").id
+                        for i in range(0, N, 9):
+                            found = reader.rows_where(
+                                number, Comparison("metadata.shelf", "==", f"shelf number {i:03}")
+                            )
+                            assert found.tolist() == [i + 1]
+                            words = reader.search(number).full_text(f"{i:03}", 5).rows
+                            assert [row.id for row in words] == [f"id-{i:03}-of-it"]
+        except StorageError:
+            refused += 1
+    assert refused > 5
+    assert named > 20
+
+
+def test_doctor_names_a_bit_in_what_filters_read(tmp_path: Path, sound: bytes) -> None:
+    chosen = random.Random(3)
+    for i in range(0, N, 5):
+        content = f"shelf number {i:03}".encode()
+        # In the metadata it is a JSON text, in `fields` it stands alone.
+        places = [m.start() for m in re.finditer(content, sound) if sound[m.start() - 1 : m.start()] != b'"']
+        assert len(places) == 2  # the table, and its index
+        for at in places:
+            with opened(tmp_path, flipped(sound, at + chosen.randrange(len(content)), chosen.randrange(8))) as store:
+                assert list(store.check()), f"a bit in the field of document {i} was not named"
+
+
+def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path, sound: bytes) -> None:
+    chosen = random.Random(4)
+    with opened(tmp_path, sound) as store, store.reading() as reader:
+        blobs = [
+            content
+            for table, column in (("data", "block"), ("docsize", "sz"))
+            for (content,) in reader._connection.execute(f"SELECT {column} FROM words_1_{table}")
+        ]
+    pages = [content for content in blobs if len(content) > 20 and sound.count(content) == 1]
+    assert pages
+    for _ in range(30):
+        content = chosen.choice(pages)
+        at = sound.index(content) + chosen.randrange(len(content))
+        with opened(tmp_path, flipped(sound, at, chosen.randrange(8))) as store:
+            assert list(store.check()), f"a bit at {at} was not named"

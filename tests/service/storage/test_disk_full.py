@@ -1,0 +1,77 @@
+"""A full disk: the write is refused, nothing is lost, reads go on, and so does writing once there is room."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.storage import DiskFull, Store
+from tests.service.storage.making import collection, document
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes, where this user may mount one."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    try:
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)], check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small file system can be mounted here")
+    yield mounted
+    subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+
+def fill(store: Store, number: int) -> int:
+    """Write until there is no room; how many writes were acknowledged."""
+    for turn in range(1000):
+        try:
+            with store.writing() as writer:
+                writer.upsert(number, [document(f"{turn:04} {i}", turn, value="x" * 9000) for i in range(5)])
+        except DiskFull:
+            return turn
+    raise AssertionError("the disk was not that large")
+
+
+def seeds(store: Store, number: int) -> list[int]:
+    with store.reading() as reader:
+        return [each.metadata["seed"] for each in reader.page(number, limit=10**6)]
+
+
+def test_no_page_left(store: Store) -> None:
+    number = collection(store)
+    store._connection.execute("PRAGMA max_page_count = 120")
+    written = fill(store, number)
+    assert written > 0
+    assert seeds(store, number) == [turn for turn in range(written) for _ in range(5)]
+    store._connection.execute("PRAGMA max_page_count = 1000")
+    with store.writing() as writer:
+        writer.upsert(number, [document("more", written, value="x" * 9000)])
+    assert len(seeds(store, number)) == 5 * written + 1
+    assert list(store.check()) == []
+
+
+def test_no_room_on_the_disk(small_disk: Path) -> None:
+    with Store.open(small_disk / "data") as store:
+        number = collection(store)
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"\0" * 700_000)
+        written = fill(store, number)
+        assert written > 0
+        wanted = [turn for turn in range(written) for _ in range(5)]
+        assert seeds(store, number) == wanted
+        with pytest.raises(DiskFull), store.writing() as writer:
+            writer.upsert(number, [document("more", value="x" * 900_000)])
+        assert seeds(store, number) == wanted
+    with Store.open(small_disk / "data") as store:
+        assert seeds(store, number) == wanted
+        ballast.unlink()
+        with store.writing() as writer:
+            writer.upsert(number, [document("more", written)])
+        assert seeds(store, number) == [*wanted, written]
+        assert list(store.check()) == []

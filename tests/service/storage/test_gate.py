@@ -1,0 +1,192 @@
+"""What a reader gathers from memory and what it reads from disk are of the same instant."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+
+from service.storage import StorageFailed, Store
+from tests.service.storage.making import SETTINGS, collection, document
+
+
+@contextmanager
+def until(stop: threading.Event) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        stop.set()
+
+
+def test_view_and_snapshot_agree_under_writes(store: Store) -> None:
+    number = collection(store)
+    view: frozenset[int] = frozenset()
+    stop = threading.Event()
+
+    def publish(added: frozenset[int], removed: frozenset[int]) -> None:
+        nonlocal view
+        view = view - removed | added
+
+    def write() -> int:
+        with until(stop):
+            for turn in range(100):
+                with store.writing() as writer:
+                    ids = [f"{turn % 7}", f"{turn % 5} of five"]
+                    change = writer.upsert(number, [document(each, turn) for each in ids])
+                    added, removed = frozenset(change.added.tolist()), frozenset(change.removed.tolist())
+                    writer.after_commit(partial(publish, added, removed))
+                with store.reading(gather=lambda: view) as reader:
+                    seeds = {each.metadata["seed"] for each in reader.page(number, ids=ids)}
+                assert seeds == {turn}, "a read after the acknowledgement sees the write"
+        return turn
+
+    def read() -> int:
+        times = 0
+        while not stop.is_set():
+            with store.reading(gather=lambda: view) as reader:
+                assert frozenset(reader.rows_where(number).tolist()) == reader.gathered
+                assert frozenset(reader.rows_where(number).tolist()) == reader.gathered
+            times += 1
+        return times
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read) for _ in range(3)]
+        assert pool.submit(write).result() == 99
+        assert all(each.result() > 0 for each in readers)
+
+
+def test_no_reader_begins_between_a_commit_and_its_callbacks(store: Store) -> None:
+    number = collection(store)
+    view = 0
+
+    def read() -> tuple[int, int]:
+        with store.reading(gather=lambda: view) as reader:
+            return reader.gathered, reader.count(number)
+
+    with ThreadPoolExecutor(1) as pool:
+        readers = []
+
+        def publish() -> None:
+            nonlocal view
+            readers.append(pool.submit(read))
+            time.sleep(0.05)
+            view = 1
+
+        with store.writing() as writer:
+            writer.upsert(number, [document("a")])
+            writer.after_commit(publish)
+        assert readers[0].result() == (1, 1)
+
+
+def test_no_commit_comes_between_a_snapshot_and_what_is_gathered(store: Store) -> None:
+    number = collection(store)
+    view = 0
+
+    def write() -> None:
+        with store.writing() as writer:
+            writer.upsert(number, [document("a")])
+            writer.after_commit(publish)
+
+    def publish() -> None:
+        nonlocal view
+        view = 1
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def gather() -> int:
+            pool.submit(write)
+            time.sleep(0.05)
+            return view
+
+        with store.reading(gather=gather) as reader:
+            assert (reader.gathered, reader.count(number)) == (0, 0)
+    with store.reading(gather=lambda: view) as reader:
+        assert (reader.gathered, reader.count(number)) == (1, 1)
+
+
+def test_a_reader_keeps_its_state_while_others_write(store: Store) -> None:
+    number = collection(store, [document("a", 1)])
+    with store.reading() as before:
+        with store.writing() as writer:
+            writer.upsert(number, [document("a", 2), document("b", 2)])
+            with store.reading() as meanwhile:
+                assert meanwhile.count(number) == 1
+        assert [each.value["seed"] for each in before.page(number)] == [1]
+        with store.reading() as after:
+            assert [each.value["seed"] for each in after.page(number)] == [2, 2]
+
+
+def test_callbacks_run_after_a_commit_only_and_all_of_them(store: Store) -> None:
+    number = collection(store)
+    called: list[str] = []
+
+    def fail_within() -> None:
+        with store.writing() as writer:
+            writer.after_commit(lambda: called.append("never"))
+            raise InterruptedError
+
+    def fail_after() -> None:
+        with store.writing() as writer:
+            writer.upsert(number, [document("a")])
+            writer.after_commit(lambda: 1 / 0)
+            writer.after_commit(lambda: called.append("second"))
+
+    with pytest.raises(InterruptedError):
+        fail_within()
+    with pytest.raises(ZeroDivisionError):
+        fail_after()
+    assert called == ["second"]
+    with store.reading() as reader:
+        assert reader.count(number) == 1
+
+
+def test_a_gather_that_fails_leaves_the_store_usable(store: Store) -> None:
+    number = collection(store)
+    with pytest.raises(ZeroDivisionError), store.reading(gather=lambda: 1 / 0):
+        pass
+    with store.reading(gather=lambda: "view") as reader:
+        assert (reader.gathered, reader.count(number)) == ("view", 0)
+
+
+def test_a_thread_that_writes_is_told_not_to_begin_again(store: Store) -> None:
+    with store.writing() as writer:
+        with pytest.raises(StorageFailed, match="writing already"), store.writing():
+            pass
+        writer.create_collection("c", SETTINGS)
+    with store.reading() as reader:
+        assert reader.collection("c").name == "c"
+
+
+def test_writers_in_many_threads_take_turns(store: Store) -> None:
+    number = collection(store)
+
+    def write(turn: int) -> None:
+        with store.writing() as writer:
+            before = writer.document(number, "sum")
+            total = turn + (before.value if before else 0)
+            writer.upsert(number, [document("sum", value=total)])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    with store.reading() as reader:
+        found = reader.document(number, "sum")
+        assert found is not None
+        assert found.value == sum(range(40))
+
+
+def test_more_readers_at_once_than_connections_are_kept(store: Store) -> None:
+    number = collection(store, [document("a")])
+    together = threading.Barrier(20)
+
+    def read() -> int:
+        with store.reading() as reader:
+            together.wait(timeout=30)
+            return reader.count(number)
+
+    with ThreadPoolExecutor(20) as pool:
+        assert [each.result() for each in [pool.submit(read) for _ in range(20)]] == [1] * 20

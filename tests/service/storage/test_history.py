@@ -1,0 +1,108 @@
+"""Random histories of writes, failures and restarts against a plain dictionary."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from service.storage import Comparison, Store
+from tests.service.storage.making import SETTINGS, document, plain
+
+names = st.sampled_from(["one", "two"])
+ids = st.sampled_from(list("abcdef"))
+batches = st.dictionaries(ids, st.integers(0, 5), min_size=1, max_size=4)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """The store does what a dictionary of dictionaries does, and so does what follows its commits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.store = Store.open(Path(self.directory.name))
+        self.model: dict[str, dict[str, int]] = {}
+        self.rows: dict[str, set[int]] = {}
+        self.used: set[int] = set()
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.directory.cleanup()
+
+    @rule(name=names)
+    def create_or_delete(self, name: str) -> None:
+        with self.store.writing() as writer:
+            if name in self.model:
+                writer.delete_collection(name)
+                del self.model[name], self.rows[name]
+            else:
+                writer.create_collection(name, SETTINGS)
+                self.model[name], self.rows[name] = {}, set()
+
+    @rule(name=names, batch=batches, fails=st.booleans())
+    def upsert(self, name: str, batch: dict[str, int], fails: bool) -> None:
+        if name not in self.model:
+            return
+        try:
+            with self.store.writing() as writer:
+                number = writer.collection(name).id
+                change = writer.upsert(number, [document(each, seed) for each, seed in batch.items()])
+                writer.after_commit(lambda: self._published(name, change.added, change.removed))
+                if fails:
+                    raise InterruptedError
+        except InterruptedError:
+            return
+        self.model[name] |= batch
+
+    @rule(name=names, wanted=st.lists(ids))
+    def delete_ids(self, name: str, wanted: list[str]) -> None:
+        if name in self.model:
+            with self.store.writing() as writer:
+                removed = writer.delete_ids(writer.collection(name).id, wanted)
+                writer.after_commit(lambda: self._published(name, np.array([], np.int64), removed))
+            for each in wanted:
+                self.model[name].pop(each, None)
+
+    @rule(name=names, seed=st.integers(0, 5))
+    def delete_where(self, name: str, seed: int) -> None:
+        if name in self.model:
+            with self.store.writing() as writer:
+                number = writer.collection(name).id
+                removed = writer.delete_where(number, Comparison("metadata.seed", ">", seed))
+                writer.after_commit(lambda: self._published(name, np.array([], np.int64), removed))
+            self.model[name] = {each: held for each, held in self.model[name].items() if held <= seed}
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = Store.open(Path(self.directory.name))
+
+    @invariant()
+    def holds_what_the_model_holds(self) -> None:
+        with self.store.reading() as reader:
+            assert [record.name for record in reader.collections()] == sorted(self.model)
+            for name, wanted in self.model.items():
+                number = reader.collection(name).id
+                assert reader.count(number) == len(wanted)
+                assert [plain(each) for each in reader.page(number)] == [
+                    plain(document(each, seed)) for each, seed in sorted(wanted.items())
+                ]
+                assert set(reader.rows_where(number).tolist()) == self.rows[name]
+                words = reader.search(number).full_text("key", 10)
+                assert [row.id for row in words.rows] == sorted(wanted)
+
+    def _published(self, name: str, added: Any, removed: Any) -> None:
+        new, gone = set(added.tolist()), set(removed.tolist())
+        assert not new & self.used
+        self.used |= new
+        assert gone <= self.rows[name]
+        self.rows[name] = self.rows[name] - gone | new
+
+
+StoreMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestHistory = StoreMachine.TestCase

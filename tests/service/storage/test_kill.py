@@ -1,0 +1,61 @@
+"""A process killed in the middle of writing loses nothing it acknowledged and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from service.storage import Store
+
+# Each transaction replaces the three documents of the one before and adds one of its own; its
+# number is printed once the commit has returned. Large values make several pages a commit.
+WRITER = """
+import sys
+from pathlib import Path
+from service.storage import Store
+from tests.service.storage.making import SETTINGS, document
+
+store = Store.open(Path(sys.argv[1]))
+with store.writing() as writer:
+    names = [record.name for record in writer.collections()]
+    number = writer.collection("c").id if names else writer.create_collection("c", SETTINGS).id
+turn = int(sys.argv[2])
+while True:
+    turn += 1
+    with store.writing() as writer:
+        writer.upsert(number, [document(each, turn, value="x" * 9000) for each in ("a", "b", "c", f"own {turn:06}")])
+    print(turn, flush=True)
+"""
+
+
+def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
+    moments = random.Random(7)
+    root = Path(__file__).parents[3]
+    acknowledged = 0
+    for _ in range(8):
+        command = [sys.executable, "-c", WRITER, str(tmp_path), str(acknowledged)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as child:
+            assert child.stdout is not None
+            first = child.stdout.readline()
+            time.sleep(moments.uniform(0, 0.15))
+            child.kill()
+            said = [
+                int(line) for line in (first + child.stdout.read()).splitlines(keepends=True) if line.endswith("\n")
+            ]
+        assert said
+        with Store.open(tmp_path) as store, store.reading() as reader:
+            number = reader.collection("c").id
+            documents = {each.id: each.metadata["seed"] for each in reader.page(number, limit=10**6)}
+            rows = sum(len(rows) for rows, _, _ in reader.vectors(number))
+            assert list(store.check()) == []
+        # The last commit may have reached the disk without having been acknowledged.
+        written = documents["a"]
+        assert said[-1] <= written <= said[-1] + 1
+        assert documents["a"] == documents["b"] == documents["c"]
+        own = {f"own {turn:06}": turn for turn in range(1, written + 1)}
+        assert {each: seed for each, seed in documents.items() if each.startswith("own")} == own
+        assert rows == len(documents)
+        acknowledged = written
