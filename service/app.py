@@ -21,8 +21,8 @@ from service.api.middleware.limits import Limits
 from service.api.middleware.request_id import RequestId
 from service.api.middleware.wellformed import WellFormed
 from service.api.problems import handlers
-from service.api.route import undeclared_writes
 from service.api.routes import metrics, page
+from service.api.routing import undeclared_writes
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS

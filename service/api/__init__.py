@@ -1,4 +1,4 @@
-"""HTTP. A request goes through `middleware`; `route` and `body` let it in and read it; one of `routes` answers.
+"""HTTP. A request goes through `middleware`; `routing` and `body` let it in and read it; one of `routes` answers.
 
 `problems` says what is refused and how, `openapi` describes it all. Nothing here decides anything about retrieval.
 """

@@ -11,8 +11,8 @@ from fastapi import Response
 from attention.lookup import Answer, Evidence
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
-from service.api.route import json_router
 from service.api.routes.documents import shape
+from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries import attend as soft_lookup

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
-from service.api.route import json_router, requires
+from service.api.routing import json_router, requires
 from service.api.state import NameInPath, Running
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.collection import Collection

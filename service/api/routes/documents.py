@@ -10,7 +10,7 @@ from fastapi import Query, Response
 
 from service.api.json import NDJSON, JSONAnswer
 from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
-from service.api.route import json_router, requires
+from service.api.routing import json_router, requires
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval.documents import documents as store
 from service.retrieval.documents.patch import patch

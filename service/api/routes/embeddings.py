@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.api.json import JSONAnswer
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
-from service.api.route import json_router
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.encoder import Encoder
 from service.encoding.errors import TokensError

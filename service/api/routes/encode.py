@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from service.api.json import NDJSON, JSONAnswer, ndjson
 from service.api.problems.handlers import of_error
 from service.api.problems.refusals import WITH_BODY, refusals
-from service.api.route import json_router
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.encoded import Encoded
 from service.encoding.errors import EncodingError

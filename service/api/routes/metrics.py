@@ -13,7 +13,7 @@ from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems.refusals import OPEN_TO_ALL
-from service.api.route import GuardedRoute, requires
+from service.api.routing import GuardedRoute, requires
 from service.api.state import Running
 
 router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)

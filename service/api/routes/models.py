@@ -8,7 +8,7 @@ from fastapi import Path, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
-from service.api.route import json_router
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.queue.loading import LoadingEncoder
 from service.retrieval.collections.models import model_of

@@ -8,9 +8,9 @@ from fastapi import Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
-from service.api.route import json_router
 from service.api.routes.attend import evidence
 from service.api.routes.documents import shape
+from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries.sweep import sweep_collection
 from service.schemas.sweep import SweepAnswer, SweepRequest

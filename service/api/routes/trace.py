@@ -11,7 +11,7 @@ from fastapi import Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import WITH_BODY, refusals
-from service.api.route import json_router
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.tracing import TracedLayer
 from service.retrieval.collections.models import model_queue

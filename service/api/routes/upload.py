@@ -21,8 +21,8 @@ from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.flaws import flaws_of
 from service.api.problems.handlers import of_error
 from service.api.problems.table import CODES
-from service.api.route import GuardedRoute, requires
 from service.api.routes.documents import sent
+from service.api.routing import GuardedRoute, requires
 from service.api.state import NameInPath, Running
 from service.retrieval.documents.prepare import SentDocument
 from service.retrieval.documents.upload import upload

@@ -7,8 +7,8 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
-from service.api.route import GuardedRoute, required, requires
 from service.api.routes.page import PageMount
+from service.api.routing import GuardedRoute, required, requires
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
