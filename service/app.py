@@ -14,31 +14,15 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from service import logs
-from service.api import description
-from service.api.middleware.access import Access
-from service.api.middleware.hosts import Hosts, machine_names
+from service.api import openapi, routes
+from service.api.middleware.access import Access, Hosts, machine_names
+from service.api.middleware.head_as_get import HeadAsGet
 from service.api.middleware.limits import Limits
 from service.api.middleware.request_id import RequestId
 from service.api.middleware.wellformed import WellFormed
-from service.api.permission import undeclared_writes
-from service.api.problems import table as problems
-from service.api.problems.methods import HeadAsGet
-from service.api.routes import (
-    attend,
-    attention,
-    collections,
-    compare,
-    documents,
-    embeddings,
-    encode,
-    metrics,
-    models,
-    page,
-    probes,
-    sweep,
-    trace,
-    upload,
-)
+from service.api.problems import handlers
+from service.api.routes import metrics, page
+from service.api.routing import undeclared_writes
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
@@ -51,23 +35,6 @@ from service.settings import Settings
 from service.storage import Store
 
 log = structlog.get_logger("softkv")
-
-# upload before documents: of the routes on one path, the first whose content type fits is taken
-ROOMS = (
-    probes,
-    metrics,
-    collections,
-    upload,
-    documents,
-    attend,
-    sweep,
-    compare,
-    attention,
-    encode,
-    trace,
-    embeddings,
-    models,
-)
 
 
 class UnknownDemo(ValueError):
@@ -119,9 +86,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = Service(
         title="softkv",
-        description=description.INTRODUCTION,
-        openapi_tags=description.TAGS,
-        generate_unique_id_function=description.operation_id,
+        description=openapi.INTRODUCTION,
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=openapi.operation_id,
         version=version("softkv"),
         lifespan=lifespan,
         dependencies=[Depends(undeclared_writes)],
@@ -129,11 +96,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for room in ROOMS:
-        app.include_router(room.router)
+    for router in routes.ALL:
+        app.include_router(router)
     page.mount(app)
-    problems.install(app)
-    description.describe(app)
+    handlers.install(app)
+    openapi.describe(app)
     _surround(app, settings)
     return app
 

@@ -1,1 +1,4 @@
-"""HTTP: one router a file, thin; `problems` is the one table from errors to statuses."""
+"""HTTP. A request goes through `middleware`; `routing` and `body` let it in and read it; one of `routes` answers.
+
+`problems` says what is refused and how, `openapi` describes it all. Nothing here decides anything about retrieval.
+"""

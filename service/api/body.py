@@ -1,22 +1,38 @@
-"""Reading a request's JSON: strict, with the reason where it is refused."""
+"""Reading a request's body: its media type (RFC 9110, 8.3) and its JSON, strictly, with the reason of a refusal."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import mmap
-from collections.abc import Callable, Coroutine
+import re
 from typing import Any, NoReturn
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Request
+from starlette.datastructures import Headers
 
-from service.api.media_type import is_json, media_type
 from service.api.problems.errors import MalformedBody, UnsupportedMediaType
-from service.api.route import GuardedRoute
 
 ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
+
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+# Possessive throughout: what has been read once is not read again, however long the header.
+WELL_FORMED = re.compile(rf"({TOKEN}/{TOKEN})(?:[ \t]*+;[ \t]*+(?:{TOKEN}=(?:{TOKEN}|{QUOTED}))?+)*+[ \t]*+")
+
+
+def media_type(headers: Headers) -> str:
+    """`type/subtype` in lower case, without parameters; empty where there is none, several or a malformed one."""
+    declared = headers.getlist("content-type")
+    found = WELL_FORMED.fullmatch(declared[0].strip(" \t")) if len(declared) == 1 else None
+    return found[1].lower() if found else ""
+
+
+def _is_json(kind: str) -> bool:
+    """Whether a media type is JSON's or one built on it."""
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def parse(body: bytes) -> Any:
@@ -68,24 +84,9 @@ class JSONRequest(Request):
         return self._parsed
 
 
-class JSONRoute(GuardedRoute):
-    """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, behind the strict reading of the body."""
-        handle = super().get_route_handler()
-
-        async def read_then_handle(request: Request) -> Response:
-            request = JSONRequest(request.scope, request.receive)
-            if self.body_field is not None:
-                await _require_json(request)
-            return await handle(request)
-
-        return read_then_handle
-
-
-async def _require_json(request: JSONRequest) -> None:
-    if not is_json(media_type(request.headers)):
+async def require_json(request: JSONRequest) -> None:
+    """Read the body, and refuse one that is not JSON, or is not declared as such."""
+    if not _is_json(media_type(request.headers)):
         declared = ", ".join(request.headers.getlist("content-type"))
         raise UnsupportedMediaType(
             f"this call takes application/json, the body came as {declared or 'no content type'}: "

@@ -15,7 +15,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
-from service.api.body_limit import BodyLimit
+from service.api.middleware.limits import BodyLimit
 from service.retrieval.collections.catalogue import Catalogue
 
 TEXT = "a first question"

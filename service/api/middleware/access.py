@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.middleware.hosts import Hosts
-from service.api.permission import NO_KEY, Level
-from service.api.problems import table as problems
-from service.api.problems.errors import APIError, KeyRefused
+from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost
+from service.api.problems.handlers import of_error
 
+Level = Literal["none", "read", "write"]
+LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each may do what those before it may
+NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
 UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
+# RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
+HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
+LOOPBACK = "localhost"
 
 
 class Access:
@@ -47,7 +53,7 @@ class Access:
                 level = self._check(scope["method"], scope["path"], Headers(scope=scope))
                 scope.setdefault("state", {})["access"] = level
             except APIError as refusal:
-                await problems.of_error(refusal)(scope, receive, send)
+                await of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -77,3 +83,69 @@ def _key(headers: Headers) -> str | None:
         return given
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def admit(scope: Scope, needed: Level) -> None:
+    """Let a request through, or refuse it: `Access` has said what its caller may do.
+
+    Raises:
+        KeyRefused: the caller may do nothing.
+        Forbidden: the caller may only read.
+    """
+    level: Level = scope.get("state", {}).get("access", "none")
+    if LEVELS.index(level) >= LEVELS.index(needed):
+        return
+    if level == "none":
+        raise KeyRefused(NO_KEY)
+    raise Forbidden(
+        f"{scope['method']} {scope['path']} writes, and this caller may only read: use a key that may write"
+    )
+
+
+class Hosts:
+    """Which names a service answers to where there is no key: any address, and of names only `own` and `allowed`.
+
+    `*` among the allowed is every name.
+    """
+
+    def __init__(self, *, own: Iterable[str], allowed: Iterable[str]) -> None:
+        allowed = set(allowed)
+        self._any = "*" in allowed
+        self._names = frozenset(_plain(name) for name in (LOOPBACK, *own, *allowed) if name)
+
+    def check(self, headers: Headers) -> None:
+        """Raises: MalformedHost where there are several, or one that is no host; HostRefused where it is not ours."""
+        given = headers.getlist("host")
+        host = given[0] if given else ""
+        found = HOST.fullmatch(host)
+        if len(given) > 1 or found is None or (found["address"] and not _is_address(found["address"], IPv6Address)):
+            raise MalformedHost(f"the Host header is {', '.join(given)!r}: send one name or address, and its port")
+        name = _plain(found["name"] or "")
+        if self._any or found["address"] or name in self._names or _is_address(name, IPv4Address):
+            return
+        raise HostRefused(
+            f"the Host header is {host!r}, and without a key this service answers to addresses and to its own names: "
+            "call it by its address or as localhost, or add the name to SOFTKV_ALLOWED_HOSTS"
+        )
+
+
+def machine_names(hostname: str) -> set[str]:
+    """What a machine of this name is called: in full, in short, and by mDNS.
+
+    Nobody else is asked: an answer of the network may take long, and must not say whom this service trusts.
+    """
+    short = _plain(hostname).partition(".")[0]
+    return {hostname, short, f"{short}.local"} if short not in ("", LOOPBACK) else set()
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, without the dot that may end it."""
+    return name.lower().removesuffix(".")
+
+
+def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:
+    try:
+        kind(text)
+    except AddressValueError:
+        return False
+    return True

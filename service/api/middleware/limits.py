@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.body_limit import BodyLimit
-from service.api.problems import table as problems
-from service.api.problems.errors import APIError, LengthRequired, QueueFull
+from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired, QueueFull
+from service.api.problems.handlers import of_error
 
 
 class Limits:
@@ -33,7 +32,7 @@ class Limits:
                 raise QueueFull(f"{self._under_way} requests are under way, the most this service holds: try again")
             limit = BodyLimit(receive, declared=_declared(Headers(scope=scope)), most=self._max_body_bytes)
         except APIError as refusal:
-            await problems.of_error(refusal)(scope, receive, send)
+            await of_error(refusal)(scope, receive, send)
             return
         scope["state"]["body_limit"] = limit
         self._under_way += counts
@@ -48,3 +47,42 @@ def _declared(headers: Headers) -> int:
     if not length.isdecimal():
         raise LengthRequired(f"Content-Length is {length!r}: send the number of bytes, or a chunked body")
     return int(length)
+
+
+class BodyLimit:
+    """What is left of one request to read, at most `most` bytes unless the route that runs has lifted that."""
+
+    def __init__(self, receive: Receive, *, declared: int, most: int) -> None:
+        self._receive = receive
+        self._declared = declared
+        self._most: int | None = most
+        self._received = 0
+
+    def lift(self) -> None:
+        """Take a body of any length: for a route that reads it in parts and limits those."""
+        self._most = None
+
+    def check(self) -> None:
+        """Refuse a body that is declared as too long, before any of it is read."""
+        self._at_most(self._declared)
+
+    async def receive(self) -> Message:
+        """The next part of the body."""
+        self.check()
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self._at_most(self._received)
+        return message
+
+    def _at_most(self, size: int) -> None:
+        if self._most is not None and size > self._most:
+            raise BodyTooLarge(
+                f"the body has {size} bytes or more, this service takes {self._most}: send fewer documents at a "
+                "time, or application/x-ndjson, which has no limit"
+            )
+
+
+def body_limit(scope: Scope) -> BodyLimit:
+    """The limit on the body of a request."""
+    limit: BodyLimit = scope["state"]["body_limit"]
+    return limit

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import table as problems
 from service.api.problems.errors import AmbiguousLength, APIError, MalformedPath
+from service.api.problems.handlers import of_error
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc: C0, DEL and C1
 
@@ -27,7 +27,7 @@ class WellFormed:
                 _check_path(scope["path"], scope.get("raw_path") or b"")
                 _check_length(Headers(scope=scope), scope["http_version"])
             except APIError as refusal:
-                await problems.of_error(refusal)(scope, receive, send)
+                await of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

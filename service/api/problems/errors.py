@@ -47,9 +47,5 @@ class BodyTooLarge(APIError):
     """More bytes than the service takes."""
 
 
-class TooMuch(APIError):
-    """More items than the service takes in one request."""
-
-
 class QueueFull(APIError):
     """More requests wait than the service holds."""

@@ -1,1 +1,39 @@
-"""The routes, one router a file: parse, call, shape the answer."""
+"""The routes, one router a file: parse, call, shape the answer. `ALL` is every router of the API."""
+
+from __future__ import annotations
+
+from service.api.routes import (
+    attend,
+    attention,
+    collections,
+    compare,
+    documents,
+    embeddings,
+    encode,
+    metrics,
+    models,
+    probes,
+    sweep,
+    trace,
+    upload,
+)
+
+# upload before documents: of the routes on one path, the first whose content type fits is taken
+ALL = tuple(
+    room.router
+    for room in (
+        probes,
+        metrics,
+        collections,
+        upload,
+        documents,
+        attend,
+        sweep,
+        compare,
+        attention,
+        encode,
+        trace,
+        embeddings,
+        models,
+    )
+)

@@ -6,14 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from attention.lookup import Answer, Evidence
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.refusals import ANY_CALL, ASKING, WITH_BODY, refusals
+from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.documents import shape
+from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries import attend as soft_lookup
@@ -22,13 +21,7 @@ from service.schemas.vector import write_vector
 
 NOT_OF_A_DOCUMENT = frozenset({"output", "explanation"})  # of what can be included
 
-router = APIRouter(
-    prefix="/v1/collections",
-    tags=["attend"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1/collections", "attend")
 
 
 @router.post(

@@ -5,23 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
+from service.api.problems.refusals import WITH_BODY, refusals
+from service.api.routing import json_router
 from service.retrieval.queries import arrays as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["attend"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1", "attend")
 
 
 @router.post(

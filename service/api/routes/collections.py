@@ -7,12 +7,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.refusals import ANY_CALL, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.routing import json_router, requires
 from service.api.state import NameInPath, Running
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.collection import Collection
@@ -22,13 +21,7 @@ from service.retrieval.queries.query import null_shown
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.storage import DocumentDamaged
 
-router = APIRouter(
-    prefix="/v1/collections",
-    tags=["collections"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1/collections", "collections")
 
 
 def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.refusals import ANY_CALL, ASKING, WITH_BODY, refusals
+from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
+from service.api.routes.documents import sent
+from service.api.routing import json_router
 from service.api.state import NameInPath, Running
-from service.retrieval.documents.prepare import MISSING, SentDocument
 from service.retrieval.queries import compare as four_ways
 from service.retrieval.queries.compare import Comparison, Timed
-from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest, Row
+from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["compare"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1", "compare")
 FIELDS = ("key", "value", "metadata")
 
 
@@ -60,18 +53,13 @@ async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:
     """The rows are asked as a collection of the same documents would be; nothing is stored."""
     compared = await four_ways.compare_rows(
         running.catalogue,
-        [_document(row, i) for i, row in enumerate(body.rows, start=1)],
+        [sent(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)],
         body.query,
         temperature=body.temperature,
         top_k=body.top_k,
         null=body.null,
     )
     return JSONAnswer(_shape(compared))
-
-
-def _document(row: Row, position: int) -> SentDocument:
-    value = row.value if "value" in row.model_fields_set else MISSING
-    return SentDocument(id=str(position) if row.id is None else row.id, key=row.key, value=value)
 
 
 def _shape(compared: Comparison) -> dict[str, Any]:

@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
-from service.api.body import JSONRoute
-from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.errors import TooMuch
-from service.api.problems.refusals import ANY_CALL, ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
+from service.api.json import NDJSON, JSONAnswer
+from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
+from service.api.routing import json_router, requires
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval.documents import documents as store
 from service.retrieval.documents.patch import patch
-from service.retrieval.documents.prepare import MISSING, SentDocument
+from service.retrieval.documents.prepare import SentDocument
+from service.retrieval.errors import TooLarge
+from service.schemas.compare import Row
 from service.schemas.document import (
+    UPLOAD_ANSWER,
+    UPLOAD_BODY,
     Deleted,
     DocumentAnswer,
     DocumentBatch,
@@ -29,30 +31,16 @@ from service.schemas.document import (
     Include,
     Upserted,
 )
-from service.schemas.upload import NDJSON, UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
 from service.storage import DocumentRecord
 
-router = APIRouter(
-    prefix="/v1/collections/{name}/documents",
-    tags=["documents"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1/collections/{name}/documents", "documents")
 
 
-def sent(document_id: str, body: DocumentBody) -> SentDocument:
-    """A document of the wire → one for the product."""
-    return SentDocument(
-        id=document_id,
-        key=body.key,
-        value=body.value if "value" in body.model_fields_set else MISSING,
-        metadata=body.metadata,
-        key_vector=body.key_vector,
-        value_vector=body.value_vector,
-    )
+def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
+    """A document of the wire → one for the product, with what was sent of it."""
+    return SentDocument(document_id, **{field: getattr(body, field) for field in body.model_fields_set - {"id"}})
 
 
 def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, **numbers: Any) -> dict[str, Any]:
@@ -87,9 +75,10 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     A document with a known id replaces the one that is there.
     """
     if len(body.documents) > running.max_documents:
-        raise TooMuch(
+        raise TooLarge.at(
+            "/documents",
             f"{len(body.documents)} documents came, this service takes {running.max_documents} in one JSON body: send "
-            "them in parts, or as application/x-ndjson"
+            "them in parts, or as application/x-ndjson",
         )
     documents = [sent(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]

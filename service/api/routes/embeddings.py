@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import Response
 from numpy.typing import NDArray
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.encoder import Encoder
 from service.encoding.errors import TokensError
@@ -22,19 +21,13 @@ from service.retrieval.collections.models import model_queue
 from service.retrieval.errors import InvalidContent
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["openai"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_OPENAI_CALL,
-)
+router = json_router("/v1", "openai", ANY_OPENAI_CALL)
 
 
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    responses=openai_refusals(404, 413, 415, 503),
+    responses=openai_refusals("model_not_found", "body_too_large", "unsupported_media_type", "encoder_unavailable"),
     response_description="A vector an input, in order.",
     summary="Embed texts, as OpenAI does",
 )

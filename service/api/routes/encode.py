@@ -7,16 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.api.body import JSONRoute
-from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems import table as problems
-from service.api.problems.errors import TooMuch
-from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
+from service.api.json import NDJSON, JSONAnswer, ndjson
+from service.api.problems.handlers import of_error
+from service.api.problems.refusals import WITH_BODY, refusals
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.encoded import Encoded
 from service.encoding.errors import EncodingError
@@ -24,18 +21,12 @@ from service.encoding.queue.queue import EncodingQueue
 from service.encoding.queue.stream import encode_stream
 from service.encoding.tokens.spans import Token
 from service.retrieval.collections.models import model_queue
+from service.retrieval.errors import TooLarge
 from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["encode"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1", "encode")
 
-NDJSON = "application/x-ndjson"
 MAX_TEXTS_WITH_TOKENS = 1000
 
 Tokens = Sequence[Sequence[Token]] | None
@@ -53,9 +44,10 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
     """A vector a text, in order, whatever else was in the request; no texts are no vectors."""
     most = min(running.max_documents, MAX_TEXTS_WITH_TOKENS) if body.tokens else running.max_documents
     if len(body.texts) > most:
-        raise TooMuch(
+        raise TooLarge.at(
+            "/texts",
             f"{len(body.texts)} texts came, this service takes {most} in one request"
-            f"{' with their tokens' if body.tokens else ''}: send them in parts"
+            f"{' with their tokens' if body.tokens else ''}: send them in parts",
         )
     queue = await model_queue(running.catalogue, body.model)
     if NDJSON in request.headers.get("accept", ""):
@@ -89,11 +81,11 @@ async def _lines(queue: EncodingQueue, body: EncodeRequest) -> AsyncIterator[byt
         async with aclosing(encode_stream(queue, body.texts, body.purpose)) as parts:
             async for part in parts:
                 tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
-                yield b"".join(_line(line) for line in _shape(part, encoded, tokens, body.vector_format))
+                yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)
     except EncodingError as error:
-        end |= {"done": False, "problem": orjson.loads(bytes(problems.of_error(error).body))}
-    yield _line(end | {"encoded": encoded})
+        end |= {"done": False, "problem": of_error(error).problem}
+    yield ndjson(end | {"encoded": encoded})
 
 
 def _shape(part: Encoded, first: int, tokens: Tokens, vector_format: str) -> Iterator[dict[str, Any]]:
@@ -106,7 +98,3 @@ def _shape(part: Encoded, first: int, tokens: Tokens, vector_format: str) -> Ite
             "unknown_tokens": text.unknown_tokens,
         }
         yield line if tokens is None else line | {"tokens": [token._asdict() for token in tokens[i]]}
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)

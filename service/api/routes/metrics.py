@@ -12,9 +12,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.permission import requires
 from service.api.problems.refusals import OPEN_TO_ALL
-from service.api.route import GuardedRoute
+from service.api.routing import GuardedRoute, requires
 from service.api.state import Running
 
 router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)

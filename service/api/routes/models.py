@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.queue.loading import LoadingEncoder
 from service.retrieval.collections.models import model_of
 from service.schemas.openai import Model, ModelList
 
-router = APIRouter(
-    prefix="/v1/models",
-    tags=["openai"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_OPENAI_CALL,
-)
+router = json_router("/v1/models", "openai", ANY_OPENAI_CALL)
 
 
 def _describe(model: LoadingEncoder) -> dict[str, Any]:
@@ -54,7 +47,7 @@ async def list_models(running: Running) -> Response:
 @router.get(
     "/{id:path}",
     response_model=Model,
-    responses=openai_refusals(404),
+    responses=openai_refusals("model_not_found"),
     response_description="The model.",
     summary="One model",
 )

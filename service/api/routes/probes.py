@@ -7,9 +7,8 @@ import asyncio
 from fastapi import APIRouter, Response
 
 from service.api.json import JSONAnswer
-from service.api.permission import requires
 from service.api.problems.refusals import OPEN_TO_ALL
-from service.api.route import GuardedRoute
+from service.api.routing import GuardedRoute, requires
 from service.api.state import Running
 from service.schemas.probe import Liveness, Readiness
 

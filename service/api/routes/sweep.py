@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import time
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.refusals import ANY_CALL, ASKING, WITH_BODY, refusals
+from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.attend import evidence
 from service.api.routes.documents import shape
+from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries.sweep import sweep_collection
 from service.schemas.sweep import SweepAnswer, SweepRequest
 
-router = APIRouter(
-    prefix="/v1/collections",
-    tags=["attend"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1/collections", "attend")
 
 
 @router.post(

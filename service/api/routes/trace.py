@@ -7,12 +7,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
-from service.api.permission import requires
-from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
+from service.api.problems.refusals import WITH_BODY, refusals
+from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding.tracing import TracedLayer
 from service.retrieval.collections.models import model_queue
@@ -20,13 +19,7 @@ from service.retrieval.queries.trace import trace_text
 from service.schemas.trace import TraceAnswer, TraceRequest
 from service.schemas.vector import write_vector
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["encode"],
-    route_class=JSONRoute,
-    dependencies=[requires("read")],
-    responses=ANY_CALL,
-)
+router = json_router("/v1", "encode")
 
 
 @router.post(

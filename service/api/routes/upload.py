@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
@@ -16,20 +15,19 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import parse, refuse_coded
-from service.api.media_type import media_type
-from service.api.permission import requires
-from service.api.problems import table as problems
+from service.api.body import media_type, parse, refuse_coded
+from service.api.json import NDJSON, ndjson
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.flaws import flaws_of
-from service.api.route import GuardedRoute
+from service.api.problems.handlers import of_error
+from service.api.problems.table import CODES
 from service.api.routes.documents import sent
+from service.api.routing import GuardedRoute, requires
 from service.api.state import NameInPath, Running
 from service.retrieval.documents.prepare import SentDocument
 from service.retrieval.documents.upload import upload
 from service.retrieval.errors import Flaw
 from service.schemas.document import Document
-from service.schemas.upload import NDJSON
 
 BATCH_LINES = 1000
 
@@ -84,14 +82,13 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
             flawed |= uploaded.refused
             upserted += uploaded.upserted
             refused += len(flawed)
-            yield _line({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})
+            yield ndjson({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})
     except ClientDisconnect:
         return
-    except tuple(problems.TABLE) as error:
-        problem = orjson.loads(bytes(problems.of_error(error).body))
-        yield _line({"done": False, "upserted": upserted, "refused": refused, "problem": problem})
+    except tuple(CODES) as error:
+        yield ndjson({"done": False, "upserted": upserted, "refused": refused, "problem": of_error(error).problem})
     else:
-        yield _line({"done": True, "upserted": upserted, "refused": refused})
+        yield ndjson({"done": True, "upserted": upserted, "refused": refused})
 
 
 async def _lines(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
@@ -150,7 +147,3 @@ def _refused(flawed: Mapping[int, list[Flaw]]) -> list[dict[str, Any]]:
         {"line": number, "detail": flaws[0].detail, "errors": [asdict(flaw) for flaw in flaws]}
         for number, flaws in sorted(flawed.items())
     ]
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)

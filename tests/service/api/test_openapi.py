@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.api.problems import refusals as answers
-from service.api.problems import table as problems
+from service.api.problems.table import TABLE
 from service.app import create_app
 from service.settings import Settings
 from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path
@@ -83,10 +82,16 @@ def test_documented_examples_are_of_their_own_schemas():
         assert not DESCRIBED.flaws({"$ref": f"#/components/schemas/{name}"}, example), (name, schema, example)
 
 
-def test_every_code_of_an_error_is_described():
-    # The HTTP server answers the first one itself; of the second, no request is let in while the service stops.
-    coded = {code: status for status, code in problems.TABLE.values() if code not in ("length_required", "stopping")}
-    assert {code: status for code, (status, _) in answers.CODES.items()} == coded
+def test_every_code_that_is_described_is_one_that_a_call_may_answer():
+    described = DESCRIBED.description["components"]["examples"].keys()
+    answered = {
+        code
+        for operation in OPERATIONS
+        for answer in operation.described["responses"].values()
+        for code in answer.get("content", {}).get("application/problem+json", {}).get("examples", {})
+    }
+    assert answered == described
+    assert described == {code for code, refusal in TABLE.items() if refusal.reason is not None}
 
 
 def test_links_lead_to_calls_and_their_parameters():

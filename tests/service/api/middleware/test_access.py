@@ -1,13 +1,40 @@
-"""Keys and the loopback rule."""
+"""Who may do what: keys, and the Host rule. Without a key, an address or a name of this service; with one, any."""
 
 from __future__ import annotations
+
+import socket
+from typing import Any
 
 import httpx
 import pytest
 from pydantic import ValidationError
+from starlette.datastructures import Headers
 
+from service.api.middleware.access import Hosts, machine_names
+from service.api.problems.errors import HostRefused, MalformedHost
 from service.settings import Settings
 from tests.running import RunningService
+
+OURS = [
+    "localhost", "LOCALHOST", "localhost.", "localhost:8000", "LocalHost.:1", "127.0.0.1", "127.0.0.1:80", "127.0.0.1.",
+    "127.99.0.1", "192.168.1.5:8000", "10.0.0.1", "8.8.8.8", "0.0.0.0", "[::1]", "[::1]:8000", "[fe80::1]",
+    "[::ffff:127.0.0.1]:80", "[2001:DB8::1]", "softkv.internal", "Softkv.Internal.:65535", "search.example",
+    "box.corp.example", "box", "BOX.local", "box.local:8000",
+]  # fmt: skip
+OTHERS = [
+    "", ":8000", "evil.example", "localhost.evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost..",
+    ".localhost", "127.0.0.1..", "127.1", "127.0.0.1.1", "127.0.0.01", "0x7f.0.0.1", "2130706433", "256.0.0.1", "1.2.3",
+    "a.search.example", "search.example.evil", "box.local.evil", "xn--localhost", "*", "evil", "%6cocalhost",
+    "127.0.0.1%00", "localhost,evil", "local_host",
+]  # fmt: skip
+MALFORMED = [
+    "127.0.0.1:80@evil", "localhost:80@evil.example", "evil@localhost", "localhost:", "localhost:8000x", "localhost:-1",
+    "localhost:123456", "localhost:80:80", "::1", "[::1", "::1]", "[::1]x", "[localhost]", "[127.0.0.1]", "[::g]", "[]",
+    "[fe80::1%eth0]", "[v1.a]", "localhost/evil", "local host", "localhost\t", "löcalhost", "localhost\\", "http://localhost",
+    "localhost#", "localhost?", '"localhost"', "localhost:８０".encode().decode("latin-1"),
+]  # fmt: skip
+FOREIGN = {"host": "evil.example"}
+HOSTS = Hosts(own=("softkv.internal", *machine_names("box.corp.example")), allowed=("search.example",))
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +90,124 @@ def test_an_open_address_without_keys_needs_a_decision():
         Settings(host="0.0.0.0")
     assert Settings(host="0.0.0.0", allow_anonymous="read").host == "0.0.0.0"
     assert Settings(host="0.0.0.0", api_keys="a, b").api_keys == ("a", "b")
+
+
+def header(*hosts: str) -> Headers:
+    return Headers(raw=[(b"host", host.encode("latin-1")) for host in hosts])
+
+
+@pytest.mark.parametrize("host", OURS)
+def test_addresses_and_our_names_are_ours(host):
+    HOSTS.check(header(host))
+
+
+@pytest.mark.parametrize("host", OTHERS)
+def test_other_names_are_not(host):
+    with pytest.raises(HostRefused, match="SOFTKV_ALLOWED_HOSTS"):
+        HOSTS.check(header(host))
+
+
+@pytest.mark.parametrize("host", MALFORMED)
+def test_what_is_no_host_is_refused_whatever_is_allowed(host):
+    for hosts in (HOSTS, Hosts(own=(), allowed=("*",))):
+        with pytest.raises(MalformedHost):
+            hosts.check(header(host))
+
+
+def test_several_are_refused_and_none_is_no_name_of_ours():
+    for pair in (("localhost", "localhost"), ("localhost", "evil.example"), ("evil.example", "localhost")):
+        with pytest.raises(MalformedHost):
+            HOSTS.check(header(*pair))
+    with pytest.raises(HostRefused):
+        HOSTS.check(header())
+
+
+def test_a_star_is_any_name():
+    for host in (*OURS, *OTHERS):
+        Hosts(own=(), allowed=("*",)).check(header(host))
+    with pytest.raises(HostRefused):
+        Hosts(own=("*",), allowed=()).check(header("evil.example"))
+
+
+@pytest.mark.parametrize(
+    ("hostname", "names"),
+    [
+        ("box", {"box", "box.local"}),
+        ("Box.corp.example", {"Box.corp.example", "box", "box.local"}),
+        ("box.local", {"box.local", "box"}),
+        ("localhost", set()),
+        ("localhost.localdomain", set()),
+        ("", set()),
+    ],
+)
+def test_a_machine_has_its_names(hostname, names):
+    assert machine_names(hostname) == names
+
+
+PLACES = ["/", "/docs", "/openapi.json", "/livez", "/readyz", "/metrics", "/v1/collections", "/v1/nothing", "/nothing"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"allow_anonymous": "read"}, {"allow_anonymous": "write"}], ids=str)
+def test_every_place_keeps_the_rule_where_no_key_is_needed(tmp_path, settings: dict[str, Any]):
+    with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
+        running.wait_until_ready()
+        for place in PLACES:
+            found = client.get(place).status_code
+            for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT"):
+                refused = client.request(method, place, headers=FOREIGN)
+                assert refused.status_code == 403, (method, place)
+            for host in ("localhost:80", "192.168.1.5", "[::1]:1", socket.gethostname().upper()):
+                assert client.get(place, headers={"host": host}).status_code == found, (host, place)
+        problem = client.put("/v1/collections/a", json={}, headers=FOREIGN).json()
+        assert problem["code"] == "host_refused"
+        assert client.get("/v1/collections", headers={"host": "127.0.0.1:80@evil"}).status_code == 400
+        assert client.get("/v1/collections").json()["collections"] == []
+
+
+def test_a_valid_key_is_never_refused_for_its_host(tmp_path):
+    keys = {"api_keys": ("w",), "read_keys": ("r",)}
+    with RunningService(data_dir=tmp_path, encoder="none", **keys) as running, running.client() as client:
+        running.wait_until_ready()
+        for host in ("evil.example", "", "127.0.0.1:80@evil", *MALFORMED[:12]):
+            for key in "wr":
+                for place in ("/", "/docs", "/livez", "/readyz", "/metrics", "/v1/collections"):
+                    answer = client.get(place, headers={"host": host, "x-api-key": key})
+                    assert answer.status_code == 200, (host, place)
+            write = client.put("/v1/collections/a", json={}, headers={"host": host, "authorization": "Bearer w"})
+            assert write.status_code in (200, 201)
+
+
+@pytest.mark.parametrize("key", [{}, {"x-api-key": "x"}], ids=["none", "unknown"])
+def test_where_keys_are_needed_the_rest_is_answered_under_our_names(tmp_path, key):
+    """Of /v1 a caller hears first that a key is missing, under whatever name it called."""
+    names = {"allowed_hosts": "kb.example"}
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", api_keys=("w",), **names) as running,
+        running.client(headers=key) as client,
+    ):
+        running.wait_until_ready()
+        for place in ("/", "/docs", "/livez", "/metrics"):
+            assert client.get(place, headers=FOREIGN).status_code == 403
+            assert client.get(place, headers={"host": "KB.example:443"}).status_code == 200
+        for host in ("evil.example", "kb.example", "localhost"):
+            assert client.get("/v1/collections", headers={"host": host}).status_code == 401
+
+
+def test_callers_with_and_without_a_key_side_by_side(tmp_path):
+    settings = {"api_keys": ("w",), "allow_anonymous": "read"}
+    with RunningService(data_dir=tmp_path, encoder="none", **settings) as running:
+        url = f"{running.url}/v1/collections"
+        assert httpx.get(url).json()["access"] == "read"
+        assert httpx.get(url, headers=FOREIGN).status_code == 403
+        assert httpx.get(url, headers=FOREIGN | {"x-api-key": "w"}).json()["access"] == "write"
+        assert httpx.get(url, headers=FOREIGN | {"x-api-key": "x"}).status_code == 401
+
+
+def test_allowed_hosts_are_names(monkeypatch):
+    monkeypatch.setenv("SOFTKV_ALLOWED_HOSTS", " softkv, Search.example. ,192.168.1.5,[::1],my_service")
+    assert Settings().allowed_hosts == ("softkv", "Search.example.", "192.168.1.5", "[::1]", "my_service")
+    assert Settings(allowed_hosts="").allowed_hosts == ()
+    assert Settings(allowed_hosts="*").allowed_hosts == ("*",)
+    for wrong in ("http://softkv", "softkv:8000", "*.example", ".example", "soft kv", "bücher.example", "a..b", "a/b"):
+        with pytest.raises(ValidationError, match="without scheme and port"):
+            Settings(allowed_hosts=f"ok.example,{wrong}")

@@ -7,13 +7,12 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
-from service.api.permission import required, requires
-from service.api.route import GuardedRoute
 from service.api.routes.page import PageMount
+from service.api.routing import GuardedRoute, required, requires
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
-from tests.service.api.problems.test_statuses import WRITES
+from tests.service.api.refused import WRITES
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 
 READ, WRITE = {"x-api-key": "r"}, {"x-api-key": "w"}

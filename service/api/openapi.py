@@ -1,4 +1,4 @@
-"""The API's description: what /openapi.json says beyond the routes themselves."""
+"""The API's description: what /openapi.json says beyond the routes themselves, and where each answer leads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from service.api.links import LINKS
 from service.api.problems.refusals import EXAMPLES
-from service.schemas.problem import Problem
-from service.schemas.wire import Wire
+from service.schemas.wire import Problem, Wire
 
 INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query
 does not fetch the k nearest: it attends over **every** key, and gets weights that sum to one over the whole
@@ -72,6 +70,60 @@ HEADERS = {
 }
 ON_EVERY_ANSWER = {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
 MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
+
+Link = dict[str, Any]
+
+CREATED = {"name": "$response.body#/name"}
+HERE = {"name": "$request.path.name"}
+THIS = HERE | {"id": "$request.path.id"}
+OF_A_COLLECTION = (
+    "get_collection",
+    "patch_collection",
+    "delete_collection",
+    "put_document",
+    "post_documents",
+    "query_documents",
+)
+
+
+def _to(operation: str, parameters: dict[str, str], body: dict[str, Any] | None = None) -> Link:
+    link: Link = {"operationId": operation, "parameters": parameters}
+    return link if body is None else link | {"requestBody": body}
+
+
+def _asking(query: str, parameters: dict[str, str]) -> dict[str, Link]:
+    """Ask for what a document holds: it is its own best match."""
+    return {
+        "attend": _to("attend", parameters, {"query": query}),
+        "sweep": _to("sweep", parameters, {"query": query, "temperatures": [0, 0.05, 1]}),
+    }
+
+
+# operation → name of the link → link; they lead on from every answer that is no refusal
+LINKS: dict[str, dict[str, Link]] = {
+    "put_collection": {operation: _to(operation, CREATED) for operation in OF_A_COLLECTION},
+    "list_collections": {"get_collection": _to("get_collection", {"name": "$response.body#/collections/0/name"})},
+    "get_collection": {"query_documents": _to("query_documents", CREATED)},
+    "put_document": {
+        "get_document": _to("get_document", THIS),
+        "patch_document": _to("patch_document", THIS),
+        "delete_document": _to("delete_document", THIS),
+        "compare": _to("compare", HERE, {"query": "$request.body#/key"}),
+        **_asking("$request.body#/key_vector", HERE),
+    },
+    "post_documents": {
+        "get_document": _to("get_document", HERE | {"id": "$request.body#/documents/0/id"}),
+        "delete_documents": _to("delete_documents", HERE, {"ids": ["$request.body#/documents/0/id"]}),
+        "compare": _to("compare", HERE, {"query": "$request.body#/documents/0/key"}),
+        **_asking("$request.body#/documents/0/key_vector", HERE),
+    },
+    "query_documents": {
+        "next_page": _to("query_documents", HERE, {"cursor": "$response.body#/next_cursor"}),
+        "get_document": _to("get_document", HERE | {"id": "$response.body#/documents/0/id"}),
+    },
+    "attend": {"get_document": _to("get_document", HERE | {"id": "$response.body#/matches/0/id"})},
+    "sweep": {"attend": _to("attend", HERE, {"query": "$request.body#/query"})},
+}
 
 
 def operation_id(route: APIRoute) -> str:

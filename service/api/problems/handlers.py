@@ -1,0 +1,142 @@
+"""Every error of the service, answered as a problem: application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Mount
+from starlette.types import Receive, Scope, Send
+
+from service.api.json import JSONAnswer
+from service.api.problems.flaws import flaws_of, words_of
+from service.api.problems.openai import openai_error, openai_status, speaks_openai
+from service.api.problems.table import CODES, HEADERS, TABLE
+from service.retrieval.errors import Flaw, InvalidContent
+
+log = structlog.get_logger("softkv")
+
+MOST_FLAWS = 100
+NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
+LAST_ON_ITS_CONNECTION = "ambiguous_length"  # where the next request would begin is not known
+READING = ("GET", "HEAD")
+
+
+class ProblemAnswer(JSONAnswer):
+    """A problem; on the paths of OpenAI's clients, said as OpenAI says it."""
+
+    media_type = "application/problem+json"
+
+    def __init__(self, status: int, code: str, detail: str, flaws: Sequence[Flaw] | None = None) -> None:
+        self.problem: dict[str, Any] = {
+            "type": "about:blank",
+            "title": http.HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "code": code,
+        }
+        if flaws is not None:
+            self.problem["errors"] = [asdict(flaw) for flaw in flaws[:MOST_FLAWS]]
+        headers = {HEADERS[status].name: HEADERS[status].sent} if status in HEADERS else {}
+        if code == LAST_ON_ITS_CONNECTION:
+            headers["Connection"] = "close"
+        super().__init__(self.problem, status_code=status, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if not speaks_openai(scope["path"]):
+            await super().__call__(scope, receive, send)
+            return
+        answer = JSONAnswer(openai_error(self.problem), status_code=openai_status(self.status_code))
+        kept = {name: value for name, value in self.headers.items() if not name.startswith("content-")}
+        answer.headers.update(kept)
+        await answer(scope, receive, send)
+
+
+def of_error(error: Exception) -> ProblemAnswer:
+    """The answer to an error of the table."""
+    code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
+    status = TABLE[code].status
+    detail = NO_MEMORY if isinstance(error, MemoryError) else str(error)
+    flaws = error.flaws if isinstance(error, InvalidContent) else [Flaw("", detail)]
+    return ProblemAnswer(status, code, detail, flaws if status == 422 else None)
+
+
+def of_validation(error: RequestValidationError) -> ProblemAnswer:
+    """The answer to a body, path or query string of the wrong form."""
+    found = error.errors()
+    flaws = flaws_of([{**flaw, "loc": flaw["loc"][1:]} for flaw in found if flaw["loc"][0] == "body"], error.body)
+    flaws += [
+        Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in found if flaw["loc"][0] != "body"
+    ]
+    first = flaws[0]
+    detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
+    more = f" (and {len(flaws) - 1} more, see errors)" if len(flaws) > 1 else ""
+    return ProblemAnswer(422, "invalid_content", detail + more, flaws)
+
+
+def allowed(request: Request) -> str:
+    """The methods that the path of a request takes, where Starlette names those of one route."""
+    routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
+    taken = [
+        method
+        for method in ("GET", "PUT", "POST", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
+    if not taken or "GET" in taken:  # what no route takes is a file
+        taken = [*READING, *(method for method in taken if method != "GET")]
+    return ", ".join(taken)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the service as a problem."""
+
+    async def ours(_: Request, error: Exception) -> Response:
+        return of_error(error)
+
+    async def validation(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return of_validation(error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers, detail = dict(error.headers or {}), str(error.detail)
+        if error.status_code == 404:
+            detail = f"there is nothing at {request.url.path}: /docs lists every call"
+        if error.status_code == 405:
+            headers["Allow"] = allowed(request)
+            detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
+        code = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        answer = ProblemAnswer(error.status_code, code, detail)
+        answer.headers.update(headers)
+        return answer
+
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
+
+    async def without_a_thread(request: Request, error: Exception) -> Response:
+        if "can't start new thread" in str(error):  # which takes memory
+            return of_error(MemoryError())
+        return await unexpected(request, error)
+
+    async def unexpected(request: Request, error: Exception) -> Response:
+        identifier = getattr(request.state, "request_id", "unknown")
+        log.error("unexpected error", request_id=identifier, exc_info=error)
+        return ProblemAnswer(
+            500, "internal_error", f"softkv failed on this request; its log has the cause under {identifier}"
+        )
+
+    for kind in CODES:
+        app.add_exception_handler(kind, ours)
+    app.add_exception_handler(RequestValidationError, validation)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(RuntimeError, without_a_thread)
+    app.add_exception_handler(Exception, unexpected)

@@ -1,0 +1,85 @@
+"""A route: who may call it, how much it reads and what it takes are settled before anything of the request is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import JSONRequest, require_json
+from service.api.middleware.access import LEVELS, Level, admit
+from service.api.middleware.limits import body_limit
+from service.api.problems.refusals import ANY_CALL, Responses
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A route's declaration, as one of its dependencies; of several, as its router's and its own, the highest holds."""
+
+    level: Level
+
+    async def __call__(self, request: Request) -> None:
+        """Refuse who may not."""
+        admit(request.scope, self.level)
+
+
+def requires(level: Level) -> Any:
+    """What a router or a route asks of its callers, for its `dependencies`."""
+    return Depends(Requirement(level))
+
+
+def required(route: Any) -> Level | None:
+    """The level that a route declares, None where it declares nothing."""
+    declared = [
+        each.dependency.level for each in getattr(route, "dependencies", ()) if isinstance(each.dependency, Requirement)
+    ]
+    return max(declared, key=LEVELS.index, default=None)
+
+
+async def undeclared_writes(request: Request) -> None:
+    """A dependency of every route: one that declares nothing is for those who may write."""
+    if required(request.scope.get("route")) is None:
+        admit(request.scope, "write")
+
+
+class GuardedRoute(APIRoute):
+    """Checks what it declares with `requires`, and the length of the body; one that declares nothing is for writers."""
+
+    reads_any_length = False
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As any route, to those who may call it; a method it does not take is refused as such."""
+        if scope["method"] in (self.methods or ()):
+            admit(scope, required(self) or "write")
+            limit = body_limit(scope)
+            if self.reads_any_length:
+                limit.lift()
+            limit.check()
+        await super().handle(scope, receive, send)
+
+
+class JSONRoute(GuardedRoute):
+    """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, behind the strict reading of the body."""
+        handle = super().get_route_handler()
+
+        async def read_then_handle(request: Request) -> Response:
+            request = JSONRequest(request.scope, request.receive)
+            if self.body_field is not None:
+                await require_json(request)
+            return await handle(request)
+
+        return read_then_handle
+
+
+def json_router(prefix: str, tag: str, responses: Responses = ANY_CALL) -> APIRouter:
+    """A router of calls that take JSON, for whoever may read; those that write say so themselves."""
+    return APIRouter(
+        prefix=prefix, tags=[tag], route_class=JSONRoute, dependencies=[requires("read")], responses=responses
+    )

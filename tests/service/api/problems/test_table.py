@@ -1,0 +1,88 @@
+"""The table of refusals: every error that a request may meet is in it once, and everything in it may be met."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import service
+from attention.errors import AttentionError
+from service.api.problems import errors as api
+from service.api.problems.handlers import of_error
+from service.api.problems.table import CODES, TABLE
+from service.encoding import errors as encoding
+from service.retrieval import errors as retrieval
+from service.storage import errors as storage
+
+ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
+# The first four end a start, before there are requests; the catalogue catches the fifth and never provokes the last.
+NOT_OVER_HTTP = {
+    storage.DirectoryUnusable,
+    storage.DirectoryLocked,
+    storage.DatabaseForeign,
+    storage.DatabaseTooNew,
+    storage.CollectionExists,
+    storage.CollectionFixed,
+}
+
+
+def below(kind: type[Exception]) -> Iterator[type[Exception]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from below(each)
+
+
+ERRORS = {each for root in ROOTS for each in below(root)}
+
+
+def made() -> set[str]:
+    """The names of the classes that the service and the core make anything of, as `Name(…)` or `Name.at(…)`."""
+    sources = Path(service.__file__).parents[1]
+    calls = (
+        node.func
+        for room in ("attention", "service")
+        for path in (sources / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    )
+    names = (call.value if isinstance(call, ast.Attribute) and call.attr == "at" else call for call in calls)
+    return {name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "") for name in names}
+
+
+def test_every_error_has_a_code_or_no_request_meets_it():
+    without = {each for each in ERRORS if CODES.keys().isdisjoint(each.__mro__)}
+    assert without == NOT_OVER_HTTP
+
+
+def test_every_error_of_the_table_is_made_somewhere():
+    names = made()
+    # The interpreter makes this one.
+    for kind in CODES.keys() - {MemoryError}:
+        assert names & {each.__name__ for each in (kind, *below(kind))}, f"nothing raises {kind.__name__}"
+
+
+def test_an_error_has_one_code():
+    rows = [row.errors if isinstance(row.errors, tuple) else (row.errors,) for row in TABLE.values()]
+    assert all(rows)
+    assert len(CODES) == sum(map(len, rows))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (retrieval.InvalidContent.at("/a", "wrong"), 422, "invalid_content"),
+        (retrieval.TooLarge.at("/a", "many"), 413, "too_much"),
+        (encoding.EncodingError("?"), 503, "encoder_unavailable"),
+        (encoding.ModelError("?"), 503, "encoder_unavailable"),
+        (encoding.QueueClosedError("?"), 503, "stopping"),
+        (encoding.TokensError("?", 0), 422, "invalid_content"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else str(each),
+)
+def test_the_most_particular_class_decides(error, status, code):
+    answer = of_error(error)
+    assert (answer.status_code, answer.problem["status"], answer.problem["code"]) == (status, status, code)
+    assert ("errors" in answer.problem) == (status == 422)
