@@ -1,1 +1,25 @@
-"""The arithmetic of the lookup in machine code, and its twin in NumPy: all that imports numba or llvmlite."""
+"""The arithmetic that reads many rows, in machine code and in NumPy: all that imports numba or llvmlite.
+
+`kernels()` are those an answer is made by; `Kernels` says what each of them does.
+"""
+
+from __future__ import annotations
+
+from attention.kernels.engine import choose, held, kernels, machine_code, pool, products_are_exact, workers
+from attention.kernels.interface import CandidateLists, CodedKeys, Kernels
+from attention.kernels.machine_code import prepare, stand_in
+
+__all__ = [
+    "CandidateLists",
+    "CodedKeys",
+    "Kernels",
+    "choose",
+    "held",
+    "kernels",
+    "machine_code",
+    "pool",
+    "prepare",
+    "products_are_exact",
+    "stand_in",
+    "workers",
+]

@@ -1,14 +1,12 @@
-"""What the processor can do beyond the compiler's knowledge of loops."""
-
-# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
+"""Compiling with numba: for which processor, for which types, and what numba does not say by itself."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
@@ -16,6 +14,41 @@ from numba.extending import intrinsic
 _WORD, _PLACE = ir.IntType(32), ir.IntType(8).as_pointer()
 TO_SECOND_LEVEL, _TO_ALL_LEVELS = _WORD(2), _WORD(3)
 _FOR_READING, _AS_DATA = _WORD(0), _WORD(1)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+KERNELS: list[tuple[Any, tuple[Any, ...]]] = []
+"""Every compiled function with the types of its arguments, in the order in which they were defined."""
+
+
+def compiled(*arguments: Any, fastmath: bool) -> Callable[[Function], Function]:
+    """Compile to run without the interpreter's lock, and keep the machine code on disk where there is a place.
+
+    It is done on the first call, or in `machine_code.prepare`.
+
+    Args:
+        arguments: the types of all arguments; the function is called with no others.
+    """
+
+    def compile_it(function: Function) -> Function:
+        try:
+            kernel = njit(nogil=True, fastmath=fastmath, cache=True)(function)
+        except RuntimeError:  # numba found no such place: compile anew in every process
+            kernel = njit(nogil=True, fastmath=fastmath)(function)
+        KERNELS.append((kernel, arguments))
+        return cast("Function", kernel)
+
+    return compile_it
+
+
+def array(kind: Any, dimensions: int) -> Any:
+    """The type of a contiguous array."""
+    return types.Array(kind, dimensions, "C")
+
+
+def record(kind: type, *fields: Any) -> Any:
+    """The type of a NamedTuple whose fields have these types."""
+    return types.NamedTuple(fields, kind)
 
 
 def compiles_for(*features: str) -> bool:
@@ -42,6 +75,7 @@ def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers:
 
 def prefetch(builder: Any, place: Any, level: Any = TO_SECOND_LEVEL) -> None:
     """The same in code being built, of the line that a pointer points to."""
+    # llvm.prefetch(address, 0 = to read, locality 3 = every level or 2 = from the second on, 1 = data)
     kind = ir.FunctionType(ir.VoidType(), [_PLACE, *[_WORD] * 3])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     builder.call(function, [builder.bitcast(place, _PLACE), _FOR_READING, level, _AS_DATA])

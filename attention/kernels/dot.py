@@ -1,42 +1,34 @@
-"""Products of interleaved bytes, 64 rows at a time, by the best that the processor has."""
-
-# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg"
+"""Products of bytes, 64 rows at a time, by the best that the processor has."""
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from attention.kernels.dot_amx import LINES, by_unit, has_unit
-from attention.kernels.dot_vnni import by_instruction, by_loop, has_instruction
+from attention.dtypes import I32, Bytes
+from attention.kernels.dot_amx import TILE_ROWS, by_amx, has_amx
+from attention.kernels.dot_vnni import by_loop, by_vnni, has_vnni
 
-_few_at_a_time = by_instruction if has_instruction() else by_loop
+_few_at_a_time = by_vnni if has_vnni() else by_loop
 
 
 @njit(nogil=True, inline="always")
-def _without_unit(
-    codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32], unit: bool
-) -> None:
-    """Fill products int32[q, 64] with those of 64 rows from `group` on and packed int32[q, depth].
+def _without_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
+    """Fill products int32[q, 64] with those of 64 rows from `group` on and packed int32[q, words].
 
     Args:
-        codes: uint8[groups, depth, 16, 4], contiguous.
+        codes: uint8[groups, words, 16, 4], contiguous.
         group: a multiple of 4.
-        unit: whether the matrix unit may be used, see `matrix_unit.usable`; compiled code outlives the answer to that.
+        amx: whether the matrix unit may be used, see `dot_amx.amx_usable`; compiled code outlives the answer to that.
     """
     _few_at_a_time(codes, group, packed, 0, products)
 
 
 @njit(nogil=True, inline="always")
-def _with_unit(
-    codes: NDArray[np.uint8], group: int, packed: NDArray[np.int32], products: NDArray[np.int32], unit: bool
-) -> None:
+def _with_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool) -> None:
     """The same, many queries together."""
-    done = by_unit(codes, group, packed, products) if unit and packed.shape[0] >= LINES else 0
+    done = by_amx(codes, group, packed, products) if amx and packed.shape[0] >= TILE_ROWS else 0
     if done < packed.shape[0]:
         _few_at_a_time(codes, group, packed, done, products)
 
 
-byte_products = _with_unit if has_unit() else _without_unit
+byte_products = _with_amx if has_amx() else _without_amx

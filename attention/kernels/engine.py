@@ -1,73 +1,44 @@
-"""What the lookup runs on: machine code made by numba, or NumPy where there is none, or none yet."""
+"""Which kernels an answer is made by: machine code, or NumPy where there is none, or none yet; and its threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.kernels import in_numpy as portable
+from attention.kernels import in_numpy
+from attention.kernels.interface import CodedKeys, Kernels
+from attention.kernels.layout import put_rows, rows_room
 
-
-@dataclass(frozen=True)
-class Engine:
-    """The steps of a scan.
-
-    Attributes:
-        name: what it runs on, for people to read.
-        unit: whether it uses the processor's matrix unit.
-        packed_queries: makes of coded queries what the passes read.
-        lead, weigh, tally: see `passes`.
-        weight_of, blend, add_rows, all_products, all_sums, row_products, quadratic_forms: see `products`.
-    """
-
-    name: str
-    unit: bool
-    packed_queries: Callable[..., Any]
-    lead: Callable[..., None]
-    weigh: Callable[..., int]
-    tally: Callable[..., int]
-    weight_of: Callable[..., tuple[NDArray[np.float64], NDArray[np.float64]]]
-    blend: Callable[..., None]
-    add_rows: Callable[..., None]
-    all_products: Callable[..., None]
-    all_sums: Callable[..., None]
-    row_products: Callable[..., NDArray[np.float64]]
-    quadratic_forms: Callable[..., NDArray[np.float64]]
+_chosen: Kernels | None = None
+_held: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
 
 
-_chosen: Engine | None = None
-_held: ContextVar[Engine | None] = ContextVar("engine", default=None)
-
-
-def engine() -> Engine:
-    """The engine of the answer that is being made, see `held`; else the one that was chosen.
+def kernels() -> Kernels:
+    """Those of the answer that is being made, see `held`; else those that were chosen; else the faster ones there are.
 
     Both give the same answers, to the last digits; so one answer is made by one of them. A thread that takes part in an
-    answer has to be given it.
+    answer has to be given them.
     """
-    return _held.get() or _chosen or (compiled() if can_compile() else plain())
+    return _held.get() or _chosen or (machine_code() if can_compile() else in_numpy)
 
 
-def choose(chosen: Engine | None) -> None:
-    """Have answers made by this engine from now on; None for the faster one of those that are installed."""
+def choose(chosen: Kernels | None) -> None:
+    """Have answers made by these from now on; None for the faster ones of those that are installed."""
     global _chosen
     _chosen = chosen
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Keep the engine while an answer is made, whichever is chosen meanwhile."""
-    token = _held.set(engine())
+    """Keep the kernels while an answer is made, whichever are chosen meanwhile."""
+    token = _held.set(kernels())
     try:
         yield
     finally:
@@ -80,49 +51,21 @@ def can_compile() -> bool:
 
 
 @cache
-def compiled() -> Engine:
-    """With passes that numba compiles."""
-    from attention.kernels import key_passes as passes
-    from attention.kernels import value_passes as products
-    from attention.kernels.dot_amx import usable
-    from attention.kernels.dot_vnni import has_instruction
+def machine_code() -> Kernels:
+    """The compiled kernels; a second to import, and compiled when first called or by `machine_code.prepare`."""
+    from attention.kernels import in_machine_code
 
-    names = ["numba"] + ["VNNI"] * has_instruction() + ["AMX"] * usable()
-    return Engine(
-        name=" + ".join(names),
-        unit=usable(),
-        packed_queries=passes.packed_queries,
-        lead=passes.lead,
-        weigh=passes.weigh,
-        tally=passes.tally,
-        weight_of=products.weight_of,
-        blend=products.blend,
-        add_rows=products.add_rows,
-        all_products=products.all_products,
-        all_sums=products.all_sums,
-        row_products=products.row_products,
-        quadratic_forms=products.quadratic_forms,
-    )
+    return in_machine_code
 
 
-@cache
-def plain() -> Engine:
-    """With passes in NumPy."""
-    return Engine(
-        name="NumPy",
-        unit=False,
-        packed_queries=portable.packed_queries,
-        lead=portable.lead,
-        weigh=portable.weigh,
-        tally=portable.tally,
-        weight_of=portable.weight_of,
-        blend=portable.blend,
-        add_rows=portable.add_rows,
-        all_products=portable.all_products,
-        all_sums=portable.all_sums,
-        row_products=portable.row_products,
-        quadratic_forms=portable.quadratic_forms,
-    )
+def products_are_exact() -> bool:
+    """Whether the kernels multiply bytes exactly on this processor, which every bound takes for granted; tried here."""
+    codes = np.random.default_rng(0).integers(-127, 128, (64, 384), dtype=np.int8)
+    stored, best, ones = rows_room(64, 384), np.full((5, 1), -np.inf, dtype=np.float32), np.ones(64, dtype=np.float32)
+    put_rows(stored, 0, codes)
+    queries = kernels().packed_queries(codes[:5].astype(np.int16), ones[:5], fine=False)
+    kernels().sample_top(CodedKeys(stored, ones, ones > 0, 0), queries, best)
+    return np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1))
 
 
 @cache

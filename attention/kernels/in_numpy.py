@@ -1,4 +1,4 @@
-"""The passes of `passes` and `products` in NumPy, for where numba is not installed: the same sums and lists, slower."""
+"""The kernels in NumPy, for where there is no machine code, or none yet; `Kernels` says what each of them does."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.kernels.layout import CHUNK, LEVELS, Bytes, columns_of, rows_at
-from attention.kernels.tile import Lists, Stretch
+from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
+from attention.kernels.interface import CandidateLists, CodedKeys
+from attention.kernels.layout import CHUNK, LEVELS, columns_of, rows_at
+
+NAME = "NumPy"
+AMX = False
 
 STEP = 4096
 """Rows to a step."""
@@ -24,23 +28,23 @@ class Queries(NamedTuple):
     """
 
     codes: NDArray[Any]
-    steps: NDArray[np.float32]
+    steps: F32
 
 
-def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Queries:
+def packed_queries(codes: I16, steps: F32, *, fine: bool) -> Queries:
     """Of codes int16[q, d] and steps float32[q]."""
     exact = codes.shape[1] * LEVELS * (2**15 if fine else LEVELS) < 2**24
     return Queries(codes.astype(np.float32 if exact else np.float64), steps)
 
 
-def _similarities(keys: Stretch, part: slice, queries: Queries) -> NDArray[np.float32]:
+def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
     """float32[q, r] of the rows of `part`."""
     rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
     products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
     return products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
 
 
-def _parts(keys: Stretch, first: int, lists: Lists) -> Iterator[slice]:
+def _parts(keys: CodedKeys, first: int, lists: CandidateLists) -> Iterator[slice]:
     """Rows from `first` on, no more at a time than every list has room for; none where one is full."""
     while first < len(keys.scales):
         room = lists.places.shape[1] - int(lists.counts.max())
@@ -51,22 +55,22 @@ def _parts(keys: Stretch, first: int, lists: Lists) -> Iterator[slice]:
         first = stop
 
 
-def weigh(
-    keys: Stretch,
+def accumulate(
+    keys: CodedKeys,
     first: int,
     queries: Queries,
-    lists: Lists,
-    inverse: NDArray[np.float32],
-    sums: NDArray[np.float64],
-    weights: NDArray[np.float32],
+    lists: CandidateLists,
+    inverse: F32,
+    sums: F64,
+    weights: F32,
 ) -> int:
-    """See `passes.weigh`."""
-    bars = lists.bars[:, None]
+    """See `Kernels`."""
+    thresholds = lists.thresholds[:, None]
     for part in _parts(keys, first, lists):
         s = _similarities(keys, part, queries)
-        hit = (s >= bars) & keys.allowed[part]
+        hit = (s >= thresholds) & keys.allowed[part]
         with np.errstate(over="ignore"):
-            x = np.clip((s - bars) * inverse[:, None], -87, 0)
+            x = np.clip((s - thresholds) * inverse[:, None], -87, 0)
         e = np.exp(x)
         e[hit | ~keys.allowed[part]] = 0
         sums[:, 0] += e.sum(axis=1, dtype=np.float64)
@@ -79,20 +83,20 @@ def weigh(
     return first
 
 
-def tally(
-    keys: Stretch,
+def fill_histogram(
+    keys: CodedKeys,
     first: int,
     queries: Queries,
-    lists: Lists,
-    lows: NDArray[np.float32],
-    finer: NDArray[np.float32],
-    histogram: NDArray[np.float64],
+    lists: CandidateLists,
+    lows: F32,
+    finer: F32,
+    histogram: F64,
 ) -> int:
-    """See `passes.tally`."""
+    """See `Kernels`."""
     bins = histogram.shape[1]
     for part in _parts(keys, first, lists):
         s = _similarities(keys, part, queries)
-        hit = (s >= lists.bars[:, None]) & keys.allowed[part]
+        hit = (s >= lists.thresholds[:, None]) & keys.allowed[part]
         for j in range(len(s)):
             below = s[j, keys.allowed[part] & ~hit[j]]
             at = np.clip(((below - lows[j]) * finer[j]).astype(np.int64), 0, bins - 1)
@@ -103,39 +107,39 @@ def tally(
     return first
 
 
-def lead(keys: Stretch, queries: Queries, best: NDArray[np.float32]) -> None:
-    """See `passes.lead`."""
+def sample_top(keys: CodedKeys, queries: Queries, best: F32) -> None:
+    """See `Kernels`."""
     s = _similarities(keys, slice(0, len(keys.scales)), queries)[:, keys.allowed]
     best[:] = np.sort(np.concatenate([best, s], axis=1), axis=1)[:, -best.shape[1] :]
 
 
-def _list(hit: NDArray[np.bool_], similarities: NDArray[np.float32], base: int, lists: Lists) -> None:
+def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> None:
     """Put what hits, bool[q, r], behind the lists."""
     for j in np.flatnonzero(hit.any(axis=1)):
         at = np.flatnonzero(hit[j])
         here = slice(lists.counts[j], lists.counts[j] + len(at))
         lists.places[j, here] = base + at
-        lists.found[j, here] = similarities[j, at]
+        lists.similarities[j, here] = similarities[j, at]
         lists.counts[j] += len(at)
 
 
-def weight_of(weights: NDArray[np.float32], rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """See `products.weight_of`."""
+def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
+    """See `Kernels`."""
     here = weights[:, :rows]
     return here.sum(axis=1, dtype=np.float64), here.max(axis=1).astype(np.float64)
 
 
 def blend(
     codes: Bytes,
-    weights: NDArray[np.float32],
-    scales: NDArray[np.float32],
-    steps: NDArray[np.float32],
+    weights: F32,
+    scales: F32,
+    steps: F32,
     most: int,
-    values: NDArray[np.float32],
-    outputs: NDArray[np.float64],
-    unit: bool = False,
+    values: F32,
+    outputs: F64,
+    amx: bool = False,
 ) -> None:
-    """See `products.blend`."""
+    """See `Kernels`."""
     rows = len(scales)
     levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
     above = levels > most
@@ -150,36 +154,30 @@ def blend(
 
 
 def add_rows(
-    values: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    queries: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    outputs: NDArray[np.float64],
+    values: F32,
+    rows: I64,
+    queries: I64,
+    weights: F64,
+    outputs: F64,
 ) -> None:
-    """See `products.add_rows`."""
+    """See `Kernels`."""
     for query in np.unique(queries):
         of = queries == query
         outputs[query] += weights[of] @ values[rows[of]].astype(np.float64)
 
 
-def all_products(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], products: NDArray[np.float64]
-) -> None:
-    """See `products.all_products`."""
+def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
+    """See `Kernels`."""
     products[:] = queries @ vectors[rows].astype(np.float64).T
 
 
-def all_sums(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], weights: NDArray[np.float64], outputs: NDArray[np.float64]
-) -> None:
-    """See `products.all_sums`."""
+def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
+    """See `Kernels`."""
     outputs += weights @ vectors[rows].astype(np.float64)
 
 
-def row_products(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], queries: NDArray[np.float64], asked: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """See `products.row_products`."""
+def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
+    """See `Kernels`."""
     found = np.empty(len(rows))
     for first in range(0, len(rows), 256):
         part = slice(first, first + 256)
@@ -187,7 +185,7 @@ def row_products(
     return found
 
 
-def quadratic_forms(vectors: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """See `products.quadratic_forms`."""
-    forms: NDArray[np.float64] = ((vectors @ matrix) * vectors).sum(axis=1)
+def quadratic_forms(vectors: F64, matrix: F64) -> F64:
+    """See `Kernels`."""
+    forms: F64 = ((vectors @ matrix) * vectors).sum(axis=1)
     return forms

@@ -1,11 +1,8 @@
-"""The passes over keys in codes, compiled by numba; `portable` has the same in NumPy.
+"""The passes over keys in codes, compiled by numba; `in_numpy` has the same in NumPy.
 
-A pass makes products of bytes into similarities, 64 rows at a time: it adds up what lies below each query's bar, in
-float32 for these 64 and in float64 beyond, and lists what lies above.
+A pass makes products of bytes into similarities, 64 rows at a time: it adds up what lies below each query's threshold,
+in float32 for these 64 and in float64 beyond, and lists what lies above.
 """
-
-# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg, arg-type, var-annotated"
 
 from __future__ import annotations
 
@@ -13,191 +10,174 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
-from numpy.typing import NDArray
 
-from attention.kernels.compiling import array, compiled, record
+from attention.dtypes import F32, F64, I16, I32
+from attention.kernels.cpu import array, compiled, record
 from attention.kernels.dot import byte_products
-from attention.kernels.dot_amx import padded, usable
-from attention.kernels.layout import LANES, OFFSET, RUN, packed
-from attention.kernels.softmax_terms import NOT_ALLOWED, lift, similarities, terms_of
-from attention.kernels.tile import Lists, Stretch
+from attention.kernels.dot_amx import amx_usable, padded
+from attention.kernels.interface import CandidateLists, CodedKeys
+from attention.kernels.layout import LANES, OFFSET, PANEL, packed
+from attention.kernels.softmax_terms import NOT_ALLOWED, scale_and_mask, terms_of, to_similarities
 
 
 class Packed(NamedTuple):
     """Queries as the products want them.
 
     Attributes:
-        planes: int32[≥ each·q, depth], bytes of the queries' codes, four to a word.
+        planes: int32[≥ each·q, words], bytes of the queries' codes, four to a word.
         each: bytes to a code: 1, or 2 of which the first one counts 256 times.
         offsets: int32[q], what the keys' bytes, being 128 higher than their codes, add to a product.
         steps: float32[q]; similarity = product·scale·step.
-        unit: whether the processor's matrix unit may be used.
+        amx: whether the processor's matrix unit may be used.
     """
 
-    planes: NDArray[np.int32]
+    planes: I32
     each: int
-    offsets: NDArray[np.int32]
-    steps: NDArray[np.float32]
-    unit: bool
+    offsets: I32
+    steps: F32
+    amx: bool
 
 
-_STRETCH = record(Stretch, array(uint8, 4), array(float32, 1), array(boolean, 1), int64)
+_KEYS = record(CodedKeys, array(uint8, 4), array(float32, 1), array(boolean, 1), int64)
 _PACKED = record(Packed, array(int32, 2), int64, array(int32, 1), array(float32, 1), boolean)
-_LISTS = record(Lists, array(float32, 1), array(int64, 2), array(float32, 2), array(int64, 1))
+_CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(float32, 2), array(int64, 1))
 
 
-def packed_queries(codes: NDArray[np.int16], steps: NDArray[np.float32], *, fine: bool) -> Packed:
+def packed_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
     """Of codes int16[q, d] and steps float32[q]; coarse codes are within −127 to 127."""
     offsets = (OFFSET * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
     low = ((codes + OFFSET) & 255) - OFFSET
     each = [(codes - low) >> 8, low] if fine else [codes]
     planes = packed(np.stack(each, axis=1).reshape(len(each) * len(codes), -1).astype(np.int8))
-    room = np.zeros((padded(*planes.shape, usable()), planes.shape[1]), dtype=np.int32)
+    room = np.zeros((padded(*planes.shape, amx_usable()), planes.shape[1]), dtype=np.int32)
     room[: len(planes)] = planes
-    return Packed(room, len(each), offsets, steps, usable())
+    return Packed(room, len(each), offsets, steps, amx_usable())
 
 
 @njit(inline="always")
-def _list(lists: Lists, query: int, used: int, found: NDArray[np.float32], base: int) -> int:
-    """Add those of 64 rows that reach the bar to a query's list, of which so much is used; how much is then."""
-    for i in range(RUN):
-        if found[i] >= lists.bars[query] and found[i] > NOT_ALLOWED:
+def _list(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
+    """Add those of 64 rows that reach the threshold to a query's list, of which so much is used; how much is then."""
+    for i in range(PANEL):
+        if similarities[i] >= lists.thresholds[query] and similarities[i] > NOT_ALLOWED:
             lists.places[query, used] = base + i
-            lists.found[query, used] = found[i]
+            lists.similarities[query, used] = similarities[i]
             used += 1
     return used
 
 
-@compiled(_STRETCH, int64, _PACKED, _LISTS, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
-def weigh(
-    keys: Stretch,
+@compiled(_KEYS, int64, _PACKED, _CANDIDATES, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
+def accumulate(
+    keys: CodedKeys,
     first: int,
     queries: Packed,
-    lists: Lists,
-    inverse: NDArray[np.float32],
-    sums: NDArray[np.float64],
-    weights: NDArray[np.float32],
+    lists: CandidateLists,
+    inverse: F32,
+    sums: F64,
+    weights: F32,
 ) -> int:
-    """Go through some rows from `first` on; stop early where a query's list may be too short for the next 64.
-
-    Args:
-        keys: r of them.
-        first: a multiple of 64.
-        queries: q of them.
-        lists: added to; what is not listed is summed.
-        inverse: float32[q], 1/T.
-        sums: float64[q, 3], added to: Σe, Σe·x, Σe² with x = (s − bar)/T and e = exp(x).
-        weights: float32[q, ≥ r], contiguous, filled with e (0 where listed or not allowed); float32[0, 0] to leave it.
-
-    Returns:
-        The row to go on from; r where all is done.
-    """
+    """See `Kernels`."""
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed
-    factors, offsets, steps, bars = queries.planes, queries.offsets, queries.steps, lists.bars
+    factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
     rows, q = scales.shape[0], steps.shape[0]
     planes = queries.each
     keep, width = weights.shape[0] > 0, weights.shape[1]
-    products = np.empty((factors.shape[0], RUN), dtype=np.int32)
-    lifts = np.empty((2, RUN), dtype=np.float32)
-    found, terms = np.empty(RUN, dtype=np.float32), np.empty(RUN, dtype=np.float32)
+    products = np.empty((factors.shape[0], PANEL), dtype=np.int32)
+    scaling = np.empty((2, PANEL), dtype=np.float32)
+    similarities, terms = np.empty(PANEL, dtype=np.float32), np.empty(PANEL, dtype=np.float32)
     # Copies, because two workers' sums may share a cache line, which would go back and forth.
     totals = np.zeros((q, 3))
     used = lists.counts.copy()
-    longest, room = used.max(), lists.places.shape[1] - RUN
+    longest, room = used.max(), lists.places.shape[1] - PANEL
     start = first
     while start < rows and longest <= room:
-        byte_products(codes, start // LANES, factors, products, queries.unit)
-        lift(scales, allowed, start, lifts)
+        byte_products(codes, start // LANES, factors, products, queries.amx)
+        scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
-            similarities(products, planes, j, lifts, offsets[j], steps[j], found)
-            if keep and start + RUN <= rows:
-                mass, depth, square, listed = terms_of(found, bars[j], inverse[j], weights, j * width + start)
+            to_similarities(products, planes, j, scaling, offsets[j], steps[j], similarities)
+            if keep and start + PANEL <= rows:
+                mass, gap, square, listed = terms_of(
+                    similarities, thresholds[j], inverse[j], weights, j * width + start
+                )
             else:
-                mass, depth, square, listed = terms_of(found, bars[j], inverse[j], terms, 0)
+                mass, gap, square, listed = terms_of(similarities, thresholds[j], inverse[j], terms, 0)
                 if keep:
                     weights[j, start:rows] = terms[: rows - start]
             totals[j, 0] += mass
-            totals[j, 1] += depth
+            totals[j, 1] += gap
             totals[j, 2] += square
             if listed:
-                used[j] = _list(lists, j, used[j], found, keys.base + start)
+                used[j] = _list(lists, j, used[j], similarities, keys.base + start)
                 longest = max(longest, used[j])
-        start += RUN
+        start += PANEL
     sums += totals
     lists.counts[:] = used
     return min(start, rows)
 
 
-@compiled(_STRETCH, int64, _PACKED, _LISTS, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
-def tally(
-    keys: Stretch,
+@compiled(_KEYS, int64, _PACKED, _CANDIDATES, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
+def fill_histogram(
+    keys: CodedKeys,
     first: int,
     queries: Packed,
-    lists: Lists,
-    lows: NDArray[np.float32],
-    finer: NDArray[np.float32],
-    histogram: NDArray[np.float64],
+    lists: CandidateLists,
+    lows: F32,
+    finer: F32,
+    histogram: F64,
 ) -> int:
-    """Like `weigh`, but what lies below the bar goes into a histogram instead of sums.
-
-    Args:
-        lows: float32[q], where the first bin begins.
-        finer: float32[q], bins to one of similarity.
-        histogram: float64[q, bins, 2], count and sum of similarities, added to.
-    """
+    """See `Kernels`."""
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed
-    factors, offsets, steps, bars = queries.planes, queries.offsets, queries.steps, lists.bars
+    factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
     rows, q = scales.shape[0], steps.shape[0]
     planes = queries.each
     last = float32(histogram.shape[1] - 1)
-    products = np.empty((factors.shape[0], RUN), dtype=np.int32)
-    lifts = np.empty((2, RUN), dtype=np.float32)
-    found = np.empty(RUN, dtype=np.float32)
-    bins = np.empty(RUN, dtype=np.int32)
-    counted = np.empty((RUN, 2), dtype=np.float64)
+    products = np.empty((factors.shape[0], PANEL), dtype=np.int32)
+    scaling = np.empty((2, PANEL), dtype=np.float32)
+    similarities = np.empty(PANEL, dtype=np.float32)
+    bins = np.empty(PANEL, dtype=np.int32)
+    counted = np.empty((PANEL, 2), dtype=np.float64)
     used = lists.counts.copy()
-    longest, room = used.max(), lists.places.shape[1] - RUN
+    longest, room = used.max(), lists.places.shape[1] - PANEL
     start = first
     while start < rows and longest <= room:
-        byte_products(codes, start // LANES, factors, products, queries.unit)
-        lift(scales, allowed, start, lifts)
+        byte_products(codes, start // LANES, factors, products, queries.amx)
+        scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
-            similarities(products, planes, j, lifts, offsets[j], steps[j], found)
-            bar = bars[j]
+            to_similarities(products, planes, j, scaling, offsets[j], steps[j], similarities)
+            threshold = thresholds[j]
             hits = int32(0)
-            for i in range(RUN):
-                s = found[i]
-                below = float32(1.0) if NOT_ALLOWED < s < bar else float32(0.0)
+            for i in range(PANEL):
+                s = similarities[i]
+                below = float32(1.0) if NOT_ALLOWED < s < threshold else float32(0.0)
                 bins[i] = int32(min(max((s - lows[j]) * finer[j], float32(0.0)), last))
                 counted[i, 0] = below
                 counted[i, 1] = below * s
-                hits += int32(s >= bar)
-            for i in range(RUN):
+                hits += int32(s >= threshold)
+            for i in range(PANEL):
                 histogram[j, bins[i], 0] += counted[i, 0]
                 histogram[j, bins[i], 1] += counted[i, 1]
             if hits > 0:
-                used[j] = _list(lists, j, used[j], found, keys.base + start)
+                used[j] = _list(lists, j, used[j], similarities, keys.base + start)
                 longest = max(longest, used[j])
-        start += RUN
+        start += PANEL
     lists.counts[:] = used
     return min(start, rows)
 
 
-@compiled(_STRETCH, _PACKED, array(float32, 2), fastmath=True)
-def lead(keys: Stretch, queries: Packed, best: NDArray[np.float32]) -> None:
-    """Keep in best float32[q, b], ascending, the largest similarities seen."""
+@compiled(_KEYS, _PACKED, array(float32, 2), fastmath=True)
+def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
+    """See `Kernels`."""
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed
     factors, offsets, steps = queries.planes, queries.offsets, queries.steps
     q, size = best.shape
-    products = np.empty((factors.shape[0], RUN), dtype=np.int32)
-    lifts = np.empty((2, RUN), dtype=np.float32)
-    found = np.empty(RUN, dtype=np.float32)
-    for start in range(0, scales.shape[0], RUN):
-        byte_products(codes, start // LANES, factors, products, queries.unit)
-        lift(scales, allowed, start, lifts)
+    products = np.empty((factors.shape[0], PANEL), dtype=np.int32)
+    scaling = np.empty((2, PANEL), dtype=np.float32)
+    similarities = np.empty(PANEL, dtype=np.float32)
+    for start in range(0, scales.shape[0], PANEL):
+        byte_products(codes, start // LANES, factors, products, queries.amx)
+        scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
-            similarities(products, queries.each, j, lifts, offsets[j], steps[j], found)
-            for s in found:
+            to_similarities(products, queries.each, j, scaling, offsets[j], steps[j], similarities)
+            for s in similarities:
                 if s > best[j, 0]:
                     at = 0
                     while at + 1 < size and best[j, at + 1] < s:

@@ -9,10 +9,11 @@ factor.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from attention.dtypes import I8, I32, Bytes, Index
 
 LANES, DEEP = 16, 4
-RUN = 64
+PANEL = 64
 """Rows that are multiplied at a time, four groups of 16; storage is rounded up to as many."""
 
 OFFSET = 128
@@ -28,8 +29,6 @@ CHUNK = 1024
 
 _ALIGNMENT = 64
 
-Bytes = NDArray[np.uint8]
-
 
 def room_for(*shape: int) -> Bytes:
     """Uninitialised uint8[shape], beginning where a cache line does."""
@@ -40,18 +39,18 @@ def room_for(*shape: int) -> Bytes:
 
 
 def rows_room(rows: int, width: int) -> Bytes:
-    """Room for so many rows: uint8[groups, depth, 16, 4], components beyond the width being 0 once written."""
-    return room_for(-(-rows // RUN) * (RUN // LANES), -(-width // DEEP), LANES, DEEP)
+    """Room for so many rows: uint8[groups, words, 16, 4], components beyond the width being 0 once written."""
+    return room_for(-(-rows // PANEL) * (PANEL // LANES), -(-width // DEEP), LANES, DEEP)
 
 
-def put_rows(into: Bytes, start: int, rows: NDArray[np.int8]) -> None:
+def put_rows(into: Bytes, start: int, rows: I8) -> None:
     """Store `rows` int8[n, d] from row `start` on."""
     places = np.arange(start, start + len(rows))
     words = into.view(np.uint32)[..., 0]
     words[places // LANES, :, places % LANES] = _shifted(rows, DEEP).view(np.uint32)
 
 
-def rows_at(stored: Bytes, places: NDArray[np.intp], width: int) -> NDArray[np.int8]:
+def rows_at(stored: Bytes, places: Index, width: int) -> I8:
     """int8[n, width]: the rows at `places`."""
     words = stored.view(np.uint32)[..., 0]
     found = np.ascontiguousarray(words[places // LANES, :, places % LANES]).view(np.uint8)
@@ -60,31 +59,31 @@ def rows_at(stored: Bytes, places: NDArray[np.intp], width: int) -> NDArray[np.i
 
 def columns_room(chunks: int, rows: int, width: int) -> Bytes:
     """Room for `chunks` matrices of `rows` rows (a multiple of 4), turned: columns are what lies side by side."""
-    return room_for(chunks, -(-width // RUN) * (RUN // LANES), rows // DEEP, LANES, DEEP)
+    return room_for(chunks, -(-width // PANEL) * (PANEL // LANES), rows // DEEP, LANES, DEEP)
 
 
-def put_columns(into: Bytes, start: int, rows: NDArray[np.int8]) -> None:
-    """Store `rows` int8[n, d] from row `start` of one turned matrix uint8[groups, depth, 16, 4] on."""
+def put_columns(into: Bytes, start: int, rows: I8) -> None:
+    """Store `rows` int8[n, d] from row `start` of one turned matrix uint8[groups, words, 16, 4] on."""
     places = np.arange(start, start + len(rows))
     wide = _shifted(rows, into.shape[0] * LANES).reshape(len(rows), into.shape[0], LANES)
     into[:, places // DEEP, :, places % DEEP] = wide
 
 
-def columns_of(stored: Bytes, first: int, stop: int, width: int) -> NDArray[np.int8]:
+def columns_of(stored: Bytes, first: int, stop: int, width: int) -> I8:
     """int8[n, width]: rows `first` to `stop` of one turned matrix."""
     places = np.arange(first, stop)
     found = stored[:, places // DEEP, :, places % DEEP].reshape(len(places), -1)
     return (found[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
-def packed(rows: NDArray[np.int8]) -> NDArray[np.int32]:
-    """int32[n, depth]: the other factor, `rows` int8[n, d], four components to a word."""
+def packed(rows: I8) -> I32:
+    """int32[n, words]: the other factor, `rows` int8[n, d], four components to a word."""
     wide = np.zeros((len(rows), -(-rows.shape[1] // DEEP) * DEEP), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows
     return wide.view(np.int32)
 
 
-def _shifted(rows: NDArray[np.int8], step: int) -> Bytes:
+def _shifted(rows: I8, step: int) -> Bytes:
     """uint8[n, ≥ d], 128 higher, the width rounded up to a multiple of `step`."""
     wide = np.zeros((len(rows), -(-rows.shape[1] // step) * step), dtype=np.int8)
     wide[:, : rows.shape[1]] = rows

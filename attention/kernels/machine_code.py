@@ -1,8 +1,5 @@
 """The lookup's machine code: made, or found where it was kept, before the first question waits for it."""
 
-# numba has types of its own and none that mypy knows.
-# mypy: disable-error-code="no-untyped-call"
-
 from __future__ import annotations
 
 import shutil
@@ -12,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention.kernels import engine
+from attention.kernels import engine, in_numpy
 
 _AVX2 = (
     *("avx", "avx2", "bmi", "bmi2", "cmov", "crc32", "cx16", "cx8", "f16c", "fma", "fxsr", "lzcnt", "mmx", "movbe"),
@@ -63,7 +60,7 @@ def this_target() -> Target | None:
 
 def stand_in() -> None:
     """Answer by NumPy until `prepare` is done: the same, slower, and nobody waits for a compiler."""
-    engine.choose(engine.plain())
+    engine.choose(in_numpy)
 
 
 def prepare(directory: Path | None = None, target: Target | None = None) -> None:
@@ -77,10 +74,10 @@ def prepare(directory: Path | None = None, target: Target | None = None) -> None
         target: for which kind of processor; None for the one of `this_target`.
     """
     if engine.can_compile():
-        if "attention.kernels.compiling" not in sys.modules:
+        if "attention.kernels.cpu" not in sys.modules:
             _configure(directory, target or this_target())
-        engine.compiled()
-        from attention.kernels.compiling import KERNELS
+        engine.machine_code()
+        from attention.kernels.cpu import KERNELS
 
         for kernel, arguments in KERNELS:
             kernel.compile(arguments)

@@ -5,9 +5,6 @@ could not, and then took the numbers one by one. Here they are side by side by c
 its registers cannot hold at once the compiler divides.
 """
 
-# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return"
-
 from __future__ import annotations
 
 from typing import Any

@@ -1,7 +1,4 @@
-"""A run of 64 rows and one query: products become similarities, and these become terms of the softmax."""
-
-# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
+"""A panel of 64 rows and one query: products become similarities, and these become terms of the softmax."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from typing import Any
 import numpy as np
 from numba import float32, njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-from attention.kernels.layout import LANES, RUN
+from attention.dtypes import F32, I32, Bools
+from attention.kernels.layout import LANES, PANEL
 from attention.kernels.simd import BYTES, REALS, WORDS, Lanes
 
 FAR_BELOW = np.float32(-3e38)
@@ -27,19 +24,20 @@ SMALLEST = -87.0
 def parts(context: Any, builder: Any, kind: Any, array: Any, first: Any) -> list[Any]:
     """Pointers to every 16 of the 64 elements of a contiguous array from `first` on."""
     data = context.make_array(kind)(context, builder, value=array).data
-    return [builder.gep(data, [builder.add(first, first.type(part))]) for part in range(0, RUN, LANES)]
+    return [builder.gep(data, [builder.add(first, first.type(part))]) for part in range(0, PANEL, LANES)]
 
 
 @intrinsic
-def _lift_all(typing_context: Any, scales: Any, allowed: Any, first: Any, lifts: Any) -> Any:
+def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first: Any, scaling: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (scales, allowed, first, lifts), kinds = arguments, signature.args
+        # Four times 16 lanes: float32 scales and bool8 leave in, float32 factors and terms out.
+        (scales, allowed, first, scaling), kinds = arguments, signature.args
         none, far_below = (Lanes.everywhere(builder, number) for number in (0.0, float(FAR_BELOW)))
         for scale, leave, factor, term in zip(
             parts(context, builder, kinds[0], scales, first),
             parts(context, builder, kinds[1], allowed, first),
-            parts(context, builder, kinds[3], lifts, first.type(0)),
-            parts(context, builder, kinds[3], lifts, first.type(RUN)),
+            parts(context, builder, kinds[3], scaling, first.type(0)),
+            parts(context, builder, kinds[3], scaling, first.type(PANEL)),
             strict=True,
         ):
             given = Lanes.load(builder, BYTES, leave).true()
@@ -47,43 +45,44 @@ def _lift_all(typing_context: Any, scales: Any, allowed: Any, first: Any, lifts:
             given.choose(none, far_below).store(term)
         return context.get_dummy_value()
 
-    return types.void(scales, allowed, types.int64, lifts), build
+    return types.void(scales, allowed, types.int64, scaling), build
 
 
 @njit(nogil=True)
-def lift(scales: NDArray[np.float32], allowed: NDArray[np.bool_], first: int, lifts: NDArray[np.float32]) -> None:
-    """Fill lifts float32[2, 64] with the factors and terms that make products of rows from `first` on similarities.
+def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> None:
+    """Fill scaling float32[2, 64] with the factors and terms that make products of rows from `first` on similarities.
 
     What may not be attended to, and what is behind the last row, ends up far below.
     """
-    if first + RUN <= len(scales):
-        _lift_all(scales, allowed, first, lifts)
+    if first + PANEL <= len(scales):
+        _scale_and_mask_panel(scales, allowed, first, scaling)
         return
-    lifts[0] = 0
-    lifts[1] = FAR_BELOW
+    scaling[0] = 0
+    scaling[1] = FAR_BELOW
     for i in range(len(scales) - first):
         if allowed[first + i]:
-            lifts[0, i] = scales[first + i]
-            lifts[1, i] = float32(0.0)
+            scaling[0, i] = scales[first + i]
+            scaling[1, i] = float32(0.0)
 
 
 def _similarities(planes: int) -> Callable[..., None]:
-    """The intrinsic that fills found float32[64] with product·(factor·step) + term, for queries in one byte or two."""
+    """The intrinsic that fills float32[64] with product·(factor·step) + term, for queries in one byte or two."""
 
     @intrinsic
-    def similarities(
-        typing_context: Any, products: Any, query: Any, lifts: Any, offset: Any, step: Any, found: Any
+    def to_similarities(
+        typing_context: Any, products: Any, query: Any, scaling: Any, offset: Any, step: Any, similarities: Any
     ) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            (products, query, lifts, offset, step, found), kinds = arguments, signature.args
-            first = builder.mul(query, query.type(planes * RUN))
-            last = builder.add(first, query.type((planes - 1) * RUN))
+            # Four times 16 lanes: int32 products less what 128 added to them, the first byte shifted by 8, as float32.
+            (products, query, scaling, offset, step, similarities), kinds = arguments, signature.args
+            first = builder.mul(query, query.type(planes * PANEL))
+            last = builder.add(first, query.type((planes - 1) * PANEL))
             for high, low, factor, term, place in zip(
                 parts(context, builder, kinds[0], products, first),
                 parts(context, builder, kinds[0], products, last),
-                parts(context, builder, kinds[2], lifts, query.type(0)),
-                parts(context, builder, kinds[2], lifts, query.type(RUN)),
-                parts(context, builder, kinds[5], found, query.type(0)),
+                parts(context, builder, kinds[2], scaling, query.type(0)),
+                parts(context, builder, kinds[2], scaling, query.type(PANEL)),
+                parts(context, builder, kinds[5], similarities, query.type(0)),
                 strict=True,
             ):
                 product = Lanes.load(builder, WORDS, low) - Lanes.everywhere(builder, offset)
@@ -93,67 +92,68 @@ def _similarities(planes: int) -> Callable[..., None]:
                 (product.real() * scale + Lanes.load(builder, REALS, term)).store(place)
             return context.get_dummy_value()
 
-        return types.void(products, types.int64, lifts, types.int32, types.float32, found), build
+        return types.void(products, types.int64, scaling, types.int32, types.float32, similarities), build
 
-    return similarities
+    return to_similarities
 
 
 _in_one_byte, _in_two_bytes = _similarities(1), _similarities(2)
 
 
 @njit(nogil=True)
-def similarities(
-    products: NDArray[np.int32],
+def to_similarities(
+    products: I32,
     planes: int,
     query: int,
-    lifts: NDArray[np.float32],
+    scaling: F32,
     offset: int,
     step: float,
-    found: NDArray[np.float32],
+    similarities: F32,
 ) -> None:
-    """Fill found float32[64] with the similarities of 64 rows to a query.
+    """Fill similarities float32[64] with the similarities of 64 rows to a query.
 
     Args:
         products: int32[planes·q, 64].
         planes: bytes of a query's codes, 1 or 2, the first one counting 256 times.
-        lifts: float32[2, 64], see `lift`.
+        scaling: float32[2, 64], see `scale_and_mask`.
         offset: what the keys' bytes, being 128 higher than their codes, add to a product.
         step: similarity = product·factor·step + term.
     """
     if planes == 2:
-        _in_two_bytes(products, query, lifts, offset, step, found)
+        _in_two_bytes(products, query, scaling, offset, step, similarities)
     else:
-        _in_one_byte(products, query, lifts, offset, step, found)
+        _in_one_byte(products, query, scaling, offset, step, similarities)
 
 
 @intrinsic
-def terms_of(typing_context: Any, found: Any, bar: Any, inverse: Any, terms: Any, first: Any) -> Any:
-    """(mass, depth, square, listed): Σe, Σe·x, Σe² of 64 similarities below the bar, and whether one reaches it.
+def terms_of(typing_context: Any, similarities: Any, threshold: Any, inverse: Any, terms: Any, first: Any) -> Any:
+    """(mass, gap, square, listed): Σe, Σe·x, Σe² of 64 similarities below the threshold, and whether one reaches it.
 
-    Of found float32[64], with x = (s − bar)·inverse, not below −87, and e = exp(x). The 64 elements of `terms`, a
-    contiguous float32 array, from the one numbered `first` on, are filled with e; 0 where not below the bar or not
-    allowed.
+    Of similarities float32[64], with x = (s − threshold)·inverse, not below −87, and e = exp(x). The 64 elements of
+    `terms`, a contiguous float32 array, from the one numbered `first` on, are filled with e; 0 where not below the
+    threshold or not allowed.
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (found, bar, inverse, terms, first), kinds = arguments, signature.args
-        bar, inverse = Lanes.everywhere(builder, bar), Lanes.everywhere(builder, inverse)
+        # Four times 16 lanes of float32, and three sums of each; the four are added in pairs, then 16 lanes to one.
+        (similarities, threshold, inverse, terms, first), kinds = arguments, signature.args
+        threshold, inverse = Lanes.everywhere(builder, threshold), Lanes.everywhere(builder, inverse)
         none = Lanes.everywhere(builder, 0.0)
         sums, listed = [], []
         for place, term in zip(
-            parts(context, builder, kinds[0], found, first.type(0)),
+            parts(context, builder, kinds[0], similarities, first.type(0)),
             parts(context, builder, kinds[3], terms, first),
             strict=True,
         ):
             s = Lanes.load(builder, REALS, place)
-            x = ((s - bar) * inverse).at_most(0.0).at_least(SMALLEST)
-            e = ((s < bar) & (s > float(NOT_ALLOWED))).choose(x.exponential(), none)
+            x = ((s - threshold) * inverse).at_most(0.0).at_least(SMALLEST)
+            e = ((s < threshold) & (s > float(NOT_ALLOWED))).choose(x.exponential(), none)
             e.store(term)
             sums.append((e, e * x, e * e))
-            listed.append(s >= bar)
-        mass, depth, square = (((a + b) + (c + d)).sum() for a, b, c, d in zip(*sums, strict=True))
+            listed.append(s >= threshold)
+        mass, gap, square = (((a + b) + (c + d)).sum() for a, b, c, d in zip(*sums, strict=True))
         some = ((listed[0] | listed[1]) | (listed[2] | listed[3])).any()
-        return context.make_tuple(builder, signature.return_type, (mass, depth, square, some))
+        return context.make_tuple(builder, signature.return_type, (mass, gap, square, some))
 
     sums = types.Tuple((types.float32, types.float32, types.float32, types.boolean))
-    return sums(found, types.float32, types.float32, terms, types.int64), build
+    return sums(similarities, types.float32, types.float32, terms, types.int64), build

@@ -1,7 +1,4 @@
-"""A run of 64 weights: their sum, what they are in whole levels of one byte or two; and 64 components of the blend."""
-
-# numba has types of its own and none that mypy knows: of this module it can only check the signatures.
-# mypy: disable-error-code="no-any-return, call-arg, arg-type, no-untyped-call"
+"""A panel of 64 weights: their sum, and what they are in whole levels of one byte or two; 64 components of a blend."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from attention.kernels.layout import RUN
+from attention.kernels.layout import PANEL
 from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes
 from attention.kernels.softmax_terms import parts
 
@@ -29,6 +26,7 @@ def sum_and_largest(typing_context: Any, weights: Any, at: Any) -> Any:
     """(sum, largest) of 64 weights, none below 0, from element `at` of a contiguous array of float32 on."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes of float32, added in pairs.
         a, b, c, d = (
             Lanes.load(builder, REALS, part) for part in parts(context, builder, signature.args[0], *arguments)
         )
@@ -57,6 +55,7 @@ def coarse_levels(
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes: float32 weight·scale·inverse, rounded, to int32 (for the total) and to int8.
         (weights, at, scales, first, inverse, most, planes, place), kinds = arguments, signature.args
         most = Lanes.everywhere(builder, most)
         totals, above = [], []
@@ -86,6 +85,7 @@ def fine_levels(
     """The total of 64 levels that are written in two bytes, the one from element `high` on counting 256 times."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # Four times 16 lanes: float32, rounded, to int32, and that to two int8.
         (weights, at, scales, first, inverse, planes, high, low), kinds = arguments, signature.args
         totals = []
         for weight, scale, upper, lower in zip(
@@ -112,12 +112,13 @@ def _sums(planes: int) -> Callable[..., None]:
     @intrinsic
     def add(typing_context: Any, products: Any, row: Any, offset: Any, step: Any, outputs: Any, first: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            # Four times 16 lanes: int32 products of one byte or two, as float64, added to float64 outputs.
             (products, row, offset, step, outputs, first), kinds = arguments, signature.args
             offset, step = Lanes.everywhere(builder, offset), Lanes.everywhere(builder, step)
-            start = builder.mul(row, _LONG(RUN))
+            start = builder.mul(row, _LONG(PANEL))
             for high, low, output in zip(
                 parts(context, builder, kinds[0], products, start),
-                parts(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * RUN))),
+                parts(context, builder, kinds[0], products, builder.add(start, _LONG((planes - 1) * PANEL))),
                 parts(context, builder, kinds[4], outputs, first),
                 strict=True,
             ):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from attention.kernels.machine_code import prepare, stand_in
-from attention.lookup.answer import Answer, Evidence, Sweep
+from attention.kernels import prepare, stand_in
+from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, sweep
-from attention.lookup.bounds.weights import Certificate
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
+from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import Background
 
 __all__ = [

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.bounds.weights import Certificate
-
-Array = NDArray[np.float64]
+from attention.dtypes import F64, I64, Index
+from attention.lookup.head.top import Head, choose, cut
+from attention.lookup.question import Question
+from attention.lookup.softmax.evidence import Evidence
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """How much the collection knew, at one temperature.
+class Certificate:
+    """A proven bound on the distance between the returned and the true answer.
 
     Attributes:
-        temperature: at which.
-        null_weight: the null key's share; 0 without one.
-        null_similarity: of the null key, s₀; None without one.
-        answered: the documents outweigh the null key; at temperature 0, and where the normaliser is not softmax, the
-            best similarity is strictly above the null key's; without a null key some document passes.
-        log_partition: logsumexp of all logits, the null key's included; at temperature 0 the logarithm of
-            the number of ties; −∞ where nothing passes and there is no null; None unless the normaliser is
-            softmax.
-        entropy: of the document weights, the null left out and the rest renormalised, in nats.
-        effective_documents: exp(entropy); 0 where no document passes.
+        method: "exact", every similarity in float64 over the stored float32; or "quantised", a scan of 8-bit codes.
+        total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this.
+        output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
     """
 
-    temperature: float
-    null_weight: float
-    null_similarity: float | None
-    answered: bool
-    log_partition: float | None
-    entropy: float
-    effective_documents: float
+    method: str
+    total_variation: float
+    output_error: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +45,15 @@ class Answer:
         documents: how many rows pass.
     """
 
-    numbers: NDArray[np.int64]
-    similarities: Array
-    logits: Array
-    weights: Array
+    numbers: I64
+    similarities: F64
+    logits: F64
+    weights: F64
     matches: int
     complete: bool
     evidence: Evidence
     best_similarity: float | None
-    output: Array | None
+    output: F64 | None
     certificate: Certificate
     documents: int
 
@@ -107,11 +97,84 @@ class Sweep:
         best_similarity, documents: as in `Answer`.
     """
 
-    numbers: NDArray[np.int64]
-    similarities: Array
-    weights: Array
+    numbers: I64
+    similarities: F64
+    weights: F64
     matches: int
     evidence: tuple[Evidence, ...]
     certificates: tuple[Certificate, ...]
     best_similarity: float | None
     documents: int
+
+
+def answer_to(
+    question: Question,
+    numbers: Callable[[Index], I64],
+    similarities: F64,
+    weights: F64,
+    evidence: Evidence,
+    certificate: Certificate,
+    *,
+    documents: int,
+    output: F64 | None,
+    elsewhere: float = 0.0,
+) -> Answer:
+    """The answer that a distribution makes.
+
+    Args:
+        numbers: the row numbers of some of the rows that are known.
+        similarities, weights: float64[n], of the rows that are known; the best that pass are among them.
+        documents: how many pass.
+        output: float64[d_v], or None.
+        elsewhere: the weight of documents that are not known.
+    """
+    head = choose(similarities, question.cap)
+    if question.top_p is not None:
+        head = cut(head, similarities, weights, question.top_p, elsewhere)
+    return Answer(
+        numbers=numbers(head.places),
+        similarities=similarities[head.places],
+        logits=_logits(similarities, head, evidence),
+        weights=weights[head.places],
+        matches=head.matches,
+        complete=head.complete,
+        evidence=evidence,
+        best_similarity=float(similarities.max()) if documents else None,
+        output=output,
+        certificate=certificate,
+        documents=documents,
+    )
+
+
+def sweep_of(
+    question: Question,
+    numbers: Callable[[Index], I64],
+    similarities: F64,
+    distributions: Sequence[tuple[F64, Evidence]],
+    certificates: Sequence[Certificate],
+    *,
+    documents: int,
+) -> Sweep:
+    """The same at many temperatures: for each the weights float64[n] of the rows that are known, and the evidence."""
+    head = choose(similarities, question.cap)
+    weights = [weights[head.places] for weights, _ in distributions]
+    return Sweep(
+        numbers=numbers(head.places),
+        similarities=similarities[head.places],
+        weights=np.array(weights).reshape(len(distributions), len(head.places)),
+        matches=head.matches,
+        evidence=tuple(evidence for _, evidence in distributions),
+        certificates=tuple(certificates),
+        best_similarity=float(similarities.max()) if documents else None,
+        documents=documents,
+    )
+
+
+def _logits(similarities: F64, head: Head, evidence: Evidence) -> F64:
+    """s/T; at T = 0 nothing for those that tie for the best, −∞ for the rest, a null key above them included."""
+    if evidence.temperature > 0:
+        return np.asarray(similarities[head.places] / evidence.temperature)
+    null = evidence.null_similarity
+    best = similarities.max(initial=-np.inf)
+    wins = (similarities[head.places] == best) & (null is None or null <= best)
+    return np.where(wins, 0.0, -np.inf)

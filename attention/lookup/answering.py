@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from attention.errors import ParameterError
-from attention.kernels.engine import held
+from attention.kernels import held
+from attention.logits import checked_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.view import View
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.question import Auto, Question, check_temperature
+from attention.lookup.question import Auto, Question
 from attention.lookup.sweep import quantised_sweep, solved
 
 SMALL_CELLS = 65_536 * 384
@@ -74,7 +75,7 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     for temperature in temperatures:
-        check_temperature(temperature)
+        checked_temperature(temperature)
     with held():
         found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attention.dtypes import F64, I64
+from attention.lookup.codes.queries import query_codes
 from attention.lookup.memory.view import View
+from attention.lookup.parts.whole import Whole
 from attention.lookup.quantised import WIDTHS, drafted
 from attention.lookup.question import Question
-from attention.lookup.scan.error import coded_queries
-
-Array = NDArray[np.float64]
 
 
-def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[NDArray[np.int64], list[Array | None]]:
+def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, list[F64 | None]]:
     """(row numbers int64[n], float64[n] for each question): what each row was weighed by when they were asked together.
 
     None for a question that the exact path answers. Softmax of these over the question's temperature is the whole
@@ -24,21 +23,23 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[NDArra
     Args:
         questions: without masks.
     """
-    queries = coded_queries(view, questions)
-    drafts = drafted(view, None, questions, WIDTHS[0])[1]
+    part = Whole(view, None)
+    vectors = np.array([question.vector for question in questions])
+    queries = query_codes(view.similarity, vectors, outputs=any(question.output for question in questions))
+    drafts = drafted(part, questions, WIDTHS[0])[1]
     numbers, seen = [], []
     for segment in view.segments:
         codes = segment.block.codes
         assert codes is not None
-        coded = codes.at(np.arange(segment.count), queries.codes.shape[1]).astype(np.float64)
-        products = (queries.codes.astype(np.float64) @ coded.T) * codes.scales[: segment.count]
+        rows = codes.at(np.arange(segment.count), vectors.shape[1]).astype(np.float64)
+        products = (queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count]
         seen.append(products * queries.scales[:, None])
         numbers.append(segment.numbers)
     everything = np.concatenate(seen, axis=1)
     lives = np.concatenate([np.ones(s.count, dtype=np.bool_) if s.live is None else s.live for s in view.segments])
-    found: list[Array | None] = []
+    found: list[F64 | None] = []
     for row, draft in zip(everything, drafts, strict=True):
         if draft is not None:
-            row[draft.head.places] = draft.head.similarities
+            row[draft.rescored.places] = draft.rescored.similarities
         found.append(None if draft is None else row[lives])
     return np.concatenate(numbers)[lives], found

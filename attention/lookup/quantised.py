@@ -6,25 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.answer import Answer
-from attention.lookup.bounds.output import output_error
-from attention.lookup.bounds.weights import Certificate
-from attention.lookup.exact import by_mask, logits_of
-from attention.lookup.head.candidates import LookedUp, coldest, heads, total_variation
-from attention.lookup.head.originals import add_values
-from attention.lookup.head.similarity import UNIT
-from attention.lookup.head.top import choose, cut
-from attention.lookup.memory.view import Mask, View
-from attention.lookup.question import Auto, Question
-from attention.lookup.scan.accumulator import CODING, CODING_DEGREES
-from attention.lookup.scan.error import CodingError, coded_queries, coding_errors, fits
-from attention.lookup.scan.scan import Scanned, scan
-from attention.lookup.softmax.distribution import REACH, sparse
-from attention.lookup.softmax.mixture import Bulks, Mixture, alone, mix
-
-Array = NDArray[np.float64]
+from attention.dtypes import F64
+from attention.lookup.answer import Answer, Certificate, answer_to
+from attention.lookup.bounds.output import bound_quantised
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
+from attention.lookup.bounds.total import tail_variation, total_variation
+from attention.lookup.head.candidates import Rescored
+from attention.lookup.memory.view import View
+from attention.lookup.parts.gathered import Gathered
+from attention.lookup.parts.whole import Whole
+from attention.lookup.question import Auto, Question, by_mask
+from attention.lookup.scan.accumulator import ERROR_DEGREES
+from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
+from attention.lookup.softmax.mixture import Mixture, TailSums, alone, mix
 
 METHOD = "quantised"
 TOGETHER = 64
@@ -51,76 +47,124 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
     """
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        fit = [
-            index
-            for index in group
-            if fits(view, questions[index]) and not isinstance(questions[index].temperature, Auto)
-        ]
+        part = Whole(view, mask)
+        fit = [index for index in group if fits_scan(part, questions[index])]
         for width in WIDTHS:
             open_ones = [index for index in fit if answers[index] is None]
             for first in range(0, len(open_ones), TOGETHER):
                 some = open_ones[first : first + TOGETHER]
-                for index, answer in zip(some, _answers(view, mask, [questions[i] for i in some], width), strict=True):
+                for index, answer in zip(some, _answers(part, [questions[i] for i in some], width), strict=True):
                     answers[index] = answer
     return answers
 
 
-def _answers(view: View, mask: Mask | None, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
-    scanned, drafts = drafted(view, mask, questions, width)
-    documents = view.n if mask is None else mask.n
-    blended = _outputs(view, questions, scanned, drafts)
+def fits_scan(part: Whole, question: Question) -> bool:
+    """Whether a scan at one temperature can answer a question."""
+    return part.fits(question.vector) and not isinstance(question.temperature, Auto)
+
+
+def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
+    gathered, drafts = drafted(part, questions, width)
+    blended = _outputs(part, questions, gathered, drafts)
     for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
-        yield None if draft is None else answer_of(view, question, documents, scanned, draft, blended.get(index))
+        yield None if draft is None else answer_of(part, question, draft, blended.get(index))
 
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """A head and its distribution.
+    """The rows known for one question, and their distribution.
 
     Attributes:
         total_variation: the bound on it.
-        exact_variation: the part of that which the tail has no share in; all of it where no output is asked for.
-        error: of similarities that were only scanned.
+        exact_variation: the part of that which the tail has no share in.
     """
 
-    head: LookedUp
+    rescored: Rescored
     found: Mixture
     total_variation: float
     exact_variation: float
-    error: CodingError
 
 
-def drafted(
-    view: View, mask: Mask | None, questions: Sequence[Question], width: Width
-) -> tuple[Scanned, list[Draft | None]]:
+def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[Gathered, list[Draft | None]]:
     """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
     temperatures = np.array([_scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
-    scanned, errors, found = reading(view, mask, questions, width, temperatures, outputs=outputs)
-    documents = view.n if mask is None else mask.n
-    return scanned, [
-        None if head is None else _draft(view, questions[index], documents, scanned, index, head, errors[index])
-        for index, head in enumerate(found)
+    gathered, known = reading(part, questions, width, temperatures, outputs=outputs)
+    return gathered, [
+        None
+        if rescored is None
+        else draft(part, question, rescored, _mixture(question, rescored, gathered, index), gathered.error(index))
+        for index, (question, rescored) in enumerate(zip(questions, known, strict=True))
     ]
 
 
 def reading(
-    view: View,
-    mask: Mask | None,
-    questions: Sequence[Question],
-    width: Width,
-    temperatures: Array | None,
-    *,
-    outputs: bool = False,
-) -> tuple[Scanned, list[CodingError], list[LookedUp | None]]:
-    """One scan, how far it can be off for each question, and the rows that were looked up; see `scan` and `heads`."""
-    queries = coded_queries(view, questions)
+    part: Whole, questions: Sequence[Question], width: Width, temperatures: F64 | None, *, outputs: bool = False
+) -> tuple[Gathered, list[Rescored | None]]:
+    """One scan, and for each question the rows that can decide its head, known in float64; None where it cannot tell.
+
+    What is known shows which candidates may still be as good; these are looked up in a second round.
+    """
+    vectors = np.array([question.vector for question in questions])
+    ks = [question.head_size(part.documents) for question in questions]
     listed = max(width.listed, 2 * max(question.cap for question in questions))
-    under_way = scan(view, mask, queries, listed, temperatures, outputs=outputs)
-    errors = coding_errors(view, queries)
-    scanned = under_way.finished()
-    documents = view.n if mask is None else mask.n
-    return scanned, errors, heads(view, questions, documents, scanned, errors, width.exact)
+    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
+    candidates = [gathered.candidates(question, index) for index, question in enumerate(questions)]
+    known = [gathered.known_of(index) for index in range(len(questions))]
+    needed = [each.deciding(first, width.exact) for each, first in zip(candidates, known, strict=True)]
+    rest = [
+        each.places[len(first) : max(len(first), count or 0)]
+        for each, first, count in zip(candidates, known, needed, strict=True)
+    ]
+    lengths = [len(places) for places in rest]
+    if any(lengths):
+        more = part.similarities_at(vectors, np.concatenate(rest), np.repeat(np.arange(len(rest)), lengths))
+        parts = np.split(more, np.cumsum(lengths)[:-1])
+        known = [np.concatenate(both) for both in zip(known, parts, strict=True)]
+    return gathered, [
+        None if count is None else each.split(similarities)
+        for each, similarities, count in zip(candidates, known, needed, strict=True)
+    ]
+
+
+def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, error: QuantisationError) -> Draft:
+    """A distribution with the bound on it: distances in the head and in the tail add up."""
+    exact = total_variation(
+        found,
+        question.normaliser,
+        rescored.similarities,
+        slack(part.facts.similarity, question.vector, part.facts.key_norm),
+        part.documents,
+        lambda: part.alike(rescored.places[rescored.similarities == rescored.best]),
+    )
+    return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
+
+
+def coldest(question: Question, rescored: Rescored, documents: int, temperature: float) -> Mixture:
+    """All weight on the best: softmax at temperature 0, and one_hot at any."""
+    null = question.null_key(temperature, documents)
+    found = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
+    return alone(found.weights, found.evidence, len(rescored.candidates))
+
+
+def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, float] | None) -> Answer | None:
+    """The answer that a draft, and an output with its error, make; None where `max_error` asks for more."""
+    output, output_error = blended or (None, None)
+    if question.max_error is not None:
+        relative = 0.0 if output_error is None else output_error / max(part.facts.value_norm, 1e-300)
+        if max(made.total_variation, relative) > question.max_error:
+            return None
+    return answer_to(
+        question,
+        lambda places: part.numbers(made.rescored.places[places]),
+        made.rescored.similarities,
+        made.found.known,
+        made.found.evidence,
+        Certificate(METHOD, made.total_variation, output_error),
+        documents=part.documents,
+        output=output,
+        elsewhere=made.found.tail,
+    )
 
 
 def _scanned_at(question: Question) -> float:
@@ -129,89 +173,46 @@ def _scanned_at(question: Question) -> float:
     return question.temperature if question.normaliser == "softmax" else 0.0
 
 
-def _draft(
-    view: View, question: Question, documents: int, scanned: Scanned, index: int, head: LookedUp, error: CodingError
-) -> Draft:
-    found = _mixture(question, documents, head, scanned, index)
-    bound = total_variation(view, question, head, scanned.rows, found, documents, error)
-    exact = bound
-    if question.output and found.tail > 0:
-        exact = total_variation(view, question, head, scanned.rows, found.without_tail(), documents, error)
-    return Draft(head, found, bound, exact, error)
-
-
-def answer_of(
-    view: View,
-    question: Question,
-    documents: int,
-    scanned: Scanned,
-    draft: Draft,
-    blended: tuple[Array, float] | None,
-) -> Answer | None:
-    """The answer that a draft, and an output with its error, make; None where `max_error` asks for more."""
-    head, found, total_variation = draft.head, draft.found, draft.total_variation
-    output, output_error = blended or (None, None)
-    if question.max_error is not None:
-        relative = 0.0 if output_error is None else output_error / max(view.value_norm, 1e-300)
-        if max(total_variation, relative) > question.max_error:
-            return None
-    chosen = choose(head.similarities, question.cap)
-    if question.top_p is not None:
-        chosen = cut(chosen, head.similarities, found.head, question.top_p, found.tail)
-    return Answer(
-        numbers=scanned.rows.numbers(head.places[chosen.places]),
-        similarities=head.similarities[chosen.places],
-        logits=logits_of(head.similarities, chosen, found.evidence),
-        weights=found.head[chosen.places],
-        matches=chosen.matches,
-        complete=chosen.complete,
-        evidence=found.evidence,
-        best_similarity=head.best,
-        output=output,
-        certificate=Certificate(METHOD, total_variation, output_error),
-        documents=documents,
-    )
-
-
-def _mixture(question: Question, documents: int, head: LookedUp, scanned: Scanned, index: int) -> Mixture:
+def _mixture(question: Question, rescored: Rescored, gathered: Gathered, index: int) -> Mixture:
     assert not isinstance(question.temperature, Auto)
-    temperature = question.temperature
+    temperature, documents = question.temperature, gathered.documents
     null = question.null_key(temperature, documents)
     if question.normaliser == "softmax" and temperature > 0:
-        bars = np.array([h.bars[index] for h in scanned.harvests], dtype=np.float64)
-        bulks = Bulks(bars, np.array([[h.sums[index] for h in scanned.harvests]]))
-        return mix(head.similarities, head.listed, bulks, [null], np.array([temperature]))[0]
-    if question.normaliser in REACH and temperature > 0:
-        narrow = sparse(head.similarities, null, temperature, question.normaliser)
-        return alone(narrow.weights, narrow.evidence, len(head.listed))
-    return coldest(question, head, documents, temperature)
+        tail_sums = TailSums(gathered.levels[[index]], gathered.sums[None, [index]])
+        return mix(rescored.similarities, rescored.candidates, tail_sums, [null], np.array([temperature]))[0]
+    if question.normaliser in SUPPORT and temperature > 0:
+        narrow = sparse(rescored.similarities, null, temperature, question.normaliser)
+        return alone(narrow.weights, narrow.evidence, len(rescored.candidates))
+    return coldest(question, rescored, documents, temperature)
 
 
 def _outputs(
-    view: View, questions: Sequence[Question], scanned: Scanned, drafts: Sequence[Draft | None]
-) -> dict[int, tuple[Array, float]]:
-    """Σ weight·value over heads, lists and bulks, and how far that can be off, summing in float64 included."""
-    wanted = {index: draft for index, draft in enumerate(drafts) if draft is not None and questions[index].output}
-    if not wanted:
+    part: Whole, questions: Sequence[Question], gathered: Gathered, drafts: Sequence[Draft | None]
+) -> dict[int, tuple[F64, float]]:
+    """Σ weight·value over all rows, and how far that can be off, summing in float64 included."""
+    wanted = {index: made for index, made in enumerate(drafts) if made is not None and questions[index].output}
+    if not wanted or gathered.outputs is None:
         return {}
-    outputs = np.zeros((len(questions), view.value_dimension or 0))
-    places = np.concatenate(
-        [part for draft in wanted.values() for part in (draft.head.places, draft.head.listed_places)]
-    )
-    weights = np.concatenate([part for draft in wanted.values() for part in (draft.found.head, draft.found.listed)])
-    counts = [len(draft.head.places) + len(draft.head.listed_places) for draft in wanted.values()]
-    add_values(scanned.rows, places, np.repeat(np.array(list(wanted)), counts), weights, outputs)
-    errors = {}
-    for (index, draft), count in zip(wanted.items(), counts, strict=True):
-        coding = np.zeros(len(CODING))
-        for factor, harvest in zip(draft.found.factors, scanned.harvests, strict=False):
-            assert harvest.outputs is not None
-            if factor > 0:
-                outputs[index] += factor * harvest.outputs[index]
-                coding += factor**CODING_DEGREES * harvest.coding[index]
-        bound = output_error(
-            view, draft.found, draft.error, outputs[index], coding, draft.total_variation, draft.exact_variation
+    outputs = np.zeros((len(questions), part.facts.value_dimension or 0))
+    rescored = [made.rescored for made in wanted.values()]
+    places = np.concatenate([places for each in rescored for places in (each.places, each.candidate_places)])
+    weights = np.concatenate([w for made in wanted.values() for w in (made.found.known, made.found.candidates)])
+    counts = [len(each.places) + len(each.candidate_places) for each in rescored]
+    part.add_values(places, np.repeat(np.array(list(wanted)), counts), weights, outputs)
+    blended = {}
+    for (index, made), count in zip(wanted.items(), counts, strict=True):
+        factor = float(made.found.factors.sum())  # of the only part
+        outputs[index] += factor * gathered.outputs[index]
+        bound = bound_quantised(
+            part.facts.value_spread if made.found.tail > 0 else None,
+            part.facts.value_norm,
+            made.found,
+            gathered.error(index),
+            outputs[index],
+            factor**ERROR_DEGREES * gathered.value_errors[index],
+            made.total_variation,
+            made.exact_variation,
         )
-        terms = count + 64 * len(view.segments) + draft.found.tail * view.n
-        errors[index] = bound + 4 * terms * UNIT * view.value_norm
-    return {index: (outputs[index], error) for index, error in errors.items()}
+        terms = count + 64 * part.facts.blocks + made.found.tail * part.facts.n
+        blended[index] = outputs[index], bound + 4 * terms * UNIT_ROUNDOFF * part.facts.value_norm
+    return blended

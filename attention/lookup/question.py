@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.dtypes import F64
 from attention.errors import ParameterError, ShapeError
+from attention.logits import checked_temperature
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.softmax.null import Background, NullKey
+from attention.normalisers import NORMALISERS
 
-NORMALISERS = ("softmax", "sparsemax", "entmax15", "one_hot")
-COLDEST = 1e-30
 TOP_K = 10
 TOP_K_WITH_TOP_P = 1000
 
@@ -85,7 +87,7 @@ class Question:
                     f'temperature "auto" is for softmax only, got {self.normaliser}: give a number, or use softmax'
                 )
         else:
-            check_temperature(self.temperature)
+            checked_temperature(self.temperature)
         if not (self.null is None or isinstance(self.null, Background) or np.isfinite(self.null)):
             raise ParameterError(
                 f"null must be a finite similarity, a Background, or None for no null key; got {self.null!r}"
@@ -98,9 +100,9 @@ class Question:
             raise ParameterError(f"max_error must be a finite number above 0, got {self.max_error!r}")
 
     @property
-    def vector(self) -> NDArray[np.float64]:
+    def vector(self) -> F64:
         """The query as float64[d]."""
-        return cast("NDArray[np.float64]", self.query)
+        return cast("F64", self.query)
 
     @property
     def cap(self) -> int:
@@ -108,6 +110,10 @@ class Question:
         if self.top_k is not None:
             return self.top_k
         return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
+
+    def head_size(self, documents: int) -> int:
+        """How many of the best have to be known for it, of so many that pass; at least one."""
+        return max(1, min(self.cap, documents))
 
     def null_key(self, temperature: float, documents: int) -> NullKey | None:
         """The null key at a temperature, beside so many documents that pass; what is not softmax has that of T = 0."""
@@ -133,13 +139,10 @@ class Question:
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
 
 
-def check_temperature(temperature: float) -> None:
-    """Refuse a temperature that is neither 0 nor at least 1e-30.
-
-    Raises:
-        ParameterError: it is NaN, negative, or between 0 and 1e-30.
-    """
-    if not (temperature == 0 or temperature >= COLDEST):
-        raise ParameterError(
-            f"temperature must be 0 or at least {COLDEST:g}, got {temperature!r}: use 0 for the best only"
-        )
+def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:
+    """The questions' indices, grouped by the mask that they share."""
+    groups: dict[int, list[int]] = {}
+    for index, question in enumerate(questions):
+        groups.setdefault(id(question.mask), []).append(index)
+    for group in groups.values():
+        yield questions[group[0]].mask, group

@@ -18,7 +18,7 @@ LOAD = """
 import json, pathlib
 from attention.lookup import machine_code
 machine_code.prepare(pathlib.Path("/opt/softkv/machine-code"))
-from attention.kernels.compiling import KERNELS
+from attention.kernels.cpu import KERNELS
 stats = [kernel.stats for kernel, arguments in KERNELS]
 print(json.dumps({
     "target": getattr(machine_code.this_target(), "name", None),

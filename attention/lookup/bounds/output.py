@@ -3,65 +3,138 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.bounds.weights import Centre, coarsely_blended
+from attention.dtypes import F64
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.bounds.weights import largest_slope, moved_weight
 from attention.lookup.codes.moments import Spread
-from attention.lookup.memory.view import View
-from attention.lookup.scan.error import CodingError
 from attention.lookup.softmax.mixture import Mixture
 
-Array = NDArray[np.float64]
-
 MOST_ROWS = 1e18
+LARGEST_EXPONENT = 8.0
 
 
-def output_error(
-    view: View, found: Mixture, error: CodingError, output: Array, coding: Array, variation: float, exact: float
+def bound_summed(total_variation: float, value_norm: float, terms: float) -> float:
+    """How far Σ w·v can be off: ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and γ_terms·max‖v‖ for the sum itself.
+
+    Args:
+        total_variation: of the weights.
+        value_norm: the largest ‖v‖.
+        terms: how many additions stand behind one component.
+    """
+    return (2 * total_variation + 2 * terms * UNIT_ROUNDOFF) * value_norm
+
+
+def bound_quantised(
+    spread: Spread | None,
+    value_norm: float,
+    found: Mixture,
+    error: QuantisationError,
+    output: F64,
+    value_errors: F64,
+    variation: float,
+    exact: float,
 ) -> float:
     """A bound on ‖o − ô‖, sums in float64 left out.
 
-    On the way from ô to o lie the blend of true values by the weights as computed (`coded`), that by weights which are
-    true in the tail (`coarsely_blended`), and what float64 leaves open in the head: 2·TV·max‖v‖, as for any two
-    distributions.
+    On the way from ô to o lie the blend of true values by the weights as computed (`bound_value_codes`), that by
+    weights which are true in the tail (`bound_blend`), and what float64 leaves open in the head: 2·TV·max‖v‖, as for
+    any two distributions.
 
     Args:
-        view: for its values.
+        spread: of the values; None where it is not known.
+        value_norm: the largest ‖v‖.
         found: the distribution.
         error: of similarities that were only scanned.
         output: float64[d_v], ô.
-        coding: float64[5], see `harvest.CODING`, in weights.
+        value_errors: float64[5], see `accumulator.VALUE_ERRORS`, in weights.
         variation: the total variation between true and computed weights, at most.
         exact: the part of it that the tail has no share in.
     """
-    plain = 2 * variation * view.value_norm
-    spread = None if found.tail == 0 else view.value_spread
-    if spread is None:
-        return plain + float(coding[:3].sum())
-    off = coded(coding, found, spread, view.value_norm)
+    plain = 2 * variation * value_norm
+    if found.tail == 0 or spread is None:
+        return plain + float(value_errors[:3].sum())
+    off = bound_value_codes(value_errors, found, spread, value_norm)
     temperature = found.evidence.temperature
     mean = error.mean(found.tail, found.tail_square)
-    moved = coarsely_blended(
+    moved = bound_blend(
         error.largest / temperature,
         found.tail,
-        found.tail_depth,
+        found.tail_gap,
         mean / temperature if np.isfinite(mean) else np.inf,
         [
-            Centre(turned(found, error, square, view.value_norm + _length(centre)) / temperature, distance + off)
+            Centre(bound_turn(found, error, square, value_norm + _length(centre)) / temperature, distance + off)
             for centre, square, distance in (
                 (output, spread.around(output), 0.0),
                 (spread.mean, spread.around_mean, _length(spread.mean - output)),
             )
         ],
-        view.value_norm,
+        value_norm,
         _length(output) + off,
     )
-    return min(plain, 2 * exact * view.value_norm + moved) + off
+    return min(plain, 2 * exact * value_norm + moved) + off
 
 
-def turned(found: Mixture, error: CodingError, square: float, reach: float) -> float:
+@dataclass(frozen=True)
+class Centre:
+    """A point c among values v, and how far errors ε of logits can turn a blend that is seen from there.
+
+    Attributes:
+        bound_turn: at least Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
+        distance: at least ‖c − ō‖, ō the blend.
+    """
+
+    bound_turn: float
+    distance: float
+
+
+def bound_blend(
+    b: float,
+    tail: float,
+    tail_gap: float,
+    spread: float,
+    centres: Sequence[Centre],
+    longest: float,
+    length: float,
+) -> float:
+    """How far the blend Σ w·v moves where `bound_tail` bounds how far the weights do.
+
+    With ŵ, Y, E and b of `bound_tail` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because
+    E[Y] − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c,
+    ‖ΣD·(v − ō)‖ ≤ ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖, where errors that do not all point one way do not add up, see `Centre`.
+    And ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b; the least holds.
+
+    Rounding in float32 comes on top: a tail term, by which its value is multiplied too, is off by 10⁻⁶ + 2⁻²²·|x|, and
+    the sum of 64 terms that makes the weights add up to one by 2⁻¹⁸ of itself, which moves the blend along itself.
+
+    Args:
+        b: a bound on |ε|.
+        tail: the tail's weight.
+        tail_gap: Σŵ|x| over the tail.
+        spread: a bound on Σŵ|ε| over the tail.
+        centres: some, or none.
+        longest: the largest ‖v‖.
+        length: at least ‖ō‖.
+
+    Returns:
+        A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
+    """
+    if not b <= LARGEST_EXPONENT:
+        return np.inf
+    moved = moved_weight(b, tail, spread)
+    seen_from = (some.bound_turn * largest_slope(b) + moved * some.distance for some in centres)
+    apart = min([moved * (longest + length), *seen_from])
+    terms, sums = float(np.exp(b)) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
+    left = 1 - min(-tail * float(np.expm1(-b)), moved) - terms - sums
+    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else np.inf
+
+
+def bound_turn(found: Mixture, error: QuantisationError, square: float, reach: float) -> float:
     """Σŵ·|error·p| over the tail, at most, for any p with Σp² ≤ λ and |p| ≤ R.
 
     Such are values seen from a centre along one direction. Errors are at most b each, and their squares add up to Q.
@@ -83,12 +156,12 @@ def turned(found: Mixture, error: CodingError, square: float, reach: float) -> f
     return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
 
 
-def coded(coding: Array, found: Mixture, spread: Spread, longest: float) -> float:
-    """A bound on ‖Σ a·v − ô‖ over the rows of the bulks, a their weights before they were rounded to levels.
+def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest: float) -> float:
+    """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
 
     A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ a·r‖ ≤ ‖a‖·√λ. Any mean
     ā can be taken out of the weights, ‖Σ a·r‖ ≤ ā·‖Σ r‖ + √Σ(a − ā)²·√λ with sums over all n rows there are, a = 0 for
-    those that are not in a bulk. With ā = Σa/n the sum under the root is Σa² − (Σa)²/n: little where weights are much
+    those that are not summed. With ā = Σa/n the sum under the root is Σa² − (Σa)²/n: little where weights are much
     alike. Rounding weights by δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of the roots of λ for v and r.
     Sums of the norms are bounds as well, and the least holds.
 
@@ -96,18 +169,18 @@ def coded(coding: Array, found: Mixture, spread: Spread, longest: float) -> floa
     1,024 terms at a time.
 
     Args:
-        coding: float64[5], see `harvest.CODING`, in weights.
-        found: for Σa² over all rows of the bulks.
+        value_errors: float64[5], see `accumulator.VALUE_ERRORS`, in weights.
+        found: for Σa² over all rows that were summed.
         spread: of the values.
         longest: the largest ‖v‖.
     """
-    left_out, residual, rounding, mass, rounding_square = map(float, coding)
+    left_out, residual, rounding, mass, rounding_square = map(float, value_errors)
     mean = mass / max(spread.count, 1)
-    uneven = max(1.0001 * found.bulk_square - (1 - 2e-4) * mean * mass, 0.0)
-    lengths = _root(1.0001 * found.bulk_square) * _root(spread.of_left)
-    apart = mean * spread.left * (1 + 1e-9) + _root(uneven) * _root(spread.of_left)
+    uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
+    lengths = _root(1.0001 * found.summed_square) * _root(spread.residual_spread)
+    apart = mean * spread.residual_length * (1 + 1e-9) + _root(uneven) * _root(spread.residual_spread)
     scales = found.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
-    every = _root(spread.around(np.zeros_like(spread.mean))) + _root(spread.of_left)
+    every = _root(spread.around(np.zeros_like(spread.mean))) + _root(spread.residual_spread)
     levels = 1.0001 * _root(rounding_square) * every
     return left_out + min(residual, min(lengths, apart) + scales) + min(rounding, levels)
 
@@ -117,5 +190,5 @@ def _root(square: float) -> float:
     return math.sqrt(square) * (1 + 1e-9)
 
 
-def _length(vector: Array) -> float:
+def _length(vector: F64) -> float:
     return math.sqrt(float(vector @ vector)) * (1 + 1e-9)

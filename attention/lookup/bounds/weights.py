@@ -1,43 +1,21 @@
-"""How far a returned answer can be from the true one: bounds with their proofs."""
+"""How far the weights can be from the true ones, in total variation: bounds with their proofs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.head.similarity import UNIT, Slack
-
-Array = NDArray[np.float64]
-
-LARGEST_EXPONENT = 8.0
+from attention.dtypes import F64
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """A proven bound on the distance between the returned and the true answer.
-
-    Attributes:
-        method: "exact": every similarity in float64 over the stored float32.
-        total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this.
-        output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
-    """
-
-    method: str
-    total_variation: float
-    output_error: float | None
-
-
-def disturbed(slack: Slack, best: float, temperature: float, depth: float, n: int) -> float:
+def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: float, n: int) -> float:
     """Total variation of a softmax whose similarities are each off by at most `slack`, rounding included.
 
     With ŵ ∝ w·exp(ε_i) and |ε_i| ≤ ε, the worst case moves mass between a set with +ε and the rest with −ε:
     total variation ≤ tanh(ε/2). Here ε is the slack at the best similarity, over T. On top of it what
     grows with a logit's distance x from the largest: 3u·|x| for computing it, 2u for its exponential, and
     the relative slack. For such ε_i, w_i = ŵ_i·exp(−ε_i)/E with E the mean of exp(−ε_i) under ŵ, so Σ|w −
-    ŵ| ≤ 2a/(1 − a) with a the mean of exp(ε_i) − 1, which is linear in the mean of |x|, `depth`, as far as
+    ŵ| ≤ 2a/(1 − a) with a the mean of exp(ε_i) − 1, which is linear in the mean of |x|, `mean_gap`, as far as
     an exponential does not vanish. NumPy sums in pairs over runs of 128 in 8 lanes, so a sum of n terms is
     off by at most (24 + log₂ n)·u relative. A null key that weighs as much as n keys has ln n in its logit, which
     moves its weight by no more than log₂ n·u.
@@ -46,17 +24,17 @@ def disturbed(slack: Slack, best: float, temperature: float, depth: float, n: in
         slack: a bound on a similarity's error.
         best: the largest computed similarity.
         temperature: above 0.
-        depth: the weighted mean distance of a logit from the largest.
+        mean_gap: the weighted mean distance of a logit from the largest.
         n: how many documents.
     """
     shift = float(np.tanh(slack.at(best) / temperature / 2))
-    drift = 1.001 * ((3 * UNIT + slack.relative) * depth + 8 * UNIT)
-    sums = (32 + 2 * float(np.log2(n + 1))) * UNIT
+    drift = 1.001 * ((3 * UNIT_ROUNDOFF + slack.relative) * mean_gap + 8 * UNIT_ROUNDOFF)
+    sums = (32 + 2 * float(np.log2(n + 1))) * UNIT_ROUNDOFF
     return min(1.0, shift + (drift / (1 - drift) if drift < 0.5 else 1.0) + sums)
 
 
-def separated(similarities: Array, null: float | None, slack: Slack, temperature: float, *, alike: bool) -> float:
-    """Total variation where one document, or copies of one, stands out: sharp where `disturbed` has
+def bound_separated(similarities: F64, null: float | None, slack: Slack, temperature: float, *, alike: bool) -> float:
+    """Total variation where one document, or copies of one, stands out: sharp where `bound_rounding` has
     nothing to say.
 
     A tie of t copies of one vector has one true similarity; a document that is behind by g in computed
@@ -76,7 +54,7 @@ def separated(similarities: Array, null: float | None, slack: Slack, temperature
     room = slack.at(best)
     closer = 1 - slack.relative
     if null is not None and null > best:
-        return min(1.0, _mass((similarities - null) * closer + room, temperature) + UNIT)
+        return min(1.0, _mass((similarities - null) * closer + room, temperature) + UNIT_ROUNDOFF)
     if not alike:
         return 1.0
     ties = similarities == best
@@ -84,10 +62,10 @@ def separated(similarities: Array, null: float | None, slack: Slack, temperature
     rest = _mass((similarities[~ties] - best) * closer + 2 * room, temperature)
     if null is not None:
         rest += _mass(np.array([null - best + room]), temperature)
-    return min(1.0, rest / count + count * UNIT)
+    return min(1.0, rest / count + count * UNIT_ROUNDOFF)
 
 
-def thresholded(similarities: Array, null: float | None, slack: Slack, temperature: float, reach: float) -> float:
+def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, reach: float) -> float:
     """Total variation of sparsemax (reach 1) and entmax15 (reach 2) under such errors.
 
     Both are max(z − τ, 0)^reach of the logits or their halves, where τ rises with every z and by no more than the most
@@ -104,17 +82,17 @@ def thresholded(similarities: Array, null: float | None, slack: Slack, temperatu
     """
     everything = similarities if null is None else np.append(similarities, null)
     best = float(everything.max())
-    error = slack.at(best) / temperature + reach * (slack.relative + 4 * UNIT)
+    error = slack.at(best) / temperature + reach * (slack.relative + 4 * UNIT_ROUNDOFF)
     near = int(np.count_nonzero((everything - best) / temperature >= -(reach + 2 * error)))
     if near == 1:
-        return UNIT
-    arithmetic = (16.0 + near) * near * UNIT
+        return UNIT_ROUNDOFF
+    arithmetic = (16.0 + near) * near * UNIT_ROUNDOFF
     if reach == 1:
         return min(1.0, near * error + arithmetic)
     return float(min(1.0, error * np.sqrt(near) + near * error * error / 2 + arithmetic))
 
 
-def coarse(error: float, temperature: float, log_tail: float, depth: float, spread: float = np.inf) -> float:
+def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: float, spread: float = np.inf) -> float:
     """Total variation where the similarities of a tail are known to within `error` only, and the rest is exact.
 
     Let ŵ be the weights as computed, m = `tail` their sum over the tail, and w_i = ŵ_i·Y_i/E[Y] the true ones, with
@@ -123,101 +101,36 @@ def coarse(error: float, temperature: float, log_tail: float, depth: float, spre
     bounds: m·(exp(b) − 1), and, as |Y − 1| ≤ |ε|·(exp(b) − 1)/b, the same with the mean of |ε| over the tail for b;
     by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `spread`. And no ε within ±b can do more than tanh(b/2).
 
-    Rounding in float32 comes on top: a logit x below the bar is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a sum
-    of 64 terms by 2⁻¹⁸ of itself, so a tail term by 5·10⁻⁶ + 2⁻²²·|x|.
+    Rounding in float32 comes on top: a logit x below the threshold is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a
+    sum of 64 terms by 2⁻¹⁸ of itself, so a tail term by 5·10⁻⁶ + 2⁻²²·|x|.
 
     Args:
         error: a bound on the error of a similarity of the tail.
         temperature: above 0.
         log_tail: the logarithm of the tail's weight.
-        depth: Σŵ|x| over the tail.
+        tail_gap: Σŵ|x| over the tail.
         spread: a bound on Σŵ|ε| over the tail, if there is a better one than tail·b.
     """
     b = error / temperature
     tail = float(np.exp(log_tail))
-    rounding = 5e-6 * tail + 2.0**-22 * depth
+    rounding = 5e-6 * tail + 2.0**-22 * tail_gap
     # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
-    grown = float(np.exp(min(log_tail + b, 1.0))) if b > 1 else _moved(b, tail, spread)
+    grown = float(np.exp(min(log_tail + b, 1.0))) if b > 1 else moved_weight(b, tail, spread)
     left = 1 + tail * float(np.expm1(-b))
     return min(1.0, float(np.tanh(b / 2)), grown / left if left > 0 else 1.0) + rounding
 
 
-@dataclass(frozen=True)
-class Centre:
-    """A point c among values v, and how far errors ε of logits can turn a blend that is seen from there.
-
-    Attributes:
-        turned: at least Σŵ·|ε·(v − c)·y| over the tail, for any y of length 1.
-        distance: at least ‖c − ō‖, ō the blend.
-    """
-
-    turned: float
-    distance: float
-
-
-def coarsely_blended(
-    b: float,
-    tail: float,
-    depth: float,
-    spread: float,
-    centres: Sequence[Centre],
-    longest: float,
-    length: float,
-) -> float:
-    """How far the blend Σ w·v moves where `coarse` bounds how far the weights do.
-
-    With ŵ, Y, E and b of `coarse` and ō = Σŵ·v: o − ō = Σŵ·(Y/E[Y] − 1)·v = Σŵ·(Y − 1)·(v − ō) / E[Y], because
-    E[Y] − 1 = Σŵ·(Y − 1). Let D_i = ŵ_i·(Y_i − 1), which is 0 outside the tail. Then, for any centre c,
-    ‖ΣD·(v − ō)‖ ≤ ‖ΣD·(v − c)‖ + |ΣD|·‖c − ō‖, where errors that do not all point one way do not add up, see `Centre`.
-    And ‖ΣD·(v − ō)‖ ≤ Σ|D|·max‖v − ō‖. In all of them |Y − 1| ≤ |ε|·(exp(b) − 1)/b; the least holds.
-
-    Rounding in float32 comes on top: a tail term, by which its value is multiplied too, is off by 10⁻⁶ + 2⁻²²·|x|, and
-    the sum of 64 terms that makes the weights add up to one by 2⁻¹⁸ of itself, which moves the blend along itself.
-
-    Args:
-        b: a bound on |ε|.
-        tail: the tail's weight.
-        depth: Σŵ|x| over the tail.
-        spread: a bound on Σŵ|ε| over the tail.
-        centres: some, or none.
-        longest: the largest ‖v‖.
-        length: at least ‖ō‖.
-
-    Returns:
-        A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
-    """
-    if not b <= LARGEST_EXPONENT:
-        return np.inf
-    moved = _moved(b, tail, spread)
-    seen_from = (some.turned * _stretch(b) + moved * some.distance for some in centres)
-    apart = min([moved * (longest + length), *seen_from])
-    terms, sums = float(np.exp(b)) * (1e-6 * tail + 2.0**-22 * depth), 5e-6 * tail
-    left = 1 - min(-tail * float(np.expm1(-b)), moved) - terms - sums
-    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else np.inf
-
-
-def _stretch(b: float) -> float:
+def largest_slope(b: float) -> float:
     """The largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
     return float(np.expm1(b)) / b if b > 0 else 1.0
 
 
-def _moved(b: float, tail: float, spread: float) -> float:
+def moved_weight(b: float, tail: float, spread: float) -> float:
     """Σŵ|exp(ε) − 1| over a tail, at most."""
-    return min(tail * float(np.expm1(b)), spread * _stretch(b))
+    return min(tail * float(np.expm1(b)), spread * largest_slope(b))
 
 
-def output_error(total_variation: float, value_norm: float, terms: int) -> float:
-    """How far Σ w·v can be off: ‖Σ (w − ŵ)·v‖ ≤ 2·TV·max‖v‖, and γ_terms·max‖v‖ for the sum itself.
-
-    Args:
-        total_variation: of the weights.
-        value_norm: the largest ‖v‖.
-        terms: how many additions stand behind one component.
-    """
-    return (2 * total_variation + 2 * terms * UNIT) * value_norm
-
-
-def _mass(gaps: Array, temperature: float) -> float:
+def _mass(gaps: F64, temperature: float) -> float:
     """Σ exp(gap/T); at T = 0 the number of gaps that are not below zero."""
     if temperature == 0:
         return float(np.count_nonzero(gaps >= 0))

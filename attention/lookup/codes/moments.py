@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from attention.dtypes import F32, F64
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,21 +23,21 @@ class Moments:
     Attributes:
         count: how many vectors.
         total: float64[d], Σ v.
-        left: float64[d], Σ (v − v̂).
+        residual_total: float64[d], Σ (v − v̂).
         grams: float64[2, d, d], Σ v·vᵀ and Σ (v − v̂)·(v − v̂)ᵀ.
     """
 
     count: int
-    total: Array
-    left: Array
-    grams: Array
+    total: F64
+    residual_total: F64
+    grams: F64
 
     @classmethod
     def of_nothing(cls, width: int) -> Moments:
         """Before the first vector."""
         return cls(0, np.zeros(width), np.zeros(width), np.zeros((2, width, width)))
 
-    def joined(self, vectors: NDArray[np.float32], residuals: Array) -> Moments:
+    def joined(self, vectors: F32, residuals: F64) -> Moments:
         """With more vectors float32[r, d] and their v − v̂ float64[r, d]; r ≤ 1024."""
         # Vectors near float32's end overflow: the spread is then infinite, and bounds nothing.
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -47,12 +46,12 @@ class Moments:
         return Moments(
             self.count + len(vectors),
             self.total + vectors.sum(axis=0, dtype=np.float64),
-            self.left + residuals.sum(axis=0),
+            self.residual_total + residuals.sum(axis=0),
             grams,
         )
 
     @cached_property
-    def mean(self) -> Array:
+    def mean(self) -> F64:
         """float64[d]."""
         return self.total / max(self.count, 1)
 
@@ -62,11 +61,11 @@ class Moments:
         return self._largest(self.grams[0] - np.outer(self.total, self.mean), self.grams[0])
 
     @cached_property
-    def left_spread(self) -> float:
+    def residual_spread(self) -> float:
         """At least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ."""
         return self._largest(self.grams[1], self.grams[1])
 
-    def _largest(self, matrix: Array, gram: Array) -> float:
+    def _largest(self, matrix: F64, gram: F64) -> float:
         """An upper bound on the largest eigenvalue of a matrix that has the error of `gram`.
 
         A Gram matrix XᵀX was summed in float32, up to 1,024 rows at a time: each element is off by at most γ₁₀₂₄ of
@@ -87,15 +86,15 @@ class Spread:
         count: how many they are.
         mean: float64[d], theirs.
         around_mean: at least the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ.
-        left: ‖Σ (v − v̂)‖.
-        of_left: at least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
+        residual_length: ‖Σ (v − v̂)‖.
+        residual_spread: at least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
     """
 
     count: int
-    mean: Array
+    mean: F64
     around_mean: float
-    left: float
-    of_left: float
+    residual_length: float
+    residual_spread: float
 
     @classmethod
     def of(cls, moments: Sequence[Moments]) -> Spread | None:
@@ -107,10 +106,10 @@ class Spread:
         count = sum(some.count for some in moments)
         mean = np.sum([some.total for some in moments], axis=0) / max(count, 1)
         around = sum(some.spread + some.count * float(np.sum((some.mean - mean) ** 2)) for some in moments)
-        left = float(np.linalg.norm(np.sum([some.left for some in moments], axis=0)))
-        of_left = sum(some.left_spread for some in moments)
-        return cls(count, mean, around, left, of_left) if np.isfinite(around + of_left) else None
+        residuals = float(np.linalg.norm(np.sum([some.residual_total for some in moments], axis=0)))
+        residual_spread = sum(some.residual_spread for some in moments)
+        return cls(count, mean, around, residuals, residual_spread) if np.isfinite(around + residual_spread) else None
 
-    def around(self, centre: Array) -> float:
+    def around(self, centre: F64) -> float:
         """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, c = `centre` float64[d]."""
         return self.around_mean + self.count * float(np.sum((self.mean - centre) ** 2))

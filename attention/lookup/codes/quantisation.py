@@ -13,17 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.kernels.layout import (
-    CHUNK,
-    FINE_LEVELS,
-    LEVELS,
-    Bytes,
-    columns_room,
-    put_columns,
-    put_rows,
-    rows_at,
-    rows_room,
-)
+from attention.dtypes import F32, F64, I8, Bytes, Index
+from attention.kernels.layout import CHUNK, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments
 
 WIDEST = (2**31 - 1) // (LEVELS * 255)
@@ -37,7 +28,7 @@ class Codes:
     """Codes of many vectors, with room at the end like the block that holds them.
 
     Attributes:
-        codes: uint8[groups, depth, 16, 4], see `interleaved`.
+        codes: uint8[groups, depth, 16, 4], see `kernels.layout`.
         scales: float32[capacity]; relative to the vector's norm where directions are coded.
         residuals: float32[capacity], an upper bound on ‖x − x̂‖, relative likewise.
         grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. New ones take
@@ -46,9 +37,9 @@ class Codes:
     """
 
     codes: Bytes
-    scales: NDArray[np.float32]
-    residuals: NDArray[np.float32]
-    grams: NDArray[np.float64] | None
+    scales: F32
+    residuals: F32
+    grams: F64 | None
 
     @classmethod
     def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> Codes:
@@ -67,19 +58,19 @@ class Codes:
         self.residuals[:count] = other.residuals[:count]
         self.grams = other.grams
 
-    def at(self, places: NDArray[np.intp], width: int) -> NDArray[np.int8]:
+    def at(self, places: Index, width: int) -> I8:
         """int8[n, width]: the codes of the vectors at `places`."""
         return rows_at(self.codes, places, width)
 
-    def write(self, start: int, vectors: NDArray[np.float32], norms: NDArray[np.float64] | None) -> None:
+    def write(self, start: int, vectors: F32, norms: F64 | None) -> None:
         """Code `vectors` float32[n, d] from row `start` on; with `norms`, scales and residuals are divided by them."""
         for first in range(0, len(vectors), 1024):
             part = slice(first, min(first + 1024, len(vectors)))
             here = slice(start + part.start, start + part.stop)
-            codes, scales, left = coded(vectors[part])
+            codes, scales, left = to_codes(vectors[part])
             put_rows(self.codes, here.start, codes.astype(np.int8))
             divisor = 1.0 if norms is None else norms[part]
-            residuals = _lengths(left)
+            residuals = residual_lengths(left)
             if self.grams is not None:
                 both = np.stack([left, vectors[part]]) / (1.0 if norms is None else norms[part, None])
                 # Vectors near float32's end overflow: what is then not finite bounds nothing, and is not used.
@@ -92,10 +83,10 @@ class Codes:
 
 @dataclass(eq=False)
 class ValueCodes:
-    """Codes of values, turned: components lie side by side, so that a weighted sum of values is a product as well.
+    """Codes of values, bound_turn: components lie side by side, so that a weighted sum of values is a product as well.
 
     Attributes:
-        codes: uint8[chunks, groups, depth, 16, 4], see `interleaved`; a chunk has CHUNK values.
+        codes: uint8[chunks, groups, depth, 16, 4], see `kernels.layout`; a chunk has CHUNK values.
         scales: float32[capacity].
         residuals: float32[capacity], an upper bound on ‖v − v̂‖.
         width: d_v.
@@ -103,8 +94,8 @@ class ValueCodes:
     """
 
     codes: Bytes
-    scales: NDArray[np.float32]
-    residuals: NDArray[np.float32]
+    scales: F32
+    residuals: F32
     width: int
     moments: Moments | None
 
@@ -126,15 +117,15 @@ class ValueCodes:
         self.residuals[:count] = other.residuals[:count]
         self.moments = other.moments
 
-    def write(self, start: int, values: NDArray[np.float32]) -> None:
+    def write(self, start: int, values: F32) -> None:
         """Code `values` float32[n, d_v] from row `start` on."""
         for first, chunk, within in _by_chunk(start, start + len(values)):
             part = values[first - start : first - start + within.stop - within.start]
-            codes, scales, left = coded(part)
+            codes, scales, left = to_codes(part)
             put_columns(self.codes[chunk], within.start, codes.astype(np.int8))
             here = slice(first, first + len(codes))
             self.scales[here] = scales
-            self.residuals[here] = _rounded_up(_lengths(left), scales, self.width)
+            self.residuals[here] = _rounded_up(residual_lengths(left), scales, self.width)
             if self.moments is not None:
                 self.moments = self.moments.joined(part, left)
 
@@ -148,9 +139,7 @@ def _by_chunk(start: int, stop: int) -> Iterator[tuple[int, int, slice]]:
         start = end
 
 
-def coded(
-    vectors: NDArray[np.floating], levels: int = LEVELS
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def to_codes(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:
     """Codes [n, d] (whole numbers), scales float64[n] and residuals float64[n, d]; a zero vector has scale 0."""
     wide = vectors.astype(np.float64)
     scales = np.abs(wide).max(axis=1) / levels
@@ -160,48 +149,12 @@ def coded(
     return codes, scales, wide
 
 
-def _rounded_up(residuals: NDArray[np.float64], scales: NDArray[np.float64], width: int) -> NDArray[np.float32]:
+def _rounded_up(residuals: F64, scales: F64, width: int) -> F32:
     """The residuals in float32, not below what they are with scales that are rounded to float32 as well."""
     rounding = (2.0**-24 * scales + 2.0**-149) * LEVELS * np.sqrt(width)
     return np.asarray(np.nextafter((residuals + rounding).astype(np.float32), np.float32(np.inf)), dtype=np.float32)
 
 
-def _lengths(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+def residual_lengths(residuals: F64) -> F64:
     """Norms of residuals, with room for the rounding that they were made with."""
     return np.asarray(np.sqrt((residuals * residuals).sum(axis=1)) * (1 + 1e-9))
-
-
-@dataclass(frozen=True, eq=False)
-class QueryCodes:
-    """Queries in codes: q ≈ scale·code.
-
-    A query's residual is common to all keys, so it does not average out as theirs do: few queries are coded in 16 bits.
-
-    Attributes:
-        codes: int16[q, d]; within −127 to 127 where they are coarse.
-        scales: float64[q].
-        norms: float64[q], ‖q‖ of the queries themselves.
-        residuals: float64[q, d], q − q̂.
-        residuals_norm: float64[q], at least ‖q − q̂‖.
-        fine: whether the codes have 16 bits.
-    """
-
-    codes: NDArray[np.int16]
-    scales: NDArray[np.float64]
-    norms: NDArray[np.float64]
-    residuals: NDArray[np.float64]
-    residuals_norm: NDArray[np.float64]
-    fine: bool
-
-    @property
-    def count(self) -> int:
-        """How many queries."""
-        return len(self.scales)
-
-
-def query_codes(queries: NDArray[np.float64], *, fine: bool) -> QueryCodes:
-    """Code queries float64[q, d], in 16 bits where they are to be fine, as far as 32 bits hold the products."""
-    norms = np.sqrt((queries * queries).sum(axis=1))
-    levels = min(FINE_LEVELS, (2**31 - 1) // (LEVELS * queries.shape[1])) if fine else LEVELS
-    codes, scales, left = coded(queries, levels)
-    return QueryCodes(codes.astype(np.int16), scales, norms, left, _lengths(left), fine)

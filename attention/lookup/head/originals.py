@@ -6,48 +6,47 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.kernels.engine import engine, pool, workers
-from attention.lookup.head.similarity import finished, gaussian
+from attention.dtypes import F64, I64, Index
+from attention.kernels import kernels, pool, workers
+from attention.lookup.head.similarity import gaussian, scaled
 from attention.lookup.memory.tiles import Places, Tile
 
-Array = NDArray[np.float64]
 FEW = 1024
 
 Read = TypeVar("Read")
 
 
-def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: Array) -> Array:
-    """float64[q, n]: the similarity of every query with every row of the tiles, to the bounds of `similarities`.
+def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64) -> F64:
+    """float64[q, n]: the similarity of every query with every row of the tiles, to the bounds of `bounds.rounding`.
 
     Args:
         tiles: following one another from 0.
         vectors: float64[q, d], the queries.
     """
-    running = engine()
-    found = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
+    running = kernels()
+    similarities = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))[:, None]
 
     def read(tile: Tile) -> None:
-        here = found[:, tile.start : tile.stop]
+        part = similarities[:, tile.start : tile.stop]
         if similarity == "gaussian":
             keys = tile.keys()
-            here[:] = [gaussian(vector, keys) for vector in vectors]
+            part[:] = [gaussian(vector, keys) for vector in vectors]
             return
-        products = np.empty(here.shape)
+        products = np.empty(part.shape)
         running.all_products(tile.segment.keys, _indices(tile), vectors, products)
-        here[:] = finished(similarity, products, lengths, tile.norms, vectors.shape[1])
+        part[:] = scaled(similarity, products, lengths, tile.norms, vectors.shape[1])
 
     _each(read, tiles)
-    return found
+    return similarities
 
 
-def all_sums(tiles: Sequence[Tile], weights: Array, width: int) -> Array:
+def all_sums(tiles: Sequence[Tile], weights: F64, width: int) -> F64:
     """float64[q, d_v]: the values of all rows of the tiles, weighted by float64[q, n]; summed tile by tile."""
-    running = engine()
+    running = kernels()
 
-    def read(tile: Tile) -> Array:
+    def read(tile: Tile) -> F64:
         sums = np.zeros((len(weights), width))
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
         running.all_sums(tile.segment.values, _indices(tile), share, sums)
@@ -56,9 +55,7 @@ def all_sums(tiles: Sequence[Tile], weights: Array, width: int) -> Array:
     return np.sum(_each(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
 
 
-def similarities_at(
-    similarity: str, rows: Places, vectors: Array, places: NDArray[np.int64], queries: NDArray[np.int64]
-) -> Array:
+def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, queries: I64) -> F64:
     """The similarity of query `queries[i]` with the row at `places[i]`, for every i; copies of a row have the same.
 
     Args:
@@ -69,33 +66,31 @@ def similarities_at(
     Returns:
         float64[m].
     """
-    running = engine()
+    running = kernels()
     order = np.argsort(places)
-    found = np.empty(len(places))
+    similarities = np.empty(len(places))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
 
-    def look_up(tile: Tile, at: NDArray[np.intp]) -> None:
-        asked = queries[at]
+    def look_up(tile: Tile, index: Index) -> None:
+        asked = queries[index]
         if similarity == "gaussian":
-            found[at] = gaussian(vectors[asked], tile.keys())
+            similarities[index] = gaussian(vectors[asked], tile.keys())
             return
         products = running.row_products(tile.segment.keys, _indices(tile), vectors, asked)
-        found[at] = finished(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
+        similarities[index] = scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
-    def look_up_some(some: NDArray[np.intp]) -> None:
-        for part, tile in rows.picked(places[some]):
-            look_up(tile, some[part])
+    def look_up_some(part_of_order: Index) -> None:
+        for part, tile in rows.picked(places[part_of_order]):
+            look_up(tile, part_of_order[part])
 
     if len(places) <= FEW:
         look_up_some(order)
     else:
         list(pool().map(look_up_some, np.array_split(order, 2 * workers())))
-    return found
+    return similarities
 
 
-def add_values(
-    rows: Places, places: NDArray[np.int64], queries: NDArray[np.int64], weights: Array, outputs: Array
-) -> None:
+def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
     """outputs[query] += weight·value, for every place, its query and its weight.
 
     Args:
@@ -106,11 +101,11 @@ def add_values(
     """
     order = np.argsort(places)
     for part, tile in rows.picked(places[order]):
-        at = order[part]
-        engine().add_rows(tile.segment.values, tile.rows, queries[at], weights[at], outputs)
+        index = order[part]
+        kernels().add_rows(tile.segment.values, _indices(tile), queries[index], weights[index], outputs)
 
 
-def _indices(tile: Tile) -> NDArray[np.int64]:
+def _indices(tile: Tile) -> I64:
     return np.arange(tile.rows.start, tile.rows.stop) if isinstance(tile.rows, slice) else tile.rows
 
 

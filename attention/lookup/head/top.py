@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attention.dtypes import F64, Index
 from attention.lookup.head.originals import similarities_at
 from attention.lookup.memory.tiles import Passing
 
-Array = NDArray[np.float64]
 
-
-def refine(passing: Passing, similarity: str, query: Array, similarities: Array, k: int, slack: float) -> None:
+def refine(passing: Passing, similarity: str, query: F64, similarities: F64, k: int, slack: float) -> None:
     """Put similarities that are summed alike in the place of scanned ones, for every row that can be among the best k
     or tie there.
 
@@ -42,12 +40,12 @@ class Head:
         complete: False where the cap came before `top_p` was reached.
     """
 
-    places: NDArray[np.intp]
+    places: Index
     matches: int
     complete: bool
 
 
-def choose(similarities: Array, cap: int) -> Head:
+def choose(similarities: F64, cap: int) -> Head:
     """The `cap` best rows and the ties of the last one."""
     n = similarities.size
     k = min(cap, n)
@@ -58,7 +56,7 @@ def choose(similarities: Array, cap: int) -> Head:
     return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
 
 
-def cut(head: Head, similarities: Array, weights: Array, top_p: float, elsewhere: float = 0.0) -> Head:
+def cut(head: Head, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0) -> Head:
     """The smallest part of a head that holds a share of the documents' weight.
 
     Args:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.kernels.layout import CHUNK, Bytes, put_rows, rows_room
+from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
+from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.codes.quantisation import WIDEST, Codes, ValueCodes
-from attention.lookup.memory.files import originals
 from attention.lookup.memory.rows import Rows
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
 SAMPLE_STRIDE = 64
 
+SMALLEST_FILE = 2**24
+"""Bytes of originals from which on a file is worth its while."""
+
 
 @dataclass(frozen=True)
-class Layout:
+class BlockFormat:
     """How a memory keeps its rows.
 
     Attributes:
@@ -44,20 +49,20 @@ class Block:
         value_norms: float64[capacity], ‖v‖ of each value; the same array where the values are the keys.
         codes: the keys in 8 bits, None where they are not scanned so.
         value_codes: the values in 8 bits; None with `codes`.
-        unit: whether the scales of `codes` are those of the keys' directions, as cosine wants them.
+        normalised: whether the scales of `codes` are those of the keys' directions, as cosine wants them.
     """
 
-    numbers: NDArray[np.int64]
-    keys: NDArray[np.float32]
-    values: NDArray[np.float32] | None
-    norms: NDArray[np.float64]
-    value_norms: NDArray[np.float64]
+    numbers: I64
+    keys: F32
+    values: F32 | None
+    norms: F64
+    value_norms: F64
     codes: Codes | None
     value_codes: ValueCodes | None
-    unit: bool
+    normalised: bool
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: Layout) -> Block:
+    def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
         norms = np.empty(rows)
         in_codes = layout.similarity != "gaussian" and dimension <= WIDEST
@@ -73,11 +78,11 @@ class Block:
         )
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many rows it can hold in all."""
         return len(self.numbers)
 
-    def grown(self, count: int, rows: int, layout: Layout) -> Block:
+    def grown(self, count: int, rows: int, layout: BlockFormat) -> Block:
         """A copy of the first `count` rows, with room for `rows`."""
         width = None if self.values is None else self.values.shape[1]
         grown = Block.with_room(rows, self.keys.shape[1], width, layout)
@@ -104,7 +109,7 @@ class Block:
             self.values[start:end] = values
             self.value_norms[start:end] = lengths(values)
         if self.codes is not None:
-            self.codes.write(start, rows.keys, self.norms[start:end] if self.unit else None)
+            self.codes.write(start, rows.keys, self.norms[start:end] if self.normalised else None)
         if self.value_codes is not None:
             self.value_codes.write(start, values)
 
@@ -119,9 +124,9 @@ class Sample:
         scales: float32[r].
     """
 
-    places: NDArray[np.int64]
+    places: I64
     codes: Bytes
-    scales: NDArray[np.float32]
+    scales: F32
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +141,7 @@ class Segment:
 
     block: Block
     count: int
-    live: NDArray[np.bool_] | None = None
+    live: Bools | None = None
     n: int = field(init=False)
     key_norm: float = field(init=False)
     value_norm: float = field(init=False)
@@ -147,7 +152,7 @@ class Segment:
         object.__setattr__(self, "value_norm", float(self.block.value_norms[: self.count].max(initial=0.0)))
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> I64:
         """int64[count], ascending, the removed rows included."""
         return self.block.numbers[: self.count]
 
@@ -182,7 +187,7 @@ class Segment:
         return float(np.divide(lengths, scales, out=np.zeros_like(lengths), where=scales > 0).max(initial=0.0))
 
     @cached_property
-    def inverse_scales(self) -> NDArray[np.float64]:
+    def inverse_scales(self) -> F64:
         """float64[chunks], Σ scale⁻² of the values of each chunk; those of scale 0 left out, whose codes are 0."""
         assert self.block.value_codes is not None
         scales = self.block.value_codes.scales[: self.count].astype(np.float64)
@@ -190,16 +195,16 @@ class Segment:
         return np.asarray(np.add.reduceat(squares, np.arange(0, self.count, CHUNK)))
 
     @property
-    def keys(self) -> NDArray[np.float32]:
+    def keys(self) -> F32:
         """float32[count, d]."""
         return self.block.keys[: self.count]
 
     @property
-    def values(self) -> NDArray[np.float32]:
+    def values(self) -> F32:
         """float32[count, d_v]."""
         return self.keys if self.block.values is None else self.block.values[: self.count]
 
-    def positions(self, numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+    def positions(self, numbers: I64) -> Index:
         """Where those of the given row numbers int64[r] stand that live here; they ascend."""
         if not self.count:
             return np.empty(0, dtype=np.intp)
@@ -208,27 +213,48 @@ class Segment:
         found = found[self.numbers[found] == numbers[first:last]]
         return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
 
-    def without(self, positions: NDArray[np.intp]) -> Segment:
+    def without(self, positions: Index) -> Segment:
         """The segment with the rows at `positions` removed."""
         live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
         live[positions] = False
         return Segment(self.block, self.count, live)
 
-    def extended(self, rows: Rows, layout: Layout) -> Segment:
+    def extended(self, rows: Rows, layout: BlockFormat) -> Segment:
         """The segment with `rows` behind it; their numbers are above all that it has."""
         count = self.count + len(rows)
         block = self.block
-        if count > block.room:
-            block = block.grown(self.count, min(max(2 * block.room, count), BLOCK_ROWS), layout)
+        if count > block.capacity:
+            block = block.grown(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
         return Segment(block, count, live)
 
 
-def lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+def lengths(vectors: F32) -> F64:
     """The Euclidean norms of `vectors` float32[n, d] in float64, each row summed alike wherever it stands."""
     norms = np.empty(len(vectors))
     for start in range(0, len(vectors), 1024):
         tile = vectors[start : start + 1024].astype(np.float64)
         norms[start : start + 1024] = np.sqrt(np.multiply(tile, tile, out=tile).sum(axis=1))
     return norms
+
+
+def originals(rows: int, width: int, directory: Path | None) -> F32:
+    """Room for float32[rows, width], in memory, or in a file that goes when nobody maps it any more.
+
+    What lies in a file the system keeps in memory as far as it is read, and takes back when memory runs short.
+
+    The file has no name from the start, so that nothing is left behind however the process ends: what it holds can
+    be read again from where the rows came from. Its disk is taken up at once: a mapped file that runs out of disk on
+    writing would end the process. Where the disk has no room, memory has to do: what is written here was acknowledged
+    already.
+    """
+    size = rows * width * np.dtype(np.float32).itemsize
+    if directory is not None and size >= SMALLEST_FILE:
+        with suppress(OSError), tempfile.TemporaryFile(dir=directory, prefix="originals-") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
+    return np.empty((rows, width), dtype=np.float32)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.memory.blocks import BLOCK_ROWS, Block, Layout, Segment
+from attention.dtypes import Bools
+from attention.lookup.memory.blocks import BLOCK_ROWS, Block, BlockFormat, Segment
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import View
 
@@ -27,7 +27,7 @@ class Replacement:
     new: Segment
 
 
-def compacted(view: View, layout: Layout) -> list[Replacement]:
+def compacted(view: View, layout: BlockFormat) -> list[Replacement]:
     """What to put in the place of what; the last segment is left alone, for the writer goes on with it."""
     groups: list[list[Segment]] = []
     rows = 0
@@ -66,7 +66,7 @@ def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) 
     return tuple(result)
 
 
-def _joined(group: Sequence[Segment], layout: Layout) -> Segment:
+def _joined(group: Sequence[Segment], layout: BlockFormat) -> Segment:
     live = [_live(segment) for segment in group]
     numbers = np.concatenate([segment.numbers[alive] for segment, alive in zip(group, live, strict=True)])
     keys = np.concatenate([segment.keys[alive] for segment, alive in zip(group, live, strict=True)])
@@ -78,7 +78,7 @@ def _joined(group: Sequence[Segment], layout: Layout) -> Segment:
     return Segment(block, len(rows))
 
 
-def _live(segment: Segment) -> NDArray[np.bool_]:
+def _live(segment: Segment) -> Bools:
     return np.ones(segment.count, dtype=np.bool_) if segment.live is None else segment.live
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attention.dtypes import I64
 from attention.errors import ParameterError, ShapeError
-from attention.lookup.head.similarity import SIMILARITIES
-from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, Layout, Segment
+from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, BlockFormat, Segment
 from attention.lookup.memory.compaction import compacted, in_place_of
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import View
+from attention.similarity import SIMILARITIES
 
 
 class Memory:
@@ -33,7 +33,7 @@ class Memory:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
         self._view = View(similarity)
-        self._layout = Layout(similarity, directory)
+        self._layout = BlockFormat(similarity, directory)
         self._turn = Lock()
 
     @property
@@ -41,7 +41,7 @@ class Memory:
         """The current view; hold on to it, and it stays as it is."""
         return self._view
 
-    def publish(self, *, add: Rows | None = None, remove: NDArray[np.int64] | None = None) -> View:
+    def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
         """Remove rows and add rows in one step: a reader sees both or neither. One writer at a time.
 
         Args:
@@ -59,7 +59,7 @@ class Memory:
             self._view = self._next(add, remove)
             return self._view
 
-    def stage(self, *, add: Rows | None = None, remove: NDArray[np.int64] | None = None) -> View:
+    def stage(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
         """The view that `publish` would make, for `show` to make current: whatever can fail fails here.
 
         For a writer who has to write elsewhere in between. Until then nobody sees it, and a view that is never shown
@@ -97,7 +97,7 @@ class Memory:
             self._view = View(view.similarity, segments, view.dimension, view.value_dimension)
             return True
 
-    def _next(self, add: Rows | None, remove: NDArray[np.int64] | None) -> View:
+    def _next(self, add: Rows | None, remove: I64 | None) -> View:
         view = self._view
         segments = list(view.segments)
         if add is not None and len(add):
@@ -117,7 +117,7 @@ class Memory:
         return View(view.similarity, tuple(segments), dimension, value_dimension)
 
 
-def _extended(segments: list[Segment], rows: Rows, layout: Layout) -> list[Segment]:
+def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat) -> list[Segment]:
     """The segments with `rows` behind the last one, or in blocks of their own."""
     start = 0
     while start < len(rows):

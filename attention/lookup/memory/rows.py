@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
 
 
@@ -24,9 +24,9 @@ class Rows:
         ParameterError: a number twice, or a component that is not finite in float32.
     """
 
-    numbers: NDArray[np.int64]
-    keys: NDArray[np.float32]
-    values: NDArray[np.float32] | None = None
+    numbers: I64
+    keys: F32
+    values: F32 | None = None
 
     def __post_init__(self) -> None:
         numbers = np.asarray(self.numbers)
@@ -59,7 +59,7 @@ class Rows:
         return part
 
 
-def _vectors(name: str, vectors: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+def _vectors(name: str, vectors: F32, n: int) -> F32:
     with np.errstate(over="ignore"):
         found = np.asarray(vectors, dtype=np.float32)
     if found.ndim != 2 or len(found) != n or found.shape[1] == 0:

@@ -8,12 +8,12 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attention.dtypes import F64, I64, Index
 from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.view import Mask, View
 
-Rows = slice | NDArray[np.intp]
+Rows = slice | Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +25,27 @@ class Tile:
     start: int
     stop: int
 
-    def some(self, picked: NDArray[np.intp]) -> Tile:
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last row (not included) in the segment, of a tile whose rows stand side by side."""
+        assert isinstance(self.rows, slice)
+        return self.rows.start, self.rows.stop
+
+    def some(self, picked: Index) -> Tile:
         """The tile of the rows `picked`, counted from the start of this one."""
         rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
         return Tile(self.segment, rows, 0, len(picked))
 
-    def keys(self) -> NDArray[np.float64]:
+    def keys(self) -> F64:
         """float64[r, d]."""
         return self.segment.keys[self.rows].astype(np.float64)
 
     @property
-    def norms(self) -> NDArray[np.float64]:
+    def norms(self) -> F64:
         """float64[r], ‖k‖."""
         return self.segment.block.norms[self.rows]
 
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> F64:
         """float64[r, d_v]."""
         return self.segment.values[self.rows].astype(np.float64)
 
@@ -51,10 +57,10 @@ class Places:
         self.tiles = tiles
 
     @cached_property
-    def _starts(self) -> NDArray[np.intp]:
+    def _starts(self) -> Index:
         return np.array([tile.start for tile in self.tiles], dtype=np.intp)
 
-    def picked(self, places: NDArray[np.intp]) -> Iterator[tuple[slice, Tile]]:
+    def picked(self, places: Index) -> Iterator[tuple[slice, Tile]]:
         """The rows at `places` (ascending) as tiles, each with the part of `places` that it answers."""
         if not len(places):
             return
@@ -63,13 +69,24 @@ class Places:
             tile = self.tiles[at[first]]
             yield slice(first, last), tile.some(places[first:last] - tile.start)
 
-    def numbers(self, places: NDArray[np.intp]) -> NDArray[np.int64]:
+    def numbers(self, places: Index) -> I64:
         """The row numbers at `places`, which may stand in any order."""
         order = np.argsort(places)
         found = np.empty(len(places), dtype=np.int64)
         for part, tile in self.picked(places[order]):
             found[order[part]] = tile.segment.numbers[tile.rows]
         return found
+
+
+def alike(rows: Places, places: Index) -> bool:
+    """Whether the rows at `places`, ascending, hold copies of one key."""
+    first: F64 | None = None
+    for _, tile in rows.picked(places):
+        keys = tile.keys()
+        first = keys[0] if first is None else first
+        if not (keys == first).all():
+            return False
+    return True
 
 
 class Passing:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attention.dtypes import F64, I64, Bools
 from attention.errors import ParameterError
-from attention.lookup.codes.moments import Spread
 from attention.lookup.memory.blocks import Segment
+from attention.lookup.memory.facts import Facts
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +31,17 @@ class View:
     value_dimension: int | None = None
 
     @cached_property
+    def facts(self) -> Facts:
+        """What an answer needs to know of all of it."""
+        return Facts.of(self.similarity, self.value_dimension, self.segments)
+
+    @property
     def n(self) -> int:
         """How many rows live."""
-        return sum(segment.n for segment in self.segments)
+        return self.facts.n
 
     @cached_property
-    def key_norm(self) -> float:
-        """An upper bound on ‖k‖, reached by a row that lives or did."""
-        return max((segment.key_norm for segment in self.segments), default=0.0)
-
-    @cached_property
-    def value_norm(self) -> float:
-        """An upper bound on ‖v‖, reached by a row that lives or did."""
-        return max((segment.value_norm for segment in self.segments), default=0.0)
-
-    @cached_property
-    def grams(self) -> NDArray[np.float64] | None:
+    def grams(self) -> F64 | None:
         """float64[2, d, d], at least Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ over the rows that live; None where not kept.
 
         For cosine those of the keys' directions.
@@ -58,19 +53,12 @@ class View:
         total = sum(known[1:], known[0])
         return total if np.isfinite(total).all() else None
 
-    @cached_property
-    def value_spread(self) -> Spread | None:
-        """Of the values of all rows, removed ones included; None where not kept or not finite."""
-        codes = [segment.block.value_codes for segment in self.segments]
-        known = [coded.moments for coded in codes if coded is not None and coded.moments is not None]
-        return Spread.of(known) if known and len(known) == len(codes) else None
-
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""
         found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
         return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
-    def mask(self, numbers: NDArray[np.int64]) -> Mask:
+    def mask(self, numbers: I64) -> Mask:
         """The mask that lets only the given row numbers be attended to; unknown ones are ignored.
 
         Args:
@@ -85,7 +73,7 @@ class View:
             allowed.append(_live(segment, _among(segment, numbers[first:last])) if first < last else None)
         return Mask(self, tuple(allowed))
 
-    def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, NDArray[np.bool_] | None]]:
+    def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
         """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
         are.
 
@@ -115,7 +103,7 @@ class Mask:
     """
 
     view: View
-    allowed: tuple[NDArray[np.bool_] | None, ...]
+    allowed: tuple[Bools | None, ...]
 
     def __and__(self, other: Mask) -> Mask:
         both = [
@@ -148,29 +136,29 @@ class Mask:
         """The memory that it holds, in bytes."""
         return sum(passes.nbytes for passes in self.allowed if passes is not None)
 
-    def _of_one_view(self, other: Mask) -> tuple[NDArray[np.bool_] | None, ...]:
+    def _of_one_view(self, other: Mask) -> tuple[Bools | None, ...]:
         if other.view is not self.view:
             raise ParameterError("the masks belong to two views: make both with one view's mask(numbers)")
         return other.allowed
 
 
-def _among(segment: Segment, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _among(segment: Segment, numbers: I64) -> Bools:
     """bool[count]: which of a segment's rows have one of the numbers, which lie between theirs and ascend."""
     own = segment.numbers
     reach = int(own[-1] - own[0]) + 1
     if reach <= 8 * len(own):  # then a table of every number there is takes no search
         table = np.zeros(reach, dtype=np.bool_)
         table[numbers - own[0]] = True
-        passes: NDArray[np.bool_] = table[own - own[0]]
+        passes: Bools = table[own - own[0]]
         return passes
     passes = np.zeros(len(own), dtype=np.bool_)
     passes[segment.positions(numbers)] = True
     return passes
 
 
-def _live(segment: Segment, passes: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+def _live(segment: Segment, passes: Bools) -> Bools | None:
     return _some(passes if segment.live is None else passes & segment.live)
 
 
-def _some(passes: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+def _some(passes: Bools) -> Bools | None:
     return passes if passes.any() else None

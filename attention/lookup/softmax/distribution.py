@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.answer import Evidence
+from attention.dtypes import F64
+from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
 from attention.normalisers import entmax15, sparsemax
 
-Array = NDArray[np.float64]
-
-REACH = {"sparsemax": 1.0, "entmax15": 2.0}
+SUPPORT = {"sparsemax": 1.0, "entmax15": 2.0}
 """How far below the largest logit a weight can still be above zero."""
 
 
@@ -25,15 +23,15 @@ class Distribution:
     Attributes:
         weights: float64[n], with the null's they sum to one.
         evidence: null weight, log-partition and entropy at this temperature.
-        depth: the weighted mean distance of a logit from the largest one, which rounding grows with.
+        mean_gap: the weighted mean distance of a logit from the largest one, which rounding grows with.
     """
 
-    weights: Array
+    weights: F64
     evidence: Evidence
-    depth: float
+    mean_gap: float
 
 
-def softmax(similarities: Array, null: NullKey | None, temperature: float) -> Distribution:
+def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Distribution:
     """Softmax of similarity / temperature, a null key included.
 
     Args:
@@ -51,12 +49,12 @@ def softmax(similarities: Array, null: NullKey | None, temperature: float) -> Di
     mass = float(masses.sum())
     log_mass = float(np.log(mass))
     # Not through BLAS, whose threads would wait for a busy core.
-    depth = -float(np.einsum("i,i", masses, logits)) / mass
+    mean_gap = -float(np.einsum("i,i", masses, logits)) / mass
     null_logit = -np.inf if null is None else null.logit(best, temperature)
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
     log_partition = best / temperature + float(np.logaddexp(log_mass, null_logit))
-    entropy = log_mass + depth
+    entropy = log_mass + mean_gap
     evidence = Evidence(
         temperature=temperature,
         null_weight=null_weight,
@@ -67,12 +65,12 @@ def softmax(similarities: Array, null: NullKey | None, temperature: float) -> Di
         effective_documents=float(np.exp(entropy)),
     )
     if null is not None:
-        depth = (1 - null_weight) * (depth + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
-    return Distribution(weights, evidence, depth)
+        mean_gap = (1 - null_weight) * (mean_gap + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
+    return Distribution(weights, evidence, mean_gap)
 
 
 def one_hot(
-    similarities: Array, null: NullKey | None, temperature: float, *, log_partition: bool = False
+    similarities: F64, null: NullKey | None, temperature: float, *, log_partition: bool = False
 ) -> Distribution:
     """All weight on the best: what ties for it shares it evenly, a null key as one more document.
 
@@ -106,7 +104,7 @@ def one_hot(
     return Distribution(np.zeros(similarities.size) if null_above else ties / sharing, evidence, 0.0)
 
 
-def sparse(similarities: Array, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
+def sparse(similarities: F64, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
     """Sparsemax or entmax15 of similarity / temperature, a null key included; at temperature 0 they are one_hot.
 
     Only logits within reach of the largest matter, so only they are sorted.
@@ -122,7 +120,7 @@ def sparse(similarities: Array, null: NullKey | None, temperature: float, normal
     nearest = float(similarities.max())
     best = nearest if null is None else max(nearest, null.similarity)
     logits = (similarities - best) / temperature
-    near = np.flatnonzero(logits >= -REACH[normaliser])
+    near = np.flatnonzero(logits >= -SUPPORT[normaliser])
     together = logits[near] if null is None else np.append(logits[near], null.logit(best, temperature))
     shares = (sparsemax if normaliser == "sparsemax" else entmax15)(together)
     weights = np.zeros(similarities.size)

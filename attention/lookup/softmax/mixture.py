@@ -1,104 +1,97 @@
-"""Softmax over a head that is known row by row and a tail that is known by its sums."""
+"""Softmax over rows that are known one by one and a tail that is known by its sums."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.answer import Evidence
+from attention.dtypes import F64
 from attention.lookup.softmax.distribution import logistic
+from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
-
-Array = NDArray[np.float64]
-
 
 VANISHING = 1e-280
 """A mass below this has lost digits, or all of itself; its logarithm is then taken another way."""
 
 
 @dataclass(frozen=True, eq=False)
-class Bulks:
-    """Rows that were summed below bars, at some temperatures.
+class TailSums:
+    """Rows that were summed below thresholds, at some temperatures.
 
     Attributes:
-        bars: float64[b].
-        sums: float64[t, b, 3]: mass Σe, depth Σe·x and square Σe², with x = (s − bar)/T and e = exp(x).
+        thresholds: float64[b].
+        sums: float64[t, b, 3]: mass Σe, gap Σe·x and square Σe², with x = (s − threshold)/T and e = exp(x).
     """
 
-    bars: Array
-    sums: Array
+    thresholds: F64
+    sums: F64
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """Attention of one query over a head, over rows listed beside it, and over bulks.
+    """Attention of one query over rows known in float64, and over a tail: candidates only scanned, and rows summed.
 
     Attributes:
-        head: float64[h], weights of the head.
-        listed: float64[l], weights of the listed rows.
-        factors: float64[b], what a bulk's e is to be multiplied by to be a weight.
+        known: float64[h], weights of the rows known in float64.
+        candidates: float64[l], weights of the candidates.
+        factors: float64[b], what each sum's e is to be multiplied by to be a weight.
         evidence: null weight, log-partition and entropy.
-        depth: the weighted mean distance of a logit from the largest one.
-        tail: the weight of all that is listed or summed.
+        mean_gap: the weighted mean distance of a logit from the largest one.
+        tail: the weight of all candidates and of all that is summed.
         log_tail: its logarithm, which is known where the weight itself vanishes.
-        tail_depth: the part of `depth` that the tail has.
+        tail_gap: the part of `mean_gap` that the tail has.
         tail_square: the sum of the squared weights of the tail.
-        bulk_square: the part of it that the bulks have.
+        summed_square: the part of it that is summed.
     """
 
-    head: Array
-    listed: Array
-    factors: Array
+    known: F64
+    candidates: F64
+    factors: F64
     evidence: Evidence
-    depth: float
+    mean_gap: float
     tail: float
     log_tail: float
-    tail_depth: float
+    tail_gap: float
     tail_square: float
-    bulk_square: float
+    summed_square: float
 
     def heaviest(self, rows: float) -> float:
         """At least the sum of the largest squared weights of the tail, of so many rows.
 
-        Listed weights are known one by one, of the bulks' that none is above its factor and what their squares add up
-        to. So the largest ones are listed rows above all factors first, and then at most a factor each.
+        The candidates' weights are known one by one, of the summed rows that none is above its factor and what their
+        squares add up to. So the largest ones are candidates above all factors first, and then at most a factor each.
         """
         level = float(self.factors.max(initial=0.0)) ** 2
-        squares = self._listed_squares
+        squares = self._candidate_squares
         above = int(np.searchsorted(-squares, -level))
         first = float(squares[: int(min(np.ceil(rows), above))].sum())
-        rest = self.bulk_square + float(squares[above:].sum())
+        rest = self.summed_square + float(squares[above:].sum())
         return first + min(max(rows - above, 0.0) * level, rest)
 
     @cached_property
-    def _listed_squares(self) -> Array:
+    def _candidate_squares(self) -> F64:
         """float64[l], the largest first."""
-        return np.sort(self.listed * self.listed)[::-1]
-
-    def without_tail(self) -> Mixture:
-        """The same, of which no row is known by its code alone."""
-        return replace(self, tail=0.0, log_tail=-np.inf, tail_depth=0.0, tail_square=0.0, bulk_square=0.0)
+        return np.sort(self.candidates * self.candidates)[::-1]
 
 
 def mix(
-    head: Array, listed: Array, bulks: Bulks, nulls: Sequence[NullKey | None], temperatures: Array
+    known: F64, candidates: F64, tail_sums: TailSums, nulls: Sequence[NullKey | None], temperatures: F64
 ) -> list[Mixture]:
     """Softmax of similarity / temperature over all of them, a null key included, at each temperature.
 
     Args:
-        head: float64[h], similarities, h ≥ 1, the best of all among them.
-        listed: float64[l], similarities.
-        bulks: sums at these temperatures.
+        known: float64[h], similarities, h ≥ 1, the best of all among them.
+        candidates: float64[l], similarities.
+        tail_sums: at these temperatures.
         nulls: the null key at each temperature, or None.
         temperatures: float64[t], above 0.
     """
-    best = float(head.max())
-    masses = _masses(head - best, listed - best, bulks.bars - best, bulks.sums, temperatures)
+    best = float(known.max())
+    masses = _masses(known - best, candidates - best, tail_sums.thresholds - best, tail_sums.sums, temperatures)
     return [
         _weighed(masses, at, best, null, temperature)
         for at, (null, temperature) in enumerate(zip(nulls, temperatures.tolist(), strict=True))
@@ -110,53 +103,53 @@ class _Masses:
     """What weights are before they are made to add up to one, relative to the best, at each of t temperatures.
 
     Attributes:
-        head, listed: float64[t, h] and float64[t, l].
-        lifts: float64[t, b], what a bulk's e is to be multiplied by.
+        known, candidates: float64[t, h] and float64[t, l].
+        factors: float64[t, b], what each sum's e is to be multiplied by.
         whole: float64[t], Σ mass over all rows.
-        depth: float64[t], Σ mass·|x| over them, x = (s − best)/T.
-        tail, log_tail, tail_depth: float64[t], of all that is listed or summed.
-        tail_square, bulk_square: float64[t], Σ mass² over it, and over the bulks.
+        gap: float64[t], Σ mass·|x| over them, x = (s − best)/T.
+        tail, log_tail, tail_gap: float64[t], of all candidates and of all that is summed.
+        tail_square, summed_square: float64[t], Σ mass² over the tail, and over what is summed.
     """
 
-    head: Array
-    listed: Array
-    lifts: Array
-    whole: Array
-    depth: Array
-    tail: Array
-    log_tail: Array
-    tail_depth: Array
-    tail_square: Array
-    bulk_square: Array
+    known: F64
+    candidates: F64
+    factors: F64
+    whole: F64
+    gap: F64
+    tail: F64
+    log_tail: F64
+    tail_gap: F64
+    tail_square: F64
+    summed_square: F64
 
 
-def _masses(head: Array, listed: Array, bars: Array, sums: Array, temperatures: Array) -> _Masses:
-    """Of rows and bars that are so far behind the best."""
+def _masses(known: F64, candidates: F64, thresholds: F64, sums: F64, temperatures: F64) -> _Masses:
+    """Of rows and thresholds that are so far behind the best."""
     colder = temperatures[:, None]
-    head_logits, listed_logits = head / colder, np.maximum(listed / colder, -1e30)
-    distances = bars / colder
+    known_logits, candidate_logits = known / colder, np.maximum(candidates / colder, -1e30)
+    distances = thresholds / colder
     floors = np.maximum(distances, -745.0)
-    lifts = np.exp(floors)
-    mass, depth, square = sums[..., 0], sums[..., 1], sums[..., 2]
-    heads, lists = np.exp(head_logits), np.exp(listed_logits)
-    tail = lists.sum(axis=1) + (lifts * mass).sum(axis=1)
-    tail_depth = -(_dots(lists, listed_logits) + (lifts * (depth + floors * mass)).sum(axis=1))
-    bulk_square = (lifts * lifts * square).sum(axis=1)
+    factors = np.exp(floors)
+    mass, gap, square = sums[..., 0], sums[..., 1], sums[..., 2]
+    known_masses, candidate_masses = np.exp(known_logits), np.exp(candidate_logits)
+    tail = candidate_masses.sum(axis=1) + (factors * mass).sum(axis=1)
+    tail_gap = -(_dots(candidate_masses, candidate_logits) + (factors * (gap + floors * mass)).sum(axis=1))
+    summed_square = (factors * factors * square).sum(axis=1)
     log_tail = log_or_nothing(tail)
     for at in np.flatnonzero(tail < VANISHING):
-        terms = np.concatenate([listed_logits[at], distances[at] + log_or_nothing(mass[at])])
+        terms = np.concatenate([candidate_logits[at], distances[at] + log_or_nothing(mass[at])])
         log_tail[at] = np.logaddexp.reduce(terms, initial=-np.inf)
     return _Masses(
-        head=heads,
-        listed=lists,
-        lifts=lifts,
-        whole=heads.sum(axis=1) + tail,
-        depth=tail_depth - _dots(heads, head_logits),
+        known=known_masses,
+        candidates=candidate_masses,
+        factors=factors,
+        whole=known_masses.sum(axis=1) + tail,
+        gap=tail_gap - _dots(known_masses, known_logits),
         tail=tail,
         log_tail=log_tail,
-        tail_depth=tail_depth,
-        tail_square=_dots(lists, lists) + bulk_square,
-        bulk_square=bulk_square,
+        tail_gap=tail_gap,
+        tail_square=_dots(candidate_masses, candidate_masses) + summed_square,
+        summed_square=summed_square,
     )
 
 
@@ -164,14 +157,14 @@ def _weighed(masses: _Masses, at: int, best: float, null: NullKey | None, temper
     """The weights that the masses at one of the temperatures come to, beside a null key."""
     mass = float(masses.whole[at])
     log_mass = math.log(mass)
-    depth = float(masses.depth[at]) / mass
-    entropy = log_mass + depth
+    mean_gap = float(masses.gap[at]) / mass
+    entropy = log_mass + mean_gap
     null_logit = -math.inf if null is None else null.logit(best, temperature)
     null_weight = logistic(null_logit - log_mass)
     factor = logistic(log_mass - null_logit) / mass
     log_partition = max(log_mass, null_logit) + math.log1p(math.exp(-abs(log_mass - null_logit)))
     if null is not None:
-        depth = (1 - null_weight) * (depth + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
+        mean_gap = (1 - null_weight) * (mean_gap + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
     evidence = Evidence(
         temperature=temperature,
         null_weight=null_weight,
@@ -182,29 +175,29 @@ def _weighed(masses: _Masses, at: int, best: float, null: NullKey | None, temper
         effective_documents=math.exp(entropy),
     )
     return Mixture(
-        head=masses.head[at] * factor,
-        listed=masses.listed[at] * factor,
-        factors=masses.lifts[at] * factor,
+        known=masses.known[at] * factor,
+        candidates=masses.candidates[at] * factor,
+        factors=masses.factors[at] * factor,
         evidence=evidence,
-        depth=depth,
+        mean_gap=mean_gap,
         tail=min(1.0, float(masses.tail[at]) * factor),
         log_tail=min(0.0, float(masses.log_tail[at]) - log_partition),
-        tail_depth=float(masses.tail_depth[at]) * factor,
+        tail_gap=float(masses.tail_gap[at]) * factor,
         tail_square=float(masses.tail_square[at]) * factor * factor,
-        bulk_square=float(masses.bulk_square[at]) * factor * factor,
+        summed_square=float(masses.summed_square[at]) * factor * factor,
     )
 
 
-def _dots(some: Array, others: Array) -> Array:
+def _dots(some: F64, others: F64) -> F64:
     """float64[t]: Σ some·others along each row."""
     return np.asarray(np.einsum("ti,ti->t", some, others))
 
 
-def alone(weights: Array, evidence: Evidence, listed: int) -> Mixture:
-    """A head that has all the weight."""
-    return Mixture(weights, np.zeros(listed), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
+def alone(weights: F64, evidence: Evidence, candidates: int) -> Mixture:
+    """Known rows that have all the weight."""
+    return Mixture(weights, np.zeros(candidates), np.zeros(0), evidence, 0.0, 0.0, -np.inf, 0.0, 0.0, 0.0)
 
 
-def log_or_nothing(masses: Array) -> Array:
+def log_or_nothing(masses: F64) -> F64:
     """The logarithm, −∞ of 0."""
     return np.log(masses, out=np.full(masses.shape, -np.inf), where=masses > 0)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.lookup.question import COLDEST
-
-Array = NDArray[np.float64]
+from attention.dtypes import F64
+from attention.logits import SMALLEST_TEMPERATURE
 
 TOLERANCE = 1e-4
 STEPS = 200
 STRIDE = 3.0
 
 
-def solve(similarities: Array, target: float, counts: Array | None = None) -> float:
+def solve(similarities: F64, target: float, counts: F64 | None = None) -> float:
     """The temperature T at which exp(entropy of softmax(s/T)) is `target`.
 
     The entropy H rises with T, dH/d(ln T) being the variance of the logits, so a bracketed Newton search in
@@ -36,10 +34,10 @@ def solve(similarities: Array, target: float, counts: Array | None = None) -> fl
     if counts[gaps == 0].sum() >= target:
         return 0.0
     # Where all logits lie within 1/2 the divergence from uniform is below 1/2: more than n/2 documents are held.
-    low, high = np.log(COLDEST), np.log(max(2 * float(gaps.max()), 2 * COLDEST))
+    low, high = np.log(SMALLEST_TEMPERATURE), np.log(max(2 * float(gaps.max()), 2 * SMALLEST_TEMPERATURE))
     near = min(int(2 * target), gaps.size - 1)
     nearest = np.partition(gaps, near)[: near + 1]
-    at = float(np.clip(np.log(max(float(nearest.mean()), COLDEST)), low, high))
+    at = float(np.clip(np.log(max(float(nearest.mean()), SMALLEST_TEMPERATURE)), low, high))
     goal = np.log(target)
     for _ in range(STEPS):
         logits = gaps / -np.exp(at)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.kernels import layout as interleaved
+from attention.kernels import layout
 from attention.kernels.layout import (
     OFFSET,
     columns_of,
@@ -44,8 +44,7 @@ def test_rows_and_columns_come_back_however_they_were_written(rows, width, cut):
 @pytest.mark.parametrize("queries", [1, 2, 3, 7, 16, 21, 32, 64])
 def test_products_are_exact_by_every_way_that_this_processor_has(width, queries):
     pytest.importorskip("numba")
-    from attention.kernels import dot_amx as matrix_unit
-    from attention.kernels import dot_vnni as instructions
+    from attention.kernels import dot_amx, dot_vnni
     from attention.kernels.dot import byte_products
 
     codes, asked = bytes_of(1, 192, width), bytes_of(2, queries, width)
@@ -53,24 +52,24 @@ def test_products_are_exact_by_every_way_that_this_processor_has(width, queries)
     stored = rows_room(192, width)
     put_rows(stored, 0, codes)
     expected = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + OFFSET).T
-    group, factors = 64 // interleaved.LANES, packed(asked)
+    group, factors = 64 // layout.LANES, packed(asked)
 
     def made(way, *more):
         products = np.ones((queries, 64), dtype=np.int32)  # what is there is written over
         done = way(stored, group, factors, *more, products)
         return products, done
 
-    ways = [instructions.by_loop] + [instructions.by_instruction] * instructions.has_instruction()
+    ways = [dot_vnni.by_loop] + [dot_vnni.by_vnni] * dot_vnni.has_vnni()
     for way in ways:
         np.testing.assert_array_equal(made(way, 0)[0], expected)
         np.testing.assert_array_equal(made(way, 1)[0][1:], expected[1:])
         assert (made(way, 1)[0][0] == 1).all()
-    for unit in {False, matrix_unit.usable()}:
+    for unit in {False, dot_amx.amx_usable()}:
         products = np.ones((queries, 64), dtype=np.int32)
         byte_products(stored, group, factors, products, unit)
         np.testing.assert_array_equal(products, expected)
-    if matrix_unit.usable():
-        products, done = made(matrix_unit.by_unit)
+    if dot_amx.amx_usable():
+        products, done = made(dot_amx.by_amx)
         assert done == (queries // 16 * 16 if width % 64 == 0 else 0)
         np.testing.assert_array_equal(products[:done], expected[:done])
         assert (products[done:] == 1).all()
@@ -96,7 +95,7 @@ view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64
 for count in (1, 3, 17, 40):
     for found in quantised_answers(view, [Question(random.standard_normal(64), 0.1) for _ in range(count)]):
         print(*found.numbers, *found.weights, *found.output)
-print(engine.engine().name)
+print(engine.kernels().NAME)
 """
 
 
@@ -118,9 +117,9 @@ def test_a_processor_without_the_instructions_gives_the_same_answers():
 
 def test_a_system_that_does_not_let_the_matrix_unit_be_used_gets_the_same_answers():
     pytest.importorskip("numba")
-    from attention.kernels import dot_amx as matrix_unit
+    from attention.kernels import dot_amx
 
-    if not matrix_unit.usable():
+    if not dot_amx.amx_usable():
         pytest.skip("there is no matrix unit here, or no leave to use it")
     (found, without), (expected, name) = said(REFUSED + ASK), said(ASK)
     # Workers take tiles as they come, so sums are not in the same order each time.

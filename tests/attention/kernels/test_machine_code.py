@@ -13,7 +13,7 @@ from threading import Event
 import numpy as np
 import pytest
 
-from attention.kernels import engine, machine_code
+from attention.kernels import engine, in_machine_code, in_numpy, machine_code
 from attention.kernels.machine_code import TARGETS, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
 
@@ -26,10 +26,10 @@ from pathlib import Path
 from attention.kernels import engine
 from attention.kernels.machine_code import TARGETS, prepare
 prepare(Path(sys.argv[1]), TARGETS.get(sys.argv[2]))
-from attention.kernels.compiling import KERNELS
+from attention.kernels.cpu import KERNELS
 print(sum(sum(kernel.stats.cache_hits.values()) for kernel, _ in KERNELS))
 print(sum(sum(kernel.stats.cache_misses.values()) for kernel, _ in KERNELS))
-print(engine.engine().name)
+print(engine.kernels().NAME)
 """
 
 
@@ -43,7 +43,7 @@ def kept(directory, target=""):
 
 
 def test_after_preparing_nothing_is_left_to_compile(tmp_path):
-    from attention.kernels.compiling import KERNELS
+    from attention.kernels.cpu import KERNELS
 
     prepare()
     assert len(KERNELS) > 8
@@ -106,19 +106,19 @@ def test_an_answer_is_made_by_one_engine():
 
     def make():
         with engine.held():
-            first = engine.engine()
+            first = engine.kernels()
             begun.set()
             chosen.wait(10)
-            return first, engine.engine()
+            return first, engine.kernels()
 
-    engine.choose(engine.plain())
+    engine.choose(in_numpy)
     try:
         with ThreadPoolExecutor(1) as pool:
             made = pool.submit(make)
             begun.wait(10)
-            engine.choose(engine.compiled())
-            assert engine.engine() is engine.compiled()
+            engine.choose(in_machine_code)
+            assert engine.kernels() is in_machine_code
             chosen.set()
-            assert made.result() == (engine.plain(), engine.plain())
+            assert made.result() == (in_numpy, in_numpy)
     finally:
         engine.choose(None)

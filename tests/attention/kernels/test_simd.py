@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 
 numba = pytest.importorskip("numba")
 
-from attention.kernels import dot_amx as matrix_unit  # noqa: E402
-from attention.kernels import in_numpy as portable  # noqa: E402
-from attention.kernels import softmax_terms as runs  # noqa: E402
-from attention.kernels import value_passes as products  # noqa: E402
-from attention.kernels import weight_levels as levels  # noqa: E402
+from attention.kernels import dot_amx, in_numpy, softmax_terms, value_passes, weight_levels  # noqa: E402
 from attention.kernels.layout import columns_room, put_columns  # noqa: E402
 
 RUN = 64
@@ -23,7 +19,7 @@ f32 = np.float32
 @numba.njit
 def lifted(scales, allowed, first):
     lifts = np.full((2, RUN), np.float32(7.0))
-    runs.lift(scales, allowed, first, lifts)
+    softmax_terms.scale_and_mask(scales, allowed, first, lifts)
     return lifts
 
 
@@ -33,18 +29,18 @@ def lifted(scales, allowed, first):
 def test_rows_without_leave_and_rows_that_are_not_there_are_far_below(rows, first):
     random = np.random.default_rng(rows)
     scales, allowed = random.random(rows, dtype=f32), random.random(rows) < 0.7
-    factors, terms = np.zeros(RUN, f32), np.full(RUN, runs.FAR_BELOW)
+    factors, terms = np.zeros(RUN, f32), np.full(RUN, softmax_terms.FAR_BELOW)
     part = slice(first, min(first + RUN, rows))
     here = part.stop - part.start
     factors[:here] = np.where(allowed[part], scales[part], 0)
-    terms[:here] = np.where(allowed[part], 0, runs.FAR_BELOW)
+    terms[:here] = np.where(allowed[part], 0, softmax_terms.FAR_BELOW)
     np.testing.assert_array_equal(lifted(scales, allowed, first), [factors, terms])
 
 
 @numba.njit
 def similar(product, planes, query, lifts, offset, step):
     found = np.empty(RUN, np.float32)
-    runs.similarities(product, planes, query, lifts, offset, step, found)
+    softmax_terms.to_similarities(product, planes, query, lifts, offset, step, found)
     return found
 
 
@@ -64,7 +60,7 @@ def test_similarities_are_products_lifted(planes):
 @numba.njit
 def softened(found, bar, inverse, first):
     terms = np.full(2 * RUN, np.float32(-1.0))
-    return runs.terms_of(found, bar, inverse, terms, first), terms
+    return softmax_terms.terms_of(found, bar, inverse, terms, first), terms
 
 
 @settings(deadline=None)
@@ -77,12 +73,12 @@ def softened(found, bar, inverse, first):
 def test_terms_are_exponentials_of_what_is_below_the_bar(seed, bar, inverse, first):
     random = np.random.default_rng(seed)
     found = random.standard_normal(RUN, dtype=f32)
-    found[random.random(RUN) < 0.2] = runs.FAR_BELOW
-    found[0] = min(f32(bar), f32(2.0)) if bar > runs.NOT_ALLOWED else found[0]  # what is level with the bar is listed
+    found[random.random(RUN) < 0.2] = softmax_terms.FAR_BELOW
+    found[0] = min(f32(bar), f32(2.0)) if bar > softmax_terms.NOT_ALLOWED else found[0]
     (mass, depth, square, listed), terms = softened(found, f32(bar), f32(inverse), first)
     with np.errstate(over="ignore", invalid="ignore"):
         x = np.clip((found.astype(float) - f32(bar)) * f32(inverse), -87, 0)
-    e = np.where((found < f32(bar)) & (found > runs.NOT_ALLOWED), np.exp(x), 0)
+    e = np.where((found < f32(bar)) & (found > softmax_terms.NOT_ALLOWED), np.exp(x), 0)
     np.testing.assert_allclose(terms[first : first + RUN], e, rtol=2e-5, atol=0)
     np.testing.assert_allclose([mass, depth, square], [e.sum(), (e * x).sum(), (e * e).sum()], rtol=2e-5, atol=1e-37)
     assert listed == (found >= f32(bar)).any()
@@ -110,12 +106,12 @@ def test_blends_are_those_of_numpy(rows, width, queries, most, above):
     steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
     values = codes * scales[:, None]
     found, expected = np.ones((queries, width)), np.ones((queries, width))
-    products.blend(room, weights, scales, steps, most, values, found, matrix_unit.usable())
-    portable.blend(room, weights, scales, steps, most, values, expected)
+    value_passes.blend(room, weights, scales, steps, most, values, found, dot_amx.amx_usable())
+    in_numpy.blend(room, weights, scales, steps, most, values, expected)
     # A level half-way between two may go either way.
     room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
     assert (np.abs(found - expected) <= room_for_ties).all()
-    sums, largest = products.weight_of(weights, rows)
+    sums, largest = value_passes.weight_of(weights, rows)
     np.testing.assert_allclose(sums, weights[:, :rows].sum(axis=1, dtype=float), rtol=1e-6)
     np.testing.assert_array_equal(largest, weights[:, :rows].max(axis=1))
 
@@ -130,7 +126,7 @@ def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
         weights = ((127.5 + 1e-5 * random.standard_normal(RUN)) * step / scales).astype(f32)[None]
         values = codes * scales[:, None]
         found = np.zeros((1, 8))
-        products.blend(room, weights, scales, np.array([step]), 127, values, found, matrix_unit.usable())
+        value_passes.blend(room, weights, scales, np.array([step]), 127, values, found, dot_amx.amx_usable())
         # Rounding is at most half a level each; a row that is left out or counted twice is 127.
         assert (np.abs(found - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
 
@@ -138,8 +134,8 @@ def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
 @numba.njit
 def leveled(weights, scales, inverse, most):
     coarse, fine = np.full(RUN, np.int8(9)), np.full((2, RUN), np.int8(9))
-    total, above = levels.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
-    return coarse, total, above, fine, levels.fine_levels(weights, 0, scales, 0, inverse, fine, 0, RUN)
+    total, above = weight_levels.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
+    return coarse, total, above, fine, weight_levels.fine_levels(weights, 0, scales, 0, inverse, fine, 0, RUN)
 
 
 def test_levels_are_whole_numbers_in_one_byte_or_two():

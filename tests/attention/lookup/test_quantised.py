@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.kernels import engine
-from attention.lookup import Auto, Memory, Question, Rows, answers, quantised, sweep
-from attention.lookup import answering as asking
+from attention.kernels import engine, in_machine_code, in_numpy
+from attention.lookup import Auto, Memory, Question, Rows, answering, answers, quantised, sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.head import candidates as shortlist
+from attention.lookup.head import candidates
+from attention.lookup.parts import whole
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.sweep import quantised_sweep
@@ -19,14 +19,13 @@ from attention.lookup.sweep import quantised_sweep
 N, D, D_V = 6007, 37, 11
 
 
-@pytest.fixture(params=["compiled", "plain"])
+@pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
 def running(request, monkeypatch):
     """Every engine in turn, over small tiles and with short lists."""
-    chosen = getattr(engine, request.param)()
-    engine.choose(chosen)
+    engine.choose(request.param)
     monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(64, 128),))
-    yield chosen
+    yield request.param
     engine.choose(None)
 
 
@@ -138,11 +137,11 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(runnin
     near = random.choice(N, 40, replace=False)
     keys[near] = keys[0] + 1e-3 * random.standard_normal((40, D)).astype(np.float32)
     view = view_of("cosine", keys)
-    monkeypatch.setattr(shortlist, "MARGIN", 0.0)
+    monkeypatch.setattr(candidates, "MARGIN", 0.0)
     monkeypatch.setattr(quantised, "WIDTHS", (quantised.Width(12, 128),))
     looked_up = []
-    read = shortlist.similarities_at
-    monkeypatch.setattr(shortlist, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
+    read = whole.similarities_at
+    monkeypatch.setattr(whole, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
     for normaliser, temperature in (("softmax", 0), ("softmax", 1e-4), ("sparsemax", 1e-3), ("entmax15", 1e-4)):
         looked_up.clear()
         question = Question(keys[0], temperature, normaliser=normaliser, output=False)
@@ -193,7 +192,7 @@ def test_a_sweep_is_many_answers(running, data, queries):
 
 
 def test_auto_reaches_its_effective_documents(running, data, queries, monkeypatch):
-    monkeypatch.setattr(asking, "SMALL_CELLS", 0)
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
     view = view_of("cosine", *data)
     asked = [Question(query, Auto(wanted)) for query, wanted in zip(queries, (8, 300, 2500), strict=False)]
     for question, found in zip(asked, answers(view, asked), strict=True):
@@ -207,7 +206,7 @@ def test_auto_reaches_its_effective_documents(running, data, queries, monkeypatc
 
 @pytest.mark.parametrize("passing", [0, 1, 2])
 def test_next_to_nothing_passes(running, data, queries, monkeypatch, passing):
-    monkeypatch.setattr(asking, "SMALL_CELLS", -1)
+    monkeypatch.setattr(answering, "SMALL_CELLS", -1)
     view = view_of("cosine", *data)
     mask = view.mask(np.arange(passing))
     for question in (Question(queries[0], Auto(), None, mask), Question(queries[0], 0.1, 0.2, mask)):

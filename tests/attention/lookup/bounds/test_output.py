@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import engine
+from attention.kernels import engine, in_machine_code, in_numpy
 from attention.lookup import Memory, Question, Rows, quantised
-from attention.lookup.bounds.output import turned
-from attention.lookup.bounds.weights import Centre, coarsely_blended
-from attention.lookup.codes.quantisation import coded
+from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.codes.quantisation import to_codes
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
-from attention.lookup.scan.error import CodingError
 from attention.lookup.softmax.distribution import softmax
-from attention.lookup.softmax.mixture import Bulks, mix
+from attention.lookup.softmax.mixture import TailSums, mix
 from attention.lookup.softmax.null import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -53,7 +52,7 @@ def test_a_blend_moves_no_further_than_its_bound(seed, temperature, error, head,
     ]
     longest = float(np.linalg.norm(values, axis=1).max())
     bound, plain = (
-        coarsely_blended(error / temperature, tail, 0.0, float(pushed.sum()), some, longest, length(output))
+        bound_blend(error / temperature, tail, 0.0, float(pushed.sum()), some, longest, length(output))
         for some in (centres, [])
     )
     assert length(true.weights @ values - output) <= bound + 1e-13
@@ -69,21 +68,20 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     head, rows, below = np.split(similarities, [5, 5 + listed])
     parts, bars = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
     terms = [np.exp((part - bar) / temperature) for part, bar in zip(parts, bars, strict=True)]
-    bulks = Bulks(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
-    (found,) = mix(head, rows, bulks, [None], np.array([temperature]))
-    weights = np.concatenate([found.listed, *(f * t for f, t in zip(found.factors, terms, strict=True))])
+    tail_sums = TailSums(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
+    (found,) = mix(head, rows, tail_sums, [None], np.array([temperature]))
+    weights = np.concatenate([found.candidates, *(f * t for f, t in zip(found.factors, terms, strict=True))])
     heaviest = np.cumsum(np.sort(weights**2)[::-1])
     for count in (1, 7, 50, len(weights)):
         assert heaviest[count - 1] <= found.heaviest(count) * (1 + 1e-12)
     assert found.heaviest(len(weights)) <= found.tail_square * (1 + 1e-12)
-    assert found.without_tail().heaviest(1e9) <= (found.listed**2).sum() * (1 + 1e-12)
     errors, seen = (np.clip(random.standard_normal(len(weights)), -most, most) for _ in range(2))
     for _ in range(2):
         pushes = (errors * errors).sum(), (seen * seen).sum()
-        error = CodingError(float(np.abs(errors).max()), float(pushes[0]), 0.0)
-        bound = turned(found, error, float(pushes[1]), float(np.abs(seen).max()))
+        error = QuantisationError(float(np.abs(errors).max()), float(pushes[0]), 0.0)
+        bound = bound_turn(found, error, float(pushes[1]), float(np.abs(seen).max()))
         assert (weights * np.abs(errors * seen)).sum() <= bound
-        wide = turned(found, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max()))
+        wide = bound_turn(found, replace(error, squares=np.inf), float(pushes[1]), float(np.abs(seen).max()))
         assert bound <= wide < np.inf
         order = np.argsort(np.argsort(-weights))  # the largest errors and projections on the heaviest rows
         errors, seen = -np.sort(-np.abs(errors))[order], -np.sort(-np.abs(seen))[order]
@@ -106,19 +104,18 @@ def values_of(kind, random, keys, query, width):
         "hardly any": lambda: 1e-40 * some,
         "far from 0": lambda: 5 + 1e-3 * some,
         # Every error of a similarity pushes the same way.
-        "with the errors": lambda: np.sign(coded(unit.astype(np.float32))[2] @ query)[:, None] * some[0],
+        "with the errors": lambda: np.sign(to_codes(unit.astype(np.float32))[2] @ query)[:, None] * some[0],
         # Every value is rounded the same way.
         "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * some) + 0.49, 127.0),
     }[kind]()
     return None if made is None else made.astype(np.float32)
 
 
-@pytest.fixture(params=["compiled", "plain"])
+@pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
 def running(request):
     """Every engine in turn."""
-    chosen = getattr(engine, request.param)()
-    engine.choose(chosen)
-    yield chosen
+    engine.choose(request.param)
+    yield request.param
     engine.choose(None)
 
 

@@ -1,4 +1,4 @@
-"""The bounds against distributions that were really disturbed, as far as the bound allows."""
+"""The bounds against distributions that were really bound_rounding, as far as the bound allows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.bounds.weights import coarse, disturbed, separated, thresholded
-from attention.lookup.head.similarity import Slack
+from attention.lookup.bounds.rounding import Slack
+from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse, bound_tail
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.softmax.distribution import REACH, softmax, sparse
+from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
 from attention.lookup.softmax.null import NullKey
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -42,11 +42,11 @@ def test_a_tail_that_is_off_by_at_most_the_error(seed, temperature, error, head,
     seen[tail] += noise[tail]
     known, real = softmax(seen, null, temperature), softmax(true, null, temperature)
     weight = known.weights[tail].sum()
-    bound = coarse(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0)
+    bound = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0)
     assert apart(known, real) <= bound + 1e-13
     # Cauchy–Schwarz over the tail, with the squares as they are, is a bound too, and often the better one.
     square = np.sqrt((known.weights[tail] ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
-    sharper = coarse(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
+    sharper = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
     assert apart(known, real) <= sharper + 1e-13 <= bound + 2e-13
 
 
@@ -63,11 +63,11 @@ def test_every_similarity_off_by_at_most_the_slack(seed, temperature, error, nul
     seen = true + random.uniform(-error, error, 50)
     known, real = softmax(seen, null, temperature), softmax(true, null, temperature)
     slack, level = Slack(error, 0.0), None if null is None else null.similarity
-    assert apart(known, real) <= disturbed(slack, float(seen.max()), temperature, known.depth, 50)
-    assert apart(known, real) <= separated(seen, level, slack, temperature, alike=True) + 1e-13
-    for normaliser, reach in REACH.items():
+    assert apart(known, real) <= bound_rounding(slack, float(seen.max()), temperature, known.mean_gap, 50)
+    assert apart(known, real) <= bound_separated(seen, level, slack, temperature, alike=True) + 1e-13
+    for normaliser, reach in SUPPORT.items():
         known, real = (sparse(s, null, temperature, normaliser) for s in (seen, true))
-        assert apart(known, real) <= thresholded(seen, level, slack, temperature, reach)
+        assert apart(known, real) <= bound_sparse(seen, level, slack, temperature, reach)
 
 
 def test_the_bound_is_never_zero_while_two_documents_hold_weight():

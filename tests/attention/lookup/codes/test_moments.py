@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
 from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.codes.quantisation import coded
+from attention.lookup.codes.quantisation import to_codes
 
 
 def moments_of(vectors):
-    return Moments.of_nothing(vectors.shape[1]).joined(vectors, coded(vectors)[2])
+    return Moments.of_nothing(vectors.shape[1]).joined(vectors, to_codes(vectors)[2])
 
 
 def around(vectors, centre):
@@ -32,12 +32,12 @@ def around(vectors, centre):
 def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale, shift, pieces):
     random = np.random.default_rng(seed)
     vectors = ((random.standard_normal((300, width)) + shift) * scale).astype(np.float32)
-    left = coded(vectors)[2]
+    left = to_codes(vectors)[2]
     found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
     assert found.count == 300
     np.testing.assert_allclose(found.mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-9)
-    np.testing.assert_allclose(found.left, np.linalg.norm(left.sum(axis=0)), rtol=1e-9)
-    assert found.of_left >= around(left, 0.0)
+    np.testing.assert_allclose(found.residual_length, np.linalg.norm(left.sum(axis=0)), rtol=1e-9)
+    assert found.residual_spread >= around(left, 0.0)
     underflow, rounding = 300 * width * 2.0**-124, 2.0**-12 * (vectors.astype(np.float64) ** 2).sum()
     for centre in (vectors.mean(axis=0), np.zeros(width), vectors[0]):
         true = around(vectors, centre)
@@ -64,9 +64,9 @@ def test_a_view_counts_every_row_it_shows_and_those_removed():
     values = random.standard_normal((300, 5)).astype(np.float32)
     memory = Memory("cosine")
     views = [memory.publish(add=Rows(part, values[part] + 3)) for part in np.array_split(np.arange(300), 4)]
-    before = views[-1].value_spread
-    after = memory.publish(remove=np.arange(0, 300, 2)).value_spread
+    before = views[-1].facts.value_spread
+    after = memory.publish(remove=np.arange(0, 300, 2)).facts.value_spread
     assert [before.count, after.count] == [300, 300]
-    assert views[0].value_spread.count >= 75
+    assert views[0].facts.value_spread.count >= 75
     wide = Memory("dot")
-    assert wide.publish(add=Rows(np.arange(2), np.ones((2, 1025)))).value_spread is None
+    assert wide.publish(add=Rows(np.arange(2), np.ones((2, 1025)))).facts.value_spread is None

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.head.candidates import Shortlist
-from attention.lookup.scan.error import CodingError
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.head.candidates import Candidates
 
 FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""
 
 
-def listed(k, bar=0.35, reach=0.0):
-    return Shortlist(k, reach, np.arange(6)[::-1] * 10, FOUND, bar, CodingError(0.15, 1.0, 0.0))
+def listed(k, bar=0.35, support=0.0):
+    return Candidates(k, support, np.arange(6)[::-1] * 10, FOUND, bar, QuantisationError(0.15, 1.0, 0.0))
 
 
 def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
@@ -41,8 +41,8 @@ def test_all_are_needed_that_may_be_as_good_as_the_kth_of_the_known(known, count
 
 
 def test_a_normaliser_that_reaches_further_needs_more():
-    assert listed(1, reach=0.2).deciding(np.array([0.9]), 100) == 4  # down to 0.7 in truth
-    assert listed(1, reach=0.45).deciding(np.array([0.9]), 100) is None
+    assert listed(1, support=0.2).deciding(np.array([0.9]), 100) == 4  # down to 0.7 in truth
+    assert listed(1, support=0.45).deciding(np.array([0.9]), 100) is None
 
 
 def test_more_than_a_query_may_look_up_does_not_decide():
@@ -54,5 +54,5 @@ def test_known_rows_come_apart_from_the_others_in_order_of_place():
     head = listed(2).split(np.array([0.9, 0.75, 0.8]))
     np.testing.assert_array_equal(head.places, [30, 40, 50])
     np.testing.assert_array_equal(head.similarities, [0.8, 0.75, 0.9])
-    np.testing.assert_array_equal(head.listed_places, [20, 10, 0])
-    np.testing.assert_array_equal(head.listed, [0.6, 0.5, 0.4])
+    np.testing.assert_array_equal(head.candidate_places, [20, 10, 0])
+    np.testing.assert_array_equal(head.candidates, [0.6, 0.5, 0.4])

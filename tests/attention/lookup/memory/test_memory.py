@@ -16,7 +16,6 @@ from attention.errors import ParameterError, ShapeError
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import compaction as compaction_module
-from attention.lookup.memory import files
 from attention.lookup.memory import memory as memory_module
 
 
@@ -110,7 +109,7 @@ def small_blocks(monkeypatch):
     for module in (blocks_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(files, "SMALLEST", 1)
+    monkeypatch.setattr(blocks_module, "SMALLEST_FILE", 1)
 
 
 class HistoriesInFiles(Histories):
@@ -160,7 +159,7 @@ def test_a_block_has_room_for_at_most_twice_its_rows():
     for number in range(40):
         memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
         (segment,) = memory.view.segments
-        assert segment.block.room <= max(2 * segment.count, memory_module.FIRST_ROWS)
+        assert segment.block.capacity <= max(2 * segment.count, memory_module.FIRST_ROWS)
 
 
 def test_readers_see_whole_writes_while_a_writer_writes():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup.softmax.mixture import Bulks, mix
+from attention.lookup.softmax.mixture import TailSums, mix
 from attention.lookup.softmax.null import NullKey
 
 TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
@@ -17,44 +17,48 @@ def _parts(seed):
     bars = np.array([low[0] + 0.01, lower[0]])
     logits = [[(part - bar) / t for part, bar in zip((low, lower), bars, strict=True)] for t in TEMPERATURES]
     sums = [[(np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()) for x in row] for row in logits]
-    return similarities, head, listed, Bulks(bars, np.array(sums))
+    return similarities, head, listed, TailSums(bars, np.array(sums))
 
 
 @pytest.mark.parametrize("null", [None, 0.2, 1.3])
 def test_parts_weigh_what_all_rows_weigh_together(null):
-    similarities, head, listed, bulks = _parts(1)
+    similarities, head, listed, tail_sums = _parts(1)
     nulls = [None if null is None else NullKey(null)] * len(TEMPERATURES)
-    for found, temperature in zip(mix(head, listed, bulks, nulls, TEMPERATURES), TEMPERATURES, strict=True):
+    for found, temperature in zip(mix(head, listed, tail_sums, nulls, TEMPERATURES), TEMPERATURES, strict=True):
         logits = np.append(similarities, -np.inf if null is None else null) / temperature
         weights = np.exp(logits - np.logaddexp.reduce(logits))
         documents = weights[:-1] / weights[:-1].sum()
         held = documents[documents > 0]
-        assert found.head == pytest.approx(weights[:7], rel=1e-12)
-        assert found.listed == pytest.approx(weights[7:40], rel=1e-12)
+        assert found.known == pytest.approx(weights[:7], rel=1e-12)
+        assert found.candidates == pytest.approx(weights[7:40], rel=1e-12)
         assert found.evidence.null_weight == pytest.approx(weights[-1], rel=1e-12)
         assert found.evidence.log_partition == pytest.approx(np.logaddexp.reduce(logits), rel=1e-12)
         assert found.evidence.entropy == pytest.approx(-(held * np.log(held)).sum(), rel=1e-10)
         assert found.tail == pytest.approx(weights[7:-1].sum(), rel=1e-12)
         assert found.log_tail == pytest.approx(np.log(weights[7:-1].sum()), abs=1e-10)
         assert found.tail_square == pytest.approx((weights[7:-1] ** 2).sum(), rel=1e-12)
-        assert found.bulk_square == pytest.approx((weights[40:-1] ** 2).sum(), rel=1e-12)
+        assert found.summed_square == pytest.approx((weights[40:-1] ** 2).sum(), rel=1e-12)
 
 
 def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
-    _, head, listed, bulks = _parts(2)
-    together = mix(head, listed, bulks, [NullKey(0.1)] * len(TEMPERATURES), TEMPERATURES)
+    _, head, listed, tail_sums = _parts(2)
+    together = mix(head, listed, tail_sums, [NullKey(0.1)] * len(TEMPERATURES), TEMPERATURES)
     for at, found in enumerate(together):
         (alone,) = mix(
-            head, listed, Bulks(bulks.bars, bulks.sums[at : at + 1]), [NullKey(0.1)], TEMPERATURES[at : at + 1]
+            head,
+            listed,
+            TailSums(tail_sums.thresholds, tail_sums.sums[at : at + 1]),
+            [NullKey(0.1)],
+            TEMPERATURES[at : at + 1],
         )
         assert found.evidence == alone.evidence
-        assert np.array_equal(found.head, alone.head)
+        assert np.array_equal(found.known, alone.known)
         assert (found.tail, found.log_tail, found.tail_square) == (alone.tail, alone.log_tail, alone.tail_square)
 
 
 def test_a_tail_too_light_for_a_float_keeps_its_logarithm():
     head, listed = np.array([1.0]), np.array([0.0, -0.5])
-    bulks = Bulks(np.array([-1.0]), np.array([[(3.0, -1.0, 2.0)]]))
-    (found,) = mix(head, listed, bulks, [None], np.array([1e-3]))
+    tail_sums = TailSums(np.array([-1.0]), np.array([[(3.0, -1.0, 2.0)]]))
+    (found,) = mix(head, listed, tail_sums, [None], np.array([1e-3]))
     assert found.tail < 1e-320
     assert found.log_tail == pytest.approx(-1000.0, rel=1e-12)

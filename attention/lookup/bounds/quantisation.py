@@ -1,46 +1,19 @@
-"""Queries in codes, and how far the similarities that a scan makes of codes can be from the true ones."""
+"""How far similarities that a scan makes of codes can be from the true ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attention.kernels.engine import engine
-from attention.lookup.codes.quantisation import QueryCodes, query_codes
+from attention.dtypes import F64
+from attention.kernels import kernels
+from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.view import View
-from attention.lookup.question import Question
-
-Array = NDArray[np.float64]
-
-FINE, FINE_WITH_OUTPUT = 4, 8
-"""Up to so many queries at a time are coded in 16 bits, because memory is what a scan of few waits for. The second
-number is for questions with outputs: the weights of their values have 16 bits then too."""
-
-SMALLEST_REACH, LARGEST_REACH = 1e-30, 1e30
-
-
-def fits(view: View, question: Question) -> bool:
-    """Whether products of keys and query keep clear of float32's ends."""
-    reach = view.key_norm * float(np.linalg.norm(question.vector))
-    return view.similarity == "cosine" or SMALLEST_REACH < reach < LARGEST_REACH
-
-
-def coded_queries(view: View, questions: Sequence[Question]) -> QueryCodes:
-    """The questions' queries in codes, scaled so that q·k of what the scan multiplies is the similarity."""
-    vectors = np.array([question.vector for question in questions])
-    if view.similarity == "cosine":
-        vectors /= np.sqrt((vectors * vectors).sum(axis=1))[:, None]
-    elif view.similarity == "scaled_dot":
-        vectors /= np.sqrt(vectors.shape[1])
-    outputs = any(question.output for question in questions)
-    return query_codes(vectors, fine=len(questions) <= (FINE_WITH_OUTPUT if outputs else FINE))
 
 
 @dataclass(frozen=True)
-class CodingError:
+class QuantisationError:
     """How far scanned similarities can be from the true ones.
 
     q·k − q̂·k̂ = q̂·(k − k̂) + (q − q̂)·k. For one row, by Cauchy–Schwarz, that is at most ‖q̂‖·‖k − k̂‖ + ‖q − q̂‖·‖k‖.
@@ -59,9 +32,9 @@ class CodingError:
     squares: float
     uniform: float
 
-    def wider(self, width: float) -> CodingError:
+    def wider(self, width: float) -> QuantisationError:
         """The same with so much more room for every row."""
-        return CodingError(self.largest + width, self.squares, self.uniform + width)
+        return QuantisationError(self.largest + width, self.squares, self.uniform + width)
 
     def mean(self, tail: float, tail_square: float) -> float:
         """Σŵ|error| over a tail of weight `tail` whose squared weights add up to `tail_square`, at most.
@@ -73,28 +46,28 @@ class CodingError:
         return float(np.sqrt(1.001 * tail_square * self.squares)) + tail * self.uniform
 
 
-def coding_errors(view: View, queries: QueryCodes) -> list[CodingError]:
+def quantisation_errors(view: View, queries: QueryCodes) -> list[QuantisationError]:
     """The bounds for each query."""
     residual = max(segment.key_residual for segment in view.segments)
-    key = 1.0 if view.similarity == "cosine" else view.key_norm
+    key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
     uniform = 2.0**-20 * lengths * (key + residual)
     largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
     squares = np.full(queries.count, np.inf)
     if view.grams is not None:
-        coded = queries.codes * queries.scales[:, None]
-        lost = sum(segment.block.room for segment in view.segments) * coded.shape[1] * 2.0**-125
+        seen = queries.codes * queries.scales[:, None]
+        lost = sum(segment.block.capacity for segment in view.segments) * seen.shape[1] * 2.0**-125
         parts = [
             _form(vectors, gram, lost, exact=exact)
             for vectors, gram, exact in zip(
-                (coded, queries.residuals), view.grams, (True, not queries.fine), strict=True
+                (seen, queries.residuals), view.grams, (True, not queries.fine), strict=True
             )
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
-    return [CodingError(*map(float, bounds)) for bounds in zip(largest, squares, uniform, strict=True)]
+    return [QuantisationError(*map(float, bounds)) for bounds in zip(largest, squares, uniform, strict=True)]
 
 
-def _form(vectors: Array, gram: Array, lost: float, *, exact: bool) -> Array:
+def _form(vectors: F64, gram: F64, lost: float, *, exact: bool) -> F64:
     """At least xᵀ·M·x of each of vectors float64[q, d]; from the trace of M alone where it need not be exact.
 
     The Gram matrix was summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace, and in each
@@ -102,5 +75,5 @@ def _form(vectors: Array, gram: Array, lost: float, *, exact: bool) -> Array:
     """
     trace = float(np.trace(gram))
     lengths = (vectors * vectors).sum(axis=1)
-    forms = engine().quadratic_forms(vectors, gram) if exact else lengths * trace
+    forms = kernels().quadratic_forms(vectors, gram) if exact else lengths * trace
     return np.asarray(forms + lengths * (2.0**-13 * trace + lost))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows
-from attention.lookup.codes.quantisation import QueryCodes
-from attention.lookup.scan.error import FINE, FINE_WITH_OUTPUT, coded_queries, coding_errors
+from attention.lookup import Memory, Rows
+from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, QueryCodes, query_codes
 
 RANDOM = np.random.default_rng(4)
 KEYS = (RANDOM.standard_normal((3000, 30)) * RANDOM.gamma(2.0, size=(3000, 1))).astype(np.float32)
@@ -27,17 +27,17 @@ def errors_of(view, vectors, queries):
 
 
 def holds(view, vectors, queries):
-    for wrong, bound in zip(errors_of(view, vectors, queries), coding_errors(view, queries), strict=True):
+    for wrong, bound in zip(errors_of(view, vectors, queries), quantisation_errors(view, queries), strict=True):
         assert np.abs(wrong).max() <= bound.largest
         assert (wrong**2).sum() <= bound.squares
 
 
 @pytest.mark.parametrize("count", [1, FINE, FINE + 1, 40])
 def test_the_bounds_hold_for_every_row_and_for_all_together(view, count):
-    questions = [Question(RANDOM.standard_normal(30), 1.0, output=False) for _ in range(count)]
-    queries = coded_queries(view, questions)
+    vectors = RANDOM.standard_normal((count, 30))
+    queries = query_codes("dot", vectors, outputs=False)
     assert queries.fine == (count <= FINE)
-    holds(view, np.array([question.vector for question in questions]), queries)
+    holds(view, vectors, queries)
 
 
 @pytest.mark.parametrize("fine", [True, False])
@@ -48,7 +48,7 @@ def test_what_a_query_s_own_code_leaves_out_is_counted(view, fine):
     holds(view, vectors, QueryCodes(nothing, np.ones(3), lengths, vectors, lengths, fine))
 
 
-def test_with_outputs_more_queries_are_coded_in_16_bits(view):
-    asked = [Question(RANDOM.standard_normal(30), 1.0) for _ in range(FINE_WITH_OUTPUT + 1)]
-    assert coded_queries(view, asked[:-1]).fine
-    assert not coded_queries(view, asked).fine
+def test_with_outputs_more_queries_are_coded_in_16_bits():
+    vectors = RANDOM.standard_normal((FINE_WITH_OUTPUT + 1, 30))
+    assert query_codes("dot", vectors[:-1], outputs=True).fine
+    assert not query_codes("dot", vectors, outputs=True).fine

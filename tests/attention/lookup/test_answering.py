@@ -208,9 +208,9 @@ def test_extreme_vectors_stay_finite(filled, similarity):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"temperature": -1.0}, "at least 1e-30"),
-        ({"temperature": np.nan}, "at least 1e-30"),
-        ({"temperature": 1e-31}, "use 0 for the best only"),
+        ({"temperature": -1.0}, "from 1e-30 to infinity"),
+        ({"temperature": np.nan}, "from 1e-30 to infinity"),
+        ({"temperature": 1e-31}, "0 is the limit"),
         ({"null": np.inf}, "finite similarity"),
         ({"normaliser": "argmax"}, "must be one of"),
         ({"top_k": -1}, "top_k"),

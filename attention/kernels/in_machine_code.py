@@ -1,0 +1,28 @@
+"""The kernels as numba compiles them, for what the processor has; `Kernels` says what each of them does."""
+
+from __future__ import annotations
+
+from attention.kernels.dot_amx import amx_usable
+from attention.kernels.dot_vnni import has_vnni
+from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
+from attention.kernels.original_passes import add_rows, all_products, all_sums, quadratic_forms, row_products
+from attention.kernels.value_passes import blend, weight_of
+
+AMX = amx_usable()
+NAME = " + ".join(["numba"] + ["VNNI"] * has_vnni() + ["AMX"] * AMX)
+
+__all__ = [
+    "AMX",
+    "NAME",
+    "accumulate",
+    "add_rows",
+    "all_products",
+    "all_sums",
+    "blend",
+    "fill_histogram",
+    "packed_queries",
+    "quadratic_forms",
+    "row_products",
+    "sample_top",
+    "weight_of",
+]

@@ -1,0 +1,138 @@
+"""What kernels are given, and what they do with it: the interface that machine code and NumPy both have.
+
+`in_machine_code` and `in_numpy` are modules with these functions. They give the same to the last digits: what sums in
+float32 may be rounded otherwise, what is listed is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
+
+
+class CodedKeys(NamedTuple):
+    """Keys in bytes, side by side.
+
+    Attributes:
+        codes: uint8[groups, words, 16, 4], of r keys and more; see `layout`.
+        scales: float32[r].
+        allowed: bool[r], True = may be attended to.
+        base: the place of the first one among all rows.
+    """
+
+    codes: Bytes
+    scales: F32
+    allowed: Bools
+    base: int
+
+
+class CandidateLists(NamedTuple):
+    """The rows listed for q queries, as many as their lists have room for.
+
+    Attributes:
+        thresholds: float32[q]; similarities from here on are listed.
+        places: int64[q, c].
+        similarities: float32[q, c].
+        counts: int64[q], how much of each list is used.
+    """
+
+    thresholds: F32
+    places: I64
+    similarities: F32
+    counts: I64
+
+
+class Kernels(Protocol):
+    """The steps of an answer that read many rows; q queries, r rows, width d, values of width d_v."""
+
+    NAME: str
+    """What runs, for people to read."""
+
+    AMX: bool
+    """Whether the processor's matrix unit is used."""
+
+    def packed_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
+        """What the passes over keys read, of codes int16[q, d] and steps float32[q].
+
+        Similarity = product of codes·scale·step. Codes that are not fine are within −127 to 127.
+        """
+
+    def sample_top(self, keys: CodedKeys, queries: Any, best: F32) -> None:
+        """Keep in best float32[q, b], ascending, the largest similarities seen."""
+
+    def accumulate(
+        self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, weights: F32
+    ) -> int:
+        """Go through rows from `first` on; stop early where a query's list may be too short for the next 64.
+
+        Args:
+            keys: r of them.
+            first: a multiple of 64.
+            lists: added to; what is not listed is summed.
+            inverse: float32[q], 1/T.
+            sums: float64[q, 3], added to: Σe, Σe·x, Σe² with x = (s − threshold)/T, not below −87, and e = exp(x).
+            weights: float32[q, ≥ r], contiguous, filled with e, 0 where listed or not allowed; float32[0, 0] to leave
+                it.
+
+        Returns:
+            The row to go on from; r where all is done.
+        """
+
+    def fill_histogram(
+        self, keys: CodedKeys, first: int, queries: Any, lists: CandidateLists, lows: F32, finer: F32, histogram: F64
+    ) -> int:
+        """Like `accumulate`, but what lies below the threshold goes into a histogram instead of sums.
+
+        Args:
+            lows: float32[q], where the first bin begins.
+            finer: float32[q], bins to one of similarity.
+            histogram: float64[q, bins, 2], count and sum of similarities, added to.
+        """
+
+    def weight_of(self, weights: F32, rows: int) -> tuple[F64, F64]:
+        """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r], contiguous."""
+
+    def blend(
+        self, codes: Bytes, weights: F32, scales: F32, steps: F32, most: int, values: F32, outputs: F64, amx: bool
+    ) -> None:
+        """Add Σ weight·value over some chunks of coded values.
+
+        Args:
+            codes: uint8[chunks, groups, words, 16, 4], turned; see `ValueCodes`.
+            weights: float32[q, ≥ r], contiguous.
+            scales: float32[r], of the coded values.
+            steps: float32[q], the size of one level of weight·scale.
+            most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
+            values: float32[r, d_v], the originals.
+            outputs: float64[q, d_v], added to.
+            amx: whether the matrix unit may be used.
+        """
+
+    def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
+        """outputs[query] += weight·values[row] for each of m triples.
+
+        Args:
+            values: float32[r, d_v].
+            rows, queries: int64[m].
+            weights: float64[m].
+            outputs: float64[q, d_v], added to.
+        """
+
+    def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
+        """Fill products float64[q, m] with query·row of every query float64[q, d] and each of m rows of [n, d]."""
+
+    def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
+        """outputs float64[q, d] += weights float64[q, m] times m rows of vectors float32[n, d]."""
+
+    def row_products(self, vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
+        """float64[m], query·row for each of m pairs, every row summed alike: copies of a row have the same product.
+
+        Args:
+            vectors: float32[n, d].
+            rows, asked: int64[m], which row and which query.
+            queries: float64[q, d].
+        """
+
+    def quadratic_forms(self, vectors: F64, matrix: F64) -> F64:
+        """float64[q], xᵀ·M·x of each of vectors float64[q, d]."""

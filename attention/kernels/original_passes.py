@@ -1,0 +1,127 @@
+"""Products with the float32 originals and sums of them, compiled by numba; `in_numpy` has the same in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float32, float64, int64, njit
+
+from attention.dtypes import F32, F64, I64
+from attention.kernels.cpu import array, compiled, fetch
+
+CACHE_LINE = 64
+"""Bytes that are brought into the cache together."""
+
+AHEAD = 3
+"""Rows that are on their way while one is read."""
+
+
+@compiled(array(float32, 2), array(int64, 1), array(int64, 1), array(float64, 1), array(float64, 2), fastmath=True)
+def add_rows(
+    values: F32,
+    rows: I64,
+    queries: I64,
+    weights: F64,
+    outputs: F64,
+) -> None:
+    """See `Kernels`."""
+    for m in range(len(rows)):
+        weight = weights[m]
+        row, query = rows[m], queries[m]
+        for t in range(values.shape[1]):
+            outputs[query, t] += weight * np.float64(values[row, t])
+
+
+@njit(fastmath=True)
+def _products_of_one(vectors: F32, rows: I64, query: F64, products: F64) -> None:
+    """Fill products float64[m]: `all_products` of one query, for which rows need not be widened beforehand."""
+    last = len(rows) - 1
+    for first in range(0, len(rows), 4):
+        # Behind the end the last row stands in.
+        places = (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
+        row_a, row_b = vectors[rows[places[0]]], vectors[rows[places[1]]]
+        row_c, row_d = vectors[rows[places[2]]], vectors[rows[places[3]]]
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0
+        for t in range(len(query)):
+            component = query[t]
+            a += np.float64(row_a[t]) * component
+            b += np.float64(row_b[t]) * component
+            c += np.float64(row_c[t]) * component
+            d += np.float64(row_d[t]) * component
+        products[places[0]] = a
+        products[places[1]] = b
+        products[places[2]] = c
+        products[places[3]] = d
+
+
+@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
+def all_products(vectors: F32, rows: I64, queries: F64, products: F64) -> None:
+    """See `Kernels`."""
+    if len(queries) == 1:
+        _products_of_one(vectors, rows, queries[0], products[0])
+        return
+    four = np.zeros((4, vectors.shape[1]))
+    for first in range(0, len(rows), 4):
+        for at in range(min(4, len(rows) - first)):
+            four[at] = vectors[rows[first + at]]
+        for j in range(queries.shape[0]):
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for t in range(vectors.shape[1]):
+                component = queries[j, t]
+                a += four[0, t] * component
+                b += four[1, t] * component
+                c += four[2, t] * component
+                d += four[3, t] * component
+            found = (a, b, c, d)
+            for at in range(min(4, len(rows) - first)):
+                products[j, first + at] = found[at]
+
+
+@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(float64, 2), fastmath=True)
+def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
+    """See `Kernels`."""
+    four = np.zeros((4, vectors.shape[1]))
+    shares = np.zeros(4)
+    for first in range(0, len(rows), 4):
+        here = min(4, len(rows) - first)
+        for at in range(here):
+            four[at] = vectors[rows[first + at]]
+        for j in range(weights.shape[0]):
+            shares[:] = 0.0
+            shares[:here] = weights[j, first : first + here]
+            if shares.any():
+                a, b, c, d = shares[0], shares[1], shares[2], shares[3]
+                for t in range(vectors.shape[1]):
+                    outputs[j, t] += a * four[0, t] + b * four[1, t] + c * four[2, t] + d * four[3, t]
+
+
+@compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)
+def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
+    """See `Kernels`."""
+    found = np.empty(len(rows))
+    length = vectors.shape[1] * vectors.itemsize
+    for m in range(len(rows)):
+        # Rows lie far apart: the processor does not see by itself which comes next.
+        if m + AHEAD < len(rows):
+            place = vectors.ctypes.data + np.uintp(rows[m + AHEAD] * vectors.strides[0])
+            for line in range(0, length, CACHE_LINE):
+                fetch(place + np.uintp(line))
+        row, query = rows[m], asked[m]
+        total = 0.0
+        for t in range(vectors.shape[1]):
+            total += np.float64(vectors[row, t]) * queries[query, t]
+        found[m] = total
+    return found
+
+
+@compiled(array(float64, 2), array(float64, 2), fastmath=True)
+def quadratic_forms(vectors: F64, matrix: F64) -> F64:
+    """See `Kernels`."""
+    # A BLAS would leave a thread spinning beside the scan.
+    forms = np.zeros(vectors.shape[0])
+    for a in range(matrix.shape[0]):
+        for j in range(vectors.shape[0]):
+            total = 0.0
+            for b in range(matrix.shape[1]):
+                total += matrix[a, b] * vectors[j, b]
+            forms[j] += total * vectors[j, a]
+    return forms

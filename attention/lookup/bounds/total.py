@@ -1,0 +1,63 @@
+"""How far a whole distribution can be from the true one: what is known row by row, and what was only scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from attention.dtypes import F64
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.rounding import Slack
+from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse, bound_tail
+from attention.lookup.softmax.distribution import SUPPORT, Distribution
+from attention.lookup.softmax.mixture import Mixture
+
+SURE = 1e-6
+"""A bound this small needs no second one."""
+
+
+def total_variation(
+    found: Distribution | Mixture,
+    normaliser: str,
+    similarities: F64,
+    slack: Slack,
+    documents: int,
+    alike: Callable[[], bool],
+) -> float:
+    """What rounding moves, as if every row were among those that are known in float64.
+
+    Args:
+        found: the distribution.
+        similarities: float64[n] of the rows that are known, the best of all among them.
+        slack: a bound on their errors.
+        documents: how many pass.
+        alike: tells whether all rows that tie for the best are copies of one vector; asked only where it matters.
+    """
+    if not similarities.size:
+        return 0.0
+    temperature, null = found.evidence.temperature, found.evidence.null_similarity
+    cold = temperature == 0 or normaliser == "one_hot"
+    if normaliser in SUPPORT and not cold:
+        return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
+    best = float(similarities.max())
+    bound = 1.0 if cold else bound_rounding(slack, best, temperature, found.mean_gap, documents)
+    if bound > SURE:
+        separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
+        bound = min(bound, separated)
+    return bound
+
+
+def tail_variation(found: Mixture, error: QuantisationError) -> float:
+    """What quantisation moves in a tail; distances add up, so it comes on top of what rounding moves.
+
+    Args:
+        found: the distribution.
+        error: of similarities that were only scanned.
+    """
+    if found.log_tail == -np.inf:
+        return 0.0
+    temperature = found.evidence.temperature
+    mean = error.mean(found.tail, found.tail_square)
+    spread = mean / temperature if np.isfinite(mean) else np.inf
+    return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, spread)

@@ -1,0 +1,112 @@
+"""What a scan brings home for q questions: one record of plain arrays a part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention.dtypes import F64, I64
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.head.candidates import Candidates
+from attention.lookup.question import Auto, Question
+from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shifted
+from attention.lookup.softmax.distribution import SUPPORT
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Sums, candidates and error bounds of one part; its workers are added up to one.
+
+    A row that passes is listed or summed. The best of those listed have been looked up in float64.
+
+    Attributes:
+        documents: how many rows pass.
+        thresholds: float64[q], the highest that a row may have been scanned at without being listed; −∞ where all are.
+        levels: float64[q], the similarity that sums are relative to.
+        sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows that are summed, x = (s − level)/T and e = exp(x).
+        starts: int64[q + 1]; the candidates of query i are those from starts[i] to starts[i + 1].
+        places, similarities: int64[m] and float64[m], of the candidates, by their scanned similarity, best first.
+        known_starts, known: int64[q + 1] and float64[h], the similarities of the first candidates of each query.
+        errors: float64[q, 3], see `QuantisationError`.
+        outputs: float64[q, d_v], Σe·v over the rows that are summed; None where no output is asked for.
+        value_errors: float64[q, 5], what `outputs` can be off by, see `accumulator.VALUE_ERRORS`.
+        histogram: float64[q, bins, 2], count and sum of similarities, in place of sums; None where one temperature is
+            asked for.
+        bin_widths: float64[q]; a row is at most so far from its bin's mean.
+    """
+
+    documents: int
+    thresholds: F64
+    levels: F64
+    sums: F64
+    starts: I64
+    places: I64
+    similarities: F64
+    known_starts: I64
+    known: F64
+    errors: F64
+    outputs: F64 | None
+    value_errors: F64
+    histogram: F64 | None
+    bin_widths: F64
+
+    def error(self, query: int) -> QuantisationError:
+        """How far the scanned similarities of a query can be off."""
+        return QuantisationError(*self.errors[query].tolist())
+
+    def known_of(self, query: int) -> F64:
+        """float64[h], the similarities of a query's first candidates."""
+        return self.known[self.known_starts[query] : self.known_starts[query + 1]]
+
+    def candidates(self, question: Question, query: int) -> Candidates:
+        """The candidates of the question with this index in the scan."""
+        support = 0.0
+        if question.normaliser in SUPPORT and not isinstance(question.temperature, Auto):
+            support = SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
+        own = slice(self.starts[query], self.starts[query + 1])
+        return Candidates(
+            question.head_size(self.documents),
+            support,
+            self.places[own],
+            self.similarities[own],
+            float(self.thresholds[query]),
+            self.error(query),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """What the workers of a scan have summed, added up; fields as in `Gathered`."""
+
+    thresholds: F64
+    levels: F64
+    sums: F64
+    outputs: F64 | None
+    value_errors: F64
+
+
+def added_up(accumulators: Sequence[Accumulator]) -> Sums:
+    """The sums of all workers, relative to the highest threshold of those that have any."""
+    thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
+    sums = np.array([each.sums for each in accumulators])
+    value_errors = np.array([each.value_errors for each in accumulators])
+    outputs = [each.outputs for each in accumulators if each.outputs is not None]
+    total = None if not outputs else np.array(outputs)
+    has_any = sums[:, :, 0] > 0
+    levels = np.where(has_any, thresholds, -np.inf).max(axis=0)
+    levels = np.where(has_any.any(axis=0), levels, thresholds.max(axis=0))
+    for worker, query in np.argwhere(has_any & (thresholds < levels)):
+        shift = (thresholds[worker, query] - levels[query]) * float(accumulators[worker].inverse[query])
+        sums[worker, query] = shifted(sums[worker, query], shift)
+        value_errors[worker, query] *= np.exp(shift * ERROR_DEGREES)
+        if total is not None:
+            total[worker, query] *= np.exp(shift)
+    return Sums(
+        np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf).max(axis=0),
+        levels,
+        sums.sum(axis=0),
+        None if total is None else total.sum(axis=0),
+        value_errors.sum(axis=0),
+    )

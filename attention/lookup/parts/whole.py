@@ -1,0 +1,117 @@
+"""A view as the only part of its collection: it is scanned, and says what it found in plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from attention.dtypes import F64, I64, Index
+from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.codes.queries import query_codes
+from attention.lookup.head.candidates import Candidates, heavy
+from attention.lookup.head.originals import add_rows, similarities_at
+from attention.lookup.memory.tiles import alike
+from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.gathered import Gathered, added_up
+from attention.lookup.scan.accumulator import Accumulator
+from attention.lookup.scan.scan import fits, scan, whole
+
+
+class Whole:
+    """The rows of a view that a mask lets through.
+
+    Attributes:
+        facts: of the view.
+        documents: how many rows pass.
+    """
+
+    def __init__(self, view: View, mask: Mask | None) -> None:
+        self._view, self._mask = view, mask
+        self._rows = whole(view)
+        self.facts = view.facts
+        self.documents = view.n if mask is None else mask.n
+
+    def fits(self, query: F64) -> bool:
+        """Whether a scan can hold the products of its keys with a query."""
+        return fits(self._view, query)
+
+    def gather(
+        self,
+        vectors: F64,
+        ks: Sequence[int],
+        listed: int,
+        most: int,
+        temperatures: F64 | None,
+        *,
+        outputs: bool = False,
+    ) -> Gathered:
+        """Scan every row that passes, and look up in float64 the candidates that weigh much.
+
+        Args:
+            vectors: float64[q, d], the queries.
+            ks: how many of the best each of them asks for, at least 1.
+            listed: about how many rows to list for each query.
+            most: how many of them to look up for their weight; those near the k-th best are looked up as well.
+            temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
+            outputs: whether the weighted values are to be summed as well.
+        """
+        queries = query_codes(self._view.similarity, vectors, outputs=outputs)
+        under_way = scan(self._view, self._mask, self._rows, queries, listed, temperatures, outputs=outputs)
+        errors = quantisation_errors(self._view, queries)
+        accumulators = under_way.finish()
+        totals = added_up(accumulators)
+        lists = [
+            Candidates(k, 0.0, *_listed(accumulators, query), float(totals.thresholds[query]), errors[query])
+            for query, k in enumerate(ks)
+        ]
+        first = []
+        for query, candidates in enumerate(lists):
+            inverse, level = float(accumulators[0].inverse[query]), float(totals.levels[query])
+            weighty = heavy(candidates.similarities, inverse, level, float(totals.sums[query, 2]))
+            first.append(candidates.at_first(weighty, most))
+        known_places = np.concatenate([each.places[:count] for each, count in zip(lists, first, strict=True)])
+        asked = np.repeat(np.arange(len(lists)), first)
+        histograms = [each.histogram for each in accumulators if each.histogram is not None]
+        return Gathered(
+            documents=self.documents,
+            thresholds=totals.thresholds,
+            levels=totals.levels,
+            sums=totals.sums,
+            starts=np.cumsum([0, *(len(each.places) for each in lists)]),
+            places=np.concatenate([each.places for each in lists]),
+            similarities=np.concatenate([each.similarities for each in lists]),
+            known_starts=np.cumsum([0, *first]),
+            known=self.similarities_at(vectors, known_places, asked),
+            errors=np.array([(error.largest, error.squares, error.uniform) for error in errors]),
+            outputs=totals.outputs,
+            value_errors=totals.value_errors,
+            histogram=sum(histograms[1:], histograms[0]) if histograms else None,
+            # The outermost bins also hold what rounding carries past their ends.
+            bin_widths=1.01 / accumulators[0].finer.astype(np.float64),
+        )
+
+    def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
+        """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
+        return similarities_at(self._view.similarity, self._rows, vectors, places, queries)
+
+    def add_values(self, places: I64, queries: I64, weights: F64, outputs: F64) -> None:
+        """outputs float64[q, d_v] [query] += weight·value, for every place, its query and its weight."""
+        add_rows(self._rows, places, queries, weights, outputs)
+
+    def numbers(self, places: Index) -> I64:
+        """The row numbers at `places`, which may stand in any order."""
+        return self._rows.numbers(places)
+
+    def alike(self, places: Index) -> bool:
+        """Whether the rows at `places`, ascending, hold copies of one key."""
+        return alike(self._rows, places)
+
+
+def _listed(accumulators: Sequence[Accumulator], query: int) -> tuple[I64, F64]:
+    """All rows listed for a query: places int64[c] and scanned similarities float64[c], best first."""
+    lists = [each.lists for each in accumulators]
+    places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
+    similarities = np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
+    order = np.argsort(-similarities)
+    return places[order], similarities[order].astype(np.float64)

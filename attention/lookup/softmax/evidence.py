@@ -1,0 +1,31 @@
+"""How much the collection knew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How much the collection knew, at one temperature.
+
+    Attributes:
+        temperature: at which.
+        null_weight: the null key's share; 0 without one.
+        null_similarity: of the null key, s₀; None without one.
+        answered: the documents outweigh the null key; at temperature 0, and where the normaliser is not softmax, the
+            best similarity is strictly above the null key's; without a null key some document passes.
+        log_partition: logsumexp of all logits, the null key's included; at temperature 0 the logarithm of
+            the number of ties; −∞ where nothing passes and there is no null; None unless the normaliser is
+            softmax.
+        entropy: of the document weights, the null left out and the rest renormalised, in nats.
+        effective_documents: exp(entropy); 0 where no document passes.
+    """
+
+    temperature: float
+    null_weight: float
+    null_similarity: float | None
+    answered: bool
+    log_partition: float | None
+    entropy: float
+    effective_documents: float
