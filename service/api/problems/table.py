@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from attention.errors import AttentionError
+from service import storage
 from service.api.json import JSONAnswer
 from service.api.problems import errors as api
 from service.api.problems.flaws import flaws_of, words_of
@@ -23,7 +24,6 @@ from service.api.problems.openai import openai_error, openai_status, speaks_open
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
 from service.retrieval.errors import Flaw
-from service.storage import errors as storage
 
 log = structlog.get_logger("softkv")
 
