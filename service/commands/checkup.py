@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from service.settings import Settings
 
-State = Literal["ok", "note", "broken"]
+Severity = Literal["ok", "note", "broken"]
 
 _NEEDED = ("numpy", "numba", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
 # What each adds to the service where it is installed.
@@ -28,7 +28,7 @@ class Check:
     """One finding: a `note` is worth knowing, something `broken` keeps the service from working."""
 
     name: str
-    state: State
+    state: Severity
     detail: str
 
 
@@ -68,9 +68,27 @@ def _optional_packages() -> Iterator[Check]:
 
 
 def _arithmetic(settings: Settings) -> Check:
-    """What computes, in how many threads; the lookup's products are tried, for they must be exact."""
+    """What computes, in how many threads."""
     import numpy as np
     import torch
+
+    lookup, workers, exact = _lookup_products()
+    if not exact:
+        return Check("arithmetic", "broken", f"{lookup} multiplies integers wrongly on this processor: remove it")
+    shown: Any = np.show_config(mode="dicts")
+    blas = shown["Build Dependencies"]["blas"]
+    threads = settings.threads or torch.get_num_threads()
+    return Check(
+        "arithmetic",
+        "ok",
+        f"lookup: {lookup}, {workers} threads; NumPy over {blas['name']} "
+        f"{blas['version']}; encoder: torch for {torch.backends.cpu.get_cpu_capability()}, {threads} threads",
+    )
+
+
+def _lookup_products() -> tuple[str, int, bool]:
+    """What the lookup's products run on, in how many threads, and whether they are exact, as they must be."""
+    import numpy as np
 
     from attention.kernels.engine import engine, workers
     from attention.kernels.layout import put_rows, rows_room
@@ -83,17 +101,8 @@ def _arithmetic(settings: Settings) -> Check:
     ones = np.ones(64, dtype=np.float32)
     queries = running.packed_queries(codes[:5].astype(np.int16), ones[:5], fine=False)
     running.lead(Stretch(stored, ones, ones > 0, 0), queries, best)
-    if not np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1)):
-        return Check("arithmetic", "broken", f"{running.name} multiplies integers wrongly on this processor: remove it")
-    shown: Any = np.show_config(mode="dicts")
-    blas = shown["Build Dependencies"]["blas"]
-    threads = settings.threads or torch.get_num_threads()
-    return Check(
-        "arithmetic",
-        "ok",
-        f"lookup: {running.name}, {workers()} threads; NumPy over {blas['name']} "
-        f"{blas['version']}; encoder: torch for {torch.backends.cpu.get_cpu_capability()}, {threads} threads",
-    )
+    wanted = (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1)
+    return running.name, workers(), np.array_equal(best[:, 0], wanted)
 
 
 def _model(settings: Settings) -> Check:
