@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from service.storage.canonical import canonical
 from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import Combination, Comparison, Condition, parse_condition
+from service.storage.equivalence import canonical
 from service.storage.errors import (
     CollectionDamaged,
     CollectionExists,
