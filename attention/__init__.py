@@ -7,6 +7,10 @@
 
 NumPy in, NumPy out; torch in, torch out, with gradients and on its device. Nothing here knows of HTTP,
 text or a database. `definition.py` is the place to start reading.
+
+The names that similarities and normalisers go by are the keys of SIMILARITIES and NORMALISERS, and
+`checked_temperature` says what a temperature may be, wherever softkv takes one. `partial`, `merge` and
+`filtered` are for those who use this as a library: softkv itself calls none of them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from attention.definition import Attended, attend
 from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.heads import Heads, HeadsSteps, LowRank
 from attention.hopfield import Recalled, energy, recall
+from attention.logits import SMALLEST_TEMPERATURE, checked_temperature
 from attention.masks import causal, filtered, padding
 from attention.normalisers import NORMALISERS, Normaliser, entmax15, one_hot, softmax, sparsemax
 from attention.partials import Partial, merge, partial
@@ -23,6 +28,7 @@ from attention.similarity import SIMILARITIES, Additive, Bilinear, Similarity, c
 __all__ = [
     "NORMALISERS",
     "SIMILARITIES",
+    "SMALLEST_TEMPERATURE",
     "Additive",
     "Attended",
     "AttentionError",
@@ -38,6 +44,7 @@ __all__ = [
     "Similarity",
     "attend",
     "causal",
+    "checked_temperature",
     "cosine",
     "dot",
     "energy",

@@ -20,7 +20,7 @@ from attention.definition import attend
 from attention.errors import ParameterError
 from attention.logits import checked_temperature, compare
 
-UNITS = ("dot", "scaled_dot", "gaussian")
+WITH_ENERGY = ("dot", "scaled_dot", "gaussian")
 
 
 class Recalled(NamedTuple):
@@ -94,9 +94,9 @@ def energy(
     Returns:
         energy [..., m], 0 or more; where no pattern may be recalled, ½‖state‖² and 0 for gaussian.
     """
-    if similarity not in UNITS:
+    if similarity not in WITH_ENERGY:
         raise ParameterError(
-            f"similarity must be one of {', '.join(UNITS)} for an energy that falls, got {similarity!r}"
+            f"similarity must be one of {', '.join(WITH_ENERGY)} for an energy that falls, got {similarity!r}"
         )
     temperature = checked_temperature(temperature)
     state, patterns, *_ = attendable(state, patterns, patterns)

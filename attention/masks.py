@@ -46,7 +46,7 @@ def padding(lengths: Array, n: int) -> Array:
 
 
 def filtered(rows: Array, n: int) -> Array:
-    """Every query attends to the keys of these rows alone.
+    """Every query attends to the keys of these rows alone; for users of the library, softkv itself filters views.
 
     Args:
         rows: integers [r] from 0 to n − 1, in any order.

@@ -3,6 +3,8 @@
 Tiles of one array, chunks of a stream and shards on other machines are the same thing: disjoint sets of
 keys. What each says about itself is again a key, with a similarity, a bias and a value, so to merge
 partials is to attend over them. Softmax only.
+
+For those who use softkv as a library: nothing in it calls this module.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ class _StandardError(logging.StreamHandler[TextIO]):
 
 def progress(work: str) -> Callable[[int, int], None]:
     """What tells the log how far long work is, every few seconds."""
-    told = time.monotonic()
+    reported = time.monotonic()
 
     def report(done: int, of: int) -> None:
-        nonlocal told
-        if done == of or time.monotonic() - told > SECONDS_BETWEEN:
-            told = time.monotonic()
+        nonlocal reported
+        if done == of or time.monotonic() - reported > SECONDS_BETWEEN:
+            reported = time.monotonic()
             structlog.get_logger("softkv").info(work, done=done, of=of)
 
     return report

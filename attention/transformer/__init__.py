@@ -8,7 +8,8 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
     models       SentenceEncoder; GPT2; EncoderDecoder
-    checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters
+    checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
+                 Config, modules, listed_modules, truncation, what the small files of its folder say
     speed        Packed, a sentence encoder without padding, for many texts
     looking      trace → TracedLayer, what a layer does with one text
     training     Architecture and `initial`, to begin with; arrays and mapped, to walk through parameters
@@ -17,27 +18,26 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
 from __future__ import annotations
 
 from attention.transformer import initial
-from attention.transformer.activations import ACTIVATIONS
 from attention.transformer.checkpoints.bert import bert_parameters
-from attention.transformer.checkpoints.checkpoint import Checkpoint, load
+from attention.transformer.checkpoints.checkpoint import Checkpoint, load, truncation
 from attention.transformer.checkpoints.config import Config
+from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
-from attention.transformer.checkpoints.sentence import SentenceEncoder
+from attention.transformer.checkpoints.modules import listed_modules, modules
 from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.decoder import Decoder, DecoderState
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.encoder import Encoder
 from attention.transformer.encoder_decoder import EncoderDecoder
-from attention.transformer.errors import CheckpointError, UnsupportedModelError
-from attention.transformer.feed_forward import FeedForward
+from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
-from attention.transformer.linear import Linear
 from attention.transformer.norm import LayerNorm, Residual
 from attention.transformer.packed import Packed
 from attention.transformer.parameters import arrays, mapped
 from attention.transformer.pooling import POOLINGS
 from attention.transformer.positions import Positions, sinusoidal
+from attention.transformer.sentence import SentenceEncoder
 from attention.transformer.tracing import TracedLayer, trace
 
 __all__ = [
@@ -72,8 +72,11 @@ __all__ = [
     "bert_parameters",
     "gpt2_parameters",
     "initial",
+    "listed_modules",
     "load",
     "mapped",
+    "modules",
     "sinusoidal",
     "trace",
+    "truncation",
 ]

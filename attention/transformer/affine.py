@@ -15,8 +15,7 @@ import torch
 from torch.nn import functional
 
 from attention.names import named
-from attention.transformer.activations import ACTIVATIONS, Activation
-from attention.transformer.linear import Linear
+from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
 
 Affine: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 

@@ -12,7 +12,7 @@ from attention.masks import padding
 from attention.transformer.decoder import Decoder
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.encoder import Encoder
-from attention.transformer.linear import Linear
+from attention.transformer.feed_forward import Linear
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,60 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
 
 from attention.arrays import Array
+from attention.heads import project
 from attention.names import named
-from attention.transformer.activations import ACTIVATIONS, Activation
-from attention.transformer.linear import Linear
+
+Activation: TypeAlias = Callable[[Array], Array]
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0)."""
+    return array_namespace(x).clip(x, min=0)
+
+
+def gelu(x: Array) -> Array:
+    """x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel 2016, arXiv 1606.08415)."""
+    return x * (1 + erf(x / math.sqrt(2))) / 2
+
+
+def gelu_tanh(x: Array) -> Array:
+    """The same with Φ approximated through tanh, within 5e-4; GPT-2 was trained with it."""
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+    return x * (1 + array_namespace(x).tanh(inner)) / 2
+
+
+def silu(x: Array) -> Array:
+    """x·σ(x), σ the logistic function."""
+    return x * (1 + array_namespace(x).tanh(x / 2)) / 2  # σ through tanh does not overflow
+
+
+ACTIVATIONS: Mapping[str, Activation] = {"relu": relu, "gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu}
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """y = xW + b.
+
+    Attributes:
+        weight: [d_in, d_out], W. PyTorch and BERT checkpoints store it transposed, GPT-2's do not.
+        bias: [d_out], b, or None for none.
+    """
+
+    weight: Array
+    bias: Array | None = None
+
+    def __call__(self, x: Array) -> Array:
+        """x [..., d_in] → y [..., d_out]."""
+        return project(x, self.weight, self.bias)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +80,10 @@ class FeedForward:
         """
         bend = named("activation", self.activation, ACTIVATIONS, "a function of an array")
         return self.outer(bend(self.inner(x)))
+
+
+def erf(x: Array) -> Array:
+    """The error function, exact to the last digits; entry by entry in NumPy, which has none."""
+    if is_torch_array(x):
+        return array_namespace(x).erf(x)
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), dtype=x.dtype)

@@ -13,9 +13,8 @@ from attention.heads import Heads
 from attention.transformer.decoder import Decoder
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.encoder import Encoder
-from attention.transformer.feed_forward import FeedForward
+from attention.transformer.feed_forward import FeedForward, Linear
 from attention.transformer.layer import DecoderLayer, EncoderLayer
-from attention.transformer.linear import Linear
 from attention.transformer.norm import LayerNorm, Residual
 from attention.transformer.positions import Positions, sinusoidal
 

@@ -20,10 +20,10 @@ from torch.nn import functional
 from attention.errors import ParameterError, ShapeError
 from attention.heads import Heads
 from attention.transformer.affine import Affine, affine
-from attention.transformer.checkpoints.sentence import SentenceEncoder
+from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer
-from attention.transformer.linear import Linear
 from attention.transformer.norm import LayerNorm, Norm, Residual
+from attention.transformer.sentence import SentenceEncoder
 
 Integers = npt.NDArray[np.int64]
 

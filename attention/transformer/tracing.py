@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 from attention.arrays import Array
 from attention.errors import ParameterError, ShapeError
 from attention.masks import causal as causal_mask
-from attention.transformer.checkpoints.sentence import SentenceEncoder
+from attention.transformer.sentence import SentenceEncoder
 
 
 class TracedLayer(NamedTuple):

@@ -69,10 +69,10 @@ def attend(
 
     softkv attend python "make a temporary directory"
     """
-    from service.commands.answer import show
     from service.commands.console import output, write_json
-    from service.commands.remote.collection import Collection
+    from service.commands.remote.collection import RemoteCollection
     from service.commands.remote.connection import Connection
+    from service.commands.render import show
 
     options = {
         "temperature": temperature,
@@ -87,7 +87,7 @@ def attend(
     request = {"query": _vector(text) if vector else text}
     request |= {name: value for name, value in options.items() if value is not None}
     with Connection(url, api_key) as connection:
-        answer = Collection(connection, collection).attend(request)
+        answer = RemoteCollection(connection, collection).attend(request)
     if as_json:
         write_json(answer)
         return

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from service.settings import Settings
 
-State = Literal["ok", "note", "broken"]
+Severity = Literal["ok", "note", "broken"]
 
 _NEEDED = ("numpy", "numba", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
 # What each adds to the service where it is installed.
@@ -28,7 +28,7 @@ class Check:
     """One finding: a `note` is worth knowing, something `broken` keeps the service from working."""
 
     name: str
-    state: State
+    state: Severity
     detail: str
 
 
@@ -68,7 +68,7 @@ def _optional_packages() -> Iterator[Check]:
 
 
 def _arithmetic(settings: Settings) -> Check:
-    """What computes, in how many threads; the lookup's products are tried, for they must be exact."""
+    """What computes, in how many threads."""
     import numpy as np
     import torch
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from service.commands.remote.collection import Collection
+    from service.commands.remote.collection import RemoteCollection
     from service.datasets import Demo
 
 # About a second of encoding: often enough for a bar, seldom enough for the round trips not to count.
@@ -39,7 +39,7 @@ def demo(
     softkv demo library python
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.remote.collection import Collection
+    from service.commands.remote.collection import RemoteCollection
     from service.commands.remote.connection import Connection
     from service.datasets import DEMOS
 
@@ -49,8 +49,8 @@ def demo(
     done: list[dict[str, Any]] = []
     with Connection(url, api_key) as connection, progress(messages()) as bar:
         for name in dict.fromkeys(names or DEMOS):
-            told = partial(_show, bar, bar.add_task(name, total=None))
-            counts = _load(DEMOS[name], Collection(connection, name), told)
+            report = partial(_show, bar, bar.add_task(name, total=None))
+            counts = _load(DEMOS[name], RemoteCollection(connection, name), report)
             done.append({"name": name} | counts)
     if as_json:
         write_json(done)
@@ -65,8 +65,8 @@ def _show(bar: Progress, task: TaskID, written: int, total: int) -> None:
     bar.update(task, completed=written, total=total)
 
 
-def _load(demo: Demo, collection: Collection, told: Callable[[int, int], None]) -> dict[str, int]:
-    """Write the documents that the collection lacks; `told` hears how many of how many are there."""
+def _load(demo: Demo, collection: RemoteCollection, report: Callable[[int, int], None]) -> dict[str, int]:
+    """Write the documents that the collection lacks; `report` hears how many of how many are there."""
     collection.create(demo.settings)
     documents = list(demo.documents())
     loaded = 0
@@ -77,5 +77,5 @@ def _load(demo: Demo, collection: Collection, told: Callable[[int, int], None]) 
         if missing:
             collection.upsert(missing)
             loaded += len(missing)
-        told(start + len(batch), len(documents))
+        report(start + len(batch), len(documents))
     return {"documents": len(documents), "loaded": loaded}

@@ -51,7 +51,7 @@ def encode(
     softkv encode books.ndjson && softkv load books.npy --ids books.ndjson
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.files.texts import open_texts
+    from service.commands.files.text_files import open_texts
     from service.commands.remote.connection import Connection
     from service.commands.remote.encoding import Encoding
 

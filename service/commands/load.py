@@ -67,9 +67,9 @@ def load(
     softkv load books.csv --collection library --key title
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.files.files import open_source
-    from service.commands.files.source import Columns
-    from service.commands.remote.collection import Collection
+    from service.commands.files.document_files import open_source
+    from service.commands.files.source import ColumnNames
+    from service.commands.remote.collection import RemoteCollection
     from service.commands.remote.connection import Connection
     from service.commands.remote.upload import Upload
 
@@ -80,11 +80,11 @@ def load(
     settings = {
         field: None if setting == "none" else setting for field, setting in given.items() if setting is not None
     }
-    source = open_source(file, Columns(id_column, key_column, value_column, text), ids)
+    source = open_source(file, ColumnNames(id_column, key_column, value_column, text), ids)
     console = messages()
     with Connection(url, api_key) as connection, progress(console) as bar:
         task = bar.add_task(name, total=source.total)
-        upload = Upload(Collection(connection, name), source, lambda done: bar.update(task, completed=done))
+        upload = Upload(RemoteCollection(connection, name), source, lambda done: bar.update(task, completed=done))
         upload.collection.create(settings)
         try:
             upload.run(resume=resume)

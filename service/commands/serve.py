@@ -125,7 +125,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     from service.commands.server import run
     from service.storage import StorageError
 
-    def told() -> None:
+    def announce() -> None:
         if settings.log_format == "json":
             structlog.get_logger("softkv").info("listening", url=_url(settings))
         else:
@@ -133,7 +133,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     async def main() -> None:
         # Within the loop, so that what the app makes may belong to it.
-        await run(create_app(settings), listener, told)
+        await run(create_app(settings), listener, announce)
 
     try:
         asyncio.run(main())

@@ -1,4 +1,4 @@
-"""The HTTP server under `softkv serve`: uvicorn, stopped by a signal without dying by it."""
+"""The HTTP server under `softkv serve`: uvicorn, stopped by a signal without dying by it, and a bar meanwhile."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import uvicorn
 from fastapi import FastAPI
+from rich.console import Console
 
-from service.commands.seeding_bar import show_seeding
+from service.commands.console import progress
+
+if TYPE_CHECKING:
+    from service.retrieval.documents.seeding import Seeding
 
 # What an answer on its way may still take when the service is told to stop.
 _GRACE_SECONDS = 8  # below the ten after which docker kills
+_BAR_SECONDS = 0.25
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose end by a signal is a success; `told` is called when it answers."""
+    """uvicorn's server, whose end by a signal is a success; `announce` is called when it answers."""
 
-    def __init__(self, app: FastAPI, told: Callable[[], None]) -> None:
+    def __init__(self, app: FastAPI, announce: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -31,7 +37,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
         )
-        self._told = told
+        self._announce = announce
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,15 +51,28 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell."""
+        """Start, then announce it."""
         await super().startup(sockets)
-        self._told()
+        self._announce()
 
 
-async def run(app: FastAPI, listener: socket.socket, told: Callable[[], None]) -> None:
+async def run(app: FastAPI, listener: socket.socket, announce: Callable[[], None]) -> None:
     """Serve `app` on a listening socket until a signal; what fails in its start is raised as it is."""
     # Entered here and not by uvicorn, which would log what fails in it as a traceback.
     async with app.router.lifespan_context(app):
-        bar = asyncio.create_task(show_seeding(app.state.parts.demo))
-        await Server(app, told).serve(sockets=[listener])
+        bar = asyncio.create_task(_show_seeding(app.state.parts.demo))
+        await Server(app, announce).serve(sockets=[listener])
         bar.cancel()
+
+
+async def _show_seeding(seeding: Seeding) -> None:
+    """Draw a bar a demo collection until all are loaded, while the service answers; a pipe gets the log's lines."""
+    console = Console(stderr=True)
+    if not console.is_terminal or not seeding.loading():
+        return
+    with progress(console) as bars:
+        tasks = {name: bars.add_task(name, total=None) for name in seeding.progress}
+        while seeding.loading():
+            for name, state in seeding.progress.items():
+                bars.update(tasks[name], completed=state.done, total=state.total)
+            await asyncio.sleep(_BAR_SECONDS)

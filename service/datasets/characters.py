@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
-from service.datasets.blocks import BLOCKS
+from service.datasets.code_points import BLOCKS
 
 # Invisible format controls (text direction and the like): as a value they would disturb the page they are shown on.
 _UNSHOWN = {"Cf", "Zl", "Zp"}

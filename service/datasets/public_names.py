@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from service.datasets.modules import LEFT_OUT, SUBMODULES
+from service.datasets.standard_modules import LEFT_OUT, SUBMODULES
 
 
 @dataclass(frozen=True)

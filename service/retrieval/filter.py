@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.retrieval.errors import InvalidContent
-from service.storage import Condition, InvalidCondition
-from service.storage.conditions import parse as parse_condition
+from service.storage import Condition, InvalidCondition, parse_condition
 
 
 def parse(sent: Any, pointer: str = "/filter") -> Condition:

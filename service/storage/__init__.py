@@ -1,10 +1,11 @@
-"""The record of truth: collections and documents in SQLite. Nothing above this room writes SQL."""
+"""The record of truth: collections and documents, in SQLite (`sqlite/`). Nothing above this room writes SQL."""
 
 from __future__ import annotations
 
-from service.storage.canonical import canonical
 from service.storage.checksums import id_hash
-from service.storage.conditions import Combination, Comparison, Condition
+from service.storage.column import Column
+from service.storage.conditions import Combination, Comparison, Condition, parse_condition
+from service.storage.equivalence import canonical
 from service.storage.errors import (
     CollectionDamaged,
     CollectionExists,
@@ -27,10 +28,16 @@ from service.storage.errors import (
     Unstorable,
     WidthMismatch,
 )
-from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord
-from service.storage.sqlite.columns import Column
+from service.storage.records import (
+    Change,
+    CollectionRecord,
+    CollectionSettings,
+    DocumentRecord,
+    SearchResult,
+    SearchRow,
+)
 from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.search import Search, SearchResult, SearchRow
+from service.storage.sqlite.search import Search
 from service.storage.sqlite.store import Store
 from service.storage.sqlite.temporary import searching_rows
 from service.storage.sqlite.writer import Writer
@@ -72,5 +79,6 @@ __all__ = [
     "Writer",
     "canonical",
     "id_hash",
+    "parse_condition",
     "searching_rows",
 ]

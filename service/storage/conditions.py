@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from service.storage.errors import InvalidCondition
-from service.storage.fields import is_scalar
+from service.storage.fields import is_scalar, is_utf8
 
 ORDERING = (">", ">=", "<", "<=")
 MEMBERSHIP = ("in", "not in")
@@ -44,7 +44,7 @@ class Comparison:
         if not fits(self.value):
             raise InvalidCondition(f"{self.operator} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
         for part in ("field", "value"):
-            if not _is_utf8([getattr(self, part)]):
+            if not _is_utf8(getattr(self, part)):
                 raise InvalidCondition(f"the {part} holds half of a surrogate pair, which no text does", part)
 
     @property
@@ -101,10 +101,10 @@ class Combination:
 Condition: TypeAlias = Comparison | Combination
 
 
-def parse(tree: Any) -> Condition:
+def parse_condition(tree: Any) -> Condition:
     """The condition that a JSON object says; InvalidCondition's pointer leads into that object.
 
-    >>> parse({"operator": "NOT", "conditions": [{"field": "id", "operator": "==", "value": "a"}]}).operator
+    >>> parse_condition({"operator": "NOT", "conditions": [{"field": "id", "operator": "==", "value": "a"}]}).operator
     'NOT'
     """
     return _parse(tree, "", MAX_DEPTH)
@@ -162,16 +162,10 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def _is_utf8(values: Sequence[Any]) -> bool:
-    try:
-        for value in values:
-            if isinstance(value, str):
-                value.encode()
-            elif _is_list(value) and not _is_utf8(value):
-                return False
-    except UnicodeEncodeError:
-        return False
-    return True
+def _is_utf8(value: Any) -> bool:
+    if isinstance(value, str):
+        return is_utf8(value)
+    return not _is_list(value) or all(map(_is_utf8, value))
 
 
 def _shown(value: Any) -> str:

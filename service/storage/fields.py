@@ -37,13 +37,27 @@ class Stored(NamedTuple):
     value: int | float | str | bytes
 
 
-class Entry(NamedTuple):
+class FieldRow(NamedTuple):
     """One row of the table `fields`, without collection and document."""
 
     field: str
     element: int
     kind: int
     value: int | float | str | bytes
+
+
+def ordered_kinds(kind: Kind) -> tuple[Kind, Kind]:
+    """The first and the last of the kinds among which a value of this kind is ordered: texts, or all numbers."""
+    return (Kind.TEXT, Kind.TEXT) if kind is Kind.TEXT else (Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE)
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written as UTF-8: it holds no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_scalar(value: Any) -> bool:
@@ -73,14 +87,14 @@ def stored(value: Scalar | Sequence[Scalar]) -> Stored:
     return Stored(Kind.LIST, json.dumps([_canonical(*stored(each)) for each in value]))
 
 
-def entries(metadata: Mapping[str, Any]) -> Iterator[Entry]:
+def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
     """The rows for one document's metadata. A null is not stored: a missing field reads as one."""
     for field, value in metadata.items():
         if value is None:
             continue
-        yield Entry(field, 0, *stored(value))
+        yield FieldRow(field, 0, *stored(value))
         if not isinstance(value, str | int | float):
-            yield from (Entry(field, 1, *each) for each in dict.fromkeys(stored(each) for each in value))
+            yield from (FieldRow(field, 1, *each) for each in dict.fromkeys(stored(each) for each in value))
 
 
 def _beyond(number: int) -> Stored:

@@ -1,7 +1,8 @@
-"""What is stored, as plain frozen records."""
+"""What is stored, and what a search finds of it, as plain frozen records."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -70,3 +71,21 @@ class Change:
 
     added: RowNumbers
     removed: RowNumbers
+
+
+@dataclass(frozen=True)
+class SearchRow:
+    """A row as the database answers it; `value` is any JSON."""
+
+    id: str
+    key: str | None
+    value: Any
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The statement that was run, what stood for its parameters, and its rows in order."""
+
+    statement: str
+    parameters: Mapping[str, Any]
+    rows: list[SearchRow]

@@ -9,10 +9,10 @@ from typing import Literal
 
 from attention.transformer.checkpoints.bert import bert_parameters, family_member
 from attention.transformer.checkpoints.config import Config
+from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
 from attention.transformer.checkpoints.modules import check_transformer, modules
-from attention.transformer.checkpoints.sentence import SentenceEncoder
 from attention.transformer.checkpoints.tensors import PRECISIONS, Tensors
-from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.sentence import SentenceEncoder
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
 
 ACTIVATION_NAMES: Mapping[str, str] = {
     "gelu": "gelu",

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from attention.arrays import Array
 from attention.heads import Heads
 from attention.transformer.checkpoints.config import Config
+from attention.transformer.checkpoints.errors import UnsupportedModelError
 from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.decoder import Decoder, DecoderState
 from attention.transformer.embeddings import Embeddings
-from attention.transformer.errors import UnsupportedModelError
-from attention.transformer.feed_forward import FeedForward
+from attention.transformer.feed_forward import FeedForward, Linear
 from attention.transformer.layer import DecoderLayer
-from attention.transformer.linear import Linear
 from attention.transformer.norm import Residual
 from attention.transformer.positions import Positions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from attention.transformer.checkpoints.config import Config, read_json
-from attention.transformer.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
 from attention.transformer.pooling import POOLINGS
 
 LIBRARY = "sentence_transformers."  # what its own modules are called by; another's Pooling may be anything

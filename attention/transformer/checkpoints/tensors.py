@@ -11,8 +11,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from attention.transformer.errors import CheckpointError, UnsupportedModelError
-from attention.transformer.linear import Linear
+from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
+from attention.transformer.feed_forward import Linear
 from attention.transformer.norm import LayerNorm
 
 PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention.errors import AttentionError
+from service import storage
 from service.api.problems import errors as api
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
-from service.storage import errors as storage
 
 
 @dataclass(frozen=True)

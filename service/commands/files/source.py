@@ -36,7 +36,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnNames:
     """Which columns of a table are what; every other one is metadata under its own name.
 
     A table without the `required` one is refused; where that is None, without the ids' one. `text` keeps
@@ -52,7 +52,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Source:
+class DocumentSource:
     """A file's documents: how many, where that is known, and the way to read them from the start."""
 
     total: int | None

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 
 from service.commands.errors import CommandError
-from service.commands.files.source import Columns, Entry, Source, write_document
+from service.commands.files.source import ColumnNames, DocumentSource, Entry, write_document
 
 # A field of a CSV file may be a whole article.
 _LARGEST_FIELD = 16 * 2**20
 _ROWS = 1024
 
 
-def open_csv(path: Path, columns: Columns) -> Source:
+def open_csv(path: Path, columns: ColumnNames) -> DocumentSource:
     """A CSV file with a header, in UTF-8."""
     csv.field_size_limit(_LARGEST_FIELD)
 
@@ -44,7 +44,7 @@ def open_csv(path: Path, columns: Columns) -> Source:
                     cells[name] = _scalar(cells[name])
             yield Entry(number, write_document(_document(cells, columns)))
 
-    return Source(sum(1 for _ in rows()), entries)
+    return DocumentSource(sum(1 for _ in rows()), entries)
 
 
 def _scalar(cell: str) -> Any:
@@ -56,7 +56,7 @@ def _scalar(cell: str) -> Any:
     return read if isinstance(read, bool | int | float) else cell
 
 
-def open_parquet(path: Path, columns: Columns) -> Source:
+def open_parquet(path: Path, columns: ColumnNames) -> DocumentSource:
     """A Parquet file; needs pyarrow."""
     try:
         from pyarrow import ArrowException
@@ -79,10 +79,10 @@ def open_parquet(path: Path, columns: Columns) -> Source:
                 cells = {name: cell for name, cell in row.items() if cell is not None}
                 yield Entry(number, write_document(_document(cells, columns)))
 
-    return Source(file.metadata.num_rows, entries)
+    return DocumentSource(file.metadata.num_rows, entries)
 
 
-def _document(cells: dict[str, Any], columns: Columns) -> dict[str, Any]:
+def _document(cells: dict[str, Any], columns: ColumnNames) -> dict[str, Any]:
     """A table's row → a document; `metadata.year` and `year` are the same field."""
     document: dict[str, Any] = {}
     metadata: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from service.commands.errors import Refused
 from service.commands.remote.connection import Connection
 
 
-class Collection:
+class RemoteCollection:
     """One collection behind a connection, by name; it need not exist yet."""
 
     def __init__(self, connection: Connection, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.commands.files.source import Source, batches
+from service.commands.files.source import DocumentSource, batches
 from service.commands.files.vectors import ArrayFile, LineFile, read_vectors
 from service.commands.remote.connection import Connection
 
@@ -31,8 +31,8 @@ class Encoding:
         if model is not None:
             self._request["model"] = model
 
-    def run(self, texts: Source, told: Callable[[int], None]) -> None:
-        """Encode every text; `told` hears how many are done."""
+    def run(self, texts: DocumentSource, report: Callable[[int], None]) -> None:
+        """Encode every text; `report` hears how many are done."""
         for batch in batches(texts.entries(), _BATCH):
             documents = [entry.document or {} for entry in batch]
             request = self._request | {"texts": [document["key"] for document in documents]}
@@ -42,7 +42,7 @@ class Encoding:
             self.truncated += [entry.number for entry, cut in zip(batch, answer["truncated"], strict=True) if cut]
             self.unknown_tokens += sum(answer["unknown_tokens"])
             self.texts += len(batch)
-            told(self.texts)
+            report(self.texts)
 
     def summary(self) -> dict[str, Any]:
         """What came of it, for programs."""

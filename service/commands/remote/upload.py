@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from service.commands.errors import Refused
-from service.commands.files.source import Entry, Source, batches
-from service.commands.remote.collection import Collection
+from service.commands.files.source import DocumentSource, Entry, batches
+from service.commands.remote.collection import RemoteCollection
 
 # About a second of encoding short texts.
 BATCH = 256
@@ -22,7 +22,7 @@ class Upload:
     longer than the encoder reads.
     """
 
-    def __init__(self, collection: Collection, source: Source, told: Callable[[int], None]) -> None:
+    def __init__(self, collection: RemoteCollection, source: DocumentSource, report: Callable[[int], None]) -> None:
         self.collection = collection
         self.read = 0
         self.upserted = 0
@@ -30,7 +30,7 @@ class Upload:
         self.refused: list[tuple[int, str]] = []
         self.truncated: list[str] = []
         self._source = source
-        self._told = told
+        self._report = report
 
     def run(self, *, resume: bool) -> None:
         """Send every document, or with `resume` those whose ids the collection does not have."""
@@ -40,7 +40,7 @@ class Upload:
                 self._send(wanted)
             self.skipped += len(batch) - len(wanted)
             self.read += len(batch)
-            self._told(self.read)
+            self._report(self.read)
 
     def _missing(self, batch: list[Entry]) -> list[Entry]:
         # An id that may not be one is sent, so that the service says what is wrong with it.

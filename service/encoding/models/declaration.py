@@ -35,8 +35,7 @@ class Declaration:
             CheckpointError: the former is damaged, or its truncate_dim is no width.
         """
         # A second to import, so only a process that loads a model pays for it.
-        from attention.transformer.checkpoints.checkpoint import truncation
-        from attention.transformer.checkpoints.config import Config
+        from attention.transformer import Config, truncation
 
         settings = Config.optional(directory / "config_sentence_transformers.json")
         truncation(settings)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-from attention.transformer.checkpoints.config import Config
-from attention.transformer.checkpoints.modules import listed_modules
+from attention.transformer import Config, listed_modules
 from service.encoding.errors import ModelError
 
 

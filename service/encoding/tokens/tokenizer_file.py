@@ -8,9 +8,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from attention.transformer import CheckpointError, UnsupportedModelError
-from attention.transformer.checkpoints.config import Config
-from attention.transformer.checkpoints.modules import modules
+from attention.transformer import CheckpointError, Config, UnsupportedModelError, modules
 from service.encoding.tokens.tokens import ModelTokenizer
 
 # What tokenizer_config.json calls a setting of BERT's normaliser, and what tokenizer.json does.

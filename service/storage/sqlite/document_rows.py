@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
 import numpy as np
 
 from service.storage.checksums import document_checksum, id_hash
-from service.storage.errors import DocumentDamaged, DocumentsRepeated, Unstorable
-from service.storage.fields import Entry, entries, is_scalar
+from service.storage.errors import DocumentDamaged
 from service.storage.records import RowNumbers
 from service.storage.sqlite import full_text
-from service.storage.sqlite.forms import TEXT_COLUMNS, is_utf8, json_text, numbers_text, texts_of
+from service.storage.sqlite.forms import TEXT_COLUMNS, marks, numbers_text, texts_of
+from service.storage.storable import DocumentTexts
 
 _PARAMETERS = 1000  # a statement; any SQLite takes that many
 
 
-@dataclass(frozen=True)
-class Texts:
-    """A document without its vectors, as it will stand in the tables."""
-
-    id: str
-    key: str | None
-    value: str
-    metadata: str
-    fields: tuple[Entry, ...]
-
-    @classmethod
-    def of(cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any]) -> Texts:
-        """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is not flat."""
-        what = f"of document {identity!r}"
-        for name, field in metadata.items():
-            if not (is_scalar(field) or (isinstance(field, list | tuple) and all(map(is_scalar, field)))):
-                raise Unstorable(f"metadata.{name} {what} is neither a scalar nor a list of scalars")
-        text = json_text(metadata, f"metadata {what}")
-        searched = tuple(entries(metadata))
-        if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
-            raise Unstorable(f"id, key or metadata {what} holds half of a surrogate pair, which UTF-8 cannot say")
-        return cls(identity, key, json_text(value, f"value {what}"), text, searched)
-
-
-def insert(connection: Connection, collection: int, documents: Sequence[Texts]) -> RowNumbers:
+def insert(connection: Connection, collection: int, documents: Sequence[DocumentTexts]) -> RowNumbers:
     """New rows int64[n], numbered in the documents' order; their ids must be free."""
     first = _next_row(connection)
     rows = range(first, first + len(documents))
@@ -84,18 +58,11 @@ def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dic
         wanted = ids[start : start + _PARAMETERS]
         found.update(
             connection.execute(
-                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({", ".join("?" * len(wanted))})',
+                f'SELECT id, "row" FROM documents WHERE collection = ? AND id IN ({marks(wanted)})',
                 (collection, *wanted),
             )
         )
     return found
-
-
-def refuse_repeated(ids: Sequence[str]) -> None:
-    """Raise DocumentsRepeated where an id comes twice."""
-    repeated = [identity for identity, times in Counter(ids).items() if times > 1]
-    if repeated:
-        raise DocumentsRepeated(repeated)
 
 
 def _any_damaged(connection: Connection, numbers: str) -> bool:
@@ -109,7 +76,7 @@ def _any_damaged(connection: Connection, numbers: str) -> bool:
     return False
 
 
-def _row(row: int, collection: int, document: Texts) -> tuple[Any, ...]:
+def _row(row: int, collection: int, document: DocumentTexts) -> tuple[Any, ...]:
     texts = document.id, document.key, document.value, document.metadata
     return (row, collection, *texts, 1, id_hash(document.id), document_checksum(row, collection, *texts, keys=1))
 
@@ -120,10 +87,3 @@ def _next_row(connection: Connection) -> int:
         "SELECT max(seq) FROM sqlite_sequence WHERE name IN ('documents', 'vectors')"
     ).fetchone()
     return 1 if last is None else int(last) + 1
-
-
-def _strings(searched: Sequence[Entry]) -> Iterator[str]:
-    for entry in searched:
-        yield entry.field
-        if isinstance(entry.value, str):
-            yield entry.value

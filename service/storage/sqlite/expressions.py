@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import Kind, Stored, stored
+from service.storage.fields import Kind, Stored, ordered_kinds, stored
+from service.storage.sqlite.forms import marks
 
 # SQLite unites at most 500 SELECTs in one.
 _UNITED = 400
@@ -116,7 +117,7 @@ def _pair(operator: str, left: Expression, right: Expression) -> Expression:
 def _compare_id(comparison: Comparison, negated: bool) -> Expression:
     operator, value = comparison.operator, comparison.value
     if operator in MEMBERSHIP:
-        sql, parameters = f"documents.id IN ({_marks(value)})", tuple(value)
+        sql, parameters = f"documents.id IN ({marks(value)})", tuple(value)
         negated = negated != (operator == "not in")
     elif operator == "contains":
         sql, parameters = "instr(documents.id, ?) > 0", (value,)
@@ -146,16 +147,13 @@ def _equal(name: str, wanted: Sequence[Any]) -> tuple[_Test, ...]:
     for kind, value in dict.fromkeys(stored(each) for each in wanted):
         by_kind[kind].append(value)
     return tuple(
-        _Test(name, f"element = 0 AND kind = {int(kind)} AND value IN ({_marks(values)})", tuple(values))
+        _Test(name, f"element = 0 AND kind = {int(kind)} AND value IN ({marks(values)})", tuple(values))
         for kind, values in by_kind.items()
     )
 
 
 def _ordered(name: str, operator: str, operand: Stored) -> _Test:
-    if operand.kind is Kind.TEXT:
-        first = last = Kind.TEXT
-    else:
-        first, last = Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE
+    first, last = ordered_kinds(operand.kind)
     end = f"kind >= {int(first)}" if operator in ("<", "<=") else f"kind <= {int(last)}"
     return _Test(
         name,
@@ -170,7 +168,3 @@ def _holds(name: str, value: Any) -> tuple[_Test, ...]:
     if kind is not Kind.TEXT:
         return (element,)
     return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND instr(value, ?) > 0", (form,))
-
-
-def _marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" for _ in values)

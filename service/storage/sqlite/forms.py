@@ -1,24 +1,21 @@
-"""Python values as they stand in the tables, and back: JSON texts, vectors as bytes, records."""
+"""Python values as they stand in the tables, and back: vectors as bytes, row numbers, records."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from dataclasses import astuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from service.storage.checksums import document_checksum, settings_checksum, vectors_checksum
 from service.storage.errors import CollectionDamaged, DocumentDamaged, Unstorable
-from service.storage.records import (
-    CollectionRecord,
-    CollectionSettings,
-    DocumentRecord,
-    Null,
-    RowNumbers,
-    Vector,
-)
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord, RowNumbers, Vector
+from service.storage.storable import json_text
 
+# In the order of CollectionSettings.
 SETTINGS_COLUMNS = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
 COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
 TEXT_COLUMNS = (
@@ -32,25 +29,9 @@ VECTOR_COLUMNS = (
 TEXTS = TEXT_COLUMNS.count(",") + 1
 
 
-def json_text(value: Any, what: str) -> str:
-    """Any JSON as text that reads back as the same; `what` names it in an error."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise Unstorable(f"{what} is not JSON that can be stored: {error}") from None
-    if is_utf8(text):
-        return text
-    # Half of a surrogate pair is JSON but not UTF-8: written as an escape it is both.
-    return json.dumps(value, separators=(",", ":"))
-
-
-def is_utf8(text: str) -> bool:
-    """Whether the text can be written as UTF-8: it holds no half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def marks(values: Sequence[Any]) -> str:
+    """A question mark for each value."""
+    return ", ".join("?" * len(values))
 
 
 def blob(vector: ArrayLike) -> bytes:
@@ -79,16 +60,8 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
     named = null is False or (isinstance(null, str) and null in ("auto", "lenient", "strict"))
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", a similarity or False')
-    return (
-        settings.similarity,
-        float(settings.temperature),
-        settings.dimension,
-        settings.value_dimension,
-        settings.encoder,
-        settings.precision,
-        settings.value_from,
-        json_text(null if named else float(null), "null"),
-    )
+    similarity, temperature, *others, _ = astuple(settings)
+    return similarity, float(temperature), *others, json_text(null if named else float(null), "null")
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -96,18 +69,8 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, checksum, *stored = row
     if settings_checksum(name, tuple(stored)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null = stored
-    settings = CollectionSettings(
-        similarity=similarity,
-        temperature=temperature,
-        dimension=dimension,
-        value_dimension=value_dimension,
-        encoder=encoder,
-        precision=precision,
-        value_from=value_from,
-        null=cast(Null, json.loads(null)),
-    )
-    return CollectionRecord(number, name, settings, documents, keyless)
+    stored[-1] = json.loads(stored[-1])  # the null
+    return CollectionRecord(number, name, CollectionSettings(*stored), documents, keyless)
 
 
 class StoredTexts(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from sqlite3 import Connection
 
-from service.storage.sqlite.forms import is_utf8
+from service.storage.fields import is_utf8
 
 
 def table(collection: int) -> str:

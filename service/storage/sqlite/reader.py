@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from service.storage.checksums import id_hash
+from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
+from service.storage.fields import is_utf8
 from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
-from service.storage.sqlite.columns import Column, read_column
+from service.storage.sqlite.column_reader import read_column
 from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
@@ -21,7 +23,7 @@ from service.storage.sqlite.forms import (
     check_vectors,
     collection_of,
     document_of,
-    is_utf8,
+    marks,
     numbers_of,
     numbers_text,
     texts_of,
@@ -122,13 +124,7 @@ class Reader:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
         for start in range(0, len(rows), batch):
             part = rows[start : start + batch].tolist()
-            found = {
-                row[0]: row
-                for row in self._connection.execute(
-                    f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
-                    (numbers_text(part),),
-                )
-            }
+            found = self._vectors(part)
             sound = {}
             for row in part:
                 try:
@@ -175,13 +171,7 @@ class Reader:
 
     def keys(self, rows: RowNumbers) -> Matrix:
         """float32[n, d]: the key vectors of the documents with those row numbers, in their order."""
-        found = {
-            row[0]: check_vectors(row)[0]
-            for row in self._connection.execute(
-                f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
-                (numbers_text(rows),),
-            )
-        }
+        found = {number: check_vectors(row)[0] for number, row in self._vectors(rows).items()}
         return _matrix([_found(found, row) for row in rows.tolist()])
 
     def page(
@@ -222,6 +212,14 @@ class Reader:
             raise CollectionMissing(value)
         return collection_of(row)
 
+    def _vectors(self, rows: RowNumbers | list[int]) -> dict[int, tuple[Any, ...]]:
+        """The rows of VECTOR_COLUMNS that are there, by their numbers."""
+        found = self._connection.execute(
+            f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
+            (numbers_text(rows),),
+        )
+        return {row[0]: row for row in found}
+
     def _count(self, collection: int, where: Expression) -> int:
         (count,) = self._connection.execute(
             f"SELECT count(*) FROM documents WHERE collection = ? AND {where.sql}",
@@ -246,7 +244,7 @@ def _both(left: Expression, right: Expression) -> Expression:
 
 
 def _among(ids: Sequence[str]) -> Expression:
-    return Expression(f"documents.id IN ({', '.join('?' * len(ids))})", tuple(ids))
+    return Expression(f"documents.id IN ({marks(ids)})", tuple(ids))
 
 
 def _chunks(ids: Sequence[str], size: int = 1000) -> Iterator[list[str]]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged, Unstorable
+from service.storage.fields import is_utf8
+from service.storage.records import SearchResult, SearchRow
 from service.storage.sqlite import full_text
 from service.storage.sqlite.expressions import compile_condition
-from service.storage.sqlite.forms import TEXT_COLUMNS, is_utf8, texts_of
+from service.storage.sqlite.forms import TEXT_COLUMNS, texts_of
 
 _EQUAL = """\
 SELECT id, key, value
@@ -27,24 +28,6 @@ FROM {words} JOIN documents ON documents."row" = {words}.rowid
 WHERE {words} MATCH :words{filter}
 ORDER BY bm25({words}), documents.id
 LIMIT :limit"""
-
-
-@dataclass(frozen=True)
-class SearchRow:
-    """A row as the database answers it; `value` is any JSON."""
-
-    id: str
-    key: str | None
-    value: Any
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The statement that was run, what stood for its parameters, and its rows in order."""
-
-    statement: str
-    parameters: Mapping[str, Any]
-    rows: list[SearchRow]
 
 
 class Search:

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.storage.checksums import id_hash
 from service.storage.errors import CollectionDamaged, DocumentDamaged
-from service.storage.fields import entries
+from service.storage.fields import field_rows
 from service.storage.sqlite import full_text
 from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
@@ -85,7 +85,7 @@ def _documents(connection: Connection) -> Iterator[str]:
             document = f"document {texts.id!r} (row {texts.row})"
             if id_hash(texts.id) != hashed:
                 yield f"{document} stands in another place among samples than its id says"
-            if fields[texts.row] != {(row[1], *entry) for entry in entries(json.loads(texts.metadata))}:
+            if fields[texts.row] != {(row[1], *entry) for entry in field_rows(json.loads(texts.metadata))}:
                 yield f"{document}: what filters compare is not its metadata, so they may miss it"
 
 

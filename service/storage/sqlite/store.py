@@ -14,12 +14,12 @@ from typing import Any
 from service.storage.directory import Directory
 from service.storage.errors import DatabaseDamaged, StorageError, StorageFailed, StoreClosed
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
-from service.storage.sqlite.failures import told
+from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.migrations import Report, log
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.soundness import findings
+from service.storage.sqlite.unclean import mark_closed, mark_open
 from service.storage.sqlite.writer import Writer
-from service.storage.unclean import mark_closed, mark_open
 
 
 class Store:
@@ -59,7 +59,7 @@ class Store:
         owned = Directory(Path(directory))
         owned.acquire()
         try:
-            with told(owned.database):
+            with translated_errors(owned.database):
                 logged = log(owned.database).exists()
                 connection = open_database(owned.database, report)
                 last = mark_open(connection)
@@ -93,7 +93,7 @@ class Store:
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
-        with self._write_lock, self._told():
+        with self._write_lock, self._translated_errors():
             if self._closed:
                 raise StoreClosed(f"the store {self.path} was closed: open it again")
             self._writing_thread = threading.get_ident()
@@ -116,7 +116,7 @@ class Store:
 
         `gather` is called in the instant the state is taken; what it returns is `reader.gathered`.
         """
-        with self._told(), self._readers.one() as connection:
+        with self._translated_errors(), self._readers.one() as connection:
             try:
                 with self._gate:
                     connection.execute("BEGIN")
@@ -129,9 +129,9 @@ class Store:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
-            with told(self.path):
+            with translated_errors(self.path):
                 yield
         except DatabaseDamaged as error:
             self._damaged = error
@@ -149,7 +149,7 @@ class Store:
 
     def check(self) -> Iterator[str]:
         """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
-        with self._write_lock, told(self.path), closing(connect(None)) as empty:
+        with self._write_lock, translated_errors(self.path), closing(connect(None)) as empty:
             yield from findings(self._connection, empty)
 
     def __enter__(self) -> Store:

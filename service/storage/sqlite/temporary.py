@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from service.storage.records import CollectionSettings
+from service.storage.records import CollectionSettings, SearchRow
 from service.storage.sqlite import document_rows
 from service.storage.sqlite.connections import connect
-from service.storage.sqlite.document_rows import Texts
-from service.storage.sqlite.failures import told
+from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.migrations import create
-from service.storage.sqlite.search import Search, SearchRow
+from service.storage.sqlite.search import Search
 from service.storage.sqlite.writer import Writer
+from service.storage.storable import DocumentTexts, refuse_repeated
 
 
 @contextmanager
@@ -22,9 +22,9 @@ def searching_rows(rows: Sequence[SearchRow]) -> Iterator[Search]:
 
     It answers as a collection of the same rows does. Raises DocumentsRepeated or Unstorable.
     """
-    document_rows.refuse_repeated([row.id for row in rows])
-    texts = [Texts.of(row.id, row.key, row.value, {}) for row in rows]
-    with told(Path(":memory:")), closing(connect(None)) as connection:
+    refuse_repeated([row.id for row in rows])
+    texts = [DocumentTexts.of(row.id, row.key, row.value, {}) for row in rows]
+    with translated_errors(Path(":memory:")), closing(connect(None)) as connection:
         create(connection)
         # No vectors are stored, so these settings say nothing.
         record = Writer(connection).create_collection("rows", CollectionSettings("cosine", 1.0))

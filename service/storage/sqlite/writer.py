@@ -12,12 +12,13 @@ import numpy as np
 
 from service.storage.checksums import settings_checksum, vectors_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist, WidthMismatch
+from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
+from service.storage.fields import is_utf8
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, RowNumbers
 from service.storage.sqlite import document_rows, full_text
-from service.storage.sqlite.document_rows import Texts
-from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, is_utf8, settings_row
+from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, marks, settings_row
 from service.storage.sqlite.reader import Reader
+from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
 
 
 class Writer(Reader):
@@ -41,7 +42,7 @@ class Writer(Reader):
         with self._all_or_none():
             stored = settings_row(settings)
             created = self._connection.execute(
-                f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {_marks(stored)})",
+                f"INSERT INTO collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (?, ?, {marks(stored)})",
                 (name, settings_checksum(name, stored), *stored),
             )
             number = int(created.lastrowid or 0)
@@ -80,9 +81,9 @@ class Writer(Reader):
         DocumentsRepeated, WidthMismatch or Unstorable.
         """
         record = self._collection("id", collection)
-        settings = _widened(record.settings, documents)
-        document_rows.refuse_repeated([each.id for each in documents])
-        texts = [Texts.of(each.id, each.key, each.value, each.metadata) for each in documents]
+        settings = with_widths(record.settings, documents)
+        refuse_repeated([each.id for each in documents])
+        texts = [DocumentTexts.of(each.id, each.key, each.value, each.metadata) for each in documents]
         replaced = document_rows.existing(self._connection, collection, [each.id for each in documents])
         if replaced and mode == "create":
             raise DocumentsExist([each.id for each in documents if each.id in replaced])
@@ -118,7 +119,7 @@ class Writer(Reader):
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
         stored = settings_row(settings)
         self._connection.execute(
-            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {_marks(stored)}) WHERE id = ?",
+            f"UPDATE collections SET (checksum, {SETTINGS_COLUMNS}) = (?, {marks(stored)}) WHERE id = ?",
             (settings_checksum(record.name, stored), *stored, record.id),
         )
 
@@ -146,24 +147,3 @@ def _vectors(row: int, document: DocumentRecord) -> tuple[int, int, bytes, bytes
     """A document's row of the table `vectors`."""
     key, value = blob(document.key_vector), None if document.value_vector is None else blob(document.value_vector)
     return row, row, key, value, vectors_checksum(row, row, None, None, key, value)
-
-
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" for _ in values)
-
-
-def _widened(settings: CollectionSettings, documents: Sequence[DocumentRecord]) -> CollectionSettings:
-    """The settings with the widths of the first document where they had none; every document fits them."""
-    dimension, value_dimension = settings.dimension, settings.value_dimension
-    for each in documents:
-        key_width = len(each.key_vector)
-        value_width = key_width if each.value_vector is None else len(each.value_vector)
-        dimension, value_dimension = dimension or key_width, value_dimension or value_width
-        if key_width != dimension:
-            raise WidthMismatch(each.id, "key_vector", dimension, key_width)
-        if value_width != value_dimension:
-            vector = (
-                "the value (the key vector, as no value_vector came)" if each.value_vector is None else "value_vector"
-            )
-            raise WidthMismatch(each.id, vector, value_dimension, value_width)
-    return replace(settings, dimension=dimension, value_dimension=value_dimension)

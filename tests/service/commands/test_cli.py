@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import http.server
-import socket
 import subprocess
 import sys
 import threading
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from service.commands.errors import Misused
-from service.commands.remote.connection import Connection
-from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 NOBODY = "http://127.0.0.1:9"
@@ -119,32 +114,3 @@ def test_something_else_than_softkv_is_told_apart() -> None:
         other.shutdown()
     assert ended.returncode == 1
     assert "not softkv's: check --url" in ended.stderr
-
-
-def test_a_connection_refuses_what_is_no_address() -> None:
-    for url in ("localhost:8000", "", "http://", "http://[::1"):
-        with pytest.raises(Misused):
-            Connection(url)
-
-
-def test_a_connection_comes_again_when_the_service_is_full(tmp_path: Path) -> None:
-    """A request whose body has not ended fills a queue of one; it ends while the connection waits."""
-    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full:
-        slow = socket.create_connection(("127.0.0.1", full.port))
-        slow.sendall(
-            b"PUT /v1/collections/one HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
-        )
-        waits = []
-
-        def sleep(seconds: float) -> None:
-            waits.append(seconds)
-            slow.sendall(b"}")
-            slow.recv(1024)
-
-        with Connection(full.url, sleep=sleep) as connection, slow:
-            until = time.monotonic() + 10
-            while not waits and time.monotonic() < until:
-                answer = connection.call("GET", "/v1/collections")
-        assert [collection["name"] for collection in answer["collections"]] == ["one"]
-        assert waits == [1.0]

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.commands.errors import Unreachable
-from service.commands.files.files import open_source
-from service.commands.files.source import Columns
-from service.commands.remote.collection import Collection
+from service.commands.files.document_files import open_source
+from service.commands.files.source import ColumnNames
+from service.commands.remote.collection import RemoteCollection
 from service.commands.remote.connection import Connection
 from service.commands.remote.upload import BATCH, Upload
 from tests.running import RunningService
@@ -163,9 +163,9 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
 
 def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
     """Killed between two batches; started again, --resume writes the rest."""
-    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(1000)), Columns())
+    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(1000)), ColumnNames())
     with serving(tmp_path / "data") as running, Connection(running.url) as connection:
-        collection = Collection(connection, "books")
+        collection = RemoteCollection(connection, "books")
         collection.create({"encoder": None})
 
         def kill(done: int) -> None:
@@ -179,7 +179,7 @@ def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) ->
         acknowledged = upload.upserted
         assert 300 < acknowledged < 1000
     with serving(tmp_path / "data") as running, Connection(running.url) as connection:
-        upload = Upload(Collection(connection, "books"), source, lambda done: None)
+        upload = Upload(RemoteCollection(connection, "books"), source, lambda done: None)
         upload.run(resume=True)
         assert upload.skipped >= acknowledged
         assert upload.skipped + upload.upserted == 1000

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, Condition, InvalidCondition, Store
-from service.storage.conditions import MAX_DEPTH, parse
+from service.storage import Combination, Comparison, Condition, InvalidCondition, Store, parse_condition
+from service.storage.conditions import MAX_DEPTH
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, conditions, metadata, passes
 
@@ -156,18 +156,18 @@ def test_an_unknown_combination_says_what_is_allowed() -> None:
 )
 def test_what_is_no_filter_is_pointed_at(tree: Any, pointer: str) -> None:
     with pytest.raises(InvalidCondition) as refused:
-        parse(tree)
+        parse_condition(tree)
     assert refused.value.pointer == pointer
 
 
 def test_a_filter_is_read_as_it_is_written() -> None:
     year = {"field": "metadata.year", "operator": ">=", "value": 2000}
     tree = {"operator": "OR", "conditions": [year, {"operator": "NOT", "conditions": []}]}
-    assert parse(tree) == Combination("OR", (Comparison("metadata.year", ">=", 2000), Combination("NOT", ())))
+    assert parse_condition(tree) == Combination("OR", (Comparison("metadata.year", ">=", 2000), Combination("NOT", ())))
     for _ in range(5000):
         tree = {"operator": "AND", "conditions": [tree]}
     with pytest.raises(InvalidCondition, match="deep"):
-        parse(tree)
+        parse_condition(tree)
 
 
 def test_no_filter_that_is_not_among_its_own(store: Store, tmp_path: Path) -> None:

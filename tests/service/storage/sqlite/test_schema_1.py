@@ -18,8 +18,7 @@ import pytest
 from service.storage import Comparison, DiskFull, DocumentRecord, Store
 from service.storage.sqlite.migrations import SCHEMA, unfinished
 from tests.service.storage.making import document, plain
-from tests.service.storage.old_store import make_store_of_schema_1
-from tests.service.storage.test_disk_full import small_disk  # noqa: F401
+from tests.service.storage.sqlite.old_store import make_store_of_schema_1
 
 MANY = 12_000
 
@@ -113,7 +112,7 @@ def test_killed_in_the_middle_it_begins_again(tmp_path: Path) -> None:
     assert not unfinished(path).exists()
 
 
-def test_without_room_for_a_second_file_it_stays_as_it_was(small_disk: Path) -> None:  # noqa: F811
+def test_without_room_for_a_second_file_it_stays_as_it_was(small_disk: Path) -> None:
     collections = library(1200)
     path = make_store_of_schema_1(small_disk / "data", collections)
     old = path.read_bytes()

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.commands.errors import CommandError, Misused
-from service.commands.files.files import open_source
-from service.commands.files.source import Columns, Entry, batches
+from service.commands.files.document_files import open_source
+from service.commands.files.source import ColumnNames
 from service.commands.files.vectors import read_vectors
 
 BOOKS = [
@@ -23,10 +23,10 @@ BOOKS = [
 ]
 
 
-DEFAULT = Columns()
+DEFAULT = ColumnNames()
 
 
-def documents(path: Path, columns: Columns = DEFAULT, ids: Path | None = None) -> list[dict[str, Any]]:
+def documents(path: Path, columns: ColumnNames = DEFAULT, ids: Path | None = None) -> list[dict[str, Any]]:
     source = open_source(path, columns, ids)
     read = [entry.document for entry in source.entries()]
     assert source.total == len(read)
@@ -55,17 +55,12 @@ def test_ndjson_is_taken_as_it_is(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"books.{ending}"
     lines = [json.dumps(book) for book in BOOKS]
     path.write_text("\ufeff" + lines[0] + "\r\n\n" + lines[1] + "\nnot json\n", encoding="utf-8")
-    source = open_source(path, Columns())
+    source = open_source(path, ColumnNames())
     entries = list(source.entries())
     assert source.total == 3
     assert [entry.number for entry in entries] == [1, 3, 4]
     assert [entry.document for entry in entries] == [*BOOKS, None]
     assert [entry.id for entry in entries] == ["a/1", "b", None]
-
-
-@pytest.mark.parametrize("content", [b"1", b"[]", b'"a"', b"{}", b'{"id": 1}', b"{", b"\xff"])
-def test_a_line_without_an_id_has_none(content: bytes) -> None:
-    assert Entry(1, content).id is None
 
 
 def test_a_csv_table_is_the_same_documents(tmp_path: Path) -> None:
@@ -75,14 +70,14 @@ def test_a_csv_table_is_the_same_documents(tmp_path: Path) -> None:
 
 def test_columns_can_have_other_names(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "books.csv", rows("isbn", "card", "title", "year", "shelf"))
-    assert documents(path, Columns("isbn", "card", "title")) == BOOKS
+    assert documents(path, ColumnNames("isbn", "card", "title")) == BOOKS
 
 
 @given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8", exclude_characters="\0"))] * 3), min_size=1))
 def test_any_text_survives_a_csv_file(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, ...]]) -> None:
     path = tmp_path_factory.mktemp("csv") / "any.csv"
     write_csv(path, [["id", "key", "shelf"], *map(list, cells)])
-    read = documents(path, Columns(text=True))
+    read = documents(path, ColumnNames(text=True))
     assert [(d["id"], d["key"], d.get("metadata", {}).get("shelf", "")) for d in read] == cells
 
 
@@ -91,14 +86,14 @@ def test_a_cell_of_metadata_is_a_number_where_it_reads_as_one(tmp_path: Path) ->
     path = write_csv(tmp_path / "t.csv", [["id", "field"], *([str(i), cell] for i, cell in enumerate(cells))])
     read = [document.get("metadata", {}).get("field") for document in documents(path)]
     assert read == [1939, -1500.0, True, False, "007", "1,5", "null", '"x"', "NaN", None, "1e999"]
-    texts = [document.get("metadata", {}).get("field", "") for document in documents(path, Columns(text=True))]
+    texts = [document.get("metadata", {}).get("field", "") for document in documents(path, ColumnNames(text=True))]
     assert texts == cells
 
 
 def test_a_line_number_is_that_of_the_file(tmp_path: Path) -> None:
     """The second book's cells hold a line break, so it ends on line 4."""
     path = write_csv(tmp_path / "books.csv", rows("id", "key", "value", "year", "shelf"))
-    assert [entry.number for entry in open_source(path, Columns()).entries()] == [2, 4]
+    assert [entry.number for entry in open_source(path, ColumnNames()).entries()] == [2, 4]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +111,7 @@ def test_a_csv_file_that_is_none(tmp_path: Path, content: bytes, reason: str) ->
     path = tmp_path / "books.csv"
     path.write_bytes(content)
     with pytest.raises(CommandError, match=reason):
-        open_source(path, Columns())
+        open_source(path, ColumnNames())
 
 
 def test_a_parquet_table_is_the_same_documents(tmp_path: Path) -> None:
@@ -132,13 +127,13 @@ def test_a_parquet_table_is_the_same_documents(tmp_path: Path) -> None:
     assert documents(path) == [book | {"key_vector": [1.0, 0.5]} for book in BOOKS]
     path.write_bytes(b"not parquet")
     with pytest.raises(CommandError, match="not a Parquet file"):
-        open_source(path, Columns())
+        open_source(path, ColumnNames())
 
 
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(CommandError, match="pip install pyarrow"):
-        open_source(tmp_path / "books.parquet", Columns())
+        open_source(tmp_path / "books.parquet", ColumnNames())
 
 
 @pytest.mark.parametrize("kind", ["<f4", "<f8", "<f2", "<i8", ">f4"])
@@ -172,27 +167,14 @@ def test_vectors_that_are_none(tmp_path: Path, array: np.ndarray[Any, Any], reas
     np.save(tmp_path / "books.npy", array, allow_pickle=True)
     (tmp_path / "books.ids.txt").write_text("a\nb\n")
     with pytest.raises(CommandError, match=reason):
-        open_source(tmp_path / "books.npy", Columns())
+        open_source(tmp_path / "books.npy", ColumnNames())
 
 
 def test_files_that_make_no_sense(tmp_path: Path) -> None:
     np.save(tmp_path / "books.npy", np.eye(2))
     with pytest.raises(Misused, match=r"books\.ids\.txt is not there"):
-        open_source(tmp_path / "books.npy", Columns())
+        open_source(tmp_path / "books.npy", ColumnNames())
     with pytest.raises(Misused, match="ends in none of"):
-        open_source(tmp_path / "books.xlsx", Columns())
+        open_source(tmp_path / "books.xlsx", ColumnNames())
     with pytest.raises(Misused, match="leave it out"):
-        open_source(tmp_path / "books.csv", Columns(), tmp_path / "ids.txt")
-
-
-@given(st.lists(st.binary(max_size=50)), st.integers(1, 7))
-def test_batches_hold_every_entry_in_order(contents: list[bytes], most: int) -> None:
-    entries = [Entry(number, content) for number, content in enumerate(contents)]
-    made = list(batches(entries, most))
-    assert [entry for batch in made for entry in batch] == entries
-    assert all(1 <= len(batch) <= most for batch in made)
-
-
-def test_a_batch_of_long_lines_is_short() -> None:
-    entries = [Entry(number, b"x" * 3_000_000) for number in range(3)]
-    assert [len(batch) for batch in batches(entries, 100)] == [1, 1, 1]
+        open_source(tmp_path / "books.csv", ColumnNames(), tmp_path / "ids.txt")

@@ -1,4 +1,4 @@
-"""An answer on the terminal: bars, plain terminals, and documents that would play with them."""
+"""An answer on the terminal: in full, on plain terminals, and of documents that would play with them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
 from rich.console import Console
 
-from service.commands.answer import show
-from service.commands.console import one_line, weight_bar
+from service.commands.render import show
 
 
 def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any) -> dict[str, Any]:
@@ -84,23 +82,9 @@ def test_markup_and_control_characters_of_documents_are_inert() -> None:
     assert "\u202e" not in text
 
 
-def test_any_text_becomes_one_line() -> None:
-    assert one_line("a\tb\n\n c\x00d\u2028e\x9bf") == "a b c d e f"
-    assert one_line("naïve 注意力 👩\u200d🔬") == "naïve 注意力 👩\u200d🔬"
-
-
-@pytest.mark.parametrize("weight", [0.0, 1e-9, 0.01, 0.5, 0.51, 0.999, 1.0, 1.0000001])
-def test_a_bar_is_as_long_as_its_weight(weight: float) -> None:
-    bar = weight_bar(weight, 8, ascii_only=False)
-    assert len(bar) == 8
-    eighths = sum({"█": 8, " ": 0}.get(mark, " ▏▎▍▌▋▊▉".index(mark) if mark != "█" else 8) for mark in bar)
-    assert eighths / 64 == pytest.approx(min(weight, 1), abs=1 / 128)
-    assert abs(weight_bar(weight, 8, ascii_only=True).count("#") / 8 - weight) <= 1 / 16 + 1e-6
-
-
 def test_a_terminal_that_knows_ascii_only_shows_what_it_can() -> None:
     code = (
-        "from service.commands.answer import show; from service.commands.console import output;"
+        "from service.commands.render import show; from service.commands.console import output;"
         f"show({answer(key='naïve 猫')!r}, output())"
     )
     printed = subprocess.run(

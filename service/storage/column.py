@@ -1,19 +1,31 @@
-"""The distinct values of one field, in the order filters compare by: SQLite's own."""
+"""One field of a collection in memory, so that a filter is evaluated without reading the disk.
+
+The values are kept once each, in order, and every row has the code of its value: a comparison is
+decided for each distinct value, and what that says is then taken for all rows at once. A row number
+always stands for the same values, so what was read of a row holds for good.
+"""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-from service.storage.fields import Kind, Stored
+import numpy as np
+from numpy.typing import NDArray
 
+from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
+from service.storage.fields import Kind, Stored, ordered_kinds, stored
+from service.storage.records import RowNumbers
+
+_FEW_BYTES = 8192  # what an empty column takes, about
 _OBJECT_BYTES = 48  # a Python object and the reference to it, about
 
 
-class Texts:
+class TextArray:
     """Texts side by side in UTF-8, whose bytes order as the code points do."""
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -33,7 +45,7 @@ class Texts:
         return len(self._bytes) + self._edges.itemsize * len(self._edges)
 
 
-_Values: TypeAlias = "Texts | array[Any] | list[Any]"
+_Values: TypeAlias = "TextArray | array[Any] | list[Any]"
 
 
 class Distinct:
@@ -61,10 +73,7 @@ class Distinct:
 
     def ordered(self, operator: str, operand: Stored) -> slice:
         """The codes that stand to the operand as the operator says, of texts or of numbers as it is one."""
-        if operand.kind is Kind.TEXT:
-            first, last = Kind.TEXT, Kind.TEXT
-        else:
-            first, last = Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE
+        first, last = ordered_kinds(operand.kind)
         edge = self._place(operand, behind=operator in (">", "<="))
         if operator in (">", ">="):
             return slice(edge, self._starts[last + 1])
@@ -84,9 +93,72 @@ class Distinct:
         return self._starts[kind] + find(self._values.get(kind, []), compared)
 
 
+@dataclass(frozen=True, eq=False)
+class Entries:
+    """The values of some rows.
+
+    Attributes:
+        distinct: the values, each once.
+        rows: int64[n] row numbers, ascending; a list's elements give its row more than once.
+        codes: int32[n], the code of each row's value.
+    """
+
+    distinct: Distinct
+    rows: RowNumbers
+    codes: NDArray[np.int32]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that they take, in bytes, about."""
+        return self.distinct.nbytes + self.rows.nbytes + self.codes.nbytes
+
+    def among(self, *codes: slice | Sequence[int]) -> RowNumbers:
+        """The rows int64[r] whose value has one of the codes, ascending."""
+        passes = np.zeros(len(self.distinct), dtype=np.bool_)
+        for some in codes:
+            passes[some] = True
+        return self.rows[passes[self.codes]] if passes.any() else self.rows[:0]
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """What a field of the metadata holds: the field itself, and the elements where it is a list."""
+
+    field: Entries
+    elements: Entries
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes, in bytes, about."""
+        return _FEW_BYTES + self.field.nbytes + self.elements.nbytes
+
+    @property
+    def present(self) -> RowNumbers:
+        """The rows int64[r] where the field is not null, ascending."""
+        return self.field.rows
+
+    def rows(self, comparison: Comparison) -> RowNumbers:
+        """The rows int64[r] whose value passes: what is null, and so has no value, is never among them.
+
+        `!=` and `not in` are for the caller to turn around.
+        """
+        operator, value = comparison.operator, comparison.value
+        if operator in ORDERING:
+            return self.field.among(self.field.distinct.ordered(operator, stored(value)))
+        if operator == "contains":
+            elements = self.elements.among(self.elements.distinct.equal(stored(value)))
+            if not isinstance(value, str):
+                return elements
+            return np.concatenate([self.field.among(list(self.field.distinct.holding(value))), elements])
+        if operator not in ("==", "in"):
+            raise ValueError(f"a column answers ==, in, contains and comparisons of order, not {operator}")
+        wanted = value if operator in MEMBERSHIP else [value]
+        return self.field.among(*(self.field.distinct.equal(stored(each)) for each in wanted))
+
+
 def _compact(kind: Kind, values: list[Any]) -> _Values:
     if kind in (Kind.TEXT, Kind.LIST):
-        return Texts(values)
+        return TextArray(values)
     # Arrays give back Python's own numbers, which compare exactly, integers with floats too.
     if all(type(value) is int for value in values):
         return array("q", values)
@@ -94,7 +166,7 @@ def _compact(kind: Kind, values: list[Any]) -> _Values:
 
 
 def _nbytes(values: _Values) -> int:
-    if isinstance(values, Texts):
+    if isinstance(values, TextArray):
         return values.nbytes
     if isinstance(values, array):
         return values.itemsize * len(values)

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from service.commands.errors import CommandError, Misused
-from service.commands.files.source import Columns, Entry, Source, write_document
+from service.commands.files.source import ColumnNames, DocumentSource, Entry, write_document
 from service.commands.files.tables import open_csv, open_parquet
 
 
-def open_source(path: Path, columns: Columns, ids: Path | None = None) -> Source:
+def open_source(path: Path, columns: ColumnNames, ids: Path | None = None) -> DocumentSource:
     """The documents of `path`, by its ending; `-` is NDJSON from standard input.
 
     `ids` is for .npy only: a text file with one id a line, or a file of documents in the same order.
@@ -21,7 +21,7 @@ def open_source(path: Path, columns: Columns, ids: Path | None = None) -> Source
     if ids is not None and path.suffix.lower() != ".npy":
         raise Misused(f"--ids names the documents of vectors in a .npy file, and {path} has its own ids: leave it out")
     if str(path) == "-":
-        return Source(None, lambda: _numbered(sys.stdin.buffer))
+        return DocumentSource(None, lambda: _numbered(sys.stdin.buffer))
     match path.suffix.lower():
         case ".ndjson" | ".jsonl":
             return _ndjson(path)
@@ -41,15 +41,15 @@ def _numbered(lines: Iterable[bytes]) -> Iterator[Entry]:
             yield Entry(number, content)
 
 
-def _ndjson(path: Path) -> Source:
+def _ndjson(path: Path) -> DocumentSource:
     def entries() -> Iterator[Entry]:
         with path.open("rb") as file:
             yield from _numbered(file)
 
-    return Source(sum(1 for _ in entries()), entries)
+    return DocumentSource(sum(1 for _ in entries()), entries)
 
 
-def _npy(path: Path, columns: Columns, ids: Path | None) -> Source:
+def _npy(path: Path, columns: ColumnNames, ids: Path | None) -> DocumentSource:
     import numpy as np
 
     from service.commands.files.vectors import write_vector
@@ -78,10 +78,10 @@ def _npy(path: Path, columns: Columns, ids: Path | None) -> Source:
                 raise CommandError(f"{beside} line {entry.number} is not a JSON object: write one document a line")
             yield Entry(row + 1, write_document(document | {"key_vector": write_vector(vectors[row])}))
 
-    return Source(len(vectors), entries)
+    return DocumentSource(len(vectors), entries)
 
 
-def _names(path: Path, columns: Columns) -> Source:
+def _names(path: Path, columns: ColumnNames) -> DocumentSource:
     """The documents that vectors belong to: a file of documents, or of one id a line."""
     if path.suffix != ".txt":
         return open_source(path, columns)
@@ -91,4 +91,4 @@ def _names(path: Path, columns: Columns) -> Source:
             for number, line in enumerate(file, start=1):
                 yield Entry(number, write_document({"id": line.rstrip("\r\n")}))
 
-    return Source(sum(1 for _ in entries()), entries)
+    return DocumentSource(sum(1 for _ in entries()), entries)

@@ -1,4 +1,4 @@
-"""A field in memory says what the field on disk says, and filters that mean the same have one name."""
+"""A field in memory says what the field on disk says."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, Store, canonical
+from service.storage import Comparison, Store
 from tests.service.storage.making import collection, document
-from tests.service.storage.meaning import ORDERS, SCALARS, conditions, lists, ordered, passes, scalars
+from tests.service.storage.meaning import ORDERS, SCALARS, lists, ordered, passes, scalars
 
 field = st.just("metadata.x")
 asked = (
@@ -79,44 +79,3 @@ def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -
         assert reader.column(number, "x", most_bytes=column.nbytes) is not None
     with shared.writing() as writer:
         writer.delete_collection("c")
-
-
-@settings(max_examples=60, deadline=None)
-@given(conditions, conditions, st.randoms(use_true_random=False))
-def test_the_order_of_conditions_does_not_change_their_name(left: Any, right: Any, random: Any) -> None:
-    inner = [left, right, left]
-    for how in ("AND", "OR", "NOT"):
-        first = Combination(how, tuple(inner))
-        random.shuffle(inner)
-        assert canonical(Combination(how, tuple(inner))) == canonical(first)
-    assert canonical(Combination("AND", (left,))) == canonical(Combination("OR", (left, left))) == canonical(left)
-    assert canonical(Combination("NOT", (left,))) != canonical(left)
-    assert canonical(Combination("AND", (left, Combination("NOT", (left,))))) != canonical(left)
-
-
-def test_only_what_means_the_same_has_one_name() -> None:
-    x = "metadata.x"
-    same = [
-        (Comparison(x, "in", [1, 2, True]), Comparison(x, "in", [True, 2.0, 1.0, 1])),
-        (Comparison(x, "==", 2**70), Comparison(x, "==", float(2**70))),
-        (Comparison(x, "<", 0), Comparison(x, "<", -0.0)),
-    ]
-    for left, right in same:
-        assert canonical(left) == canonical(right)
-    different = [
-        *(
-            Comparison(x, "==", each)
-            for each in (True, False, None, 0, 1, "1", "", "a", "null", [], [1], ["1"], [None])
-        ),
-        *(Comparison(x, "==", each) for each in (0.5, 2**53, 2**53 + 1, 2**70, 2**70 + 1, [1, 2], [2, 1])),
-        *(Comparison(x, how, 1) for how in ("!=", "<", "<=", ">", ">=", "contains")),
-        *(Comparison(x, "in", each) for each in ([], [None], [1], [1, 2], ["1"], ["1', '2"], ["1", "2"])),
-        Comparison(x, "not in", [1]),
-        Comparison("metadata.y", "==", 1),
-        Comparison("metadata.id", "==", "a"),
-        Comparison("id", "==", "a"),
-        Combination("AND", ()),
-        Combination("OR", ()),
-        Combination("NOT", ()),
-    ]
-    assert len({canonical(each) for each in different}) == len(different)

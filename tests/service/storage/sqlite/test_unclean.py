@@ -10,9 +10,8 @@ from pathlib import Path
 from service.storage import Store
 from service.storage.sqlite.migrations import log
 from tests.service.storage.making import SETTINGS, collection, document
-from tests.service.storage.test_disk_full import small_disk  # noqa: F401
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 WRITE = """
 import os, signal, sys
 from pathlib import Path
@@ -80,7 +79,7 @@ def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) 
         assert documents(store) == 500
 
 
-def test_a_full_disk_does_not_keep_it_from_being_read(small_disk: Path) -> None:  # noqa: F811
+def test_a_full_disk_does_not_keep_it_from_being_read(small_disk: Path) -> None:
     with Store.open(small_disk / "data") as store:
         collection(store, [document("a")])
     ballast = small_disk / "ballast"

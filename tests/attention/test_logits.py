@@ -1,4 +1,4 @@
-"""Section 3 of the design, one limit a test, in both libraries."""
+"""The limits of temperature, masks and the null key, one a test, in both libraries."""
 
 from __future__ import annotations
 

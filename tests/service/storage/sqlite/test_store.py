@@ -1,4 +1,4 @@
-"""What a reader gathers from memory and what it reads from disk are of the same instant."""
+"""One writer, many readers: what is gathered from memory and what is read from disk are of the same instant."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from service.storage import StorageFailed, Store
+from service.storage import CollectionExists, StorageFailed, Store, StoreClosed
 from tests.service.storage.making import SETTINGS, collection, document
 
 
@@ -190,3 +191,28 @@ def test_more_readers_at_once_than_connections_are_kept(store: Store) -> None:
 
     with ThreadPoolExecutor(20) as pool:
         assert [each.result() for each in [pool.submit(read) for _ in range(20)]] == [1] * 20
+
+
+def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        number = collection(store, [document("a", 1)])
+    with Store.open(tmp_path) as store, store.reading() as reader:
+        assert reader.collection("c").id == number
+        assert reader.count(number) == 1
+
+
+def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    store.close()
+    store.close()
+    with pytest.raises(StoreClosed), store.reading():
+        pass
+    with pytest.raises(StoreClosed), store.writing():
+        pass
+
+
+def test_a_sound_store_checks_as_sound(store: Store) -> None:
+    collection(store, [document("a", 1)])
+    assert list(store.check()) == []
+    with store.writing() as writer, pytest.raises(CollectionExists):
+        writer.create_collection("c", SETTINGS)

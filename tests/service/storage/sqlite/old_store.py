@@ -8,10 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 from service.storage import DocumentRecord
-from service.storage.fields import entries
+from service.storage.fields import field_rows
 from service.storage.sqlite import full_text
-from service.storage.sqlite.forms import blob, json_text
+from service.storage.sqlite.forms import blob
 from service.storage.sqlite.migrations import APPLICATION_ID
+from service.storage.storable import json_text
 
 
 def make_store_of_schema_1(directory: Path, collections: Mapping[str, Sequence[DocumentRecord]]) -> Path:
@@ -51,6 +52,6 @@ def _insert(connection: sqlite3.Connection, collection: int, row: int, document:
     connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, blob(document.key_vector), value))
     connection.executemany(
         "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?)",
-        [(collection, *entry, row) for entry in entries(document.metadata)],
+        [(collection, *entry, row) for entry in field_rows(document.metadata)],
     )
     full_text.add(connection, collection, [(row, document.key)])

@@ -7,23 +7,23 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from service.commands.errors import CommandError
-from service.commands.files.files import open_source
-from service.commands.files.source import Columns, Entry, Source, write_document
+from service.commands.files.document_files import open_source
+from service.commands.files.source import ColumnNames, DocumentSource, Entry, write_document
 
 _LINES = (".txt", "")
 
 
-def open_texts(path: Path, key: str) -> Source:
+def open_texts(path: Path, key: str) -> DocumentSource:
     """A file's texts as documents with a `key`; a plain file has one a line, blank lines left out.
 
     `key` names the column of a table, or the field of an NDJSON document.
     """
     if str(path) == "-":
-        return Source(None, lambda: _lines(sys.stdin.buffer, path))
+        return DocumentSource(None, lambda: _lines(sys.stdin.buffer, path))
     if path.suffix.lower() in _LINES:
-        return Source(sum(1 for _ in _plain(path)), lambda: _plain(path))
-    table = open_source(path, Columns(key=key, required=key))
-    return Source(table.total, lambda: _keyed(table, path, key))
+        return DocumentSource(sum(1 for _ in _plain(path)), lambda: _plain(path))
+    table = open_source(path, ColumnNames(key=key, required=key))
+    return DocumentSource(table.total, lambda: _keyed(table, path, key))
 
 
 def _plain(path: Path) -> Iterator[Entry]:
@@ -41,7 +41,7 @@ def _lines(file: Iterable[bytes], path: Path) -> Iterator[Entry]:
             yield Entry(number, write_document({"key": text}))
 
 
-def _keyed(table: Source, path: Path, key: str) -> Iterator[Entry]:
+def _keyed(table: DocumentSource, path: Path, key: str) -> Iterator[Entry]:
     for entry in table.entries():
         document = entry.document
         if document is None:

@@ -1,0 +1,83 @@
+"""What can be stored: documents as JSON in UTF-8, each id once, vectors as wide as the collection's others."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.storage.errors import DocumentsRepeated, Unstorable, WidthMismatch
+from service.storage.fields import FieldRow, field_rows, is_scalar, is_utf8
+from service.storage.records import CollectionSettings, DocumentRecord
+
+
+@dataclass(frozen=True)
+class DocumentTexts:
+    """A document without its vectors, as it will stand in the tables."""
+
+    id: str
+    key: str | None
+    value: str
+    metadata: str
+    fields: tuple[FieldRow, ...]
+
+    @classmethod
+    def of(cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any]) -> DocumentTexts:
+        """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is not flat."""
+        what = f"of document {identity!r}"
+        for name, field in metadata.items():
+            if not (is_scalar(field) or (isinstance(field, list | tuple) and all(map(is_scalar, field)))):
+                raise Unstorable(f"metadata.{name} {what} is neither a scalar nor a list of scalars")
+        text = json_text(metadata, f"metadata {what}")
+        searched = tuple(field_rows(metadata))
+        if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
+            raise Unstorable(f"id, key or metadata {what} holds half of a surrogate pair, which UTF-8 cannot say")
+        return cls(identity, key, json_text(value, f"value {what}"), text, searched)
+
+
+def json_text(value: Any, what: str) -> str:
+    """Any JSON as text that reads back as the same; `what` names it in an error."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Unstorable(f"{what} is not JSON that can be stored: {error}") from None
+    if is_utf8(text):
+        return text
+    # Half of a surrogate pair is JSON but not UTF-8: written as an escape it is both.
+    return json.dumps(value, separators=(",", ":"))
+
+
+def refuse_repeated(ids: Sequence[str]) -> None:
+    """Raise DocumentsRepeated where an id comes twice."""
+    repeated = [identity for identity, times in Counter(ids).items() if times > 1]
+    if repeated:
+        raise DocumentsRepeated(repeated)
+
+
+def with_widths(settings: CollectionSettings, documents: Sequence[DocumentRecord]) -> CollectionSettings:
+    """The settings with the widths of the first document where they had none.
+
+    Raises WidthMismatch for a document that does not fit them.
+    """
+    dimension, value_dimension = settings.dimension, settings.value_dimension
+    for each in documents:
+        key_width = len(each.key_vector)
+        value_width = key_width if each.value_vector is None else len(each.value_vector)
+        dimension, value_dimension = dimension or key_width, value_dimension or value_width
+        if key_width != dimension:
+            raise WidthMismatch(each.id, "key_vector", dimension, key_width)
+        if value_width != value_dimension:
+            vector = (
+                "the value (the key vector, as no value_vector came)" if each.value_vector is None else "value_vector"
+            )
+            raise WidthMismatch(each.id, vector, value_dimension, value_width)
+    return replace(settings, dimension=dimension, value_dimension=value_dimension)
+
+
+def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
+    for row in searched:
+        yield row.field
+        if isinstance(row.value, str):
+            yield row.value

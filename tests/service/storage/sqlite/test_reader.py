@@ -1,0 +1,65 @@
+"""Pages, vectors and rows come in their order, and are looked up, not searched for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.storage import Comparison, Store
+from tests.service.storage.making import collection, document
+
+
+def test_vectors_stream_in_row_order_and_keys_stand_in_for_missing_values(store: Store) -> None:
+    keys = np.random.default_rng(3).standard_normal((11, 3)).astype(np.float32)
+    values = -keys
+    number = collection(
+        store,
+        [document(f"{i}", key_vector=keys[i], value_vector=values[i] if i > 5 else None) for i in range(11)],
+    )
+    with store.reading() as reader:
+        batches = list(reader.vectors(number, batch=4))
+    assert [len(rows) for rows, _, _ in batches] == [4, 4, 3]
+    assert batches[0][2] is None
+    rows = np.concatenate([rows for rows, _, _ in batches])
+    assert (np.diff(rows) > 0).all()
+    assert rows.dtype == np.int64
+    np.testing.assert_array_equal(np.concatenate([each for _, each, _ in batches]), keys)
+    stood_in = np.concatenate([k if v is None else v for _, k, v in batches])
+    np.testing.assert_array_equal(stood_in, np.concatenate([keys[:6], values[6:]]))
+
+
+def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> None:
+    ids = ["a", "B", "é", "猫", "😺", "z/1", "10", "9", "\uffff"]
+    number = collection(store, [document(each) for each in ids])
+    seen: list[str] = []
+    while True:
+        with store.reading() as reader:
+            page = reader.page(number, after=seen[-1] if seen else None, limit=2)
+        if not page:
+            break
+        seen += [each.id for each in page]
+        with store.writing() as writer:
+            writer.upsert(number, [document(each, seed=1) for each in ids])
+    assert seen == sorted(ids)
+    wanted = [f"n{i}" for i in range(3000)] + ["z/1", "a", "a", "\ud800"]
+    with store.reading() as reader:
+        assert [each.id for each in reader.page(number, ids=wanted)] == ["a", "z/1"]
+        assert [each.id for each in reader.page(number, ids=wanted, after="a", limit=1)] == ["z/1"]
+        assert reader.page(number, ids=[]) == []
+        condition = Comparison("metadata.seed", "==", 1)
+        assert reader.count(number, ids=wanted, condition=condition) == 2
+        assert reader.count(number, condition=Comparison("id", "<", "a")) == 3
+
+
+def test_documents_are_looked_up_by_row_and_not_searched_for(store: Store) -> None:
+    number = collection(store)
+    with store.writing() as writer:
+        rows = writer.upsert(number, [document(str(i)) for i in range(20)]).added
+    ran: list[str] = []
+    with store.reading() as reader:
+        reader._connection.set_trace_callback(ran.append)
+        assert reader.ids(number, rows[[7, 3]]) == ["7", "3"]
+        assert [each.id for each in reader.documents(number, rows[[7, 3]])] == ["7", "3"]
+        reader._connection.set_trace_callback(None)
+        steps = [row[3] for read in ran for row in reader._connection.execute(f"EXPLAIN QUERY PLAN {read}")]
+    assert not [step for step in steps if "(collection=?" in step]
+    assert sum("USING INTEGER PRIMARY KEY" in step for step in steps) == 3

@@ -1,0 +1,49 @@
+"""Who may open a data directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.storage import DirectoryLocked, DirectoryUnusable, Store
+
+OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from service.storage import DirectoryLocked, Store
+try:
+    Store.open(Path(sys.argv[1]))
+except DirectoryLocked as error:
+    print(error)
+"""
+
+
+def from_another_process(directory: Path) -> str:
+    command = [sys.executable, "-c", OTHER_PROCESS, str(directory)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_a_second_process_is_told_directory_and_process(tmp_path: Path) -> None:
+    with Store.open(tmp_path):
+        said = from_another_process(tmp_path)
+    assert str(tmp_path) in said
+    assert str(os.getpid()) in said
+    assert from_another_process(tmp_path) == ""
+
+
+def test_a_second_store_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
+    with Store.open(tmp_path):
+        with pytest.raises(DirectoryLocked) as refused:
+            Store.open(tmp_path)
+        assert refused.value.pid == os.getpid()
+    Store.open(tmp_path).close()
+
+
+def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a directory")
+    with pytest.raises(DirectoryUnusable, match="data"):
+        Store.open(tmp_path / "data")
