@@ -69,9 +69,9 @@ def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperatur
     """Total variation of sparsemax (support 1) and entmax15 (support 2) under such errors.
 
     Both are max(z − τ, 0)^support of the logits or their halves, where τ rises with every z, and by no more than the
-    most that any z rises. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), the weights by 2ε or by
-    ε·(2·√w + ε), and only the m keys within support + 2ε of the largest can have any: half the sum is at most m·ε, or,
-    with Σ√w ≤ √m, ε·√m + m·ε²/2. The threshold's own arithmetic, sums of m terms, is counted as m²·u.
+    most that any z rises. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), the weights by 2ε or
+    by ε·(2·√w + ε), and only the m keys within support + 2ε of the largest can have any: half the sum is at most m·ε,
+    or, with Σ√w ≤ √m, ε·√m + m·ε²/2. The threshold's own arithmetic, sums of m terms, is counted as m²·u.
 
     Args:
         similarities: float64[n], n ≥ 1.
