@@ -1,10 +1,20 @@
-"""Attention over a collection: a memory of keys and values, and questions that are asked of a view of it."""
+"""Attention over a collection: a memory of keys and values, and questions that are asked of a view of it.
+
+    from attention.lookup import Memory, attend
+
+    memory = Memory.of(keys, values)
+    answer = attend(query, memory, temperature=0.05, top_k=3)
+    answer.numbers, answer.weights, answer.output, answer.evidence, answer.certificate
+
+Every row has a weight; what comes back are the best, the blended value, how much the collection knew, and a proven
+bound on the error of all this.
+"""
 
 from __future__ import annotations
 
 from attention.kernels import prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
-from attention.lookup.answering import answer, answers, sweep
+from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import Mask, View
@@ -26,6 +36,7 @@ __all__ = [
     "View",
     "answer",
     "answers",
+    "attend",
     "prepare",
     "stand_in",
     "sweep",

@@ -5,18 +5,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from attention.errors import ParameterError
 from attention.kernels import held
 from attention.logits import checked_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.memory.view import View
+from attention.lookup.memory.memory import Memory
+from attention.lookup.memory.view import Mask, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question
+from attention.lookup.softmax.null import Background
 from attention.lookup.sweep import quantised_sweep, solved
 
 SMALL_CELLS = 65_536 * 384
 """Up to so many components among the rows that pass, the exact path is as fast as one wants it."""
+
+
+def attend(
+    query: NDArray[np.floating],
+    memory: Memory | View,
+    *,
+    temperature: float | Auto,
+    null: float | Background | None = None,
+    mask: Mask | None = None,
+    normaliser: str = "softmax",
+    top_k: int | None = None,
+    top_p: float | None = None,
+    output: bool = True,
+    max_error: float | None = None,
+) -> Answer:
+    """Attend with one query over every row of a memory: softmax(similarity(query, keys) / temperature) · values.
+
+    Args:
+        query: float[d].
+        memory: a memory, whose current view is asked, or a view.
+        temperature, null, mask, normaliser, top_k, top_p, output, max_error: as in `Question`.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a number out of its range, a zero query under cosine, or a mask of another view.
+    """
+    view = memory.view if isinstance(memory, Memory) else memory
+    return answer(view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error))
 
 
 def answer(view: View, question: Question) -> Answer:

@@ -97,7 +97,7 @@ def bound_blend(
     b: float,
     tail: float,
     tail_gap: float,
-    spread: float,
+    mean_error: float,
     centres: Sequence[Centre],
     longest: float,
     length: float,
@@ -116,7 +116,7 @@ def bound_blend(
         b: a bound on |ε|.
         tail: the tail's weight.
         tail_gap: Σŵ|x| over the tail.
-        spread: a bound on Σŵ|ε| over the tail.
+        mean_error: a bound on Σŵ|ε| over the tail.
         centres: some, or none.
         longest: the largest ‖v‖.
         length: at least ‖ō‖.
@@ -126,7 +126,7 @@ def bound_blend(
     """
     if not b <= LARGEST_EXPONENT:
         return np.inf
-    moved = moved_weight(b, tail, spread)
+    moved = moved_weight(b, tail, mean_error)
     seen_from = (some.bound_turn * largest_slope(b) + moved * some.distance for some in centres)
     apart = min([moved * (longest + length), *seen_from])
     terms, sums = float(np.exp(b)) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
@@ -134,7 +134,7 @@ def bound_blend(
     return (apart + terms * (longest + length) + sums * length) / left if left > 0 else np.inf
 
 
-def bound_turn(found: Mixture, error: QuantisationError, square: float, reach: float) -> float:
+def bound_turn(found: Mixture, error: QuantisationError, square: float, longest: float) -> float:
     """Σŵ·|error·p| over the tail, at most, for any p with Σp² ≤ λ and |p| ≤ R.
 
     Such are values seen from a centre along one direction. Errors are at most b each, and their squares add up to Q.
@@ -145,14 +145,14 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, reach: f
         found: for the weights.
         error: of similarities.
         square: λ.
-        reach: R.
+        longest: R.
     """
-    if error.largest == 0 or reach == 0:
+    if error.largest == 0 or longest == 0:
         return 0.0
     rows = min(error.squares / error.largest**2, MOST_ROWS)
     bounds = [error.largest * _root(found.heaviest(rows)) * _root(square)]
     if np.isfinite(error.squares):
-        bounds.append(reach * _root(found.heaviest(square / reach**2)) * _root(error.squares))
+        bounds.append(longest * _root(found.heaviest(square / longest**2)) * _root(error.squares))
     return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
 
 

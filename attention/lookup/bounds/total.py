@@ -59,5 +59,5 @@ def tail_variation(found: Mixture, error: QuantisationError) -> float:
         return 0.0
     temperature = found.evidence.temperature
     mean = error.mean(found.tail, found.tail_square)
-    spread = mean / temperature if np.isfinite(mean) else np.inf
-    return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, spread)
+    mean_error = mean / temperature if np.isfinite(mean) else np.inf
+    return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, mean_error)

@@ -65,41 +65,41 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
     return min(1.0, rest / count + count * UNIT_ROUNDOFF)
 
 
-def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, reach: float) -> float:
-    """Total variation of sparsemax (reach 1) and entmax15 (reach 2) under such errors.
+def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, support: float) -> float:
+    """Total variation of sparsemax (support 1) and entmax15 (support 2) under such errors.
 
-    Both are max(z − τ, 0)^reach of the logits or their halves, where τ rises with every z and by no more than the most
-    that any z rises. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), the weights by 2ε or by
-    ε·(2·√w + ε), and only the m keys within reach + 2ε of the largest can have any: half the sum is at most m·ε, or,
-    with Σ√w ≤ √m, ε·√m + m·ε²/2. The threshold's own arithmetic, sums of m terms, is counted as m²·u.
+    Both are max(z − τ, 0)^support of the logits or their halves, where τ rises with every z, and by no more than the
+    most that any z rises. So for logits off by ε, z − τ is off by 2ε (sparsemax) or ε (entmax15), the weights by 2ε or
+    by ε·(2·√w + ε), and only the m keys within support + 2ε of the largest can have any: half the sum is at most m·ε,
+    or, with Σ√w ≤ √m, ε·√m + m·ε²/2. The threshold's own arithmetic, sums of m terms, is counted as m²·u.
 
     Args:
         similarities: float64[n], n ≥ 1.
         null: the null key's similarity, or None.
         slack: a bound on a similarity's error.
         temperature: above 0.
-        reach: how far below the largest logit a weight can be above zero.
+        support: how far below the largest logit a weight can be above zero.
     """
     everything = similarities if null is None else np.append(similarities, null)
     best = float(everything.max())
-    error = slack.at(best) / temperature + reach * (slack.relative + 4 * UNIT_ROUNDOFF)
-    near = int(np.count_nonzero((everything - best) / temperature >= -(reach + 2 * error)))
+    error = slack.at(best) / temperature + support * (slack.relative + 4 * UNIT_ROUNDOFF)
+    near = int(np.count_nonzero((everything - best) / temperature >= -(support + 2 * error)))
     if near == 1:
         return UNIT_ROUNDOFF
     arithmetic = (16.0 + near) * near * UNIT_ROUNDOFF
-    if reach == 1:
+    if support == 1:
         return min(1.0, near * error + arithmetic)
     return float(min(1.0, error * np.sqrt(near) + near * error * error / 2 + arithmetic))
 
 
-def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: float, spread: float = np.inf) -> float:
+def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: float, mean_error: float = np.inf) -> float:
     """Total variation where the similarities of a tail are known to within `error` only, and the rest is exact.
 
     Let ŵ be the weights as computed, m = `tail` their sum over the tail, and w_i = ŵ_i·Y_i/E[Y] the true ones, with
     Y_i = exp(ε_i), |ε_i| ≤ b = error/T in the tail and Y_i = 1 elsewhere; E is the mean under ŵ. Then the total
     variation is E|Y − E[Y]| / (2·E[Y]) ≤ E|Y − 1| / E[Y], and E[Y] ≥ 1 − m·(1 − exp(−b)). For E|Y − 1| there are two
     bounds: m·(exp(b) − 1), and, as |Y − 1| ≤ |ε|·(exp(b) − 1)/b, the same with the mean of |ε| over the tail for b;
-    by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `spread`. And no ε within ±b can do more than tanh(b/2).
+    by Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²) = `mean_error`. And no ε within ±b can do more than tanh(b/2).
 
     Rounding in float32 comes on top: a logit x below the threshold is off by 2⁻²²·|x|, its exponential by 4·10⁻⁷, and a
     sum of 64 terms by 2⁻¹⁸ of itself, so a tail term by 5·10⁻⁶ + 2⁻²²·|x|.
@@ -109,13 +109,13 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
         temperature: above 0.
         log_tail: the logarithm of the tail's weight.
         tail_gap: Σŵ|x| over the tail.
-        spread: a bound on Σŵ|ε| over the tail, if there is a better one than tail·b.
+        mean_error: a bound on Σŵ|ε| over the tail, if there is a better one than tail·b.
     """
     b = error / temperature
     tail = float(np.exp(log_tail))
     rounding = 5e-6 * tail + 2.0**-22 * tail_gap
     # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
-    grown = float(np.exp(min(log_tail + b, 1.0))) if b > 1 else moved_weight(b, tail, spread)
+    grown = float(np.exp(min(log_tail + b, 1.0))) if b > 1 else moved_weight(b, tail, mean_error)
     left = 1 + tail * float(np.expm1(-b))
     return min(1.0, float(np.tanh(b / 2)), grown / left if left > 0 else 1.0) + rounding
 
@@ -125,9 +125,9 @@ def largest_slope(b: float) -> float:
     return float(np.expm1(b)) / b if b > 0 else 1.0
 
 
-def moved_weight(b: float, tail: float, spread: float) -> float:
+def moved_weight(b: float, tail: float, mean_error: float) -> float:
     """Σŵ|exp(ε) − 1| over a tail, at most."""
-    return min(tail * float(np.expm1(b)), spread * largest_slope(b))
+    return min(tail * float(np.expm1(b)), mean_error * largest_slope(b))
 
 
 def _mass(gaps: F64, temperature: float) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Lock
+from typing import Self
 
 import numpy as np
 
-from attention.dtypes import I64
+from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, BlockFormat, Segment
 from attention.lookup.memory.compaction import compacted, in_place_of
@@ -35,6 +36,23 @@ class Memory:
         self._view = View(similarity)
         self._layout = BlockFormat(similarity, directory)
         self._turn = Lock()
+
+    @classmethod
+    def of(cls, keys: F32, values: F32 | None = None, *, similarity: str = "cosine") -> Self:
+        """A memory of n rows, numbered from 0 on.
+
+        Args:
+            keys: float32[n, d].
+            values: float32[n, d_v], or None where the values are the keys.
+            similarity: cosine, dot, scaled_dot or gaussian.
+
+        Raises:
+            ShapeError: keys and values are not so many rows each.
+            ParameterError: another similarity, or a key that it is not defined for.
+        """
+        memory = cls(similarity)
+        memory.publish(add=Rows(np.arange(len(keys)), keys, values))
+        return memory
 
     @property
     def view(self) -> View:

@@ -145,9 +145,9 @@ class Mask:
 def _among(segment: Segment, numbers: I64) -> Bools:
     """bool[count]: which of a segment's rows have one of the numbers, which lie between theirs and ascend."""
     own = segment.numbers
-    reach = int(own[-1] - own[0]) + 1
-    if reach <= 8 * len(own):  # then a table of every number there is takes no search
-        table = np.zeros(reach, dtype=np.bool_)
+    numbers_between = int(own[-1] - own[0]) + 1
+    if numbers_between <= 8 * len(own):  # then a table of every number there is takes no search
+        table = np.zeros(numbers_between, dtype=np.bool_)
         table[numbers - own[0]] = True
         passes: Bools = table[own - own[0]]
         return passes

@@ -107,7 +107,7 @@ def one_hot(
 def sparse(similarities: F64, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
     """Sparsemax or entmax15 of similarity / temperature, a null key included; at temperature 0 they are one_hot.
 
-    Only logits within reach of the largest matter, so only they are sorted.
+    Only logits within the support of the largest matter, so only they are sorted.
 
     Args:
         similarities: float64[n] of the documents that pass.
