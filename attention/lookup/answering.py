@@ -18,7 +18,7 @@ from attention.lookup.memory.view import Mask, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.null import Background
-from attention.lookup.sweep import quantised_sweep, solved
+from attention.lookup.sweeping import quantised_sweep, solved
 
 SMALL_CELLS = 65_536 * 384
 """Up to so many components among the rows that pass, the exact path is as fast as one wants it."""

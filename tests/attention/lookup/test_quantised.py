@@ -14,7 +14,7 @@ from attention.lookup.head import candidates
 from attention.lookup.parts import whole
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
-from attention.lookup.sweep import quantised_sweep
+from attention.lookup.sweeping import quantised_sweep
 
 N, D, D_V = 6007, 37, 11
 
