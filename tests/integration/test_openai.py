@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+PYTHON = ROOT / ".venv-integrations" / "bin" / "python"
 MODEL = "all-MiniLM-L6-v2"
 TEXTS = ["relational databases", "a cat asleep in the sun", "word " * 300]
 
@@ -16,39 +23,44 @@ def wanted(client):
     return np.asarray(client.post("/v1/encode", json={"texts": TEXTS}).json()["embeddings"])
 
 
-def test_langchain(service, wanted):
-    from langchain_openai import OpenAIEmbeddings
-
-    embeddings = OpenAIEmbeddings(
-        model=MODEL,
-        base_url=f"{service.url}/v1",
-        api_key="none",
-        # Else it sends the tokens of OpenAI's own models, as its documentation says of other providers.
-        check_embedding_ctx_length=False,
+def embedded(script, service, **asked):
+    """What a script of this folder makes of the texts, in the environment of other libraries."""
+    if not PYTHON.exists():
+        pytest.skip("there is no .venv-integrations: make test-long makes it")
+    asked = {"url": service.url, "model": MODEL, "texts": TEXTS} | asked
+    done = subprocess.run(
+        # Isolated: else the script's own folder is searched first, where files are called as those libraries are.
+        [PYTHON, "-I", Path(__file__).with_name(f"{script}.py")],
+        input=json.dumps(asked),
+        env={name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "LANGCHAIN_"))},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    np.testing.assert_allclose(embeddings.embed_documents(TEXTS), wanted, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(embeddings.embed_query(TEXTS[1]), wanted[1], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(asyncio.run(embeddings.aembed_documents(TEXTS)), wanted, rtol=0, atol=1e-6)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def close(made, wanted):
+    np.testing.assert_allclose(made, wanted, rtol=0, atol=1e-6)
+
+
+def test_langchain(service, wanted):
+    made = embedded("langchain", service, dimensions=None)
+    close(made["documents"], wanted)
+    close(made["query"], wanted[1])
+    close(made["later"], wanted)
 
 
 def test_langchain_with_fewer_dimensions(service, wanted):
-    from langchain_openai import OpenAIEmbeddings
-
-    embeddings = OpenAIEmbeddings(
-        model=MODEL,
-        base_url=f"{service.url}/v1",
-        api_key="none",
-        check_embedding_ctx_length=False,
-        dimensions=64,
-    )
-    cut = wanted[1, :64] / np.linalg.norm(wanted[1, :64])
-    np.testing.assert_allclose(embeddings.embed_query(TEXTS[1]), cut, rtol=0, atol=1e-6)
+    cut = wanted[:, :64] / np.linalg.norm(wanted[:, :64], axis=1, keepdims=True)
+    made = embedded("langchain", service, dimensions=64)
+    close(made["documents"], cut)
+    close(made["query"], cut[1])
 
 
 def test_llama_index(service, wanted):
-    from llama_index.embeddings.openai import OpenAIEmbedding
-
-    embeddings = OpenAIEmbedding(model_name=MODEL, api_base=f"{service.url}/v1", api_key="none")
-    np.testing.assert_allclose(embeddings.get_text_embedding_batch(TEXTS), wanted, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(embeddings.get_query_embedding(TEXTS[1]), wanted[1], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(asyncio.run(embeddings.aget_text_embedding(TEXTS[0])), wanted[0], rtol=0, atol=1e-6)
+    made = embedded("llama_index", service)
+    close(made["documents"], wanted)
+    close(made["query"], wanted[1])
+    close(made["later"], wanted)
