@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from itertools import chain
+from pathlib import Path
 
 import pytest
 
+from service.settings import Settings
 from tests.examples import ROOT, Page, run_commands, run_python
 from tests.running import RunningService
 
@@ -32,7 +34,7 @@ def library(tmp_path_factory):
 def test_commands_are_answered_as_the_page_shows(page, library):
     compared = run_commands(page, library.url)
     assert compared == [language for language, _ in page.blocks].count("json")
-    assert compared > 0 or "curl" not in page.text
+    assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
 
 
 @each
@@ -60,3 +62,15 @@ def test_every_page_is_found_from_the_readme():
         name for page in map(Page, ("README.md", "docs/README.md")) for name in re.findall(r"\]\(([^)#]+)", page.text)
     }
     assert [name for name in DOCS if not linked & {name, name.removeprefix("docs/")}] == []
+
+
+def test_every_setting_is_told_of_with_its_default():
+    told = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/limits.md").text, re.MULTILINE))
+    assert told == {
+        name.upper(): shown(field.get_default(call_default_factory=True))
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def shown(default):
+    return "" if default in ((), None) else str(default).replace(str(Path.home()), "~")
