@@ -2,27 +2,55 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := -m pip install --quiet --disable-pip-version-check
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 IMAGE ?= softkv
 DEMO ?= library,videos,python,unicode
 
-.DEFAULT_GOAL := run
-.PHONY: install run test lint format bench image clean
+# Other libraries that softkv is tried with; what they want is no business of ours, so they have their own environment.
+OTHERS := .venv-integrations
+INTEGRATIONS := langchain-openai llama-index-embeddings-openai
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# make test T=tests/attention K=softmax: only what is there, and has the word in its name.
+T ?=
+K ?=
+# The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
+LONG := container or integration or kill or postgres or ray
+MINUTES ?= 15
+LONG_MINUTES ?= 55
+PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
+
+.DEFAULT_GOAL := run
+.PHONY: install run test test-long lint format bench image clean
+
+%/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PYTHON) -m venv $*
+
+# What serves, and all of it with what tests and lint need.
+$(VENV)/.serves: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python $(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev]'
+	@touch $(VENV)/.serves $@
+
+$(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
+	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt $(INTEGRATIONS)
 	@touch $@
 
 install: $(VENV)/.installed
 
-run: install
+run: $(VENV)/.serves
 	$(BIN)/softkv serve --demo $(DEMO)
 
 test: install
-	$(BIN)/python -m pytest
+	$(PYTEST) -m 'not ($(LONG))' --minutes $(MINUTES)
+
+test-long: install $(OTHERS)/.installed
+	$(PYTEST) -m '$(LONG)' --minutes $(LONG_MINUTES)
 
 lint: install
 	$(BIN)/ruff check .
@@ -35,8 +63,8 @@ format: install
 	$(BIN)/ruff format .
 
 bench: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python $(PIP) -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks --record
 
 # docker/README.md says where torch comes from, and what the build arguments are.
 image:
@@ -44,4 +72,4 @@ image:
 	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(OTHERS) build *.egg-info

@@ -1,10 +1,19 @@
-"""`make bench`: all benchmarks, one after another; `python -m benchmarks NAME …` runs some."""
+"""`make bench`: all benchmarks, one after another; `python -m benchmarks [--record] NAME …` runs some.
+
+With --record, what they print is kept in benchmarks/RESULTS.md, beside the commit and the machine.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+from benchmarks import results
+
+REPOSITORY = Path(__file__).parents[1]
+RECORD = "--record"
 # in the order in which they are told of
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
@@ -22,15 +31,39 @@ NAMES = {
 
 def main() -> int:
     """Run the benchmarks named, each in a process of its own."""
-    wanted = sys.argv[1:] or list(NAMES)
+    record = RECORD in sys.argv
+    wanted = [name for name in sys.argv[1:] if name != RECORD] or list(NAMES)
     if unknown := [name for name in wanted if name not in NAMES]:
         print(f"there is no benchmark {unknown[0]!r}; there are:", file=sys.stderr)
         print("\n".join(f"  {name:10} {what}" for name, what in NAMES.items()), file=sys.stderr)
         return 2
-    failed = [name for name in wanted if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"]).returncode]
+    failed = [name for name in wanted if not (recorded(name) if record else ran(name))]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def ran(name: str) -> bool:
+    """Run it → whether it ended well."""
+    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode == 0
+
+
+def recorded(name: str) -> bool:
+    """The same, what it prints shown as it comes, and kept where it ended well."""
+    measured = results.commit(REPOSITORY)
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    printed = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            printed.append(line)
+    if process.returncode:
+        return False
+    figures = results.Figures(name, results.machine(), measured, "".join(printed))
+    results.keep(results.RESULTS, figures, list(NAMES))
+    return True
 
 
 if __name__ == "__main__":

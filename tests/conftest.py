@@ -1,4 +1,4 @@
-"""The services that tests talk to; each is the real one."""
+"""The services that tests talk to, each the real one; and how long tests may take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from tests.budgets import BUDGETS, Budgets
 from tests.running import RunningService
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, help="fail where the whole session takes longer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Budgets(BUDGETS, config.getoption("minutes")))
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from importlib.util import find_spec
 
 from tests.container.composition import SERVICE
 from tests.container.tool import ROOT
@@ -15,6 +17,15 @@ def test_the_label_has_the_version_of_the_project():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert re.findall(r'image\.version="(.*)"', DOCKERFILE) == [project["version"]]
     assert re.findall(r'image\.licenses="(.*)"', DOCKERFILE) == [project["license"]]
+
+
+def test_what_the_build_runs_and_imports_is_there():
+    rehearsal = ast.parse((ROOT / "docker" / "rehearsal.py").read_text(encoding="utf-8"))
+    imported = [node.module for node in ast.walk(rehearsal) if isinstance(node, ast.ImportFrom)]
+    run = re.findall(r"python -B -m ([\w.]+)", DOCKERFILE)
+    assert run
+    assert any(name.startswith("service.") for name in imported)
+    assert [name for name in (*imported, *run) if find_spec(name) is None] == []
 
 
 def test_anyone_may_write_only_because_the_port_is_this_machines():

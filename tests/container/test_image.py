@@ -16,7 +16,7 @@ LARGEST_BYTES = 1_450_000_000
 # Run in the image: for which kind of processor it has machine code, and how often it was found there and was not.
 LOAD = """
 import json, pathlib
-from attention.lookup import machine_code
+from attention.kernels import machine_code
 machine_code.prepare(pathlib.Path("/opt/softkv/machine-code"))
 from attention.kernels.cpu import KERNELS
 stats = [kernel.stats for kernel, arguments in KERNELS]

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from service.storage import Store
 
 # Each transaction replaces the three documents of the one before and adds one of its own; its
@@ -31,6 +33,7 @@ while True:
 """
 
 
+@pytest.mark.kill
 def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
     moments = random.Random(7)
     root = Path(__file__).parents[3]

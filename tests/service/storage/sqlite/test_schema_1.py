@@ -93,6 +93,7 @@ Store.open(Path(sys.argv[1]), lambda done, of: print(done, flush=True))
 """
 
 
+@pytest.mark.kill
 def test_killed_in_the_middle_it_begins_again(tmp_path: Path) -> None:
     collections = library(MANY)
     path = make_store_of_schema_1(tmp_path, collections)

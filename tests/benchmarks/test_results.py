@@ -1,0 +1,123 @@
+"""Figures are kept beside commit and machine, the newest of each; made-up ones of benchmarks that measure nothing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results
+from benchmarks.__main__ import NAMES
+from benchmarks.results import Figures, commit, keep, machine
+
+ROOT = Path(__file__).parents[2]
+HEAD = "# Figures\n\nWhat stands here stays.\n"
+ONE = Figures("lookup", "2 cores of One", "abc", "\n| rows | ms |  \n|---|---|\n| 7 | 1.5 |\n\n")
+NAMES_HERE = ["questions", "lookup", "page"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "RESULTS.md"
+    path.write_text(HEAD, encoding="utf-8")
+    return path
+
+
+def test_what_was_printed_stands_under_its_benchmark(file):
+    keep(file, ONE, NAMES_HERE)
+    assert file.read_text(encoding="utf-8") == HEAD + (
+        "\n## lookup\n\n### 2 cores of One, commit abc\n\n```text\n| rows | ms |\n|---|---|\n| 7 | 1.5 |\n```\n"
+    )
+
+
+def test_the_same_machine_has_its_last_figures_and_others_keep_theirs(file):
+    other = replace(ONE, machine="2 cores of One, AMX", printed="other")
+    for figures in (ONE, other, replace(ONE, commit="def", printed="new")):
+        keep(file, figures, NAMES_HERE)
+    text = file.read_text(encoding="utf-8")
+    assert text.count("## lookup\n") == 1
+    assert "abc\n\n```text\nother" in text
+    assert "def\n\n```text\nnew" in text
+    assert "1.5" not in text
+    keep(file, replace(ONE, commit="def", printed="new"), NAMES_HERE)
+    assert file.read_text(encoding="utf-8") == text
+
+
+def test_benchmarks_stand_in_their_order_whichever_was_first(file):
+    for name in ("page", "questions", "lookup"):
+        keep(file, replace(ONE, name=name), NAMES_HERE)
+    headings = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
+    assert headings == ["## questions", "## lookup", "## page"]
+
+
+def test_what_holds_a_fence_has_a_longer_one(file):
+    keep(file, replace(ONE, printed="```sh\ncurl\n```"), NAMES_HERE)
+    keep(file, replace(ONE, name="page"), NAMES_HERE)
+    assert "````text\n```sh\ncurl\n```\n````\n" in file.read_text(encoding="utf-8")
+
+
+def test_a_machine_is_its_cores_its_processor_and_its_instructions(tmp_path, monkeypatch):
+    monkeypatch.setattr(results.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor : 0\nmodel name : Some  Processor\nflags : sse avx512_vnni amx_int8\n\nprocessor : 1\n")
+    assert machine(told) == "2 cores of Some Processor, AMX, VNNI"
+    assert machine(tmp_path / "nowhere").startswith("2 cores of ")
+    assert machine(tmp_path / "nowhere") != "2 cores of "
+
+
+def test_a_commit_is_told_apart_from_one_with_changes(tmp_path):
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
+
+    assert commit(tmp_path) == "unknown"
+    git("init")
+    (tmp_path / "benchmarks").mkdir()
+    written, code = tmp_path / "benchmarks" / "RESULTS.md", tmp_path / "code.py"
+    for file in (written, code):
+        file.write_text("1")
+    git("add", ".")
+    git("commit", "-m", "first")
+    clean = commit(tmp_path)
+    assert len(clean) == 10
+    written.write_text("2")
+    assert commit(tmp_path) == clean
+    code.write_text("2")
+    assert commit(tmp_path) == f"{clean} with changes"
+
+
+def test_recording_shows_and_keeps_what_ends_well(tmp_path):
+    """The real command, in a repository whose benchmarks are made up."""
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    for name in ("__init__.py", "__main__.py", "results.py"):
+        shutil.copy(ROOT / "benchmarks" / name, folder)
+    (folder / "RESULTS.md").write_text(HEAD, encoding="utf-8")
+    (folder / "page.py").write_text("print('3.5 frames — a second')")
+    (folder / "null.py").write_text("print('half'); raise SystemExit(1)")
+    run = [sys.executable, "-m", "benchmarks"]
+    plain = subprocess.run([*run, "page"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert plain.stdout == "3.5 frames — a second\n"
+    assert (folder / "RESULTS.md").read_text(encoding="utf-8") == HEAD
+    kept = subprocess.run([*run, "--record", "null", "page"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert kept.returncode == 1
+    assert kept.stdout == "half\n3.5 frames — a second\n"
+    assert kept.stderr == "failed: null\n"
+    text = (folder / "RESULTS.md").read_text(encoding="utf-8")
+    assert f"## page\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text
+    assert "half" not in text
+
+
+def test_the_file_of_this_repository_has_a_place_for_every_benchmark(tmp_path):
+    copy = tmp_path / "RESULTS.md"
+    shutil.copy(results.RESULTS, copy)
+    lines = copy.read_text(encoding="utf-8").splitlines()
+    assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == list(NAMES)
+    for name in NAMES:
+        keep(copy, replace(ONE, name=name), list(NAMES))
+        keep(copy, replace(ONE, name=name), list(NAMES))
+    assert copy.read_text(encoding="utf-8").count(str(ONE)) == len(NAMES)

@@ -1,0 +1,107 @@
+"""The examples of a page of documentation: its fenced blocks, run as they stand, and what came compared with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHOWN_URL = "http://127.0.0.1:8000"
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+# Of another size on another machine: only whether they are null is compared.
+VARYING = {"took_ms", "total_variation", "output_error"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page in Markdown, by its path in the repository."""
+
+    name: str
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return (ROOT / self.name).read_text(encoding="utf-8")
+
+    @property
+    def blocks(self) -> list[tuple[str, str]]:
+        """(language, text) of each fenced block."""
+        return FENCED.findall(self.text)
+
+    @property
+    def prose(self) -> str:
+        """All but the fenced blocks."""
+        return FENCED.sub("", self.text)
+
+
+def run_commands(page: Page, url: str) -> int:
+    """Run each sh block that calls curl; compare what came last with the json block below it → how many such pairs.
+
+    A problem is no answer, unless it is what the json block shows.
+    """
+    came: list[Any] | None = None
+    compared = 0
+    for language, text in [*page.blocks, ("sh", "")]:
+        if language == "json":
+            assert came is not None, f"{page.name}: nothing is asked above this answer: {text}"
+            shown = answers(text)
+            assert len(shown) <= len(came), f"{page.name}: fewer answers came than it shows: {came}"
+            same(shown, came[len(came) - len(shown) :])
+            came = came[: len(came) - len(shown)]
+            compared += 1
+        elif language == "sh":
+            assert not any("status" in answer for answer in came or []), came
+            came = None
+            if "curl" in text:
+                command = ["bash", "-euc", text.replace(SHOWN_URL, url)]
+                came = answers(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return compared
+
+
+def run_python(page: Page) -> int:
+    """Run the python blocks, one after another in one place; each prints what its comments say → how many."""
+    names: dict[str, Any] = {}
+    blocks = [text for language, text in page.blocks if language == "python"]
+    for text in blocks:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(text, page.name, "exec"), names)
+        expected = "\n".join(line[2:] for line in text.splitlines() if line.startswith("# "))
+        assert printed.getvalue().strip() == expected, text
+    return len(blocks)
+
+
+def answers(printed: str) -> list[Any]:
+    """The JSON values in a text, one after another."""
+    decoder, found, printed = json.JSONDecoder(), [], printed.strip()
+    while printed:
+        answer, end = decoder.raw_decode(printed)
+        found.append(answer)
+        printed = printed[end:].lstrip()
+    return found
+
+
+def same(shown: Any, came: Any, name: str = "") -> None:
+    """Equal, numbers to the digits that a page shows; timings and bounds only in kind."""
+    if isinstance(shown, dict):
+        assert shown.keys() == came.keys()
+        for field in shown:
+            same(shown[field], came[field], field)
+    elif isinstance(shown, list):
+        assert len(shown) == len(came), f"{name}: {came}"
+        for one, other in zip(shown, came, strict=True):
+            same(one, other, name)
+    elif name in VARYING:
+        assert (shown is None) == (came is None)
+    elif isinstance(shown, float | int) and not isinstance(shown, bool):
+        assert came == pytest.approx(shown, rel=2e-3, abs=1e-9), name
+    else:
+        assert shown == came, name

@@ -1,0 +1,76 @@
+"""The documentation: its examples answer what they show, its paths and links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from tests.examples import ROOT, Page, run_commands, run_python
+from tests.running import RunningService
+
+DOCS = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+PAGES = [Page(name) for name in ("README.md", "CONTRIBUTING.md", *DOCS)]
+LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README.md"))]
+# Whose paths are whole, from the root of the repository.
+MAPS = [page for page in PAGES if page.name != "README.md"]
+PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
+NO_PATHS = ("application/", "text/", ".venv/")
+
+each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    with RunningService(data_dir=tmp_path_factory.mktemp("docs"), demo=("library",)) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@each
+def test_commands_are_answered_as_the_page_shows(page, library):
+    compared = run_commands(page, library.url)
+    assert compared == [language for language, _ in page.blocks].count("json")
+    assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
+
+
+@each
+def test_python_prints_what_its_comments_say(page):
+    run_python(page)
+
+
+@pytest.mark.parametrize("page", MAPS, ids=lambda page: page.name)
+def test_every_path_exists(page):
+    words = chain.from_iterable(quoted.split() for quoted in re.findall(r"`([^`\n]+)`", page.prose))
+    paths = [word for word in (word.removeprefix("T=") for word in words) if PATH.fullmatch(word)]
+    paths = [path for path in paths if not path.startswith(NO_PATHS)]
+    assert [path for path in paths if not any(ROOT.glob(path))] == []
+
+
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    folder = (ROOT / page.name).parent
+    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", page.prose) if "://" not in target]
+    assert [target for target in targets if not (folder / target.partition("#")[0]).exists()] == []
+
+
+def test_every_page_is_found_from_the_readme():
+    linked = {
+        name for page in map(Page, ("README.md", "docs/README.md")) for name in re.findall(r"\]\(([^)#]+)", page.text)
+    }
+    assert [name for name in DOCS if not linked & {name, name.removeprefix("docs/")}] == []
+
+
+def test_every_setting_is_told_of_with_its_default():
+    told = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\| .+ \|$", Page("docs/limits.md").text, re.MULTILINE))
+    assert told == {
+        name.upper(): shown(field.get_default(call_default_factory=True))
+        for name, field in Settings.model_fields.items()
+    }
+
+
+def shown(default):
+    return "" if default in ((), None) else str(default).replace(str(Path.home()), "~")

@@ -1,0 +1,137 @@
+"""`make` installs and runs what it says, in any order; `.ci/run` and the workflow run the same; budgets fit.
+
+The interpreter is a made-up one that only writes down what it is asked to do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.budgets import BUDGETS
+
+ROOT = Path(__file__).parents[1]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+LONG = re.search(r"^LONG := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ")
+MINUTES = {
+    name: int(minutes) for name, minutes in re.findall(r"^((?:LONG_)?MINUTES) \?= (\d+)$", MAKEFILE, re.MULTILINE)
+}
+# `python -m venv DIR` makes programs of this kind; they, too, only write down that they ran.
+INTERPRETER = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$LOG"
+if [ "$1 $2" = "-m venv" ]; then
+  mkdir -p "$3/bin"
+  for name in python pip softkv ruff mypy lint-imports; do cp "$0" "$3/bin/$name"; done
+fi
+"""
+PIP = "python -m pip install --quiet --disable-pip-version-check -c"
+SERVES, ALL = f"{PIP} constraints.txt -e .", f"{PIP} constraints.txt -e .[dev]"
+OTHERS = f"{PIP} constraints-integrations.txt langchain-openai llama-index-embeddings-openai"
+VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
+SERVE = "softkv serve --demo library"
+TEST = "python -m pytest -m not (container or integration or kill or postgres or ray) --minutes 15"
+TEST_LONG = "python -m pytest -m container or integration or kill or postgres or ray --minutes 55"
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Runs make in a clone with nothing installed → what was run."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "constraints-integrations.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    interpreter, log = tmp_path / "python3.11", tmp_path / "log"
+    interpreter.write_text(INTERPRETER)
+    interpreter.chmod(0o755)
+
+    def run(*targets):
+        log.write_text("")
+        settings = [f"PYTHON={interpreter}", "DEMO=library"]
+        subprocess.run(
+            ["make", "--silent", *settings, *targets],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "LOG": str(log)},
+            check=True,
+        )
+        return [line.rstrip() for line in log.read_text().splitlines()]
+
+    return run
+
+
+def test_to_run_it_only_what_serves_is_installed_and_only_once(make):
+    assert make("run") == [VENV, SERVES, SERVE]
+    assert make("run") == [SERVE]
+    assert make("install") == [ALL]
+    assert make("install") == []
+
+
+def test_after_installing_all_nothing_is_missing_to_run_it(make):
+    assert make("install") == [VENV, ALL]
+    assert make("run") == [SERVE]
+
+
+def test_each_works_first(make):
+    assert make("test") == [VENV, ALL, TEST]
+    assert make("test-long") == [OTHER_VENV, OTHERS, TEST_LONG]
+    assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports", TEST]
+
+
+def test_what_changed_is_installed_anew_by_both(make, tmp_path):
+    make("install")
+    for stamp in (".serves", ".installed"):  # as if before the last change
+        os.utime(tmp_path / ".venv" / stamp, (0, 0))
+    assert make("run") == [SERVES, SERVE]
+    assert make("test") == [ALL, TEST]
+    assert make("run", "test") == [SERVE, TEST]
+
+
+def test_a_place_and_a_word_narrow_the_tests(make):
+    make("install")
+    assert make("test", "T=tests/attention", "K=softmax or mask") == [
+        TEST.replace(" -m not", " tests/attention -k softmax or mask -m not")
+    ]
+
+
+def test_without_python_it_says_what_to_do(make, tmp_path):
+    done = subprocess.run(
+        ["make", "run", "PYTHON=no-such-python"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "softkv needs Python 3.11 (no-such-python was not found)" in done.stdout
+
+
+def test_every_mark_is_in_one_tier_and_their_budgets_fit_into_75_minutes():
+    assert {"browser", *LONG} == BUDGETS.keys()
+    assert sum(BUDGETS[mark].minutes for mark in LONG) <= MINUTES["LONG_MINUTES"]
+    assert MINUTES["MINUTES"] == 15
+    assert MINUTES["MINUTES"] + MINUTES["LONG_MINUTES"] <= 75 - 5  # which lint and installing may take
+
+
+def test_the_workflow_runs_what_a_landing_must_pass():
+    landing = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make ")]
+    assert landing == ["make lint", "make test", "make test-long"]
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        (job,) = yaml.safe_load(path.read_text())["jobs"].values()
+        assert [step["run"] for step in job["steps"] if "run" in step] == landing, path
+        assert job["timeout-minutes"] == 75
+
+
+def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
+    """A fork: no folder beside it, no root, no browser, no package manager."""
+    clone, path = tmp_path / "clone", tmp_path / "bin"
+    (clone / ".ci").mkdir(parents=True)
+    path.mkdir()
+    shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
+    for name in ("bash", "dirname", "id", "echo", "env"):
+        (path / name).symlink_to(shutil.which(name))
+    (path / "make").write_text('#!/bin/sh\necho "make $*"\n')
+    (path / "make").chmod(0o755)
+    done = subprocess.run(
+        ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["make lint", "make test", "make test-long"]
+    assert "no browser, and no right to install one" in done.stderr
