@@ -20,9 +20,8 @@ from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
 from service.api.state import Running
 from service.encoding.encoded import Encoded
 from service.encoding.errors import EncodingError
-from service.encoding.queue.queue import EncodingQueue
-from service.encoding.queue.stream import encode_stream
-from service.encoding.tokens.spans import Token
+from service.encoding.queue.queue import EncodingQueue, encode_stream
+from service.encoding.tokens.tokens import Token
 from service.retrieval.collections.models import model_queue
 from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
 from service.schemas.vector import write_vector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from service.encoding.encoded import Encoded
@@ -16,6 +16,8 @@ from service.encoding.texts import Purpose, check_texts
 BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
 CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
 TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
+# Of a stream, at a time: two slices would take turns in the queue, and the first be no sooner ready than the second.
+SLICE_TEXTS = 64
 
 
 class Request:
@@ -159,3 +161,14 @@ def _next_batch(requests: deque[Request]) -> Batch:
         if request.pending:
             requests.append(request)
     return batch
+
+
+async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Purpose) -> AsyncGenerator[Encoded]:
+    """Encode n texts and yield them slice by slice, in order; closing the generator gives the rest up.
+
+    Raises:
+        TextError: a text has a lone surrogate.
+        QueueClosedError: the queue closes before the last text.
+    """
+    for start in range(0, len(texts), SLICE_TEXTS):
+        yield await queue.encode(texts[start : start + SLICE_TEXTS], purpose)

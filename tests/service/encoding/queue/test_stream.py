@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from service.encoding.errors import QueueClosedError
-from service.encoding.queue.queue import EncodingQueue
-from service.encoding.queue.stream import SLICE_TEXTS, encode_stream
+from service.encoding.queue.queue import SLICE_TEXTS, EncodingQueue, encode_stream
 
 TEXTS = [f"{'word ' * (i % 17)}number {i}" for i in range(SLICE_TEXTS * 2 + 5)]
 

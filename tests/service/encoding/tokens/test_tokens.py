@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from service.datasets import DEMOS
 from service.encoding.errors import TokensError
 from service.encoding.models.checkpoint import installed_checkpoint
-from service.encoding.tokens.decoding import decode
-from service.encoding.tokens.spans import spans
 from service.encoding.tokens.tokenizer_file import load_tokenizer
+from service.encoding.tokens.tokens import decode, spans
 
 TRICKY = [
     "",
