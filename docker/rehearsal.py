@@ -17,10 +17,9 @@ import time
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from service.encoding.checkpoint import installed_checkpoint
-
 import attention
 import service
+from service.encoding import installed_checkpoint
 
 PATIENCE_SECONDS = 120
 

@@ -42,8 +42,7 @@ from service.api.routes import (
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
-from service.encoding.queue.loading import LoadingEncoder
-from service.encoding.registry import encoder_name, load_encoder
+from service.encoding import LoadingEncoder, encoder_name, load_encoder
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.documents.seeding import Seeding
 from service.retrieval.machine_code import MachineCode

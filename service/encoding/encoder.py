@@ -74,7 +74,7 @@ class Encoder:
         a model has none.
 
         Raises:
-            TextError: a text has a lone surrogate; nothing is encoded.
+            InvalidText: a text has a lone surrogate; nothing is encoded.
         """
         check_texts(texts)
         prompt = self.network.prompt(purpose)
@@ -93,7 +93,7 @@ class Encoder:
         """The tokens that the model reads of each text, in order.
 
         Raises:
-            TextError: a text has a lone surrogate.
+            InvalidText: a text has a lone surrogate.
         """
         check_texts(texts)
         return spans(self.network.tokenizer, texts, self.network.prompt(purpose))
@@ -102,7 +102,7 @@ class Encoder:
         """The text whose tokens are `ids`, special ones included.
 
         Raises:
-            TokensError: they are no text of this model's.
+            InvalidTokens: they are no text of this model's.
         """
         return decode(self.network.tokenizer, ids)
 

@@ -15,12 +15,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from attention.errors import AttentionError
+from service import encoding
 from service.api.json import JSONAnswer
 from service.api.problems import errors as api
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.methods import allowed
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
-from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
 from service.retrieval.errors import Flaw
 from service.storage import errors as storage
@@ -54,9 +54,9 @@ TABLE: Mapping[type[Exception], tuple[int, str]] = {
     storage.Unstorable: (422, "invalid_content"),
     storage.InvalidCondition: (422, "invalid_content"),
     AttentionError: (422, "invalid_content"),
-    encoding.TextError: (422, "invalid_content"),
-    encoding.UntraceableError: (422, "untraceable"),
-    encoding.QueueClosedError: (503, "stopping"),
+    encoding.InvalidText: (422, "invalid_content"),
+    encoding.Untraceable: (422, "untraceable"),
+    encoding.QueueClosed: (503, "stopping"),
     encoding.EncodingError: (503, "encoder_unavailable"),
     MemoryError: (503, "out_of_memory"),
     api.QueueFull: (429, "queue_full"),

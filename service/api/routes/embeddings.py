@@ -16,8 +16,7 @@ from service.api.json import JSONAnswer
 from service.api.permission import requires
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
 from service.api.state import Running
-from service.encoding.encoder import Encoder
-from service.encoding.errors import TokensError
+from service.encoding import Encoder, InvalidTokens
 from service.retrieval.collections.models import model_queue
 from service.retrieval.errors import InvalidContent
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
@@ -69,7 +68,7 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
     for i, item in enumerate(inputs):
         try:
             texts.append(item if isinstance(item, str) else encoder.decode(item))
-        except TokensError as error:
+        except InvalidTokens as error:
             raise InvalidContent.at(f"/input/{i}" if len(inputs) > 1 else "/input", str(error)) from error
     return texts
 

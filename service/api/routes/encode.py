@@ -18,10 +18,7 @@ from service.api.problems import table as problems
 from service.api.problems.errors import TooMuch
 from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
 from service.api.state import Running
-from service.encoding.encoded import Encoded
-from service.encoding.errors import EncodingError
-from service.encoding.queue.queue import EncodingQueue, encode_stream
-from service.encoding.tokens.tokens import Token
+from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval.collections.models import model_queue
 from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
 from service.schemas.vector import write_vector

@@ -11,7 +11,7 @@ from service.api.json import JSONAnswer
 from service.api.permission import requires
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
 from service.api.state import Running
-from service.encoding.queue.loading import LoadingEncoder
+from service.encoding import LoadingEncoder
 from service.retrieval.collections.models import model_of
 from service.schemas.openai import Model, ModelList
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.encoding.encoder import token_batches
-from service.encoding.errors import TextError
+from service.encoding.errors import InvalidText
 from service.encoding.models.checkpoint import installed_checkpoint
 
 MIXED = [
@@ -106,7 +106,7 @@ def test_a_megabyte_of_one_word_does_not_take_long(encoder):
     ],
 )
 def test_what_is_no_text_is_refused_by_position(encoder, texts, position, message):
-    with pytest.raises(TextError, match=message) as refusal:
+    with pytest.raises(InvalidText, match=message) as refusal:
         encoder.encode(texts, "document")
     assert refusal.value.position == position
 
