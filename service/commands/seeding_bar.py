@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from service.retrieval.documents.seeding import Seeding
+    from service.retrieval.documents import Seeding
 
 _SECONDS = 0.25
 

@@ -15,14 +15,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from attention.errors import AttentionError
-from service import encoding
+from service import encoding, retrieval
 from service.api.json import JSONAnswer
 from service.api.problems import errors as api
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.methods import allowed
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
-from service.retrieval import errors as retrieval
-from service.retrieval.errors import Flaw
+from service.retrieval import Flaw
 from service.storage import errors as storage
 
 log = structlog.get_logger("softkv")

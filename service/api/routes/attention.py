@@ -11,7 +11,7 @@ from service.api.body import JSONRoute
 from service.api.json import JSONAnswer
 from service.api.permission import requires
 from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
-from service.retrieval.queries import arrays as own
+from service.retrieval import queries as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 

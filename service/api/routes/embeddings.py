@@ -17,8 +17,8 @@ from service.api.permission import requires
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
 from service.api.state import Running
 from service.encoding import Encoder, InvalidTokens
-from service.retrieval.collections.models import model_queue
-from service.retrieval.errors import InvalidContent
+from service.retrieval import InvalidContent
+from service.retrieval.collections import model_queue
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
 
 router = APIRouter(
@@ -39,7 +39,7 @@ router = APIRouter(
 )
 async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
     """OpenAI's clients work unchanged with this service's `/v1` as their base URL."""
-    queue = await model_queue(running.catalogue, body.model)
+    queue = await model_queue(running.catalogue.encoder, body.model)
     encoder = queue.encoder
     if body.dimensions is not None and body.dimensions > encoder.dimension:
         raise InvalidContent.at(

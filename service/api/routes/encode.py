@@ -19,7 +19,7 @@ from service.api.problems.errors import TooMuch
 from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
 from service.api.state import Running
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
-from service.retrieval.collections.models import model_queue
+from service.retrieval.collections import model_queue
 from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
 from service.schemas.vector import write_vector
 
@@ -53,7 +53,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
             f"{len(body.texts)} texts came, this service takes {most} in one request"
             f"{' with their tokens' if body.tokens else ''}: send them in parts"
         )
-    queue = await model_queue(running.catalogue, body.model)
+    queue = await model_queue(running.catalogue.encoder, body.model)
     if NDJSON in request.headers.get("accept", ""):
         return StreamingResponse(_lines(queue, body), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)

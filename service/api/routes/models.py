@@ -12,7 +12,7 @@ from service.api.permission import requires
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
 from service.api.state import Running
 from service.encoding import LoadingEncoder
-from service.retrieval.collections.models import model_of
+from service.retrieval.collections import model_of
 from service.schemas.openai import Model, ModelList
 
 router = APIRouter(
@@ -63,4 +63,4 @@ async def get_model(
     running: Running,
 ) -> Response:
     """Whether it is loaded, what computes it, and the width of its vectors."""
-    return JSONAnswer(_describe(model_of(running.catalogue, id)))
+    return JSONAnswer(_describe(model_of(running.catalogue.encoder, id)))

@@ -14,8 +14,8 @@ from service.api.json import JSONAnswer
 from service.api.permission import requires
 from service.api.problems.refusals import ANY_CALL, WITH_BODY, refusals
 from service.api.state import Running
-from service.retrieval.collections.models import model_queue
-from service.retrieval.queries.trace import trace_text
+from service.retrieval.collections import model_queue
+from service.retrieval.queries import trace_text
 from service.schemas.trace import TraceAnswer, TraceRequest
 from service.schemas.vector import write_vector
 
@@ -40,7 +40,7 @@ router = APIRouter(
 )
 async def trace(body: TraceRequest, running: Running) -> Response:
     """What the encoder computes on the way from this text to its vector, layer by layer and head by head."""
-    encoder = (await model_queue(running.catalogue, body.model)).encoder
+    encoder = (await model_queue(running.catalogue.encoder, body.model)).encoder
     fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
     look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
     traced = await asyncio.to_thread(look, encoder, body.text, body.pair)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.encoding.encoder import Encoder
-from service.encoding.tracing import TracedText, read_pair, trace_layers, traceable
+from service.encoding import Encoder, TracedText, read_pair, trace_layers, traceable
 from service.retrieval.errors import Flaw, InvalidContent, TooLarge
 
 if TYPE_CHECKING:  # it imports torch, which only a process that encodes pays for

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.collection import Snapshot
+from service.retrieval.collections.snapshot import Snapshot
 from service.storage import Comparison, DocumentRecord, Store
 
 ODD = Comparison("metadata.odd", "==", True)

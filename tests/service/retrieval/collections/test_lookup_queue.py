@@ -11,7 +11,7 @@ import pytest
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.attend import Options, attend
+from service.retrieval.queries import Options, attend_collection
 from service.storage import DocumentRecord, Store
 
 RNG = np.random.default_rng(3)
@@ -43,7 +43,7 @@ def held(monkeypatch):
 
 
 def ask(catalogue, query, **options):
-    return attend(catalogue, "c", [query], Options(temperature=1.0, **options), ["/query"])
+    return attend_collection(catalogue.collection("c"), [query], Options(temperature=1.0, **options), ["/query"])
 
 
 def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held):
