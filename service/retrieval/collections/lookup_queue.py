@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Pending:
-    """One caller's questions, and what becomes of their answers.
+    """One caller's questions, and what becomes of their answers; where someone else's failed, both are made again.
 
     Attributes:
         questions: those that the batch's scan is to answer, made on its version of the collection.
