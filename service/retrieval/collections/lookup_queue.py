@@ -18,6 +18,7 @@ from service.storage import DocumentDamaged, StorageError
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
 
 T = TypeVar("T")
+Questions = Callable[[Snapshot], list[Question]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,7 @@ class Pending:
         size: how many questions it counts for.
     """
 
-    questions: Callable[[Snapshot], list[Question]]
+    questions: Questions
     finish: Callable[[Snapshot, list[Answer]], Any]
     size: int
     future: asyncio.Future[Any]
@@ -62,12 +63,7 @@ class LookupQueue:
         self._waiting: list[Pending] = []
         self._runner: asyncio.Task[None] | None = None
 
-    async def ask(
-        self,
-        questions: Callable[[Snapshot], list[Question]],
-        finish: Callable[[Snapshot, list[Answer]], T],
-        size: int,
-    ) -> T:
+    async def ask(self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int) -> T:
         """What `finish` makes of the answers to the questions, see `Pending`; both are called in a worker thread.
 
         Raises:

@@ -27,17 +27,14 @@ class Seed(Protocol):
     @property
     def name(self) -> str:
         """The collection's name."""
-        ...
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Fields of PUT /v1/collections/{name}."""
-        ...
 
     @property
     def documents(self) -> Callable[[], Iterator[Mapping[str, Any]]]:
         """Its documents, from the first."""
-        ...
 
 
 @dataclass

@@ -72,10 +72,10 @@ async def compare_collection(collection: Collection, query: str, options: Option
     Raises:
         RetrievalError: a query that does not fit the collection.
     """
-    asked = await _encoded(collection.encoder, collection.record, query, options)
+    encoded = await _encoded(collection.encoder, collection.record, query, options)
 
     def search(snapshot: Snapshot) -> tuple[Timed, Timed]:
-        return asked.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter))
+        return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter))
 
     def search_first() -> tuple[int, tuple[Timed, Timed]]:
         with collection.snapshot() as snapshot:
@@ -88,11 +88,11 @@ async def compare_collection(collection: Collection, query: str, options: Option
         nonlocal searched
         if snapshot.version != version:
             searched = search(snapshot)
-        return [asked.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))]
+        return [encoded.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))]
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> FourWays:
         read = partial(snapshot.reader.documents, snapshot.record.id)
-        return asked.four_ways(snapshot.record, found, read, searched)
+        return encoded.four_ways(snapshot.record, found, read, searched)
 
     return await collection.lookups.ask(questions, finish, size=1)
 
@@ -111,19 +111,19 @@ async def compare_rows(
     await encoding_queue(encoder)  # raises where there is no encoder
     record = CollectionRecord(0, "rows", await settings_of(encoder, {}), documents=len(rows))
     documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
-    asked = await _encoded(encoder, record, query, options)
+    encoded = await _encoded(encoder, record, query, options)
 
     def ask() -> FourWays:
         with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
-            searched = asked.search(database, None)
-        found = answers(_view(record, documents), [asked.question(record, partial(_own, record, documents), None)])
-        return asked.four_ways(record, found, lambda rows: [documents[row] for row in rows], searched)
+            searched = encoded.search(database, None)
+        found = answers(_view(record, documents), [encoded.question(record, partial(_own, record, documents), None)])
+        return encoded.four_ways(record, found, lambda rows: [documents[row] for row in rows], searched)
 
     return await asyncio.to_thread(ask)
 
 
 @dataclass
-class _Asked:
+class _Query:
     """A query and its options, and what is to be told of them besides the answers."""
 
     query: str
@@ -155,11 +155,11 @@ class _Asked:
         return FourWays(*searched, attention, took_ms, self.standing)
 
 
-async def _encoded(encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options) -> _Asked:
+async def _encoded(encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options) -> _Query:
     background = await encoder_background(encoder, record, options.null)
     started = time.perf_counter()
     (vector,) = await encode_queries(encoder, record, [query], ["/query"])
-    return _Asked(query, vector, options, background, time.perf_counter() - started)
+    return _Query(query, vector, options, background, time.perf_counter() - started)
 
 
 def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:
