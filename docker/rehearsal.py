@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 import attention
 import service
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding import installed_checkpoint
 
 PATIENCE_SECONDS = 120
 

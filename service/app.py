@@ -26,11 +26,9 @@ from service.api.routing import undeclared_writes
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
-from service.encoding.queue.loading import LoadingEncoder
-from service.encoding.registry import encoder_name, load_encoder
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.documents.seeding import Seeding
-from service.retrieval.machine_code import MachineCode
+from service.encoding import LoadingEncoder, encoder_name, load_encoder
+from service.retrieval.collections import Catalogue, MachineCode
+from service.retrieval.documents import Seeding
 from service.settings import Settings
 from service.storage import Store
 

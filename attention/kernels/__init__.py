@@ -8,18 +8,3 @@ from __future__ import annotations
 from attention.kernels.engine import choose, held, kernels, machine_code, pool, products_are_exact, workers
 from attention.kernels.interface import CandidateLists, CodedKeys, Kernels
 from attention.kernels.machine_code import prepare, stand_in
-
-__all__ = [
-    "CandidateLists",
-    "CodedKeys",
-    "Kernels",
-    "choose",
-    "held",
-    "kernels",
-    "machine_code",
-    "pool",
-    "prepare",
-    "products_are_exact",
-    "stand_in",
-    "workers",
-]

@@ -10,19 +10,3 @@ from attention.kernels.value_passes import blend, weight_of
 
 AMX = amx_usable()
 NAME = " + ".join(["numba"] + ["VNNI"] * has_vnni() + ["AMX"] * AMX)
-
-__all__ = [
-    "AMX",
-    "NAME",
-    "accumulate",
-    "add_rows",
-    "all_products",
-    "all_sums",
-    "blend",
-    "fill_histogram",
-    "packed_queries",
-    "quadratic_forms",
-    "row_products",
-    "sample_top",
-    "weight_of",
-]

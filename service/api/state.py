@@ -8,9 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.documents.seeding import Seeding
-from service.retrieval.machine_code import MachineCode
+from service.retrieval.collections import Catalogue, MachineCode
+from service.retrieval.documents import Seeding
 from service.schemas.wire import CollectionName, DocumentId
 
 

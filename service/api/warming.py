@@ -16,7 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
 from service.api.middleware.limits import BodyLimit
-from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.collections import Catalogue, loaded_encoder
 
 TEXT = "a first question"
 THREADS = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's default pool
@@ -59,7 +59,7 @@ def _calls(catalogue: Catalogue) -> Iterator[Call]:
         yield f"{path}/documents/query", {"limit": 1}
     if catalogue.encoder is not None and catalogue.encoder.state == "ready":
         for collection in collections[:1]:
-            if catalogue.loaded(collection.record.settings) is not None:
+            if loaded_encoder(catalogue.encoder, collection.record.settings) is not None:
                 yield f"/v1/collections/{collection.name}/compare", {"query": TEXT}
         yield "/v1/compare", {"query": TEXT, "rows": [{"key": TEXT, "value": TEXT}]}
         yield "/v1/encode", {"texts": [TEXT]}

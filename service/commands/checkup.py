@@ -90,8 +90,7 @@ def _arithmetic(settings: Settings) -> Check:
 
 def _model(settings: Settings) -> Check:
     """Find the model, verify it, load it, encode a sentence."""
-    from service.encoding.errors import EncodingError
-    from service.encoding.registry import DEFAULT_MODEL, load_encoder
+    from service.encoding import DEFAULT_MODEL, EncodingError, load_encoder
 
     if settings.encoder_name is None:
         return Check("model", "note", "none: documents and queries bring vectors")

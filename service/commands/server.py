@@ -16,7 +16,7 @@ from rich.console import Console
 from service.commands.console import progress
 
 if TYPE_CHECKING:
-    from service.retrieval.documents.seeding import Seeding
+    from service.retrieval.documents import Seeding
 
 # What an answer on its way may still take when the service is told to stop.
 _GRACE_SECONDS = 8  # below the ten after which docker kills

@@ -3,5 +3,3 @@
 from __future__ import annotations
 
 from service.datasets.demos import DEMOS, Demo
-
-__all__ = ["DEMOS", "Demo"]

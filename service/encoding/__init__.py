@@ -1,1 +1,17 @@
-"""Text → vectors: which model, how it reads a text, and in which order texts get their turn."""
+"""Text → vectors: which model, how it reads a text, and in which order texts get their turn.
+
+Importing it is cheap: torch, and whatever loads a model, is imported when a model is loaded.
+"""
+
+from __future__ import annotations
+
+from service.encoding.encoded import Encoded
+from service.encoding.encoder import Encoder
+from service.encoding.errors import EncodingError, InvalidText, InvalidTokens, ModelUnusable, QueueClosed, Untraceable
+from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.queue.loading import LoadingEncoder
+from service.encoding.queue.queue import EncodingQueue, encode_stream
+from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, encoder_name, load_encoder
+from service.encoding.temperature import Temperatures
+from service.encoding.tokens.tokens import Token
+from service.encoding.tracing import TracedText, read_pair, trace_layers, traceable

@@ -7,11 +7,11 @@ class EncodingError(Exception):
     """The root of this room's errors; the message says what was wanted, what came and what to do."""
 
 
-class ModelError(EncodingError):
+class ModelUnusable(EncodingError):
     """A model cannot be found, is not the one it claims to be, or cannot be loaded."""
 
 
-class TextError(EncodingError):
+class InvalidText(EncodingError):
     """A text that no model can read.
 
     Attributes:
@@ -23,13 +23,13 @@ class TextError(EncodingError):
         self.position = position
 
 
-class TokensError(TextError):
+class InvalidTokens(InvalidText):
     """Token ids that are no text of the model's."""
 
 
-class UntraceableError(EncodingError):
+class Untraceable(EncodingError):
     """A model that cannot be looked into."""
 
 
-class QueueClosedError(EncodingError):
+class QueueClosed(EncodingError):
     """The queue takes no texts: it has not been started, or it drains before the service stops."""

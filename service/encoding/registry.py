@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.encoding.encoder import Encoder
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.models.checkpoint import installed_checkpoint
 from service.encoding.models.network import Network, Precision
 
@@ -23,7 +23,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         precision: the number format of the arithmetic.
 
     Raises:
-        ModelError: there is no such model here, or it cannot be loaded.
+        ModelUnusable: there is no such model here, or it cannot be loaded.
     """
     # A second to import, so only a process that encodes pays for it.
     from attention.transformer import CheckpointError
@@ -38,7 +38,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         _use_threads(threads)
         network = _network(directory, precision)
     except CheckpointError as error:
-        raise ModelError(f"the model in {directory} cannot be loaded: {error}") from error
+        raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     return Encoder(name, network, declaration, created=int((directory / "modules.json").stat().st_mtime))
 
 
@@ -59,7 +59,7 @@ def _use_threads(threads: int | None) -> None:
     if threads is None:
         return
     if threads < 1:
-        raise ModelError(f"threads is {threads}: wanted at least 1, or None for torch's own choice")
+        raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for torch's own choice")
     import torch
 
     torch.set_num_threads(threads)
@@ -93,7 +93,7 @@ def _cached_model(name: str) -> Path:
         repository = name if "/" in name else f"{ORGANISATION}/{name}"
         return Path(snapshot_download(repository, local_files_only=True))
     except (OSError, ValueError) as error:  # not in the cache; not a name that a model can have
-        raise ModelError(
+        raise ModelUnusable(
             f"there is no model {name!r} on this machine, neither as a directory nor in the Hugging Face "
             f"cache, and softkv does not download: name {DEFAULT_MODEL}, or a directory that holds a model"
         ) from error

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from service.encoding.encoder import Encoder
-from service.encoding.errors import UntraceableError
+from service.encoding.errors import Untraceable
 from service.encoding.texts import check_texts
 
 if TYPE_CHECKING:
-    from attention.transformer import SentenceEncoder
-
-Array = np.ndarray[Any, Any]
+    from attention.transformer import SentenceEncoder, TracedLayer
 
 
 class TracedToken(NamedTuple):
@@ -42,41 +38,16 @@ class TracedText:
     types: list[int]
 
 
-class TracedLayer(NamedTuple):
-    """One layer's arrays, of the h heads that were asked for; float32.
-
-    Attributes:
-        layer: which one, from 0.
-        heads: which ones, from 0.
-        attention: [h, n, n]; row i says how much token i rests on each token.
-        logits: [h, n, n], before the softmax.
-        query, key, value: [h, n, d_k]
-        attention_change, feed_forward_change, change: [n], how far each step and the whole layer move a
-            token, as a part of its length.
-    """
-
-    layer: int
-    heads: tuple[int, ...]
-    attention: Array
-    logits: Array
-    query: Array
-    key: Array
-    value: Array
-    attention_change: Array
-    feed_forward_change: Array
-    change: Array
-
-
 def traceable(encoder: Encoder) -> SentenceEncoder:
     """The layers of a model that can be looked into.
 
     Raises:
-        UntraceableError: it does not run on the core's own Transformer.
+        Untraceable: it does not run on the core's own Transformer.
     """
     from service.encoding.models.core_network import CoreNetwork
 
     if not isinstance(encoder.network, CoreNetwork):
-        raise UntraceableError(
+        raise Untraceable(
             f"{encoder.name} runs on {encoder.runs_on}, and only models that run on attention/transformer can be "
             "traced: start the service with a model of the BERT family"
         )
@@ -87,7 +58,7 @@ def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
     """The tokens of a text, or of a text and its pair, without a limit and without a prompt.
 
     Raises:
-        TextError: a text has a lone surrogate.
+        InvalidText: a text has a lone surrogate.
     """
     check_texts([text] if pair is None else [text, pair])
     encoding = encoder.network.tokenizer.library.encode(text, pair)
@@ -111,6 +82,9 @@ def trace_layers(
 ) -> list[TracedLayer]:
     """Follow the tokens through the model; None traces every head.
 
+    Returns:
+        the layers in the order asked for, their arrays NumPy's, float32.
+
     Raises:
         AttentionError: a layer or a head that the model has not, or more tokens than it has positions.
     """
@@ -121,23 +95,10 @@ def trace_layers(
     types = None if model.embeddings.types is None else torch.tensor(read.types)
     with torch.inference_mode():
         traced = trace(model, torch.tensor(read.ids), types, layers=layers, heads=heads, causal=causal)
-    return [
-        TracedLayer(
-            layer=each.layer,
-            heads=each.heads,
-            attention=_array(each.weights),
-            logits=_array(each.logits),
-            query=_array(each.query),
-            key=_array(each.key),
-            value=_array(each.value),
-            attention_change=_array(each.attention_change),
-            feed_forward_change=_array(each.feed_forward_change),
-            change=_array(each.change),
-        )
-        for each in traced
-    ]
+    return [_in_numpy(layer) for layer in traced]
 
 
-def _array(tensor: Any) -> Array:
-    array: Array = tensor.float().numpy()  # NumPy has no bfloat16
-    return array
+def _in_numpy(layer: TracedLayer) -> TracedLayer:
+    """The same in float32, for NumPy has no bfloat16."""
+    arrays = {name: part for name, part in layer._asdict().items() if name not in ("layer", "heads")}
+    return layer._replace(**{name: tensor.float().numpy() for name, tensor in arrays.items()})

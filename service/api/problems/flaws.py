@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from service.retrieval.errors import Flaw
+from service.retrieval import Flaw
 
 # the kinds of error that pydantic finds → what to say; the service's own validators say it themselves
 WORDS = {

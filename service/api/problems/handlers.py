@@ -19,7 +19,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
 from service.api.problems.table import CODES, HEADERS, TABLE
-from service.retrieval.errors import Flaw, InvalidContent
+from service.retrieval import Flaw, InvalidContent
 
 log = structlog.get_logger("softkv")
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention.errors import AttentionError
-from service import storage
+from service import encoding, retrieval, storage
 from service.api.problems import errors as api
-from service.encoding import errors as encoding
-from service.retrieval import errors as retrieval
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,13 @@ TABLE: Mapping[str, Refusal] = {
             storage.DocumentsRepeated,
             storage.Unstorable,
             storage.InvalidCondition,
-            encoding.TextError,
+            encoding.InvalidText,
             AttentionError,
         ),
         # It stands there for all that is a 400, see `openai_status`.
         openai_reason="the path, the Host, the body or its content is wrong; of the content, `param` says what",
     ),
-    "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.UntraceableError),
+    "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
         429, "too many requests are under way: try again", api.QueueFull, openai_code="rate_limit_exceeded"
     ),
@@ -115,7 +113,7 @@ TABLE: Mapping[str, Refusal] = {
     "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy),
     "out_of_memory": Refusal(503, "there is no memory for this request now: try again, or send less", MemoryError),
     # While the service stops, the server lets no request in; those that are in may still meet what has been closed.
-    "stopping": Refusal(503, None, (storage.StoreClosed, encoding.QueueClosedError)),
+    "stopping": Refusal(503, None, (storage.StoreClosed, encoding.QueueClosed)),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
 }
 CODES: Mapping[type[Exception], str] = {

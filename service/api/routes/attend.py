@@ -14,11 +14,12 @@ from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.documents import shape
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
-from service.retrieval.errors import InvalidContent
-from service.retrieval.queries import attend as soft_lookup
+from service.retrieval import InvalidContent
+from service.retrieval import queries as soft_lookup
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
 from service.schemas.vector import write_vector
 
+OPTIONS = AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__  # said alike here and there
 NOT_OF_A_DOCUMENT = frozenset({"output", "explanation"})  # of what can be included
 
 router = json_router("/v1/collections", "attend")
@@ -36,18 +37,11 @@ async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Res
     started = time.perf_counter()
     queries, pointers = _queries(body, running.max_queries)
     options = soft_lookup.Options(
-        temperature=body.temperature,
-        effective_documents=body.effective_documents,
-        top_k=body.top_k,
-        top_p=body.top_p,
-        filter=body.filter,
-        normaliser=body.normaliser,
-        null=body.null,
-        max_error=body.max_error,
+        **{name: getattr(body, name) for name in OPTIONS},
         output="output" in body.include,
         documents=not NOT_OF_A_DOCUMENT.issuperset(body.include),
     )
-    results = await soft_lookup.attend(running.catalogue, name, queries, options, pointers)
+    results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
     answers = [shape_result(result, body.include, body.vector_format, took_ms) for result in results]
     return JSONAnswer({"results": answers} if body.queries is not None else answers[0])

@@ -10,7 +10,7 @@ from fastapi import Response
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
-from service.retrieval.queries import arrays as own
+from service.retrieval import queries as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 

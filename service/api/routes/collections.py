@@ -13,11 +13,8 @@ from service.api.json import JSONAnswer
 from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routing import json_router, requires
 from service.api.state import NameInPath, Running
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.null import Standing
-from service.retrieval.errors import CollectionNotFound
-from service.retrieval.queries.query import null_shown
+from service.retrieval import CollectionNotFound
+from service.retrieval.collections import Catalogue, Collection, Standing, loaded_encoder, null_shown
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.storage import DocumentDamaged
 
@@ -29,7 +26,7 @@ def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:
         background, level = None, None
         with suppress(DocumentDamaged):  # which asking says, and /readyz
             own = partial(collection.sample.own, record, reader)
-            background, level = null_shown(record, own, catalogue.loaded(record.settings))
+            background, level = null_shown(record, own, loaded_encoder(collection.encoder, record.settings))
     settings = record.settings
     return {
         "name": record.name,

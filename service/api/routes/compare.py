@@ -13,8 +13,8 @@ from service.api.routes.collections import shape_background
 from service.api.routes.documents import sent
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
-from service.retrieval.queries import compare as four_ways
-from service.retrieval.queries.compare import Comparison, Timed
+from service.retrieval import queries
+from service.retrieval.queries import FourWays, Options, Timed
 from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
 
 router = json_router("/v1", "compare")
@@ -30,16 +30,8 @@ FIELDS = ("key", "value", "metadata")
 )
 async def compare(name: NameInPath, body: CompareRequest, running: Running) -> Response:
     """The statements shown are the ones that were run; attention answers as `attend` does."""
-    compared = await four_ways.compare_collection(
-        running.catalogue,
-        name,
-        body.query,
-        temperature=body.temperature,
-        top_k=body.top_k,
-        null=body.null,
-        sent_filter=body.filter,
-    )
-    return JSONAnswer(_shape(compared))
+    options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
+    return JSONAnswer(_shape(await queries.compare_collection(running.catalogue.collection(name), body.query, options)))
 
 
 @router.post(
@@ -51,18 +43,12 @@ async def compare(name: NameInPath, body: CompareRequest, running: Running) -> R
 )
 async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:
     """The rows are asked as a collection of the same documents would be; nothing is stored."""
-    compared = await four_ways.compare_rows(
-        running.catalogue,
-        [sent(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)],
-        body.query,
-        temperature=body.temperature,
-        top_k=body.top_k,
-        null=body.null,
-    )
-    return JSONAnswer(_shape(compared))
+    rows = [sent(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
+    options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
+    return JSONAnswer(_shape(await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)))
 
 
-def _shape(compared: Comparison) -> dict[str, Any]:
+def _shape(compared: FourWays) -> dict[str, Any]:
     result, took_ms = compared.attention, compared.attention_took_ms
     nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in result.matches]
     return {

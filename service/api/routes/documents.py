@@ -12,10 +12,10 @@ from service.api.json import NDJSON, JSONAnswer
 from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.routing import json_router, requires
 from service.api.state import IdInPath, NameInPath, Running
-from service.retrieval.documents import documents as store
-from service.retrieval.documents.patch import patch
-from service.retrieval.documents.prepare import SentDocument
-from service.retrieval.errors import TooLarge
+from service.retrieval import InvalidContent, TooLarge
+from service.retrieval import documents as store
+from service.retrieval.collections import parse_filter
+from service.retrieval.documents import SentDocument
 from service.schemas.compare import Row
 from service.schemas.document import (
     UPLOAD_ANSWER,
@@ -82,7 +82,7 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
         )
     documents = [sent(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
-    truncated = await store.upsert(running.catalogue, name, documents, pointers, mode=body.mode)
+    truncated = await store.upsert(running.catalogue.collection(name), documents, pointers, mode=body.mode)
     return JSONAnswer({"upserted": len(documents), "truncated": truncated.truncated})
 
 
@@ -95,14 +95,14 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 )
 async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
     """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
+    condition, after = await asyncio.to_thread(parse_filter, body.filter), store.read_cursor(body.cursor)
     page = await asyncio.to_thread(
         store.page,
-        running.catalogue,
-        name,
+        running.catalogue.collection(name),
         ids=body.ids,
-        sent_filter=body.filter,
+        condition=condition,
+        after=after,
         limit=body.limit,
-        cursor=body.cursor,
         count=body.count,
     )
     return JSONAnswer(
@@ -124,7 +124,11 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
 )
 async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
     """Exactly one of `ids` and `filter`; unknown ids are silent."""
-    deleted = await asyncio.to_thread(store.delete, running.catalogue, name, ids=body.ids, sent_filter=body.filter)
+    if (body.ids is None) == (body.filter is None):
+        raise InvalidContent.at("", "send exactly one of ids and filter")
+    condition = await asyncio.to_thread(parse_filter, body.filter)
+    collection = running.catalogue.collection(name)
+    deleted = await asyncio.to_thread(collection.delete, ids=body.ids, condition=condition)
     return JSONAnswer({"deleted": deleted})
 
 
@@ -138,7 +142,7 @@ async def delete_documents(name: NameInPath, body: DocumentDelete, running: Runn
 )
 async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, running: Running) -> Response:  # noqa: A002
     """201 where the id is new, 200 where a document was replaced."""
-    written = await store.upsert(running.catalogue, name, [sent(id, body)], [""])
+    written = await store.upsert(running.catalogue.collection(name), [sent(id, body)], [""])
     return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
 
 
@@ -153,7 +157,7 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
 async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, running: Running) -> Response:  # noqa: A002
     """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
     changes = {field: getattr(body, field) for field in body.model_fields_set}
-    written = await patch(running.catalogue, name, id, changes)
+    written = await store.patch(running.catalogue.collection(name), id, changes)
     return JSONAnswer({"upserted": 1, "truncated": written.truncated})
 
 
@@ -174,7 +178,7 @@ async def get_document(
     vector_format: VectorFormat = "numbers",
 ) -> Response:
     """As it is stored."""
-    document = await asyncio.to_thread(store.get, running.catalogue, name, id)
+    document = await asyncio.to_thread(store.get, running.catalogue.collection(name), id)
     return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
 
 
@@ -188,5 +192,5 @@ async def get_document(
 )
 async def delete_document(name: NameInPath, id: IdInPath, running: Running) -> Response:  # noqa: A002
     """404 where there is none of that id."""
-    await asyncio.to_thread(store.delete_one, running.catalogue, name, id)
+    await asyncio.to_thread(store.delete_one, running.catalogue.collection(name), id)
     return Response(status_code=204)

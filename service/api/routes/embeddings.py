@@ -15,10 +15,9 @@ from service.api.json import JSONAnswer
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.encoding.encoder import Encoder
-from service.encoding.errors import TokensError
-from service.retrieval.collections.models import model_queue
-from service.retrieval.errors import InvalidContent
+from service.encoding import Encoder, InvalidTokens
+from service.retrieval import InvalidContent
+from service.retrieval.collections import model_queue
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
 
 router = json_router("/v1", "openai", ANY_OPENAI_CALL)
@@ -33,7 +32,7 @@ router = json_router("/v1", "openai", ANY_OPENAI_CALL)
 )
 async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
     """OpenAI's clients work unchanged with this service's `/v1` as their base URL."""
-    queue = await model_queue(running.catalogue, body.model)
+    queue = await model_queue(running.catalogue.encoder, body.model)
     encoder = queue.encoder
     if body.dimensions is not None and body.dimensions > encoder.dimension:
         raise InvalidContent.at(
@@ -62,7 +61,7 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
     for i, item in enumerate(inputs):
         try:
             texts.append(item if isinstance(item, str) else encoder.decode(item))
-        except TokensError as error:
+        except InvalidTokens as error:
             raise InvalidContent.at(f"/input/{i}" if len(inputs) > 1 else "/input", str(error)) from error
     return texts
 

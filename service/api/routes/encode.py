@@ -15,13 +15,9 @@ from service.api.problems.handlers import of_error
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.encoding.encoded import Encoded
-from service.encoding.errors import EncodingError
-from service.encoding.queue.queue import EncodingQueue
-from service.encoding.queue.stream import encode_stream
-from service.encoding.tokens.spans import Token
-from service.retrieval.collections.models import model_queue
-from service.retrieval.errors import TooLarge
+from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
+from service.retrieval import TooLarge
+from service.retrieval.collections import model_queue
 from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
 from service.schemas.vector import write_vector
 
@@ -49,7 +45,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
             f"{len(body.texts)} texts came, this service takes {most} in one request"
             f"{' with their tokens' if body.tokens else ''}: send them in parts",
         )
-    queue = await model_queue(running.catalogue, body.model)
+    queue = await model_queue(running.catalogue.encoder, body.model)
     if NDJSON in request.headers.get("accept", ""):
         return StreamingResponse(_lines(queue, body), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)

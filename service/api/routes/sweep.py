@@ -12,7 +12,7 @@ from service.api.routes.attend import evidence
 from service.api.routes.documents import shape
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
-from service.retrieval.queries.sweep import sweep_collection
+from service.retrieval.queries import Options, sweep_collection
 from service.schemas.sweep import SweepAnswer, SweepRequest
 
 router = json_router("/v1/collections", "attend")
@@ -29,13 +29,10 @@ async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Respo
     """From one reading of the keys: what each of the best documents weighs at each temperature."""
     started = time.perf_counter()
     swept = await sweep_collection(
-        running.catalogue,
-        name,
+        running.catalogue.collection(name),
         body.query,
         body.temperatures,
-        top_k=body.top_k,
-        null=body.null,
-        sent_filter=body.filter,
+        Options(top_k=body.top_k, null=body.null, filter=body.filter),
     )
     return JSONAnswer(
         {

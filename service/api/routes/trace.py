@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastapi import Response
@@ -13,11 +13,13 @@ from service.api.json import JSONAnswer
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.encoding.tracing import TracedLayer
-from service.retrieval.collections.models import model_queue
-from service.retrieval.queries.trace import trace_text
+from service.retrieval.collections import model_queue
+from service.retrieval.queries import trace_text
 from service.schemas.trace import TraceAnswer, TraceRequest
 from service.schemas.vector import write_vector
+
+if TYPE_CHECKING:
+    from attention.transformer import TracedLayer
 
 router = json_router("/v1", "encode")
 
@@ -31,9 +33,9 @@ router = json_router("/v1", "encode")
 )
 async def trace(body: TraceRequest, running: Running) -> Response:
     """What the encoder computes on the way from this text to its vector, layer by layer and head by head."""
-    encoder = (await model_queue(running.catalogue, body.model)).encoder
-    arrays = ["attention", *(name for name in dict.fromkeys(body.include) if name != "changes")]
-    look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=arrays)
+    encoder = (await model_queue(running.catalogue.encoder, body.model)).encoder
+    fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
+    look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
     traced = await asyncio.to_thread(look, encoder, body.text, body.pair)
     answer: dict[str, Any] = {
         "model": encoder.name,
@@ -41,8 +43,8 @@ async def trace(body: TraceRequest, running: Running) -> Response:
         "layers": [layer.layer for layer in traced.layers],
         "heads": traced.layers[0].heads,
     }
-    for name in arrays:
-        answer[name] = write_vector(np.stack([getattr(layer, name) for layer in traced.layers]), body.vector_format)
+    for name, field in fields.items():
+        answer[name] = write_vector(np.stack([getattr(layer, field) for layer in traced.layers]), body.vector_format)
     if "changes" in body.include:
         answer["changes"] = [_changes(layer, body.vector_format) for layer in traced.layers]
     return JSONAnswer(answer)

@@ -24,9 +24,8 @@ from service.api.problems.table import CODES
 from service.api.routes.documents import sent
 from service.api.routing import GuardedRoute, requires
 from service.api.state import NameInPath, Running
-from service.retrieval.documents.prepare import SentDocument
-from service.retrieval.documents.upload import upload
-from service.retrieval.errors import Flaw
+from service.retrieval import Flaw
+from service.retrieval.documents import SentDocument, upload
 from service.schemas.document import Document
 
 BATCH_LINES = 1000
@@ -78,7 +77,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     try:
         async for batch in _batches(_lines(request.stream(), running.max_body_bytes)):
             documents, flawed = await asyncio.to_thread(_read, batch)
-            uploaded = await upload(running.catalogue, name, documents)
+            uploaded = await upload(running.catalogue.collection(name), documents)
             flawed |= uploaded.refused
             upserted += uploaded.upserted
             refused += len(flawed)

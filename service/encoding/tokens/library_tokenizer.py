@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.tokens.tokens import ModelTokenizer
 
 if TYPE_CHECKING:
@@ -20,24 +20,24 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
     """A copy of a model's tokeniser: the library keeps its own truncation in the other.
 
     Raises:
-        ModelError: it is none of the tokenizers library, a question and a document are not read alike, or the model
+        ModelUnusable: it is none of the tokenizers library, a question and a document are not read alike, or the model
             does not say where it stops reading.
     """
     first = model[0]
     readers = [route[0] for route in getattr(first, "sub_modules", {}).values()] or [first]
     described = {_described(reader) for reader in readers}
     if len(described) > 1:
-        raise ModelError(
+        raise ModelUnusable(
             f"the model in {directory} reads questions and documents with unlike tokenisers or limits, wanted one, for "
             "softkv counts tokens and says which texts were cut: name another model"
         )
     if described == {None}:
-        raise ModelError(
+        raise ModelUnusable(
             f"the model in {directory} reads texts with {type(model.tokenizer).__name__}, wanted a tokeniser of the "
             "tokenizers library, which softkv counts tokens with: name another model"
         )
     if limits := ", ".join(filter(None, map(_own_limits, readers))):
-        raise ModelError(
+        raise ModelUnusable(
             f"the model in {directory} cuts texts at limits of its own ({limits}), wanted one max_seq_length, for "
             "softkv says which texts were cut: leave them out of its sentence_bert_config.json, or name another model"
         )
@@ -46,7 +46,7 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
         return _of_static_model(own)
     longest = model.max_seq_length
     if longest is None or longest == math.inf:
-        raise ModelError(f"the model in {directory} does not say its longest text: name another model")
+        raise ModelUnusable(f"the model in {directory} does not say its longest text: name another model")
     return ModelTokenizer(
         Tokenizer.from_str(own.backend_tokenizer.to_str()),
         max_tokens=int(longest),

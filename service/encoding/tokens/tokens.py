@@ -1,18 +1,32 @@
-"""A text → the tokens that a model reads of it, how many there are, and how many it does not know."""
+"""A text → the tokens that a model reads of it: their ids, how many there are, where they stand; and back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from service.encoding.errors import InvalidTokens
+
 TEXTS_AT_ONCE = 256  # a tokenised text takes some 100 bytes a token: bulk uploads are read in slices
+ADVICE = "send the text itself (LangChain: check_embedding_ctx_length=False)"
 
 T = TypeVar("T")
+
+
+class Token(NamedTuple):
+    """One token: its piece of the text, from character `start` up to `end`.
+
+    Both are 0 for a token that is not in the text: one that the model adds, such as `[CLS]`, or a prompt's.
+    """
+
+    text: str
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,3 +113,51 @@ class ModelTokenizer:
         # Some models use one id for "unknown" and for the end of a text; the latter is no unknown token.
         special = np.asarray(encoding.special_tokens_mask)
         return int(np.sum((np.asarray(ids) == self._unknown_token) & (special == 0)))
+
+
+def spans(tokenizer: ModelTokenizer, texts: Sequence[str], prompt: str = "") -> list[list[Token]]:
+    """The tokens of each text in order, those of the prompt before it and the special ones among them."""
+    encodings = tokenizer.library.encode_batch([prompt + text for text in texts])
+    return [
+        tokenizer.cut(list(_tokens(encoding, prompt, text))) for encoding, text in zip(encodings, texts, strict=True)
+    ]
+
+
+def _tokens(encoding: Encoding, prompt: str, text: str) -> Iterator[Token]:
+    for name, (start, end), added in zip(encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True):
+        if added:
+            yield Token(name, 0, 0)
+        elif end <= len(prompt):
+            yield Token(prompt[start:end], 0, 0)
+        else:
+            start, end = max(start - len(prompt), 0), end - len(prompt)
+            yield Token(text[start:end], start, end)
+
+
+def decode(tokenizer: ModelTokenizer, ids: Sequence[int]) -> str:
+    """The text whose tokens, special ones included, are `ids`.
+
+    Numbers do not say whose they are: a text in another tokeniser's ids would have an answer too, a
+    meaningless one. So the special tokens that the model puts around every text are asked for.
+
+    Raises:
+        InvalidTokens: an id is out of range, the special tokens are missing, or no text has these tokens.
+    """
+    library, given = tokenizer.library, list(ids)
+    vocabulary = library.get_vocab_size()
+    wrong = next((i for i in given if not 0 <= i < vocabulary), None)
+    if wrong is not None:
+        raise InvalidTokens(f"the model's tokens are 0 to {vocabulary - 1}, got {wrong}: {ADVICE}", None)
+    around = library.encode("a").ids
+    before, after = around[: tokenizer.before], around[len(around) - tokenizer.after :]
+    inner = given[len(before) : len(given) - len(after)]
+    if given != [*before, *inner, *after]:
+        raise InvalidTokens(
+            f"wanted tokens as the model's own tokenizer makes them, from {before} to {after}; "
+            f"these are another's: {ADVICE}",
+            None,
+        )
+    text = library.decode(inner, skip_special_tokens=False)
+    if library.encode(text).ids != given:
+        raise InvalidTokens(f"no text has these tokens ({text[:80]!r} has others): {ADVICE}", None)
+    return text

@@ -1,1 +1,20 @@
 """The collections: each a record, a memory of keys, and what is known of both."""
+
+from __future__ import annotations
+
+from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.defaults import settings_of
+from service.retrieval.collections.machine_code import MachineCode
+from service.retrieval.collections.masks import parse_filter
+from service.retrieval.collections.models import encoding_queue, loaded_encoder, model_of, model_queue
+from service.retrieval.collections.null import (
+    SAMPLE,
+    NullChoice,
+    Own,
+    Standing,
+    encoder_background,
+    null_of,
+    null_shown,
+)
+from service.retrieval.collections.snapshot import Snapshot

@@ -8,21 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from service.encoding.encoder import Encoder
-from service.encoding.queue.loading import LoadingEncoder
-from service.encoding.queue.queue import EncodingQueue
+from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.lookup_queue import Lookups
-from service.retrieval.collections.null import default_null
-from service.retrieval.errors import (
-    CollectionConflict,
-    CollectionNotFound,
-    EncoderUnavailable,
-    InvalidContent,
-)
-from service.retrieval.temperature import default_temperature
+from service.retrieval.collections.defaults import check_temperature, settings_of
+from service.retrieval.errors import CollectionConflict, CollectionNotFound
 from service.storage import CollectionExists, CollectionSettings, StorageError, Store
 
 CHECKED = 256
@@ -42,10 +32,9 @@ class Catalogue:
         self.encoder = encoder
         self._originals = originals
         self._collections: dict[str, Collection] = {}
-        self._lookups: WeakKeyDictionary[Collection, Lookups] = WeakKeyDictionary()
         with store.reading() as reader:
             for record in reader.collections():
-                self._collections[record.name] = Collection(record, store, ready=False, originals=originals)
+                self._collections[record.name] = Collection(record, store, encoder, ready=False, originals=originals)
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first."""
@@ -91,7 +80,7 @@ class Catalogue:
         """What keeps answers from being sound: collections that cannot be read, damage, a file that fails."""
         collections = self.collections()
         unread = [f"collection {each.name}: {each.trouble}" for each in collections if not each.ready and each.trouble]
-        return [*self.store.troubles(), *unread, *(line for each in collections for line in each.damage.told())]
+        return [*self.store.troubles(), *unread, *(line for each in collections for line in each.damage.report())]
 
     def collection(self, name: str) -> Collection:
         """The collection of that name."""
@@ -100,38 +89,9 @@ class Catalogue:
         except KeyError:
             raise CollectionNotFound(name) from None
 
-    def lookups(self, name: str) -> Lookups:
-        """Where the questions to a collection wait."""
-        collection = self.collection(name)
-        if collection not in self._lookups:
-            self._lookups[collection] = Lookups(collection)
-        return self._lookups[collection]
-
     def collections(self) -> list[Collection]:
         """Every collection, by name."""
         return [self._collections[name] for name in sorted(self._collections)]
-
-    async def queue(self, wanted_by: CollectionSettings | None = None) -> EncodingQueue:
-        """The encoder's queue, once it is loaded; for a collection, whose vectors must be of this encoder."""
-        if self.encoder is None:
-            raise InvalidContent.at(
-                "", "this service runs without an encoder (ENCODER=none): send vectors, not texts, or start it with one"
-            )
-        if wanted_by is not None and wanted_by.encoder != self.encoder.name:
-            raise _other_encoder(wanted_by, repr(self.encoder.name), f"ENCODER={wanted_by.encoder}")
-        queue = await self.encoder.ready()
-        if queue is None:
-            reason = self.encoder.failure or "it is still loading; try again in a moment, or see /readyz"
-            raise EncoderUnavailable(f"the encoder {self.encoder.name!r} is not ready: {reason}")
-        if wanted_by is not None and wanted_by.precision != queue.encoder.precision:
-            raise _other_encoder(wanted_by, f"it in {queue.encoder.precision}", f"PRECISION={wanted_by.precision}")
-        return queue
-
-    def loaded(self, settings: CollectionSettings) -> Encoder | None:
-        """The encoder that a collection's vectors are of, where it is this service's and loaded."""
-        encoder = None if self.encoder is None else self.encoder.encoder
-        same = encoder is not None and (encoder.name, encoder.precision) == (settings.encoder, settings.precision)
-        return encoder if same else None
 
     async def create(self, name: str, wanted: Mapping[str, Any]) -> tuple[Collection, bool]:
         """A new collection, or the one that is there where the fields sent are equal (then False).
@@ -140,7 +100,7 @@ class Catalogue:
         """
         if name in self._collections:
             return _confirm(self._collections[name], wanted), False
-        settings = await self.settle(wanted)
+        settings = await settings_of(self.encoder, wanted)
         try:
             return await asyncio.to_thread(self._create, name, settings), True
         except CollectionExists:
@@ -148,57 +108,17 @@ class Catalogue:
 
     def _create(self, name: str, settings: CollectionSettings) -> Collection:
         with self.store.writing() as writer:
-            collection = Collection(
-                writer.create_collection(name, settings), self.store, ready=True, originals=self._originals
-            )
+            record = writer.create_collection(name, settings)
+            collection = Collection(record, self.store, self.encoder, ready=True, originals=self._originals)
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
-
-    async def settle(self, wanted: Mapping[str, Any]) -> CollectionSettings:
-        """The settings a new collection gets: what was sent, defaults for the rest."""
-        encoder = await self._encoder(wanted.get("encoder", self.encoder.name if self.encoder else None))
-        dimension = wanted.get("dimension")
-        if encoder is not None and dimension not in (None, encoder.dimension):
-            raise InvalidContent.at(
-                "/dimension",
-                f"the encoder {encoder.name!r} makes keys of width {encoder.dimension}, dimension is {dimension}: "
-                'leave it out, or send "encoder": null and bring vectors',
-            )
-        similarity = wanted.get("similarity", encoder.similarity if encoder else "cosine")
-        width = encoder.dimension if encoder else dimension
-        settings = CollectionSettings(
-            similarity=similarity,
-            temperature=default_temperature(
-                similarity, encoder=encoder.temperatures if encoder else None, dimension=width
-            ),
-            dimension=width,
-            value_dimension=wanted.get("value_dimension"),
-            encoder=encoder.name if encoder else None,
-            precision=encoder.precision if encoder else None,
-            value_from=wanted.get("value_from", "value"),
-            null=default_null(encoder is not None),
-        )
-        settings = replace(settings, **{k: wanted[k] for k in ("temperature", "null") if wanted.get(k) is not None})
-        check_settings(settings)
-        return settings
-
-    async def _encoder(self, name: str | None) -> Encoder | None:
-        if name is None:
-            return None
-        if self.encoder is None or name != self.encoder.name:
-            runs = repr(self.encoder.name) if self.encoder else "none"
-            raise InvalidContent.at(
-                "/encoder",
-                f"the service's encoder is {runs}, encoder is {name!r}: leave it out, or send null",
-            )
-        return (await self.queue()).encoder
 
     def change(self, name: str, changes: Mapping[str, Any]) -> Collection:
         """Set temperature or null."""
         collection = self.collection(name)
         with self.store.writing() as writer:
             settings = replace(collection.record.settings, **changes)
-            check_settings(settings)
+            check_temperature(settings)
             record = writer.update_collection(name, settings)
             writer.after_commit(lambda: setattr(collection, "record", record))
         return collection
@@ -208,23 +128,7 @@ class Catalogue:
         self.collection(name)
         with self.store.writing() as writer:
             writer.delete_collection(name)
-            writer.after_commit(lambda: self._collections.pop(name).gone())
-
-
-def _other_encoder(recorded: CollectionSettings, runs: str, setting: str) -> InvalidContent:
-    return InvalidContent.at(
-        "",
-        f"the collection's texts were encoded by {recorded.encoder!r} in {recorded.precision} and this service runs "
-        f"{runs}: send vectors, or start the service with {setting}",
-    )
-
-
-def check_settings(settings: CollectionSettings) -> None:
-    """Refuse a temperature or a null that no query could use."""
-    if not (settings.temperature == 0 or settings.temperature >= 1e-30):
-        raise InvalidContent.at(
-            "/temperature", f"temperature is {settings.temperature}: send 0, or a number from 1e-30 on"
-        )
+            writer.after_commit(lambda: self._collections.pop(name).mark_deleted())
 
 
 def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:

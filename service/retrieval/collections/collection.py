@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import chain, repeat
 from pathlib import Path
 from threading import Lock, Thread
@@ -14,11 +13,13 @@ from typing import Literal
 import numpy as np
 import structlog
 
-from attention.lookup import Mask, Memory, Question, Rows, View, answers, sweep
-from service.retrieval.collections.columns import Source
+from attention.lookup import Memory, Question, Rows, answers, sweep
+from service.encoding import LoadingEncoder
 from service.retrieval.collections.damage import Damage
+from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.masks import Masks
-from service.retrieval.collections.null import Own, Sample
+from service.retrieval.collections.null import Sample
+from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
     Change,
@@ -30,35 +31,9 @@ from service.storage import (
     StorageError,
     Store,
     Writer,
-    canonical,
 )
 
 log = structlog.get_logger("softkv")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What one reader sees: the settings, the keys and the rows of the same instant."""
-
-    record: CollectionRecord
-    view: View
-    reader: Reader
-    version: int
-    masks: Masks
-    sample: Sample
-    _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
-
-    def mask(self, condition: Condition) -> Mask:
-        """Which rows pass; the same object for the same condition, so that its questions share a scan."""
-        name = canonical(condition)
-        if name not in self._given:
-            source = Source(self.record.id, self.version, self.view, self.reader)
-            self._given[name] = self.masks.of(source, condition, name)
-        return self._given[name]
-
-    def own(self) -> Own | None:
-        """The collection's own background."""
-        return self.sample.own(self.record, self.reader)
 
 
 class Collection:
@@ -66,14 +41,26 @@ class Collection:
 
     Attributes:
         record: its settings and counts, as of the last write.
+        encoder: the service's, which need not be the one that its vectors are of.
+        lookups: where the questions to it wait.
         sample: what its own background is measured on.
         damage: what of it is damaged on disk, as far as it was read.
         trouble: why its keys could not be read back; None where they could, or are being read.
     """
 
-    def __init__(self, record: CollectionRecord, store: Store, *, ready: bool, originals: Path | None = None) -> None:
+    def __init__(
+        self,
+        record: CollectionRecord,
+        store: Store,
+        encoder: LoadingEncoder | None = None,
+        *,
+        ready: bool,
+        originals: Path | None = None,
+    ) -> None:
         self.record = record
+        self.encoder = encoder
         self.damage = Damage(record.name)
+        self.lookups = LookupQueue(self.snapshot, self.damage.note)
         self.sample = Sample()
         self.trouble: str | None = None
         self._ready = ready
@@ -126,14 +113,14 @@ class Collection:
             answers(view, [Question(query, temperature)])
             sweep(view, Question(query, 1.0, output=False), [temperature])
 
-    def gone(self) -> None:
+    def mark_deleted(self) -> None:
         """It was deleted: whoever still holds it is told that there is none of its name."""
         self._gone = True
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
-        with self._noting(), self._store.reading(gather=lambda: (self._gone, self.record)) as reader:
+        with self._noting_damage(), self._store.reading(gather=lambda: (self._gone, self.record)) as reader:
             gone, record = reader.gathered
             if gone:
                 raise CollectionNotFound(self.name)
@@ -150,7 +137,7 @@ class Collection:
         self._require_ready()
         self.damage.require_sound_keys()
         with (
-            self._noting(),
+            self._noting_damage(),
             self._store.reading(gather=lambda: (self._gone, self.record, self._memory.view, self._version)) as reader,
         ):
             gone, record, view, version = reader.gathered
@@ -169,7 +156,7 @@ class Collection:
 
         Raises DocumentChanged where `replacing` is given and no longer what is stored.
         """
-        with self._noting(), self._store.writing() as writer:
+        with self._noting_damage(), self._store.writing() as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
@@ -186,7 +173,7 @@ class Collection:
 
     def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
-        with self._noting(), self._store.writing() as writer:
+        with self._noting_damage(), self._store.writing() as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
@@ -206,7 +193,7 @@ class Collection:
                 self._memory.show(staged)
                 self.record = record
                 self._version += 1
-                self.damage.gone(removed.tolist())
+                self.damage.forget(removed.tolist())
                 self._masks.forget()
             except BaseException as error:
                 self.read_anew(f"{type(error).__name__} when a write was to be shown")
@@ -256,7 +243,7 @@ class Collection:
         return True
 
     @contextmanager
-    def _noting(self) -> Iterator[None]:
+    def _noting_damage(self) -> Iterator[None]:
         """Remember which document was damaged where a read or a write comes to one."""
         try:
             yield

@@ -28,14 +28,14 @@ class Damage:
         with self._lock:
             self._found[error.row] = error
 
-    def gone(self, rows: Iterable[int]) -> None:
+    def forget(self, rows: Iterable[int]) -> None:
         """These rows were deleted, or replaced by new ones; of what has no number it has to be seen again."""
         if self._found:
             with self._lock:
                 for row in (None, *rows):
                     self._found.pop(row, None)
 
-    def told(self) -> list[str]:
+    def report(self) -> list[str]:
         """What is damaged, one line for all of it; empty where nothing is known to be."""
         found = list(self._found.values())
         if not found:

@@ -1,117 +1,128 @@
-"""Who is answered next: the questions to one collection that arrive while a scan runs form the next batch."""
+"""Who is answered next: what is asked of one collection while a scan runs forms the next batch."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
-from service.retrieval.collections.collection import Collection, Snapshot
+from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError
-from service.storage import DocumentDamaged
+from service.storage import DocumentDamaged, StorageError
 
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
 
+T = TypeVar("T")
+Questions = Callable[[Snapshot], list[Question]]
+
 
 @dataclass(frozen=True, eq=False)
-class Ask:
-    """One caller's questions, made on the batch's version of the collection, and what becomes of their answers."""
+class Pending:
+    """One caller's questions, and what becomes of their answers; where someone else's failed, both are made again.
 
-    questions: Callable[[Snapshot], list[Question]]
+    Attributes:
+        questions: those that the batch's scan is to answer, made on its version of the collection.
+        finish: takes their answers; what is not answered by that scan asks the snapshot here.
+        size: how many questions it counts for.
+    """
+
+    questions: Questions
     finish: Callable[[Snapshot, list[Answer]], Any]
     size: int
-    future: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    future: asyncio.Future[Any]
+
+    def settle(self, outcome: Any) -> None:
+        """Give the caller, if it still waits, what came of it: a result, or the error in this room's words."""
+        if self.future.done():
+            return
+        if isinstance(outcome, AttentionError):
+            outcome = InvalidContent.at("", str(outcome))
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
 
 
-class Lookups:
+class LookupQueue:
     """Feeds the scans of one collection; work-conserving, without a timer, off the event loop.
 
     A batch has one version of the collection, taken when it begins: after every write that was acknowledged
     before any of its questions arrived. A cancelled question leaves; one that fails, fails alone.
     """
 
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-        self._waiting: list[Ask] = []
+    def __init__(
+        self, snapshot: Callable[[], AbstractContextManager[Snapshot]], damaged: Callable[[DocumentDamaged], object]
+    ) -> None:
+        self._snapshot = snapshot
+        self._damaged = damaged
+        self._waiting: list[Pending] = []
         self._runner: asyncio.Task[None] | None = None
 
-    async def ask(self, ask: Ask) -> Any:
-        """What `ask.finish` made of the answers."""
-        self._waiting.append(ask)
+    async def ask(self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int) -> T:
+        """What `finish` makes of the answers to the questions, see `Pending`; both are called in a worker thread.
+
+        Raises:
+            RetrievalError: from either of them, or as the questions cannot be answered.
+        """
+        pending = Pending(questions, finish, size, asyncio.get_running_loop().create_future())
+        self._waiting.append(pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await ask.future
+        result: T = await pending.future
+        return result
 
     async def _run(self) -> None:
         try:
             while batch := self._next_batch():
-                for ask, outcome in zip(batch, await self._answered(batch), strict=True):
-                    if ask.future.done():
-                        continue
-                    if isinstance(outcome, Exception):
-                        ask.future.set_exception(outcome)
-                    else:
-                        ask.future.set_result(outcome)
+                for pending, outcome in zip(batch, await self._outcomes(batch), strict=True):
+                    pending.settle(outcome)
         finally:
             self._runner = None
 
-    def _next_batch(self) -> list[Ask]:
-        waiting = [ask for ask in self._waiting if not ask.future.done()]
-        batch, size = list[Ask](), 0
-        for ask in waiting:
-            if batch and size + ask.size > MOST_QUESTIONS:
+    def _next_batch(self) -> list[Pending]:
+        waiting = [pending for pending in self._waiting if not pending.future.done()]
+        batch, size = list[Pending](), 0
+        for pending in waiting:
+            if batch and size + pending.size > MOST_QUESTIONS:
                 break
-            batch.append(ask)
-            size += ask.size
+            batch.append(pending)
+            size += pending.size
         self._waiting = waiting[len(batch) :]
         return batch
 
-    async def _answered(self, batch: Sequence[Ask]) -> list[Any]:
+    async def _outcomes(self, batch: Sequence[Pending]) -> list[Any]:
+        """For each its result, or the error that belongs to it."""
         try:
-            return await asyncio.to_thread(_answer, self._collection, batch)
-        except Exception as error:  # whatever it is, it belongs to those who wait for it
+            return await asyncio.to_thread(self._answer, batch)
+        except (RetrievalError, StorageError) as error:  # the collection's, or the file's: everyone's
             return [error] * len(batch)
+        except Exception as error:  # someone's, whatever it is: each alone finds out whose
+            if len(batch) == 1:
+                return [error]
+        return [outcome for pending in batch for outcome in await self._outcomes([pending])]
 
+    def _answer(self, batch: Sequence[Pending]) -> list[Any]:
+        with self._snapshot() as snapshot:
+            asked = [self._guarded(pending.questions, snapshot) for pending in batch]
+            together = [question for questions in asked if isinstance(questions, list) for question in questions]
+            found = iter(answers(snapshot.view, together))
+            return [
+                self._guarded(pending.finish, snapshot, list(islice(found, len(questions))))
+                if isinstance(questions, list)
+                else questions
+                for pending, questions in zip(batch, asked, strict=True)
+            ]
 
-def _answer(collection: Collection, batch: Sequence[Ask]) -> list[Any]:
-    """An outcome an ask, in order: what it finished with, or its error."""
-    with collection.snapshot() as snapshot:
-        asked = [_guarded(ask.questions, snapshot) for ask in batch]
-        together = [question for questions in asked if isinstance(questions, list) for question in questions]
-        found = _guarded(answers, snapshot.view, together)
-        if isinstance(found, Exception):  # someone's question is to blame: each alone finds out whose
-            return [_alone(collection, ask, snapshot, questions) for ask, questions in zip(batch, asked, strict=True)]
-        rest = iter(found)
-        return [
-            questions
-            if isinstance(questions, Exception)
-            else _finished(collection, ask, snapshot, list(islice(rest, len(questions))))
-            for ask, questions in zip(batch, asked, strict=True)
-        ]
-
-
-def _alone(collection: Collection, ask: Ask, snapshot: Snapshot, questions: Any) -> Any:
-    found = questions if isinstance(questions, Exception) else _guarded(answers, snapshot.view, questions)
-    return found if isinstance(found, Exception) else _finished(collection, ask, snapshot, found)
-
-
-def _finished(collection: Collection, ask: Ask, snapshot: Snapshot, found: list[Answer]) -> Any:
-    try:
-        return _guarded(ask.finish, snapshot, found)
-    except DocumentDamaged as error:  # of one answer's documents: the others may have theirs
-        collection.damage.note(error)
-        return error
-
-
-def _guarded(work: Callable[..., Any], *arguments: Any) -> Any:
-    """What the work gives, or the error that belongs to who asked for it."""
-    try:
-        return work(*arguments)
-    except RetrievalError as error:
-        return error
-    except AttentionError as error:
-        return InvalidContent.at("", str(error))
+    def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """What the work gives, or the error that belongs to who asked for it: the others may have their answers."""
+        try:
+            return work(*arguments)
+        except (AttentionError, RetrievalError, StorageError) as error:
+            if isinstance(error, DocumentDamaged):
+                self._damaged(error)
+            return error

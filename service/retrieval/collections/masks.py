@@ -1,4 +1,4 @@
-"""Which rows a filter lets through: a mask a filter, made once for each view of the keys."""
+"""Filters: as they are sent → conditions → which rows pass, a mask made once for each view of the keys."""
 
 from __future__ import annotations
 
@@ -6,17 +6,32 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from attention.lookup import Mask, View
 from service.retrieval.collections.columns import Columns, Source
-from service.storage import Comparison, Condition
+from service.retrieval.errors import InvalidContent
+from service.storage import Comparison, Condition, InvalidCondition, parse_condition
 
 MASK_BYTES = 2**26
 MOST_MASKS = 256
 
 _OPPOSITE = {"!=": "==", "not in": "in"}
+
+
+def parse_filter(sent: Any) -> Condition | None:
+    """The condition that a filter says; None where none was sent.
+
+    Raises:
+        InvalidContent: it points at what is wrong in the request's `filter`.
+    """
+    try:
+        return None if sent is None else parse_condition(sent)
+    except InvalidCondition as error:
+        where = f"/filter/{error.pointer}" if error.pointer else "/filter"
+        raise InvalidContent.at(where, error.message) from None
 
 
 class Masks:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from attention.lookup import Background
+from service.encoding import Encoder, LoadingEncoder
+from service.retrieval.collections.models import encoding_queue
 from service.storage import CollectionRecord, Reader
 
 NullChoice = float | Literal["auto", "lenient", "strict", False]
@@ -139,6 +142,56 @@ def _between(one: Background, other: Background, share: float) -> Background:
     )
 
 
-def default_null(has_encoder: bool) -> NullChoice:
-    """A collection's null key where nothing was said."""
-    return "auto" if has_encoder else False
+async def encoder_background(
+    encoder: LoadingEncoder | None, record: CollectionRecord, asked: NullChoice | None
+) -> Background | None:
+    """The background of the collection's encoder, where the null key is to stand on it."""
+    choice = record.settings.null if asked is None else asked
+    if not isinstance(choice, str) or record.settings.encoder is None:
+        return None
+    return _background((await encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
+
+
+def _background(encoder: Encoder | None, similarity: str) -> Background | None:
+    """The encoder's background, of cosines, where they say how similar its vectors are."""
+    if encoder is None or not (similarity == "cosine" or encoder.unit_length):
+        return None
+    return encoder.background
+
+
+def null_of(
+    record: CollectionRecord, own: Callable[[], Own | None], asked: NullChoice | None, encoder: Background | None
+) -> tuple[float | Background | None, Standing | None]:
+    """The null key, as asked or else as the collection says, and what it stands on where it is one with a name.
+
+    Args:
+        own: measures the collection's own background.
+        encoder: what `encoder_background` gave for the same choice.
+
+    Returns:
+        A similarity, or the background that it weighs as much as; None for no null key.
+    """
+    choice = record.settings.null if asked is None else asked
+    if isinstance(choice, str):
+        stands = standing(choice, record, own(), encoder)
+        return (None if stands is None else stands.background), stands
+    return (None if choice is False else float(choice)), None
+
+
+def null_shown(
+    record: CollectionRecord, own: Callable[[], Own | None], encoder: Encoder | None
+) -> tuple[Standing | None, float | None]:
+    """The background that the collection's null key stands on, and its similarity at the collection's temperature.
+
+    Args:
+        encoder: the collection's, where it is loaded.
+    """
+    choice, temperature = record.settings.null, record.settings.temperature
+    if choice is False or not isinstance(choice, str):
+        return None, None if choice is False else choice
+    if record.settings.encoder is not None and encoder is None:
+        return None, None
+    found = standing(choice, record, own(), _background(encoder, record.settings.similarity))
+    if found is None:
+        return None, None
+    return found, found.background.null_key(temperature, record.documents - record.keyless).level(temperature)

@@ -1,19 +1,18 @@
-"""Writing, reading, listing and deleting the documents of a collection."""
+"""Writing, uploading, reading, listing and deleting the documents of a collection."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from service.retrieval import filter as filters
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.documents.prepare import SentDocument, prepare
-from service.retrieval.errors import DocumentNotFound, InvalidContent
-from service.storage import DocumentRecord
+from service.retrieval.collections import Collection
+from service.retrieval.documents.prepare import SentDocument, prepare_documents
+from service.retrieval.errors import DocumentNotFound, Flaw, InvalidContent
+from service.storage import Condition, DocumentRecord
 
 
 @dataclass(frozen=True)
@@ -33,44 +32,78 @@ class Page:
     count: int | None
 
 
+@dataclass(frozen=True)
+class Uploaded:
+    """What became of a batch: how many were written, which were cut, and the flaws of each refused line."""
+
+    upserted: int
+    truncated: list[str]
+    refused: dict[int, list[Flaw]]
+
+
 async def upsert(
-    catalogue: Catalogue,
-    name: str,
+    collection: Collection,
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
     *,
     mode: Literal["upsert", "create"] = "upsert",
 ) -> Written:
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
-    collection = catalogue.collection(name)
-    prepared = await prepare(catalogue, collection.record, documents, pointers)
+    prepared = await prepare_documents(collection.encoder, collection.record, documents, pointers)
     change = await asyncio.to_thread(collection.write, prepared.records, mode=mode)
     return Written(replaced=len(change.removed), truncated=prepared.truncated)
 
 
-def get(catalogue: Catalogue, name: str, document_id: str) -> DocumentRecord:
+async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> Uploaded:
+    """Write the documents of these lines, all or none of those that have no flaw.
+
+    Raises:
+        RetrievalError: no such collection, or no encoder for a text; nothing of the batch is written.
+    """
+    good, refused = dict(lines), dict[int, list[Flaw]]()
+    while good:
+        try:
+            written = await upsert(collection, list(good.values()), [f"/{number}" for number in good])
+        except InvalidContent as error:
+            flawed = _by_line(error)
+            if not flawed.keys() & good.keys():
+                raise
+            refused |= flawed
+            good = {number: document for number, document in good.items() if number not in flawed}
+        else:
+            return Uploaded(len(good), written.truncated, refused)
+    return Uploaded(0, [], refused)
+
+
+def _by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
+    flaws: dict[int, list[Flaw]] = {}
+    for flaw in error.flaws:
+        line, _, rest = flaw.pointer.removeprefix("/").partition("/")
+        if line.isdecimal():
+            flaws.setdefault(int(line), []).append(Flaw(f"/{rest}" if rest else "", flaw.detail))
+    return flaws
+
+
+def get(collection: Collection, document_id: str) -> DocumentRecord:
     """The document of that id."""
-    with catalogue.collection(name).reading() as (record, reader):
+    with collection.reading() as (record, reader):
         document = reader.document(record.id, document_id)
     if document is None:
-        raise DocumentNotFound(name, document_id)
+        raise DocumentNotFound(collection.name, document_id)
     return document
 
 
 def page(
-    catalogue: Catalogue,
-    name: str,
+    collection: Collection,
     *,
     ids: Sequence[str] | None,
-    sent_filter: Any,
+    condition: Condition | None,
+    after: str | None,
     limit: int,
-    cursor: str | None,
     count: bool,
 ) -> Page:
-    """Up to `limit` documents after the cursor, in id order."""
-    condition = None if sent_filter is None else filters.parse(sent_filter)
-    after = None if cursor is None else _read_cursor(cursor)
-    with catalogue.collection(name).reading() as (record, reader):
+    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`."""
+    with collection.reading() as (record, reader):
         found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1)
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
     more = len(found) > limit
@@ -78,26 +111,19 @@ def page(
     return Page(found, _write_cursor(found[-1].id) if more else None, passing)
 
 
-def delete(catalogue: Catalogue, name: str, *, ids: Sequence[str] | None, sent_filter: Any) -> int:
-    """Delete by ids or by filter; how many there were."""
-    if (ids is None) == (sent_filter is None):
-        raise InvalidContent.at("", "send exactly one of ids and filter")
-    condition = None if sent_filter is None else filters.parse(sent_filter)
-    return catalogue.collection(name).delete(ids=ids, condition=condition)
-
-
-def delete_one(catalogue: Catalogue, name: str, document_id: str) -> None:
+def delete_one(collection: Collection, document_id: str) -> None:
     """Delete the document of that id."""
-    if not catalogue.collection(name).delete(ids=[document_id]):
-        raise DocumentNotFound(name, document_id)
+    if not collection.delete(ids=[document_id]):
+        raise DocumentNotFound(collection.name, document_id)
 
 
 def _write_cursor(document_id: str) -> str:
     return base64.urlsafe_b64encode(document_id.encode()).decode("ascii")
 
 
-def _read_cursor(cursor: str) -> str:
+def read_cursor(cursor: str | None) -> str | None:
+    """The id that a `next_cursor` stands for; None for the first page."""
     try:
-        return base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
+        return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise InvalidContent.at("/cursor", "the cursor is not one of ours: send next_cursor as it came") from None

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from service.retrieval.collections.catalogue import Catalogue
+from service.encoding import LoadingEncoder
+from service.retrieval.collections import encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.storage import CollectionRecord, DocumentRecord
 
@@ -36,16 +37,24 @@ class Prepared:
     truncated: list[str]
 
 
-async def prepare(
-    catalogue: Catalogue, record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]
+async def prepare_documents(
+    encoder: LoadingEncoder | None,
+    record: CollectionRecord,
+    documents: Sequence[SentDocument],
+    pointers: Sequence[str],
 ) -> Prepared:
-    """Encode what is missing and check the rest; `pointers` say where each document stands in the request."""
+    """Encode what is missing and check the rest; `pointers` say where each document stands in the request.
+
+    Raises:
+        InvalidContent: with every flaw of every document, or as the encoder is not the collection's.
+        EncoderUnavailable: it is still loading, or has failed.
+    """
     if not documents:
         return Prepared([], [])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
     _refuse(_duplicates(documents, pointers))
     texts = {text: None for document in documents for text in _texts(record, document)}
-    vectors, truncated = await _encode(catalogue, record, list(texts))
+    vectors, truncated = await _encode(encoder, record, list(texts))
     records = [_record(record, document, vectors) for document in documents]
     widths = _widths(record, records)
     _refuse(
@@ -56,11 +65,11 @@ async def prepare(
 
 
 async def _encode(
-    catalogue: Catalogue, record: CollectionRecord, texts: list[str]
+    encoder: LoadingEncoder | None, record: CollectionRecord, texts: list[str]
 ) -> tuple[dict[str, Array], set[str]]:
     if not texts:
         return {}, set()
-    queue = await catalogue.queue(wanted_by=record.settings)
+    queue = await encoding_queue(encoder, record.settings)
     encoded = await queue.encode(texts, "document")
     truncated = {text for text, cut in zip(texts, encoded.truncated, strict=True) if cut}
     return dict(zip(texts, encoded.vectors, strict=True)), truncated

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from service.encoding.errors import EncodingError
-from service.retrieval.collections.catalogue import Catalogue
+from service.encoding import EncodingError
+from service.retrieval.collections import Catalogue
 from service.retrieval.documents.documents import upsert
 from service.retrieval.documents.prepare import SentDocument
 from service.retrieval.errors import RetrievalError
@@ -27,17 +27,14 @@ class Seed(Protocol):
     @property
     def name(self) -> str:
         """The collection's name."""
-        ...
 
     @property
     def settings(self) -> Mapping[str, Any]:
         """Fields of PUT /v1/collections/{name}."""
-        ...
 
     @property
     def documents(self) -> Callable[[], Iterator[Mapping[str, Any]]]:
         """Its documents, from the first."""
-        ...
 
 
 @dataclass
@@ -88,15 +85,11 @@ class Seeding:
 
     async def _load(self, seed: Seed, progress: Progress) -> None:
         await self._catalogue.create(seed.name, seed.settings)
-        documents = await asyncio.to_thread(lambda: [_sent(document) for document in seed.documents()])
+        documents = await asyncio.to_thread(lambda: [SentDocument(**document) for document in seed.documents()])
         there = await asyncio.to_thread(self._catalogue.collection(seed.name).ids)
         missing = [document for document in documents if document.id not in there]
         progress.done, progress.total = len(documents) - len(missing), len(documents)
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
-            await upsert(self._catalogue, seed.name, batch, [f"/{start + i}" for i in range(len(batch))])
+            await upsert(self._catalogue.collection(seed.name), batch, [f"/{start + i}" for i in range(len(batch))])
             progress.done += len(batch)
-
-
-def _sent(document: Mapping[str, Any]) -> SentDocument:
-    return SentDocument(**document)

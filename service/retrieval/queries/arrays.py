@@ -57,7 +57,6 @@ def attend_arrays(arrays: Arrays) -> Attention:
         AttentionError: shapes and values that do not fit.
     """
     _check_shapes(arrays)
-    _check_size(arrays)
     similarity = _similarity(arrays)
     options: dict[str, Any] = {
         "similarity": similarity,
@@ -137,22 +136,19 @@ def _similarity(arrays: Arrays) -> str | Similarity:
 
 
 def _check_shapes(arrays: Arrays) -> None:
+    """Refuse what is no lists of vectors, and what would compute more than MOST_LOGITS numbers."""
     for name in ("query", "key", "value"):
         if getattr(arrays, name).ndim < 2:
             raise InvalidContent.at(
                 f"/{name}", f"{name} is a list of vectors, [..., rows, width]: wanted two levels of lists"
             )
     try:
-        np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
+        # Broadcasting can make few numbers into many.
+        batch = np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
     except ValueError:
         raise InvalidContent.at(
             "", "the leading dimensions of query, key and value do not broadcast: send the same number of each"
         ) from None
-
-
-def _check_size(arrays: Arrays) -> None:
-    """Refuse what would compute more than MOST_LOGITS numbers; broadcasting can make few numbers into many."""
-    batch = np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
     pairs = math.prod(batch) * arrays.query.shape[-2] * arrays.key.shape[-2]
     per_pair = (arrays.projections or {}).get("n_heads", 1) * ((arrays.hopfield_steps or 0) + 1)
     if arrays.similarity == "additive":

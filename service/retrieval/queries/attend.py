@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Auto, Background, Mask, Question
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.collection import Snapshot
-from service.retrieval.collections.lookup_queue import Ask
-from service.retrieval.collections.null import NullChoice
-from service.retrieval.queries.query import Array, check_queries, encode_queries, encoder_background, mask_of, null_of
+from attention.lookup import Answer
+from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.queries.question import Array, Options, questions_of
 from service.storage import CollectionRecord, DocumentRecord
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked besides the query; None takes the collection's, or the default."""
-
-    temperature: float | Literal["auto"] | None = None
-    effective_documents: float = 8.0
-    top_k: int | None = None
-    top_p: float | None = None
-    filter: Any = None
-    normaliser: str = "softmax"
-    null: NullChoice | None = None
-    max_error: float | None = None
-    output: bool = False
-    documents: bool = True  # False: of the matches only the ids are wanted
 
 
 @dataclass(frozen=True)
@@ -54,14 +35,13 @@ class Result:
     answer: Answer
 
 
-async def attend(
-    catalogue: Catalogue, name: str, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
+async def attend_collection(
+    collection: Collection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
 ) -> list[Result]:
     """Attend from each query over the documents of a collection.
 
     Args:
-        catalogue: where the collection is.
-        name: the collection.
+        collection: what is attended to.
         queries: texts, encoded by the collection's encoder, or vectors [d].
         options: what is asked of each.
         pointers: where each query stands in the request, for errors.
@@ -70,18 +50,9 @@ async def attend(
         A result a query, in order; all of one version of the collection.
 
     Raises:
-        RetrievalError: no such collection, a query that does not fit it, options that cannot be met.
+        RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
-    collection = catalogue.collection(name)
-    background = await encoder_background(catalogue, collection.record, options.null)
-    vectors = await encode_queries(catalogue, collection.record, queries, pointers)
-
-    def questions(snapshot: Snapshot) -> list[Question]:
-        record = snapshot.record
-        check_queries(record, vectors, pointers)
-        null = null_of(record, snapshot.own, options.null, background)
-        mask = mask_of(snapshot, options.filter)
-        return [question(record, vector, options, null, mask) for vector in vectors]
+    questions = await questions_of(collection, queries, options, pointers)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         record, reader = snapshot.record, snapshot.reader
@@ -91,34 +62,7 @@ async def attend(
 
         return [result(record, answer, read) for answer in found]
 
-    results: list[Result] = await catalogue.lookups(name).ask(Ask(questions, finish, len(vectors)))
-    return results
-
-
-def question(
-    record: CollectionRecord,
-    vector: Array,
-    options: Options,
-    null: float | Background | None,
-    mask: Mask | None = None,
-) -> Question:
-    """What the core is asked, in full."""
-    temperature: float | Auto
-    if options.temperature == "auto":
-        temperature = Auto(options.effective_documents)
-    else:
-        temperature = record.settings.temperature if options.temperature is None else options.temperature
-    return Question(
-        query=vector,
-        temperature=temperature,
-        null=null,
-        mask=mask,
-        normaliser=options.normaliser,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        output=options.output,
-        max_error=options.max_error,
-    )
+    return await collection.lookups.ask(questions, finish, size=len(queries))
 
 
 def result(

@@ -11,15 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from attention.errors import AttentionError
-from attention.lookup import Mask, Memory, Rows, View, answers
-from service.retrieval import filter as filters
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.null import SAMPLE, NullChoice, Own, Standing
-from service.retrieval.documents.prepare import SentDocument, prepare
-from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.attend import Options, Result, question, result
-from service.retrieval.queries.query import encode_queries, encoder_background, mask_of, null_standing
+from attention.lookup import Answer, Background, Mask, Memory, Question, Rows, View, answers
+from service.encoding import LoadingEncoder
+from service.retrieval.collections import (
+    SAMPLE,
+    Collection,
+    Own,
+    Snapshot,
+    Standing,
+    encoder_background,
+    encoding_queue,
+    null_of,
+    parse_filter,
+    settings_of,
+)
+from service.retrieval.documents import SentDocument, prepare_documents
+from service.retrieval.queries.attend import Result, result
+from service.retrieval.queries.question import Array, Options, encode_queries, mask_of, question
 from service.storage import (
     CollectionRecord,
     Condition,
@@ -31,6 +39,9 @@ from service.storage import (
     searching_rows,
 )
 
+ReadDocuments = Callable[[Any], Sequence[DocumentRecord]]
+TOP_K = 10  # of attention, where nothing is said
+
 
 @dataclass(frozen=True)
 class Timed:
@@ -41,7 +52,7 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FourWays:
     """The four answers; top-k is attention's own order without its weights.
 
     Attributes:
@@ -55,113 +66,105 @@ class Comparison:
     standing: Standing | None
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where all four answers come from: the same rows, as a database and as keys."""
+async def compare_collection(collection: Collection, query: str, options: Options) -> FourWays:
+    """Ask the documents of a collection that pass a filter in all four ways; all see the same version of it.
 
-    record: CollectionRecord
-    view: View
-    search: Search
-    documents: Callable[[Any], Sequence[DocumentRecord]]
-    condition: Condition | None = None
-    mask: Mask | None = None
+    Raises:
+        RetrievalError: a query that does not fit the collection.
+    """
+    encoded = await _encoded(collection.encoder, collection.record, query, options)
 
+    def search(snapshot: Snapshot) -> tuple[Timed, Timed]:
+        return encoded.search(snapshot.reader.search(snapshot.record.id), parse_filter(options.filter))
 
-async def compare_collection(
-    catalogue: Catalogue,
-    name: str,
-    query: str,
-    *,
-    temperature: float | None,
-    top_k: int,
-    null: NullChoice | None,
-    sent_filter: Any = None,
-) -> Comparison:
-    """Ask the documents of a collection that pass a filter in all four ways; all see the same version of it."""
-    collection = catalogue.collection(name)
-    background = await encoder_background(catalogue, collection.record, null)
-    asked = await _encode(catalogue, collection.record, query)
-
-    def ask() -> Comparison:
+    def search_first() -> tuple[int, tuple[Timed, Timed]]:
         with collection.snapshot() as snapshot:
-            record, view, reader = snapshot.record, snapshot.view, snapshot.reader
-            condition = None if sent_filter is None else filters.parse(sent_filter)
-            source = Source(
-                record,
-                view,
-                reader.search(record.id),
-                lambda rows: reader.documents(record.id, rows),
-                condition,
-                mask_of(snapshot, sent_filter),
-            )
-            return _compare(source, asked, temperature, top_k, null_standing(record, snapshot.own, null, background))
+            return snapshot.version, search(snapshot)
 
-    return await asyncio.to_thread(ask)
+    # Not while others wait in the queue: full text may take longer than many scans.
+    version, searched = await asyncio.to_thread(search_first)
+
+    def questions(snapshot: Snapshot) -> list[Question]:
+        nonlocal searched
+        if snapshot.version != version:
+            searched = search(snapshot)
+        return [encoded.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))]
+
+    def finish(snapshot: Snapshot, found: list[Answer]) -> FourWays:
+        read = partial(snapshot.reader.documents, snapshot.record.id)
+        return encoded.four_ways(snapshot.record, found, read, searched)
+
+    return await collection.lookups.ask(questions, finish, size=1)
 
 
 async def compare_rows(
-    catalogue: Catalogue,
-    rows: Sequence[SentDocument],
-    query: str,
-    *,
-    temperature: float | None,
-    top_k: int,
-    null: NullChoice | None,
-) -> Comparison:
+    encoder: LoadingEncoder | None, rows: Sequence[SentDocument], query: str, options: Options
+) -> FourWays:
     """Ask rows that came with the question, in a SQLite in memory; nothing is stored.
 
-    The rows are asked as a new collection with the service's encoder would be.
-    """
-    await catalogue.queue()  # raises where there is no encoder
-    record = CollectionRecord(0, "rows", await catalogue.settle({}), documents=len(rows))
-    background = await encoder_background(catalogue, record, null)
-    documents = (await prepare(catalogue, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
-    asked = await _encode(catalogue, record, query)
+    The rows are asked as a new collection with the service's encoder would be, without a filter.
 
-    def ask() -> Comparison:
-        view = _view(record, documents)
-        with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as search:
-            source = Source(record, view, search, lambda numbers: [documents[number] for number in numbers])
-            own = partial(_own, record, documents)
-            return _compare(source, asked, temperature, top_k, null_standing(record, own, null, background))
+    Raises:
+        RetrievalError: there is no encoder, or a row that has no key.
+        AttentionError: a query that no key can be compared with.
+    """
+    await encoding_queue(encoder)  # raises where there is no encoder
+    record = CollectionRecord(0, "rows", await settings_of(encoder, {}), documents=len(rows))
+    documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
+    encoded = await _encoded(encoder, record, query, options)
+
+    def ask() -> FourWays:
+        with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
+            searched = encoded.search(database, None)
+        found = answers(_view(record, documents), [encoded.question(record, partial(_own, record, documents), None)])
+        return encoded.four_ways(record, found, lambda rows: [documents[row] for row in rows], searched)
 
     return await asyncio.to_thread(ask)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    text: str
-    vector: np.ndarray[Any, Any]
-    encoding_ms: float
+@dataclass
+class _Query:
+    """A query and its options, and what is to be told of them besides the answers."""
+
+    query: str
+    vector: Array
+    options: Options
+    background: Background | None
+    encoding_seconds: float
+    started: float = 0.0
+    standing: Standing | None = None
+
+    def search(self, database: Search, condition: Condition | None) -> tuple[Timed, Timed]:
+        limit = TOP_K if self.options.top_k is None else self.options.top_k
+        return (
+            _timed(database.equal, self.query, limit, condition),
+            _timed(database.full_text, self.query, limit, condition),
+        )
+
+    def question(self, record: CollectionRecord, own: Callable[[], Own | None], mask: Mask | None) -> Question:
+        null, self.standing = null_of(record, own, self.options.null, self.background)
+        self.started = time.perf_counter()
+        return question(record, self.vector, self.options, null, mask)
+
+    def four_ways(
+        self, record: CollectionRecord, found: list[Answer], documents: ReadDocuments, searched: tuple[Timed, Timed]
+    ) -> FourWays:
+        (answer,) = found
+        attention = result(record, answer, documents)
+        took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
+        return FourWays(*searched, attention, took_ms, self.standing)
 
 
-async def _encode(catalogue: Catalogue, record: CollectionRecord, query: str) -> _Asked:
+async def _encoded(encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options) -> _Query:
+    background = await encoder_background(encoder, record, options.null)
     started = time.perf_counter()
-    (vector,) = await encode_queries(catalogue, record, [query], ["/query"])
-    return _Asked(query, vector, (time.perf_counter() - started) * 1e3)
+    (vector,) = await encode_queries(encoder, record, [query], ["/query"])
+    return _Query(query, vector, options, background, time.perf_counter() - started)
 
 
-def _compare(
-    source: Source, asked: _Asked, temperature: float | None, top_k: int, null: float | Standing | None
-) -> Comparison:
-    sql = _timed(lambda: source.search.equal(asked.text, top_k, source.condition))
-    full_text = _timed(lambda: source.search.full_text(asked.text, top_k, source.condition))
+def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:
     started = time.perf_counter()
-    options = Options(temperature=temperature, top_k=top_k, output=True)
-    stands = null if isinstance(null, Standing) else None
-    null_key = null.background if isinstance(null, Standing) else null
-    try:
-        (answer,) = answers(source.view, [question(source.record, asked.vector, options, null_key, source.mask)])
-    except AttentionError as error:
-        raise InvalidContent.at("", str(error)) from error
-    attention = result(source.record, answer, source.documents)
-    took_ms = asked.encoding_ms + (time.perf_counter() - started) * 1e3
-    return Comparison(sql, full_text, attention, took_ms, stands)
-
-
-def _timed(ask: Callable[[], SearchResult]) -> Timed:
-    started = time.perf_counter()
-    found = ask()
+    found = search(*arguments)
     return Timed(found, (time.perf_counter() - started) * 1e3)
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from attention.errors import AttentionError
-from attention.lookup import Evidence, Question, sweep
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.null import NullChoice
-from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.query import Array, check_queries, encode_queries, encoder_background, mask_of, null_of
+from attention.lookup import Answer, Evidence, sweep
+from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.queries.question import Array, Options, questions_of
 from service.storage import DocumentRecord
 
 
@@ -45,41 +40,19 @@ class Swept:
 
 
 async def sweep_collection(
-    catalogue: Catalogue,
-    name: str,
-    query: str | Array,
-    temperatures: Sequence[float],
-    *,
-    top_k: int | None,
-    null: NullChoice | None,
-    sent_filter: Any,
+    collection: Collection, query: str | Array, temperatures: Sequence[float], options: Options
 ) -> Swept:
-    """Attend at each of the temperatures; agrees with `attend` at each.
+    """Attend at each of the temperatures, instead of the options' own; agrees with `attend` at each.
 
     Raises:
-        RetrievalError: no such collection, or a query that does not fit it.
+        RetrievalError: a query that does not fit the collection, options that are not for a sweep.
     """
-    collection = catalogue.collection(name)
-    background = await encoder_background(catalogue, collection.record, null)
-    (vector,) = await encode_queries(catalogue, collection.record, [query], ["/query"])
+    questions = await questions_of(collection, [query], options, ["/query"])
 
-    def look_up() -> Swept:
-        with collection.snapshot() as snapshot:
-            record, view = snapshot.record, snapshot.view
-            check_queries(record, [vector], ["/query"])
-            question = Question(
-                query=vector,
-                temperature=1.0,
-                null=null_of(record, snapshot.own, null, background),
-                mask=mask_of(snapshot, sent_filter),
-                top_k=top_k,
-                output=False,
-            )
-            try:
-                found = sweep(view, question, temperatures)
-            except AttentionError as error:
-                raise InvalidContent.at("", str(error)) from error
-            documents = snapshot.reader.documents(record.id, found.numbers)
+    def look_up(snapshot: Snapshot, _: list[Answer]) -> Swept:
+        (question,) = questions(snapshot)
+        found = sweep(snapshot.view, question, temperatures)
+        documents = snapshot.reader.documents(snapshot.record.id, found.numbers)
         order = sorted(range(len(documents)), key=lambda i: (-found.similarities[i], documents[i].id))[: found.matches]
         return Swept(
             matches=[Matched(documents[i], float(found.similarities[i])) for i in order],
@@ -90,7 +63,8 @@ async def sweep_collection(
             documents=found.documents,
         )
 
-    return await asyncio.to_thread(look_up)
+    # It shares the version, its masks and its turn; the scan is its own, into a histogram.
+    return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures))
 
 
 def _rest(weights: Array, evidence: Evidence, documents: int) -> float:

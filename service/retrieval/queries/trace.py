@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from service.encoding.encoder import Encoder
-from service.encoding.tracing import TracedLayer, TracedText, read_pair, trace_layers, traceable
+from service.encoding import Encoder, TracedText, read_pair, trace_layers, traceable
 from service.retrieval.errors import Flaw, InvalidContent, TooLarge
+
+if TYPE_CHECKING:  # it imports torch, which only a process that encodes pays for
+    from attention.transformer import TracedLayer
 
 MAX_CHARACTERS = 65_536  # far more than any model's tokens; a longer text is refused unread
 MAX_NUMBERS = 2**20
-SQUARES = {"attention", "logits"}  # [h, n, n]; the others are [h, n, d_k]
+SQUARES = {"weights", "logits"}  # [h, n, n]; the others are [h, n, d_k]
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def trace_text(
 
     Raises:
         InvalidContent: a layer or a head that the model has not; TooLarge: too long a text or too large an answer.
-        UntraceableError: a model that cannot be looked into.
+        Untraceable: a model that cannot be looked into.
     """
     model = traceable(encoder)
     chosen = [-1] if layers is None else list(layers)

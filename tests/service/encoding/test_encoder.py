@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.encoding.errors import TextError
+from service.encoding.encoder import token_batches
+from service.encoding.errors import InvalidText
 from service.encoding.models.checkpoint import installed_checkpoint
 
 MIXED = [
@@ -105,7 +106,7 @@ def test_a_megabyte_of_one_word_does_not_take_long(encoder):
     ],
 )
 def test_what_is_no_text_is_refused_by_position(encoder, texts, position, message):
-    with pytest.raises(TextError, match=message) as refusal:
+    with pytest.raises(InvalidText, match=message) as refusal:
         encoder.encode(texts, "document")
     assert refusal.value.position == position
 
@@ -121,3 +122,14 @@ def test_a_question_is_nearer_to_its_answer_than_to_another_text(encoder):
     texts = encoder.encode(["create a temporary folder", "grinning cat face"], "document").vectors
     similarity = questions @ texts.T
     assert (similarity.argmax(axis=1) == [0, 1]).all()
+
+
+@given(st.lists(st.integers(0, 256), max_size=200), st.integers(1, 1000))
+def test_every_text_is_in_one_batch_and_none_exceeds_the_budget(lengths, budget):
+    lengths = np.asarray(lengths, dtype=np.int64)
+    batches = list(token_batches(lengths, budget))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= budget or not lengths[batch].any()
+    longest = [lengths[batch].max() for batch in batches]
+    assert longest == sorted(longest, reverse=True)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.registry import encoder_name, load_encoder
 
 
@@ -37,14 +37,14 @@ def test_a_model_that_is_not_here_is_refused_offline(name, monkeypatch):
 
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr("socket.getaddrinfo", refuse)
-    with pytest.raises(ModelError, match="on this machine") as refusal:
+    with pytest.raises(ModelUnusable, match="on this machine") as refusal:
         load_encoder(name)
     assert repr(name) in str(refusal.value)
     assert "all-MiniLM-L6-v2" in str(refusal.value)
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"no modules\.json"):
+    with pytest.raises(ModelUnusable, match=r"no modules\.json"):
         load_encoder(str(tmp_path))
 
 
@@ -62,12 +62,12 @@ def test_a_directory_without_a_model_is_refused(tmp_path):
 )
 def test_a_broken_model_is_refused_by_name(model_copy, file, content):
     replace(model_copy / file, content)
-    with pytest.raises(ModelError, match=str(model_copy)):
+    with pytest.raises(ModelUnusable, match=str(model_copy)):
         load_encoder(str(model_copy))
 
 
 def test_no_threads_are_refused():
-    with pytest.raises(ModelError, match="threads is 0"):
+    with pytest.raises(ModelUnusable, match="threads is 0"):
         load_encoder("all-MiniLM-L6-v2", threads=0)
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.encoding.errors import UntraceableError
+from service.encoding.errors import Untraceable
 from service.encoding.registry import load_encoder
 from service.encoding.tracing import read_pair, trace_layers, traceable
 
 
 def test_only_what_runs_on_the_core_can_be_traced(random_model):
     encoder = load_encoder(str(random_model("MPNetConfig")))
-    with pytest.raises(UntraceableError, match="runs on sentence-transformers"):
+    with pytest.raises(Untraceable, match="runs on sentence-transformers"):
         traceable(encoder)
 
 
@@ -20,8 +20,8 @@ def test_models_without_two_types_take_pairs_too(random_model, config):
     encoder = load_encoder(str(random_model(config, pad_token_id=0, type_vocab_size=2, **names)))
     read = read_pair(encoder, "a dog", "a cat")
     (layer,) = trace_layers(traceable(encoder), read, layers=[-1], heads=[1], causal=False)
-    assert layer.attention.shape == (1, 7, 7)
-    np.testing.assert_allclose(layer.attention.sum(axis=-1), 1, atol=1e-6)
+    assert layer.weights.shape == (1, 7, 7)
+    np.testing.assert_allclose(layer.weights.sum(axis=-1), 1, atol=1e-6)
 
 
 def test_a_trace_in_bfloat16_is_float32(encoder):
@@ -31,4 +31,4 @@ def test_a_trace_in_bfloat16_is_float32(encoder):
         for each in (rough, encoder)
     )
     assert given.value.dtype == np.float32
-    np.testing.assert_allclose(given.attention, wanted.attention, atol=0.05)
+    np.testing.assert_allclose(given.weights, wanted.weights, atol=0.05)

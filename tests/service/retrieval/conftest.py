@@ -1,11 +1,17 @@
-"""A collection of sixty documents, odd and even."""
+"""A collection of sixty documents, odd and even; and the encoder."""
 
 from __future__ import annotations
 
 import pytest
 
+from service.encoding import Encoder, load_encoder
 from service.storage.sqlite.reader import Reader
 from tests.service.retrieval.making import numbered, opened
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    return load_encoder("all-MiniLM-L6-v2")
 
 
 @pytest.fixture

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.collections.collection import Snapshot
+from service.encoding import Encoder, LoadingEncoder
+from service.retrieval.collections import Catalogue, Collection, Snapshot
+from service.retrieval.documents import SentDocument, upsert
 from service.storage import Comparison, DocumentRecord, Store
 
 ODD = Comparison("metadata.odd", "==", True)
@@ -30,6 +33,21 @@ def opened(directory: Path, documents=()):
     if documents:
         collection.write(documents)
     return made
+
+
+@asynccontextmanager
+async def texts(directory: Path, encoder: Encoder, *keys: str) -> AsyncIterator[Collection]:
+    """A collection of documents with these texts as keys, in a service that runs the encoder."""
+    loading = LoadingEncoder(encoder.name, lambda: encoder)
+    await loading.start()
+    with Store.open(directory) as store:
+        made, _ = await Catalogue(store, loading).create("texts", {})
+        documents = [SentDocument(f"{i:03}", key) for i, key in enumerate(keys)]
+        await upsert(made, documents, [f"/{i}" for i in range(len(keys))])
+        try:
+            yield made
+        finally:
+            await loading.close()
 
 
 def rows(mask):

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.retrieval.documents import patch
+from service.retrieval.documents import merge_patch
 from tests.running import RunningService
 from tests.service.api.calls import Call, first
 from tests.service.api.contract import Operation
@@ -166,7 +166,7 @@ def test_what_is_there_already_is_a_409(client, name):
 
 
 def test_a_patch_that_others_keep_overtaking_is_a_409(service, client, monkeypatch):
-    monkeypatch.setattr(patch, "ATTEMPTS", 1)
+    monkeypatch.setattr(merge_patch, "ATTEMPTS", 1)
     path = "/v1/collections/contended"
     client.put(path, json={"encoder": None})
     client.put(f"{path}/documents/a", json={"key_vector": [1]})

@@ -76,9 +76,9 @@ def test_an_error_has_one_code():
         (retrieval.InvalidContent.at("/a", "wrong"), 422, "invalid_content"),
         (retrieval.TooLarge.at("/a", "many"), 413, "too_much"),
         (encoding.EncodingError("?"), 503, "encoder_unavailable"),
-        (encoding.ModelError("?"), 503, "encoder_unavailable"),
-        (encoding.QueueClosedError("?"), 503, "stopping"),
-        (encoding.TokensError("?", 0), 422, "invalid_content"),
+        (encoding.ModelUnusable("?"), 503, "encoder_unavailable"),
+        (encoding.QueueClosed("?"), 503, "stopping"),
+        (encoding.InvalidTokens("?", 0), 422, "invalid_content"),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else str(each),
 )

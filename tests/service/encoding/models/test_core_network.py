@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺"]
@@ -76,7 +76,7 @@ def test_another_limit_is_kept(model_copy, encoder):
 def test_a_damaged_tokenizer_is_named(model_copy, content):
     (model_copy / "tokenizer.json").unlink()
     (model_copy / "tokenizer.json").write_text(content)
-    with pytest.raises(ModelError, match=r"tokenizer\.json"):
+    with pytest.raises(ModelUnusable, match=r"tokenizer\.json"):
         load_encoder(str(model_copy))
 
 
@@ -88,5 +88,5 @@ def test_a_missing_tensor_is_named(model_copy):
     del tensors["encoder.layer.3.attention.self.query.weight"]
     weights.unlink()
     safetensors.torch.save_file(tensors, weights)
-    with pytest.raises(ModelError, match=r"encoder\.layer\.3\.attention\.self\.query\.weight"):
+    with pytest.raises(ModelUnusable, match=r"encoder\.layer\.3\.attention\.self\.query\.weight"):
         load_encoder(str(model_copy))

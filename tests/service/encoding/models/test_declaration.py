@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺", "a small house"]
@@ -70,7 +70,7 @@ def test_a_truncation_beyond_the_width_keeps_all(model, truncate_dim, dimension)
 def test_a_truncation_that_is_no_width_is_refused(random_model, change, config, truncate_dim):
     directory = random_model(config)
     change(directory / "config_sentence_transformers.json", truncate_dim=truncate_dim)
-    with pytest.raises(ModelError, match="truncate_dim must be a whole number from 1 on"):
+    with pytest.raises(ModelUnusable, match="truncate_dim must be a whole number from 1 on"):
         load_encoder(str(directory))
 
 
@@ -135,7 +135,7 @@ def test_arguments_of_the_transformer_are_left_to_the_library(random_model, chan
 def test_what_the_transformer_is_asked_for_is_not_passed_over(random_model, change, fields, reason):
     directory = random_model("BertConfig")
     change(directory / "sentence_bert_config.json", **fields)
-    with pytest.raises(ModelError, match=reason):
+    with pytest.raises(ModelUnusable, match=reason):
         load_encoder(str(directory))
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 
 WIDTH = 32
@@ -78,7 +78,7 @@ def test_other_kinds_are_refused_with_what_they_are_and_what_to_do(bare_model, s
     directory = saved(make(bare_model))
     for weights in directory.rglob("*.safetensors"):
         weights.unlink()  # so the reason cannot come from them
-    with pytest.raises(ModelError, match=f"{directory} {KINDS[make]}.*softkv wants one dense vector a text") as refused:
+    with pytest.raises(ModelUnusable, match=f"{directory} {KINDS[make]}.*wants one dense vector a text") as refused:
         load_encoder(str(directory))
     assert "name a dense sentence-transformers model" in str(refused.value)
 
@@ -87,7 +87,7 @@ def test_other_kinds_are_refused_with_what_they_are_and_what_to_do(bare_model, s
 def test_the_modules_tell_where_the_model_type_does_not(bare_model, saved, change, make):
     directory = saved(make(bare_model))
     change(directory / "config_sentence_transformers.json", model_type="SentenceTransformer")
-    with pytest.raises(ModelError, match=f"{KINDS[make]}.*it has the module"):
+    with pytest.raises(ModelUnusable, match=f"{KINDS[make]}.*it has the module"):
         load_encoder(str(directory))
 
 
@@ -106,7 +106,7 @@ def test_the_model_type_counts_where_the_core_would_take_the_modules(random_mode
     directory = random_model("BertConfig")
     assert load_encoder(str(directory)).runs_on == "attention/transformer"
     change(directory / "config_sentence_transformers.json", model_type=model_type)
-    with pytest.raises(ModelError, match=reason):
+    with pytest.raises(ModelUnusable, match=reason):
         load_encoder(str(directory))
 
 
@@ -115,7 +115,7 @@ def test_modules_of_pylate_are_known_by_their_name(random_model):
     listed = json.loads((directory / "modules.json").read_bytes())
     listed[1]["type"] = "pylate.models.Dense.Dense"
     (directory / "modules.json").write_text(json.dumps(listed))
-    with pytest.raises(ModelError, match=r"late-interaction model.*it has the module Dense"):
+    with pytest.raises(ModelUnusable, match=r"late-interaction model.*it has the module Dense"):
         load_encoder(str(directory))
 
 
@@ -129,7 +129,7 @@ def test_modules_of_pylate_are_known_by_their_name(random_model):
 )
 def test_a_folder_without_modules_says_it_by_its_architecture(tmp_path, architecture, reason):
     (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture]}))
-    with pytest.raises(ModelError, match=reason):
+    with pytest.raises(ModelUnusable, match=reason):
         load_encoder(str(tmp_path))
 
 
@@ -137,11 +137,11 @@ def test_nothing_heavy_is_imported_to_refuse(bare_model, saved):
     directory = saved(splade(bare_model))
     script = f"""
 import sys
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 try:
     load_encoder({str(directory)!r})
-except ModelError as error:
+except ModelUnusable as error:
     print(error, "sentence_transformers" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -155,5 +155,5 @@ def test_modules_that_end_in_no_vector_are_refused(bare_model, saved):
     from sentence_transformers.sentence_transformer.modules import Transformer
 
     directory = saved(SentenceTransformer(modules=[Transformer(bare_model("BertConfig"))], device="cpu"))
-    with pytest.raises(ModelError, match=r"gives no vector of a query.*as a Transformer and a Pooling do"):
+    with pytest.raises(ModelUnusable, match=r"gives no vector of a query.*as a Transformer and a Pooling do"):
         load_encoder(str(directory))

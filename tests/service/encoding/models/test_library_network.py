@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
@@ -88,5 +88,5 @@ def test_a_question_and_a_document_that_are_not_cut_alike_are_refused(bare_model
 
     bare = bare_model("BertConfig")
     directory = saved(routed(Transformer(bare, max_seq_length=16), Transformer(bare, max_seq_length=64)))
-    with pytest.raises(ModelError, match="unlike tokenisers or limits"):
+    with pytest.raises(ModelUnusable, match="unlike tokenisers or limits"):
         load_encoder(str(directory))

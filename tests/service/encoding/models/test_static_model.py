@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from service.encoding.errors import ModelError
+from service.encoding.errors import ModelUnusable
 from service.encoding.models.checkpoint import installed_checkpoint
 from service.encoding.registry import load_encoder
 from service.encoding.texts import PURPOSES
@@ -100,5 +100,5 @@ def test_a_tokeniser_of_another_make_is_named(static):
     )
     (directory / "0_BoW").mkdir()
     (directory / "0_BoW" / "config.json").write_text(json.dumps({"vocab": ["a", "b"]}))
-    with pytest.raises(ModelError, match="reads texts with WhitespaceTokenizer, wanted a tokeniser of the tokenizers"):
+    with pytest.raises(ModelUnusable, match="reads texts with WhitespaceTokenizer, wanted a tokeniser of the"):
         load_encoder(str(directory))

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from service.encoding.errors import QueueClosedError, TextError
+from service.encoding.errors import InvalidText, QueueClosed
 from service.encoding.queue.queue import BATCH_CHARACTERS, CACHED_TEXTS, EncodingQueue
 
 
@@ -190,7 +190,7 @@ def test_a_request_that_makes_a_batch_fail_fails_alone(encoder):
 
 def test_what_is_no_text_is_refused_before_it_waits(gate):
     async def scenario(queue):
-        with pytest.raises(TextError, match=r"texts\[1\]"):
+        with pytest.raises(InvalidText, match=r"texts\[1\]"):
             await queue.encode(["fine", "\ud800"], "query")
         return await queue.encode([], "query")
 
@@ -201,7 +201,7 @@ def test_what_is_no_text_is_refused_before_it_waits(gate):
 def test_closing_drains_and_refuses(gate):
     async def scenario():
         queue = EncodingQueue(gate)
-        with pytest.raises(QueueClosedError):
+        with pytest.raises(QueueClosed):
             await queue.encode(["too early"], "query")
         queue.start()
         tasks = [ask(queue, ["running"])]
@@ -210,7 +210,7 @@ def test_closing_drains_and_refuses(gate):
         await asyncio.sleep(0)
         closing = asyncio.create_task(queue.close())
         await asyncio.sleep(0)
-        with pytest.raises(QueueClosedError):
+        with pytest.raises(QueueClosed):
             await queue.encode(["too late"], "query")
         gate.door.set()
         await closing

@@ -5,9 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.encoding.errors import QueueClosedError
-from service.encoding.queue.queue import EncodingQueue
-from service.encoding.queue.stream import SLICE_TEXTS, encode_stream
+from service.encoding.errors import QueueClosed
+from service.encoding.queue.queue import SLICE_TEXTS, EncodingQueue, encode_stream
 
 TEXTS = [f"{'word ' * (i % 17)}number {i}" for i in range(SLICE_TEXTS * 2 + 5)]
 
@@ -58,7 +57,7 @@ def test_a_queue_that_closes_ends_the_stream(encoder):
         parts = encode_stream(queue, TEXTS, "document")
         await anext(parts)
         await queue.close()
-        with pytest.raises(QueueClosedError):
+        with pytest.raises(QueueClosed):
             async for _ in parts:
                 pass
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
+from attention.lookup import Question
+from service.retrieval import CollectionNotFound, InvalidContent
+from service.retrieval.collections import Catalogue
 from service.retrieval.collections import lookup_queue as lookups
-from service.retrieval.collections.catalogue import Catalogue
-from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.attend import Options, attend
-from service.storage import DocumentRecord, Store
+from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
+from service.storage import DocumentDamaged, DocumentRecord, Store
+from tests.service.retrieval.making import texts
 
 RNG = np.random.default_rng(3)
 KEYS = RNG.normal(size=(50, 4)).astype(np.float32)
@@ -43,7 +47,7 @@ def held(monkeypatch):
 
 
 def ask(catalogue, query, **options):
-    return attend(catalogue, "c", [query], Options(temperature=1.0, **options), ["/query"])
+    return attend_collection(catalogue.collection("c"), [query], Options(temperature=1.0, **options), ["/query"])
 
 
 def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held):
@@ -124,3 +128,132 @@ def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, 
     assert before[0].answer.documents == 50
     assert after[0].answer.documents == 51
     assert after[0].matches[0].document.id == "new"
+
+
+async def waiting(collection, count):
+    while len(collection.lookups._waiting) < count:
+        await asyncio.sleep(0.001)
+
+
+def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks_and_a_scan(
+    tmp_path, encoder, held, monkeypatch
+):
+    gate, sizes = held
+    seen, real = [], lookups.Snapshot.mask
+
+    def watched(snapshot, condition):
+        seen.append((snapshot, real(snapshot, condition)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(lookups.Snapshot, "mask", watched)
+    options = Options(filter={"field": "id", "operator": "!=", "value": "000"}, output=True)
+
+    async def run():
+        async with texts(tmp_path, encoder, "a cat", "a dog", "a boat") as collection:
+            first = asyncio.create_task(attend_collection(collection, ["cat"], Options(), ["/query"]))
+            while not sizes:
+                await asyncio.sleep(0.001)
+            rest = [
+                asyncio.create_task(attend_collection(collection, ["cat"], options, ["/query"])),
+                asyncio.create_task(sweep_collection(collection, "cat", [0.0, 0.05], options)),
+                asyncio.create_task(compare_collection(collection, "cat", options)),
+            ]
+            await waiting(collection, 3)
+            gate.set()
+            return await asyncio.gather(first, *rest)
+
+    _, (attended,), swept, compared = asyncio.run(run())
+    assert sizes == [1, 2]
+    assert len(seen) == 3
+    assert len({id(snapshot) for snapshot, _ in seen}) == len({id(mask) for _, mask in seen}) == 1
+    ids = [match.id for match in attended.matches]
+    assert len(ids) == 2
+    assert [match.document.id for match in swept.matches] == [match.id for match in compared.attention.matches] == ids
+    at = swept.temperatures[1]
+    np.testing.assert_allclose([match.weight for match in attended.matches], at.weights, rtol=1e-9)
+    np.testing.assert_array_equal(compared.attention.output, attended.output)
+
+
+def wide(snapshot):
+    return [Question(np.ones(5), 1.0)]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda c: attend_collection(c, [KEYS[0]], Options(top_p=2.0), ["/query"]),  # as its question is made
+        lambda c: sweep_collection(c, KEYS[0], [1.0], Options(top_p=0.5)),  # as its answers are finished
+        lambda c: c.lookups.ask(wide, lambda snapshot, found: found, size=1),  # by the scan of all
+    ],
+    ids=["made", "finished", "scanned"],
+)
+def test_what_the_core_refuses_is_invalid_content_for_who_asked_it(catalogue, held, refused):
+    gate, _ = held
+
+    async def run():
+        first = asyncio.create_task(ask(catalogue, KEYS[0]))
+        await asyncio.sleep(0.1)
+        collection = catalogue.collection("c")
+        rest = [asyncio.create_task(refused(collection)), asyncio.create_task(ask(catalogue, KEYS[1]))]
+        await waiting(collection, 2)
+        gate.set()
+        return await asyncio.gather(first, *rest, return_exceptions=True)
+
+    _, error, (good,) = asyncio.run(run())
+    assert type(error) is InvalidContent
+    assert [flaw.pointer for flaw in error.flaws] == [""]
+    assert len(good.matches) == 10
+
+
+@pytest.mark.parametrize("error", [MemoryError(), DocumentDamaged(7, None, vectors=False)])
+def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalogue, held, error):
+    gate, _ = held
+    collection = catalogue.collection("c")
+
+    def fail(snapshot, found):
+        raise error
+
+    async def run():
+        first = asyncio.create_task(ask(catalogue, KEYS[0]))
+        await asyncio.sleep(0.1)
+        asked = [collection.lookups.ask(lambda snapshot: [], fail, size=1), ask(catalogue, KEYS[1])]
+        rest = [asyncio.create_task(each) for each in asked]
+        await waiting(collection, 2)
+        gate.set()
+        return await asyncio.gather(first, *rest, return_exceptions=True)
+
+    _, failed, (good,) = asyncio.run(run())
+    assert failed is error
+    assert len(good.matches) == 10
+    assert len(collection.damage.report()) == isinstance(error, DocumentDamaged)
+
+
+def test_those_who_wait_for_a_collection_that_is_deleted_are_told_so(catalogue, held):
+    gate, _ = held
+
+    async def run():
+        collection = catalogue.collection("c")
+        tasks = [asyncio.create_task(ask(catalogue, KEYS[0]))]
+        await asyncio.sleep(0.1)
+        tasks.append(asyncio.create_task(ask(catalogue, KEYS[0])))
+        tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], Options())))
+        await waiting(collection, 2)
+        await asyncio.to_thread(catalogue.delete, "c")
+        gate.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, *rest = asyncio.run(run())
+    assert first[0].answer.documents == 50
+    assert [type(error) for error in rest] == [CollectionNotFound] * 2
+
+
+def test_a_deleted_collection_is_let_go_though_it_was_asked(catalogue):
+    async def run():
+        collection, _ = await catalogue.create("passing", {})
+        await attend_collection(collection, [KEYS[0]], Options(), ["/query"])
+        return weakref.ref(collection)
+
+    kept = asyncio.run(run())
+    catalogue.delete("passing")
+    gc.collect()
+    assert kept() is None

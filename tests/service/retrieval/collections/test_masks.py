@@ -15,7 +15,7 @@ from attention.lookup.memory import blocks, compaction, memory
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import masks
 from service.retrieval.collections.collection import Collection
-from service.retrieval.queries.attend import Options, attend
+from service.retrieval.queries import Options, attend_collection
 from service.storage import Combination, Comparison
 from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied
 
@@ -130,7 +130,9 @@ def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monk
     large = {"field": "metadata.i", "operator": ">=", "value": 30}
 
     def ask(sent):
-        return attend(catalogue, "c", [np.ones(2, np.float32)], Options(temperature=1.0, filter=sent), ["/query"])
+        return attend_collection(
+            catalogue.collection("c"), [np.ones(2, np.float32)], Options(temperature=1.0, filter=sent), ["/query"]
+        )
 
     async def run():
         return await asyncio.gather(*(ask(sent) for sent in (odd, large, odd, large, None)))

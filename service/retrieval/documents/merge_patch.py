@@ -6,29 +6,28 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.collections import Collection
 from service.retrieval.documents.documents import Written, get
-from service.retrieval.documents.prepare import SentDocument, prepare
+from service.retrieval.documents.prepare import SentDocument, prepare_documents
 from service.retrieval.errors import DocumentChanged
 from service.storage import CollectionRecord, DocumentRecord
 
 ATTEMPTS = 10
 
 
-async def patch(catalogue: Catalogue, name: str, document_id: str, changes: Mapping[str, Any]) -> Written:
+async def patch(collection: Collection, document_id: str, changes: Mapping[str, Any]) -> Written:
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
     `key_vector` and `value_vector` in the changes are arrays, or None to have them made anew from the texts. If
     someone else writes the document meanwhile, the patch is made again on what they wrote.
 
     Raises:
-        RetrievalError: no such collection or document, or a change that does not fit.
+        RetrievalError: no such document, or a change that does not fit.
     """
-    collection = catalogue.collection(name)
     for _ in range(ATTEMPTS):
-        stored = await asyncio.to_thread(get, catalogue, name, document_id)
+        stored = await asyncio.to_thread(get, collection, document_id)
         patched = _patched(collection.record, stored, changes)
-        prepared = await prepare(catalogue, collection.record, [patched], [""])
+        prepared = await prepare_documents(collection.encoder, collection.record, [patched], [""])
         try:
             await asyncio.to_thread(collection.write, prepared.records, replacing=stored)
         except DocumentChanged:

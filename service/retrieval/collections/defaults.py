@@ -1,0 +1,79 @@
+"""The settings of a new collection: what was sent, and what is usual for the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from service.encoding import Encoder, LoadingEncoder, Temperatures
+from service.retrieval.collections.models import encoding_queue
+from service.retrieval.errors import InvalidContent
+from service.storage import CollectionSettings
+
+
+async def settings_of(encoder: LoadingEncoder | None, wanted: Mapping[str, Any]) -> CollectionSettings:
+    """The settings of a collection for which the fields `wanted` were sent, in a service that runs this encoder.
+
+    Raises:
+        InvalidContent: a field that does not fit the encoder, or that no query could use.
+        EncoderUnavailable: the encoder is still loading, or has failed.
+    """
+    own = await _encoder(encoder, wanted.get("encoder", encoder.name if encoder else None))
+    dimension = wanted.get("dimension")
+    if own is not None and dimension not in (None, own.dimension):
+        raise InvalidContent.at(
+            "/dimension",
+            f"the encoder {own.name!r} makes keys of width {own.dimension}, dimension is {dimension}: "
+            'leave it out, or send "encoder": null and bring vectors',
+        )
+    similarity = wanted.get("similarity", own.similarity if own else "cosine")
+    width = own.dimension if own else dimension
+    temperature = default_temperature(similarity, encoder=own.temperatures if own else None, dimension=width)
+    settings = CollectionSettings(
+        similarity=similarity,
+        temperature=temperature,
+        dimension=width,
+        value_dimension=wanted.get("value_dimension"),
+        encoder=own.name if own else None,
+        precision=own.precision if own else None,
+        value_from=wanted.get("value_from", "value"),
+        null="auto" if own else False,
+    )
+    settings = replace(settings, **{k: wanted[k] for k in ("temperature", "null") if wanted.get(k) is not None})
+    check_temperature(settings)
+    return settings
+
+
+async def _encoder(encoder: LoadingEncoder | None, name: str | None) -> Encoder | None:
+    if name is None:
+        return None
+    if encoder is None or name != encoder.name:
+        runs = repr(encoder.name) if encoder else "none"
+        raise InvalidContent.at(
+            "/encoder", f"the service's encoder is {runs}, encoder is {name!r}: leave it out, or send null"
+        )
+    return (await encoding_queue(encoder)).encoder
+
+
+def default_temperature(similarity: str, *, encoder: Temperatures | None, dimension: int | None) -> float:
+    """Its encoder's, or without one what is usual.
+
+    A gaussian's temperature is the square of a bandwidth, and 1 unless the encoder's maker compares by distance.
+    """
+    if encoder is None:
+        return 0.05 if similarity == "cosine" else 1.0
+    if similarity == "scaled_dot":
+        return encoder["dot"].value / math.sqrt(dimension or 1)
+    if similarity == "gaussian":
+        return encoder["gaussian"].value if "gaussian" in encoder else 1.0
+    return encoder["dot" if similarity == "dot" else "cosine"].value
+
+
+def check_temperature(settings: CollectionSettings) -> None:
+    """Refuse a temperature that no query could use."""
+    if not (settings.temperature == 0 or settings.temperature >= 1e-30):
+        raise InvalidContent.at(
+            "/temperature", f"temperature is {settings.temperature}: send 0, or a number from 1e-30 on"
+        )

@@ -1,0 +1,36 @@
+"""What one reader sees of a collection: settings, keys and rows of the same instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from attention.lookup import Mask, View
+from service.retrieval.collections.columns import Source
+from service.retrieval.collections.masks import Masks
+from service.retrieval.collections.null import Own, Sample
+from service.storage import CollectionRecord, Condition, Reader, canonical
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A collection as of one version, for as long as the reader is open."""
+
+    record: CollectionRecord
+    view: View
+    reader: Reader
+    version: int
+    masks: Masks
+    sample: Sample
+    _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
+
+    def mask(self, condition: Condition) -> Mask:
+        """Which rows pass; the same object for the same condition, so that its questions share a scan."""
+        name = canonical(condition)
+        if name not in self._given:
+            source = Source(self.record.id, self.version, self.view, self.reader)
+            self._given[name] = self.masks.of(source, condition, name)
+        return self._given[name]
+
+    def own(self) -> Own | None:
+        """The collection's own background."""
+        return self.sample.own(self.record, self.reader)

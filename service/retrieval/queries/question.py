@@ -1,0 +1,134 @@
+"""A query and its options, as they are sent → the question that the lookup is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from attention.lookup import Auto, Background, Mask, Question
+from service.encoding import LoadingEncoder
+from service.retrieval.collections import (
+    Collection,
+    NullChoice,
+    Snapshot,
+    encoder_background,
+    encoding_queue,
+    null_of,
+    parse_filter,
+)
+from service.retrieval.errors import InvalidContent
+from service.storage import CollectionRecord
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked besides the query; None takes the collection's, or the default."""
+
+    temperature: float | Literal["auto"] | None = None
+    effective_documents: float = 8.0
+    top_k: int | None = None
+    top_p: float | None = None
+    filter: Any = None
+    normaliser: str = "softmax"
+    null: NullChoice | None = None
+    max_error: float | None = None
+    output: bool = False
+    documents: bool = True  # False: of the matches only the ids are wanted
+
+
+async def questions_of(
+    collection: Collection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
+) -> Callable[[Snapshot], list[Question]]:
+    """Encode the queries, and make questions of them on whichever version of the collection they will be asked.
+
+    Args:
+        collection: whose encoder, null and temperature are taken.
+        queries: texts, or vectors [d].
+        options: what is asked of each.
+        pointers: where each query stands in the request, for errors.
+
+    Raises:
+        RetrievalError: a query that does not fit the collection; the function returned raises it too.
+    """
+    background = await encoder_background(collection.encoder, collection.record, options.null)
+    vectors = await encode_queries(collection.encoder, collection.record, queries, pointers)
+
+    def questions(snapshot: Snapshot) -> list[Question]:
+        record = snapshot.record
+        check_queries(record, vectors, pointers)
+        null, _ = null_of(record, snapshot.own, options.null, background)
+        mask = mask_of(snapshot, options.filter)
+        return [question(record, vector, options, null, mask) for vector in vectors]
+
+    return questions
+
+
+async def encode_queries(
+    encoder: LoadingEncoder | None,
+    record: CollectionRecord,
+    queries: Sequence[str | Array],
+    pointers: Sequence[str],
+) -> list[Array]:
+    """Texts → vectors [d] by the collection's encoder; vectors stay as they are."""
+    texts = [query for query in queries if isinstance(query, str)]
+    if not texts:
+        return [query for query in queries if not isinstance(query, str)]
+    if record.settings.encoder is None:
+        raise InvalidContent.at(
+            pointers[[isinstance(query, str) for query in queries].index(True)],
+            f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector",
+        )
+    queue = await encoding_queue(encoder, record.settings)
+    encoded = iter((await queue.encode(texts, "query")).vectors)
+    return [next(encoded) if isinstance(query, str) else query for query in queries]
+
+
+def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: Sequence[str]) -> None:
+    """Refuse a query of another width than the keys, and one without a direction under cosine."""
+    dimension = record.settings.dimension
+    for vector, at in zip(vectors, pointers, strict=True):
+        if dimension is not None and len(vector) != dimension:
+            raise InvalidContent.at(
+                at,
+                f"query has width {len(vector)}, the keys of {record.name!r} have width {dimension}: "
+                "encode both with the same model",
+            )
+        if record.settings.similarity == "cosine" and not vector.any():
+            raise InvalidContent.at(at, "a zero vector has no direction, so no cosine: send another query")
+
+
+def mask_of(snapshot: Snapshot, sent: Any) -> Mask | None:
+    """A filter → which rows may be attended to."""
+    condition = parse_filter(sent)
+    return None if condition is None else snapshot.mask(condition)
+
+
+def question(
+    record: CollectionRecord,
+    vector: Array,
+    options: Options,
+    null: float | Background | None,
+    mask: Mask | None = None,
+) -> Question:
+    """What the core is asked, in full."""
+    temperature: float | Auto
+    if options.temperature == "auto":
+        temperature = Auto(options.effective_documents)
+    else:
+        temperature = record.settings.temperature if options.temperature is None else options.temperature
+    return Question(
+        query=vector,
+        temperature=temperature,
+        null=null,
+        mask=mask,
+        normaliser=options.normaliser,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        output=options.output,
+        max_error=options.max_error,
+    )

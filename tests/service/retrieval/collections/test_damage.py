@@ -1,0 +1,41 @@
+"""What of a collection is damaged, as one line, until it is written anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.retrieval import CollectionUnsound
+from service.retrieval.collections.damage import Damage
+from service.storage import DocumentDamaged
+
+
+def test_three_are_named_and_the_others_counted():
+    damage = Damage("c")
+    assert damage.report() == []
+    for row in range(5):
+        damage.note(DocumentDamaged(row, f"d{row}", vectors=False))
+    damage.note(DocumentDamaged(0, "d0", vectors=False))  # once more
+    (line,) = damage.report()
+    assert line.startswith("collection c: document 'd0', row 0 is damaged")
+    assert "'d2'" in line
+    assert "'d3'" not in line
+    assert line.endswith(", and 2 more")
+
+
+def test_damaged_vectors_make_every_weight_wrong_until_they_are_gone():
+    damage = Damage("c")
+    damage.note(DocumentDamaged(1, None, vectors=False))
+    damage.require_sound_keys()
+    damage.note(DocumentDamaged(2, None, vectors=True))
+    with pytest.raises(CollectionUnsound, match="vectors of 1 documents fail: row 2"):
+        damage.require_sound_keys()
+    damage.forget([2])
+    damage.require_sound_keys()
+    assert len(damage.report()) == 1
+
+
+def test_what_has_no_number_is_seen_again_after_any_write():
+    damage = Damage("c")
+    damage.note(DocumentDamaged(None, "a", vectors=False))
+    damage.forget([])
+    assert damage.report() == []

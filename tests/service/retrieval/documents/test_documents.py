@@ -1,0 +1,69 @@
+"""Pages that meet, uploads that lose bad lines only."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from service.retrieval import DocumentNotFound, InvalidContent
+from service.retrieval import documents as store
+from service.retrieval.collections import parse_filter
+from service.retrieval.documents import SentDocument
+
+
+def vector(*numbers):
+    return np.array(numbers, np.float32)
+
+
+def test_pages_meet_and_count_what_passes(collection):
+    odd = parse_filter({"field": "metadata.odd", "operator": "==", "value": True})
+    seen, after = [], None
+    while True:
+        page = store.page(collection, ids=None, condition=odd, after=after, limit=7, count=True)
+        seen += [document.id for document in page.documents]
+        assert page.count == 30
+        if page.next_cursor is None:
+            break
+        after = store.read_cursor(page.next_cursor)
+        assert after == seen[-1]
+    assert seen == [f"{i:03}" for i in range(1, 60, 2)]
+
+
+@pytest.mark.parametrize("cursor", ["????", "MD", "\ud83d", "/w=="])
+def test_a_cursor_of_another_kind_is_refused(cursor):
+    with pytest.raises(InvalidContent, match="send next_cursor as it came"):
+        store.read_cursor(cursor)
+
+
+def test_a_document_that_is_not_there_is_named(collection):
+    for call in (store.get, store.delete_one):
+        with pytest.raises(DocumentNotFound, match="collection 'c' holds no document with the id 'none'"):
+            call(collection, "none")
+    store.delete_one(collection, "000")
+    with pytest.raises(DocumentNotFound):
+        store.get(collection, "000")
+
+
+def test_an_upload_writes_the_good_lines_and_says_of_each_bad_one_why(collection):
+    lines = {
+        3: SentDocument("a", key_vector=vector(1, 2)),
+        4: SentDocument("b", key_vector=vector(1, 2, 3)),
+        5: SentDocument("c"),
+        9: SentDocument("a", key_vector=vector(2, 1)),
+    }
+    uploaded = asyncio.run(store.upload(collection, lines))
+    assert uploaded.upserted == 1
+    assert {line: [flaw.pointer for flaw in flaws] for line, flaws in uploaded.refused.items()} == {
+        4: ["/key_vector", "/value_vector"],  # the one stands for the other
+        5: ["/key_vector"],
+        9: ["/id"],
+    }
+    assert store.get(collection, "a").key_vector.tolist() == [1, 2]
+
+
+def test_an_upload_of_bad_lines_only_writes_nothing(collection):
+    before = collection.record.documents
+    uploaded = asyncio.run(store.upload(collection, {1: SentDocument("a")}))
+    assert (uploaded.upserted, list(uploaded.refused), collection.record.documents) == (0, [1], before)

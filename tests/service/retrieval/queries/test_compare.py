@@ -1,0 +1,55 @@
+"""Four ways to ask: all of one version, whatever is written between them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from service.retrieval import InvalidContent
+from service.retrieval.documents import SentDocument, upsert
+from service.retrieval.queries import Options, compare_collection, compare_rows
+from tests.service.retrieval.making import texts
+
+
+def ids(timed):
+    return [row.id for row in timed.found.rows]
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_what_is_written_between_sql_and_attention_is_seen_by_both(tmp_path, encoder, monkeypatch, written):
+    async def run():
+        async with texts(tmp_path, encoder, "a cat", "a dog") as collection:
+            searches, real = [], type(collection).snapshot
+            monkeypatch.setattr(
+                type(collection), "snapshot", lambda self: (searches.append(self.record.documents), real(self))[1]
+            )
+            lookups = collection.lookups.ask
+
+            async def after_a_write(*arguments, **options):
+                if written:
+                    await upsert(collection, [SentDocument("new", "a cat")], ["/0"])
+                return await lookups(*arguments, **options)
+
+            collection.lookups.ask = after_a_write
+            return searches, await compare_collection(collection, "a cat", Options())
+
+    searches, compared = asyncio.run(run())
+    assert searches == [2]  # SQL had its own snapshot, before its turn; the queue's is taken unwatched
+    assert compared.attention.answer.documents == 2 + written
+    assert ids(compared.sql) == ["000", "new"][: 1 + written]
+    assert set(ids(compared.full_text)) == {"000", "001", "new"} if written else {"000", "001"}
+
+
+def test_sql_gives_as_many_rows_as_attention(tmp_path, encoder):
+    async def run():
+        async with texts(tmp_path, encoder, *["a cat"] * 12) as collection:
+            return [await compare_collection(collection, "a cat", Options(top_k=k)) for k in (None, 3, 0)]
+
+    for compared, rows in zip(asyncio.run(run()), (10, 3, 0), strict=True):
+        assert len(ids(compared.sql)) == len(ids(compared.full_text)) == len(compared.attention.matches) == rows
+
+
+def test_rows_are_not_asked_without_an_encoder():
+    with pytest.raises(InvalidContent, match="ENCODER=none"):
+        asyncio.run(compare_rows(None, [SentDocument("a", "a cat")], "cat", Options()))

@@ -1,0 +1,71 @@
+"""From options to the core's question; what a query may be."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from attention.lookup import Auto
+from service.retrieval import InvalidContent
+from service.retrieval.queries import Options
+from service.retrieval.queries.question import check_queries, encode_queries, mask_of, question
+from service.schemas.attend import AttendRequest
+from service.storage import CollectionRecord, CollectionSettings
+
+QUERY = np.array([3, 4], np.float32)
+
+
+def record(similarity: str = "dot", encoder: str | None = None) -> CollectionRecord:
+    return CollectionRecord(1, "c", CollectionSettings(similarity, 0.25, dimension=2, encoder=encoder), documents=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "temperature"),
+    [
+        (Options(), 0.25),
+        (Options(temperature=0), 0),
+        (Options(temperature="auto"), Auto(8)),
+        (Options(temperature="auto", effective_documents=2), Auto(2)),
+    ],
+)
+def test_a_temperature_is_the_one_asked_or_the_collections(options, temperature):
+    assert question(record(), QUERY, options, None).temperature == temperature
+
+
+def test_what_is_asked_reaches_the_core_under_the_same_name():
+    options = Options(top_k=3, top_p=0.5, normaliser="softmax", max_error=0.1, output=True)
+    made = question(record(), QUERY, options, 0.5)
+    for name in ("top_k", "top_p", "normaliser", "max_error", "output"):
+        assert getattr(made, name) == getattr(options, name)
+    assert made.null == 0.5
+
+
+def test_the_wire_has_every_option_under_its_name():
+    """The route copies them by name; what it includes decides on the other two."""
+    assert {field.name for field in fields(Options)} - AttendRequest.model_fields.keys() == {"output", "documents"}
+
+
+def test_a_text_asks_for_an_encoder_and_the_first_one_is_pointed_at():
+    with pytest.raises(InvalidContent, match="has no encoder: send the query as a vector") as refused:
+        asyncio.run(encode_queries(None, record(), [QUERY, "a text", "another"], ["/0", "/1", "/2"]))
+    assert [flaw.pointer for flaw in refused.value.flaws] == ["/1"]
+    assert asyncio.run(encode_queries(None, record(), [QUERY], ["/0"])) == [QUERY]
+
+
+@pytest.mark.parametrize(("similarity", "query"), [("dot", [1, 2, 3]), ("cosine", [0, 0])])
+def test_a_query_that_fits_no_key_is_pointed_at(similarity, query):
+    with pytest.raises(InvalidContent) as refused:
+        check_queries(record(similarity), [QUERY, np.array(query, np.float32)], ["/0", "/1"])
+    assert [flaw.pointer for flaw in refused.value.flaws] == ["/1"]
+
+
+def test_a_filter_that_says_nothing_of_sense_is_pointed_into(collection):
+    with collection.snapshot() as snapshot:
+        assert mask_of(snapshot, None) is None
+        assert mask_of(snapshot, {"field": "metadata.odd", "operator": "==", "value": True}).n == 30
+        with pytest.raises(InvalidContent) as refused:
+            mask_of(snapshot, {"operator": "NOT", "conditions": [{"field": "id", "operator": "??", "value": "a"}]})
+    assert [flaw.pointer for flaw in refused.value.flaws] == ["/filter/conditions/0/operator"]

@@ -1,0 +1,60 @@
+"""Many temperatures from one reading: one order of matches for all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from service.retrieval import InvalidContent
+from service.retrieval.collections.lookup_queue import MOST_QUESTIONS
+from service.retrieval.queries import Options, attend_collection, sweep_collection
+
+QUERY = np.array([1, 2], np.float32)
+
+
+def test_matches_that_tie_stand_by_id_and_weigh_what_they_weigh_alone(collection):
+    async def run():
+        options = Options(top_k=3, null=False)
+        swept = await sweep_collection(collection, QUERY, [0.0, 0.5, 2.0], options)
+        alone = [
+            await attend_collection(collection, [QUERY], Options(temperature=t, top_k=3), ["/query"])
+            for t in (0.0, 0.5, 2.0)
+        ]
+        return swept, [result for (result,) in alone]
+
+    swept, alone = asyncio.run(run())
+    assert [match.document.id for match in swept.matches] == ["000", "001", "002"]
+    for at, result in zip(swept.temperatures, alone, strict=True):
+        np.testing.assert_allclose(at.weights, [match.weight for match in result.matches])
+        assert at.rest_weight == pytest.approx(result.rest_weight)
+        assert at.weights.sum() + at.rest_weight == pytest.approx(1)
+
+
+def test_where_nothing_passes_nothing_is_left_over(collection):
+    nobody = {"field": "id", "operator": "==", "value": "nobody"}
+    swept = asyncio.run(sweep_collection(collection, QUERY, [0.0, 1.0], Options(filter=nobody)))
+    assert (swept.matches, swept.documents) == ([], 0)
+    assert [at.rest_weight for at in swept.temperatures] == [0, 0]
+
+
+@pytest.mark.parametrize("options", [Options(top_p=0.5), Options(normaliser="sparsemax"), Options(temperature="auto")])
+def test_a_sweep_is_softmax_at_given_temperatures(collection, options):
+    with pytest.raises(InvalidContent, match="a sweep is softmax at given temperatures"):
+        asyncio.run(sweep_collection(collection, QUERY, [1.0], options))
+
+
+def test_a_long_sweep_fills_a_batch(collection):
+    async def run():
+        temperatures = np.linspace(0.1, 1, MOST_QUESTIONS).tolist()
+        asked = [sweep_collection(collection, QUERY, temperatures, Options()) for _ in range(2)]
+        tasks = [asyncio.create_task(each) for each in asked]
+        while len(collection.lookups._waiting) < 2:
+            await asyncio.sleep(0)
+        batch = collection.lookups._next_batch()
+        collection.lookups._waiting[:0] = batch
+        await asyncio.gather(*tasks)
+        return len(batch)
+
+    assert asyncio.run(run()) == 1
