@@ -43,6 +43,11 @@ def test_a_file_has_at_most_300_lines_and_a_name_that_says_what_it_is(path):
     assert path.stem not in VAGUE
 
 
+@pytest.mark.parametrize("folder", sorted({path.parent for path in PYTHON}), ids=name)
+def test_a_folder_has_at_most_18_modules(folder):
+    assert len([path for path in PYTHON if path.parent == folder]) <= 18
+
+
 @pytest.mark.parametrize("path", PYTHON, ids=name)
 def test_only_settings_reads_the_environment(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from service.encoding.encoded import Encoded
 from service.encoding.encoder import Encoder
 from service.encoding.errors import EncodingError, InvalidText, InvalidTokens, ModelUnusable, QueueClosed, Untraceable
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.installed import installed_checkpoint
 from service.encoding.queue.loading import LoadingEncoder
 from service.encoding.queue.queue import EncodingQueue, encode_stream
 from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, encoder_name, load_encoder

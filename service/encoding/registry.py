@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.encoding.encoder import Encoder
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.installed import installed_checkpoint
 from service.encoding.models.network import Network, Precision
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"

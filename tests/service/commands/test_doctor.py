@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.installed import installed_checkpoint
 from tests.service.commands.conftest import Softkv, serving
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.encoding.encoder import Encoder
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.installed import installed_checkpoint
 from service.encoding.registry import load_encoder
 
 WIDTH = 32  # of the small random models

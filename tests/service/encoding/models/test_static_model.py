@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.installed import installed_checkpoint
 from service.encoding.registry import load_encoder
 from service.encoding.texts import PURPOSES
 

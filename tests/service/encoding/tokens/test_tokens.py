@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from service.datasets import DEMOS
 from service.encoding.errors import InvalidTokens
-from service.encoding.models.checkpoint import installed_checkpoint
+from service.encoding.models.installed import installed_checkpoint
 from service.encoding.tokens.tokenizer_file import load_tokenizer
 from service.encoding.tokens.tokens import decode, spans
 

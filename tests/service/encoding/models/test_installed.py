@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.checkpoint import DISTRIBUTION, SHA256, installed_checkpoint
+from service.encoding.models.installed import DISTRIBUTION, SHA256, installed_checkpoint
 
 
 @pytest.fixture
