@@ -25,7 +25,7 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(6, "the page in a browser"),
+    "browser": Budget(10, "the page in a browser"),
     "container": Budget(30, "the image, built and run by podman or docker"),
     "integration": Budget(3, "other libraries, in .venv-integrations"),
     "kill": Budget(2, "processes that are killed at many moments"),
