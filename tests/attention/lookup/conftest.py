@@ -105,6 +105,21 @@ def running(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def coded() -> Callable[..., np.ndarray]:
+    """float64[q, n]: what codes alone make of the similarity of queries in codes with all rows of a view, by place."""
+
+    def products(view, queries):
+        found = []
+        for segment in view.segments:
+            codes = segment.block.codes
+            rows = codes.at(np.arange(segment.count), view.dimension).astype(np.float64)
+            found.append((queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count])
+        return np.concatenate(found, axis=1) * queries.scales[:, None]
+
+    return products
+
+
+@pytest.fixture(scope="session")
 def agrees() -> Callable[..., None]:
     """Holds a scanned answer against the exact one: head and best to the bit, every number within its bound."""
 
