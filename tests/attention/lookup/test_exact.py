@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer, answers, exact, sweep
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.exact import exact_answers
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
@@ -133,6 +134,10 @@ def test_rows_on_both_sides_of_a_tile_s_edge_count_once(filled, oracle, rows):
     np.testing.assert_allclose(found.weights, weights[found.numbers - 100], rtol=1e-12)
     np.testing.assert_allclose(found.output, weights @ values.astype(np.float32), rtol=1e-9, atol=1e-12)
     assert sorted(found.numbers) == list(range(100, 100 + rows))
+    # A component of the output is a sum of at least so many terms, each with a rounding of its own.
+    longest = np.linalg.norm(values.astype(np.float32).astype(np.float64), axis=1).max()
+    summed = min(rows, exact.TILE_ROWS) * UNIT_ROUNDOFF
+    assert found.certificate.output_error >= 2 * (found.certificate.total_variation + summed) * longest
 
 
 def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, filled, monkeypatch):

@@ -66,9 +66,9 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     random = np.random.default_rng(seed)
     similarities = np.sort(random.random(200))[::-1]
     head, rows, below = np.split(similarities, [5, 5 + listed])
-    parts, bars = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
-    terms = [np.exp((part - bar) / temperature) for part, bar in zip(parts, bars, strict=True)]
-    tail_sums = TailSums(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
+    parts, thresholds = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
+    terms = [np.exp((part - threshold) / temperature) for part, threshold in zip(parts, thresholds, strict=True)]
+    tail_sums = TailSums(thresholds, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
     (found,) = mix(head, rows, tail_sums, [None], np.array([temperature]))
     weights = np.concatenate([found.candidates, *(f * t for f, t in zip(found.factors, terms, strict=True))])
     heaviest = np.cumsum(np.sort(weights**2)[::-1])

@@ -14,8 +14,8 @@ FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""
 
 
-def listed(k, bar=0.35, support=0.0):
-    return Candidates(k, support, np.arange(6)[::-1] * 10, FOUND, bar, QuantisationError(0.15, 1.0, 0.0))
+def listed(k, threshold=0.35, support=0.0):
+    return Candidates(k, support, np.arange(6)[::-1] * 10, FOUND, threshold, QuantisationError(0.15, 1.0, 0.0))
 
 
 def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
@@ -64,7 +64,7 @@ def test_known_rows_come_apart_from_the_others_in_order_of_place():
     similarities=st.lists(st.floats(-1, 1), max_size=30).map(lambda found: -np.sort(-np.array(found))),
     temperature=st.sampled_from([0.02, 0.3, 5.0, np.inf]),
     level=st.floats(-1, 1),
-    summed=st.sampled_from([0.0, 1e-6, 1.0, 1000.0]),
+    summed=st.sampled_from([0.0, 1e-6, 1.0, 10.0, 1000.0]),
 )
 def test_heavy_are_as_many_as_leave_the_squares_of_the_others_few_beside_the_sum(
     similarities, temperature, level, summed

@@ -41,8 +41,8 @@ def worker(thresholds, inverse, similarities, values):
 )
 def test_workers_add_up_to_what_one_would_have_summed(seed, workers, temperature, data):
     random, inverse = np.random.default_rng(seed), [1 / temperature] * 2
-    bars = [data.draw(st.sampled_from([-1.0, 0.0, 0.25, 1.5])) for _ in range(2 * workers)]
-    thresholds = np.array(bars, dtype=np.float64).reshape(workers, 2)
+    drawn = [data.draw(st.sampled_from([-1.0, 0.0, 0.25, 1.5])) for _ in range(2 * workers)]
+    thresholds = np.array(drawn, dtype=np.float64).reshape(workers, 2)
     counts = [data.draw(st.integers(0, 5)) for _ in range(2 * workers)]
     similarities = [
         [random.uniform(-2, 0, count) + thresholds[w, q] for q, count in enumerate(counts[2 * w : 2 * w + 2])]
@@ -76,7 +76,8 @@ def test_a_worker_that_summed_nothing_does_not_say_what_the_others_are_relative_
 
 def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
     low, high = (
-        Accumulator(np.array([bar], np.float32), np.array([1e30], np.float32), 64, 1, None) for bar in (0.0, 0.5)
+        Accumulator(np.array([threshold], np.float32), np.array([1e30], np.float32), 64, 1, None)
+        for threshold in (0.0, 0.5)
     )
     for each in (low, high):
         each.sums[:] = each.outputs[:] = 1.0
