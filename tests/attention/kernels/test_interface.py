@@ -24,6 +24,18 @@ sizes = {
 }
 
 
+PICKED = 300
+"""Rows that are asked for of the originals; some of them again and again."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_steps():
+    """So that 300 rows are several steps of NumPy's."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(in_numpy, "STEP", 100)
+        yield
+
+
 @pytest.mark.parametrize("twin", TWINS)
 def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
     assert len(FUNCTIONS) == 11
@@ -98,12 +110,12 @@ def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed,
 def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
     random = np.random.default_rng(seed)
     vectors = random.standard_normal((rows, width)).astype(f32)
-    asked, some = random.standard_normal((queries, width)), random.integers(0, rows, 37)
-    of = random.integers(0, queries, 37)
-    matrix, weights, shares = random.random((width, width)), random.random(37), random.random((queries, 37))
+    asked, some = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
+    of = random.integers(0, queries, PICKED)
+    matrix, weights, shares = random.random((width, width)), random.random(PICKED), random.random((queries, PICKED))
     found = []
     for twin in TWINS:
-        products, sums, outputs = np.empty((queries, 37)), np.ones((queries, width)), np.ones((queries, width))
+        products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
         twin.all_products(vectors, some, asked, products)
         twin.all_sums(vectors, some, shares, sums)
         twin.add_rows(vectors, some, of, weights, outputs)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import engine, in_machine_code, in_numpy
 from attention.lookup import Memory, Question, Rows, quantised
 from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.quantisation import QuantisationError
@@ -109,14 +108,6 @@ def values_of(kind, random, keys, query, width):
         "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * some) + 0.49, 127.0),
     }[kind]()
     return None if made is None else made.astype(np.float32)
-
-
-@pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
-def running(request):
-    """Every engine in turn."""
-    engine.choose(request.param)
-    yield request.param
-    engine.choose(None)
 
 
 KINDS = (
