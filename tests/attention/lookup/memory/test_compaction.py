@@ -91,10 +91,9 @@ def test_rows_removed_meanwhile_stay_removed():
     assert last is now.segments[-1]
 
 
-def test_what_nothing_is_left_of_takes_no_place():
+def test_where_nothing_is_left_of_a_block_its_replacement_comes_too_late():
     memory = of_blocks(20, 20, 5)
     made = compacted(memory.view, DOT)
-    # All but one row of each, for a segment without rows leaves the view, and then it is too late.
     now = memory.publish(remove=np.setdiff1d(np.arange(5, 45), [10, 30]))
     assert [segment.n for segment in in_place_of(made, now.segments)] == [2, 5]
     assert in_place_of(made, memory.publish(remove=np.array([30])).segments) is None
