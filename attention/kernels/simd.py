@@ -129,7 +129,7 @@ class Lanes:
         return self.builder.call(reduce, [self.value], fastmath=("nnan",))
 
     def exponential(self) -> Lanes:
-        """exp(x) for −87 ≤ x ≤ 0, to 2e-7 relative: 2ⁿ times a polynomial, n the nearest whole number to x/ln 2."""
+        """exp(x) for −87 ≤ x ≤ 0, to 2e-7 + 2⁻²³·|x|: 2ⁿ times a polynomial, n the nearest whole number to x/ln 2."""
         y = self * 1.4426950408889634
         n = y.rounded()
         f = y - n

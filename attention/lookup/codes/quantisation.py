@@ -83,7 +83,7 @@ class Codes:
 
 @dataclass(eq=False)
 class ValueCodes:
-    """Codes of values, bound_turn: components lie side by side, so that a weighted sum of values is a product as well.
+    """Codes of values, turned: components lie side by side, so that a weighted sum of values is a product as well.
 
     Attributes:
         codes: uint8[chunks, groups, depth, 16, 4], see `kernels.layout`; a chunk has CHUNK values.

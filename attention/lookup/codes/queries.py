@@ -22,7 +22,7 @@ class QueryCodes:
     A query's residual is common to all keys, so it does not average out as theirs do: few queries are coded in 16 bits.
 
     Attributes:
-        codes: int16[q, d]; within −127 to 127 where they are bound_tail.
+        codes: int16[q, d]; within −127 to 127 where they are coarse.
         scales: float64[q].
         norms: float64[q], ‖q‖ of the queries themselves.
         residuals: float64[q, d], q − q̂.

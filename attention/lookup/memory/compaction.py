@@ -62,7 +62,7 @@ def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) 
             if gone.any():
                 new = new.without(new.positions(old.numbers[gone]))
         at = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
-        result[at : at + len(replacement.old)] = [new] if new.n else []
+        result[at : at + len(replacement.old)] = [new]
     return tuple(result)
 
 

@@ -1,24 +1,22 @@
-"""Bytes side by side: what is stored comes back, and every way to multiply gives the same whole numbers."""
+"""Bytes side by side: what is stored comes back, and the other factor lies as its rows do."""
 
 from __future__ import annotations
-
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.kernels import layout
 from attention.kernels.layout import (
+    DEEP,
+    LANES,
     OFFSET,
     columns_of,
     columns_room,
     packed,
     put_columns,
     put_rows,
+    room_for,
     rows_at,
     rows_room,
 )
@@ -40,89 +38,38 @@ def test_rows_and_columns_come_back_however_they_were_written(rows, width, cut):
     assert stored.ctypes.data % 64 == 0
 
 
-@pytest.mark.parametrize("width", [1, 4, 37, 64, 384])
-@pytest.mark.parametrize("queries", [1, 2, 3, 7, 16, 21, 32, 64])
-def test_products_are_exact_by_every_way_that_this_processor_has(width, queries):
-    pytest.importorskip("numba")
-    from attention.kernels import dot_amx, dot_vnni
-    from attention.kernels.dot import byte_products
-
-    codes, asked = bytes_of(1, 192, width), bytes_of(2, queries, width)
-    codes[70], asked[0] = 127, -127
-    stored = rows_room(192, width)
+@pytest.mark.parametrize("width", [1, 4, 5, 64, 65])
+def test_sixteen_rows_lie_side_by_side_four_components_at_a_time_and_128_higher(width):
+    codes, stored = bytes_of(0, 64, width), rows_room(64, width)
     put_rows(stored, 0, codes)
-    expected = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + OFFSET).T
-    group, factors = 64 // layout.LANES, packed(asked)
-
-    def made(way, *more):
-        products = np.ones((queries, 64), dtype=np.int32)  # what is there is written over
-        done = way(stored, group, factors, *more, products)
-        return products, done
-
-    ways = [dot_vnni.by_loop] + [dot_vnni.by_vnni] * dot_vnni.has_vnni()
-    for way in ways:
-        np.testing.assert_array_equal(made(way, 0)[0], expected)
-        np.testing.assert_array_equal(made(way, 1)[0][1:], expected[1:])
-        assert (made(way, 1)[0][0] == 1).all()
-    for unit in {False, dot_amx.amx_usable()}:
-        products = np.ones((queries, 64), dtype=np.int32)
-        byte_products(stored, group, factors, products, unit)
-        np.testing.assert_array_equal(products, expected)
-    if dot_amx.amx_usable():
-        products, done = made(dot_amx.by_amx)
-        assert done == (queries // 16 * 16 if width % 64 == 0 else 0)
-        np.testing.assert_array_equal(products[:done], expected[:done])
-        assert (products[done:] == 1).all()
+    for row, component in ((0, 0), (17, width - 1), (63, width // 2)):
+        found = stored[row // LANES, component // DEEP, row % LANES, component % DEEP]
+        assert found == int(codes[row, component]) + OFFSET
+    turned = columns_room(1, 64, width)[0]
+    put_columns(turned, 0, codes)
+    for row, component in ((0, 0), (17, width - 1), (63, width // 2)):
+        found = turned[component // LANES, row // DEEP, component % LANES, row % DEEP]
+        assert found == int(codes[row, component]) + OFFSET
 
 
-REFUSED = """
-import ctypes
-class Stack(ctypes.Structure):
-    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
-small = ctypes.create_string_buffer(4096)
-assert ctypes.CDLL(None).sigaltstack(ctypes.byref(Stack(ctypes.addressof(small), 0, 4096)), None) == 0
-"""
-"""A stack for signals that has no room for tiles: Linux then does not let a process use them."""
-
-ASK = """
-import numpy as np
-from attention.kernels import engine
-from attention.lookup import Memory, Question, Rows
-from attention.lookup.quantised import quantised_answers
-random = np.random.default_rng(3)
-memory = Memory("cosine")
-view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64), dtype=np.float32)))
-for count in (1, 3, 17, 40):
-    for found in quantised_answers(view, [Question(random.standard_normal(64), 0.1) for _ in range(count)]):
-        print(*found.numbers, *found.weights, *found.output)
-print(engine.kernels().NAME)
-"""
+@pytest.mark.parametrize("width", [1, 3, 4, 5, 64])
+def test_the_other_factor_has_four_components_to_a_word_and_zeros_behind(width):
+    codes = bytes_of(1, 5, width)
+    words = packed(codes)
+    assert (words.dtype, words.shape) == (np.int32, (5, -(-width // 4)))
+    np.testing.assert_array_equal(words.view(np.int8)[:, :width], codes)
+    assert not words.view(np.int8)[:, width:].any()
 
 
-def said(program, **settings):
-    """What a process says that computes on a processor as these settings describe it."""
-    run = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, **settings}, capture_output=True, text=True, check=True
-    )
-    *lines, name = run.stdout.splitlines()
-    return np.array([[float(word) for word in line.split()] for line in lines]), name
+@pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 2, 16, 4)])
+def test_room_begins_where_a_cache_line_does(shape):
+    room = room_for(*shape)
+    assert (room.shape, room.dtype, room.ctypes.data % 64) == (shape, np.uint8, 0)
 
 
-def test_a_processor_without_the_instructions_gives_the_same_answers():
-    pytest.importorskip("numba")
-    found, name = said(ASK, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
-    np.testing.assert_allclose(found, said(ASK)[0], rtol=1e-5, atol=1e-5)
-    assert name == "numba"
-
-
-def test_a_system_that_does_not_let_the_matrix_unit_be_used_gets_the_same_answers():
-    pytest.importorskip("numba")
-    from attention.kernels import dot_amx
-
-    if not dot_amx.amx_usable():
-        pytest.skip("there is no matrix unit here, or no leave to use it")
-    (found, without), (expected, name) = said(REFUSED + ASK), said(ASK)
-    # Workers take tiles as they come, so sums are not in the same order each time.
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
-    assert "AMX" in name
-    assert "AMX" not in without
+@pytest.mark.parametrize(
+    ("rows", "width", "groups", "words"), [(1, 1, 4, 1), (64, 4, 4, 1), (65, 5, 8, 2), (0, 3, 0, 1)]
+)
+def test_storage_is_rounded_up_to_whole_panels(rows, width, groups, words):
+    assert rows_room(rows, width).shape == (groups, words, LANES, DEEP)
+    assert columns_room(2, 8, width).shape == (2, 4, 2, LANES, DEEP)

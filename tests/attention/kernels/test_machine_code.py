@@ -6,14 +6,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pytest
 
-from attention.kernels import engine, in_machine_code, in_numpy, machine_code
+from attention.kernels import machine_code
 from attention.kernels.machine_code import TARGETS, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
 
@@ -98,27 +96,3 @@ def test_a_directory_that_can_only_be_read_is_copied(tmp_path):
     assert copy.parent == Path(tempfile.gettempdir())
     assert (copy / "kept").read_text() == "machine code"
     shutil.rmtree(copy)
-
-
-def test_an_answer_is_made_by_one_engine():
-    """One that begins before another is chosen goes on with its own, in every thread that takes part in it."""
-    begun, chosen = Event(), Event()
-
-    def make():
-        with engine.held():
-            first = engine.kernels()
-            begun.set()
-            chosen.wait(10)
-            return first, engine.kernels()
-
-    engine.choose(in_numpy)
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            made = pool.submit(make)
-            begun.wait(10)
-            engine.choose(in_machine_code)
-            assert engine.kernels() is in_machine_code
-            chosen.set()
-            assert made.result() == (in_numpy, in_numpy)
-    finally:
-        engine.choose(None)

@@ -2,148 +2,139 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-numba = pytest.importorskip("numba")
+from attention.kernels.cpu import arrays
+from attention.kernels.layout import LANES
+from attention.kernels.simd import BYTES, DOUBLES, REALS, WORDS, Lanes
 
-from attention.kernels import dot_amx, in_numpy, softmax_terms, value_passes, weight_levels  # noqa: E402
-from attention.kernels.layout import columns_room, put_columns  # noqa: E402
-
-RUN = 64
-f32 = np.float32
-
-
-@numba.njit
-def lifted(scales, allowed, first):
-    lifts = np.full((2, RUN), np.float32(7.0))
-    softmax_terms.scale_and_mask(scales, allowed, first, lifts)
-    return lifts
+SOME_FLOATS = hnp.arrays(np.float32, LANES, elements=st.floats(-1e6, 1e6, width=32))
+SOME_INTEGERS = hnp.arrays(np.int32, LANES, elements=st.integers(-(2**15), 2**15))
 
 
-@pytest.mark.parametrize(
-    ("rows", "first"), [(1, 0), (63, 0), (64, 0), (65, 0), (65, 64), (100, 0), (100, 64), (128, 0), (128, 64)]
-)
-def test_rows_without_leave_and_rows_that_are_not_there_are_far_below(rows, first):
-    random = np.random.default_rng(rows)
-    scales, allowed = random.random(rows, dtype=f32), random.random(rows) < 0.7
-    factors, terms = np.zeros(RUN, f32), np.full(RUN, softmax_terms.FAR_BELOW)
-    part = slice(first, min(first + RUN, rows))
-    here = part.stop - part.start
-    factors[:here] = np.where(allowed[part], scales[part], 0)
-    terms[:here] = np.where(allowed[part], 0, softmax_terms.FAR_BELOW)
-    np.testing.assert_array_equal(lifted(scales, allowed, first), [factors, terms])
+def compiled(kind, operations):
+    """A function of two times 16 numbers that writes what each operation makes of them into a row of its own."""
+
+    @intrinsic
+    def fill(typing_context, left, right, made):
+        def build(context, builder, signature, arguments):
+            left, right, made = arrays(context, builder, signature, arguments, 0, 1, 2)
+            a, b = Lanes.load(builder, kind, left.data), Lanes.load(builder, kind, right.data)
+            for row, operation in enumerate(operations):
+                found = operation(a, b)
+                found = found if isinstance(found, Lanes) else Lanes.everywhere(builder, found)
+                found.store(builder.gep(made.data, [ir.IntType(64)(LANES * row)]))
+            return context.get_dummy_value()
+
+        return types.void(left, right, made), build
+
+    @numba.njit
+    def run(left, right, made):
+        fill(left, right, made)
+
+    def apply(left, right, dtype):
+        # One place further on, so that no load is aligned.
+        room = [np.append(array[:1], array)[1:] for array in (left, right)]
+        made = np.zeros((len(operations), LANES), dtype=dtype)
+        run(*room, made)
+        return made
+
+    return apply
 
 
-@numba.njit
-def similar(product, planes, query, lifts, offset, step):
-    found = np.empty(RUN, np.float32)
-    softmax_terms.to_similarities(product, planes, query, lifts, offset, step, found)
-    return found
+def one_or_none(condition):
+    """Of bool[16]: 1 where true, 0 where not."""
+    one, none = (Lanes.everywhere(condition.builder, number) for number in (1.0, 0.0))
+    return condition.choose(one, none)
 
 
-@pytest.mark.parametrize("planes", [1, 2])
-def test_similarities_are_products_lifted(planes):
-    random = np.random.default_rng(planes)
-    product = random.integers(-(2**20), 2**20, (3 * planes, RUN)).astype(np.int32)
-    lifts = random.standard_normal((2, RUN), dtype=f32)
-    for query in range(3):
-        mine = product[planes * query : planes * (query + 1)].astype(np.int64)
-        whole = mine[0] if planes == 1 else 256 * mine[0] + mine[1]
-        expected = (whole - 1234) * (lifts[0].astype(float) * 0.01) + lifts[1]
-        found = similar(product, planes, query, lifts, np.int32(1234), f32(0.01))
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+def one_or_none_of_all(condition):
+    one, none = (ir.Constant(ir.FloatType(), number) for number in (1.0, 0.0))
+    return condition.builder.select(condition.any(), one, none)
 
 
-@numba.njit
-def softened(found, bar, inverse, first):
-    terms = np.full(2 * RUN, np.float32(-1.0))
-    return softmax_terms.terms_of(found, bar, inverse, terms, first), terms
-
-
-@settings(deadline=None)
-@given(
-    seed=st.integers(0, 99),
-    bar=st.sampled_from([-3e38, -1.0, 0.0, 0.5, 9.0]),
-    inverse=st.sampled_from([0.0, 0.1, 1.0, 20.0, 1e30]),
-    first=st.sampled_from([0, 17, 64]),
-)
-def test_terms_are_exponentials_of_what_is_below_the_bar(seed, bar, inverse, first):
-    random = np.random.default_rng(seed)
-    found = random.standard_normal(RUN, dtype=f32)
-    found[random.random(RUN) < 0.2] = softmax_terms.FAR_BELOW
-    found[0] = min(f32(bar), f32(2.0)) if bar > softmax_terms.NOT_ALLOWED else found[0]
-    (mass, depth, square, listed), terms = softened(found, f32(bar), f32(inverse), first)
-    with np.errstate(over="ignore", invalid="ignore"):
-        x = np.clip((found.astype(float) - f32(bar)) * f32(inverse), -87, 0)
-    e = np.where((found < f32(bar)) & (found > softmax_terms.NOT_ALLOWED), np.exp(x), 0)
-    np.testing.assert_allclose(terms[first : first + RUN], e, rtol=2e-5, atol=0)
-    np.testing.assert_allclose([mass, depth, square], [e.sum(), (e * x).sum(), (e * e).sum()], rtol=2e-5, atol=1e-37)
-    assert listed == (found >= f32(bar)).any()
-    assert (np.delete(terms, np.arange(first, first + RUN)) == -1).all()
+FLOATS = {
+    "sum": (lambda a, b: a + b, lambda a, b: a + b),
+    "difference": (lambda a, b: a - b, lambda a, b: a - b),
+    "product": (lambda a, b: a * b, lambda a, b: a * b),
+    "with a number": (lambda a, b: (a - 0.5) * 2.0, lambda a, b: (a - np.float32(0.5)) * 2),
+    "below": (lambda a, b: one_or_none(a < b), lambda a, b: a < b),
+    "above": (lambda a, b: one_or_none(a > b), lambda a, b: a > b),
+    "not below": (lambda a, b: one_or_none(a >= b), lambda a, b: a >= b),
+    "above a number": (lambda a, b: one_or_none(a > 0.0), lambda a, b: a > 0),
+    "both": (lambda a, b: one_or_none((a > 0.0) & (b > 0.0)), lambda a, b: (a > 0) & (b > 0)),
+    "either": (lambda a, b: one_or_none((a > 0.0) | (b > 0.0)), lambda a, b: (a > 0) | (b > 0)),
+    "smaller": (lambda a, b: a.at_most(b), np.minimum),
+    "larger": (lambda a, b: a.at_least(b), np.maximum),
+    "at most a number": (lambda a, b: a.at_most(3.0), lambda a, b: np.minimum(a, 3)),
+    "nearest": (lambda a, b: a.rounded(), lambda a, b: np.rint(a)),
+    "towards 0 and back": (lambda a, b: a.whole(WORDS).real(), lambda a, b: np.trunc(a)),
+    "largest": (lambda a, b: a.largest(), lambda a, b: np.full(LANES, a.max())),
+    "any": (lambda a, b: one_or_none_of_all(a > b), lambda a, b: np.full(LANES, (a > b).any())),
+}
+on_floats = compiled(REALS, [operation for operation, _ in FLOATS.values()])
 
 
 @settings(deadline=None)
-@given(
-    rows=st.integers(1, 2300),
-    width=st.sampled_from([1, 3, 63, 64, 65, 130]),
-    queries=st.integers(1, 5),
-    most=st.sampled_from([127, 127 * 256 + 127]),
-    above=st.booleans(),
-)
-def test_blends_are_those_of_numpy(rows, width, queries, most, above):
-    random = np.random.default_rng(rows)
-    codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
-    room = columns_room(-(-rows // 1024), 1024, width)
-    for chunk, first in enumerate(range(0, rows, 1024)):
-        put_columns(room[chunk], 0, codes[first : first + 1024])
-    weights = np.full((queries, rows + 70), f32(np.nan))  # what is behind the rows must not be read
-    weights[:, :rows] = random.random((queries, rows), dtype=f32) ** 4
-    scales = random.random(rows, dtype=f32)
-    top = (weights[:, :rows] * scales).max(axis=1)
-    steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
-    values = codes * scales[:, None]
-    found, expected = np.ones((queries, width)), np.ones((queries, width))
-    value_passes.blend(room, weights, scales, steps, most, values, found, dot_amx.amx_usable())
-    in_numpy.blend(room, weights, scales, steps, most, values, expected)
-    # A level half-way between two may go either way.
-    room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
-    assert (np.abs(found - expected) <= room_for_ties).all()
-    sums, largest = value_passes.weight_of(weights, rows)
-    np.testing.assert_allclose(sums, weights[:, :rows].sum(axis=1, dtype=float), rtol=1e-6)
-    np.testing.assert_array_equal(largest, weights[:, :rows].max(axis=1))
+@given(a=SOME_FLOATS, b=SOME_FLOATS, ties=st.integers(0, LANES))
+def test_floats(a, b, ties):
+    b[:ties] = a[:ties]
+    for found, (name, (_, expected)) in zip(on_floats(a, b, np.float32), FLOATS.items(), strict=True):
+        np.testing.assert_array_equal(found, expected(a, b).astype(np.float32), err_msg=name)
 
 
-def test_a_weight_at_the_edge_of_one_byte_is_counted_once():
-    random = np.random.default_rng(4)
-    codes = random.integers(-127, 128, (RUN, 8)).astype(np.int8)
-    room = columns_room(1, 1024, 8)
-    put_columns(room[0], 0, codes)
-    scales = (0.003 * random.random(RUN) + 0.001).astype(f32)
-    for step in random.random(200, dtype=f32) * 1e-3:
-        weights = ((127.5 + 1e-5 * random.standard_normal(RUN)) * step / scales).astype(f32)[None]
-        values = codes * scales[:, None]
-        found = np.zeros((1, 8))
-        value_passes.blend(room, weights, scales, np.array([step]), 127, values, found, dot_amx.amx_usable())
-        # Rounding is at most half a level each; a row that is left out or counted twice is 127.
-        assert (np.abs(found - weights.astype(float) @ values) <= 0.51 * step * np.abs(codes).sum(axis=0)).all()
+INTEGERS = {
+    "sum": (lambda a, b: a + b, lambda a, b: a + b),
+    "difference": (lambda a, b: a - b, lambda a, b: a - b),
+    "product": (lambda a, b: a * b, lambda a, b: (a.astype(np.int64) * b).astype(np.int32)),
+    "with a number": (lambda a, b: a * 3 + 128, lambda a, b: a * 3 + 128),
+    "higher": (lambda a, b: a << 8, lambda a, b: a << 8),
+    "lower, with the sign": (lambda a, b: a >> 8, lambda a, b: a >> 8),
+    "and": (lambda a, b: a & b, lambda a, b: a & b),
+    "or": (lambda a, b: a | b, lambda a, b: a | b),
+    "which are not 0": (lambda a, b: a.true().choose(a, b), lambda a, b: np.where(a != 0, a, b)),
+    "total": (lambda a, b: a.sum(), lambda a, b: np.full(LANES, a.sum())),
+}
+on_integers = compiled(WORDS, [operation for operation, _ in INTEGERS.values()])
 
 
-@numba.njit
-def leveled(weights, scales, inverse, most):
-    coarse, fine = np.full(RUN, np.int8(9)), np.full((2, RUN), np.int8(9))
-    total, above = weight_levels.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
-    return coarse, total, above, fine, weight_levels.fine_levels(weights, 0, scales, 0, inverse, fine, 0, RUN)
+@settings(deadline=None)
+@given(a=SOME_INTEGERS, b=SOME_INTEGERS)
+def test_integers(a, b):
+    for found, (name, (_, expected)) in zip(on_integers(a, b, np.int32), INTEGERS.items(), strict=True):
+        np.testing.assert_array_equal(found, expected(a, b), err_msg=name)
 
 
-def test_levels_are_whole_numbers_in_one_byte_or_two():
-    weights = np.linspace(0, 300, RUN, dtype=f32)
-    coarse, total, above, fine, fine_total = leveled(weights, np.ones(RUN, f32), f32(1.0), f32(127.0))
-    whole = np.rint(weights)
-    np.testing.assert_array_equal(coarse, np.where(whole > 127, 0, whole))
-    assert (total, above) == (coarse.sum(dtype=int), True)
-    np.testing.assert_array_equal(256 * fine[0].astype(int) + fine[1], whole)
-    assert fine_total == whole.sum()
-    assert not leveled(weights / 3, np.ones(RUN, f32), f32(1.0), f32(127.0))[2]
+to_bytes = compiled(WORDS, [lambda a, b: a.whole(BYTES)])
+to_doubles = compiled(WORDS, [lambda a, b: a.real(DOUBLES) * 256.0 + b.real(DOUBLES)])
+
+
+@settings(deadline=None)
+@given(a=SOME_INTEGERS, b=SOME_INTEGERS)
+def test_integers_become_their_lowest_bytes_and_doubles(a, b):
+    np.testing.assert_array_equal(to_bytes(a, b, np.int8)[0], a.astype(np.int8))
+    np.testing.assert_array_equal(to_doubles(a, b, np.float64)[0], 256.0 * a + b)
+
+
+summed = compiled(REALS, [lambda a, b: (a * b).sum(), lambda a, b: a.exponential()])
+
+
+@settings(deadline=None)
+@given(a=SOME_FLOATS, b=SOME_FLOATS)
+def test_a_sum_is_off_by_a_few_roundings(a, b):
+    products = a.astype(np.float64) * b
+    assert np.abs(summed(a, b, np.float32)[0] - products.sum()).max() <= 1e-6 * np.abs(products).sum() + 1e-40
+
+
+def test_an_exponential_is_off_by_2e_7_and_by_what_rounding_does_to_its_argument():
+    for x in np.linspace(-87, 0, 50_000, dtype=np.float32).reshape(-1, LANES):
+        found, true = summed(x, x, np.float32)[1].astype(np.float64), np.exp(x.astype(np.float64))
+        assert (np.abs(found / true - 1) <= 2e-7 + 2.0**-23 * np.abs(x)).all()
+    assert (summed(np.zeros(LANES, np.float32), np.zeros(LANES, np.float32), np.float32)[1] == 1).all()

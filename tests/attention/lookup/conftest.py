@@ -1,14 +1,18 @@
-"""A plain float64 definition of every answer, and collections to ask."""
+"""A plain float64 definition of every answer, collections to ask, and what a scanned answer has to keep."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from attention.kernels import engine, in_machine_code, in_numpy
 from attention.lookup import Memory, Rows, View
+from attention.lookup.exact import exact_answers
 
 
 def similarity_of(name, query, keys):
@@ -58,3 +62,91 @@ def filled() -> Callable[..., View]:
         return memory.publish(add=Rows(np.arange(100, 100 + len(keys)), keys, values))
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def in_pieces() -> Callable[..., View]:
+    """A view of the given keys and values, numbered from 0 on and written in five pieces."""
+
+    def fill(similarity, keys, values=None, pieces=5):
+        memory = Memory(similarity)
+        for rows in np.array_split(np.arange(len(keys)), pieces):
+            memory.publish(add=Rows(rows, keys[rows], None if values is None else values[rows]))
+        return memory.view
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Keys [1009, 13], values [1009, 7] and five queries, all at random."""
+    random = np.random.default_rng(5)
+    return random.standard_normal((1009, 13)), random.standard_normal((1009, 7)), random.standard_normal((5, 13))
+
+
+@pytest.fixture(scope="session")
+def clusters():
+    """Keys float32[6007, 37] around 40 centres, values float32[6007, 11], and 19 queries near some of the keys."""
+    random = np.random.default_rng(11)
+    n, d = 6007, 37
+    centres = random.standard_normal((40, d))
+    keys = (centres[random.integers(0, 40, n)] + 0.7 * random.standard_normal((n, d))).astype(np.float32)
+    values = random.standard_normal((n, 11)).astype(np.float32) + np.float32(0.3)
+    random = np.random.default_rng(12)
+    return keys, values, [keys[row] + random.standard_normal(d) for row in random.integers(0, n, 19)]
+
+
+@pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
+def running(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Either kind of kernels in turn, and every answer made by them."""
+    engine.choose(request.param)
+    yield request.param
+    engine.choose(None)
+
+
+@pytest.fixture(scope="session")
+def coded() -> Callable[..., np.ndarray]:
+    """float64[q, n]: what codes alone make of the similarity of queries in codes with all rows of a view, by place."""
+
+    def products(view, queries):
+        found = []
+        for segment in view.segments:
+            codes = segment.block.codes
+            rows = codes.at(np.arange(segment.count), view.dimension).astype(np.float64)
+            found.append((queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count])
+        return np.concatenate(found, axis=1) * queries.scales[:, None]
+
+    return products
+
+
+@pytest.fixture(scope="session")
+def agrees() -> Callable[..., None]:
+    """Holds a scanned answer against the exact one: head and best to the bit, every number within its bound."""
+
+    def check(view, question, found):
+        exact = exact_answers(view, [replace(question, top_k=view.n)])[0]
+        head = exact_answers(view, [question])[0]
+        np.testing.assert_array_equal(found.numbers, head.numbers)
+        np.testing.assert_array_equal(found.similarities, head.similarities)
+        np.testing.assert_array_equal(found.logits, head.logits)
+        place = {int(number): index for index, number in enumerate(exact.numbers)}
+        true = exact.weights[[place[int(number)] for number in found.numbers]]
+        rest = abs((true.sum() + exact.null_weight) - (found.weights.sum() + found.null_weight))
+        apart = (np.abs(true - found.weights).sum() + abs(exact.null_weight - found.null_weight) + rest) / 2
+        assert apart <= found.certificate.total_variation + exact.certificate.total_variation
+        assert found.certificate.method == "quantised"
+        if question.output:
+            bound = found.certificate.output_error + exact.certificate.output_error
+            assert np.linalg.norm(found.output - exact.output) <= bound
+        assert found.entropy == pytest.approx(exact.entropy, rel=1e-2, abs=1e-6)
+        assert (found.evidence.answered, found.documents, found.best_similarity) == (
+            exact.evidence.answered,
+            exact.documents,
+            exact.best_similarity,
+        )
+        if exact.log_partition is None:
+            assert found.log_partition is None
+        else:
+            assert found.log_partition == pytest.approx(exact.log_partition, rel=1e-2, abs=1e-3)
+
+    return check

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import engine, in_machine_code, in_numpy
 from attention.lookup import Memory, Question, Rows, quantised
 from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.quantisation import QuantisationError
@@ -66,9 +65,9 @@ def test_what_a_tail_can_turn(seed, temperature, listed, most):
     random = np.random.default_rng(seed)
     similarities = np.sort(random.random(200))[::-1]
     head, rows, below = np.split(similarities, [5, 5 + listed])
-    parts, bars = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
-    terms = [np.exp((part - bar) / temperature) for part, bar in zip(parts, bars, strict=True)]
-    tail_sums = TailSums(bars, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
+    parts, thresholds = np.array_split(below, 2), below[0] + np.array([0.0, 0.05])
+    terms = [np.exp((part - threshold) / temperature) for part, threshold in zip(parts, thresholds, strict=True)]
+    tail_sums = TailSums(thresholds, np.array([[(t.sum(), (t * np.log(t)).sum(), (t * t).sum()) for t in terms]]))
     (found,) = mix(head, rows, tail_sums, [None], np.array([temperature]))
     weights = np.concatenate([found.candidates, *(f * t for f, t in zip(found.factors, terms, strict=True))])
     heaviest = np.cumsum(np.sort(weights**2)[::-1])
@@ -109,14 +108,6 @@ def values_of(kind, random, keys, query, width):
         "with one residual": lambda: np.where(np.arange(width) > 0, np.round(9 * some) + 0.49, 127.0),
     }[kind]()
     return None if made is None else made.astype(np.float32)
-
-
-@pytest.fixture(params=[in_machine_code, in_numpy], ids=["machine code", "NumPy"])
-def running(request):
-    """Every engine in turn."""
-    engine.choose(request.param)
-    yield request.param
-    engine.choose(None)
 
 
 KINDS = (

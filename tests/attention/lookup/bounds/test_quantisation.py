@@ -7,7 +7,7 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.bounds.quantisation import quantisation_errors
-from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, QueryCodes, query_codes
+from attention.lookup.codes.queries import FINE, QueryCodes, query_codes
 
 RANDOM = np.random.default_rng(4)
 KEYS = (RANDOM.standard_normal((3000, 30)) * RANDOM.gamma(2.0, size=(3000, 1))).astype(np.float32)
@@ -46,9 +46,3 @@ def test_what_a_query_s_own_code_leaves_out_is_counted(view, fine):
     nothing = np.zeros((3, 30), dtype=np.int16)  # a code that leaves out everything
     lengths = np.linalg.norm(vectors, axis=1)
     holds(view, vectors, QueryCodes(nothing, np.ones(3), lengths, vectors, lengths, fine))
-
-
-def test_with_outputs_more_queries_are_coded_in_16_bits():
-    vectors = RANDOM.standard_normal((FINE_WITH_OUTPUT + 1, 30))
-    assert query_codes("dot", vectors[:-1], outputs=True).fine
-    assert not query_codes("dot", vectors, outputs=True).fine

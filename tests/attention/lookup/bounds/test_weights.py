@@ -1,4 +1,4 @@
-"""The bounds against distributions that were really bound_rounding, as far as the bound allows."""
+"""The bounds against distributions that were really moved, as far as the bound allows."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Rows
 from attention.lookup.codes.moments import Moments, Spread
 from attention.lookup.codes.quantisation import to_codes
 
@@ -57,16 +56,3 @@ def test_more_values_never_make_it_smaller():
 def test_values_beyond_float32_have_no_spread(scale):
     vectors = (np.random.default_rng(2).random((50, 3)) * scale).astype(np.float32)
     assert Spread.of([moments_of(vectors)]) is None
-
-
-def test_a_view_counts_every_row_it_shows_and_those_removed():
-    random = np.random.default_rng(3)
-    values = random.standard_normal((300, 5)).astype(np.float32)
-    memory = Memory("cosine")
-    views = [memory.publish(add=Rows(part, values[part] + 3)) for part in np.array_split(np.arange(300), 4)]
-    before = views[-1].facts.value_spread
-    after = memory.publish(remove=np.arange(0, 300, 2)).facts.value_spread
-    assert [before.count, after.count] == [300, 300]
-    assert views[0].facts.value_spread.count >= 75
-    wide = Memory("dot")
-    assert wide.publish(add=Rows(np.arange(2), np.ones((2, 1025)))).facts.value_spread is None

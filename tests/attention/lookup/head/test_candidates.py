@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.head.candidates import Candidates
+from attention.lookup.head.candidates import LITTLE, Candidates, heavy
 
 FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""
 
 
-def listed(k, bar=0.35, support=0.0):
-    return Candidates(k, support, np.arange(6)[::-1] * 10, FOUND, bar, QuantisationError(0.15, 1.0, 0.0))
+def listed(k, threshold=0.35, support=0.0):
+    return Candidates(k, support, np.arange(6)[::-1] * 10, FOUND, threshold, QuantisationError(0.15, 1.0, 0.0))
 
 
 def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
@@ -56,3 +58,25 @@ def test_known_rows_come_apart_from_the_others_in_order_of_place():
     np.testing.assert_array_equal(head.similarities, [0.8, 0.75, 0.9])
     np.testing.assert_array_equal(head.candidate_places, [20, 10, 0])
     np.testing.assert_array_equal(head.candidates, [0.6, 0.5, 0.4])
+
+
+@given(
+    similarities=st.lists(st.floats(-1, 1), max_size=30).map(lambda found: -np.sort(-np.array(found))),
+    temperature=st.sampled_from([0.02, 0.3, 5.0, np.inf]),
+    level=st.floats(-1, 1),
+    summed=st.sampled_from([0.0, 1e-6, 1.0, 10.0, 1000.0]),
+)
+def test_heavy_are_as_many_as_leave_the_squares_of_the_others_few_beside_the_sum(
+    similarities, temperature, level, summed
+):
+    best = max(similarities, default=0.0)
+    squares = np.exp((similarities - best) * (2 / temperature))
+    few = LITTLE * summed * np.exp(min((level - best) * (2 / temperature), 0.0))
+    count = heavy(similarities, 1 / temperature, level, summed)
+    assert squares[count:].sum() <= few * (1 + 1e-9)
+    assert count == 0 or squares[count - 1 :].sum() > few * (1 - 1e-9)
+
+
+def test_in_the_cold_only_the_best_are_heavy():
+    assert heavy(np.array([0.9, 0.9, 0.8]), 1e30, 0.5, 1.0) == 2
+    assert heavy(np.array([0.9, 0.9, 0.8]), 1e30, 0.5, 0.0) == 2

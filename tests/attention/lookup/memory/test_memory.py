@@ -123,45 +123,6 @@ def test_histories(histories):
     run_state_machine_as_test(histories, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
 
 
-def test_originals_in_files_leave_nothing_behind(tmp_path):
-    memory = Memory("cosine", tmp_path)
-    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
-    memory.publish(add=Rows(np.arange(500), keys))
-    assert all(isinstance(segment.block.keys, np.memmap) for segment in memory.view.segments)
-    found = answer(memory.view, Question(keys[33], 0, top_k=1))
-    assert found.numbers[0] == 33
-    assert not list(tmp_path.iterdir())
-
-
-def test_originals_stay_in_memory_where_the_disk_has_no_room():
-    memory = Memory("cosine", Path("/proc"))  # where nobody can write a file
-    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
-    memory.publish(add=Rows(np.arange(500), keys))
-    assert not isinstance(memory.view.segments[0].block.keys, np.memmap)
-    assert answer(memory.view, Question(keys[33], 0, top_k=1)).numbers[0] == 33
-
-
-def test_compaction_joins_and_drops():
-    memory = Memory("dot")
-    memory.publish(add=Rows(np.arange(640), np.arange(640.0)[:, None] + np.ones((1, 3))))
-    memory.publish(remove=np.flatnonzero(np.arange(640) % 4))
-    before = memory.view
-    assert memory.compact()
-    assert (memory.view.n, before.n) == (160, 160)
-    assert len(memory.view.segments) < len(before.segments)
-    assert all(segment.live is None for segment in memory.view.segments[:-1])
-    np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
-    assert not memory.compact()
-
-
-def test_a_block_has_room_for_at_most_twice_its_rows():
-    memory = Memory("dot")
-    for number in range(40):
-        memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
-        (segment,) = memory.view.segments
-        assert segment.block.capacity <= max(2 * segment.count, memory_module.FIRST_ROWS)
-
-
 def test_readers_see_whole_writes_while_a_writer_writes():
     """Each write moves a fixed total of 100 rows on; a reader that saw half of one would count otherwise."""
     memory = Memory("dot")
@@ -205,17 +166,6 @@ def test_nothing_is_written_when_a_write_is_refused():
         assert memory.view is before
     memory.publish(remove=np.arange(3))
     assert (memory.view.n, memory.view.dimension, memory.view.value_dimension) == (0, 3, 2)
-
-
-def test_rows_are_checked():
-    with pytest.raises(ShapeError, match="one row of at least one component"):
-        Rows(np.arange(2), np.ones((3, 4)))
-    with pytest.raises(ShapeError, match="list of integers"):
-        Rows(np.ones(2), np.ones((2, 4)))
-    with pytest.raises(ParameterError, match="finite in float32: row 1"):
-        Rows(np.arange(2), np.array([[1.0], [1e39]]))
-    with pytest.raises(ParameterError, match="comes twice"):
-        Rows(np.array([4, 4]), np.ones((2, 1)))
 
 
 def test_only_known_similarities():

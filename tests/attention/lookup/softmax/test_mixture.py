@@ -14,10 +14,12 @@ TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
 def _parts(seed):
     similarities = np.sort(np.random.default_rng(seed).random(300))[::-1]
     head, listed, low, lower = np.split(similarities, [7, 40, 150])
-    bars = np.array([low[0] + 0.01, lower[0]])
-    logits = [[(part - bar) / t for part, bar in zip((low, lower), bars, strict=True)] for t in TEMPERATURES]
+    thresholds = np.array([low[0] + 0.01, lower[0]])
+    logits = [
+        [(part - threshold) / t for part, threshold in zip((low, lower), thresholds, strict=True)] for t in TEMPERATURES
+    ]
     sums = [[(np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()) for x in row] for row in logits]
-    return similarities, head, listed, TailSums(bars, np.array(sums))
+    return similarities, head, listed, TailSums(thresholds, np.array(sums))
 
 
 @pytest.mark.parametrize("null", [None, 0.2, 1.3])

@@ -1,0 +1,81 @@
+"""Bytes side by side with the products they have, and processes that compute on other processors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from attention.kernels.layout import LANES, OFFSET, packed, put_rows, rows_room
+
+ASK = """
+import numpy as np
+from attention.kernels import engine
+from attention.lookup import Memory, Question, Rows
+from attention.lookup.quantised import quantised_answers
+random = np.random.default_rng(3)
+memory = Memory("cosine")
+view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64), dtype=np.float32)))
+for count in (1, 3, 17, 40):
+    for found in quantised_answers(view, [Question(random.standard_normal(64), 0.1) for _ in range(count)]):
+        print(*found.numbers, *found.weights, *found.output)
+print(engine.kernels().NAME)
+"""
+
+
+class Panels(NamedTuple):
+    """Three panels of 64 rows in bytes, some queries, and the products of the second panel with them.
+
+    Attributes:
+        stored: uint8[12, words, 16, 4].
+        group: where the second panel begins.
+        factors: int32[q, words].
+        products: int64[q, 64], with the rows as they are stored, 128 higher.
+    """
+
+    stored: np.ndarray
+    group: int
+    factors: np.ndarray
+    products: np.ndarray
+
+
+@pytest.fixture(scope="session")
+def panels() -> Callable[[int, int], Panels]:
+    """Of so many components and queries, the largest there are among them."""
+
+    def make(width, queries):
+        random = np.random.default_rng([width, queries])
+        codes, asked = (random.integers(-127, 128, (n, width)).astype(np.int8) for n in (192, queries))
+        codes[70], asked[0] = 127, -127
+        stored = rows_room(192, width)
+        put_rows(stored, 0, codes)
+        products = asked.astype(np.int64) @ (codes[64:128].astype(np.int64) + OFFSET).T
+        return Panels(stored, 64 // LANES, packed(asked), products)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def answered() -> Callable[..., tuple[np.ndarray, str]]:
+    """Numbers of some answers, and the kernels' name, from a process of its own.
+
+    It may do something first, and compute on a processor as settings describe it.
+    """
+
+    def ask(first="", **settings):
+        run = subprocess.run(
+            [sys.executable, "-c", first + ASK],
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        *lines, name = run.stdout.splitlines()
+        return np.array([[float(word) for word in line.split()] for line in lines]), name
+
+    return ask

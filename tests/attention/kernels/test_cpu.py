@@ -1,0 +1,102 @@
+"""Compiling with numba: what is kept for `prepare`, for which processor, and with types that calls really have."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import pytest
+from numba import float32, float64, int64, types
+
+from attention.kernels import cpu
+from attention.kernels.cpu import array, compiled, compiles_for, fetch, record
+
+
+class Pair(NamedTuple):
+    values: np.ndarray
+    count: int
+
+
+@pytest.fixture(autouse=True)
+def kernels(monkeypatch):
+    """A list of kernels of this test's own."""
+    kept = []
+    monkeypatch.setattr(cpu, "KERNELS", kept)
+    return kept
+
+
+def test_a_compiled_function_is_kept_with_its_types_and_compiled_by_its_first_call(kernels):
+    @compiled(array(float64, 1), int64, fastmath=False)
+    def scaled(values, by):
+        return values.sum() * by
+
+    assert kernels == [(scaled, (array(float64, 1), int64))]
+    assert not scaled.signatures
+    assert scaled(np.arange(4.0), 3) == 18
+    # The types that it was defined with are those that it is called with: `prepare` leaves nothing to compile.
+    assert scaled.signatures == [kernels[0][1]]
+
+
+def test_a_function_without_a_file_to_keep_its_code_beside_is_compiled_in_every_process(kernels):
+    names = {}
+    exec("def twice(x):\n    return 2 * x\n", names)
+    twice = compiled(int64, fastmath=False)(names["twice"])
+    assert twice(21) == 42
+    assert kernels == [(twice, (int64,))]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (np.zeros(3), array(float64, 1)),
+        (np.zeros((3, 2), np.float32), array(float32, 2)),
+        (Pair(np.zeros((1, 1, 1)), 4), record(Pair, array(float64, 3), int64)),
+    ],
+)
+def test_types_are_those_of_the_values(value, kind):
+    assert numba.typeof(value) == kind
+
+
+def test_a_part_of_an_array_that_is_not_contiguous_is_of_another_type():
+    assert numba.typeof(np.zeros((3, 2))[:, 0]) != array(float64, 1)
+
+
+def test_what_a_processor_has_is_asked_by_the_compiler_s_names():
+    codegen = cpu.cpu_target.target_context.codegen()
+    features = [feature[1:] for feature in codegen.magic_tuple()[2].split(",") if feature.startswith("+")]
+    assert compiles_for()
+    assert all(compiles_for(feature) for feature in features)
+    assert compiles_for(*features)
+    assert not compiles_for("no-such-feature")
+    assert not compiles_for(*features, "no-such-feature")
+
+
+def test_a_line_that_is_fetched_is_as_it_was():
+    @numba.njit
+    def total(values):
+        found = 0.0
+        for at in range(len(values)):
+            # Behind the end there is nothing, and bringing it is no error.
+            fetch(values.ctypes.data + np.uintp(8 * (at + 50)))
+            found += values[at]
+        return found
+
+    assert total(np.arange(100.0)) == 4950
+
+
+def test_arrays_of_code_being_built_have_their_data_and_shape():
+    @numba.extending.intrinsic
+    def rows_of(typing_context, by, values):
+        def build(context, builder, signature, arguments):
+            (found,) = cpu.arrays(context, builder, signature, arguments, 1)
+            cpu.prefetch(builder, found.data)
+            return builder.mul(arguments[0], numba.core.cgutils.unpack_tuple(builder, found.shape)[0])
+
+        return types.int64(types.int64, values), build
+
+    @numba.njit
+    def ask(by, values):
+        return rows_of(by, values)
+
+    assert ask(10, np.zeros((7, 3))) == 70

@@ -1,0 +1,156 @@
+"""The twins, `in_machine_code` and `in_numpy`: both have every kernel, and give the same to the last digits."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.kernels import CandidateLists, CodedKeys, Kernels, in_machine_code, in_numpy
+from attention.kernels.layout import FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_room
+
+TWINS = (in_machine_code, in_numpy)
+FUNCTIONS = [name for name, value in vars(Kernels).items() if inspect.isfunction(value) and not name.startswith("_")]
+f32 = np.float32
+
+seeds = st.integers(0, 999)
+sizes = {
+    "rows": st.integers(1, 300),
+    "width": st.sampled_from([1, 3, 17, 64]),
+    "queries": st.sampled_from([1, 2, 5, 17]),
+}
+
+
+PICKED = 300
+"""Rows that are asked for of the originals; some of them again and again."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_steps():
+    """So that 300 rows are several steps of NumPy's."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(in_numpy, "STEP", 100)
+        yield
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
+    assert len(FUNCTIONS) == 11
+    assert (type(twin.NAME), type(twin.AMX)) == (str, bool)
+    for name in FUNCTIONS:
+        wanted = [each for each in inspect.signature(getattr(Kernels, name)).parameters if each != "self"]
+        function = getattr(twin, name)
+        assert list(inspect.signature(getattr(function, "py_func", function)).parameters) == wanted
+
+
+def coded(random, rows, width, queries, fine):
+    """(keys, codes and steps of queries) with float scales, as a memory has them."""
+    stored = rows_room(rows, width)
+    put_rows(stored, 0, random.integers(-127, 128, (rows, width)).astype(np.int8))
+    keys = CodedKeys(stored, random.random(rows, dtype=f32) / 1000, random.random(rows) < 0.8, 7)
+    top = FINE_LEVELS if fine else LEVELS
+    codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
+    return keys, codes, (random.random(queries) / top).astype(f32)
+
+
+def drained(thresholds, rows, step):
+    """What a pass lists of each query in all, where lists are emptied whenever it stops: [(place, similarity), …]."""
+    q, done = len(thresholds), 0
+    lists = CandidateLists(thresholds, np.empty((q, 90), np.int64), np.empty((q, 90), f32), np.zeros(q, np.int64))
+    listed = [[] for _ in range(q)]
+    while done < rows:
+        done = step(done, lists)
+        for own, places, found, count in zip(listed, lists.places, lists.similarities, lists.counts, strict=True):
+            own += zip(places[:count].tolist(), found[:count].tolist(), strict=True)
+        lists.counts[:] = 0
+    return listed
+
+
+def passed(twin, keys, packed, thresholds, inverse):
+    """(listed beside sums, listed beside a histogram, sums, weights, histogram, best)."""
+    q, rows = len(thresholds), len(keys.scales)
+    sums, weights, histogram = np.zeros((q, 3)), np.zeros((q, rows + 3), f32), np.zeros((q, 40, 2))
+    lows, finer, best = np.full(q, -0.1, f32), np.full(q, 200, f32), np.full((q, 5), -1, f32)
+    listed = [
+        drained(thresholds, rows, lambda at, lists: twin.accumulate(keys, at, packed, lists, inverse, sums, weights)),
+        drained(
+            thresholds, rows, lambda at, lists: twin.fill_histogram(keys, at, packed, lists, lows, finer, histogram)
+        ),
+    ]
+    twin.sample_top(keys, packed, best)
+    return *listed, sums, weights, histogram, best
+
+
+@settings(deadline=None)
+@given(seed=seeds, fine=st.booleans(), **sizes)
+def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed, fine, rows, width, queries):
+    random = np.random.default_rng(seed)
+    keys, codes, steps = coded(random, rows, width, queries, fine)
+    thresholds = random.choice([-3e38, -0.01, 0.0, 0.02], queries).astype(f32)
+    inverse = random.choice([0.0, 1.0, 300.0, 1e30], queries).astype(f32)
+    one, other = (
+        passed(twin, keys, twin.packed_queries(codes, steps, fine=fine), thresholds, inverse) for twin in TWINS
+    )
+    listed, beside_bins, sums, weights, histogram, best = one
+    assert listed == beside_bins == other[0] == other[1]
+    np.testing.assert_array_equal(best, other[5])
+    # An exponent is rounded by 2⁻²² of itself, and so an exponential by up to 87 times that.
+    np.testing.assert_allclose(sums, other[2], rtol=3e-5, atol=1e-36)
+    np.testing.assert_allclose(weights, other[3], rtol=3e-5)
+    # A similarity at the edge of two bins may be counted in either.
+    np.testing.assert_allclose(histogram[..., 0].cumsum(axis=1), other[4][..., 0].cumsum(axis=1), atol=1)
+    np.testing.assert_allclose(histogram.sum(axis=1), other[4].sum(axis=1), rtol=1e-5, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(seed=seeds, **sizes)
+def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((rows, width)).astype(f32)
+    asked, some = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
+    of = random.integers(0, queries, PICKED)
+    matrix, weights, shares = random.random((width, width)), random.random(PICKED), random.random((queries, PICKED))
+    found = []
+    for twin in TWINS:
+        products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
+        twin.all_products(vectors, some, asked, products)
+        twin.all_sums(vectors, some, shares, sums)
+        twin.add_rows(vectors, some, of, weights, outputs)
+        row_products = twin.row_products(vectors, some, asked, of)
+        found.append((products, sums, outputs, row_products, twin.quadratic_forms(asked, matrix)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.integers(1, 2300),
+    width=st.sampled_from([1, 3, 63, 64, 65, 130]),
+    queries=st.integers(1, 5),
+    most=st.sampled_from([127, 127 * 256 + 127]),
+    above=st.booleans(),
+)
+def test_they_blend_alike(rows, width, queries, most, above):
+    random = np.random.default_rng(rows)
+    codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
+    room = columns_room(-(-rows // 1024), 1024, width)
+    for chunk, first in enumerate(range(0, rows, 1024)):
+        put_columns(room[chunk], 0, codes[first : first + 1024])
+    weights = np.full((queries, rows + 70), f32(np.nan))  # what is behind the rows must not be read
+    weights[:, :rows] = random.random((queries, rows), dtype=f32) ** 4
+    scales = random.random(rows, dtype=f32)
+    top = (weights[:, :rows] * scales).max(axis=1)
+    steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
+    values = codes * scales[:, None]
+    found, expected = np.ones((queries, width)), np.ones((queries, width))
+    in_machine_code.blend(room, weights, scales, steps, most, values, found, in_machine_code.AMX)
+    in_numpy.blend(room, weights, scales, steps, most, values, expected, in_numpy.AMX)
+    # A level half-way between two may go either way.
+    room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
+    assert (np.abs(found - expected) <= room_for_ties).all()
+    (sums, largest), (sums_too, largest_too) = (twin.weight_of(weights, rows) for twin in TWINS)
+    np.testing.assert_allclose(sums, sums_too, rtol=1e-6)
+    np.testing.assert_array_equal(largest, largest_too)

@@ -1,0 +1,195 @@
+"""Passes over keys in codes against whole numbers and plain float64: what is listed, what summed, where they stop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.kernels import CandidateLists, CodedKeys
+from attention.kernels.dot_amx import amx_usable
+from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
+from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
+
+f32 = np.float32
+BASE = 1000
+"""The place of the first row among all."""
+
+
+def keys_of(rows, width, *, share=0.8, seed=0):
+    """Coded keys at random, and their codes; scales are powers of 2, so that similarities are exact."""
+    random = np.random.default_rng([rows, width, seed])
+    codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
+    stored = rows_room(rows, width)
+    put_rows(stored, 0, codes)
+    scales = f32(2.0) ** random.integers(-8, -3, rows).astype(f32)
+    return CodedKeys(stored, scales, random.random(rows) < share, BASE), codes
+
+
+def asked(queries, width, *, fine, seed=0):
+    """(what a pass reads, codes int16[q, d], steps float32[q])."""
+    random = np.random.default_rng([queries, width, seed])
+    top = min(FINE_LEVELS, 2**23 // (LEVELS * width)) if fine else min(LEVELS, 2**23 // (LEVELS * width))
+    codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
+    steps = f32(2.0) ** random.integers(-9, -5, queries).astype(f32)
+    return packed_queries(codes, steps, fine=fine), codes, steps
+
+
+def lists_of(thresholds, capacity):
+    q = len(thresholds)
+    places, similarities = np.full((q, capacity), -1), np.full((q, capacity), np.nan, dtype=f32)
+    return CandidateLists(np.array(thresholds, dtype=f32), places, similarities, np.zeros(q, dtype=np.int64))
+
+
+def similarities_of(keys, codes, query_codes, steps):
+    """float64[q, r], exactly."""
+    return (
+        (query_codes.astype(np.int64) @ codes.T.astype(np.int64))
+        * keys.scales.astype(float)
+        * steps[:, None].astype(float)
+    )
+
+
+def middle(similarities):
+    """A threshold for each query that some row has exactly."""
+    return np.sort(similarities, axis=1)[:, similarities.shape[1] // 2]
+
+
+SHAPES = [(1, 1), (63, 3), (64, 4), (65, 37), (130, 64), (1000, 100)]
+passes = pytest.mark.parametrize(("rows", "width"), SHAPES)
+queries_of = pytest.mark.parametrize(("queries", "fine"), [(1, True), (3, True), (1, False), (17, False), (40, False)])
+
+
+@passes
+@queries_of
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("temperature", [0.5, 20.0, np.inf])
+def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(rows, width, queries, fine, kept, temperature):
+    keys, codes = keys_of(rows, width)
+    packed, query_codes, steps = asked(queries, width, fine=fine)
+    similarities = similarities_of(keys, codes, query_codes, steps)
+    lists, inverse = lists_of(middle(similarities), 1100), np.full(queries, 1 / temperature, dtype=f32)
+    sums, weights = np.ones((queries, 3)), np.full((queries, rows + 70) if kept else (0, 0), 9, dtype=f32)
+    assert accumulate(keys, 0, packed, lists, inverse, sums, weights) == rows
+    for query in range(queries):
+        own = similarities[query]
+        hits = np.flatnonzero((own >= lists.thresholds[query]) & keys.allowed)
+        found = slice(0, lists.counts[query])
+        np.testing.assert_array_equal(lists.places[query, found], BASE + hits)
+        np.testing.assert_array_equal(lists.similarities[query, found], own[hits])
+        x = np.clip((own - float(lists.thresholds[query])) / temperature, -87, 0)
+        terms = np.where((own < lists.thresholds[query]) & keys.allowed, np.exp(x), 0)
+        expected = 1 + np.array([terms.sum(), (terms * x).sum(), (terms * terms).sum()])
+        np.testing.assert_allclose(sums[query], expected, rtol=2e-5, atol=1e-5)
+        if kept:
+            np.testing.assert_allclose(weights[query, :rows], terms, rtol=2e-5)
+            assert (weights[query, rows:] == 9).all()
+
+
+@passes
+@queries_of
+def test_what_does_not_reach_it_is_counted_in_its_bin(rows, width, queries, fine):
+    keys, codes = keys_of(rows, width)
+    packed, query_codes, steps = asked(queries, width, fine=fine)
+    similarities = similarities_of(keys, codes, query_codes, steps)
+    lists, bins = lists_of(middle(similarities), 1100), 32
+    lows, finer = (
+        np.full(queries, -4, dtype=f32),
+        np.full(queries, 4, dtype=f32),
+    )  # from −4 to 4; the ends hold what is beyond
+    histogram = np.ones((queries, bins, 2))
+    assert fill_histogram(keys, 0, packed, lists, lows, finer, histogram) == rows
+    for query in range(queries):
+        own = similarities[query]
+        assert lists.counts[query] == np.count_nonzero((own >= lists.thresholds[query]) & keys.allowed)
+        below = own[(own < lists.thresholds[query]) & keys.allowed]
+        at = np.clip(np.floor((below + 4) * 4), 0, bins - 1).astype(int)
+        np.testing.assert_array_equal(histogram[query, :, 0], 1 + np.bincount(at, minlength=bins))
+        np.testing.assert_allclose(histogram[query, :, 1], 1 + np.bincount(at, below, bins), rtol=1e-6, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(rows=st.integers(1, 700), capacity=st.integers(64, 200), seed=st.integers(0, 99), tally=st.booleans())
+def test_a_pass_stops_before_a_list_is_too_short_and_goes_on_where_it_stopped(rows, capacity, seed, tally):
+    keys, codes = keys_of(rows, 5, share=0.9, seed=seed)
+    packed, query_codes, steps = asked(2, 5, fine=False, seed=seed)
+    similarities = similarities_of(keys, codes, query_codes, steps)
+    lists, inverse = lists_of([-1e30, middle(similarities)[1]], capacity), np.ones(2, dtype=f32)
+    sums, weights, histogram = np.zeros((2, 3)), np.empty((0, 0), dtype=f32), np.zeros((2, 16, 2))
+    listed, done = [[], []], 0
+    while done < rows:
+        before = done
+        if tally:
+            done = fill_histogram(keys, done, packed, lists, -inverse, inverse, histogram)
+        else:
+            done = accumulate(keys, done, packed, lists, inverse, sums, weights)
+        assert before < done
+        assert done == rows or (done % 64 == 0 and (lists.counts > capacity - 64).any())
+        for query in range(2):
+            listed[query] += lists.places[query, : lists.counts[query]].tolist()
+        lists.counts[:] = 0
+    for query in range(2):
+        hits = (similarities[query] >= lists.thresholds[query]) & keys.allowed
+        assert listed[query] == (BASE + np.flatnonzero(hits)).tolist()
+        summed = np.count_nonzero(keys.allowed) - np.count_nonzero(hits)
+        assert not tally or histogram[query, :, 0].sum() == summed
+
+
+def test_a_full_list_lets_nothing_be_read():
+    keys, _ = keys_of(128, 4)
+    packed, _, _ = asked(2, 4, fine=False)
+    lists = lists_of([0.0, 0.0], 100)
+    lists.counts[:] = 0, 37
+    assert accumulate(keys, 64, packed, lists, np.ones(2, f32), np.zeros((2, 3)), np.empty((0, 0), f32)) == 64
+    assert lists.counts.tolist() == [0, 37]
+
+
+def test_rows_that_may_not_be_attended_to_count_for_nothing_whatever_the_threshold():
+    keys, _ = keys_of(200, 8, share=0.0)
+    packed, _, _ = asked(1, 8, fine=True)
+    for threshold in (-3e38, 0.0):
+        lists, sums, histogram = lists_of([threshold], 300), np.zeros((1, 3)), np.zeros((1, 8, 2))
+        assert accumulate(keys, 0, packed, lists, np.ones(1, f32), sums, np.empty((0, 0), f32)) == 200
+        assert fill_histogram(keys, 0, packed, lists, -np.ones(1, f32), np.ones(1, f32), histogram) == 200
+        assert (lists.counts[0], sums.any(), histogram.any()) == (0, False, False)
+
+
+def test_at_temperature_0_what_is_below_the_threshold_weighs_next_to_nothing():
+    keys, codes = keys_of(300, 8)
+    packed, query_codes, steps = asked(1, 8, fine=True)
+    lists, sums = lists_of(middle(similarities_of(keys, codes, query_codes, steps)), 400), np.zeros((1, 3))
+    accumulate(keys, 0, packed, lists, np.full(1, 1e30, f32), sums, np.empty((0, 0), f32))
+    assert 0 < sums[0, 0] < 300 * np.exp(-86)
+    assert np.isfinite(sums).all()
+
+
+@passes
+@queries_of
+@pytest.mark.parametrize("size", [1, 4, 70])
+def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size):
+    keys, codes = keys_of(rows, width)
+    packed, query_codes, steps = asked(queries, width, fine=fine)
+    similarities = np.where(keys.allowed, similarities_of(keys, codes, query_codes, steps), -np.inf)
+    before = np.sort(np.random.default_rng(0).standard_normal((queries, size)).astype(f32), axis=1)
+    best = before.copy()
+    sample_top(keys, packed, best)
+    expected = np.sort(np.concatenate([before, similarities], axis=1), axis=1)[:, -size:]
+    np.testing.assert_array_equal(best, expected.astype(f32))
+
+
+@pytest.mark.parametrize("fine", [True, False])
+@pytest.mark.parametrize("width", [1, 4, 37, 64])
+@pytest.mark.parametrize("queries", [1, 5, 17])
+def test_queries_are_packed_in_planes_of_bytes(queries, width, fine):
+    top = FINE_LEVELS if fine else LEVELS
+    codes = np.random.default_rng(queries).integers(-top, top + 1, (queries, width)).astype(np.int16)
+    codes[0, 0] = -top
+    packed = packed_queries(codes, np.ones(queries, f32), fine=fine)
+    planes = (
+        packed.planes.view(np.int8)[: queries * packed.each, :width].reshape(queries, packed.each, width).astype(int)
+    )
+    np.testing.assert_array_equal(256 * planes[:, 0] + planes[:, 1] if fine else planes[:, 0], codes)
+    assert (packed.each, packed.amx) == (2 if fine else 1, amx_usable())
+    np.testing.assert_array_equal(packed.offsets, 128 * codes.sum(axis=1, dtype=int))
+    assert not packed.planes[queries * packed.each :].any()

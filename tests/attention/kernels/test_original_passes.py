@@ -1,0 +1,86 @@
+"""Products with float32 originals and sums of them, against plain float64 definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.kernels import original_passes
+
+N = 60
+
+
+def data_of(width, queries=3):
+    random = np.random.default_rng([width, queries])
+    vectors = random.standard_normal((N, width)).astype(np.float32)
+    return random, vectors, random.standard_normal((queries, width))
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 17, 64, 100])
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 59])
+@pytest.mark.parametrize("queries", [1, 2, 5])
+def test_all_products_are_those_of_every_query_with_every_row_named(width, count, queries):
+    random, vectors, vectors_of_queries = data_of(width, queries)
+    rows = random.integers(0, N, count)
+    products = np.full((queries, count), np.nan)
+    original_passes.all_products(vectors, rows, vectors_of_queries, products)
+    np.testing.assert_allclose(
+        products, vectors_of_queries @ vectors[rows].astype(np.float64).T, rtol=1e-12, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 17, 100])
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 59])
+def test_all_sums_are_weights_times_rows_added_to_what_is_there(width, count):
+    random, vectors, _ = data_of(width)
+    rows, weights, outputs = random.integers(0, N, count), random.random((3, count)), random.standard_normal((3, width))
+    weights[1] = 0
+    expected = outputs + weights @ vectors[rows].astype(np.float64)
+    untouched = outputs[1].copy()
+    original_passes.all_sums(vectors, rows, weights, outputs)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(outputs[1], untouched)
+
+
+@pytest.mark.parametrize("width", [1, 3, 17, 100])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 59])
+def test_a_row_is_multiplied_with_the_query_that_asks_for_it(width, count):
+    random, vectors, queries = data_of(width)
+    rows, asked = random.integers(0, N, count), random.integers(0, 3, count)
+    found = original_passes.row_products(vectors, rows, queries, asked)
+    np.testing.assert_allclose(
+        found, (vectors[rows].astype(np.float64) * queries[asked]).sum(axis=1), rtol=1e-12, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
+def test_copies_of_a_row_have_the_same_product_to_the_bit(width):
+    random, vectors, queries = data_of(width)
+    vectors[::7] = vectors[0]
+    rows = np.concatenate([np.arange(0, N, 7), random.integers(0, N, 30)])
+    order = random.permutation(len(rows))
+    found = original_passes.row_products(vectors, rows[order], queries, np.ones(len(rows), dtype=np.int64))
+    assert len(set(found[np.isin(rows[order], np.arange(0, N, 7))])) == 1
+
+
+@pytest.mark.parametrize("width", [1, 3, 17])
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
+    random, vectors, _ = data_of(width)
+    rows, asked, weights = random.integers(0, N, count), random.integers(0, 3, count), random.random(count)
+    outputs = random.standard_normal((4, width))
+    expected = outputs.copy()
+    np.add.at(expected, asked, weights[:, None] * vectors[rows])
+    original_passes.add_rows(vectors, rows, asked, weights, outputs)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("width", [1, 3, 17, 64])
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_quadratic_forms_need_no_symmetric_matrix(width, count):
+    random = np.random.default_rng(width)
+    vectors, matrix = random.standard_normal((count, width)), random.standard_normal((width, width))
+    expected = [x @ matrix @ x for x in vectors]
+    np.testing.assert_allclose(
+        original_passes.quadratic_forms(vectors, matrix), expected, rtol=1e-9, atol=1e-12 * width
+    )

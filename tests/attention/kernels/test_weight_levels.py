@@ -1,0 +1,90 @@
+"""Sixty-four weights: their sum, their levels in one byte or two, and products that are added to a blend."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.kernels import weight_levels
+from attention.kernels.layout import FINE_LEVELS, LEVELS, PANEL
+
+f32 = np.float32
+AT, FIRST, PLACE = 5, 17, 40
+"""Where weights, scales and bytes begin in their arrays."""
+
+
+@numba.njit
+def leveled(weights, scales, inverse, most):
+    coarse, fine = np.full(PANEL, np.int8(9)), np.full((2, PANEL), np.int8(9))
+    total, above = weight_levels.coarse_levels(weights, 0, scales, 0, inverse, most, coarse, 0)
+    return coarse, total, above, fine, weight_levels.fine_levels(weights, 0, scales, 0, inverse, fine, 0, PANEL)
+
+
+def test_levels_are_whole_numbers_in_one_byte_or_two():
+    weights = np.linspace(0, 300, PANEL, dtype=f32)
+    coarse, total, above, fine, fine_total = leveled(weights, np.ones(PANEL, f32), f32(1.0), f32(127.0))
+    whole = np.rint(weights)
+    np.testing.assert_array_equal(coarse, np.where(whole > 127, 0, whole))
+    assert (total, above) == (coarse.sum(dtype=int), True)
+    np.testing.assert_array_equal(256 * fine[0].astype(int) + fine[1], whole)
+    assert fine_total == whole.sum()
+    assert not leveled(weights / 3, np.ones(PANEL, f32), f32(1.0), f32(127.0))[2]
+
+
+@numba.njit
+def elsewhere(weights, scales, inverse, most, packed):
+    """The same of arrays of which the panel is a part."""
+    total, above = weight_levels.coarse_levels(weights, AT, scales, FIRST, inverse, most, packed[0], PLACE)
+    fine = weight_levels.fine_levels(weights, AT, scales, FIRST, inverse, packed[1], PLACE, PLACE + PANEL)
+    return total, above, fine, weight_levels.sum_and_largest(weights, AT)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 999), top=st.sampled_from([0.0, 1.0, 126.9, 127.4, 127.6, 400.0, float(FINE_LEVELS)]))
+def test_levels_are_of_the_panel_s_own_weights_and_scales_and_go_to_its_own_place(seed, top):
+    random = np.random.default_rng(seed)
+    weights, scales = random.random((2, 200), dtype=f32)
+    weights[AT : AT + PANEL] *= f32(top) / (weights[AT : AT + PANEL] * scales[FIRST : FIRST + PANEL]).max()
+    packed = np.full((2, 300), 9, dtype=np.int8)
+    total, above, fine_total, (mass, largest) = elsewhere(weights, scales, f32(1), f32(LEVELS), packed)
+    own = weights[AT : AT + PANEL]
+    exact = own.astype(float) * scales[FIRST : FIRST + PANEL]
+    coarse = packed[0, PLACE : PLACE + PANEL].astype(int)
+    high, low = packed[1, PLACE : PLACE + 2 * PANEL].reshape(2, PANEL).astype(int)
+    assert (np.abs(256 * high + low - exact) <= 0.5 + 1e-6 * exact).all()
+    assert fine_total == (256 * high + low).sum()
+    np.testing.assert_array_equal(coarse, np.where(256 * high + low > LEVELS, 0, 256 * high + low))
+    assert (total, above) == (coarse.sum(), bool((256 * high + low > LEVELS).any()))
+    assert (packed[:, :PLACE] == 9).all()
+    assert (packed[0, PLACE + PANEL :] == 9).all()
+    assert (packed[1, PLACE + 2 * PANEL :] == 9).all()
+    assert mass == pytest.approx(own.sum(dtype=float), rel=1e-6)
+    assert largest == own.max()
+
+
+@numba.njit
+def added(products, row, offset, step, coarse, fine, first):
+    weight_levels.add_coarse(products, row, offset, step, coarse, first)
+    weight_levels.add_fine(products, row, offset, step, fine, first)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 999), row=st.integers(0, 3), first=st.sampled_from([0, 3, 64]))
+def test_products_are_added_as_steps_of_what_lies_above_the_offset(seed, row, first):
+    random = np.random.default_rng(seed)
+    products = random.integers(-(2**31), 2**31, (5, PANEL)).astype(np.int32)
+    coarse, fine = random.standard_normal((2, 130))
+    offset, step, here = (
+        float(random.integers(-(2**40), 2**40)),
+        float(f32(random.random())),
+        slice(first, first + PANEL),
+    )
+    expected_coarse, expected_fine = coarse.copy(), fine.copy()
+    expected_coarse[here] += step * (products[row].astype(float) - offset)
+    expected_fine[here] += step * (256.0 * products[row] + products[row + 1] - offset)
+    added(products, row, offset, step, coarse, fine, first)
+    np.testing.assert_allclose(coarse, expected_coarse, rtol=1e-12, atol=1e-4)
+    np.testing.assert_allclose(fine, expected_fine, rtol=1e-12, atol=1e-4)

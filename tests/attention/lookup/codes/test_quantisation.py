@@ -1,0 +1,149 @@
+"""Vectors in 8 bits: the code times its scale is the vector but for a residual that is never larger than is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.kernels.layout import CHUNK, LEVELS, columns_of
+from attention.lookup.codes.quantisation import WIDEST_GRAM, Codes, ValueCodes, residual_lengths, to_codes
+
+SCALES = [1e-42, 1e-30, 1e-6, 1.0, 1e12, 1e38]
+
+
+def vectors_of(seed, count, width, scale):
+    """float32[count, width], every third of them zero but for one component."""
+    vectors = np.random.default_rng(seed).uniform(-1, 1, (count, width)) * scale
+    vectors[::3, 1:] = 0
+    return vectors.astype(np.float32)
+
+
+def moved(vectors, codes, scales):
+    """float64[n]: ‖x − x̂‖, with the scale as it is stored."""
+    return np.linalg.norm(vectors.astype(np.float64) - codes * scales[:, None].astype(np.float64), axis=1)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    count=st.integers(1, 9),
+    width=st.sampled_from([1, 2, 65]),
+    scale=st.sampled_from(SCALES),
+    levels=st.sampled_from([1, 127, 32639]),
+)
+def test_a_code_is_the_nearest_one_there_is(seed, count, width, scale, levels):
+    vectors = vectors_of(seed, count, width, scale)
+    codes, scales, left = to_codes(vectors, levels)
+    assert (np.abs(codes).max(axis=1)[scales > 0] == levels).all()
+    np.testing.assert_array_equal(codes, np.rint(codes))
+    np.testing.assert_allclose(scales * levels, np.abs(vectors).max(axis=1).astype(np.float64))
+    assert (np.abs(left) <= scales[:, None] * (0.5 + 1e-9)).all()
+    np.testing.assert_allclose(codes * scales[:, None] + left, vectors, rtol=1e-12, atol=1e-12 * scale)
+    lengths = np.linalg.norm(left, axis=1)
+    assert (residual_lengths(left) >= lengths).all()
+    np.testing.assert_allclose(residual_lengths(left), lengths, rtol=1e-8)
+
+
+def test_a_zero_vector_has_scale_0():
+    codes, scales, left = to_codes(np.zeros((2, 3)))
+    assert not codes.any()
+    assert not scales.any()
+    assert not left.any()
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    count=st.integers(1, 70),
+    width=st.sampled_from([1, 5, 64]),
+    scale=st.sampled_from(SCALES),
+    cut=st.integers(0, 70),
+    directions=st.booleans(),
+)
+def test_stored_codes_are_off_by_no_more_than_their_residual(seed, count, width, scale, cut, directions):
+    vectors, cut = vectors_of(seed, count, width, scale), min(cut, count)
+    vectors[:, 0] += np.float32(scale)  # no zero vector, for which there is no direction
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    stored = Codes.with_room(count, width)
+    for part in (slice(0, cut), slice(cut, count)):
+        stored.write(part.start, vectors[part], norms[part] if directions else None)
+    codes = stored.at(np.arange(count), width)
+    np.testing.assert_array_equal(codes, to_codes(vectors)[0])
+    targets = vectors / norms[:, None] if directions else vectors
+    off = moved(targets, codes, stored.scales)
+    assert (off <= stored.residuals).all()
+    smallest = 2.0**-148 * LEVELS * width  # which scales that float32 hardly holds may be off by
+    np.testing.assert_allclose(stored.residuals, off, rtol=1e-3, atol=1e-5 * np.abs(targets).max() * width + smallest)
+
+
+@pytest.mark.parametrize("directions", [True, False])
+def test_grams_are_of_the_residuals_and_of_the_vectors(directions):
+    vectors = vectors_of(1, 2500, 6, 1.0)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    stored = Codes.with_room(2500, 6)
+    for part in np.split(np.arange(2500), [3, 1100]):
+        stored.write(part[0], vectors[part], norms[part] if directions else None)
+    by = norms[:, None] if directions else 1.0
+    for found, rows in zip(stored.grams, (to_codes(vectors)[2] / by, vectors / by), strict=True):
+        np.testing.assert_allclose(found, rows.T @ rows, atol=2.0**-13 * (rows * rows).sum())
+
+
+def test_vectors_too_wide_for_them_have_no_grams():
+    assert Codes.with_room(1, WIDEST_GRAM).grams.shape == (2, WIDEST_GRAM, WIDEST_GRAM)
+    assert Codes.with_room(1, WIDEST_GRAM + 1).grams is None
+    assert Codes.with_room(1, 3, grams=False).grams is None
+    assert ValueCodes.with_room(1, WIDEST_GRAM + 1).moments is None
+
+
+def test_vectors_near_float32_s_end_have_grams_that_bound_nothing_and_say_so():
+    stored = Codes.with_room(2, 3)
+    stored.write(0, np.full((2, 3), 3e38, dtype=np.float32), None)
+    assert not np.isfinite(stored.grams[1]).all()
+    assert np.isfinite(stored.residuals).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 99),
+    width=st.sampled_from([1, 5, 63, 64, 65]),
+    count=st.sampled_from([1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 7]),
+    cut=st.integers(0, 2 * CHUNK + 7),
+    scale=st.sampled_from(SCALES[1:-1]),
+)
+def test_values_come_back_from_their_chunks_however_they_were_written(seed, width, count, cut, scale):
+    values, cut = vectors_of(seed, count, width, scale), min(cut, count)
+    stored = ValueCodes.with_room(count, width)
+    for start, part in ((0, values[:cut]), (cut, values[cut:])):
+        stored.write(start, part)
+    firsts = range(0, count, CHUNK)
+    read = [columns_of(stored.codes[at], 0, min(CHUNK, count - first), width) for at, first in enumerate(firsts)]
+    codes, _, left = to_codes(values)
+    np.testing.assert_array_equal(np.concatenate(read), codes)
+    off = moved(values, codes, stored.scales)
+    assert (off <= stored.residuals).all()
+    np.testing.assert_allclose(stored.residuals, off, rtol=1e-3, atol=1e-5 * scale * width)
+    assert stored.moments.count == count
+    np.testing.assert_allclose(stored.moments.total, values.sum(axis=0, dtype=np.float64), rtol=1e-9)
+    np.testing.assert_allclose(stored.moments.residual_total, left.sum(axis=0), rtol=1e-9, atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("kind", [Codes, ValueCodes])
+def test_a_copy_goes_on_where_the_other_was(kind):
+    vectors = vectors_of(3, 90, 7, 1.0)
+    small, large, whole = (kind.with_room(rows, 7) for rows in (60, 200, 200))
+    arguments = [None] if kind is Codes else []
+    small.write(0, vectors[:50], *arguments)
+    large.copy_from(small, 50)
+    large.write(50, vectors[50:], *arguments)
+    whole.write(0, vectors, *arguments)
+    np.testing.assert_array_equal(large.scales[:90], whole.scales[:90])
+    np.testing.assert_array_equal(large.residuals[:90], whole.residuals[:90])
+    if kind is Codes:
+        np.testing.assert_array_equal(large.at(np.arange(90), 7), whole.at(np.arange(90), 7))
+        np.testing.assert_allclose(large.grams, whole.grams, atol=1e-4)
+    else:
+        np.testing.assert_array_equal(columns_of(large.codes[0], 0, 90, 7), columns_of(whole.codes[0], 0, 90, 7))
+        assert large.moments.count == whole.moments.count == 90
+    assert small.scales[:50].tolist() == whole.scales[:50].tolist()

@@ -1,0 +1,91 @@
+"""Similarities and weighted sums over the float32 originals, of all rows or of some, by either kind of kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Rows
+from attention.lookup.head import originals
+from attention.lookup.head.originals import add_rows, all_similarities, all_sums, similarities_at
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory.tiles import Passing
+
+N, WIDTH = 301, 13
+RANDOM = np.random.default_rng(0)
+KEYS, VALUES = (RANDOM.standard_normal((N, width)).astype(np.float32) for width in (WIDTH, 3))
+QUERIES = RANDOM.standard_normal((4, WIDTH))
+
+
+@pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
+def view(request, monkeypatch):
+    """In blocks of at most 64 rows, with values of their own; every seventh row is removed."""
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+    memory = Memory(request.param)
+    memory.publish(add=Rows(np.arange(N), KEYS, VALUES))
+    return memory.publish(remove=np.arange(0, N, 7))
+
+
+def passing_of(view, allowed):
+    mask = {"all": None, "some": view.mask(np.arange(50, 260, 3)), "none": view.mask(np.empty(0, dtype=np.int64))}[
+        allowed
+    ]
+    passing = Passing(view, mask, 40)
+    return passing, passing.places.numbers(np.arange(passing.n))
+
+
+@pytest.mark.parametrize("allowed", ["all", "some", "none"])
+@pytest.mark.parametrize("queries", [1, 4])
+def test_all_similarities_are_the_definition(running, oracle, view, allowed, queries):
+    passing, numbers = passing_of(view, allowed)
+    found = all_similarities(view.similarity, passing.tiles, QUERIES[:queries])
+    assert found.shape == (queries, len(numbers))
+    for row, query in zip(found, QUERIES, strict=False):
+        np.testing.assert_allclose(row, oracle(view.similarity, query, KEYS[numbers]), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("allowed", ["all", "some", "none"])
+def test_all_sums_are_weights_times_values(running, view, allowed):
+    passing, numbers = passing_of(view, allowed)
+    weights = np.random.default_rng(1).random((4, len(numbers)))
+    found = all_sums(passing.tiles, weights, 3)
+    np.testing.assert_allclose(found, weights @ VALUES[numbers].astype(np.float64), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("few", [0, 1024])
+def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, view, monkeypatch, few):
+    monkeypatch.setattr(originals, "FEW", few)  # from there on in threads
+    passing, numbers = passing_of(view, "all")
+    random = np.random.default_rng(2)
+    for count in (0, 1, 500):
+        places, asked = random.integers(0, passing.n, count), random.integers(0, 4, count)
+        found = similarities_at(view.similarity, passing.places, QUERIES, places, asked)
+        table = np.array([oracle(view.similarity, query, KEYS[numbers]) for query in QUERIES])
+        np.testing.assert_allclose(found, table[asked, places], rtol=1e-11, atol=1e-13)
+
+
+def test_copies_of_a_row_have_one_similarity_wherever_they_stand(running, view):
+    copies = np.repeat(KEYS[:5], 60, axis=0)
+    view = Memory(view.similarity).publish(add=Rows(np.arange(300), copies))
+    places = np.random.default_rng(3).permutation(300)
+    found = similarities_at(view.similarity, Passing(view, None, 37).places, QUERIES, places, np.full(300, 2))
+    for copy in range(5):
+        assert len(set(found[places // 60 == copy])) == 1
+
+
+def test_rows_are_added_to_the_output_of_their_query(running, view):
+    passing, numbers = passing_of(view, "some")
+    random = np.random.default_rng(4)
+    for count in (0, 1, 200):
+        places, asked, weights = (
+            random.integers(0, passing.n, count),
+            random.integers(0, 3, count),
+            random.random(count),
+        )
+        outputs = np.ones((4, 3))
+        add_rows(passing.places, places, asked, weights, outputs)
+        expected = np.ones((4, 3))
+        np.add.at(expected, asked, weights[:, None] * VALUES[numbers[places]])
+        np.testing.assert_allclose(outputs, expected, rtol=1e-12)

@@ -1,0 +1,96 @@
+"""The head: the best rows with their ties, and the smallest part of them that holds a share of the weight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup.head.top import choose, cut, refine
+from attention.lookup.memory.tiles import Passing
+
+SIMILARITIES = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 0.75, 1.0]), max_size=30).map(np.array)
+
+
+@given(similarities=SIMILARITIES, cap=st.integers(0, 35))
+def test_the_head_is_the_best_rows_in_order_and_all_that_tie_with_the_last(similarities, cap):
+    head, k = choose(similarities, cap), min(cap, len(similarities))
+    order = np.argsort(-similarities, kind="stable")
+    last = similarities[order[k - 1]] if k else np.inf
+    assert head.places.tolist() == [place for place in order if similarities[place] >= last]
+    assert (head.matches, head.complete) == (k, True)
+
+
+@given(similarities=SIMILARITIES, cap=st.integers(0, 35), top_p=st.sampled_from([0.01, 0.5, 0.9, 1.0]), data=st.data())
+def test_a_share_takes_the_fewest_of_the_best_that_hold_it(similarities, cap, top_p, data):
+    n = len(similarities)
+    weights = np.array(data.draw(st.lists(st.sampled_from([0.0, 0.25, 1.0, 3.0]), min_size=n, max_size=n)))
+    elsewhere = data.draw(st.sampled_from([0.0, 0.5]))
+    head = choose(similarities, cap)
+    found = cut(head, similarities, weights, top_p, elsewhere)
+    held = np.cumsum(weights[head.places[: head.matches]])
+    enough = np.flatnonzero(held >= top_p * (weights.sum() + elsewhere) - 1e-12)
+    if head.matches == 0:
+        assert (found.matches, found.complete) == (0, not weights.any() and elsewhere == 0)
+    elif not len(enough):
+        assert (found.matches, found.complete) == (head.matches, False)
+        np.testing.assert_array_equal(found.places, head.places)
+    else:
+        matches = enough[0] + 1
+        last = similarities[head.places[matches - 1]]
+        assert (found.matches, found.complete) == (matches, True)
+        np.testing.assert_array_equal(found.places, head.places[similarities[head.places] >= last])
+
+
+def test_a_share_of_1_is_every_weight_above_zero_however_small():
+    similarities, weights = np.array([3.0, 2.0, 1.0, 0.0]), np.array([1.0, 1e-17, 1e-300, 0.0])
+    assert cut(choose(similarities, 4), similarities, weights, 1.0).matches == 3
+    assert not cut(choose(similarities, 2), similarities, weights, 1.0).complete
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 999), k=st.integers(1, 60), slack=st.sampled_from([1e-12, 1e-3, 0.5]))
+def test_a_head_is_decided_by_what_is_summed_alike_whatever_was_scanned(filled, seed, k, slack):
+    random = np.random.default_rng(seed)
+    keys = random.integers(-2, 3, (50, 2)).astype(np.float32)
+    view, query = filled("dot", keys), np.array([1.0, 0.5])
+    true = keys.astype(np.float64) @ query
+    scanned = true + random.choice([-slack, slack], 50)
+    refined = scanned.copy()
+    refine(Passing(view, None, 16), "dot", query, refined, k, slack)
+    np.testing.assert_array_equal(choose(refined, k).places, choose(true, k).places)
+    assert np.isin(refined, np.append(true, scanned)).all()
+
+
+def test_rows_far_below_the_head_are_not_looked_up():
+    scanned = np.array([9.0, 5.0, 8.9, 1.0])
+    keys = Memory("dot").publish(add=Rows(np.arange(4), np.array([[7.0], [7.0], [7.0], [7.0]])))
+    refine(Passing(keys, None, 16), "dot", np.ones(1), scanned, 1, 0.05)
+    assert scanned.tolist() == [7.0, 5.0, 7.0, 1.0]
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 0.999, 1.0])
+def test_top_p_is_the_smallest_set_that_holds_the_share(filled, p):
+    random = np.random.default_rng(2)
+    view = filled("cosine", random.standard_normal((700, 5)))
+    query = random.standard_normal(5)
+    everything = answer(view, Question(query, 0.1, null=0.9, top_k=700))
+    shares = np.cumsum(everything.weights) / everything.weights.sum()
+    found = answer(view, Question(query, 0.1, null=0.9, top_p=p))
+    assert found.complete
+    assert shares[found.matches - 1] >= p - 1e-12
+    assert found.matches == 1 or shares[found.matches - 2] < p
+    capped = answer(view, Question(query, 0.1, null=0.9, top_p=p, top_k=2))
+    assert capped.matches == min(2, found.matches)
+    assert capped.complete == (found.matches <= 2)
+
+
+def test_top_p_of_equal_weights(filled):
+    view = filled("dot", np.ones((10, 2)))
+    found = answer(view, Question(np.ones(2), 1.0, top_p=0.9))
+    assert found.matches == 9
+    assert len(found.numbers) == 10
+    assert answer(view, Question(np.ones(2), 1.0, top_p=1.0)).matches == 10
+    assert answer(filled("dot", np.ones((1200, 2))), Question(np.ones(2), 1.0, top_p=1.0)).matches == 1000

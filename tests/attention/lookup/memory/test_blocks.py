@@ -1,0 +1,179 @@
+"""Blocks and the segments that views see of them: what is kept of a row, and bounds over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.kernels.layout import CHUNK
+from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory.blocks import Block, BlockFormat, Segment, lengths, originals
+
+WIDTH = 5
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
+    monkeypatch.setattr(blocks_module, "SMALLEST_FILE", 1)
+
+
+def rows_of(numbers, own_values=False, seed=0):
+    numbers = np.asarray(numbers)
+    keys = np.random.default_rng([seed, len(numbers)]).standard_normal((len(numbers), WIDTH)) * 3
+    return Rows(numbers, keys, keys[:, :2] + 1 if own_values else None)
+
+
+def segment_of(rows, similarity="dot", room=None):
+    width = None if rows.values is None else rows.values.shape[1]
+    block = Block.with_room(room or max(len(rows), 1), rows.keys.shape[1], width, BlockFormat(similarity))
+    return Segment(block, 0).extended(rows, BlockFormat(similarity))
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    rows=st.sampled_from([0, 1, 1023, 1024, 1025]), width=st.integers(1, 70), scale=st.sampled_from([1e-40, 1.0, 1e30])
+)
+def test_lengths_are_norms_in_float64_alike_wherever_a_row_stands(rows, width, scale):
+    vectors = (np.random.default_rng(rows).standard_normal((rows, width)) * scale).astype(np.float32)
+    found = lengths(vectors)
+    np.testing.assert_allclose(found, np.linalg.norm(vectors.astype(np.float64), axis=1), rtol=1e-14)
+    np.testing.assert_array_equal(found[::-1], lengths(np.ascontiguousarray(vectors[::-1])))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
+@pytest.mark.parametrize("own_values", [True, False])
+def test_a_block_that_has_grown_holds_what_one_written_at_once_does(similarity, own_values):
+    rows = rows_of(np.arange(3000), own_values)
+    seen = segment_of(rows.part(0, 70), similarity)
+    grown, at_once = seen.extended(rows.part(70, 3000), BlockFormat(similarity)), segment_of(rows, similarity)
+    assert (seen.count, seen.block.capacity, grown.count, grown.block.capacity) == (70, 70, 3000, 3000)
+    for name in ("numbers", "keys", "norms", "value_norms", "values"):
+        np.testing.assert_array_equal(getattr(grown.block, name), getattr(at_once.block, name))
+    if similarity == "gaussian":
+        assert (grown.block.codes, grown.block.value_codes) == (None, None)
+        return
+    for mine, other in ((grown.block.codes, at_once.block.codes), (grown.block.value_codes, at_once.block.value_codes)):
+        np.testing.assert_array_equal(mine.scales, other.scales)
+        np.testing.assert_array_equal(mine.residuals, other.residuals)
+    places = np.arange(3000)
+    np.testing.assert_array_equal(grown.block.codes.at(places, WIDTH), at_once.block.codes.at(places, WIDTH))
+    for mine, other in zip(grown.block.codes.grams, at_once.block.codes.grams, strict=True):
+        np.testing.assert_allclose(mine, other, atol=2.0**-13 * np.trace(other))  # summed in float32
+    moments, others = grown.block.value_codes.moments, at_once.block.value_codes.moments
+    assert moments.count == others.count == 3000
+    np.testing.assert_allclose(moments.total, others.total)
+
+
+def test_an_append_leaves_what_others_see_as_it_was():
+    seen = segment_of(rows_of(np.arange(10)), room=40)
+    before = seen.keys.copy()
+    after = seen.extended(rows_of(np.arange(10, 30), seed=1), BlockFormat("dot"))
+    assert after.block is seen.block
+    np.testing.assert_array_equal(seen.keys, before)
+    assert (seen.count, seen.n, after.count, after.n) == (10, 10, 30, 30)
+    fewer = seen.without(np.array([3]))
+    later = fewer.extended(rows_of(np.arange(10, 12), seed=2), BlockFormat("dot"))
+    assert (fewer.n, later.n, later.live.tolist()) == (9, 11, [True] * 3 + [False] + [True] * 8)
+    assert seen.live is None
+
+
+@given(
+    numbers=st.sets(st.integers(-50, 50), max_size=40),
+    asked=st.sets(st.integers(-60, 60), max_size=40),
+    removed=st.sets(st.integers(0, 39), max_size=10),
+)
+def test_positions_are_those_of_the_rows_that_live(numbers, asked, removed):
+    segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
+    gone = np.array(sorted(place for place in removed if place < len(numbers)), dtype=np.intp)
+    segment = segment.without(gone)
+    found = segment.positions(np.array(sorted(asked), dtype=np.int64))
+    live = set(numbers) - set(segment.numbers[gone].tolist())
+    assert segment.numbers[found].tolist() == sorted(live & asked)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("count", [1, 64, 65, CHUNK, 2 * CHUNK + 1])
+def test_a_segment_s_bounds_hold_for_each_of_its_rows(similarity, count):
+    rows = rows_of(np.arange(count), own_values=True)
+    segment = segment_of(rows, similarity, room=count + 100)
+    codes, value_codes = segment.block.codes, segment.block.value_codes
+    keys, values = (vectors.astype(np.float64) for vectors in (rows.keys, rows.values))
+    norms = np.linalg.norm(keys, axis=1)
+    targets = keys / norms[:, None] if similarity == "cosine" else keys
+    seen = codes.at(np.arange(count), WIDTH) * codes.scales[:count, None].astype(np.float64)
+    residual = np.linalg.norm(targets - seen, axis=1).max()
+    assert residual <= segment.key_residual <= residual * 1.001
+    assert segment.key_norm == pytest.approx(norms.max())
+    assert segment.value_norm == pytest.approx(np.linalg.norm(values, axis=1).max())
+    scales = value_codes.scales[:count].astype(np.float64)
+    coded = np.rint(values / scales[:, None])
+    residual = np.linalg.norm(values - coded * scales[:, None], axis=1).max()
+    assert residual <= segment.value_residual <= residual * 1.001
+    longest = np.linalg.norm(coded, axis=1).max()
+    assert longest <= segment.code_norm <= longest * 1.02
+    chunks = [(scales[first : first + CHUNK] ** -2).sum() for first in range(0, count, CHUNK)]
+    np.testing.assert_allclose(segment.inverse_scales, chunks)
+
+
+def test_a_value_of_nothing_but_zeros_has_no_scale_that_could_be_divided_by():
+    segment = segment_of(Rows(np.arange(3), np.ones((3, 2)), np.array([[0.0], [127.0], [0.0]])))
+    assert segment.code_norm == pytest.approx(127, rel=1e-6)
+    np.testing.assert_allclose(segment.inverse_scales, [1.0])
+
+
+@pytest.mark.parametrize("count", [1, 64, 65, 5000])
+def test_a_sample_has_one_row_in_64_in_no_order(count):
+    segment = segment_of(rows_of(np.arange(count)))
+    sample = segment.sample
+    assert sorted(sample.places) == list(range(0, count, 64))
+    assert count < 5000 or sorted(sample.places) != list(sample.places)
+    codes = segment.block.codes
+    np.testing.assert_array_equal(sample.scales, codes.scales[sample.places])
+    rows = blocks_module.Codes(sample.codes, sample.scales, sample.scales, None).at(
+        np.arange(len(sample.places)), WIDTH
+    )
+    np.testing.assert_array_equal(rows, codes.at(sample.places, WIDTH))
+
+
+def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(blocks_module, "SMALLEST_FILE", 400)
+    small, large = originals(9, 11, tmp_path), originals(10, 10, tmp_path)
+    assert [type(each) for each in (small, large, originals(10, 10, None))] == [np.ndarray, np.memmap, np.ndarray]
+    large[:] = 3
+    assert (large.shape, large.dtype, large.sum()) == ((10, 10), np.float32, 300)
+    assert not list(tmp_path.iterdir())
+
+
+def test_originals_in_files_leave_nothing_behind(small_blocks, tmp_path):
+    memory = Memory("cosine", tmp_path)
+    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
+    memory.publish(add=Rows(np.arange(500), keys))
+    assert all(isinstance(segment.block.keys, np.memmap) for segment in memory.view.segments)
+    found = answer(memory.view, Question(keys[33], 0, top_k=1))
+    assert found.numbers[0] == 33
+    assert not list(tmp_path.iterdir())
+
+
+def test_originals_stay_in_memory_where_the_disk_has_no_room(small_blocks):
+    memory = Memory("cosine", Path("/proc"))  # where nobody can write a file
+    keys = np.random.default_rng(0).standard_normal((500, 7)).astype(np.float32)
+    memory.publish(add=Rows(np.arange(500), keys))
+    assert not isinstance(memory.view.segments[0].block.keys, np.memmap)
+    assert answer(memory.view, Question(keys[33], 0, top_k=1)).numbers[0] == 33
+
+
+def test_a_block_has_room_for_at_most_twice_its_rows(small_blocks):
+    memory = Memory("dot")
+    for number in range(40):
+        memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
+        (segment,) = memory.view.segments
+        assert segment.block.capacity <= max(2 * segment.count, memory_module.FIRST_ROWS)

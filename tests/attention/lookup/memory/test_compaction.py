@@ -1,0 +1,121 @@
+"""Compaction: what is written anew, what is left alone, and that rows removed meanwhile stay removed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Rows
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import compaction as compaction_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory.blocks import BlockFormat
+from attention.lookup.memory.compaction import compacted, in_place_of
+
+DOT = BlockFormat("dot")
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (blocks_module, compaction_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+
+
+def keys_of(numbers):
+    return np.stack([numbers, numbers % 7, -numbers], axis=1).astype(np.float32)
+
+
+def of_blocks(*sizes, own_values=()):
+    """A memory of blocks with so many rows each; those whose index is in `own_values` have values of their own."""
+    memory, first = Memory("dot"), sum(sizes)
+    for index, size in enumerate(sizes):
+        first -= size  # smaller numbers than before, so that every write begins a block
+        numbers = np.arange(first, first + size)
+        memory.publish(add=Rows(numbers, keys_of(numbers), keys_of(numbers) + 1 if index in own_values else None))
+    assert [segment.count for segment in memory.view.segments] == list(sizes)
+    return memory
+
+
+def replaced(view):
+    """The places of the segments that are written anew, group by group."""
+    place = {id(segment): at for at, segment in enumerate(view.segments)}
+    return [[place[id(old)] for old in each.old] for each in compacted(view, DOT)]
+
+
+def test_full_blocks_and_the_last_one_are_left_alone():
+    assert replaced(of_blocks(64, 40, 3).view) == []
+    assert replaced(of_blocks(64).view) == []
+    assert replaced(Memory("dot").view) == []
+
+
+def test_small_neighbours_become_one_as_far_as_a_block_has_room():
+    assert replaced(of_blocks(20, 20, 20, 5).view) == [[0, 1, 2]]
+    assert replaced(of_blocks(30, 30, 30, 5).view) == [[0, 1]]
+    assert replaced(of_blocks(20, 64, 20, 5).view) == []  # what lies between them is worth nothing anew
+    assert replaced(of_blocks(20, 64, 20, 20, 5).view) == [[2, 3]]
+
+
+def test_a_block_of_which_more_than_a_quarter_is_removed_is_written_anew():
+    memory = of_blocks(64, 64, 5)
+    first, second = (segment.numbers for segment in memory.view.segments[:2])
+    assert replaced(memory.publish(remove=first[:16])) == []
+    assert replaced(memory.publish(remove=first[16:17])) == [[0]]
+    assert replaced(memory.publish(remove=second[:40])) == [[0], [1]]
+    assert replaced(memory.publish(remove=first[:50])) == [[0, 1]]
+
+
+def test_blocks_with_values_of_their_own_are_not_joined_with_others():
+    assert replaced(of_blocks(20, 20, 20, 20, 5, own_values=(2, 3)).view) == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("own_values", [(), (0, 1, 2, 3)])
+def test_a_new_block_holds_the_rows_that_live_in_order(own_values):
+    memory = of_blocks(20, 20, 20, 5, own_values=own_values)
+    (replacement,) = compacted(memory.publish(remove=np.arange(5, 65, 3)), DOT)
+    new = replacement.new
+    expected = np.setdiff1d(np.arange(5, 65), np.arange(5, 65, 3))
+    np.testing.assert_array_equal(new.numbers, expected)
+    np.testing.assert_array_equal(new.keys, keys_of(expected))
+    np.testing.assert_array_equal(new.values, keys_of(expected) + (1 if own_values else 0))
+    assert (new.live, new.n, new.block.capacity) == (None, len(expected), len(expected))
+
+
+def test_rows_removed_meanwhile_stay_removed():
+    memory = of_blocks(20, 20, 5)
+    before = memory.publish(remove=np.array([7]))
+    made = compacted(before, DOT)
+    now = memory.publish(remove=np.array([8, 30, 44]), add=Rows(np.array([90]), keys_of(np.array([90]))))
+    joined, last = in_place_of(made, now.segments)
+    assert joined.block is made[0].new.block
+    assert set(joined.numbers[joined.live]) == set(range(5, 45)) - {7, 8, 30, 44}
+    assert last is now.segments[-1]
+
+
+def test_where_nothing_is_left_of_a_block_its_replacement_comes_too_late():
+    memory = of_blocks(20, 20, 5)
+    made = compacted(memory.view, DOT)
+    now = memory.publish(remove=np.setdiff1d(np.arange(5, 45), [10, 30]))
+    assert [segment.n for segment in in_place_of(made, now.segments)] == [2, 5]
+    assert in_place_of(made, memory.publish(remove=np.array([30])).segments) is None
+
+
+def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
+    memory = of_blocks(20, 20, 5)
+    made = compacted(memory.view, DOT)
+    memory.publish(remove=np.arange(5))  # the last block goes, and so the next rows stand in the one before
+    now = memory.publish(add=Rows(np.array([70]), keys_of(np.array([70]))))
+    assert [segment.count for segment in now.segments] == [20, 21]
+    assert in_place_of(made, now.segments) is None
+
+
+def test_compaction_joins_and_drops():
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(640), np.arange(640.0)[:, None] + np.ones((1, 3))))
+    memory.publish(remove=np.flatnonzero(np.arange(640) % 4))
+    before = memory.view
+    assert memory.compact()
+    assert (memory.view.n, before.n) == (160, 160)
+    assert len(memory.view.segments) < len(before.segments)
+    assert all(segment.live is None for segment in memory.view.segments[:-1])
+    np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
+    assert not memory.compact()

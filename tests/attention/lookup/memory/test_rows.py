@@ -1,0 +1,54 @@
+"""Rows on their way in: put in order, cut into parts, and refused where they are none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Rows
+
+
+@given(numbers=st.lists(st.integers(-(2**62), 2**62), unique=True, max_size=30), own_values=st.booleans())
+def test_rows_stand_in_the_order_of_their_numbers_each_with_its_key_and_value(numbers, own_values):
+    keys = np.arange(2.0 * len(numbers)).reshape(-1, 2)
+    rows = Rows(np.array(numbers, dtype=np.int64), keys, -keys[:, :1] if own_values else None)
+    order = np.argsort(numbers)
+    assert len(rows) == len(numbers)
+    assert rows.numbers.tolist() == sorted(numbers)
+    np.testing.assert_array_equal(rows.keys, keys[order])
+    assert rows.keys.dtype == np.float32
+    if own_values:
+        np.testing.assert_array_equal(rows.values, -keys[order][:, :1])
+    else:
+        assert rows.values is None
+
+
+@given(n=st.integers(0, 12), start=st.integers(0, 12), stop=st.integers(0, 14))
+def test_a_part_holds_the_rows_in_between(n, start, stop):
+    keys = np.arange(3.0 * n).reshape(-1, 3)
+    whole = Rows(np.arange(n)[::-1] * 5, keys, keys + 0.5)
+    part = whole.part(start, stop)
+    np.testing.assert_array_equal(part.numbers, whole.numbers[start:stop])
+    np.testing.assert_array_equal(part.keys, whole.keys[start:stop])
+    np.testing.assert_array_equal(part.values, whole.values[start:stop])
+    assert Rows(np.arange(n), keys).part(start, stop).values is None
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64])
+def test_numbers_may_be_integers_of_any_kind(kind):
+    assert Rows(np.array([3, 1], dtype=kind), np.ones((2, 1))).numbers.dtype == np.int64
+    assert len(Rows(np.array([]), np.ones((0, 4)))) == 0
+
+
+def test_rows_are_checked():
+    with pytest.raises(ShapeError, match="one row of at least one component"):
+        Rows(np.arange(2), np.ones((3, 4)))
+    with pytest.raises(ShapeError, match="list of integers"):
+        Rows(np.ones(2), np.ones((2, 4)))
+    with pytest.raises(ParameterError, match="finite in float32: row 1"):
+        Rows(np.arange(2), np.array([[1.0], [1e39]]))
+    with pytest.raises(ParameterError, match="comes twice"):
+        Rows(np.array([4, 4]), np.ones((2, 1)))

@@ -1,0 +1,99 @@
+"""The rows that pass as tiles: each of them once and in order, and places that find them again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Memory, Rows
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory.tiles import Passing, Places, Tile, alike
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 32)
+
+
+def filled(n, removed=(), keys=None):
+    """Rows 0 to n, in blocks of at most 32; row i has the key (i, 1) and the value (−i)."""
+    numbers = np.arange(n)
+    keys = np.stack([numbers, np.ones(n)], axis=1) if keys is None else keys
+    memory = Memory("dot")
+    memory.publish(add=Rows(numbers, keys, -numbers[:, None].astype(np.float32)))
+    return memory.publish(remove=np.array(sorted(removed), dtype=np.int64))
+
+
+places_of = st.sets(st.integers(0, 119), max_size=60)
+
+
+@settings(deadline=None)
+@given(n=st.integers(1, 120), removed=places_of, wanted=st.none() | places_of, tile_rows=st.integers(1, 50))
+def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wanted, tile_rows):
+    view = filled(n, removed)
+    passing = Passing(view, None if wanted is None else view.mask(np.array(sorted(wanted), dtype=np.int64)), tile_rows)
+    expected = sorted((set(range(n)) - removed) & (set(range(n)) if wanted is None else wanted))
+    assert passing.n == len(expected)
+    found, place = [], 0
+    for tile in passing.tiles:
+        assert (tile.start, 0 < tile.stop - tile.start <= tile_rows) == (place, True)
+        numbers = tile.segment.numbers[tile.rows].tolist()
+        assert len(numbers) == tile.stop - tile.start
+        np.testing.assert_array_equal(tile.keys(), [[number, 1] for number in numbers])
+        np.testing.assert_array_equal(tile.values(), [[-number] for number in numbers])
+        np.testing.assert_allclose(tile.norms, [np.hypot(number, 1) for number in numbers])
+        found += numbers
+        place = tile.stop
+    assert found == expected
+
+
+def test_rows_side_by_side_are_read_without_gathering_them():
+    view = filled(32, removed=[7])
+    (whole,) = Passing(filled(32), None, 50).tiles
+    assert whole.span == (0, 32)
+    first, second = Passing(view, None, 16).tiles
+    assert isinstance(first.rows, np.ndarray)  # across the gap
+    assert second.span == (17, 32)
+    with pytest.raises(AssertionError):
+        _ = first.span
+
+
+@settings(deadline=None)
+@given(data=st.data(), n=st.integers(1, 120), removed=places_of, tile_rows=st.integers(1, 50))
+def test_places_find_their_rows_however_they_are_asked_for(data, n, removed, tile_rows):
+    view = filled(n, removed)
+    passing = Passing(view, None, tile_rows)
+    places = np.array(data.draw(st.lists(st.integers(0, max(view.n - 1, 0)), max_size=40)), dtype=np.intp)[
+        : 40 * view.n
+    ]
+    np.testing.assert_array_equal(passing.places.numbers(places), view.numbers()[places])
+    ascending = np.sort(places)
+    answered = np.zeros(len(places), dtype=int)
+    for part, tile in passing.places.picked(ascending):
+        assert (tile.start, tile.stop) == (0, part.stop - part.start)
+        np.testing.assert_array_equal(tile.segment.numbers[tile.rows], view.numbers()[ascending[part]])
+        answered[part] += 1
+    assert (answered == 1).all()
+
+
+def test_some_rows_of_a_tile_are_a_tile_of_these():
+    (segment,) = filled(32).segments
+    for tile in (Tile(segment, slice(10, 20), 100, 110), Tile(segment, np.arange(10, 20), 100, 110)):
+        some = tile.some(np.array([0, 9, 3]))
+        assert (some.start, some.stop, some.segment.numbers[some.rows].tolist()) == (0, 3, [10, 19, 13])
+
+
+def test_rows_are_alike_where_every_key_is_a_copy_of_the_first():
+    keys = np.ones((100, 2))
+    keys[50, 1] = np.nextafter(np.float32(1), np.float32(2))
+    rows = Passing(filled(100, keys=keys), None, 16).places
+    assert alike(rows, np.setdiff1d(np.arange(100), [50]))
+    assert not alike(rows, np.array([3, 50]))
+    assert not alike(rows, np.array([50, 99]))
+    assert alike(rows, np.array([50]))
+    assert alike(rows, np.array([], dtype=np.intp))
+    assert alike(Places([]), np.array([], dtype=np.intp))

@@ -1,0 +1,187 @@
+"""A scan lists or sums every row that passes, once, by the product of the codes; in any number of threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Rows
+from attention.lookup.codes.queries import query_codes
+from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.scan import scan as scan_module
+from attention.lookup.scan.accumulator import NO_THRESHOLD, shifted
+from attention.lookup.scan.scan import fits, scan, whole
+
+WIDTH = 21
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
+
+
+@pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
+def workers(request, monkeypatch):
+    monkeypatch.setattr(scan_module, "workers", lambda: request.param)
+    return request.param
+
+
+def view_of(n, removed=(), similarity="cosine", values=None):
+    """Rows in two blocks, of which some are removed again."""
+    memory = Memory(similarity)
+    keys = np.random.default_rng(n).standard_normal((n, WIDTH)).astype(np.float32)
+    for part in (slice(0, n // 3), slice(n // 3, n)):
+        numbers = np.arange(n)[part]
+        memory.publish(add=Rows(numbers, keys[part], None if values is None else values[part]))
+    return memory.publish(remove=np.asarray(removed, dtype=np.int64))
+
+
+def asked(view, count, outputs=False):
+    vectors = np.random.default_rng(count).standard_normal((count, WIDTH))
+    return query_codes(view.similarity, vectors, outputs=outputs)
+
+
+def passes(view, mask):
+    """bool by place: which rows may be attended to."""
+    found = [np.zeros(segment.count, dtype=bool) for segment in view.segments]
+    place = {id(segment): at for at, segment in enumerate(view.segments)}
+    for segment, allowed in view.passing(mask):
+        found[place[id(segment)]][:] = True if allowed is None else allowed
+    return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+
+
+def all_listed(accumulators, query):
+    """(places, similarities) of the rows that any worker listed."""
+    lists = [each.lists for each in accumulators]
+    places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
+    return places, np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
+
+
+def summed(accumulators, query, level, inverse):
+    """Σe, Σe·x and Σe² of all workers relative to one level."""
+    moved = [
+        shifted(each.sums[query], (float(each.lists.thresholds[query]) - level) * inverse) for each in accumulators
+    ]
+    return np.sum([sums for sums, each in zip(moved, accumulators, strict=True) if each.sums[query, 0] > 0], axis=0)
+
+
+@pytest.mark.parametrize("kind", ["all", "every third removed", "a mask", "next to nothing"])
+@pytest.mark.parametrize("n", [3, 63, 64, 65, 1023, 1025, 4000])
+@pytest.mark.parametrize("count", [1, 17])
+def test_every_row_that_passes_is_listed_or_summed(running, workers, coded, n, kind, count):
+    view = view_of(n, np.arange(0, n, 3) if kind == "every third removed" else ())
+    mask = {"a mask": view.mask(np.arange(n // 4, n, 2)), "next to nothing": view.mask(np.array([n - 1]))}.get(kind)
+    queries, temperature = asked(view, count), 0.2
+    temperatures = np.full(count, temperature)
+    found = scan(view, mask, whole(view), queries, 10, temperatures).finish()
+    similarities, allowed = coded(view, queries), passes(view, mask)
+    for query in range(count):
+        places, scanned = all_listed(found, query)
+        assert len(set(places)) == len(places)
+        assert allowed[places].all()
+        np.testing.assert_allclose(scanned, similarities[query, places], atol=1e-6)
+        rest = np.setdiff1d(np.flatnonzero(allowed), places)
+        if len(rest):
+            level = float(similarities[query, rest].max())
+            x = (similarities[query, rest] - level) / temperature
+            expected = np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()
+            np.testing.assert_allclose(summed(found, query, level, 1 / temperature), expected, rtol=1e-4)
+        else:
+            assert not any(each.sums[query].any() for each in found)
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-30, np.inf])
+def test_at_the_limits_the_others_weigh_nothing_or_one_each(running, workers, temperature):
+    view = view_of(4000)
+    found = scan(view, None, whole(view), asked(view, 2), 10, np.full(2, temperature)).finish()
+    for query in range(2):
+        mass = sum(each.sums[query, 0] for each in found)
+        rest = 4000 - len(all_listed(found, query)[0])
+        assert rest > 1000
+        assert mass == (rest if temperature == np.inf else pytest.approx(0, abs=1e-30))
+
+
+def test_a_histogram_holds_what_is_not_listed(running, workers, coded):
+    view = view_of(4000, np.arange(0, 4000, 5), "dot")
+    queries = asked(view, 3)
+    found = scan(view, None, whole(view), queries, 10, None).finish()
+    similarities, allowed = coded(view, queries), passes(view, None)
+    for query in range(3):
+        rest = np.setdiff1d(np.flatnonzero(allowed), all_listed(found, query)[0])
+        below = similarities[query, rest]
+        counts, sums = np.sum([each.histogram[query] for each in found], axis=0).T
+        assert (counts.sum(), sums.sum()) == (len(rest), pytest.approx(below.sum(), rel=1e-4))
+        edges = found[0].lows[query] + np.arange(len(counts) + 1) / found[0].finer[query]
+        assert edges[0] <= below.min() <= below.max() <= edges[-1]
+        # What rounding carries over an edge is counted next to it.
+        np.testing.assert_allclose(np.cumsum(counts), np.searchsorted(np.sort(below), edges[1:]), atol=3)
+
+
+def test_opening_thresholds_leave_about_as_many_rows_as_are_to_be_listed(running, workers):
+    view = view_of(40_000)
+    for listed in (300, 2000):
+        found = scan(view, None, whole(view), asked(view, 3), listed, np.ones(3)).finish()
+        for query in range(3):
+            assert listed / 4 < len(all_listed(found, query)[0]) < 4 * listed
+    assert (found[0].lists.thresholds > NO_THRESHOLD).all()
+    # Too few to tell are all listed.
+    few = scan(view, view.mask(np.arange(100)), whole(view), asked(view, 3), 300, np.ones(3)).finish()
+    assert all((each.lists.thresholds == NO_THRESHOLD).all() for each in few)
+    assert len(all_listed(few, 0)[0]) == 100
+
+
+def test_lists_that_run_over_and_over_lose_nothing(running, workers, coded):
+    """Each row is better than all before, so that none is below the threshold that it finds."""
+    n = 6000
+    keys = (1.0005 ** np.arange(n))[:, None] * np.ones((1, WIDTH))
+    values = np.random.default_rng(0).standard_normal((n, 3))
+    view = Memory("dot").publish(add=Rows(np.arange(n), keys, values))
+    queries = query_codes("dot", np.ones((1, WIDTH)), outputs=True)
+    found = scan(view, None, whole(view), queries, 8, np.array([50.0]), outputs=True).finish()
+    places, _ = all_listed(found, 0)
+    assert len(places) < n / 2
+    similarities, rest = coded(view, queries)[0], np.setdiff1d(np.arange(n), places)
+    level = similarities[rest].max()
+    terms = np.exp((similarities[rest] - level) / 50)
+    np.testing.assert_allclose(summed(found, 0, level, 1 / 50)[0], terms.sum(), rtol=1e-4)
+    parts = [np.exp((float(each.lists.thresholds[0]) - level) / 50) * each.outputs[0] for each in found]
+    np.testing.assert_allclose(np.sum(parts, axis=0), terms @ values[rest], atol=1e-2 * terms.sum())
+
+
+def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, workers, coded):
+    values = np.random.default_rng(1).standard_normal((4000, 70)).astype(np.float32)
+    view = view_of(4000, np.arange(0, 4000, 5), values=values)
+    for count in (1, 12):
+        queries = asked(view, count, outputs=True)
+        found = scan(view, None, whole(view), queries, 10, np.full(count, 0.5), outputs=True).finish()
+        similarities = coded(view, queries)
+        for query in range(count):
+            rest = np.setdiff1d(np.flatnonzero(passes(view, None)), all_listed(found, query)[0])
+            terms = np.exp(similarities[query, rest] / 0.5)
+            back = [np.exp(float(each.lists.thresholds[query]) / 0.5) for each in found]
+            output = sum(each.outputs[query] * factor for each, factor in zip(found, back, strict=True))
+            bound = sum(each.value_errors[query, :3].sum() * factor for each, factor in zip(found, back, strict=True))
+            assert np.linalg.norm(output - terms @ values[rest].astype(np.float64)) <= bound
+
+
+def test_where_rows_stand_removed_ones_are_counted(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 64)
+    view = view_of(200, [0, 70])
+    np.testing.assert_array_equal(whole(view).numbers(np.arange(200)), np.arange(200))
+    assert whole(Memory("dot").view).tiles == []
+
+
+def test_products_have_to_keep_clear_of_float32_s_ends():
+    query = np.array([3.0, 4.0])
+    for similarity, length, expected in (
+        ("dot", 1.0, True),
+        ("dot", 1e-32, False),
+        ("dot", 1e31, False),
+        ("cosine", 1e31, True),
+    ):
+        view = Memory(similarity).publish(add=Rows(np.arange(1), np.array([[length, 0.0]])))
+        assert fits(view, query) == expected
+    assert not fits(view := Memory("scaled_dot").publish(add=Rows(np.arange(1), np.eye(1, 2))), 0 * query)
+    assert fits(view, query)

@@ -1,0 +1,113 @@
+"""Weighted sums of coded values: as near to the true blend as is said, for weights in 8 bits and in 16."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.kernels.layout import CHUNK
+from attention.lookup import Memory, Rows
+from attention.lookup.memory.tiles import Tile
+from attention.lookup.scan.accumulator import Accumulator
+from attention.lookup.scan.values import ABOVE_MEAN, add_values
+
+LEFT_OUT, RESIDUAL, ROUNDING, MASS, ROUNDING_SQUARE = range(5)
+QUERIES = 3
+
+
+def segment_of(n, width, scale=1.0, spread=1.0):
+    random = np.random.default_rng([n, width])
+    values = random.standard_normal((n, width)) * np.exp(spread * random.standard_normal((n, 1))) * scale
+    (segment,) = Memory("dot").publish(add=Rows(np.arange(n), np.ones((n, 2)), values)).segments
+    return segment
+
+
+def empty(width):
+    return Accumulator(np.zeros(QUERIES, np.float32), np.ones(QUERIES, np.float32), 512, width, None)
+
+
+def blended(running, segment, span, weights, fine, accumulator=None):
+    into = accumulator or empty(segment.values.shape[1])
+    start, stop = span
+    add_values(running, Tile(segment, slice(start, stop), 0, stop - start), weights, into, fine=fine)
+    return into
+
+
+def weights_of(kind, n):
+    random = np.random.default_rng(n)
+    made = {
+        "alike": 0.5 + 0.01 * random.random((QUERIES, n)),
+        "of all sizes": random.random((QUERIES, n)) ** 8,
+        "of one row": np.where(np.arange(n) == n // 2, 1.0, 1e-6) * np.ones((QUERIES, 1)),
+        "none": np.zeros((QUERIES, n)),
+    }[kind]
+    room = np.full((QUERIES, n + 64), np.nan, dtype=np.float32)  # what is behind them is not read
+    room[:, :n] = made
+    return room
+
+
+@pytest.mark.parametrize("fine", [True, False])
+@pytest.mark.parametrize("kind", ["alike", "of all sizes", "of one row", "none"])
+@pytest.mark.parametrize(
+    ("n", "span"), [(1, (0, 1)), (65, (0, 65)), (2500, (0, 2500)), (2500, (CHUNK, 2500)), (3000, (CHUNK, 2 * CHUNK))]
+)
+@pytest.mark.parametrize("width", [1, 65])
+def test_a_blend_is_off_by_no_more_than_is_said(running, n, span, width, kind, fine):
+    segment, rows = segment_of(n, width), span[1] - span[0]
+    weights = weights_of(kind, rows)
+    found = blended(running, segment, span, weights, fine)
+    exact = weights[:, :rows].astype(np.float64) @ segment.values[slice(*span)].astype(np.float64)
+    off = np.linalg.norm(found.outputs - exact, axis=1)
+    bound = found.value_errors[:, :MASS].sum(axis=1)
+    assert (off <= bound + 1e-12).all()
+    masses = weights[:, :rows].sum(axis=1, dtype=np.float64)
+    np.testing.assert_allclose(found.value_errors[:, RESIDUAL], masses * segment.value_residual, rtol=1e-5)
+    np.testing.assert_allclose(found.value_errors[:, MASS], masses if fine else 0, rtol=1e-5)
+    assert (found.value_errors[:, LEFT_OUT] == 0).all()
+
+
+def test_the_square_of_the_rounding_is_at_least_what_levels_leave_out(running):
+    segment, weights = segment_of(2000, 5, spread=0.1), np.random.default_rng(0).random((QUERIES, 2000), np.float32)
+    scales = segment.block.value_codes.scales[:2000].astype(np.float64)
+    for fine, most in ((True, 127 * 256 + 127), (False, 127)):
+        found = blended(running, segment, (0, 2000), weights, fine)
+        top = weights.max(axis=1)
+        if not fine:
+            top = np.minimum(top, ABOVE_MEAN * weights.mean(axis=1))
+        step = (top * scales.max() / most)[:, None]
+        levels = np.rint(weights * scales / step)
+        left = np.where(levels > most, 0, weights - levels * step / scales)
+        squares = (left * left).sum(axis=1)
+        assert (squares <= found.value_errors[:, ROUNDING_SQUARE]).all()
+        assert (found.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
+
+
+def test_what_weighs_nothing_beside_the_listed_rows_is_left_out_and_said_so(running):
+    segment, weights = segment_of(100, 3), 1e-10 * weights_of("alike", 100)
+    into = empty(3)
+    into.lists.counts[:] = 5
+    found = blended(running, segment, (0, 100), weights, True, into)
+    assert not found.outputs.any()
+    masses = weights[:, :100].sum(axis=1, dtype=np.float64)
+    np.testing.assert_allclose(found.value_errors[:, LEFT_OUT], masses * segment.value_norm, rtol=1e-5)
+    assert not found.value_errors[:, 1:].any()
+    # One query for which it weighs something is enough to add them all.
+    into.lists.counts[1] = 0
+    assert blended(running, segment, (0, 100), weights, True, into).outputs.any(axis=1).all()
+
+
+def test_tiles_add_up(running):
+    segment, weights = segment_of(2500, 7), weights_of("alike", 2500)
+    together, apart = blended(running, segment, (0, 2500), weights, True), empty(7)
+    for span in ((0, CHUNK), (CHUNK, 2500)):
+        blended(running, segment, span, np.ascontiguousarray(weights[:, slice(*span)]), True, apart)
+    np.testing.assert_allclose(apart.outputs, together.outputs, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(apart.value_errors[:, MASS], together.value_errors[:, MASS], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-25, 1e25])
+def test_values_of_any_size_are_blended(running, scale):
+    segment, weights = segment_of(300, 3, scale), weights_of("alike", 300)
+    found = blended(running, segment, (0, 300), weights, True)
+    exact = weights[:, :300].astype(np.float64) @ segment.values.astype(np.float64)
+    assert (np.abs(found.outputs - exact).max(axis=1) <= found.value_errors[:, :MASS].sum(axis=1)).all()

@@ -1,0 +1,136 @@
+"""Softmax, one-hot and the sparse normalisers against what they are defined as, a null key and both limits included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Question, answer
+from attention.lookup.softmax.distribution import SUPPORT, logistic, one_hot, softmax, sparse
+from attention.lookup.softmax.null import NullKey
+
+SIMILARITIES = st.lists(st.sampled_from([-2.0, -0.5, 0.0, 0.25, 0.25000001, 1.0]), min_size=1, max_size=30).map(
+    np.array
+)
+NULLS = st.none() | st.builds(NullKey, st.sampled_from([-3.0, 0.25, 1.0, 2.0]), st.sampled_from([0.0, 3.0]))
+PLAIN_NULLS = st.none() | st.builds(NullKey, st.sampled_from([-3.0, 0.25, 1.0, 2.0]))
+
+
+def definition(similarities, null, temperature):
+    """(weights with the null's last, ln Σ exp(logit)): e^`log_count` keys of the null's similarity are one."""
+    logits = np.append(similarities / temperature, -np.inf if null is None else null.logit(0.0, temperature))
+    log_partition = np.logaddexp.reduce(logits)
+    return np.exp(logits - log_partition), log_partition
+
+
+def entropy(weights):
+    held = weights[weights > 0] / weights.sum()
+    return -(held * np.log(held)).sum()
+
+
+@given(similarities=SIMILARITIES, null=NULLS, temperature=st.sampled_from([0.02, 0.3, 1.0, 50.0]))
+def test_softmax_is_the_definition(similarities, null, temperature):
+    weights, log_partition = definition(similarities, null, temperature)
+    found = softmax(similarities, null, temperature)
+    evidence = found.evidence
+    np.testing.assert_allclose(found.weights, weights[:-1], rtol=1e-12, atol=1e-300)
+    assert evidence.null_weight == pytest.approx(weights[-1], rel=1e-12)
+    assert evidence.log_partition == pytest.approx(log_partition, rel=1e-12, abs=1e-12)
+    assert evidence.answered == (weights[-1] < 0.5) or weights[-1] == pytest.approx(0.5)
+    documents, _ = definition(similarities, None, temperature)
+    assert evidence.entropy == pytest.approx(entropy(documents), rel=1e-9, abs=1e-12)
+    assert evidence.effective_documents == pytest.approx(np.exp(evidence.entropy))
+    logits = np.append(similarities / temperature, [] if null is None else null.logit(0.0, temperature))
+    gaps = (logits.max() - logits) @ weights[: len(logits)]
+    assert found.mean_gap == pytest.approx(gaps, rel=1e-9, abs=1e-12)
+
+
+@given(similarities=SIMILARITIES, null=PLAIN_NULLS)
+def test_softmax_at_its_limits_is_the_best_and_the_mean(similarities, null):
+    cold = one_hot(similarities, null, 0.0, log_partition=True)
+    for temperature in (0, 1e-30):
+        found = softmax(similarities, null, temperature)
+        np.testing.assert_allclose(found.weights, cold.weights, atol=1e-12)
+        assert found.evidence.null_weight == pytest.approx(cold.evidence.null_weight)
+    everything = len(similarities) + (null is not None)
+    np.testing.assert_allclose(softmax(similarities, null, np.inf).weights, 1 / everything, rtol=1e-12)
+
+
+@given(similarities=SIMILARITIES, null=PLAIN_NULLS, temperature=st.sampled_from([0.0, 0.7, np.inf]))
+def test_one_hot_shares_evenly_among_what_ties_for_the_best(similarities, null, temperature):
+    everything = np.append(similarities, -np.inf if null is None else null.similarity)
+    if temperature == np.inf:
+        everything = np.where(np.isinf(everything), everything, 0)
+    ties = everything == everything.max()
+    found = one_hot(similarities, null, temperature, log_partition=True)
+    np.testing.assert_allclose(found.weights, (ties / ties.sum())[:-1])
+    assert found.evidence.null_weight == pytest.approx(ties[-1] / ties.sum())
+    assert found.evidence.log_partition == pytest.approx(np.log(ties.sum()))
+    assert found.evidence.answered == (null is None or similarities.max() > null.similarity)
+    documents = everything[:-1]
+    assert found.evidence.effective_documents == pytest.approx(np.count_nonzero(documents == documents.max()))
+    assert one_hot(similarities, null, temperature).evidence.log_partition is None
+
+
+@settings(deadline=None)
+@given(
+    similarities=SIMILARITIES,
+    null=PLAIN_NULLS,
+    temperature=st.sampled_from([0.02, 0.3, 1.0, 50.0, np.inf]),
+    normaliser=st.sampled_from(sorted(SUPPORT)),
+)
+def test_sparse_weights_are_what_lies_above_one_threshold(similarities, null, temperature, normaliser):
+    found = sparse(similarities, null, temperature, normaliser)
+    power = SUPPORT[normaliser]
+    everything = np.append(similarities, [] if null is None else [null.similarity])
+    logits = (everything - everything.max()) / temperature / power
+    weights = np.append(found.weights, [] if null is None else [found.evidence.null_weight])
+    assert weights.sum() == pytest.approx(1)
+    thresholds = (logits - weights ** (1 / power))[weights > 0]
+    np.testing.assert_allclose(thresholds, thresholds[0], atol=1e-9)
+    assert (logits[weights == 0] <= thresholds[0] + 1e-9).all()
+    assert found.evidence.answered == (null is None or similarities.max() > null.similarity)
+    assert found.evidence.log_partition is None
+    if found.weights.any():
+        assert found.evidence.effective_documents == pytest.approx(np.exp(entropy(found.weights)))
+    else:
+        assert found.evidence.effective_documents == 0
+
+
+@pytest.mark.parametrize("normaliser", sorted(SUPPORT))
+def test_sparse_at_temperature_0_is_one_hot(normaliser):
+    similarities = np.array([0.5, 1.0, 1.0])
+    assert sparse(similarities, None, 0, normaliser).weights.tolist() == [0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-30, 0.5, np.inf])
+@pytest.mark.parametrize("null", [None, NullKey(0.25)])
+def test_without_documents_the_null_key_has_all_the_weight(null, temperature):
+    nothing = np.empty(0)
+    for found in (
+        softmax(nothing, null, temperature),
+        one_hot(nothing, null, temperature),
+        sparse(nothing, null, temperature, "sparsemax"),
+    ):
+        assert found.weights.shape == (0,)
+        assert found.evidence.null_weight == (null is not None)
+        assert (found.evidence.answered, found.evidence.effective_documents, found.mean_gap) == (False, 0, 0)
+    logit = 0.25 / temperature if temperature else 0.0  # at 0 it ties with itself alone
+    assert softmax(nothing, null, temperature).evidence.log_partition == (-np.inf if null is None else logit)
+    assert one_hot(nothing, null, temperature).evidence.log_partition is None
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-30, 0.3, 36.0, 700.0, 1e5, np.inf])
+def test_logistic_neither_overflows_nor_loses_its_small_side(x):
+    with np.errstate(all="raise", under="ignore"):
+        assert logistic(x) + logistic(-x) == pytest.approx(1, abs=1e-15)
+        assert logistic(-x) == pytest.approx(1 / (1 + np.exp(min(x, 700.0))) if x < 1e4 else 0, rel=1e-12)
+
+
+def test_entropy_survives_a_null_that_has_all_the_weight(filled):
+    found = answer(filled("dot", np.eye(3)), Question(np.zeros(3), 1e-3, null=5.0))
+    assert found.null_weight == 1
+    assert found.effective_documents == pytest.approx(3)
+    assert not found.evidence.answered

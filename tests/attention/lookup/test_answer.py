@@ -1,0 +1,113 @@
+"""What comes back: the head with its ties, its logits, the evidence, and what all of it adds up to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Certificate, Evidence, Question, answer
+from attention.lookup.answer import answer_to, sweep_of
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0, 100.0])
+def test_evidence_is_that_of_the_definition(data, filled, oracle, temperature):
+    keys, values, queries = data
+    found = answer(filled("cosine", keys, values), Question(queries[0], temperature, null=0.6))
+    logits = oracle("cosine", queries[0], keys.astype(np.float32)) / temperature
+    assert found.log_partition == pytest.approx(np.logaddexp.reduce([*logits, 0.6 / temperature]), abs=1e-10)
+    weights = np.exp(logits - np.logaddexp.reduce(logits))
+    assert found.entropy == pytest.approx(-(weights * np.log(weights)).sum(), abs=1e-10)
+    assert found.effective_documents == pytest.approx(np.exp(found.entropy))
+    np.testing.assert_allclose(found.logits, found.similarities / temperature)
+
+
+def test_the_head_holds_every_tie_of_its_last_row(filled):
+    view = filled("dot", [[1.0], [3.0], [2.0], [2.0], [2.0], [1.0]])
+    found = answer(view, Question(np.ones(1), 1.0, top_k=2))
+    assert list(found.numbers) == [101, 102, 103, 104]
+    assert found.matches == 2
+    assert answer(view, Question(np.ones(1), 1.0, top_k=0)).numbers.size == 0
+    assert len(answer(view, Question(np.ones(1), 1.0, top_k=10_000)).numbers) == 6
+
+
+def test_at_temperature_0_a_null_key_that_ties_shares(filled):
+    view = filled("dot", [[1.0], [2.0], [2.0]])
+    tied, above = (answer(view, Question(np.ones(1), 0, null=null)) for null in (2.0, 2.5))
+    assert (tied.null_weight, list(tied.weights), tied.evidence.answered) == (1 / 3, [1 / 3, 1 / 3, 0], False)
+    assert list(tied.logits) == [0, 0, -np.inf]
+    assert tied.log_partition == pytest.approx(np.log(3))
+    assert (above.null_weight, list(above.weights), above.log_partition) == (1, [0, 0, 0], 0)
+    assert list(above.logits) == [-np.inf] * 3
+    np.testing.assert_array_equal(above.output, [0.0])
+
+
+def test_one_hot_is_temperature_0_at_any_temperature(data, filled):
+    keys, values, queries = data
+    view = filled("cosine", keys, values)
+    cold = answer(view, Question(queries[0], 0))
+    found = answer(view, Question(queries[0], 0.7, normaliser="one_hot"))
+    np.testing.assert_array_equal(found.weights, cold.weights)
+    np.testing.assert_array_equal(found.output, cold.output)
+    assert found.log_partition is None
+    np.testing.assert_allclose(found.logits, found.similarities / 0.7)
+
+
+SIMILARITIES = np.array([0.25, 0.75, -0.5, 0.75, 0.5])
+WEIGHTS = np.array([0.1, 0.3, 0.05, 0.3, 0.15])
+
+
+def numbers(places):
+    return np.asarray(places) * 7 + 100
+
+
+def made(top_k, *, top_p=None, temperature=0.5, null=None, elsewhere=0.0):
+    evidence = Evidence(temperature, 0.0, null, True, 0.0, 1.0, 5.0)
+    question = Question(np.ones(2), temperature, top_k=top_k, top_p=top_p)
+    certificate = Certificate("exact", 1e-15, None)
+    return answer_to(
+        question, numbers, SIMILARITIES, WEIGHTS, evidence, certificate, documents=9, output=None, elsewhere=elsewhere
+    )
+
+
+def test_an_answer_is_about_the_best_of_the_known_rows_in_one_order():
+    for top_k, places in ((0, []), (1, [1, 3]), (2, [1, 3]), (3, [1, 3, 4]), (99, [1, 3, 4, 0, 2])):
+        found = made(top_k)
+        np.testing.assert_array_equal(found.numbers, numbers(places))
+        np.testing.assert_array_equal(found.similarities, SIMILARITIES[places])
+        np.testing.assert_array_equal(found.weights, WEIGHTS[places])
+        np.testing.assert_array_equal(found.logits, SIMILARITIES[places] / 0.5)
+        assert (found.matches, found.complete) == (min(top_k, 5), True)
+        assert (found.best_similarity, found.documents, found.output) == (0.75, 9, None)
+
+
+def test_weight_that_is_elsewhere_counts_for_the_share_that_is_asked_for():
+    assert (made(5, top_p=0.6).matches, made(5, top_p=0.6).complete) == (2, True)
+    assert (made(5, top_p=0.6, elsewhere=0.1).matches, made(5, top_p=0.95, elsewhere=0.1).complete) == (2, False)
+
+
+@pytest.mark.parametrize("null", [None, 0.7, 0.75, 0.8])
+def test_at_temperature_0_only_what_wins_has_a_logit(null):
+    wins = 0.0 if null is None or null <= 0.75 else -np.inf
+    np.testing.assert_array_equal(made(5, temperature=0, null=null).logits, [wins, wins] + [-np.inf] * 3)
+    np.testing.assert_array_equal(made(5, temperature=np.inf, null=null).logits, np.zeros(5))
+
+
+def test_an_answer_tells_its_evidence_s_numbers_as_its_own():
+    found = made(2)
+    assert (found.temperature, found.null_weight, found.log_partition) == (0.5, 0.0, 0.0)
+    assert (found.entropy, found.effective_documents) == (1.0, 5.0)
+
+
+def test_a_sweep_has_one_head_and_the_weights_of_each_temperature():
+    question, evidence = Question(np.ones(2), 1.0, top_k=1), made(1).evidence
+    certificates = [Certificate("exact", bound, None) for bound in (0.1, 0.2)]
+    found = sweep_of(
+        question, numbers, SIMILARITIES, [(WEIGHTS, evidence), (2 * WEIGHTS, evidence)], certificates, documents=9
+    )
+    np.testing.assert_array_equal(found.numbers, numbers([1, 3]))
+    np.testing.assert_array_equal(found.weights, [[0.3, 0.3], [0.6, 0.6]])
+    assert (found.matches, found.best_similarity, found.documents) == (1, 0.75, 9)
+    assert found.certificates == tuple(certificates)
+    nothing = sweep_of(question, numbers, np.empty(0), [(np.empty(0), evidence)] * 3, certificates, documents=0)
+    assert nothing.weights.shape == (3, 0)
+    assert nothing.best_similarity is None

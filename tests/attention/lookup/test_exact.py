@@ -1,0 +1,156 @@
+"""The exact path against a plain float64 definition, and the properties that hold of every answer of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Memory, Question, Rows, answer, answers, exact, sweep
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.exact import exact_answers
+
+SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
+
+
+@pytest.mark.parametrize("null", [None, 0.6, -100.0, 100.0])
+@pytest.mark.parametrize("temperature", [0, 1e-30, 1e-3, 0.05, 1.0, 1e6, np.inf])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity, temperature, null):
+    keys, values, queries = data
+    view = filled(similarity, keys, values)
+    asked = [Question(query, temperature, null=null, top_k=len(keys)) for query in queries]
+    for query, found in zip(queries, answers(view, asked), strict=True):
+        s = oracle(similarity, query, keys.astype(np.float32))
+        weights, null_weight = oracle_weights(s, temperature, null)
+        places = found.numbers - 100
+        assert sorted(places) == list(range(len(keys)))
+        np.testing.assert_allclose(found.similarities, s[places], rtol=1e-12, atol=1e-13)
+        distance = (np.abs(found.weights - weights[places]).sum() + abs(found.null_weight - null_weight)) / 2
+        assert distance <= found.certificate.total_variation + 1e-15
+        assert found.certificate.total_variation < 1e-9
+        exact = weights @ values.astype(np.float32).astype(np.float64)
+        assert np.linalg.norm(found.output - exact) <= found.certificate.output_error
+        assert found.weights.sum() + found.null_weight == pytest.approx(1, abs=1e-12)
+        level = -np.inf if null is None else null
+        assert found.evidence.answered == (s.max() > level if temperature == 0 else null_weight < 0.5)
+        assert found.best_similarity == pytest.approx(s.max())
+        assert (np.diff(found.similarities) <= 0).all()
+        assert found.documents == len(keys)
+        assert found.complete
+
+
+def test_the_values_are_the_keys_where_none_are_given(data, filled):
+    keys, _, queries = data
+    found = answer(filled("dot", keys), Question(queries[0], np.inf))
+    np.testing.assert_allclose(found.output, keys.astype(np.float32).astype(np.float64).mean(axis=0), atol=1e-14)
+
+
+@settings(deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 70), st.integers(1, 40)),
+    seed=st.integers(0, 2**32 - 1),
+    similarity=st.sampled_from(SIMILARITIES),
+)
+def test_copies_of_a_vector_tie_wherever_they_stand(shape, seed, similarity):
+    random = np.random.default_rng(seed)
+    keys = random.standard_normal(shape).astype(np.float32)[random.integers(0, shape[0], size=701)]
+    memory = Memory(similarity)
+    for first in range(0, 701, 233):
+        memory.publish(add=Rows(np.arange(first, min(first + 233, 701)), keys[first : first + 233]))
+    query = random.standard_normal(shape[1])
+    found = answer(memory.view, Question(query, 0, top_k=1))
+    copies = np.flatnonzero((keys == keys[found.numbers[0]]).all(axis=1))
+    assert set(copies) <= set(found.numbers)
+    assert found.weights.sum() == pytest.approx(1)
+    assert len(set(found.weights)) == 1
+
+
+@pytest.mark.parametrize("null", [None, 0.7])
+@pytest.mark.parametrize("temperature", [1e-20, 1e-3, 0.05, 1.0, np.inf])
+@pytest.mark.parametrize("normaliser", ["sparsemax", "entmax15"])
+def test_sparse_normalisers_solve_for_their_threshold(data, filled, oracle, normaliser, temperature, null):
+    """Σ max(z − τ, 0)^power = 1 has one root τ: found here by halving."""
+    keys, values, queries = data
+    s = oracle("cosine", queries[2], keys.astype(np.float32))
+    power = 1 if normaliser == "sparsemax" else 2
+    logits = (np.append(s, [] if null is None else [null]) - max(s.max(), null or -9)) / temperature / power
+    low, high = -1.0, 0.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (np.maximum(logits - middle, 0) ** power).sum() > 1 else (low, middle)
+    weights = np.maximum(logits - low, 0) ** power
+    asked = Question(queries[2], temperature, null, normaliser=normaliser, top_k=len(keys))
+    found = answer(filled("cosine", keys, values), asked)
+    places = found.numbers - 100
+    np.testing.assert_allclose(found.weights, weights[places], atol=1e-9)
+    assert np.abs(found.weights - weights[places]).sum() / 2 <= found.certificate.total_variation + 1e-12
+    assert found.null_weight == pytest.approx(0 if null is None else weights[-1], abs=1e-9)
+    assert found.log_partition is None
+    held = weights[: len(s)][weights[: len(s)] > 0]
+    if len(held):
+        held = held / held.sum()
+        assert found.effective_documents == pytest.approx(np.exp(-(held * np.log(held)).sum()), abs=1e-6)
+    np.testing.assert_allclose(found.output, weights[: len(s)] @ values.astype(np.float32), atol=1e-8)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_extreme_vectors_stay_finite(filled, similarity):
+    keys = np.array([[1e-45, 0], [3e38, 3e38], [-3e38, 1e-45]])
+    for temperature in (0, 1e-30, 1.0, np.inf):
+        found = answer(filled(similarity, keys), Question(np.array([3e38, 1e-45]), temperature, null=0.5))
+        assert np.isfinite(found.weights).all()
+        assert np.isfinite(found.output).all()
+        assert found.weights.sum() + found.null_weight == pytest.approx(1)
+
+
+def test_a_sweep_is_many_answers(filled):
+    random = np.random.default_rng(3)
+    view = filled("scaled_dot", random.standard_normal((600, 7)), random.standard_normal((600, 3)))
+    question = Question(random.standard_normal(7), 1.0, null=0.3, top_k=5, mask=view.mask(np.arange(100, 650)))
+    temperatures = [0, 0.01, 0.3, 5.0, np.inf]
+    found = sweep(view, question, temperatures)
+    for index, temperature in enumerate(temperatures):
+        alone = answer(view, Question(question.query, temperature, 0.3, question.mask, top_k=5))
+        np.testing.assert_array_equal(found.numbers, alone.numbers)
+        np.testing.assert_array_equal(found.weights[index], alone.weights)
+        assert found.evidence[index] == alone.evidence
+        assert found.certificates[index].total_variation == alone.certificate.total_variation
+        assert found.documents == alone.documents == 550
+
+
+@pytest.mark.parametrize("rows", [1, 2047, 2048, 2049, 4096])
+def test_rows_on_both_sides_of_a_tile_s_edge_count_once(filled, oracle, rows):
+    random = np.random.default_rng(rows)
+    keys, values, query = (
+        random.standard_normal((rows, 3)),
+        random.standard_normal((rows, 2)),
+        random.standard_normal(3),
+    )
+    (found,) = exact_answers(filled("dot", keys, values), [Question(query, 1.0, top_k=rows)])
+    s = oracle("dot", query, keys.astype(np.float32))
+    weights = np.exp(s - s.max()) / np.exp(s - s.max()).sum()
+    np.testing.assert_allclose(found.weights, weights[found.numbers - 100], rtol=1e-12)
+    np.testing.assert_allclose(found.output, weights @ values.astype(np.float32), rtol=1e-9, atol=1e-12)
+    assert sorted(found.numbers) == list(range(100, 100 + rows))
+    # A component of the output is a sum of at least so many terms, each with a rounding of its own.
+    longest = np.linalg.norm(values.astype(np.float32).astype(np.float64), axis=1).max()
+    summed = min(rows, exact.TILE_ROWS) * UNIT_ROUNDOFF
+    assert found.certificate.output_error >= 2 * (found.certificate.total_variation + summed) * longest
+
+
+def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, filled, monkeypatch):
+    keys, values, queries = data
+    view = filled("cosine", keys, values)
+    asked = [Question(query, 0.1, null=0.2, output=index != 1) for index, query in enumerate(queries)]
+    together = exact_answers(view, asked)
+    monkeypatch.setattr(exact, "SCAN_CELLS", 2 * view.n)
+    for found, expected in zip(exact_answers(view, asked), together, strict=True):
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_array_equal(found.similarities, expected.similarities)
+        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
+        if expected.output is None:
+            assert found.output is None
+        else:
+            np.testing.assert_allclose(found.output, expected.output, atol=1e-14)

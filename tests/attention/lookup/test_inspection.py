@@ -1,0 +1,56 @@
+"""What each row was weighed by: within the quantisation error of the truth, and what an answer's weights come from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Question, Rows
+from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.codes.queries import query_codes
+from attention.lookup.inspection import similarities_seen
+from attention.lookup.quantised import quantised_answers
+
+
+@pytest.fixture
+def view(clusters):
+    """In three pieces, every seventh row removed again."""
+    keys, values, _ = clusters
+    memory = Memory("scaled_dot")
+    for rows in np.array_split(np.arange(len(keys)), 3):
+        memory.publish(add=Rows(rows, keys[rows], values[rows]))
+    return memory.publish(remove=np.arange(0, len(keys), 7))
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clusters, oracle, view, count):
+    keys, _, queries = clusters
+    asked = [Question(query, 0.3) for query in queries[:count]]
+    numbers, seen = similarities_seen(view, asked)
+    np.testing.assert_array_equal(np.sort(numbers), view.numbers())
+    codes = query_codes("scaled_dot", np.array(queries[:count]), outputs=True)
+    for query, found, error in zip(queries, seen, quantisation_errors(view, codes), strict=False):
+        off = np.abs(found - oracle("scaled_dot", query, keys[numbers]))
+        assert 0 < off.max() <= error.largest
+
+
+def test_softmax_of_what_was_seen_is_the_answer(running, clusters, view):
+    asked = [
+        Question(query, temperature, top_k=20)
+        for query, temperature in zip(clusters[2], (0.05, 0.3, 9.0), strict=False)
+    ]
+    numbers, seen = similarities_seen(view, asked)
+    place = {number: at for at, number in enumerate(numbers.tolist())}
+    for question, similarities, found in zip(asked, seen, quantised_answers(view, asked), strict=True):
+        weights = np.exp((similarities - similarities.max()) / question.temperature)
+        head = [place[number] for number in found.numbers.tolist()]
+        np.testing.assert_allclose(found.weights, (weights / weights.sum())[head], rtol=1e-5)
+        np.testing.assert_array_equal(found.similarities, similarities[head])  # these were looked up
+
+
+def test_a_question_that_the_exact_path_answers_was_not_weighed_by_codes(clusters, in_pieces):
+    keys, _, queries = clusters
+    asked = [Question(queries[0], 0.05), Question(queries[0], 9.0, normaliser="sparsemax")]
+    some, none = similarities_seen(in_pieces("cosine", keys), asked)[1]
+    assert some is not None
+    assert none is None

@@ -1,0 +1,92 @@
+"""Questions: what they refuse, how they are grouped, and the null key and the head that they ask for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Auto, Background, Memory, Question, answer
+from attention.lookup.question import by_mask
+from attention.lookup.softmax.null import NullKey
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"temperature": -1.0}, "from 1e-30 to infinity"),
+        ({"temperature": np.nan}, "from 1e-30 to infinity"),
+        ({"temperature": 1e-31}, "0 is the limit"),
+        ({"null": np.inf}, "finite similarity"),
+        ({"normaliser": "argmax"}, "must be one of"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"max_error": 0.0}, "max_error"),
+        ({"query": np.array([np.nan])}, "finite"),
+    ],
+)
+def test_bad_questions_are_refused(arguments, said):
+    with pytest.raises(ParameterError, match=said):
+        Question(**{"query": np.ones(3), "temperature": 1.0, **arguments})
+
+
+def test_questions_that_do_not_fit_the_view_are_refused(filled):
+    view = filled("cosine", np.eye(3))
+    with pytest.raises(ShapeError, match="query has width 4, the keys have width 3"):
+        answer(view, Question(np.ones(4), 1.0))
+    with pytest.raises(ShapeError, match="one vector"):
+        Question(np.ones((2, 3)), 1.0)
+    with pytest.raises(ParameterError, match="zero vector"):
+        answer(view, Question(np.zeros(3), 1.0))
+    with pytest.raises(ParameterError, match="another view"):
+        answer(view, Question(np.ones(3), 1.0, mask=filled("cosine", np.eye(3)).mask(np.array([100]))))
+
+
+def test_auto_is_refused_where_it_means_nothing():
+    with pytest.raises(ParameterError, match="at least 1"):
+        Auto(0.5)
+    with pytest.raises(ParameterError, match="at least 1"):
+        Auto(np.inf)
+    with pytest.raises(ParameterError, match="softmax only"):
+        Question(np.ones(3), Auto(), normaliser="one_hot")
+
+
+def test_a_view_without_rows_takes_a_query_of_any_width():
+    for width in (1, 7):
+        Question(np.ones(width), 1.0).check(Memory("dot").view)
+
+
+@pytest.mark.parametrize(
+    ("top_k", "top_p", "cap"), [(None, None, 10), (None, 0.9, 1000), (3, None, 3), (3, 0.9, 3), (0, None, 0)]
+)
+def test_a_head_holds_what_is_asked_for_and_at_least_one_row_has_to_be_known(top_k, top_p, cap):
+    question = Question(np.ones(2), 1.0, top_k=top_k, top_p=top_p)
+    assert question.cap == cap
+    assert [question.head_size(documents) for documents in (0, 1, 10**9)] == [1, 1, max(cap, 1)]
+
+
+def test_the_null_key_is_the_number_given_or_that_of_the_background():
+    background = Background(0.1, 0.3)
+    assert Question(np.ones(2), 1.0).null_key(0.5, 20) is None
+    assert Question(np.ones(2), 1.0, null=0.25).null_key(0.5, 20) == NullKey(0.25)
+    assert Question(np.ones(2), 1.0, null=background).null_key(0.5, 20) == background.null_key(0.5, 20)
+    # What is not softmax does not count documents: the background's key is then that of the cold.
+    sparse = Question(np.ones(2), 1.0, null=background, normaliser="sparsemax")
+    assert sparse.null_key(0.5, 20) == background.null_key(0.0, 20) != background.null_key(0.5, 20)
+
+
+def test_queries_of_any_kind_of_number_are_taken_as_float64():
+    vector = Question(np.array([1, 2], dtype=np.int16), 1.0).vector
+    assert (vector.dtype, vector.tolist()) == (np.float64, [1.0, 2.0])
+
+
+def test_questions_of_one_mask_are_asked_together(filled):
+    view = filled("dot", np.eye(3))
+    odd, even = view.mask(np.array([101])), view.mask(np.array([100, 102]))
+    asked = [Question(np.ones(3), 1.0, mask=mask) for mask in (odd, None, even, odd, None)]
+    assert list(by_mask(asked)) == [(odd, [0, 3]), (None, [1, 4]), (even, [2])]
+    # Two masks of the same rows are two masks.
+    again = view.mask(np.array([101]))
+    assert [group for _, group in by_mask([Question(np.ones(3), 1.0, mask=m) for m in (odd, again)])] == [[0], [1]]
+    assert list(by_mask([])) == []
