@@ -89,6 +89,22 @@ class Sums:
 
 def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
+    first, *others = accumulators
+    levels = first.lists.thresholds.astype(np.float64)
+    if not all(np.array_equal(each.lists.thresholds, levels) for each in others):
+        return _rebased(accumulators)
+    # Thresholds are as they opened, which is what most scans end with.
+    outputs = [each.outputs for each in accumulators if each.outputs is not None]
+    return Sums(
+        np.where(levels > NO_THRESHOLD, levels, -np.inf),
+        levels,
+        sum([each.sums for each in others], first.sums),
+        sum(outputs[1:], outputs[0]) if outputs else None,
+        sum([each.value_errors for each in others], first.value_errors),
+    )
+
+
+def _rebased(accumulators: Sequence[Accumulator]) -> Sums:
     thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
     sums = np.array([each.sums for each in accumulators])
     value_errors = np.array([each.value_errors for each in accumulators])
