@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.storage.checksums import id_hash
 from service.storage.column import Column
-from service.storage.conditions import Combination, Comparison, Condition, parse_condition
+from service.storage.conditions import METADATA, Combination, Comparison, Condition, parse_condition
 from service.storage.equivalence import canonical
 from service.storage.errors import (
     CollectionDamaged,
@@ -28,6 +28,7 @@ from service.storage.errors import (
     Unstorable,
     WidthMismatch,
 )
+from service.storage.facts import FieldFacts, FieldValue
 from service.storage.records import (
     Change,
     CollectionRecord,
