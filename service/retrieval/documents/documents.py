@@ -102,9 +102,12 @@ def page(
     limit: int,
     count: bool,
 ) -> Page:
-    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`."""
+    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`.
+
+    With a limit of 0 there is no next page: whoever follows cursors to the end would never come there.
+    """
     with collection.reading() as (record, reader):
-        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1)
+        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
     more = len(found) > limit
     found = found[:limit]

@@ -90,7 +90,7 @@ EVERY_FIELD = [
     Call("post_documents", {"mode": "upsert", "documents": [{"id": "qa76", "key": "databases"}]}),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}),
-    Call("query_documents", {"vector_format": "numbers"}),
+    Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),
     *(
         Call("query_documents", {"filter": {"field": "metadata.year", "operator": operator, "value": value}})
         for operator, value in {"==": 1993, "!=": 1993, ">": 1, "<=": 1, "in": [1993], "not in": [1]}.items()
