@@ -68,6 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
                 settings.max_queries,
                 settings.max_documents,
                 settings.max_body_bytes,
+                settings.max_queue,
+                keys_required=settings.keyed and settings.allow_anonymous is None,
             )
             app.state.parts = parts
             loading = asyncio.create_task(_load(app, parts))
