@@ -111,7 +111,7 @@ def page(
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
     more = len(found) > limit
     found = found[:limit]
-    return Page(found, _write_cursor(found[-1].id) if more else None, passing)
+    return Page(found, write_cursor(found[-1].id) if more else None, passing)
 
 
 def delete_one(collection: Collection, document_id: str) -> None:
@@ -120,13 +120,14 @@ def delete_one(collection: Collection, document_id: str) -> None:
         raise DocumentNotFound(collection.name, document_id)
 
 
-def _write_cursor(document_id: str) -> str:
-    return base64.urlsafe_b64encode(document_id.encode()).decode("ascii")
+def write_cursor(last: str) -> str:
+    """The `next_cursor` of a page that ends with this id, or name."""
+    return base64.urlsafe_b64encode(last.encode()).decode("ascii")
 
 
-def read_cursor(cursor: str | None) -> str | None:
-    """The id that a `next_cursor` stands for; None for the first page."""
+def read_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
+    """The id, or name, that a `next_cursor` stands for; None for the first page. `pointer`: where it was sent."""
     try:
         return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise InvalidContent.at("/cursor", "the cursor is not one of ours: send next_cursor as it came") from None
+        raise InvalidContent.at(pointer, "the cursor is not one of ours: send next_cursor as it came") from None
