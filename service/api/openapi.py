@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from service.api.middleware.access import is_call
 from service.api.problems.refusals import EXAMPLES
 from service.schemas.wire import Problem, Wire
 
@@ -45,9 +46,10 @@ A request without a valid key is answered under an address or a name of the serv
 can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names others. With a key any `Host` will do.
 
 **Limits**, unless set otherwise: 32 MiB in a body (a stream of NDJSON has no limit, its lines do), 10,000 documents and
-64 queries in a request. Every answer carries `X-Request-ID`: the one sent, or a new one."""
+64 queries in a request; `GET /v1` says them all. Every answer carries `X-Request-ID`: the one sent, or a new one."""
 
 TAGS = [
+    {"name": "service", "description": "What this service is, and how much it takes."},
     {"name": "collections", "description": "What is attended over: documents that share a similarity and a width."},
     {"name": "documents", "description": "A document is an id, a key, a value and flat metadata."},
     {"name": "attend", "description": "The soft lookup: every document gets a weight."},
@@ -156,7 +158,7 @@ def _complete(description: dict[str, Any]) -> None:
     _restore_examples(components["schemas"], Wire)
     description["security"] = SECURITY
     for path, operation in _operations(description):
-        if not path.startswith("/v1/"):
+        if not is_call(path):
             operation["security"] = []
         for parameter in operation.get("parameters", ()):
             _show(parameter, components["schemas"])

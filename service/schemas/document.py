@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
 from service.schemas.vector import Vector, VectorAnswer
-from service.schemas.wire import DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
+from service.schemas.wire import MAX_PAGE, DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
 
 SCALARS = {"type": ["string", "number", "boolean", "null"]}
 METADATA_SCHEMA: dict[str, Any] = {
@@ -145,7 +145,7 @@ class DocumentQuery(Wire):
     include: list[Include] = Field(
         default=["key", "value", "metadata"], description="Which fields to answer, besides the id."
     )
-    limit: int = Field(100, ge=1, le=10_000, description="Documents on a page.")
+    limit: int = Field(100, ge=0, le=MAX_PAGE, description="Documents on a page; 0 for the `count` alone.")
     cursor: Text | None = Field(None, description="`next_cursor` of the page before.")
     count: bool = Field(False, description="Also count the documents that pass, whatever the limit.")
     vector_format: VectorFormat = "numbers"
@@ -164,7 +164,7 @@ class DocumentPage(Wire):
     """A page of documents."""
 
     documents: list[DocumentAnswer]
-    next_cursor: str | None = Field(description="Where the next page begins; null at the end.")
+    next_cursor: str | None = Field(description="Where the next page begins; null at the end, and with a limit of 0.")
     count: int | None = Field(description="How many documents pass in all; null where `count` was not asked for.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.storage.checksums import id_hash
 from service.storage.column import Column
-from service.storage.conditions import Combination, Comparison, Condition, parse_condition
+from service.storage.conditions import MAX_DEPTH, MAX_OPERANDS, Combination, Comparison, Condition, parse_condition
 from service.storage.equivalence import canonical
 from service.storage.errors import (
     CollectionDamaged,

@@ -13,6 +13,7 @@ from service.api.routes import (
     metrics,
     models,
     probes,
+    service,
     sweep,
     trace,
     upload,
@@ -24,6 +25,7 @@ ALL = tuple(
     for room in (
         probes,
         metrics,
+        service,
         collections,
         upload,
         documents,

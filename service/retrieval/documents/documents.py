@@ -102,13 +102,16 @@ def page(
     limit: int,
     count: bool,
 ) -> Page:
-    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`."""
+    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`.
+
+    With a limit of 0 there is no next page: whoever follows cursors to the end would never come there.
+    """
     with collection.reading() as (record, reader):
-        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1)
+        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
     more = len(found) > limit
     found = found[:limit]
-    return Page(found, _write_cursor(found[-1].id) if more else None, passing)
+    return Page(found, write_cursor(found[-1].id) if more else None, passing)
 
 
 def delete_one(collection: Collection, document_id: str) -> None:
@@ -117,13 +120,14 @@ def delete_one(collection: Collection, document_id: str) -> None:
         raise DocumentNotFound(collection.name, document_id)
 
 
-def _write_cursor(document_id: str) -> str:
-    return base64.urlsafe_b64encode(document_id.encode()).decode("ascii")
+def write_cursor(last: str) -> str:
+    """The `next_cursor` of a page that ends with this id, or name."""
+    return base64.urlsafe_b64encode(last.encode()).decode("ascii")
 
 
-def read_cursor(cursor: str | None) -> str | None:
-    """The id that a `next_cursor` stands for; None for the first page."""
+def read_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
+    """The id, or name, that a `next_cursor` stands for; None for the first page. `pointer`: where it was sent."""
     try:
         return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise InvalidContent.at("/cursor", "the cursor is not one of ours: send next_cursor as it came") from None
+        raise InvalidContent.at(pointer, "the cursor is not one of ours: send next_cursor as it came") from None

@@ -92,6 +92,22 @@ def test_pages_are_in_id_order_and_meet_without_gap_or_overlap(client, collectio
     assert client.post(f"{path}/documents/query", json={"cursor": "?"}).json()["errors"][0]["pointer"] == "/cursor"
 
 
+def test_a_limit_of_0_counts_and_leads_nowhere(client, collection):
+    path = f"{collection(encoder=None)}/documents"
+    nothing = {"documents": [], "next_cursor": None, "count": None}
+    assert client.post(f"{path}/query", json={"limit": 0}).json() == nothing
+    documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"i": i}} for i in range(5)]
+    client.post(path, json={"documents": documents})
+    cursor = client.post(f"{path}/query", json={"limit": 1}).json()["next_cursor"]
+    above = {"field": "metadata.i", "operator": ">", "value": 2}
+    for asked, count in (({}, 5), ({"cursor": cursor}, 5), ({"filter": above}, 2), ({"ids": ["4", "unknown"]}, 1)):
+        page = client.post(f"{path}/query", json={"limit": 0, "count": True, **asked}).json()
+        assert page == nothing | {"count": count}
+    refused = client.post(f"{path}/query", json={"limit": -1})
+    assert refused.json()["detail"] == "/limit: wanted a number from 0 on, got -1"
+    assert client.post(f"{path}/query", json={"limit": 0, "cursor": "?"}).status_code == 422
+
+
 def test_delete_by_ids_or_by_filter(client, collection):
     path = collection(encoder=None)
     documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"i": i}} for i in range(5)]
