@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
@@ -77,15 +78,18 @@ def _combine(combination: Combination, collection: int, negated: bool) -> _Part:
 
 
 def _join(operator: str, parts: Sequence[_Part], collection: int) -> _Part:
-    """A balanced tree: a chain of a thousand would exceed SQLite's expression depth."""
+    """A tree, as a chain of a thousand would exceed SQLite's expression depth; what is deep is joined last."""
     united = _unite(operator, parts)
     if len(united) == 1:
         return united[0]
     joined = [each.expression(collection) if isinstance(each, _Among) else each for each in united]
-    while len(joined) > 1:
-        pairs = [_pair(operator, *joined[i : i + 2]) for i in range(0, len(joined) - 1, 2)]
-        joined = pairs + joined[2 * len(pairs) :]
-    return joined[0]
+    waiting = [(each.stack, place, each) for place, each in enumerate(joined)]
+    heapify(waiting)
+    while len(waiting) > 1:
+        (_, place, left), (_, _, right) = heappop(waiting), heappop(waiting)
+        pair = _pair(operator, left, right)
+        heappush(waiting, (pair.stack, place, pair))
+    return waiting[0][2]
 
 
 def _unite(operator: str, parts: Sequence[_Part]) -> list[_Part]:

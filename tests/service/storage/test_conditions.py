@@ -75,9 +75,10 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store)
     documents = [document(str(i), i) for i in range(20)]
     number = collection(store, documents)
     tree: Condition = Combination("AND", tuple(Combination("OR", (leaf(i), leaf(i + 1))) for i in range(500)))
+    parts = Combination("OR", tuple(Comparison("id", "contains", f"b{i}") for i in range(20)))
     for i in range(MAX_DEPTH - 2):
         tree = Combination(
-            ("OR", "NOT", "AND")[i % 3], (leaf(i), Combination("OR", (leaf(i + 2),)).conditions[0], tree)
+            ("OR", "NOT", "AND")[i % 3], (leaf(i), parts, Combination("OR", (leaf(i + 2),)).conditions[0], tree)
         )
     assert tree.depth == MAX_DEPTH
     with store.reading() as reader:
