@@ -22,12 +22,16 @@ class Comparison(Wire):
         "text that has it as a part."
     )
     value: Scalar | list[Scalar] = Field(description="A scalar, or a list of scalars.")
+    ignore_case: bool = Field(
+        False, description="For `contains`, with a text: case does not count, as Unicode folds it (`ß` is `ss`)."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"field": "metadata.year", "operator": ">=", "value": 2000},
                 {"field": "metadata.topics", "operator": "contains", "value": "databases"},
+                {"field": "metadata.title", "operator": "contains", "value": "sql", "ignore_case": True},
                 {"field": "id", "operator": "in", "value": ["qa76", "qa77"]},
             ]
         }

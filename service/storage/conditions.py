@@ -25,12 +25,14 @@ class Comparison:
     """One field against one operand, as in `Comparison("metadata.year", ">=", 2000)`.
 
     `field` is `id` or `metadata.` and the name of a metadata field, taken as it stands. A missing
-    field reads as null. Raises InvalidCondition where the operand fits no value of that field.
+    field reads as null. With `ignore_case`, which only `contains` takes, texts are compared as Unicode folds their
+    case. Raises InvalidCondition where the operand fits no value of that field.
     """
 
     field: str
     operator: str
     value: Any
+    ignore_case: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not (self.is_id or self.field.startswith(METADATA)):
@@ -40,9 +42,14 @@ class Comparison:
                 f"a comparison has no operator {_shown(self.operator)}: use one of {', '.join(COMPARISONS)}",
                 "operator",
             )
-        wanted, fits = _operand(self.operator, is_id=self.is_id)
+        if not isinstance(self.ignore_case, bool):
+            raise InvalidCondition(f"ignore_case is true or false, not {_shown(self.ignore_case)}", "ignore_case")
+        if self.ignore_case and self.operator != "contains":
+            raise InvalidCondition(f"{self.operator} compares case: only contains takes ignore_case", "ignore_case")
+        wanted, fits = ("a text", _is_text) if self.ignore_case else _operand(self.operator, is_id=self.is_id)
         if not fits(self.value):
-            raise InvalidCondition(f"{self.operator} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
+            how = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
+            raise InvalidCondition(f"{how} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
         for part in ("field", "value"):
             if not _is_utf8(getattr(self, part)):
                 raise InvalidCondition(f"the {part} holds half of a surrogate pair, which no text does", part)
@@ -115,7 +122,7 @@ def _parse(tree: Any, at: str, levels: int) -> Condition:
         raise InvalidCondition(f"a condition is an object, not {_shown(tree)}", at.rstrip("/"))
     combined = "conditions" in tree
     names = {"operator", "conditions"} if combined else {"field", "operator", "value"}
-    for name in sorted(names ^ tree.keys()):
+    for name in sorted((names ^ tree.keys()) - (set() if combined else {"ignore_case"})):
         problem = "lacks" if name in names else "has no use for"
         raise InvalidCondition(f"this condition {problem} {name!r}: it wants {', '.join(sorted(names))}", at + name)
     children: list[Condition] = []
@@ -128,7 +135,7 @@ def _parse(tree: Any, at: str, levels: int) -> Condition:
     try:
         if combined:
             return Combination(tree["operator"], tuple(children))
-        return Comparison(tree["field"], tree["operator"], tree["value"])
+        return Comparison(tree["field"], tree["operator"], tree["value"], tree.get("ignore_case", False))
     except InvalidCondition as error:
         raise InvalidCondition(error.message, at + error.pointer) from None
 

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
+from service.storage.checksums import AS_BYTES
+
 Scalar: TypeAlias = str | int | float | bool | None
 
 _INT64 = 2**63
@@ -58,6 +60,14 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def casefold(text: bytes) -> bytes:
+    """A text in UTF-8 as it is compared where case is ignored: Unicode's full case folding, so ß is ss.
+
+    Bytes that a disk has made no UTF-8 stay as they are.
+    """
+    return text.decode(errors=AS_BYTES).casefold().encode(errors=AS_BYTES)
 
 
 def is_scalar(value: Any) -> bool:

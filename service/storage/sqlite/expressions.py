@@ -124,7 +124,7 @@ def _compare_id(comparison: Comparison, negated: bool) -> Expression:
         sql, parameters = f"documents.id IN ({marks(value)})", tuple(value)
         negated = negated != (operator == "not in")
     elif operator == "contains":
-        sql, parameters = "instr(documents.id, ?) > 0", (value,)
+        sql, parameters = _part_of("documents.id", comparison.ignore_case), (value,)
     else:
         sql, parameters = f"documents.id {operator} ?", (value,)
     return Expression(f"NOT ({sql})" if negated else f"({sql})", parameters)
@@ -133,7 +133,7 @@ def _compare_id(comparison: Comparison, negated: bool) -> Expression:
 def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
     name, operator, value = comparison.name, comparison.operator, comparison.value
     if operator == "contains":
-        return _Among(_holds(name, value), negated)
+        return _Among(_holds(name, value, comparison.ignore_case), negated)
     if operator in ORDERING:
         return _Among((_ordered(name, operator, stored(value)),), negated)
     negated = negated != (operator in ("!=", "not in"))
@@ -166,9 +166,19 @@ def _ordered(name: str, operator: str, operand: Stored) -> _Test:
     )
 
 
-def _holds(name: str, value: Any) -> tuple[_Test, ...]:
+def _holds(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ...]:
     kind, form = stored(value)
-    element = _Test(name, f"element = 1 AND kind = {int(kind)} AND value = ?", (form,))
+    equal = f"{_folded('value')} = {_folded('?')}" if ignore_case else "value = ?"
+    element = _Test(name, f"element = 1 AND kind = {int(kind)} AND {equal}", (form,))
     if kind is not Kind.TEXT:
         return (element,)
-    return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND instr(value, ?) > 0", (form,))
+    return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND {_part_of('value', ignore_case)}", (form,))
+
+
+def _part_of(text: str, ignore_case: bool) -> str:
+    """Whether a text holds the parameter as a part."""
+    return f"instr({_folded(text)}, {_folded('?')}) > 0" if ignore_case else f"instr({text}, ?) > 0"
+
+
+def _folded(text: str) -> str:
+    return f"casefold(CAST({text} AS BLOB))"

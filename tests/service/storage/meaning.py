@@ -18,6 +18,8 @@ def passes(each: DocumentRecord, condition: Condition) -> bool:
         results = [passes(each, inner) for inner in condition.conditions]
         return {"AND": all(results), "OR": any(results), "NOT": not all(results)}[condition.operator]
     found = each.id if condition.field == "id" else each.metadata.get(condition.field.removeprefix("metadata."))
+    if condition.ignore_case:
+        return compare(folded(found), condition.operator, folded(condition.value))
     return compare(found, condition.operator, condition.value)
 
 
@@ -31,6 +33,12 @@ def compare(found: Any, how: str, value: Any) -> bool:
             return any(equal(one, value) for one in found)
         return isinstance(found, str) and isinstance(value, str) and value in found
     return sort(found) == sort(value) in ("number", "text") and ORDERS[how](found, value)
+
+
+def folded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [folded(each) for each in value]
+    return value.casefold() if isinstance(value, str) else value
 
 
 def sort(value: Any) -> str:
@@ -47,11 +55,13 @@ def equal(left: Any, right: Any) -> bool:
 NUMBERS: list[int | float] = [0, -0.0, 1, 1.0, 1.5, -1, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, 2**63, 2**63 + 1]
 NUMBERS += [float(2**63), -(2**63), -(2**63) - 1, 2**64, 10**30, 1e30, 1e308, -1e308, 10**309, -(10**309), 5e-324]
 TEXTS = ["", "a", "ab", "b", "A", "1", "true", "null", "é", "猫", "😺", "a\0b", "2024-05-01", "2024-10-01", "%", '"']
+TEXTS += ["AB", "É", "E\u0301", "ß", "SS", "Straße", "STRASSE", "İ", "i", "ſ", "Σς"]
 SCALARS: list[Any] = [None, True, False, *NUMBERS, *TEXTS]
 NAMES = ["x", "y", 'quo"te', "it's", "a.b", "$", "", "é[0]", "back\\slash", "nul\0"]
 
 scalars = st.sampled_from(SCALARS)
 lists = st.lists(scalars, max_size=4)
+texts = st.sampled_from(TEXTS)
 names = st.sampled_from(NAMES)
 metadata = st.dictionaries(names, scalars | lists, max_size=5)
 fields = names.map("metadata.".__add__)
@@ -61,6 +71,7 @@ comparisons = (
     | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered)
     | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), lists)
     | st.builds(Comparison, fields, st.just("contains"), scalars)
+    | st.builds(Comparison, fields | st.just("id"), st.just("contains"), texts, st.just(True))
     | st.builds(
         Comparison, st.just("id"), st.sampled_from(["==", "!=", *ORDERS, "contains"]), st.text("012", max_size=2)
     )

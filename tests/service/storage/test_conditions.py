@@ -75,7 +75,7 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store)
     documents = [document(str(i), i) for i in range(20)]
     number = collection(store, documents)
     tree: Condition = Combination("AND", tuple(Combination("OR", (leaf(i), leaf(i + 1))) for i in range(500)))
-    parts = Combination("OR", tuple(Comparison("id", "contains", f"b{i}") for i in range(20)))
+    parts = Combination("OR", tuple(Comparison("id", "contains", f"b{i}", ignore_case=True) for i in range(20)))
     for i in range(MAX_DEPTH - 2):
         tree = Combination(
             ("OR", "NOT", "AND")[i % 3], (leaf(i), parts, Combination("OR", (leaf(i + 2),)).conditions[0], tree)
@@ -129,6 +129,36 @@ def test_what_is_no_comparison_is_pointed_at(field: Any, how: Any, value: Any, p
     assert refused.value.pointer == pointer
 
 
+@pytest.mark.parametrize(
+    ("how", "value", "ignore_case", "pointer"),
+    [
+        *((how, "a", True, "ignore_case") for how in ("==", "!=", "<", ">=")),
+        ("in", ["a"], True, "ignore_case"),
+        ("not in", ["a"], True, "ignore_case"),
+        *(("contains", "a", given, "ignore_case") for given in (None, 1, "true")),
+        *(("contains", given, True, "value") for given in (None, 1, True, ["a"])),
+    ],
+)
+def test_case_is_ignored_in_parts_of_texts_only(how: str, value: Any, ignore_case: Any, pointer: str) -> None:
+    tree = {"field": "metadata.x", "operator": how, "value": value, "ignore_case": ignore_case}
+    with pytest.raises(InvalidCondition) as refused:
+        parse_condition({"operator": "NOT", "conditions": [tree]})
+    assert refused.value.pointer == f"conditions/0/{pointer}"
+
+
+def test_case_is_ignored_as_unicode_folds_it(store: Store) -> None:
+    titles = ["Straße", "STRASSE", "strasse 5", "Gasse", ["STRASSE"], ["Straßen"], 5, None]
+    number = collection(store, [document(str(i), metadata={"x": each}) for i, each in enumerate(titles)])
+    with store.reading() as reader:
+        for part in ("straße", "STRASSE"):
+            tree = {"field": "metadata.x", "operator": "contains", "value": part, "ignore_case": True}
+            assert [each.id for each in reader.page(number, condition=parse_condition(tree))] == ["0", "1", "2", "4"]
+            found = reader.page(number, condition=parse_condition(tree | {"ignore_case": False}))
+            assert [each.id for each in found] == (["1", "4"] if part == "STRASSE" else [])
+    same = Comparison("metadata.x", "==", 1)
+    assert parse_condition({"field": "metadata.x", "operator": "==", "value": 1, "ignore_case": False}) == same
+
+
 def test_an_unknown_combination_says_what_is_allowed() -> None:
     with pytest.raises(InvalidCondition, match="AND, OR, NOT") as refused:
         Combination("XOR", ())
@@ -138,6 +168,7 @@ def test_an_unknown_combination_says_what_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("tree", "pointer"),
     [
+        ({"operator": "AND", "conditions": [], "ignore_case": True}, "ignore_case"),
         (3, ""),
         ({}, "field"),
         ({"field": "id", "operator": "=="}, "value"),
