@@ -15,7 +15,10 @@ Scalar = str | int | float | bool | None
 class Comparison(Wire):
     """A field against a value. A missing field reads as null."""
 
-    field: str = Field(pattern=r"^(id$|metadata\.)", description="`id`, or `metadata.` and the name of a field.")
+    field: str = Field(
+        pattern=r"^(id$|key$|metadata\.)",
+        description="`id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field.",
+    )
     operator: Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"] = Field(
         description="`in` and `not in` take a list. Ordering compares numbers with numbers and text with text (so ISO "
         "dates order); an unlike or missing field is false. `contains`: the field is a list that holds the value, or a "
@@ -31,7 +34,7 @@ class Comparison(Wire):
             "examples": [
                 {"field": "metadata.year", "operator": ">=", "value": 2000},
                 {"field": "metadata.topics", "operator": "contains", "value": "databases"},
-                {"field": "metadata.title", "operator": "contains", "value": "sql", "ignore_case": True},
+                {"field": "key", "operator": "contains", "value": "sql", "ignore_case": True},
                 {"field": "id", "operator": "in", "value": ["qa76", "qa77"]},
             ]
         }

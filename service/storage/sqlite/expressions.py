@@ -66,7 +66,9 @@ def compile_condition(condition: Condition, collection: int) -> Expression:
 def _compile(condition: Condition, collection: int, *, negated: bool) -> _Part:
     if isinstance(condition, Combination):
         return _combine(condition, collection, negated)
-    return _compare_id(condition, negated) if condition.is_id else _compare(condition, collection, negated)
+    if condition.in_metadata:
+        return _compare(condition, collection, negated)
+    return _compare_text(condition, negated)
 
 
 def _combine(combination: Combination, collection: int, negated: bool) -> _Part:
@@ -118,16 +120,20 @@ def _pair(operator: str, left: Expression, right: Expression) -> Expression:
     )
 
 
-def _compare_id(comparison: Comparison, negated: bool) -> Expression:
-    operator, value = comparison.operator, comparison.value
-    if operator in MEMBERSHIP:
-        sql, parameters = f"documents.id IN ({marks(value)})", tuple(value)
-        negated = negated != (operator == "not in")
+def _compare_text(comparison: Comparison, negated: bool) -> Expression:
+    column, operator, value = f"documents.{comparison.field}", comparison.operator, comparison.value
+    wanted = value if operator in MEMBERSHIP else [value]
+    texts = tuple(each for each in wanted if each is not None)
+    if operator in (*MEMBERSHIP, "==", "!="):
+        sql = f"{column} IN ({marks(texts)})"
+        negated = negated != (operator in ("!=", "not in"))
     elif operator == "contains":
-        sql, parameters = _part_of("documents.id", comparison.ignore_case), (value,)
+        sql = _part_of(column, comparison.ignore_case)
     else:
-        sql, parameters = f"documents.id {operator} ?", (value,)
-    return Expression(f"NOT ({sql})" if negated else f"({sql})", parameters)
+        sql = f"{column} {operator} ?"
+    if comparison.field == "key":  # which may be null, as an id is not
+        sql = f"{column} IS NULL OR {sql}" if None in wanted else f"{column} IS NOT NULL AND {sql}"
+    return Expression(f"NOT ({sql})" if negated else f"({sql})", texts)
 
 
 def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:

@@ -99,6 +99,7 @@ EVERY_FIELD = [
         "query_documents",
         {"filter": {"field": "metadata.shelf", "operator": "contains", "value": "qa", "ignore_case": True}},
     ),
+    Call("query_documents", {"filter": {"field": "key", "operator": "in", "value": ["cats", None]}}),
     *(
         Call("query_documents", {"filter": {"operator": operator, "conditions": []}, "count": True})
         for operator in ("AND", "OR", "NOT")

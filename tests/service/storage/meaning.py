@@ -17,7 +17,8 @@ def passes(each: DocumentRecord, condition: Condition) -> bool:
     if isinstance(condition, Combination):
         results = [passes(each, inner) for inner in condition.conditions]
         return {"AND": all(results), "OR": any(results), "NOT": not all(results)}[condition.operator]
-    found = each.id if condition.field == "id" else each.metadata.get(condition.field.removeprefix("metadata."))
+    own = {"id": each.id, "key": each.key}
+    found = own.get(condition.field, each.metadata.get(condition.field.removeprefix("metadata.")))
     if condition.ignore_case:
         return compare(folded(found), condition.operator, folded(condition.value))
     return compare(found, condition.operator, condition.value)
@@ -62,6 +63,7 @@ NAMES = ["x", "y", 'quo"te', "it's", "a.b", "$", "", "é[0]", "back\\slash", "nu
 scalars = st.sampled_from(SCALARS)
 lists = st.lists(scalars, max_size=4)
 texts = st.sampled_from(TEXTS)
+keys = st.none() | texts
 names = st.sampled_from(NAMES)
 metadata = st.dictionaries(names, scalars | lists, max_size=5)
 fields = names.map("metadata.".__add__)
@@ -71,11 +73,16 @@ comparisons = (
     | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered)
     | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), lists)
     | st.builds(Comparison, fields, st.just("contains"), scalars)
-    | st.builds(Comparison, fields | st.just("id"), st.just("contains"), texts, st.just(True))
+    | st.builds(Comparison, fields | st.sampled_from(["id", "key"]), st.just("contains"), texts, st.just(True))
     | st.builds(
         Comparison, st.just("id"), st.sampled_from(["==", "!=", *ORDERS, "contains"]), st.text("012", max_size=2)
     )
     | st.builds(Comparison, st.just("id"), st.sampled_from(["in", "not in"]), st.lists(st.text("012", max_size=2)))
+)
+comparisons |= (
+    st.builds(Comparison, st.just("key"), st.sampled_from(["==", "!="]), keys)
+    | st.builds(Comparison, st.just("key"), st.sampled_from([*ORDERS, "contains"]), texts)
+    | st.builds(Comparison, st.just("key"), st.sampled_from(["in", "not in"]), st.lists(keys, max_size=4))
 )
 conditions = st.recursive(
     comparisons,

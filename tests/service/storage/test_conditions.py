@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.storage import Combination, Comparison, Condition, InvalidCondition, Store, parse_condition
 from service.storage.conditions import MAX_DEPTH
 from tests.service.storage.making import collection, document
-from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, conditions, metadata, passes
+from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, TEXTS, conditions, keys, metadata, passes
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(metadata, min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
-def test_a_filter_keeps_what_it_says(shared: Store, given: list[dict[str, Any]], filters: list[Condition]) -> None:
-    documents = [document(str(i), metadata=each) for i, each in enumerate(given)]
+@given(st.lists(st.tuples(keys, metadata), min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
+def test_a_filter_keeps_what_it_says(
+    shared: Store, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]
+) -> None:
+    documents = [document(str(i), key=key, metadata=each) for i, (key, each) in enumerate(given)]
     number = collection(shared, documents)
     other = collection(shared, [document(str(i), metadata=dict.fromkeys(NAMES, 1)) for i in range(3)], "other")
     with shared.reading() as reader:
@@ -54,6 +56,21 @@ def test_every_number_orders_with_every_other(shared: Store, number: float) -> N
             rows = writer.rows_where(stored, condition)
             wanted = sorted(each.id for each in documents if passes(each, condition))
             assert sorted(writer.ids(stored, rows)) == wanted, how
+        writer.delete_collection("c")
+
+
+@pytest.mark.parametrize("how", ["==", "!=", *ORDERS, "contains", "in", "not in"])
+def test_every_key_is_compared_with_every_text(shared: Store, how: str) -> None:
+    documents = [document(f"{i:03}", key=each) for i, each in enumerate([None, *TEXTS])]
+    number = collection(shared, documents)
+    with shared.reading() as reader:
+        for text in [None, *TEXTS] if how in ("==", "!=", "in", "not in") else TEXTS:
+            for ignore_case in [False, True] if how == "contains" else [False]:
+                asked = Comparison("key", how, [text, "猫"] if "in" in how.split() else text, ignore_case)
+                for condition in (asked, Combination("NOT", (asked,))):
+                    wanted = [each.id for each in documents if passes(each, condition)]
+                    assert reader.ids(number, reader.rows_where(number, condition)) == wanted, condition
+    with shared.writing() as writer:
         writer.delete_collection("c")
 
 
@@ -111,6 +128,14 @@ def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
         ("id", "==", 3, "value"),
         ("id", "==", None, "value"),
         ("id", "in", ["a", None], "value"),
+        ("key", "==", 3, "value"),
+        ("key", "!=", ["a"], "value"),
+        ("key", "<", None, "value"),
+        ("key", "contains", None, "value"),
+        ("key", "in", ["a", 1], "value"),
+        ("key", "not in", None, "value"),
+        ("keys", "==", "a", "field"),
+        ("key.x", "==", "a", "field"),
         ("metadata.x", "<", True, "value"),
         ("metadata.x", ">=", None, "value"),
         ("metadata.x", ">=", [1], "value"),
