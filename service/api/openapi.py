@@ -50,7 +50,7 @@ can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names oth
 
 TAGS = [
     {"name": "collections", "description": "What is attended over: documents that share a similarity and a width."},
-    {"name": "documents", "description": "A document is an id, a key, a value and flat metadata."},
+    {"name": "documents", "description": "A document is an id, a key, a value and metadata."},
     {"name": "attend", "description": "The soft lookup: every document gets a weight."},
     {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
     {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},

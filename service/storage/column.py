@@ -167,7 +167,7 @@ class Column:
 
 
 def _compact(kind: Kind, values: list[Any]) -> _Values:
-    if kind in (Kind.TEXT, Kind.LIST):
+    if kind in (Kind.TEXT, Kind.LIST, Kind.OBJECT):
         return TextArray(values)
     # Arrays give back Python's own numbers, which compare exactly, integers with floats too.
     if all(type(value) is int for value in values):
