@@ -32,10 +32,11 @@ many documents pass. What is unrelated, the encoder says (`lenient`), the collec
 (`auto`): see `background`. `answered`: the documents outweigh the null key; a convention, no probability. Match
 weights + `rest_weight` + `null_weight` = 1.
 
-**Filters** compare the id or a field of the metadata: `{"field": "metadata.year", "operator": ">=", "value": 2000}`,
-with `== != > >= < <= in "not in" contains`; or join conditions:
-`{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field reads as null: `==`, `!=`, `in` and `not in`
-compare it, ordering with it is false.
+**Filters** compare the `id`, the `key` text or a field of the metadata:
+`{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`; or join
+conditions: `{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field reads as null: `==`, `!=`, `in`
+and `not in` compare it, ordering with it is false. With `"ignore_case": true`, `contains` takes upper and lower case
+for the same.
 
 **Errors** are `application/problem+json` (RFC 9457): `code` for programs, `detail` for people, and with a 422 `errors`,
 each with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's shape.
@@ -51,7 +52,7 @@ can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names oth
 TAGS = [
     {"name": "service", "description": "What this service is, and how much it takes."},
     {"name": "collections", "description": "What is attended over: documents that share a similarity and a width."},
-    {"name": "documents", "description": "A document is an id, a key, a value and flat metadata."},
+    {"name": "documents", "description": "A document is an id, a key, a value and metadata."},
     {"name": "attend", "description": "The soft lookup: every document gets a weight."},
     {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
     {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},

@@ -12,32 +12,27 @@ from service.schemas.filter import FilterField
 from service.schemas.vector import Vector, VectorAnswer
 from service.schemas.wire import MAX_PAGE, DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
 
-SCALARS = {"type": ["string", "number", "boolean", "null"]}
 METADATA_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "description": "A flat object of scalars and lists of scalars; filters compare its fields.",
-    "additionalProperties": {"anyOf": [SCALARS, {"type": "array", "items": SCALARS}]},
-    "examples": [{"year": 1993, "shelf": "QA76", "topics": ["databases"]}],
+    "description": "Any JSON object, at most 32 levels deep; filters compare its fields: `metadata.loc.page` is `page` "
+    "in the object `loc`, unless there is a field of the name `loc.page`. The paths of nested fields take at most "
+    "65,536 characters.",
+    "additionalProperties": True,
+    "examples": [{"year": 1993, "shelf": "QA76", "topics": ["databases"], "loc": {"page": 7}}],
 }
 
 
-def _flat(given: Any) -> Any:
+def _object(given: Any) -> Any:
     if not isinstance(given, dict):
-        raise PydanticCustomError("metadata", "wanted a flat object of scalars or lists of scalars")
-    for name, field in given.items():
-        items = field if isinstance(field, list) else [field]
-        if any(isinstance(item, dict | list) for item in items):
-            raise PydanticCustomError(
-                "metadata", "metadata.{name} is nested: wanted a scalar or a list of scalars", {"name": name}
-            )
+        raise PydanticCustomError("metadata", "wanted an object")
     return json_value(given)
 
 
-def _flat_patch(given: Any) -> Any:
-    return None if given is None else _flat(given)
+def _object_patch(given: Any) -> Any:
+    return None if given is None else _object(given)
 
 
-Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_flat), WithJsonSchema(METADATA_SCHEMA)])
+Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
 Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
 
 DOCUMENT: dict[str, Any] = {
@@ -76,7 +71,7 @@ class DocumentPatch(Wire):
     value: JSONValue = Field(None, description="An object is merged into an object; null makes it the key text.")
     metadata: Annotated[
         Any,
-        PlainValidator(_flat_patch),
+        PlainValidator(_object_patch),
         WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994}]}),
     ] = Field(None, description="Merged with what is stored: null removes a field, or all of them.")
     key_vector: Vector | None = Field(None, description="null: encoded again from the key text.")

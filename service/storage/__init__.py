@@ -28,6 +28,7 @@ from service.storage.errors import (
     Unstorable,
     WidthMismatch,
 )
+from service.storage.fields import nested_too_much
 from service.storage.records import (
     Change,
     CollectionRecord,

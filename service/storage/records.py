@@ -51,9 +51,8 @@ class CollectionRecord:
 class DocumentRecord:
     """A document with its vectors, float32 [d] and [d_v].
 
-    `value` is any JSON, `metadata` a flat object of scalars and lists of scalars. A `value_vector`
-    of None says that the key vector is the value. `row` is None until the document is stored, and
-    another number each time it is written.
+    `value` is any JSON, `metadata` any JSON object. A `value_vector` of None says that the key vector is the value.
+    `row` is None until the document is stored, and another number each time it is written.
     """
 
     id: str

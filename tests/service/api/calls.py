@@ -96,6 +96,11 @@ EVERY_FIELD = [
         Call("query_documents", {"filter": {"field": "metadata.year", "operator": operator, "value": value}})
         for operator, value in {"==": 1993, "!=": 1993, ">": 1, "<=": 1, "in": [1993], "not in": [1]}.items()
     ),
+    Call(
+        "query_documents",
+        {"filter": {"field": "metadata.shelf", "operator": "contains", "value": "qa", "ignore_case": True}},
+    ),
+    Call("query_documents", {"filter": {"field": "key", "operator": "in", "value": ["cats", None]}}),
     *(
         Call("query_documents", {"filter": {"operator": operator, "conditions": []}, "count": True})
         for operator in ("AND", "OR", "NOT")

@@ -25,6 +25,27 @@ def test_a_document_comes_back_as_it_was_sent(client, collection):
     assert len(with_vector["key_vector"]) == 384
 
 
+def test_nested_metadata_comes_back_as_it_was_sent_and_is_found_by_its_paths(client, collection):
+    path = collection()
+    nested = {"loc": {"lines": {"from": {"a": {"b": {"c": [1, {"d": None}]}}}}, "page": 3}, "loc.page": 4}
+    other = {"loc": {"page": 3}}
+    documents = [{"id": "a", "key": "k", "metadata": nested}, {"id": "b", "key": "k", "metadata": other}]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    assert client.get(f"{path}/documents/a").json()["metadata"] == nested
+
+    def found(field, operator, value):
+        asked = {"field": field, "operator": operator, "value": value}
+        page = client.post(f"{path}/documents/query", json={"filter": asked, "include": []}).json()
+        matches = client.post(f"{path}/attend", json={"query": "k", "filter": asked}).json()["matches"]
+        assert sorted(each["id"] for each in matches) == [each["id"] for each in page["documents"]]
+        return [each["id"] for each in page["documents"]]
+
+    assert found("metadata.loc.page", "==", 3) == ["b"]
+    assert found("metadata.loc.page", "==", 4) == ["a"]
+    assert found("metadata.loc.lines.from.a.b.c", "contains", 1) == ["a"]
+    assert found("metadata.loc", "!=", None) == ["a", "b"]
+
+
 @pytest.mark.parametrize("identifier", ["a/b", "a//b", "/", "query", "a?b#c", "ü猫", " ", "%2F", "x" * 256])
 def test_any_id_works_in_a_path(client, collection, identifier):
     path = f"{collection()}/documents/{quote(identifier, safe='')}"
@@ -133,7 +154,7 @@ def test_delete_by_ids_or_by_filter(client, collection):
         ({"id": "a", "key": 5}, "/documents/1/key"),
         ({"id": "a", "key": "\udfff"}, "/documents/1/key"),
         ({"id": "a", "key": "k", "value": {"x": "\ud800"}}, "/documents/1/value"),
-        ({"id": "a", "key": "k", "metadata": {"x": {"y": 1}}}, "/documents/1/metadata"),
+        ({"id": "a", "key": "k", "metadata": {"x": {"y" * 70_000: 1}}}, "/documents/1/metadata"),
         ({"id": "a", "key": "k", "metadata": [1]}, "/documents/1/metadata"),
         ({"id": "a", "key": "k", "metdata": {}}, "/documents/1/metdata"),
         ({"id": "a", "key_vector": [0.0] * 384}, "/documents/1/key_vector"),
