@@ -33,6 +33,7 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    Mode,
     SearchResult,
     SearchRow,
 )
