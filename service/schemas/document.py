@@ -107,8 +107,10 @@ class DocumentBatch(Wire):
     """Many documents, written all or none."""
 
     documents: list[Document] = Field(min_length=1, description="Each id once; 10,000 documents unless set otherwise.")
-    mode: Literal["upsert", "create"] = Field(
-        "upsert", description="`create`: refuse everything with 409 if one of the ids is taken."
+    mode: Literal["upsert", "create", "skip"] = Field(
+        "upsert",
+        description="What becomes of a document whose id is taken. `upsert`: it replaces the one that is there. "
+        "`create`: everything is refused with 409. `skip`: what is there stays as it is, and the answer names it.",
     )
 
     model_config = ConfigDict(
@@ -129,6 +131,9 @@ class Upserted(Wire):
     """What a write did."""
 
     upserted: int = Field(description="How many documents were written.")
+    skipped: list[str] = Field(
+        default=[], description='With `mode: "skip"` only: ids that were taken, whose documents stay as they are.'
+    )
     truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
 
 

@@ -34,6 +34,7 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    Mode,
     SearchResult,
     SearchRow,
 )

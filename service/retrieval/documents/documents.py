@@ -7,20 +7,28 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
-from service.retrieval.errors import DocumentNotFound, Flaw, InvalidContent
-from service.storage import Condition, DocumentRecord
+from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
+from service.storage import Condition, DocumentRecord, Mode
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a write did: how many documents replaced another, and which were cut to the encoder's length."""
+    """What a write did.
 
+    Attributes:
+        upserted: how many documents it wrote.
+        replaced: how many of these replaced another.
+        skipped: ids that were left as they are, in the documents' order.
+        truncated: ids of documents whose text was cut to the encoder's length.
+    """
+
+    upserted: int
     replaced: int
     truncated: list[str]
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,34 @@ async def upsert(
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
     *,
-    mode: Literal["upsert", "create"] = "upsert",
+    mode: Mode = "upsert",
 ) -> Written:
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
-    prepared = await prepare_documents(collection.encoder, collection.record, documents, pointers)
-    change = await asyncio.to_thread(collection.write, prepared.records, mode=mode)
-    return Written(replaced=len(change.removed), truncated=prepared.truncated)
+    existing = frozenset[str]()
+    if mode == "skip":
+        existing = await asyncio.to_thread(_existing, collection, [document.id for document in documents])
+    while True:
+        prepared = await prepare_documents(
+            collection.encoder, collection.record, documents, pointers, existing=existing
+        )
+        try:
+            change = await asyncio.to_thread(collection.write, prepared.records, mode=mode, existing=existing)
+        except DocumentChanged:
+            # One that was there has been deleted meanwhile, so that this write has to make it.
+            existing = frozenset()
+            continue
+        skipped = existing.union(change.skipped)
+        return Written(
+            upserted=len(change.added),
+            replaced=len(change.removed),
+            truncated=[each for each in prepared.truncated if each not in skipped],
+            skipped=tuple(document.id for document in documents if document.id in skipped),
+        )
+
+
+def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
+    with collection.reading() as (record, reader):
+        return frozenset(reader.existing(record.id, ids))
 
 
 async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> Uploaded:

@@ -42,18 +42,24 @@ async def prepare_documents(
     record: CollectionRecord,
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
+    *,
+    existing: frozenset[str] = frozenset(),
 ) -> Prepared:
     """Encode what is missing and check the rest; `pointers` say where each document stands in the request.
+
+    Those whose ids are `existing` are left out before anything is encoded.
 
     Raises:
         InvalidContent: with every flaw of every document, or as the encoder is not the collection's.
         EncoderUnavailable: it is still loading, or has failed.
     """
-    if not documents:
-        return Prepared([], [])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nesting(document, at)])
     _refuse(_duplicates(documents, pointers))
+    kept = [(document, at) for document, at in zip(documents, pointers, strict=True) if document.id not in existing]
+    if not kept:
+        return Prepared([], [])
+    documents, pointers = zip(*kept, strict=True)
     texts = {text: None for document in documents for text in _texts(record, document)}
     vectors, truncated = await _encode(encoder, record, list(texts))
     records = [_record(record, document, vectors) for document in documents]

@@ -88,7 +88,10 @@ EVERY_FIELD = [
         {"mode": "create", "documents": [{"id": "c", "key_vector": [1, 0], "value_vector": [0, 1]}]},
         {"name": "vectors"},
     ),
-    Call("post_documents", {"mode": "upsert", "documents": [{"id": "qa76", "key": "databases"}]}),
+    *(
+        Call("post_documents", {"mode": mode, "documents": [{"id": "qa76", "key": "databases"}]})
+        for mode in ("upsert", "skip")
+    ),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}),
     Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),

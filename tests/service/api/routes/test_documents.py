@@ -84,6 +84,23 @@ def test_bulk_writes_all_or_nothing(client, collection):
     assert client.get(path).json()["documents"] == 2
 
 
+def test_mode_skip_leaves_what_exists_and_names_it(client, collection):
+    path = collection()
+    client.put(f"{path}/documents/cats", json={"key": "cats"})
+    before = client.get(f"{path}/documents/cats", params={"include": ["key", "value", "metadata", "key_vector"]}).json()
+    batch = [{"id": "long", "key": "cat " * 400}, CATS | {"key": "cat " * 400}, {"id": "dogs", "key": "dogs"}]
+    answer = client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
+    assert answer.json() == {"upserted": 2, "skipped": ["cats"], "truncated": ["long"]}
+    again = client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
+    assert again.json() == {"upserted": 0, "skipped": ["long", "cats", "dogs"], "truncated": []}
+    assert client.get(f"{path}/documents/cats", params={"include": list(before)[1:]}).json() == before
+    assert client.get(path).json()["documents"] == 3
+    flawed = [CATS, {"id": "new", "key": "new"}, {"id": "dogs"}, {"id": "new", "key": "twice"}]
+    for documents in (flawed[:3], [*flawed[:2], flawed[3]]):
+        assert client.post(f"{path}/documents", json={"documents": documents, "mode": "skip"}).status_code == 422
+    assert client.get(path).json()["documents"] == 3
+
+
 def test_a_long_text_is_reported_as_truncated(client, collection):
     answer = client.post(f"{collection()}/documents", json={"documents": [CATS, {"id": "long", "key": "cat " * 400}]})
     assert answer.json() == {"upserted": 2, "truncated": ["long"]}
