@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
 from service.api.middleware.head_as_get import HeadAsGet
 from service.api.middleware.limits import Limits
@@ -44,7 +45,8 @@ class Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """The application as the server calls it."""
-        return RequestId(super().build_middleware_stack(), frame_ancestors=self.state.frame_ancestors)
+        answered = cors.answering(super().build_middleware_stack(), self.state.cors_origins)
+        return RequestId(answered, frame_ancestors=self.state.frame_ancestors)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -68,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
                 settings.max_queries,
                 settings.max_documents,
                 settings.max_body_bytes,
+                settings.max_queue,
+                keys_required=settings.keyed and settings.allow_anonymous is None,
             )
             app.state.parts = parts
             loading = asyncio.create_task(_load(app, parts))
@@ -106,6 +110,7 @@ def create_app(settings: Settings) -> FastAPI:
 def _surround(app: FastAPI, settings: Settings) -> None:
     """What a request goes through within `RequestId`, the outermost last: its time, its form, who calls, how much."""
     app.state.frame_ancestors = settings.frame_ancestors
+    app.state.cors_origins = settings.cors_origins
     app.state.meters = metrics.Meters()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)

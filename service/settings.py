@@ -17,6 +17,9 @@ FRAME_ANCESTOR = re.compile(
     r"(?!(self|none)\Z)([A-Za-z][A-Za-z0-9+.-]*://)?(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]+|:\*)?/?"
 )
 HOST_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+# As a browser writes it in the header Origin; `null` stands for any page in a sandbox, so it is none.
+ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({HOST_NAME.pattern})(:[0-9]{{1,5}})?")
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -36,6 +39,7 @@ class Settings(BaseSettings):
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(None, ge=1)
     frame_ancestors: str = "'self'"
+    cors_origins: Names = ()
     max_body_bytes: int = Field(33_554_432, ge=1024)
     max_queries: int = Field(64, ge=1)
     max_documents: int = Field(10_000, ge=1)
@@ -45,7 +49,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     demo: Names = ()
 
-    @field_validator("api_keys", "read_keys", "allowed_hosts", "demo", mode="before")
+    @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "demo", mode="before")
     @classmethod
     def _split_on_commas(cls, given: Any) -> Any:
         if isinstance(given, str):
@@ -67,6 +71,19 @@ class Settings(BaseSettings):
                     "write softkv.example,search.example"
                 )
         return names
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_as_a_browser_sends_them(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """In lower case, without the port that goes without saying: anything else would never be met."""
+        lowered = tuple(origin.lower() for origin in origins)
+        for origin in lowered:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"wanted origins, a scheme, a name and perhaps a port, or * for any, got {origin!r}: write "
+                    "https://app.example,http://localhost:3000"
+                )
+        return tuple(origin.removesuffix(DEFAULT_PORTS.get(origin.partition(":")[0], "")) for origin in lowered)
 
     @field_validator("frame_ancestors")
     @classmethod

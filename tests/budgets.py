@@ -25,8 +25,8 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(10, "the page in a browser"),
-    "container": Budget(30, "the image, built and run by podman or docker"),
+    "browser": Budget(12, "the page in a browser"),
+    "container": Budget(20, "the image, built and run by podman or docker"),
     "integration": Budget(3, "other libraries, in .venv-integrations"),
     "kill": Budget(2, "processes that are killed at many moments"),
     "postgres": Budget(8, "a PostgreSQL server"),

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from service.api.middleware.access import is_call
 from service.api.problems.refusals import EXAMPLES
 from service.schemas.wire import Problem, Wire
 
@@ -31,10 +32,11 @@ many documents pass. What is unrelated, the encoder says (`lenient`), the collec
 (`auto`): see `background`. `answered`: the documents outweigh the null key; a convention, no probability. Match
 weights + `rest_weight` + `null_weight` = 1.
 
-**Filters** compare the id or a field of the metadata: `{"field": "metadata.year", "operator": ">=", "value": 2000}`,
-with `== != > >= < <= in "not in" contains`; or join conditions:
-`{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field reads as null: `==`, `!=`, `in` and `not in`
-compare it, ordering with it is false.
+**Filters** compare the `id`, the `key` text or a field of the metadata:
+`{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`; or join
+conditions: `{"operator": "AND" | "OR" | "NOT", "conditions": [...]}`. A missing field reads as null: `==`, `!=`, `in`
+and `not in` compare it, ordering with it is false. With `"ignore_case": true`, `contains` takes upper and lower case
+for the same.
 
 **Errors** are `application/problem+json` (RFC 9457): `code` for programs, `detail` for people, and with a 422 `errors`,
 each with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's shape.
@@ -45,11 +47,12 @@ A request without a valid key is answered under an address or a name of the serv
 can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names others. With a key any `Host` will do.
 
 **Limits**, unless set otherwise: 32 MiB in a body (a stream of NDJSON has no limit, its lines do), 10,000 documents and
-64 queries in a request. Every answer carries `X-Request-ID`: the one sent, or a new one."""
+64 queries in a request; `GET /v1` says them all. Every answer carries `X-Request-ID`: the one sent, or a new one."""
 
 TAGS = [
+    {"name": "service", "description": "What this service is, and how much it takes."},
     {"name": "collections", "description": "What is attended over: documents that share a similarity and a width."},
-    {"name": "documents", "description": "A document is an id, a key, a value and flat metadata."},
+    {"name": "documents", "description": "A document is an id, a key, a value and metadata."},
     {"name": "attend", "description": "The soft lookup: every document gets a weight."},
     {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
     {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},
@@ -156,7 +159,7 @@ def _complete(description: dict[str, Any]) -> None:
     _restore_examples(components["schemas"], Wire)
     description["security"] = SECURITY
     for path, operation in _operations(description):
-        if not path.startswith("/v1/"):
+        if not is_call(path):
             operation["security"] = []
         for parameter in operation.get("parameters", ()):
             _show(parameter, components["schemas"])

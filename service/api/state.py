@@ -15,9 +15,9 @@ from service.schemas.wire import CollectionName, DocumentId
 
 @dataclass(frozen=True)
 class State:
-    """The parts of a running service, and the limits its routes keep.
+    """The parts of a running service, and the limits that it keeps.
 
-    `warmed` is set when a first call of each kind was made.
+    `keys_required`: a call without a key is refused. `warmed` is set when a first call of each kind was made.
     """
 
     catalogue: Catalogue
@@ -26,6 +26,8 @@ class State:
     max_queries: int
     max_documents: int
     max_body_bytes: int
+    max_queue: int
+    keys_required: bool
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -44,6 +44,10 @@ def serve(
     frame_ancestors: Annotated[
         str | None, typer.Option(help="Whose pages may show this one in a frame.", show_default="'self'")
     ] = None,
+    cors_origins: Annotated[
+        str | None,
+        typer.Option(help="Whose pages may call the API, comma-separated; * for any.", show_default="none"),
+    ] = None,
     max_body_bytes: Annotated[int | None, typer.Option(help="The largest request.", show_default="33554432")] = None,
     max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,

@@ -11,6 +11,7 @@ from typing_extensions import TypeAliasType
 from service.schemas.filter import FilterField
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
+    MAX_TOP_K,
     DocumentedAs,
     JSONValue,
     Normaliser,
@@ -66,7 +67,10 @@ class AttendRequest(Wire):
         json_schema_extra={"minimum": 1},
     )
     top_k: int | None = Field(
-        None, ge=0, le=10_000, description="Matches to return. Left out: 10, or at most 1,000 where `top_p` is given."
+        None,
+        ge=0,
+        le=MAX_TOP_K,
+        description="Matches to return. Left out: 10, or at most 1,000 where `top_p` is given.",
     )
     top_p: Annotated[Number, Gt(0), Le(1)] | None = Field(
         None,

@@ -13,6 +13,8 @@ from service.schemas.collection import SIMILARITIES
 from service.schemas.vector import NestedAnswer
 from service.schemas.wire import Normaliser, Number, Temperature, VectorFormat, Wire
 
+MAX_HOPFIELD_STEPS = 100
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -124,7 +126,7 @@ class AttentionRequest(Wire):
     hopfield_steps: int | None = Field(
         None,
         ge=0,
-        le=100,
+        le=MAX_HOPFIELD_STEPS,
         description="Attend again and again, each output the next query: the energy falls. Send the key as the value "
         "too, and no bias, null or projections.",
     )

@@ -121,7 +121,8 @@ class CollectionAnswer(Wire):
 
 
 class CollectionList(Wire):
-    """Every collection, by name."""
+    """Every collection by name, or a page of them."""
 
     collections: list[CollectionAnswer]
+    next_cursor: str | None = Field(description="Where the next page begins; null at the end, and with a limit of 0.")
     access: Literal["read", "write"] = Field(description="What this caller may do.")

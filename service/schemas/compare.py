@@ -11,7 +11,9 @@ from service.schemas.attend import AttendAnswer
 from service.schemas.collection import NullBackground
 from service.schemas.filter import FilterField
 from service.schemas.sweep import SweptMatch
-from service.schemas.wire import DocumentId, JSONValue, Null, Temperature, Text, Wire
+from service.schemas.wire import MAX_TOP_K, DocumentId, JSONValue, Null, Temperature, Text, Wire
+
+MAX_ROWS = 1000
 
 
 class Comparing(Wire):
@@ -21,7 +23,7 @@ class Comparing(Wire):
     temperature: Temperature | None = Field(
         None, description="Of attention. Left out: the collection's; of rows, the encoder's own."
     )
-    top_k: int = Field(10, ge=0, le=10_000, description="Rows to return, in each of the four.")
+    top_k: int = Field(10, ge=0, le=MAX_TOP_K, description="Rows to return, in each of the four.")
     null: Null | None = Field(None, description='Of attention. Left out: the collection\'s; of rows, "auto".')
 
 
@@ -51,7 +53,7 @@ class Row(Wire):
 class CompareRowsRequest(Comparing):
     """A question to rows that come with it; nothing is stored."""
 
-    rows: Annotated[list[Row], Len(0, 1000)] = Field(description="At most 1,000; each id once.")
+    rows: Annotated[list[Row], Len(0, MAX_ROWS)] = Field(description="At most 1,000; each id once.")
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -10,34 +10,29 @@ from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
 from service.schemas.vector import Vector, VectorAnswer
-from service.schemas.wire import DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
+from service.schemas.wire import MAX_PAGE, DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
 
-SCALARS = {"type": ["string", "number", "boolean", "null"]}
 METADATA_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "description": "A flat object of scalars and lists of scalars; filters compare its fields.",
-    "additionalProperties": {"anyOf": [SCALARS, {"type": "array", "items": SCALARS}]},
-    "examples": [{"year": 1993, "shelf": "QA76", "topics": ["databases"]}],
+    "description": "Any JSON object, at most 32 levels deep; filters compare its fields: `metadata.loc.page` is `page` "
+    "in the object `loc`, unless there is a field of the name `loc.page`. The paths of nested fields take at most "
+    "65,536 characters.",
+    "additionalProperties": True,
+    "examples": [{"year": 1993, "shelf": "QA76", "topics": ["databases"], "loc": {"page": 7}}],
 }
 
 
-def _flat(given: Any) -> Any:
+def _object(given: Any) -> Any:
     if not isinstance(given, dict):
-        raise PydanticCustomError("metadata", "wanted a flat object of scalars or lists of scalars")
-    for name, field in given.items():
-        items = field if isinstance(field, list) else [field]
-        if any(isinstance(item, dict | list) for item in items):
-            raise PydanticCustomError(
-                "metadata", "metadata.{name} is nested: wanted a scalar or a list of scalars", {"name": name}
-            )
+        raise PydanticCustomError("metadata", "wanted an object")
     return json_value(given)
 
 
-def _flat_patch(given: Any) -> Any:
-    return None if given is None else _flat(given)
+def _object_patch(given: Any) -> Any:
+    return None if given is None else _object(given)
 
 
-Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_flat), WithJsonSchema(METADATA_SCHEMA)])
+Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
 Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
 
 DOCUMENT: dict[str, Any] = {
@@ -76,7 +71,7 @@ class DocumentPatch(Wire):
     value: JSONValue = Field(None, description="An object is merged into an object; null makes it the key text.")
     metadata: Annotated[
         Any,
-        PlainValidator(_flat_patch),
+        PlainValidator(_object_patch),
         WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994}]}),
     ] = Field(None, description="Merged with what is stored: null removes a field, or all of them.")
     key_vector: Vector | None = Field(None, description="null: encoded again from the key text.")
@@ -112,8 +107,10 @@ class DocumentBatch(Wire):
     """Many documents, written all or none."""
 
     documents: list[Document] = Field(min_length=1, description="Each id once; 10,000 documents unless set otherwise.")
-    mode: Literal["upsert", "create"] = Field(
-        "upsert", description="`create`: refuse everything with 409 if one of the ids is taken."
+    mode: Literal["upsert", "create", "skip"] = Field(
+        "upsert",
+        description="What becomes of a document whose id is taken. `upsert`: it replaces the one that is there. "
+        "`create`: everything is refused with 409. `skip`: what is there stays as it is, and the answer names it.",
     )
 
     model_config = ConfigDict(
@@ -134,6 +131,9 @@ class Upserted(Wire):
     """What a write did."""
 
     upserted: int = Field(description="How many documents were written.")
+    skipped: list[str] = Field(
+        default=[], description='With `mode: "skip"` only: ids that were taken, whose documents stay as they are.'
+    )
     truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
 
 
@@ -145,7 +145,7 @@ class DocumentQuery(Wire):
     include: list[Include] = Field(
         default=["key", "value", "metadata"], description="Which fields to answer, besides the id."
     )
-    limit: int = Field(100, ge=1, le=10_000, description="Documents on a page.")
+    limit: int = Field(100, ge=0, le=MAX_PAGE, description="Documents on a page; 0 for the `count` alone.")
     cursor: Text | None = Field(None, description="`next_cursor` of the page before.")
     count: bool = Field(False, description="Also count the documents that pass, whatever the limit.")
     vector_format: VectorFormat = "numbers"
@@ -164,7 +164,7 @@ class DocumentPage(Wire):
     """A page of documents."""
 
     documents: list[DocumentAnswer]
-    next_cursor: str | None = Field(description="Where the next page begins; null at the end.")
+    next_cursor: str | None = Field(description="Where the next page begins; null at the end, and with a limit of 0.")
     count: int | None = Field(description="How many documents pass in all; null where `count` was not asked for.")
 
 

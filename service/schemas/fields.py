@@ -54,12 +54,14 @@ class FieldValue(Wire):
 class FieldFacts(Wire):
     """What one field holds in the documents that pass."""
 
-    types: list[Literal["integer", "number", "text", "boolean", "null", "list"]] = Field(
+    types: list[Literal["integer", "number", "text", "boolean", "null", "list", "object"]] = Field(
         description="Those that occur. `integer` is a number without a point or an exponent, `number` one with; a list "
-        "adds `list`, and the types of its elements."
+        "adds `list`, and the types of the scalars in it; what is in an `object` is told under its paths."
     )
     count: int = Field(description="How many documents have the field; null counts as not having it.")
-    distinct: int = Field(description='How many values differ: 1, 1.0, "1" and true are four. Of a list, its elements.')
+    distinct: int = Field(
+        description='How many values differ: 1, 1.0, "1" and true are four. Of a list, the scalars in it.'
+    )
     min: int | float | str | None = Field(
         description="The least number; where there is no number, the first text by code point; else null."
     )

@@ -15,19 +15,26 @@ Scalar = str | int | float | bool | None
 class Comparison(Wire):
     """A field against a value. A missing field reads as null."""
 
-    field: str = Field(pattern=r"^(id$|metadata\.)", description="`id`, or `metadata.` and the name of a field.")
+    field: str = Field(
+        pattern=r"^(id$|key$|metadata\.)",
+        description="`id`, `key` (the text, null where a document has none), or `metadata.` and the name of a field.",
+    )
     operator: Literal["==", "!=", ">", ">=", "<", "<=", "in", "not in", "contains"] = Field(
         description="`in` and `not in` take a list. Ordering compares numbers with numbers and text with text (so ISO "
         "dates order); an unlike or missing field is false. `contains`: the field is a list that holds the value, or a "
         "text that has it as a part."
     )
     value: Scalar | list[Scalar] = Field(description="A scalar, or a list of scalars.")
+    ignore_case: bool = Field(
+        False, description="For `contains`, with a text: case does not count, as Unicode folds it (`ß` is `ss`)."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
                 {"field": "metadata.year", "operator": ">=", "value": 2000},
                 {"field": "metadata.topics", "operator": "contains", "value": "databases"},
+                {"field": "key", "operator": "contains", "value": "sql", "ignore_case": True},
                 {"field": "id", "operator": "in", "value": ["qa76", "qa77"]},
             ]
         }

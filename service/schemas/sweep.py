@@ -11,15 +11,17 @@ from service.schemas.attend import Evidence, Query
 from service.schemas.document import Include
 from service.schemas.filter import FilterField
 from service.schemas.vector import VectorAnswer
-from service.schemas.wire import JSONValue, Null, Temperature, VectorFormat, Wire
+from service.schemas.wire import MAX_TOP_K, JSONValue, Null, Temperature, VectorFormat, Wire
+
+MAX_TEMPERATURES = 1024
 
 
 class SweepRequest(Wire):
     """A query, and the temperatures to ask it at."""
 
     query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
-    temperatures: Annotated[list[Temperature], Len(1, 1024)] = Field(description="At most 1,024.")
-    top_k: int | None = Field(None, ge=0, le=10_000, description="Matches to return. Left out: 10.")
+    temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="At most 1,024.")
+    top_k: int | None = Field(None, ge=0, le=MAX_TOP_K, description="Matches to return. Left out: 10.")
     null: Null | None = Field(None, description="Left out: the collection's.")
     filter: FilterField = None
     include: list[Include] = Field(

@@ -11,7 +11,8 @@ from service.schemas.vector import NestedAnswer
 from service.schemas.wire import Text, VectorFormat, Wire
 
 TraceInclude = Literal["logits", "query", "key", "value", "changes"]
-Numbers = Annotated[list[int], Len(1, 1024)]
+MAX_NAMED = 1024  # layers, or heads, of one request
+Numbers = Annotated[list[int], Len(1, MAX_NAMED)]
 
 
 class TraceRequest(Wire):

@@ -20,6 +20,9 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 MAX_DEPTH = 100
+MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
+MAX_TOP_K = 10_000
+MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)
 
 
@@ -72,9 +75,11 @@ def well_formed(text: str) -> str:
 
 
 def _document_id(text: str) -> str:
-    if not 1 <= len(text) <= 256:
+    if not 1 <= len(text) <= MAX_ID:
         raise PydanticCustomError(
-            "document_id", "wanted an id of 1 to 256 characters, got {length}", {"length": len(text)}
+            "document_id",
+            "wanted an id of 1 to {most} characters, got {length}",
+            {"most": MAX_ID, "length": len(text)},
         )
     if text in (".", ".."):
         raise PydanticCustomError("document_id", "an id may not be . or .., which a URL would swallow: add a character")
@@ -150,7 +155,7 @@ DocumentId = TypeAliasType(
             {
                 "type": "string",
                 "minLength": 1,
-                "maxLength": 256,
+                "maxLength": MAX_ID,
                 "pattern": r"^[^\u0000-\u001f\u007f-\u009f]+$",
                 "description": "Any characters but control characters; not `.` or `..`.",
                 "examples": ["qa76"],
@@ -200,7 +205,7 @@ Null = TypeAliasType(
 CollectionName = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+        pattern=rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$",
         examples=["library"],
         description="A letter or digit, then up to 127 letters, digits, dots, underscores or dashes.",
     ),

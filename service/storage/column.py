@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
-from service.storage.fields import Kind, Stored, ordered_kinds, stored
+from service.storage.fields import Kind, Stored, casefold, ordered_kinds, stored
 from service.storage.records import RowNumbers
 
 _FEW_BYTES = 8192  # what an empty column takes, about
@@ -79,11 +79,10 @@ class Distinct:
             return slice(edge, self._starts[last + 1])
         return slice(self._starts[first], edge)
 
-    def holding(self, operand: str) -> Iterator[int]:
-        """The codes of the texts that hold the operand."""
-        part, start = operand.encode(), self._starts[Kind.TEXT]
-        texts = self._values.get(Kind.TEXT, [])
-        return (start + place for place in range(len(texts)) if part in texts[place])
+    def texts(self, fit: Callable[[bytes], bool]) -> list[int]:
+        """The codes of the texts that fit; each is shown in UTF-8."""
+        texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
+        return [start + place for place in range(len(texts)) if fit(texts[place])]
 
     def _place(self, operand: Stored, *, behind: bool = False) -> int:
         """Where the operand stands or would stand; the place behind it, if it is there and that is asked."""
@@ -146,18 +145,29 @@ class Column:
         if operator in ORDERING:
             return self.field.among(self.field.distinct.ordered(operator, stored(value)))
         if operator == "contains":
-            elements = self.elements.among(self.elements.distinct.equal(stored(value)))
-            if not isinstance(value, str):
-                return elements
-            return np.concatenate([self.field.among(list(self.field.distinct.holding(value))), elements])
+            return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):
             raise ValueError(f"a column answers ==, in, contains and comparisons of order, not {operator}")
         wanted = value if operator in MEMBERSHIP else [value]
         return self.field.among(*(self.field.distinct.equal(stored(each)) for each in wanted))
 
+    def _containing(self, value: Any, *, ignore_case: bool) -> RowNumbers:
+        texts, elements = self.field.distinct, self.elements.distinct
+        if not isinstance(value, str):
+            return self.elements.among(elements.equal(stored(value)))
+        part = value.encode()
+        if ignore_case:
+            part = casefold(part)
+            holding = texts.texts(lambda text: part in casefold(text))
+            equal = self.elements.among(elements.texts(lambda text: casefold(text) == part))
+        else:
+            holding = texts.texts(lambda text: part in text)
+            equal = self.elements.among(elements.equal(stored(value)))
+        return np.concatenate([self.field.among(holding), equal])
+
 
 def _compact(kind: Kind, values: list[Any]) -> _Values:
-    if kind in (Kind.TEXT, Kind.LIST):
+    if kind in (Kind.TEXT, Kind.LIST, Kind.OBJECT):
         return TextArray(values)
     # Arrays give back Python's own numbers, which compare exactly, integers with floats too.
     if all(type(value) is int for value in values):

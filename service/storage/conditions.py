@@ -14,6 +14,7 @@ MEMBERSHIP = ("in", "not in")
 COMPARISONS = ("==", "!=", *ORDERING, *MEMBERSHIP, "contains")
 COMBINATIONS = ("AND", "OR", "NOT")
 METADATA = "metadata."
+TEXTS = ("id", "key")  # what else may be compared, with texts only
 
 # SQLite's parser keeps a stack of 100 and takes 32,766 parameters: these stay well below both.
 MAX_DEPTH = 32
@@ -24,33 +25,43 @@ MAX_OPERANDS = 5000
 class Comparison:
     """One field against one operand, as in `Comparison("metadata.year", ">=", 2000)`.
 
-    `field` is `id` or `metadata.` and the name of a metadata field, taken as it stands. A missing
-    field reads as null. Raises InvalidCondition where the operand fits no value of that field.
+    `field` is `id`, `key` (the document's key text) or `metadata.` and the name of a metadata field, taken as it
+    stands. A missing field, and a key that is no text, read as null. With `ignore_case`, which only `contains` takes,
+    texts are compared as Unicode folds their case. Raises InvalidCondition where the operand fits no value of that
+    field.
     """
 
     field: str
     operator: str
     value: Any
+    ignore_case: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.field, str) or not (self.is_id or self.field.startswith(METADATA)):
-            raise InvalidCondition(f"there is no field {_shown(self.field)}: use id, or metadata. and a name", "field")
+        if not isinstance(self.field, str) or not (self.field in TEXTS or self.in_metadata):
+            raise InvalidCondition(
+                f"there is no field {_shown(self.field)}: use id, key, or metadata. and a name", "field"
+            )
         if self.operator not in COMPARISONS:
             raise InvalidCondition(
                 f"a comparison has no operator {_shown(self.operator)}: use one of {', '.join(COMPARISONS)}",
                 "operator",
             )
-        wanted, fits = _operand(self.operator, is_id=self.is_id)
+        if not isinstance(self.ignore_case, bool):
+            raise InvalidCondition(f"ignore_case is true or false, not {_shown(self.ignore_case)}", "ignore_case")
+        if self.ignore_case and self.operator != "contains":
+            raise InvalidCondition(f"{self.operator} compares case: only contains takes ignore_case", "ignore_case")
+        wanted, fits = ("a text", _is_text) if self.ignore_case else _operand(self.operator, self.field)
         if not fits(self.value):
-            raise InvalidCondition(f"{self.operator} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
+            how = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
+            raise InvalidCondition(f"{how} on {self.field} wants {wanted}, not {_shown(self.value)}", "value")
         for part in ("field", "value"):
             if not _is_utf8(getattr(self, part)):
                 raise InvalidCondition(f"the {part} holds half of a surrogate pair, which no text does", part)
 
     @property
-    def is_id(self) -> bool:
-        """Whether the document's id is compared, not its metadata."""
-        return self.field == "id"
+    def in_metadata(self) -> bool:
+        """Whether a field of the metadata is compared, not the document's id or its key."""
+        return self.field.startswith(METADATA)
 
     @property
     def name(self) -> str:
@@ -115,7 +126,7 @@ def _parse(tree: Any, at: str, levels: int) -> Condition:
         raise InvalidCondition(f"a condition is an object, not {_shown(tree)}", at.rstrip("/"))
     combined = "conditions" in tree
     names = {"operator", "conditions"} if combined else {"field", "operator", "value"}
-    for name in sorted(names ^ tree.keys()):
+    for name in sorted((names ^ tree.keys()) - (set() if combined else {"ignore_case"})):
         problem = "lacks" if name in names else "has no use for"
         raise InvalidCondition(f"this condition {problem} {name!r}: it wants {', '.join(sorted(names))}", at + name)
     children: list[Condition] = []
@@ -128,21 +139,24 @@ def _parse(tree: Any, at: str, levels: int) -> Condition:
     try:
         if combined:
             return Combination(tree["operator"], tuple(children))
-        return Comparison(tree["field"], tree["operator"], tree["value"])
+        return Comparison(tree["field"], tree["operator"], tree["value"], tree.get("ignore_case", False))
     except InvalidCondition as error:
         raise InvalidCondition(error.message, at + error.pointer) from None
 
 
-def _operand(operator: str, *, is_id: bool) -> tuple[str, Callable[[Any], bool]]:
+def _operand(operator: str, field: str) -> tuple[str, Callable[[Any], bool]]:
     """What an operator wants to be compared with, in words and as a test."""
     if operator in MEMBERSHIP:
-        kind = "texts" if is_id else "scalars"
-        fits = _is_text if is_id else is_scalar
+        kind, fits = {"id": ("texts", _is_text), "key": ("texts and nulls", _is_text_or_null)}.get(
+            field, ("scalars", is_scalar)
+        )
         return (
             f"a list of at most {MAX_OPERANDS} {kind}",
             lambda value: _is_list(value) and len(value) <= MAX_OPERANDS and all(map(fits, value)),
         )
-    if is_id:
+    if field == "key" and operator in ("==", "!="):
+        return "a text or null", _is_text_or_null
+    if field in TEXTS:
         return "a text", _is_text
     if operator in ORDERING:
         return "a number or a text", lambda value: is_scalar(value) and not isinstance(value, bool | None)
@@ -156,6 +170,10 @@ def _operand(operator: str, *, is_id: bool) -> tuple[str, Callable[[Any], bool]]
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _is_list(value: Any) -> bool:

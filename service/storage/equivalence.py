@@ -10,7 +10,8 @@ from service.storage.fields import Kind, Stored, stored
 
 
 def canonical(condition: Condition) -> bytes:
-    """A name of 32 bytes, the same for conditions that differ in order, in repetition or in writing 1 as 1.0.
+    """A name of 32 bytes, the same for conditions that differ in order, in repetition, in writing 1 as 1.0, or in
+    a case that they ignore.
 
     >>> canonical(Comparison("metadata.x", "==", 1)) == canonical(Comparison("metadata.x", "==", 1.0))
     True
@@ -19,6 +20,8 @@ def canonical(condition: Condition) -> bytes:
     """
     if isinstance(condition, Comparison):
         many = condition.operator in MEMBERSHIP
+        if condition.ignore_case:
+            return _name("comparison", condition.field, "contains, case ignored", condition.value.casefold())
         operands = {_said(stored(each)) for each in (condition.value if many else [condition.value])}
         return _name("comparison", condition.field, condition.operator, *sorted(operands))
     return _combined(condition)

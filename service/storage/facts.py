@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from service.storage.fields import Scalar
 
 # In the order in which facts name them.
-FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "list"]
+FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "list", "object"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FieldFacts:
     """What a field holds.
 
     Attributes:
-        types: of its values, each once; and "list" where a document has a list of such.
+        types: of its values, each once; and "list" and "object" where a document has one there.
         count: how many documents have the field and in it something but null.
         distinct: how many different values there are; 1, 1.0, "1" and true are four.
         min, max: the least and the greatest number where there are numbers, else text; None where there are neither.

@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeAlias
 
+from service.storage.checksums import AS_BYTES
+
 Scalar: TypeAlias = str | int | float | bool | None
+
+# What a document's nested metadata may take at most: each of its paths is stored once more, for filters.
+MAX_LEVELS = 32
+MAX_PATHS = 65_536  # characters
 
 _INT64 = 2**63
 
@@ -28,6 +34,7 @@ class Kind(IntEnum):
     NUMBER_ABOVE = 4  # over the range of int64
     TEXT = 5
     LIST = 6
+    OBJECT = 7  # equal to nothing that a filter can say, but no null either
 
 
 class Stored(NamedTuple):
@@ -60,6 +67,14 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def casefold(text: bytes) -> bytes:
+    """A text in UTF-8 as it is compared where case is ignored: Unicode's full case folding, so ß is ss.
+
+    Bytes that a disk has made no UTF-8 stay as they are.
+    """
+    return text.decode(errors=AS_BYTES).casefold().encode(errors=AS_BYTES)
+
+
 def is_scalar(value: Any) -> bool:
     """Whether a JSON value is a text, a finite number, true, false or null."""
     if isinstance(value, float):
@@ -67,8 +82,8 @@ def is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | int)
 
 
-def stored(value: Scalar | Sequence[Scalar]) -> Stored:
-    """The pair that a scalar or a list of scalars is stored as and compared by.
+def stored(value: Any) -> Stored:
+    """The pair that a JSON value is stored as and compared by.
 
     >>> stored(True), stored(1.0) == stored(1)
     (Stored(kind=<Kind.BOOLEAN: 1>, value=1), True)
@@ -84,7 +99,9 @@ def stored(value: Scalar | Sequence[Scalar]) -> Stored:
             return Stored(Kind.NUMBER, value)
         # Every float out here is a whole number, so both sorts of number share one form.
         return _beyond(int(value))
-    return Stored(Kind.LIST, json.dumps([_canonical(*stored(each)) for each in value]))
+    if isinstance(value, Mapping):
+        return Stored(Kind.OBJECT, "")
+    return Stored(Kind.LIST, json.dumps([_element(each) for each in value]))
 
 
 def scalar_of(kind: int, value: int | float | str | bytes) -> Scalar:
@@ -104,12 +121,50 @@ def scalar_of(kind: int, value: int | float | str | bytes) -> Scalar:
 
 def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
     """The rows for one document's metadata. A null is not stored: a missing field reads as one."""
-    for field, value in metadata.items():
+    for field, value in paths(metadata).items():
         if value is None:
             continue
         yield FieldRow(field, 0, *stored(value))
-        if not isinstance(value, str | int | float):
-            yield from (FieldRow(field, 1, *each) for each in dict.fromkeys(stored(each) for each in value))
+        if isinstance(value, list | tuple):
+            elements = dict.fromkeys(stored(each) for each in value if is_scalar(each))
+            yield from (FieldRow(field, 1, *each) for each in elements)
+
+
+def paths(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands at each path: a field's name, or names one in the other with dots between.
+
+    Where one path can be read in two ways, the longer first name wins, so an exact name with a dot in it wins always.
+
+    >>> paths({"loc": {"page": 3, "line": None}, "loc.line": 7})
+    {'loc': {'page': 3, 'line': None}, 'loc.line': 7, 'loc.page': 3}
+    """
+    found = dict(metadata)
+    for name in sorted((name for name, value in metadata.items() if isinstance(value, Mapping)), key=len, reverse=True):
+        for path, value in paths(metadata[name]).items():
+            found.setdefault(f"{name}.{path}", value)
+    return found
+
+
+def nested_too_much(metadata: Mapping[str, Any]) -> str | None:
+    """Which of MAX_LEVELS and MAX_PATHS metadata exceeds, in words; None where it keeps to both."""
+    level: list[tuple[int | None, Any]] = [(0, metadata)]  # with the length of its path; in a list nothing has one
+    characters = 0
+    for depth in range(MAX_LEVELS + 1):
+        deeper: list[tuple[int | None, Any]] = []
+        for length, value in level:
+            if isinstance(value, Mapping):
+                dot = int(depth > 0)
+                deeper += [(None if length is None else length + dot + len(name), value[name]) for name in value]
+            elif isinstance(value, list | tuple):
+                deeper += [(None, each) for each in value]
+        if not deeper:
+            return None
+        if depth > 0:  # the names of the metadata itself may be as many and as long as they like
+            characters += sum(length for length, _ in deeper if length is not None)
+        if characters > MAX_PATHS:
+            return f"the paths of its nested fields take more than {MAX_PATHS:,} characters"
+        level = deeper
+    return f"it nests more than {MAX_LEVELS} deep"
 
 
 def _beyond(number: int) -> Stored:
@@ -133,8 +188,11 @@ def _from_beyond(kind: int, form: bytes) -> int | float:
         return number
 
 
-def _canonical(kind: Kind, value: int | float | str | bytes) -> tuple[int, int | float | str]:
-    """A list's element for its text: equal elements are written alike, 1.0 as 1."""
-    if isinstance(value, bytes):
-        return int(kind), value.hex()
-    return int(kind), int(value) if isinstance(value, float) and value.is_integer() else value
+def _element(value: Any) -> tuple[int, int | float | str]:
+    """A list's element for its text: equal scalars are written alike, 1.0 as 1, and nothing nested as a scalar is."""
+    if isinstance(value, Mapping | list | tuple):
+        return int(Kind.OBJECT), json.dumps(value)
+    kind, form = stored(value)
+    if isinstance(form, bytes):
+        return int(kind), form.hex()
+    return int(kind), int(form) if isinstance(form, float) and form.is_integer() else form

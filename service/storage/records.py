@@ -15,6 +15,10 @@ RowNumbers: TypeAlias = NDArray[np.int64]
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 
 
+# What a write does with a document whose id is taken: replaces it, refuses everything, or leaves it as it is.
+Mode: TypeAlias = Literal["upsert", "create", "skip"]
+
+
 @dataclass(frozen=True)
 class CollectionSettings:
     """What a collection is; everything but `temperature` and `null` is fixed once it holds documents.
@@ -51,9 +55,8 @@ class CollectionRecord:
 class DocumentRecord:
     """A document with its vectors, float32 [d] and [d_v].
 
-    `value` is any JSON, `metadata` a flat object of scalars and lists of scalars. A `value_vector`
-    of None says that the key vector is the value. `row` is None until the document is stored, and
-    another number each time it is written.
+    `value` is any JSON, `metadata` any JSON object. A `value_vector` of None says that the key vector is the value.
+    `row` is None until the document is stored, and another number each time it is written.
     """
 
     id: str
@@ -67,10 +70,14 @@ class DocumentRecord:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What a write did: the new row numbers int64[n], in the documents' order, and those that are gone."""
+    """What a write did: the new row numbers int64[n], in the documents' order, and those that are gone.
+
+    `skipped` are the ids, in the documents' order, of those that were left out because they exist.
+    """
 
     added: RowNumbers
     removed: RowNumbers
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

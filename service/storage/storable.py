@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.storage.errors import DocumentsRepeated, Unstorable, WidthMismatch
-from service.storage.fields import FieldRow, field_rows, is_scalar, is_utf8
+from service.storage.fields import FieldRow, field_rows, is_utf8, nested_too_much
 from service.storage.records import CollectionSettings, DocumentRecord
 
 
@@ -25,11 +25,10 @@ class DocumentTexts:
 
     @classmethod
     def of(cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any]) -> DocumentTexts:
-        """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is not flat."""
+        """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is nested too much."""
         what = f"of document {identity!r}"
-        for name, field in metadata.items():
-            if not (is_scalar(field) or (isinstance(field, list | tuple) and all(map(is_scalar, field)))):
-                raise Unstorable(f"metadata.{name} {what} is neither a scalar nor a list of scalars")
+        if (excess := nested_too_much(metadata)) is not None:
+            raise Unstorable(f"metadata {what} is too deep or too long, {excess}: put some of it into the value")
         text = json_text(metadata, f"metadata {what}")
         searched = tuple(field_rows(metadata))
         if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):

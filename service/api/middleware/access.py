@@ -63,7 +63,7 @@ class Access:
         if granted != "none":
             return granted
         level = self._anonymous if given is None else "none"
-        if level == "none" and path.startswith("/v1/") and method != "OPTIONS":
+        if level == "none" and is_call(path) and method != "OPTIONS":
             raise KeyRefused(NO_KEY if given is None else UNKNOWN_KEY)
         self._hosts.check(headers)
         return level
@@ -75,6 +75,11 @@ class Access:
             if hmac.compare_digest(key, given.encode()) and level != "write":
                 level = grants
         return level
+
+
+def is_call(path: str) -> bool:
+    """Whether a path is the API's, for which keys and the queue are, and not the page's, a probe's or a file's."""
+    return path == "/v1" or path.startswith("/v1/")
 
 
 def _key(headers: Headers) -> str | None:

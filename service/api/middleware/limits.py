@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.middleware.access import is_call
 from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired, QueueFull
 from service.api.problems.handlers import of_error
 
@@ -26,7 +27,7 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        counts = scope["path"].startswith("/v1/")
+        counts = is_call(scope["path"])
         try:
             if counts and self._under_way >= self._max_queue:
                 raise QueueFull(f"{self._under_way} requests are under way, the most this service holds: try again")

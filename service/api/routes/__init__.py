@@ -14,6 +14,7 @@ from service.api.routes import (
     metrics,
     models,
     probes,
+    service,
     sweep,
     trace,
     upload,
@@ -25,6 +26,7 @@ ALL = tuple(
     for room in (
         probes,
         metrics,
+        service,
         collections,
         upload,
         documents,

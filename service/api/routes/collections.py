@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
@@ -15,7 +16,9 @@ from service.api.routing import json_router, requires
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
 from service.retrieval.collections import Catalogue, Collection, Standing, loaded_encoder, null_shown
+from service.retrieval.documents import read_cursor, write_cursor
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
+from service.schemas.wire import MAX_PAGE
 from service.storage import DocumentDamaged
 
 router = json_router("/v1/collections", "collections")
@@ -51,9 +54,9 @@ def shape_background(found: Standing) -> dict[str, Any]:
     return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs}
 
 
-def _describe_all(catalogue: Catalogue) -> list[dict[str, Any]]:
+def _describe_all(catalogue: Catalogue, collections: Iterable[Collection]) -> list[dict[str, Any]]:
     described = []
-    for collection in catalogue.collections():
+    for collection in collections:
         with suppress(CollectionNotFound):  # deleted meanwhile
             described.append(_describe(catalogue, collection))
     return described
@@ -103,14 +106,24 @@ async def patch_collection(name: NameInPath, body: CollectionChange, running: Ru
 @router.get(
     "",
     response_model=CollectionList,
-    responses=refusals(*STORED),
+    responses=refusals("invalid_content", *STORED),
     response_description="The collections.",
-    summary="Every collection",
+    summary="Every collection, or a page of them",
 )
-async def list_collections(request: Request, running: Running) -> Response:
-    """By name; and whether this caller may write."""
-    described = await asyncio.to_thread(_describe_all, running.catalogue)
-    return JSONAnswer({"collections": described, "access": request.state.access})
+async def list_collections(
+    request: Request,
+    running: Running,
+    prefix: Annotated[str, Query(description="Only those whose name begins with it.")] = "",
+    limit: Annotated[
+        int | None, Query(ge=0, le=MAX_PAGE, description="Collections on a page. Left out: all of them.")
+    ] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> Response:
+    """By name; and whether this caller may write. A collection present throughout is seen exactly once."""
+    page, more = running.catalogue.page(prefix, read_cursor(cursor, ""), limit)
+    described = await asyncio.to_thread(_describe_all, running.catalogue, page)
+    next_cursor = write_cursor(page[-1].name) if more else None
+    return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": request.state.access})
 
 
 @router.get(

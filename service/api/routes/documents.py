@@ -72,7 +72,7 @@ def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, 
 async def post_documents(name: NameInPath, body: DocumentBatch, running: Running) -> Response:
     """As JSON: all or none. As NDJSON: a stream of any length, in batches of 1,000 lines, that loses bad lines only.
 
-    A document with a known id replaces the one that is there.
+    A document with a known id replaces the one that is there, unless `mode` says otherwise.
     """
     if len(body.documents) > running.max_documents:
         raise TooLarge.at(
@@ -82,8 +82,9 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
         )
     documents = [sent(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
-    truncated = await store.upsert(running.catalogue.collection(name), documents, pointers, mode=body.mode)
-    return JSONAnswer({"upserted": len(documents), "truncated": truncated.truncated})
+    written = await store.upsert(running.catalogue.collection(name), documents, pointers, mode=body.mode)
+    skipped = {"skipped": written.skipped} if body.mode == "skip" else {}
+    return JSONAnswer({"upserted": written.upserted, **skipped, "truncated": written.truncated})
 
 
 @router.post(

@@ -14,7 +14,7 @@ from service.api.json import NDJSON, JSONAnswer, ndjson
 from service.api.problems.handlers import of_error
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
-from service.api.state import Running
+from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval import TooLarge
 from service.retrieval.collections import model_queue
@@ -38,7 +38,7 @@ Tokens = Sequence[Sequence[Token]] | None
 )
 async def encode(body: EncodeRequest, request: Request, running: Running) -> Response:
     """A vector a text, in order, whatever else was in the request; no texts are no vectors."""
-    most = min(running.max_documents, MAX_TEXTS_WITH_TOKENS) if body.tokens else running.max_documents
+    most = most_texts(running, tokens=body.tokens)
     if len(body.texts) > most:
         raise TooLarge.at(
             "/texts",
@@ -61,6 +61,11 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
     if tokens is not None:
         answer["tokens"] = [[token._asdict() for token in text] for text in tokens]
     return JSONAnswer(answer)
+
+
+def most_texts(running: State, *, tokens: bool) -> int:
+    """How many texts one request may have, with their tokens or without."""
+    return min(running.max_documents, MAX_TEXTS_WITH_TOKENS) if tokens else running.max_documents
 
 
 async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeRequest) -> Tokens:

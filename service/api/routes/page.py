@@ -12,6 +12,8 @@ from starlette.routing import Match, Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from service.api.middleware.access import is_call
+
 WEB = Path(__file__).parents[2] / "web"
 PAGES = {"/docs": "docs.html"}
 
@@ -35,7 +37,7 @@ class PageMount(Mount):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As any mount, but for the API's paths."""
-        if scope["path"].startswith("/v1/"):
+        if is_call(scope["path"]):
             return Match.NONE, {}
         return super().matches(scope)
 

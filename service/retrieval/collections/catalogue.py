@@ -93,6 +93,16 @@ class Catalogue:
         """Every collection, by name."""
         return [self._collections[name] for name in sorted(self._collections)]
 
+    def page(self, prefix: str, after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
+        """Up to `limit` collections of that prefix by name, the first one behind `after`; and whether more follow.
+
+        With a limit of 0 none do, as for documents: a page that never moves on has no next one.
+        """
+        found = [each for each in self.collections() if each.name.startswith(prefix)]
+        if after is not None:
+            found = [each for each in found if each.name > after]
+        return found[:limit], bool(limit) and len(found) > (limit or 0)
+
     async def create(self, name: str, wanted: Mapping[str, Any]) -> tuple[Collection, bool]:
         """A new collection, or the one that is there where the fields sent are equal (then False).
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from itertools import chain, repeat
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Literal
 
 import numpy as np
 import structlog
@@ -27,6 +26,7 @@ from service.storage import (
     Condition,
     DocumentDamaged,
     DocumentRecord,
+    Mode,
     Reader,
     StorageError,
     Store,
@@ -149,12 +149,14 @@ class Collection:
         self,
         documents: Sequence[DocumentRecord],
         *,
-        mode: Literal["upsert", "create"] = "upsert",
+        mode: Mode = "upsert",
         replacing: DocumentRecord | None = None,
+        existing: frozenset[str] = frozenset(),
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
-        Raises DocumentChanged where `replacing` is given and no longer what is stored.
+        Raises DocumentChanged where `replacing` is given and no longer what is stored, or where one of the ids
+        `existing` is not there any more.
         """
         with self._noting_damage(), self._store.writing() as writer:
             self._require_ready()
@@ -162,7 +164,14 @@ class Collection:
                 stored = writer.document(self.record.id, replacing.id)
                 if stored is None or stored.row != replacing.row:
                     raise DocumentChanged(replacing.id)
+            gone = existing - writer.existing(self.record.id, list(existing))
+            if gone:
+                raise DocumentChanged(min(gone))
             change = writer.upsert(self.record.id, documents, mode=mode)
+            skipped = set(change.skipped)
+            documents = [document for document in documents if document.id not in skipped]
+            if not documents:
+                return change
             keys = np.stack([document.key_vector for document in documents])
             values = None
             if any(document.value_vector is not None for document in documents):

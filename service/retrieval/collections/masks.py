@@ -94,7 +94,7 @@ def _evaluated(condition: Condition, source: Source, columns: Columns) -> Mask:
 def _compared(comparison: Comparison, source: Source, columns: Columns) -> Mask:
     if comparison.operator in _OPPOSITE:
         return ~_compared(replace(comparison, operator=_OPPOSITE[comparison.operator]), source, columns)
-    parts = None if comparison.is_id else columns.of(comparison.name, source)
+    parts = columns.of(comparison.name, source) if comparison.in_metadata else None
     if parts is None:
         return source.view.mask(source.reader.rows_where(source.collection, comparison))
     mask = source.view.mask(np.concatenate([part.rows(comparison) for part in parts]))

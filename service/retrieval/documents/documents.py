@@ -7,20 +7,28 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
-from service.retrieval.errors import DocumentNotFound, Flaw, InvalidContent
-from service.storage import Condition, DocumentRecord
+from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
+from service.storage import Condition, DocumentRecord, Mode
 
 
 @dataclass(frozen=True)
 class Written:
-    """What a write did: how many documents replaced another, and which were cut to the encoder's length."""
+    """What a write did.
 
+    Attributes:
+        upserted: how many documents it wrote.
+        replaced: how many of these replaced another.
+        skipped: ids that were left as they are, in the documents' order.
+        truncated: ids of documents whose text was cut to the encoder's length.
+    """
+
+    upserted: int
     replaced: int
     truncated: list[str]
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,34 @@ async def upsert(
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
     *,
-    mode: Literal["upsert", "create"] = "upsert",
+    mode: Mode = "upsert",
 ) -> Written:
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
-    prepared = await prepare_documents(collection.encoder, collection.record, documents, pointers)
-    change = await asyncio.to_thread(collection.write, prepared.records, mode=mode)
-    return Written(replaced=len(change.removed), truncated=prepared.truncated)
+    existing = frozenset[str]()
+    if mode == "skip":
+        existing = await asyncio.to_thread(_existing, collection, [document.id for document in documents])
+    while True:
+        prepared = await prepare_documents(
+            collection.encoder, collection.record, documents, pointers, existing=existing
+        )
+        try:
+            change = await asyncio.to_thread(collection.write, prepared.records, mode=mode, existing=existing)
+        except DocumentChanged:
+            # One that was there has been deleted meanwhile, so that this write has to make it.
+            existing = frozenset()
+            continue
+        skipped = existing.union(change.skipped)
+        return Written(
+            upserted=len(change.added),
+            replaced=len(change.removed),
+            truncated=[each for each in prepared.truncated if each not in skipped],
+            skipped=tuple(document.id for document in documents if document.id in skipped),
+        )
+
+
+def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
+    with collection.reading() as (record, reader):
+        return frozenset(reader.existing(record.id, ids))
 
 
 async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> Uploaded:
@@ -102,13 +132,16 @@ def page(
     limit: int,
     count: bool,
 ) -> Page:
-    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`."""
+    """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`.
+
+    With a limit of 0 there is no next page: whoever follows cursors to the end would never come there.
+    """
     with collection.reading() as (record, reader):
-        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1)
+        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
     more = len(found) > limit
     found = found[:limit]
-    return Page(found, _write_cursor(found[-1].id) if more else None, passing)
+    return Page(found, write_cursor(found[-1].id) if more else None, passing)
 
 
 def delete_one(collection: Collection, document_id: str) -> None:
@@ -117,13 +150,14 @@ def delete_one(collection: Collection, document_id: str) -> None:
         raise DocumentNotFound(collection.name, document_id)
 
 
-def _write_cursor(document_id: str) -> str:
-    return base64.urlsafe_b64encode(document_id.encode()).decode("ascii")
+def write_cursor(last: str) -> str:
+    """The `next_cursor` of a page that ends with this id, or name."""
+    return base64.urlsafe_b64encode(last.encode()).decode("ascii")
 
 
-def read_cursor(cursor: str | None) -> str | None:
-    """The id that a `next_cursor` stands for; None for the first page."""
+def read_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
+    """The id, or name, that a `next_cursor` stands for; None for the first page. `pointer`: where it was sent."""
     try:
         return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        raise InvalidContent.at("/cursor", "the cursor is not one of ours: send next_cursor as it came") from None
+        raise InvalidContent.at(pointer, "the cursor is not one of ours: send next_cursor as it came") from None

@@ -32,7 +32,7 @@ async def patch(collection: Collection, document_id: str, changes: Mapping[str, 
             await asyncio.to_thread(collection.write, prepared.records, replacing=stored)
         except DocumentChanged:
             continue
-        return Written(1, prepared.truncated)
+        return Written(1, 1, prepared.truncated)
     raise DocumentChanged(document_id)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from service.encoding import LoadingEncoder
 from service.retrieval.collections import encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import CollectionRecord, DocumentRecord
+from service.storage import CollectionRecord, DocumentRecord, nested_too_much
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 MISSING: Any = object()
@@ -42,17 +42,24 @@ async def prepare_documents(
     record: CollectionRecord,
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
+    *,
+    existing: frozenset[str] = frozenset(),
 ) -> Prepared:
     """Encode what is missing and check the rest; `pointers` say where each document stands in the request.
+
+    Those whose ids are `existing` are left out before anything is encoded.
 
     Raises:
         InvalidContent: with every flaw of every document, or as the encoder is not the collection's.
         EncoderUnavailable: it is still loading, or has failed.
     """
-    if not documents:
-        return Prepared([], [])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
+    _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nesting(document, at)])
     _refuse(_duplicates(documents, pointers))
+    kept = [(document, at) for document, at in zip(documents, pointers, strict=True) if document.id not in existing]
+    if not kept:
+        return Prepared([], [])
+    documents, pointers = zip(*kept, strict=True)
     texts = {text: None for document in documents for text in _texts(record, document)}
     vectors, truncated = await _encode(encoder, record, list(texts))
     records = [_record(record, document, vectors) for document in documents]
@@ -118,6 +125,11 @@ def _flaws(record: CollectionRecord, document: SentDocument, at: str) -> list[Fl
     if document.key is None:
         return [Flaw(f"{at}/key", "a document needs a key: send its text, or a key_vector")]
     return []
+
+
+def _nesting(document: SentDocument, at: str) -> list[Flaw]:
+    excess = nested_too_much(document.metadata)
+    return [] if excess is None else [Flaw(f"{at}/metadata", f"{excess}: put some of it into the value")]
 
 
 def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> list[Flaw]:

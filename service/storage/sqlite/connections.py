@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
+from service.storage.fields import casefold
 from service.storage.sqlite.migrations import OLDER, Report, check, create, unfinished, write_anew
 
 _MAGIC = b"SQLite format 3\0"
@@ -60,6 +61,8 @@ def connect(path: Path | None) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.text_factory = _text
+    # SQLite's own lower() knows ASCII only. Bytes, as a damaged text is no argument that Python takes.
+    connection.create_function("casefold", 1, lambda text: None if text is None else casefold(text), deterministic=True)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16384")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
@@ -65,7 +66,9 @@ def compile_condition(condition: Condition, collection: int) -> Expression:
 def _compile(condition: Condition, collection: int, *, negated: bool) -> _Part:
     if isinstance(condition, Combination):
         return _combine(condition, collection, negated)
-    return _compare_id(condition, negated) if condition.is_id else _compare(condition, collection, negated)
+    if condition.in_metadata:
+        return _compare(condition, collection, negated)
+    return _compare_text(condition, negated)
 
 
 def _combine(combination: Combination, collection: int, negated: bool) -> _Part:
@@ -77,15 +80,18 @@ def _combine(combination: Combination, collection: int, negated: bool) -> _Part:
 
 
 def _join(operator: str, parts: Sequence[_Part], collection: int) -> _Part:
-    """A balanced tree: a chain of a thousand would exceed SQLite's expression depth."""
+    """A tree, as a chain of a thousand would exceed SQLite's expression depth; what is deep is joined last."""
     united = _unite(operator, parts)
     if len(united) == 1:
         return united[0]
     joined = [each.expression(collection) if isinstance(each, _Among) else each for each in united]
-    while len(joined) > 1:
-        pairs = [_pair(operator, *joined[i : i + 2]) for i in range(0, len(joined) - 1, 2)]
-        joined = pairs + joined[2 * len(pairs) :]
-    return joined[0]
+    waiting = [(each.stack, place, each) for place, each in enumerate(joined)]
+    heapify(waiting)
+    while len(waiting) > 1:
+        (_, place, left), (_, _, right) = heappop(waiting), heappop(waiting)
+        pair = _pair(operator, left, right)
+        heappush(waiting, (pair.stack, place, pair))
+    return waiting[0][2]
 
 
 def _unite(operator: str, parts: Sequence[_Part]) -> list[_Part]:
@@ -114,22 +120,26 @@ def _pair(operator: str, left: Expression, right: Expression) -> Expression:
     )
 
 
-def _compare_id(comparison: Comparison, negated: bool) -> Expression:
-    operator, value = comparison.operator, comparison.value
-    if operator in MEMBERSHIP:
-        sql, parameters = f"documents.id IN ({marks(value)})", tuple(value)
-        negated = negated != (operator == "not in")
+def _compare_text(comparison: Comparison, negated: bool) -> Expression:
+    column, operator, value = f"documents.{comparison.field}", comparison.operator, comparison.value
+    wanted = value if operator in MEMBERSHIP else [value]
+    texts = tuple(each for each in wanted if each is not None)
+    if operator in (*MEMBERSHIP, "==", "!="):
+        sql = f"{column} IN ({marks(texts)})"
+        negated = negated != (operator in ("!=", "not in"))
     elif operator == "contains":
-        sql, parameters = "instr(documents.id, ?) > 0", (value,)
+        sql = _part_of(column, comparison.ignore_case)
     else:
-        sql, parameters = f"documents.id {operator} ?", (value,)
-    return Expression(f"NOT ({sql})" if negated else f"({sql})", parameters)
+        sql = f"{column} {operator} ?"
+    if comparison.field == "key":  # which may be null, as an id is not
+        sql = f"{column} IS NULL OR {sql}" if None in wanted else f"{column} IS NOT NULL AND {sql}"
+    return Expression(f"NOT ({sql})" if negated else f"({sql})", texts)
 
 
 def _compare(comparison: Comparison, collection: int, negated: bool) -> _Part:
     name, operator, value = comparison.name, comparison.operator, comparison.value
     if operator == "contains":
-        return _Among(_holds(name, value), negated)
+        return _Among(_holds(name, value, comparison.ignore_case), negated)
     if operator in ORDERING:
         return _Among((_ordered(name, operator, stored(value)),), negated)
     negated = negated != (operator in ("!=", "not in"))
@@ -162,9 +172,19 @@ def _ordered(name: str, operator: str, operand: Stored) -> _Test:
     )
 
 
-def _holds(name: str, value: Any) -> tuple[_Test, ...]:
+def _holds(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ...]:
     kind, form = stored(value)
-    element = _Test(name, f"element = 1 AND kind = {int(kind)} AND value = ?", (form,))
+    equal = f"{_folded('value')} = {_folded('?')}" if ignore_case else "value = ?"
+    element = _Test(name, f"element = 1 AND kind = {int(kind)} AND {equal}", (form,))
     if kind is not Kind.TEXT:
         return (element,)
-    return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND instr(value, ?) > 0", (form,))
+    return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND {_part_of('value', ignore_case)}", (form,))
+
+
+def _part_of(text: str, ignore_case: bool) -> str:
+    """Whether a text holds the parameter as a part."""
+    return f"instr({_folded(text)}, {_folded('?')}) > 0" if ignore_case else f"instr({text}, ?) > 0"
+
+
+def _folded(text: str) -> str:
+    return f"casefold(CAST({text} AS BLOB))"

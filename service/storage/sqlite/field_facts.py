@@ -13,10 +13,10 @@ _FORM = (
     f"CASE WHEN typeof(value) <> 'blob' THEN typeof(value)"
     f" WHEN kind = {int(Kind.NUMBER_ABOVE)} AND length(value) = 12 THEN 'integer' ELSE 'real' END"
 )
-# A list is counted as one thing, whatever it holds; its elements have rows of their own.
+# A list or an object is counted as one thing, whatever it holds: its elements or paths have rows of their own.
 _FACTS = f"""\
 WITH seen AS MATERIALIZED (
-    SELECT kind, iif(kind = {int(Kind.LIST)}, NULL, value) AS held, {_FORM} AS form,
+    SELECT kind, iif(kind >= {int(Kind.LIST)}, NULL, value) AS held, {_FORM} AS form,
            count(*) AS times, sum(element = 0) AS documents
     FROM fields WHERE collection = :collection AND field = :field {{among}}
     GROUP BY 1, 2, 3
@@ -24,7 +24,7 @@ WITH seen AS MATERIALIZED (
 SELECT 0, kind, form, count(*), sum(documents), min(held), max(held) FROM seen GROUP BY kind, form
 UNION ALL
 SELECT 1, kind, form, times, 0, held, NULL FROM (
-    SELECT * FROM seen WHERE kind <> {int(Kind.LIST)}
+    SELECT * FROM seen WHERE kind < {int(Kind.LIST)}
     AND (times < :times OR times = :times AND (kind, held, form) > (:kind, :held, :form))
     ORDER BY times DESC, kind, held, form LIMIT :most
 )"""
@@ -44,6 +44,7 @@ _TYPES: dict[tuple[Kind, str], FieldType] = {
     (Kind.BOOLEAN, "integer"): "boolean",
     (Kind.TEXT, "text"): "text",
     (Kind.LIST, "text"): "list",
+    (Kind.OBJECT, "text"): "object",
 }
 _NUMBERS: dict[str, FieldType] = {"integer": "integer", "real": "number"}
 
@@ -79,7 +80,7 @@ def read_facts(
     return FieldFacts(
         types=tuple(each for each in get_args(FieldType) if each in types),
         count=sum(documents for *_, documents, _, _ in groups),
-        distinct=sum(distinct for kind, _, distinct, *_ in groups if kind != Kind.LIST),
+        distinct=sum(distinct for kind, _, distinct, *_ in groups if kind < Kind.LIST),
         min=least,
         max=greatest,
         values=tuple(shown),

@@ -15,6 +15,7 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
 from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
+from service.storage.sqlite import document_rows
 from service.storage.sqlite.column_reader import read_column
 from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.field_facts import read_facts, read_names
@@ -72,6 +73,10 @@ class Reader:
         """The document with that id, or None."""
         found = self.page(collection, ids=[identity], limit=1)
         return found[0] if found else None
+
+    def existing(self, collection: int, ids: Sequence[str]) -> set[str]:
+        """Which of the ids are there."""
+        return set(document_rows.existing(self._connection, collection, ids))
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
         """The documents with those row numbers int64[n], in their order."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from sqlite3 import Connection
-from typing import Literal
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from service.storage.checksums import settings_checksum, vectors_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
 from service.storage.fields import is_utf8
-from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, RowNumbers
+from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
 from service.storage.sqlite import document_rows, full_text
 from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, marks, settings_row
 from service.storage.sqlite.reader import Reader
@@ -73,9 +72,9 @@ class Writer(Reader):
         collection: int,
         documents: Sequence[DocumentRecord],
         *,
-        mode: Literal["upsert", "create"] = "upsert",
+        mode: Mode = "upsert",
     ) -> Change:
-        """Store documents under new row numbers, in place of those with their ids.
+        """Store documents under new row numbers, in place of those with their ids, or (mode "skip") but for those.
 
         The collection's widths are set where they were not. Raises DocumentsExist (mode "create"),
         DocumentsRepeated, WidthMismatch or Unstorable.
@@ -85,8 +84,13 @@ class Writer(Reader):
         refuse_repeated([each.id for each in documents])
         texts = [DocumentTexts.of(each.id, each.key, each.value, each.metadata) for each in documents]
         replaced = document_rows.existing(self._connection, collection, [each.id for each in documents])
-        if replaced and mode == "create":
-            raise DocumentsExist([each.id for each in documents if each.id in replaced])
+        taken = tuple(each.id for each in documents if each.id in replaced)
+        if taken and mode == "create":
+            raise DocumentsExist(taken)
+        if mode == "skip":
+            documents = [each for each in documents if each.id not in replaced]
+            texts = [each for each in texts if each.id not in replaced]
+            replaced = {}
         removed = np.sort(np.fromiter(replaced.values(), dtype=np.int64))
         with self._all_or_none():
             if settings != record.settings:
@@ -98,7 +102,7 @@ class Writer(Reader):
                 (_vectors(row, each) for row, each in zip(added.tolist(), documents, strict=True)),
             )
             self._count_on(collection, len(added) - len(removed))
-        return Change(added, removed)
+        return Change(added, removed, taken if mode == "skip" else ())
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""

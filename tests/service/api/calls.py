@@ -77,6 +77,7 @@ EVERY_FIELD = [
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
     _new(similarity="gaussian", encoder=None, null=-0.5),
+    Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
     Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
     Call("patch_document", {"value_vector": {"base64": TWO}}, {"name": "vectors", "id": "a"}),
@@ -87,14 +88,22 @@ EVERY_FIELD = [
         {"mode": "create", "documents": [{"id": "c", "key_vector": [1, 0], "value_vector": [0, 1]}]},
         {"name": "vectors"},
     ),
-    Call("post_documents", {"mode": "upsert", "documents": [{"id": "qa76", "key": "databases"}]}),
+    *(
+        Call("post_documents", {"mode": mode, "documents": [{"id": "qa76", "key": "databases"}]})
+        for mode in ("upsert", "skip")
+    ),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}),
-    Call("query_documents", {"vector_format": "numbers"}),
+    Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),
     *(
         Call("query_documents", {"filter": {"field": "metadata.year", "operator": operator, "value": value}})
         for operator, value in {"==": 1993, "!=": 1993, ">": 1, "<=": 1, "in": [1993], "not in": [1]}.items()
     ),
+    Call(
+        "query_documents",
+        {"filter": {"field": "metadata.shelf", "operator": "contains", "value": "qa", "ignore_case": True}},
+    ),
+    Call("query_documents", {"filter": {"field": "key", "operator": "in", "value": ["cats", None]}}),
     *(
         Call("query_documents", {"filter": {"operator": operator, "conditions": []}, "count": True})
         for operator in ("AND", "OR", "NOT")

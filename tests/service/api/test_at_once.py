@@ -68,6 +68,36 @@ def test_a_scroll_sees_each_lasting_document_once_while_others_come_and_go(servi
             assert max(seen.values()) == 1
 
 
+def test_of_many_that_skip_what_exists_each_document_is_written_by_one(service, client, collection):
+    path, writers = collection(encoder=None), range(4)
+    ids = [f"d{i:02}" for i in range(60)]
+    answers: dict[int, list[dict[str, object]]] = {writer: [] for writer in writers}
+
+    def fill(writer: int) -> None:
+        turned = ids[writer * 15 :] + ids[: writer * 15]
+        with service.client() as own:
+            for start in range(0, len(ids), 20):
+                batch = [{"id": each, "key_vector": vector(writer), "value": writer} for each in turned[start:][:30]]
+                answer = own.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
+                answers[writer].append(answer.json() | {"sent": [document["id"] for document in batch]})
+
+    threads = [threading.Thread(target=fill, args=(writer,)) for writer in writers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wrote = Counter(
+        (each, writer)
+        for writer, said in answers.items()
+        for answer in said
+        for each in set(answer["sent"]) - set(answer["skipped"])
+    )
+    assert sum(answer["upserted"] for said in answers.values() for answer in said) == len(ids)
+    stored = client.post(f"{path}/documents/query", json={"limit": 100}).json()["documents"]
+    assert wrote == Counter((document["id"], document["value"]) for document in stored)
+    assert len(wrote) == len(ids)
+
+
 def test_an_answer_never_shows_half_a_write(service, client, collection):
     """All documents are always replaced together, so that every answer is of one generation."""
     path = collection(encoder=None, similarity="dot")

@@ -115,6 +115,12 @@ def test_an_allowed_host_that_is_no_name() -> None:
     assert refused(SOFTKV_ALLOWED_HOSTS="*.example").startswith("softkv: SOFTKV_ALLOWED_HOSTS: wanted names")
 
 
+def test_an_origin_that_is_none() -> None:
+    line = refused("--cors-origins", "https://ok.example,app.example")
+    assert line.startswith("softkv: --cors-origins: wanted origins, a scheme, a name and perhaps a port, or * for any")
+    assert refused(SOFTKV_CORS_ORIGINS="https://a.example/").startswith("softkv: SOFTKV_CORS_ORIGINS: wanted origins")
+
+
 def test_a_frame_ancestor_that_would_be_another_directive() -> None:
     line = refused("--frame-ancestors", "'self'; script-src *")
     assert line.startswith("softkv: --frame-ancestors: wanted 'none', or sources separated by a space")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,8 +18,26 @@ def passes(each: DocumentRecord, condition: Condition) -> bool:
     if isinstance(condition, Combination):
         results = [passes(each, inner) for inner in condition.conditions]
         return {"AND": all(results), "OR": any(results), "NOT": not all(results)}[condition.operator]
-    found = each.id if condition.field == "id" else each.metadata.get(condition.field.removeprefix("metadata."))
+    if condition.field in ("id", "key"):
+        found = getattr(each, condition.field)
+    else:
+        found = at(each.metadata, condition.field.removeprefix("metadata."))
+    if condition.ignore_case:
+        return compare(folded(found), condition.operator, folded(condition.value))
     return compare(found, condition.operator, condition.value)
+
+
+def at(value: Any, path: str) -> Any:
+    """What stands at a path of an object; of two ways to read it, that with the longer first name. Else None."""
+    return next(readings(value, path), None)
+
+
+def readings(value: Any, path: str) -> Iterator[Any]:
+    if isinstance(value, dict):
+        if path in value:
+            yield value[path]
+        for i in sorted((i for i, character in enumerate(path) if character == "."), reverse=True):
+            yield from readings(value.get(path[:i]), path[i + 1 :])
 
 
 def compare(found: Any, how: str, value: Any) -> bool:
@@ -33,8 +52,14 @@ def compare(found: Any, how: str, value: Any) -> bool:
     return sort(found) == sort(value) in ("number", "text") and ORDERS[how](found, value)
 
 
+def folded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [folded(each) for each in value]
+    return value.casefold() if isinstance(value, str) else value
+
+
 def sort(value: Any) -> str:
-    names = {bool: "boolean", int: "number", float: "number", str: "text", list: "list"}
+    names = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object"}
     return names.get(type(value), "null")
 
 
@@ -47,24 +72,43 @@ def equal(left: Any, right: Any) -> bool:
 NUMBERS: list[int | float] = [0, -0.0, 1, 1.0, 1.5, -1, 2**53, 2**53 + 1, float(2**53), 2**63 - 1, 2**63, 2**63 + 1]
 NUMBERS += [float(2**63), -(2**63), -(2**63) - 1, 2**64, 10**30, 1e30, 1e308, -1e308, 10**309, -(10**309), 5e-324]
 TEXTS = ["", "a", "ab", "b", "A", "1", "true", "null", "é", "猫", "😺", "a\0b", "2024-05-01", "2024-10-01", "%", '"']
+TEXTS += ["AB", "É", "E\u0301", "ß", "SS", "Straße", "STRASSE", "İ", "i", "ſ", "Σς"]
 SCALARS: list[Any] = [None, True, False, *NUMBERS, *TEXTS]
-NAMES = ["x", "y", 'quo"te', "it's", "a.b", "$", "", "é[0]", "back\\slash", "nul\0"]
+NAMES = ["x", "y", "a", "b", 'quo"te', "it's", "a.b", "$", "", "é[0]", "back\\slash", "nul\0"]
 
 scalars = st.sampled_from(SCALARS)
 lists = st.lists(scalars, max_size=4)
+texts = st.sampled_from(TEXTS)
+keys = st.none() | texts
 names = st.sampled_from(NAMES)
-metadata = st.dictionaries(names, scalars | lists, max_size=5)
-fields = names.map("metadata.".__add__)
+metadata = st.dictionaries(
+    names,
+    scalars
+    | lists
+    | st.recursive(
+        scalars | lists,
+        lambda inner: st.dictionaries(names, inner, max_size=3) | st.lists(inner, max_size=2),
+        max_leaves=6,
+    ),
+    max_size=5,
+)
+fields = st.lists(names, min_size=1, max_size=3).map(".".join).map("metadata.".__add__) | names.map("metadata.".__add__)
 ordered = st.sampled_from([each for each in SCALARS if sort(each) in ("number", "text")])
 comparisons = (
     st.builds(Comparison, fields, st.sampled_from(["==", "!="]), scalars | lists)
     | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered)
     | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), lists)
     | st.builds(Comparison, fields, st.just("contains"), scalars)
+    | st.builds(Comparison, fields | st.sampled_from(["id", "key"]), st.just("contains"), texts, st.just(True))
     | st.builds(
         Comparison, st.just("id"), st.sampled_from(["==", "!=", *ORDERS, "contains"]), st.text("012", max_size=2)
     )
     | st.builds(Comparison, st.just("id"), st.sampled_from(["in", "not in"]), st.lists(st.text("012", max_size=2)))
+)
+comparisons |= (
+    st.builds(Comparison, st.just("key"), st.sampled_from(["==", "!="]), keys)
+    | st.builds(Comparison, st.just("key"), st.sampled_from([*ORDERS, "contains"]), texts)
+    | st.builds(Comparison, st.just("key"), st.sampled_from(["in", "not in"]), st.lists(keys, max_size=4))
 )
 conditions = st.recursive(
     comparisons,

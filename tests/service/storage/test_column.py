@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.storage import Comparison, Store
 from tests.service.storage.making import collection, document
-from tests.service.storage.meaning import ORDERS, SCALARS, lists, ordered, passes, scalars
+from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, lists, ordered, passes, scalars, texts
 
 field = st.just("metadata.x")
 asked = (
@@ -20,6 +20,7 @@ asked = (
     | st.builds(Comparison, field, st.sampled_from(sorted(ORDERS)), ordered)
     | st.builds(Comparison, field, st.just("in"), lists)
     | st.builds(Comparison, field, st.just("contains"), scalars)
+    | st.builds(Comparison, field, st.just("contains"), texts, st.just(True))
 )
 
 
@@ -65,6 +66,23 @@ def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
         assert not len(empty.rows(Comparison("metadata.x", "in", [each])))
     with pytest.raises(ValueError, match="not !="):
         full.rows(Comparison("metadata.x", "!=", 1))
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+@pytest.mark.parametrize("ignore_case", [False, True])
+def test_every_text_is_looked_for_in_every_other(shared: Store, ignore_case: bool) -> None:
+    values = [*TEXTS, *([each] for each in TEXTS), ["a", "SS"], [1, None, "Ab"], 1, True, None]
+    documents = [document(f"{i:03}", metadata={"x": each}) for i, each in enumerate(values)]
+    number = collection(shared, documents)
+    with shared.reading() as reader:
+        column = reader.column(number, "x")
+        assert column is not None
+        for text in TEXTS:
+            asked = Comparison("metadata.x", "contains", text, ignore_case)
+            rows = np.unique(column.rows(asked))
+            assert reader.ids(number, rows) == [each.id for each in documents if passes(each, asked)], text
+            assert reader.rows_where(number, asked).tolist() == rows.tolist(), text
     with shared.writing() as writer:
         writer.delete_collection("c")
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.storage import Combination, Comparison, Condition, InvalidCondition, Store, parse_condition
 from service.storage.conditions import MAX_DEPTH
 from tests.service.storage.making import collection, document
-from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, conditions, metadata, passes
+from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, TEXTS, conditions, keys, metadata, passes
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(metadata, min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
-def test_a_filter_keeps_what_it_says(shared: Store, given: list[dict[str, Any]], filters: list[Condition]) -> None:
-    documents = [document(str(i), metadata=each) for i, each in enumerate(given)]
+@given(st.lists(st.tuples(keys, metadata), min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
+def test_a_filter_keeps_what_it_says(
+    shared: Store, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]
+) -> None:
+    documents = [document(str(i), key=key, metadata=each) for i, (key, each) in enumerate(given)]
     number = collection(shared, documents)
     other = collection(shared, [document(str(i), metadata=dict.fromkeys(NAMES, 1)) for i in range(3)], "other")
     with shared.reading() as reader:
@@ -57,6 +59,21 @@ def test_every_number_orders_with_every_other(shared: Store, number: float) -> N
         writer.delete_collection("c")
 
 
+@pytest.mark.parametrize("how", ["==", "!=", *ORDERS, "contains", "in", "not in"])
+def test_every_key_is_compared_with_every_text(shared: Store, how: str) -> None:
+    documents = [document(f"{i:03}", key=each) for i, each in enumerate([None, *TEXTS])]
+    number = collection(shared, documents)
+    with shared.reading() as reader:
+        for text in [None, *TEXTS] if how in ("==", "!=", "in", "not in") else TEXTS:
+            for ignore_case in [False, True] if how == "contains" else [False]:
+                asked = Comparison("key", how, [text, "猫"] if "in" in how.split() else text, ignore_case)
+                for condition in (asked, Combination("NOT", (asked,))):
+                    wanted = [each.id for each in documents if passes(each, condition)]
+                    assert reader.ids(number, reader.rows_where(number, condition)) == wanted, condition
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
 def leaf(i: int) -> Comparison:
     return Comparison("metadata.seed", ("<", ">", "==", "!=", "in")[i % 5], [i] if i % 5 == 4 else i)
 
@@ -75,9 +92,10 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store)
     documents = [document(str(i), i) for i in range(20)]
     number = collection(store, documents)
     tree: Condition = Combination("AND", tuple(Combination("OR", (leaf(i), leaf(i + 1))) for i in range(500)))
+    parts = Combination("OR", tuple(Comparison("id", "contains", f"b{i}", ignore_case=True) for i in range(20)))
     for i in range(MAX_DEPTH - 2):
         tree = Combination(
-            ("OR", "NOT", "AND")[i % 3], (leaf(i), Combination("OR", (leaf(i + 2),)).conditions[0], tree)
+            ("OR", "NOT", "AND")[i % 3], (leaf(i), parts, Combination("OR", (leaf(i + 2),)).conditions[0], tree)
         )
     assert tree.depth == MAX_DEPTH
     with store.reading() as reader:
@@ -110,6 +128,14 @@ def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
         ("id", "==", 3, "value"),
         ("id", "==", None, "value"),
         ("id", "in", ["a", None], "value"),
+        ("key", "==", 3, "value"),
+        ("key", "!=", ["a"], "value"),
+        ("key", "<", None, "value"),
+        ("key", "contains", None, "value"),
+        ("key", "in", ["a", 1], "value"),
+        ("key", "not in", None, "value"),
+        ("keys", "==", "a", "field"),
+        ("key.x", "==", "a", "field"),
         ("metadata.x", "<", True, "value"),
         ("metadata.x", ">=", None, "value"),
         ("metadata.x", ">=", [1], "value"),
@@ -128,6 +154,36 @@ def test_what_is_no_comparison_is_pointed_at(field: Any, how: Any, value: Any, p
     assert refused.value.pointer == pointer
 
 
+@pytest.mark.parametrize(
+    ("how", "value", "ignore_case", "pointer"),
+    [
+        *((how, "a", True, "ignore_case") for how in ("==", "!=", "<", ">=")),
+        ("in", ["a"], True, "ignore_case"),
+        ("not in", ["a"], True, "ignore_case"),
+        *(("contains", "a", given, "ignore_case") for given in (None, 1, "true")),
+        *(("contains", given, True, "value") for given in (None, 1, True, ["a"])),
+    ],
+)
+def test_case_is_ignored_in_parts_of_texts_only(how: str, value: Any, ignore_case: Any, pointer: str) -> None:
+    tree = {"field": "metadata.x", "operator": how, "value": value, "ignore_case": ignore_case}
+    with pytest.raises(InvalidCondition) as refused:
+        parse_condition({"operator": "NOT", "conditions": [tree]})
+    assert refused.value.pointer == f"conditions/0/{pointer}"
+
+
+def test_case_is_ignored_as_unicode_folds_it(store: Store) -> None:
+    titles = ["Straße", "STRASSE", "strasse 5", "Gasse", ["STRASSE"], ["Straßen"], 5, None]
+    number = collection(store, [document(str(i), metadata={"x": each}) for i, each in enumerate(titles)])
+    with store.reading() as reader:
+        for part in ("straße", "STRASSE"):
+            tree = {"field": "metadata.x", "operator": "contains", "value": part, "ignore_case": True}
+            assert [each.id for each in reader.page(number, condition=parse_condition(tree))] == ["0", "1", "2", "4"]
+            found = reader.page(number, condition=parse_condition(tree | {"ignore_case": False}))
+            assert [each.id for each in found] == (["1", "4"] if part == "STRASSE" else [])
+    same = Comparison("metadata.x", "==", 1)
+    assert parse_condition({"field": "metadata.x", "operator": "==", "value": 1, "ignore_case": False}) == same
+
+
 def test_an_unknown_combination_says_what_is_allowed() -> None:
     with pytest.raises(InvalidCondition, match="AND, OR, NOT") as refused:
         Combination("XOR", ())
@@ -137,6 +193,7 @@ def test_an_unknown_combination_says_what_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("tree", "pointer"),
     [
+        ({"operator": "AND", "conditions": [], "ignore_case": True}, "ignore_case"),
         (3, ""),
         ({}, "field"),
         ({"field": "id", "operator": "=="}, "value"),

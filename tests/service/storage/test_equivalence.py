@@ -30,6 +30,7 @@ def test_only_what_means_the_same_has_one_name() -> None:
         (Comparison(x, "in", [1, 2, True]), Comparison(x, "in", [True, 2.0, 1.0, 1])),
         (Comparison(x, "==", 2**70), Comparison(x, "==", float(2**70))),
         (Comparison(x, "<", 0), Comparison(x, "<", -0.0)),
+        (Comparison(x, "contains", "Straße", ignore_case=True), Comparison(x, "contains", "STRASSE", ignore_case=True)),
     ]
     for left, right in same:
         assert canonical(left) == canonical(right)
@@ -42,9 +43,16 @@ def test_only_what_means_the_same_has_one_name() -> None:
         *(Comparison(x, how, 1) for how in ("!=", "<", "<=", ">", ">=", "contains")),
         *(Comparison(x, "in", each) for each in ([], [None], [1], [1, 2], ["1"], ["1', '2"], ["1", "2"])),
         Comparison(x, "not in", [1]),
+        Comparison(x, "contains", "a"),
+        Comparison(x, "contains", "A"),
+        Comparison(x, "contains", "a", ignore_case=True),
+        Comparison(x, "contains", "b", ignore_case=True),
         Comparison("metadata.y", "==", 1),
         Comparison("metadata.id", "==", "a"),
         Comparison("id", "==", "a"),
+        Comparison("key", "==", "a"),
+        Comparison("key", "==", None),
+        Comparison("metadata.key", "==", "a"),
         Combination("AND", ()),
         Combination("OR", ()),
         Combination("NOT", ()),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from service.storage import DocumentsRepeated, Store, Unstorable, WidthMismatch
+from service.storage import Comparison, DocumentsRepeated, Store, Unstorable, WidthMismatch
+from service.storage.fields import paths
 from tests.service.storage.making import collection, document, plain
+from tests.service.storage.meaning import readings
 
 
 @pytest.mark.parametrize(
@@ -24,12 +29,85 @@ def test_what_is_not_json_is_refused(store: Store, value: Any) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"key": "\ud800"}, {"metadata": {"a": "\ud800"}}, {"metadata": {"\udfff": 1}}, {"metadata": {"a": {"b": 1}}}],
+    [
+        {"key": "\ud800"},
+        {"metadata": {"a": "\ud800"}},
+        {"metadata": {"\udfff": 1}},
+        {"metadata": {"a": {"b": "\ud800"}}},
+    ],
 )
-def test_texts_that_are_not_utf8_and_nested_metadata_are_refused(store: Store, given: dict[str, Any]) -> None:
+def test_texts_that_are_not_utf8_are_refused(store: Store, given: dict[str, Any]) -> None:
     number = collection(store)
     with store.writing() as writer, pytest.raises(Unstorable):
         writer.upsert(number, [document("a", **given)])
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """An object in which `levels - 1` others lie, one in the other."""
+    made: dict[str, Any] = {"x": 1}
+    for _ in range(levels - 1):
+        made = {"x": made}
+    return made
+
+
+def test_metadata_comes_back_as_it_went_in_and_has_limits(store: Store) -> None:
+    listed = [1, [2, {"x": [None, 2.0, True]}], {}]
+    given = [deep(6), deep(32), {"": {"": {"": listed}}, "a.b": {}, "a": {"b": [[]], "c": None}}]
+    given.append({"x" * 70_000: 1} | {str(i): i for i in range(5000)})  # names that are not nested have no limit
+    given.append({"many": [{"page": i} for i in range(20_000)]})
+    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(given)])
+    with store.reading() as reader:
+        assert [each.metadata for each in reader.page(number)] == given
+        assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 6), "==", 1)) == 1
+        assert reader.count(number, condition=Comparison("metadata." + ".".join("x" * 32), "==", 1)) == 1
+    assert list(store.check()) == []
+    too_much = [deep(33), {"x": [deep(31)]}, {"x" * 3000: {str(i): i for i in range(30)}}]
+    for metadata in too_much:
+        with store.writing() as writer, pytest.raises(Unstorable, match="put some of it into the value"):
+            writer.upsert(number, [document("b", metadata=metadata)])
+
+
+inner = st.sampled_from(["a", "b", "a.b", "b.a", "", "a."])
+nested = st.recursive(
+    st.none() | st.integers(0, 9), lambda below: st.dictionaries(inner, below, max_size=4), max_leaves=12
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(inner, nested, max_size=4))
+def test_a_path_leads_where_its_names_lead_the_longer_ones_first(metadata: dict[str, Any]) -> None:
+    found = paths(metadata)
+    wanted = [".".join(each) for n in range(1, 4) for each in product(["a", "b", ""], repeat=n)]
+    assert {path: found[path] for path in wanted if path in found} == {
+        path: value for path in wanted for value in islice(readings(metadata, path), 1)
+    }
+
+
+def test_a_path_and_a_name_with_a_dot_are_told_apart(store: Store) -> None:
+    given = [
+        {"loc": {"page": 1}},
+        {"loc.page": 1},
+        {"loc.page": 2, "loc": {"page": 1}},
+        {"loc.page": None, "loc": {"page": 1}},
+        {"a": {"b.c": 1}, "a.b": {"c": 2}},
+        {"a.b": {"c": 2}, "a": {"b.c": 1}},
+        {"a": {"b.c": 1}},
+    ]
+    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(given)])
+
+    def found(field: str, how: str, value: Any) -> str:
+        with store.reading() as reader:
+            return "".join(each.id for each in reader.page(number, condition=Comparison(field, how, value)))
+
+    assert found("metadata.loc.page", "==", 1) == "01"
+    assert found("metadata.loc.page", "==", 2) == "2"
+    assert found("metadata.loc.page", "==", None) == "3456"
+    assert found("metadata.a.b.c", "==", 2) == "45"
+    assert found("metadata.a.b.c", "==", 1) == "6"
+    assert found("metadata.loc", "!=", None) == "023"  # an object is not null, and equal to nothing
+    assert found("metadata.loc", "in", ["", 1]) == ""
+    assert found("metadata.loc", "contains", "page") == ""
+    assert found("metadata.loc", ">=", "") == ""
 
 
 def test_an_id_twice_in_one_call_writes_nothing(store: Store) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
+
+from tests.running import RunningService
 
 
 def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, collection):
@@ -108,3 +111,63 @@ def test_what_does_not_fit_is_a_422_that_points_at_it(client, settings, pointer)
 @pytest.mark.parametrize("name", ["-a", ".a", "a" * 129, "ü", "a b"])
 def test_names_are_checked(client, name):
     assert client.put(f"/v1/collections/{name}", json={}).status_code == 422
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A client of a service with collections of these names and no others."""
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        for name in NAMED:
+            client.put(f"/v1/collections/{name}", json={})
+        yield client
+
+
+NAMED = ("b", "a.2", "a-1", "B", "a_3", "a")
+BY_NAME = ["B", "a", "a-1", "a.2", "a_3", "b"]
+
+
+def names(answer):
+    return [each["name"] for each in answer.json()["collections"]]
+
+
+def test_without_a_limit_all_collections_are_listed(named):
+    whole = named.get("/v1/collections")
+    assert names(whole) == BY_NAME
+    assert whole.json()["next_cursor"] is None
+    assert whole.json()["access"] == "write"
+
+
+def test_pages_of_collections_meet_without_gap_or_overlap(named):
+    for prefix, limit in product(["", "a", "a-1", "b", "none", "ü%", "a_"], range(1, 8)):
+        seen, asked = [], {"prefix": prefix, "limit": limit}
+        while len(seen) <= len(BY_NAME):
+            page = named.get("/v1/collections", params=asked)
+            assert len(names(page)) <= limit
+            seen += names(page)
+            if (cursor := page.json()["next_cursor"]) is None:
+                break
+            assert len(names(page)) == limit
+            asked["cursor"] = cursor
+        assert seen == [name for name in BY_NAME if name.startswith(prefix)], asked
+
+
+def test_a_page_goes_on_behind_a_collection_that_is_gone(named):
+    cursor = named.get("/v1/collections", params={"limit": 2}).json()["next_cursor"]
+    named.delete("/v1/collections/a")
+    named.put("/v1/collections/A", json={})
+    assert names(named.get("/v1/collections", params={"limit": 2, "cursor": cursor})) == ["a-1", "a.2"]
+
+
+def test_a_limit_of_0_lists_no_collections_and_leads_nowhere(named):
+    answer = named.get("/v1/collections", params={"limit": 0}).json()
+    assert answer == {"collections": [], "next_cursor": None, "access": "write"}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"limit": -1}, {"limit": 10_001}, {"limit": "x"}, {"limit": ""}, {"limit": 1.5}, {"cursor": "?"}], ids=str
+)
+def test_what_is_no_page_of_collections(named, asked):
+    refused = named.get("/v1/collections", params=asked)
+    assert refused.status_code == 422
+    assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [""]
+    assert named.get("/v1/collections", params={"limit": 10_000}).status_code == 200

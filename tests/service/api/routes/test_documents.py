@@ -25,6 +25,27 @@ def test_a_document_comes_back_as_it_was_sent(client, collection):
     assert len(with_vector["key_vector"]) == 384
 
 
+def test_nested_metadata_comes_back_as_it_was_sent_and_is_found_by_its_paths(client, collection):
+    path = collection()
+    nested = {"loc": {"lines": {"from": {"a": {"b": {"c": [1, {"d": None}]}}}}, "page": 3}, "loc.page": 4}
+    other = {"loc": {"page": 3}}
+    documents = [{"id": "a", "key": "k", "metadata": nested}, {"id": "b", "key": "k", "metadata": other}]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    assert client.get(f"{path}/documents/a").json()["metadata"] == nested
+
+    def found(field, operator, value):
+        asked = {"field": field, "operator": operator, "value": value}
+        page = client.post(f"{path}/documents/query", json={"filter": asked, "include": []}).json()
+        matches = client.post(f"{path}/attend", json={"query": "k", "filter": asked}).json()["matches"]
+        assert sorted(each["id"] for each in matches) == [each["id"] for each in page["documents"]]
+        return [each["id"] for each in page["documents"]]
+
+    assert found("metadata.loc.page", "==", 3) == ["b"]
+    assert found("metadata.loc.page", "==", 4) == ["a"]
+    assert found("metadata.loc.lines.from.a.b.c", "contains", 1) == ["a"]
+    assert found("metadata.loc", "!=", None) == ["a", "b"]
+
+
 @pytest.mark.parametrize("identifier", ["a/b", "a//b", "/", "query", "a?b#c", "ü猫", " ", "%2F", "x" * 256])
 def test_any_id_works_in_a_path(client, collection, identifier):
     path = f"{collection()}/documents/{quote(identifier, safe='')}"
@@ -63,6 +84,23 @@ def test_bulk_writes_all_or_nothing(client, collection):
     assert client.get(path).json()["documents"] == 2
 
 
+def test_mode_skip_leaves_what_exists_and_names_it(client, collection):
+    path = collection()
+    client.put(f"{path}/documents/cats", json={"key": "cats"})
+    before = client.get(f"{path}/documents/cats", params={"include": ["key", "value", "metadata", "key_vector"]}).json()
+    batch = [{"id": "long", "key": "cat " * 400}, CATS | {"key": "cat " * 400}, {"id": "dogs", "key": "dogs"}]
+    answer = client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
+    assert answer.json() == {"upserted": 2, "skipped": ["cats"], "truncated": ["long"]}
+    again = client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
+    assert again.json() == {"upserted": 0, "skipped": ["long", "cats", "dogs"], "truncated": []}
+    assert client.get(f"{path}/documents/cats", params={"include": list(before)[1:]}).json() == before
+    assert client.get(path).json()["documents"] == 3
+    flawed = [CATS, {"id": "new", "key": "new"}, {"id": "dogs"}, {"id": "new", "key": "twice"}]
+    for documents in (flawed[:3], [*flawed[:2], flawed[3]]):
+        assert client.post(f"{path}/documents", json={"documents": documents, "mode": "skip"}).status_code == 422
+    assert client.get(path).json()["documents"] == 3
+
+
 def test_a_long_text_is_reported_as_truncated(client, collection):
     answer = client.post(f"{collection()}/documents", json={"documents": [CATS, {"id": "long", "key": "cat " * 400}]})
     assert answer.json() == {"upserted": 2, "truncated": ["long"]}
@@ -92,6 +130,22 @@ def test_pages_are_in_id_order_and_meet_without_gap_or_overlap(client, collectio
     assert client.post(f"{path}/documents/query", json={"cursor": "?"}).json()["errors"][0]["pointer"] == "/cursor"
 
 
+def test_a_limit_of_0_counts_and_leads_nowhere(client, collection):
+    path = f"{collection(encoder=None)}/documents"
+    nothing = {"documents": [], "next_cursor": None, "count": None}
+    assert client.post(f"{path}/query", json={"limit": 0}).json() == nothing
+    documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"i": i}} for i in range(5)]
+    client.post(path, json={"documents": documents})
+    cursor = client.post(f"{path}/query", json={"limit": 1}).json()["next_cursor"]
+    above = {"field": "metadata.i", "operator": ">", "value": 2}
+    for asked, count in (({}, 5), ({"cursor": cursor}, 5), ({"filter": above}, 2), ({"ids": ["4", "unknown"]}, 1)):
+        page = client.post(f"{path}/query", json={"limit": 0, "count": True, **asked}).json()
+        assert page == nothing | {"count": count}
+    refused = client.post(f"{path}/query", json={"limit": -1})
+    assert refused.json()["detail"] == "/limit: wanted a number from 0 on, got -1"
+    assert client.post(f"{path}/query", json={"limit": 0, "cursor": "?"}).status_code == 422
+
+
 def test_delete_by_ids_or_by_filter(client, collection):
     path = collection(encoder=None)
     documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"i": i}} for i in range(5)]
@@ -117,7 +171,7 @@ def test_delete_by_ids_or_by_filter(client, collection):
         ({"id": "a", "key": 5}, "/documents/1/key"),
         ({"id": "a", "key": "\udfff"}, "/documents/1/key"),
         ({"id": "a", "key": "k", "value": {"x": "\ud800"}}, "/documents/1/value"),
-        ({"id": "a", "key": "k", "metadata": {"x": {"y": 1}}}, "/documents/1/metadata"),
+        ({"id": "a", "key": "k", "metadata": {"x": {"y" * 70_000: 1}}}, "/documents/1/metadata"),
         ({"id": "a", "key": "k", "metadata": [1]}, "/documents/1/metadata"),
         ({"id": "a", "key": "k", "metdata": {}}, "/documents/1/metdata"),
         ({"id": "a", "key_vector": [0.0] * 384}, "/documents/1/key_vector"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from service.retrieval.collections import columns
 from service.storage import Comparison
 from tests.service.retrieval.making import LARGE, document, ids, numbered, opened, tidied
-from tests.service.storage.meaning import conditions, metadata, passes
+from tests.service.storage.meaning import conditions, keys, metadata, passes
 
-documents = st.dictionaries(st.sampled_from([f"{i:02}" for i in range(40)]), metadata, max_size=20)
+documents = st.dictionaries(st.sampled_from([f"{i:02}" for i in range(40)]), st.tuples(keys, metadata), max_size=20)
 steps = st.lists(
     st.tuples(documents, st.sets(st.sampled_from([f"{i:02}" for i in range(40)]), max_size=10), conditions),
     min_size=1,
@@ -34,7 +35,7 @@ def test_a_filter_keeps_what_it_says_after_any_writes(held, steps, asked):
         made = opened(Path(directory))
         collection, there = made.collection("c"), {}
         for written, removed, condition in steps:
-            records = [document(identity, **fields) for identity, fields in written.items()]
+            records = [replace(document(identity, **fields), key=key) for identity, (key, fields) in written.items()]
             if records:
                 collection.write(records)
             collection.delete(ids=sorted(removed))

@@ -10,7 +10,8 @@ import pytest
 from service.retrieval import DocumentNotFound, InvalidContent
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.retrieval.documents import SentDocument
+from service.retrieval.documents import SentDocument, prepare_documents
+from tests.service.retrieval.making import texts
 
 
 def vector(*numbers):
@@ -44,6 +45,40 @@ def test_a_document_that_is_not_there_is_named(collection):
     store.delete_one(collection, "000")
     with pytest.raises(DocumentNotFound):
         store.get(collection, "000")
+
+
+def test_what_exists_is_skipped_without_being_encoded(tmp_path, encoder):
+    read = []
+
+    async def run():
+        async with texts(tmp_path, encoder, "cats", "dogs") as made:
+            queue = await made.encoder.ready()
+            real = queue.encode
+
+            async def watched(given, purpose):
+                read.extend(given)
+                return await real(given, purpose)
+
+            queue.encode = watched
+            sent = [SentDocument("000", "horses"), SentDocument("new", "birds")]
+            return await store.upsert(made, sent, ["/0", "/1"], mode="skip"), store.get(made, "000").key
+
+    written, key = asyncio.run(run())
+    assert (written.upserted, written.skipped, key, read) == (1, ("000",), "cats", ["birds"])
+
+
+def test_a_document_that_is_deleted_while_others_are_encoded_is_not_skipped(collection, monkeypatch):
+    async def deleting(*given, **options):
+        if options["existing"]:
+            store.delete_one(collection, "001")
+        return await prepare_documents(*given, **options)
+
+    monkeypatch.setattr(store.documents, "prepare_documents", deleting)
+    sent = [SentDocument(each, key_vector=vector(5, 5)) for each in ("000", "001", "new")]
+    written = asyncio.run(store.upsert(collection, sent, ["/0", "/1", "/2"], mode="skip"))
+    assert (written.upserted, written.skipped) == (2, ("000",))
+    assert store.get(collection, "001").key_vector.tolist() == [5, 5]
+    assert (collection.record.documents, collection.size) == (61, 61)
 
 
 def test_an_upload_writes_the_good_lines_and_says_of_each_bad_one_why(collection):

@@ -37,24 +37,24 @@ def told(value: Any) -> tuple[str, Any]:
 
 def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter[tuple[str, Any]]]:
     """The facts but for the values, and how many documents have each value."""
-    count, lists, documents = 0, 0, Counter[tuple[str, Any]]()
+    count, nested, documents = 0, set[str](), Counter[tuple[str, Any]]()
     for metadata in given:
-        field = metadata.get(name)
+        field = meaning.at(metadata, name)
         if field is None:
             continue
         count += 1
-        lists += isinstance(field, list)
+        nested |= {meaning.sort(field)} & {"list", "object"}
         distinct: list[Any] = []
         for each in field if isinstance(field, list) else [field]:
-            if not any(meaning.equal(each, one) for one in distinct):
+            if not isinstance(each, list | dict) and not any(meaning.equal(each, one) for one in distinct):
                 distinct.append(each)
         documents.update(map(told, distinct))
     numbers = [value for sort, value in documents if sort in ("integer", "number")]
     ordered = numbers or [value for sort, value in documents if sort == "text"]
-    types = {sort for sort, _ in documents} | ({"list"} if lists else set())
+    types = {sort for sort, _ in documents} | nested
     return (
         FieldFacts(
-            tuple(each for each in ("integer", "number", "text", "boolean", "null", "list") if each in types),
+            tuple(each for each in ("integer", "number", "text", "boolean", "null", "list", "object") if each in types),
             count,
             len(documents),
             min(ordered, default=None),
@@ -72,8 +72,8 @@ def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size)
     number = collection(store, documents, name)
     passing = [each.metadata for each in documents if condition is None or meaning.passes(each, condition)]
     with store.reading() as reader:
-        names = reader.field_names(number, limit=100)
-        assert names == sorted({name for each in given for name, field in each.items() if field is not None})
+        names = reader.field_names(number, limit=1000)
+        assert names == sorted({path for each in given for path in paths(each) if meaning.at(each, path) is not None})
         assert [each for i in range(len(names)) for each in reader.field_names(
             number, after=names[i - 1] if i else None, limit=1)] == names  # fmt: skip
         for name, facts in zip(names, reader.field_facts(number, names, condition=condition), strict=True):
@@ -95,6 +95,13 @@ def place(each: FieldValue) -> tuple[Any, ...]:
     sort, value = told(each.value)
     kind = {"null": 0, "boolean": 1, "text": 3}.get(sort, 2)
     return (-each.count, kind, 0 if value is None else value, sort == "number")
+
+
+def paths(value: Any) -> set[str]:
+    """Every path of an object, whatever stands there."""
+    if not isinstance(value, dict):
+        return set()
+    return set(value) | {f"{name}.{path}" for name, inner in value.items() for path in paths(inner)}
 
 
 def store_number(store: Store) -> int:

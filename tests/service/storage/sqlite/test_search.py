@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import CollectionMissing, DocumentsRepeated, SearchRow, Store, Unstorable, searching_rows
+from service.storage import (
+    CollectionMissing,
+    Comparison,
+    DocumentsRepeated,
+    SearchRow,
+    Store,
+    Unstorable,
+    searching_rows,
+)
 from tests.service.storage.making import collection, document
 
 KEYS = [
@@ -92,9 +100,11 @@ def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
     with store.reading() as reader:
         search = reader.search(number)
         reader._connection.set_trace_callback(ran.append)
-        answers = [search.equal("C++", 5), search.full_text("a cat", 5)]
+        ignored = Comparison("id", "contains", "R", ignore_case=True)
+        answers = [search.equal("C++", 5), search.full_text("a cat", 5), search.full_text("a cat", 5, ignored)]
         reader._connection.set_trace_callback(None)
         again = [reader._connection.execute(each.statement, each.parameters).fetchall() for each in answers]
+    assert answers[2].rows == answers[1].rows
     for answer, rows in zip(answers, again, strict=True):
         assert [row.id for row in answer.rows] == [row[0] for row in rows]
         statement = answer.statement

@@ -140,6 +140,17 @@ def test_a_damaged_key_text_does_not_stay_in_the_full_text_index(tmp_path: Path,
         assert list(store.check()) == []
 
 
+def test_a_key_that_is_no_text_any_more_can_be_compared_and_is_not_served(tmp_path: Path, sound: bytes) -> None:
+    at = sound.index(CONTENT["id"](5)) + len("id-005-of-it") + 3
+    asked = Comparison("key", "contains", "TEXT 0", ignore_case=True)
+    with opened(tmp_path, flipped(sound, at, 7)) as store, store.reading() as reader:
+        number = reader.collection("c").id
+        assert reader.count(number, condition=asked) == N
+        assert reader.count(number, condition=Comparison("key", "<", "z")) == N
+        with pytest.raises(DocumentDamaged, match="'id-005-of-it', row 6"):
+            reader.page(number, condition=asked)
+
+
 def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
     """Whatever it hits: nothing else is served, and where nothing is named everything is served as it was."""
     chosen = random.Random(11)

@@ -108,6 +108,18 @@ def test_mode_create_names_what_is_there_and_writes_nothing(store: Store) -> Non
         assert [each.value["seed"] for each in reader.page(number)] == [1, 1]
 
 
+def test_mode_skip_writes_what_is_new_and_names_the_others(store: Store) -> None:
+    number = collection(store, [document("a", 1), document("b", 1)])
+    with store.writing() as writer:
+        change = writer.upsert(number, [document("new", 2), document("b", 2), document("a", 2)], mode="skip")
+        assert (len(change.added), len(change.removed), change.skipped) == (1, 0, ("b", "a"))
+        assert writer.upsert(number, [document("a", 3)], mode="skip").skipped == ("a",)
+    with store.reading() as reader:
+        assert {each.id: each.value["seed"] for each in reader.page(number)} == {"a": 1, "b": 1, "new": 2}
+        assert reader.existing(number, ["new", "a", "none"]) == {"new", "a"}
+        assert reader.count(number) == 3
+
+
 def test_only_temperature_and_null_can_be_changed(store: Store) -> None:
     collection(store)
     with store.writing() as writer:

@@ -1,0 +1,68 @@
+"""What this service is, and how much it takes: each limit from the place that keeps it."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+
+from service.api.json import JSONAnswer
+from service.api.routes.encode import most_texts
+from service.api.routing import json_router
+from service.api.state import Running, State
+from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LOGITS
+from service.schemas import wire
+from service.schemas.attention import MAX_HOPFIELD_STEPS
+from service.schemas.compare import MAX_ROWS
+from service.schemas.openai import MOST_INPUTS
+from service.schemas.service import ServiceAnswer
+from service.schemas.sweep import MAX_TEMPERATURES
+from service.schemas.trace import MAX_NAMED
+from service.schemas.vector import MAX_WIDTH
+from service.storage import MAX_DEPTH, MAX_OPERANDS
+
+router = json_router("/v1", "service")
+
+
+def _limits(running: State) -> dict[str, int]:
+    return {
+        "body_bytes": running.max_body_bytes,
+        "requests_at_once": running.max_queue,
+        "documents": running.max_documents,
+        "queries": running.max_queries,
+        "temperatures": MAX_TEMPERATURES,
+        "top_k": wire.MAX_TOP_K,
+        "page": wire.MAX_PAGE,
+        "rows": MAX_ROWS,
+        "filter_depth": MAX_DEPTH,
+        "filter_values": MAX_OPERANDS,
+        "encode_texts": most_texts(running, tokens=False),
+        "encode_texts_with_tokens": most_texts(running, tokens=True),
+        "embeddings_inputs": MOST_INPUTS,
+        "trace_characters": MAX_CHARACTERS,
+        "trace_layers": MAX_NAMED,
+        "trace_numbers": MAX_NUMBERS,
+        "logits": MOST_LOGITS,
+        "hopfield_steps": MAX_HOPFIELD_STEPS,
+        "vector_width": MAX_WIDTH,
+        "id_characters": wire.MAX_ID,
+        "name_characters": wire.MAX_NAME,
+        "json_depth": wire.MAX_DEPTH,
+    }
+
+
+@router.get(
+    "",
+    response_model=ServiceAnswer,
+    response_description="What it is.",
+    summary="The service and its limits",
+)
+async def get_service(request: Request, running: Running) -> Response:
+    """Its version, its encoder, whether it wants keys, and by name every limit that a request may meet."""
+    encoder = running.catalogue.encoder
+    return JSONAnswer(
+        {
+            "version": request.app.version,
+            "encoder": None if encoder is None else encoder.name,
+            "keys_required": running.keys_required,
+            "limits": _limits(running),
+        }
+    )

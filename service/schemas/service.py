@@ -1,0 +1,47 @@
+"""The service itself on the wire: what it is, and how much it takes."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.schemas.wire import Wire
+
+
+class Limits(Wire):
+    """The most that one request may ask or send; one more is refused, with 422 or 413 unless it says otherwise."""
+
+    body_bytes: int = Field(description="Bytes of a body; of NDJSON, of a line.")
+    requests_at_once: int = Field(description="Calls under way; one more is a 429.")
+    documents: int = Field(description="Documents in a JSON body; a stream of NDJSON takes any number.")
+    queries: int = Field(description="`queries` of one attend.")
+    temperatures: int = Field(description="`temperatures` of one sweep.")
+    top_k: int = Field(description="`top_k`, wherever it is asked.")
+    page: int = Field(description="`limit` of a page.")
+    rows: int = Field(description="`rows` of one compare.")
+    filter_depth: int = Field(description="How deep AND, OR and NOT may nest in a filter.")
+    filter_values: int = Field(
+        description="Values that one filter compares with, those in lists of `in` and `not in` included."
+    )
+    encode_texts: int = Field(description="Texts of one encode.")
+    encode_texts_with_tokens: int = Field(description="Texts of one encode that asks for their tokens.")
+    embeddings_inputs: int = Field(description="`input` of one embeddings; one more is a 400, as OpenAI says it.")
+    trace_characters: int = Field(description="Characters of a trace's text and pair together.")
+    trace_layers: int = Field(description="`layers`, or `heads`, that one trace names.")
+    trace_numbers: int = Field(description="Numbers in the answer of one trace.")
+    logits: int = Field(description="Logits of attention on arrays of your own.")
+    hopfield_steps: int = Field(description="`hopfield_steps` of attention on arrays of your own.")
+    vector_width: int = Field(description="Numbers of a vector.")
+    id_characters: int = Field(description="Unicode code points of a document's id.")
+    name_characters: int = Field(description="Characters of a collection's name.")
+    json_depth: int = Field(description="Levels of the JSON that is stored as a value.")
+
+
+class ServiceAnswer(Wire):
+    """What a client may want to know of a service before anything else."""
+
+    version: str
+    encoder: str | None = Field(description="What texts are encoded with unless a collection says otherwise; or null.")
+    keys_required: bool = Field(
+        description="Whether a call without a key is refused; where not, it may still be allowed to read only."
+    )
+    limits: Limits

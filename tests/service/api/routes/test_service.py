@@ -1,0 +1,171 @@
+"""GET /v1: what a service is, and every limit, which a request at it meets and a request above it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import httpx
+import pytest
+
+from service.schemas.service import Limits
+from tests.running import RunningService
+
+SMALL = {"max_documents": 6, "max_queries": 3, "max_queue": 5, "encoder": "none"}
+KEYED = {"api_keys": ("w",), "read_keys": ("r",)}
+C = "/v1/collections/c"
+
+
+@dataclass(frozen=True)
+class Met:
+    """A call that comes up to a limit: its body for n, and the status that n + 1 is answered with.
+
+    `inside` is what n is answered with where the call then lacks something else, as an encoder.
+    """
+
+    path: str
+    body: Callable[[int], Any]
+    above: int = 422
+    inside: int = 200
+    method: str = "POST"
+
+    def send(self, client: httpx.Client, n: int) -> httpx.Response:
+        return client.request(self.method, self.path.replace("{n}", "x" * n), json=self.body(n))
+
+
+def vectors(n: int) -> list[dict[str, Any]]:
+    return [{"id": str(i), "key_vector": [1, 2]} for i in range(n)]
+
+
+def nested(n: int) -> Any:
+    return [nested(n - 1)] if n > 1 else 1
+
+
+def deep(n: int) -> dict[str, Any]:
+    return {"operator": "NOT", "conditions": [deep(n - 1)] if n > 1 else []}
+
+
+def of_texts(n: int) -> dict[str, Any]:
+    return {"field": "metadata.x", "operator": "in", "value": ["a"] * (n // 2)}
+
+
+def of_two_lists(n: int) -> dict[str, Any]:
+    return {"operator": "OR", "conditions": [of_texts(n), of_texts(n + 1)]}
+
+
+def logits(n: int) -> dict[str, Any]:
+    """At least n of them, n where 2,000 divides it."""
+    keys = [[1]] * -(-n // 2000)
+    return {"query": [[1]] * 2000, "key": keys, "value": keys, "vector_format": "base64"}
+
+
+def with_value(n: int) -> dict[str, Any]:
+    return {"key_vector": [1, 2], "value": nested(n)}
+
+
+def hopfield(n: int) -> dict[str, Any]:
+    return {"query": [[1]], "key": [[1]], "value": [[1]], "hopfield_steps": n}
+
+
+ASKED = {"query": [1, 0]}
+NO_MODEL = 404
+MET = {
+    "documents": Met(f"{C}/documents", lambda n: {"documents": vectors(n)}, above=413),
+    "queries": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * n}),
+    "temperatures": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * n}),
+    "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
+    "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
+    "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
+    "filter_depth": Met(f"{C}/documents/query", lambda n: {"filter": deep(n)}),
+    "filter_values": Met(f"{C}/documents/query", lambda n: {"filter": of_two_lists(n)}),
+    "encode_texts": Met("/v1/encode", lambda n: {"texts": ["a"] * n}, above=413, inside=NO_MODEL),
+    "encode_texts_with_tokens": Met(
+        "/v1/encode", lambda n: {"texts": ["a"] * n, "tokens": True}, above=413, inside=NO_MODEL
+    ),
+    "embeddings_inputs": Met(
+        "/v1/embeddings", lambda n: {"model": "none", "input": ["a"] * n}, above=400, inside=NO_MODEL
+    ),
+    "trace_layers": Met("/v1/trace", lambda n: {"text": "a", "layers": [0] * n}, inside=NO_MODEL),
+    "logits": Met("/v1/attend", logits, above=413),
+    "hopfield_steps": Met("/v1/attend", hopfield),
+    "vector_width": Met("/v1/collections/wide", lambda n: {"dimension": n}, inside=201, method="PUT"),
+    "id_characters": Met(f"{C}/documents", lambda n: {"documents": [{"id": "猫" * n, "key_vector": [1, 2]}]}),
+    "name_characters": Met("/v1/collections/{n}", lambda n: {}, inside=201, method="PUT"),
+    "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
+}
+# The rest: test_limits and test_at_once have the body and the queue, and a trace needs a model.
+ELSEWHERE = {"body_bytes", "requests_at_once", "trace_characters", "trace_numbers"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    with RunningService(data_dir=tmp_path_factory.mktemp("small"), **SMALL) as running, running.client() as client:
+        client.put(C, json={"dimension": 2})
+        yield client
+
+
+def test_it_says_what_it_is(client):
+    answer = client.get("/v1").json()
+    limits = answer.pop("limits")
+    assert answer == {"version": version("softkv"), "encoder": "all-MiniLM-L6-v2", "keys_required": False}
+    assert list(limits) == list(Limits.model_fields)
+    assert all(type(limit) is int and limit > 0 for limit in limits.values())
+
+
+def test_a_limit_is_what_the_service_was_set_to(small):
+    answer = small.get("/v1").json()
+    assert answer["encoder"] is None
+    limits = answer["limits"]
+    assert (limits["documents"], limits["queries"], limits["requests_at_once"]) == (6, 3, 5)
+    assert limits["encode_texts"] == limits["encode_texts_with_tokens"] == 6
+
+
+def test_every_limit_is_met_by_a_call():
+    assert MET.keys() | ELSEWHERE == Limits.model_fields.keys()
+
+
+@pytest.mark.parametrize("limit", MET)
+def test_at_a_limit_is_taken_and_above_it_refused(small, limit):
+    most, met = small.get("/v1").json()["limits"][limit], MET[limit]
+    taken = met.send(small, most)
+    assert taken.status_code == met.inside, taken.text[:500]
+    refused = met.send(small, most + 1)
+    assert refused.status_code == met.above, refused.text[:500]
+    said = most - 1 if limit == "name_characters" else most  # the pattern's, of what follows the first
+    assert str(said) in refused.text.replace(",", ""), refused.text[:500]
+    assert taken.status_code < 400 or str(most) not in taken.text, taken.text[:500]
+
+
+def test_a_trace_takes_so_many_characters(client):
+    most = client.get("/v1").json()["limits"]["trace_characters"]
+    assert "characters came" not in client.post("/v1/trace", json={"text": "a" * (most - 1), "pair": "b"}).text
+    refused = client.post("/v1/trace", json={"text": "a" * most, "pair": "b"})
+    assert f"a trace takes {most}" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "required", "without"),
+    [
+        ({}, False, 200),
+        ({"allow_anonymous": "read"}, False, 200),
+        (KEYED, True, 401),
+        (KEYED | {"allow_anonymous": "read"}, False, 200),
+    ],
+    ids=str,
+)
+def test_whether_it_wants_keys(tmp_path, settings, required, without):
+    with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
+        answer = client.get("/v1")
+        assert answer.status_code == without
+        for key in ("r", "w") if "api_keys" in settings else ():
+            answer = client.get("/v1", headers={"x-api-key": key})
+            assert answer.status_code == 200
+            unknown = client.get("/v1", headers={"x-api-key": f"{key}{key}"})
+            assert unknown.status_code == 401
+            assert "not one this service knows" in unknown.json()["detail"]
+        assert answer.json()["keys_required"] == required
+        assert client.head("/v1", headers={"x-api-key": "r"}).status_code == 200
+        refused = client.post("/v1", headers={"x-api-key": "w"}, json={})
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
