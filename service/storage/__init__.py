@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from service.storage.checksums import id_hash
 from service.storage.column import Column
-from service.storage.conditions import MAX_DEPTH, MAX_OPERANDS, Combination, Comparison, Condition, parse_condition
+from service.storage.conditions import (
+    MAX_DEPTH,
+    MAX_OPERANDS,
+    METADATA,
+    Combination,
+    Comparison,
+    Condition,
+    parse_condition,
+)
 from service.storage.equivalence import canonical
 from service.storage.errors import (
     CollectionDamaged,
@@ -28,6 +36,7 @@ from service.storage.errors import (
     Unstorable,
     WidthMismatch,
 )
+from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import nested_too_much
 from service.storage.records import (
     Change,

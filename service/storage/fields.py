@@ -104,6 +104,21 @@ def stored(value: Any) -> Stored:
     return Stored(Kind.LIST, json.dumps([_element(each) for each in value]))
 
 
+def scalar_of(kind: int, value: int | float | str | bytes) -> Scalar:
+    """The scalar that stands as this pair.
+
+    Of a number past int64 only the value is kept: it is an integer where 64 bits without a sign hold it, else a float
+    where one is equal to it.
+    """
+    if isinstance(value, bytes):
+        return _from_beyond(kind, value)
+    if kind == Kind.NULL:
+        return None
+    if kind == Kind.BOOLEAN:
+        return bool(value)
+    return value + 0.0 if isinstance(value, float) else value  # which makes -0.0 a 0.0
+
+
 def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
     """The rows for one document's metadata. A null is not stored: a missing field reads as one."""
     for field, value in paths(metadata).items():
@@ -159,6 +174,18 @@ def _beyond(number: int) -> Stored:
     if number > 0:
         return Stored(Kind.NUMBER_ABOVE, form)
     return Stored(Kind.NUMBER_BELOW, bytes(255 - byte for byte in form))
+
+
+def _from_beyond(kind: int, form: bytes) -> int | float:
+    negative = kind == Kind.NUMBER_BELOW
+    number = int.from_bytes(bytes(255 - byte for byte in form)[4:] if negative else form[4:], "big")
+    if not negative and number < 2 * _INT64:
+        return number
+    number = -number if negative else number
+    try:
+        return float(number) if float(number) == number else number
+    except OverflowError:
+        return number
 
 
 def _element(value: Any) -> tuple[int, int | float | str]:

@@ -12,11 +12,13 @@ from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
+from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
 from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
 from service.storage.sqlite import document_rows
 from service.storage.sqlite.column_reader import read_column
 from service.storage.sqlite.expressions import Expression, compile_condition
+from service.storage.sqlite.field_facts import read_facts, read_names
 from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
     TEXT_COLUMNS,
@@ -110,6 +112,28 @@ class Reader:
         None where it would take more than `most_bytes` of memory.
         """
         return read_column(self._connection, collection, field, after=after, most_bytes=most_bytes)
+
+    def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
+        """At most `limit` names of metadata fields, by code point, those after `after`."""
+        return read_names(self._connection, collection, after, limit)
+
+    def field_facts(
+        self,
+        collection: int,
+        names: Sequence[str],
+        *,
+        condition: Condition | None = None,
+        values: int = 0,
+        after: FieldValue | None = None,
+    ) -> list[FieldFacts]:
+        """What each of these fields holds in the documents that pass.
+
+        Args:
+            values: how many of its values to name: those of most documents first, then in the order of values.
+            after: the value behind which they begin.
+        """
+        rows = None if condition is None else numbers_text(self.rows_where(collection, condition))
+        return [read_facts(self._connection, collection, name, rows, values, after) for name in names]
 
     def vectors(
         self, collection: int, batch: int = 4096, *, damaged: Callable[[DocumentDamaged], object] | None = None

@@ -108,6 +108,7 @@ EVERY_FIELD = [
         Call("query_documents", {"filter": {"operator": operator, "conditions": []}, "count": True})
         for operator in ("AND", "OR", "NOT")
     ),
+    Call("describe_fields", {"fields": ["metadata.year"], "values": True, "cursor": "WyJ5ZWFyIiwgMSwgMTk5M10="}),
     *(_ask(query=[1, 0], normaliser=each, null=0.3) for each in ("softmax", "sparsemax", "entmax15", "one_hot")),
     _ask(query={"base64": TWO}, temperature="auto", effective_documents=1.5, vector_format="base64"),
     _ask(query=[1, 0], temperature=0, top_k=1, include=["output", "key_vector", "value_vector"], null=False),

@@ -49,6 +49,7 @@ NEEDS_THE_FILE = {
         Call("get_collection"),
         Call("get_document"),
         Call("query_documents", {}),
+        Call("describe_fields", {}),
     )
 }
 WRITES = {

@@ -1,0 +1,150 @@
+"""Facts on fields are what a plain count over the documents says, and their values are listed each once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.storage import Comparison, FieldFacts, FieldValue, Store
+from tests.service.storage import meaning
+from tests.service.storage.making import collection, document
+
+TYPES = {int: "integer", float: "number", str: "text", bool: "boolean", type(None): "null"}
+FOUR = [1, 1.0, "1", True]
+
+
+def held(value: Any) -> Any:
+    """A value as the store tells it: past 63 bits a number is only what it is worth."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or -(2**63) <= value < 2**63:
+        return value
+    if 0 < value < 2**64:
+        return int(value)
+    try:
+        return float(value) if float(value) == value else int(value)
+    except OverflowError:
+        return value
+
+
+def told(value: Any) -> tuple[str, Any]:
+    value = held(value)
+    past = isinstance(value, int) and not -(2**63) <= value < 2**64
+    return "number" if past else TYPES[type(value)], value
+
+
+def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter[tuple[str, Any]]]:
+    """The facts but for the values, and how many documents have each value."""
+    count, nested, documents = 0, set[str](), Counter[tuple[str, Any]]()
+    for metadata in given:
+        field = meaning.at(metadata, name)
+        if field is None:
+            continue
+        count += 1
+        nested |= {meaning.sort(field)} & {"list", "object"}
+        distinct: list[Any] = []
+        for each in field if isinstance(field, list) else [field]:
+            if not isinstance(each, list | dict) and not any(meaning.equal(each, one) for one in distinct):
+                distinct.append(each)
+        documents.update(map(told, distinct))
+    numbers = [value for sort, value in documents if sort in ("integer", "number")]
+    ordered = numbers or [value for sort, value in documents if sort == "text"]
+    types = {sort for sort, _ in documents} | nested
+    return (
+        FieldFacts(
+            tuple(each for each in ("integer", "number", "text", "boolean", "null", "list", "object") if each in types),
+            count,
+            len(documents),
+            min(ordered, default=None),
+            max(ordered, default=None),
+        ),
+        documents,
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(meaning.metadata, max_size=8), st.none() | meaning.conditions, st.integers(1, 4))
+def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size):
+    documents = [document(str(i), metadata=metadata) for i, metadata in enumerate(given)]
+    name = f"c{store_number(store)}"
+    number = collection(store, documents, name)
+    passing = [each.metadata for each in documents if condition is None or meaning.passes(each, condition)]
+    with store.reading() as reader:
+        names = reader.field_names(number, limit=1000)
+        assert names == sorted({path for each in given for path in paths(each) if meaning.at(each, path) is not None})
+        assert [each for i in range(len(names)) for each in reader.field_names(
+            number, after=names[i - 1] if i else None, limit=1)] == names  # fmt: skip
+        for name, facts in zip(names, reader.field_facts(number, names, condition=condition), strict=True):
+            wanted, values = counted(passing, name)
+            assert facts == wanted
+            paged: list[FieldValue] = []
+            while len(paged) < wanted.distinct:
+                (found,) = reader.field_facts(
+                    number, [name], condition=condition, values=size, after=paged[-1] if paged else None
+                )
+                assert 0 < len(found.values) <= size
+                paged += found.values
+            assert Counter({told(each.value): each.count for each in paged}) == values
+            assert paged == sorted(paged, key=place)
+
+
+def place(each: FieldValue) -> tuple[Any, ...]:
+    """Where it stands among the values: by count, then null, booleans, numbers, texts, an integer before its float."""
+    sort, value = told(each.value)
+    kind = {"null": 0, "boolean": 1, "text": 3}.get(sort, 2)
+    return (-each.count, kind, 0 if value is None else value, sort == "number")
+
+
+def paths(value: Any) -> set[str]:
+    """Every path of an object, whatever stands there."""
+    if not isinstance(value, dict):
+        return set()
+    return set(value) | {f"{name}.{path}" for name, inner in value.items() for path in paths(inner)}
+
+
+def store_number(store: Store) -> int:
+    with store.reading() as reader:
+        return len(reader.collections())
+
+
+def test_four_values_that_look_alike_are_four(store: Store) -> None:
+    number = collection(store, [document(str(i), metadata={"x": value}) for i, value in enumerate([*FOUR, 1, None])])
+    with store.reading() as reader:
+        facts, other = reader.field_facts(number, ["x", "y"], values=10)
+    assert facts.types == ("integer", "number", "text", "boolean")
+    assert (facts.count, facts.distinct, facts.min, facts.max) == (5, 4, 1, 1)
+    assert [(each.value, type(each.value), each.count) for each in facts.values] == [
+        (1, int, 2),
+        (True, bool, 1),
+        (1.0, float, 1),
+        ("1", str, 1),
+    ]
+    assert other == FieldFacts()
+
+
+def test_an_element_counts_once_a_document_and_a_list_is_no_value(store: Store) -> None:
+    number = collection(
+        store,
+        [
+            document("a", metadata={"x": ["cats", "cats", None]}),
+            document("b", metadata={"x": "cats"}),
+            document("c", metadata={"x": []}),
+        ],
+    )
+    with store.reading() as reader:
+        (facts,) = reader.field_facts(number, ["x"], values=10)
+        (few,) = reader.field_facts(number, ["x"], condition=Comparison("id", ">", "a"), values=10)
+    assert facts == FieldFacts(
+        ("text", "null", "list"), 3, 2, "cats", "cats", (FieldValue("cats", 2), FieldValue(None, 1))
+    )
+    assert few == FieldFacts(("text", "list"), 2, 1, "cats", "cats", (FieldValue("cats", 1),))
+
+
+@pytest.mark.parametrize("name", meaning.NAMES)
+def test_any_name_of_a_field_is_told(store: Store, name: str) -> None:
+    number = collection(store, [document("a", metadata={name: 1})])
+    with store.reading() as reader:
+        assert reader.field_names(number, limit=2) == [name]
+        assert reader.field_facts(number, [name])[0].count == 1
