@@ -33,6 +33,11 @@ def _object_patch(given: Any) -> Any:
 
 
 Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
+MetadataPatch = Annotated[
+    Any,
+    PlainValidator(_object_patch),
+    WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994}]}),
+]
 Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
 
 DOCUMENT: dict[str, Any] = {
@@ -69,11 +74,9 @@ class DocumentPatch(Wire):
 
     key: Text | None = Field(None, description="The new key text; null removes it.")
     value: JSONValue = Field(None, description="An object is merged into an object; null makes it the key text.")
-    metadata: Annotated[
-        Any,
-        PlainValidator(_object_patch),
-        WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994}]}),
-    ] = Field(None, description="Merged with what is stored: null removes a field, or all of them.")
+    metadata: MetadataPatch = Field(
+        None, description="Merged with what is stored: null removes a field, or all of them."
+    )
     key_vector: Vector | None = Field(None, description="null: encoded again from the key text.")
     value_vector: Vector | None = Field(None, description="null: made again as for a new document.")
 
@@ -188,6 +191,47 @@ class Deleted(Wire):
     """How many documents were there and are no more."""
 
     deleted: int
+
+
+class ValuePatch(Wire):
+    """A merge patch (RFC 7396) of what many documents hold; fields left out stay as they are, and so do keys."""
+
+    value: JSONValue = Field(
+        None,
+        description="An object is merged into an object, null makes it the key text. Where the collection encodes "
+        "values, the value vectors follow, and null is a 422.",
+    )
+    metadata: MetadataPatch = Field(
+        None, description="Merged with what is stored: null removes a field, or all of them."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"metadata": {"shelf": "QA77", "lent": None}}]})
+
+
+class DocumentUpdate(Wire):
+    """Which documents to change, exactly one of `ids` and `filter`, and how."""
+
+    ids: list[DocumentId] | None = Field(None, description="Unknown ids are silent.")
+    filter: FilterField = Field(None, description="Every document that passes.")
+    patch: ValuePatch = Field(description="Merged into each of them.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"ids": ["qa76"], "patch": {"value": "A second course"}},
+                {
+                    "filter": {"field": "metadata.year", "operator": "<", "value": 2000},
+                    "patch": {"metadata": {"shelf": "archive", "lent": None}},
+                },
+            ]
+        }
+    )
+
+
+class Updated(Wire):
+    """How many documents there were to change; all of them are changed."""
+
+    updated: int
 
 
 # A stream of lines (NDJSON) as examples, since OpenAPI 3.1 has no words for one.

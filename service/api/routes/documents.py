@@ -28,12 +28,14 @@ from service.schemas.document import (
     DocumentPage,
     DocumentPatch,
     DocumentQuery,
+    DocumentUpdate,
     Include,
+    Updated,
     Upserted,
 )
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
-from service.storage import DocumentRecord
+from service.storage import Condition, DocumentRecord
 
 router = json_router("/v1/collections/{name}/documents", "documents")
 
@@ -125,12 +127,36 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
 )
 async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
     """Exactly one of `ids` and `filter`; unknown ids are silent."""
-    if (body.ids is None) == (body.filter is None):
-        raise InvalidContent.at("", "send exactly one of ids and filter")
-    condition = await asyncio.to_thread(parse_filter, body.filter)
+    condition = await _only_filter(body)
     collection = running.catalogue.collection(name)
     deleted = await asyncio.to_thread(collection.delete, ids=body.ids, condition=condition)
     return JSONAnswer({"deleted": deleted})
+
+
+@router.post(
+    "/update",
+    dependencies=[requires("write")],
+    response_model=Updated,
+    responses=refusals(*WITH_BODY, *WRITING, *ASKING),
+    response_description="How many there were.",
+    summary="Change documents by id or by filter",
+)
+async def update_documents(name: NameInPath, body: DocumentUpdate, running: Running) -> Response:
+    """One merge patch (RFC 7396) for all of them, in one transaction: nobody sees some changed and others not.
+
+    Exactly one of `ids` and `filter`; unknown ids are silent.
+    """
+    condition = await _only_filter(body)
+    changes = {field: getattr(body.patch, field) for field in body.patch.model_fields_set}
+    updated = await store.update(running.catalogue.collection(name), changes, ids=body.ids, condition=condition)
+    return JSONAnswer({"updated": updated})
+
+
+async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | None:
+    """The filter of a request that has either that or ids."""
+    if (body.ids is None) == (body.filter is None):
+        raise InvalidContent.at("", "send exactly one of ids and filter")
+    return await asyncio.to_thread(parse_filter, body.filter)
 
 
 @router.put(

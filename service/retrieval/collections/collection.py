@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from threading import Lock, Thread
@@ -34,6 +35,7 @@ from service.storage import (
 )
 
 log = structlog.get_logger("softkv")
+BATCH = 1000  # documents of an update that are held with their texts
 
 
 class Collection:
@@ -164,7 +166,7 @@ class Collection:
                 stored = writer.document(self.record.id, replacing.id)
                 if stored is None or stored.row != replacing.row:
                     raise DocumentChanged(replacing.id)
-            gone = existing - writer.existing(self.record.id, list(existing))
+            gone = existing.difference(writer.existing(self.record.id, list(existing)))
             if gone:
                 raise DocumentChanged(min(gone))
             change = writer.upsert(self.record.id, documents, mode=mode)
@@ -172,13 +174,33 @@ class Collection:
             documents = [document for document in documents if document.id not in skipped]
             if not documents:
                 return change
-            keys = np.stack([document.key_vector for document in documents])
-            values = None
-            if any(document.value_vector is not None for document in documents):
-                values = np.stack([d.key_vector if d.value_vector is None else d.value_vector for d in documents])
-            self._publish_after(writer, add=Rows(change.added, keys, values), removed=change.removed)
+            self._publish_after(writer, add=_rows(change.added, documents), removed=change.removed)
         self._tidy()
         return change
+
+    def update(
+        self,
+        changed: Callable[[DocumentRecord], DocumentRecord],
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+    ) -> int:
+        """Replace documents, by id or all that pass, by what `changed` makes of each, in one transaction; how many."""
+        written, added = list[DocumentRecord](), list[np.ndarray]()
+        with self._noting_damage(), self._store.writing() as writer:
+            self._require_ready()
+            number = self.record.id
+            rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
+            for start in range(0, len(rows), BATCH):
+                documents = [changed(each) for each in writer.documents(number, rows[start : start + BATCH])]
+                added.append(writer.upsert(number, documents).added)
+                # The vectors go to memory all at once; texts that are written need not wait for that.
+                written += [replace(each, key=None, value=None, metadata={}) for each in documents]
+            if not added:
+                return 0
+            self._publish_after(writer, add=_rows(np.concatenate(added), written), removed=rows)
+        self._tidy()
+        return len(rows)
 
     def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
@@ -265,3 +287,12 @@ class Collection:
             raise CollectionNotFound(self.name)
         if not self._ready:
             raise CollectionLoading(self.name, self.trouble)
+
+
+def _rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows:
+    """What a lookup needs of documents that are stored under these numbers."""
+    keys = np.stack([document.key_vector for document in documents])
+    values = None
+    if any(document.value_vector is not None for document in documents):
+        values = np.stack([d.key_vector if d.value_vector is None else d.value_vector for d in documents])
+    return Rows(numbers, keys, values)

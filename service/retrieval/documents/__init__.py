@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from service.retrieval.documents.documents import delete_one, get, page, read_cursor, upload, upsert, write_cursor
 from service.retrieval.documents.field_facts import field_facts, read_place
-from service.retrieval.documents.merge_patch import patch
+from service.retrieval.documents.merge_patch import patch, update
 from service.retrieval.documents.prepare import MISSING, SentDocument, prepare_documents
 from service.retrieval.documents.seeding import Seeding

@@ -1,16 +1,17 @@
-"""Changing a part of a document: a merge patch that re-encodes only what changed."""
+"""Changing a part of a document, or of many: a merge patch that re-encodes only what changed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.documents import Written, get
-from service.retrieval.documents.prepare import SentDocument, prepare_documents
-from service.retrieval.errors import DocumentChanged
-from service.storage import CollectionRecord, DocumentRecord
+from service.retrieval.documents.prepare import SentDocument, encode, prepare_documents
+from service.retrieval.errors import DocumentChanged, InvalidContent
+from service.storage import CollectionRecord, Condition, DocumentRecord
 
 ATTEMPTS = 10
 
@@ -36,20 +37,63 @@ async def patch(collection: Collection, document_id: str, changes: Mapping[str, 
     raise DocumentChanged(document_id)
 
 
+async def update(
+    collection: Collection,
+    changes: Mapping[str, Any],
+    *,
+    ids: Sequence[str] | None = None,
+    condition: Condition | None = None,
+) -> int:
+    """Merge `changes` of value and metadata into the documents of these ids, or into all that pass; how many they are.
+
+    It is one transaction. Keys stay, and so do value vectors, but for those that the collection makes of the value.
+
+    Raises:
+        InvalidContent: null for a value of which the collection makes vectors: each would be of another text.
+    """
+    record = collection.record
+    derived = record.settings.encoder is not None and record.settings.value_from == "value"
+    value, vector = changes.get("value"), None
+    if derived and "value" in changes and value is None:
+        raise InvalidContent.at(
+            "/patch/value",
+            f"null makes the value of each document its own key text, and collection {record.name!r} encodes values: "
+            "send a value, or PATCH the documents one by one",
+        )
+    if derived and isinstance(value, str):
+        vectors, _ = await encode(collection.encoder, record, [value])
+        vector = vectors[value]
+
+    def changed(stored: DocumentRecord) -> DocumentRecord:
+        merged = _merged(stored, changes)
+        stays = not derived or _same(merged["value"], stored.value)
+        return replace(stored, **merged, value_vector=stored.value_vector if stays else vector)
+
+    return await asyncio.to_thread(collection.update, changed, ids=ids, condition=condition)
+
+
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
-    texts = {"key": stored.key, "value": stored.value, "metadata": stored.metadata}
-    merged: dict[str, Any] = merge(texts, {name: changes[name] for name in texts if name in changes})
-    key, value = merged.get("key"), merged.get("value", merged.get("key"))
-    same_key = key == stored.key or record.settings.encoder is None
-    same_value = value == stored.value and type(value) is type(stored.value)
+    merged = _merged(stored, changes)
+    same_key = merged["key"] == stored.key or record.settings.encoder is None
+    same_value = _same(merged["value"], stored.value)
     return SentDocument(
         id=stored.id,
-        key=key,
-        value=value,
-        metadata=merged.get("metadata", {}),
+        **merged,
         key_vector=changes.get("key_vector", stored.key_vector if same_key else None),
         value_vector=changes.get("value_vector", stored.value_vector if same_value else None),
     )
+
+
+def _merged(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Key, value and metadata of a document with the changes."""
+    texts = {"key": stored.key, "value": stored.value, "metadata": stored.metadata}
+    merged: dict[str, Any] = merge(texts, {name: changes[name] for name in texts if name in changes})
+    key = merged.get("key")
+    return {"key": key, "value": merged.get("value", key), "metadata": merged.get("metadata", {})}
+
+
+def _same(value: Any, other: Any) -> bool:
+    return value == other and type(value) is type(other)
 
 
 def merge(target: Any, change: Any) -> Any:

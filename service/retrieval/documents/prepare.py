@@ -61,7 +61,7 @@ async def prepare_documents(
         return Prepared([], [])
     documents, pointers = zip(*kept, strict=True)
     texts = {text: None for document in documents for text in _texts(record, document)}
-    vectors, truncated = await _encode(encoder, record, list(texts))
+    vectors, truncated = await encode(encoder, record, list(texts))
     records = [_record(record, document, vectors) for document in documents]
     widths = _widths(record, records)
     _refuse(
@@ -71,9 +71,10 @@ async def prepare_documents(
     return Prepared(records, cut)
 
 
-async def _encode(
+async def encode(
     encoder: LoadingEncoder | None, record: CollectionRecord, texts: list[str]
 ) -> tuple[dict[str, Array], set[str]]:
+    """The vector of each text of a document, and the texts that were cut; raises EncoderUnavailable."""
     if not texts:
         return {}, set()
     queue = await encoding_queue(encoder, record.settings)

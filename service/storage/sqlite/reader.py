@@ -74,9 +74,13 @@ class Reader:
         found = self.page(collection, ids=[identity], limit=1)
         return found[0] if found else None
 
-    def existing(self, collection: int, ids: Sequence[str]) -> set[str]:
-        """Which of the ids are there."""
-        return set(document_rows.existing(self._connection, collection, ids))
+    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, int]:
+        """The row number of each of the ids that is there."""
+        return document_rows.existing(self._connection, collection, list(dict.fromkeys(filter(is_utf8, ids))))
+
+    def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
+        """The row numbers int64[n] of those of the ids that are there, ascending."""
+        return np.sort(np.fromiter(self.existing(collection, ids).values(), dtype=np.int64))
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
         """The documents with those row numbers int64[n], in their order."""

@@ -12,7 +12,6 @@ import numpy as np
 from service.storage.checksums import settings_checksum, vectors_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
-from service.storage.fields import is_utf8
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
 from service.storage.sqlite import document_rows, full_text
 from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, marks, settings_row
@@ -106,9 +105,7 @@ class Writer(Reader):
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""
-        wanted = list(dict.fromkeys(filter(is_utf8, ids)))
-        found = document_rows.existing(self._connection, collection, wanted)
-        return self._delete(collection, np.sort(np.fromiter(found.values(), dtype=np.int64)))
+        return self._delete(collection, self.rows_among(collection, ids))
 
     def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
         """Delete the documents that pass; the row numbers int64[n] that are gone."""

@@ -92,6 +92,10 @@ EVERY_FIELD = [
         Call("post_documents", {"mode": mode, "documents": [{"id": "qa76", "key": "databases"}]})
         for mode in ("upsert", "skip")
     ),
+    Call(
+        "update_documents",
+        {"ids": ["qa76"], "patch": {"value": {"a": 1}, "metadata": None}},
+    ),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}),
     Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),

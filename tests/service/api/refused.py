@@ -20,6 +20,7 @@ NEEDS_THE_ENCODER = {
         Call("put_document", {"key": "cats"}),
         Call("post_documents", {"documents": [{"id": "a", "key": "cats"}]}),
         Call("patch_document", {"key": "cats"}),
+        Call("update_documents", {"ids": ["qa76"], "patch": {"value": "cats"}}),
         Call("attend", {"query": "cats"}),
         Call("sweep", {"query": "cats", "temperatures": [1]}),
         Call("compare", {"query": "cats"}),
@@ -37,6 +38,7 @@ NEEDS_THE_KEYS = {
         Call("patch_document", {"metadata": {"x": 1}}),
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
+        Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
         Call("attend", {"query": [1, 2]}),
         Call("sweep", {"query": [1, 2], "temperatures": [1]}),
     )
@@ -62,6 +64,7 @@ WRITES = {
         Call("patch_document", {"metadata": {"x": 1}}),
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
+        Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
         Call("delete_collection"),
     )
 }

@@ -27,6 +27,7 @@ CALLS = [
     ("POST", "/v1/collections/c/documents", LINE),
     ("POST", "/v1/collections/c/documents/delete", b'{"ids": ["a", "b/c"]}'),
     ("POST", "/v1/collections/c/documents/delete", b'{"filter": {"field": "id", "operator": "!=", "value": "z"}}'),
+    ("POST", "/v1/collections/c/documents/update", b'{"ids": ["a", "b/c"], "patch": {"value": "written"}}'),
     ("POST", "/v1/collections/c/documents/query", b'{"ids": ["a"]}'),
     ("POST", "/v1/collections/c/attend", b'{"query": [1, 2]}'),
     ("GET", "/v1/collections/c", b""),

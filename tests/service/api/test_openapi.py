@@ -21,8 +21,8 @@ EXAMPLES = [call for operation in OPERATIONS for call in examples(DESCRIBED, ope
 NAMES = {
     "livez", "readyz", "metrics", "put_collection", "patch_collection", "get_collection", "list_collections",
     "delete_collection", "put_document", "patch_document", "get_document", "delete_document", "post_documents",
-    "query_documents", "delete_documents", "attend", "sweep", "compare", "compare_rows", "attend_arrays", "encode",
-    "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
+    "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
+    "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
 }  # fmt: skip
 
 

@@ -20,8 +20,8 @@ from tests.running import RunningService
 from tests.service.api.narrowed import NAMES, narrowed, without_streams
 
 load_all_checks()
-# Whether well-formed content is accepted depends on what is stored; and the ids `query` and `delete` share their
-# paths with calls of those names, so that OPTIONS there names the methods of both.
+# Whether well-formed content is accepted depends on what is stored; and the ids `query`, `update` and `delete` share
+# their paths with calls of those names, so that OPTIONS there names the methods of both.
 UNDECIDED = [CHECKS.get_one("positive_data_acceptance"), CHECKS.get_one("allow_header_conformance")]
 # What a narrowed description leaves out, the service takes.
 NARROWED = CHECKS.get_one("negative_data_rejection")

@@ -1,0 +1,149 @@
+"""One patch for many documents: by id or by filter, all or none, and nothing but what it names."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+EVERYTHING = ["key", "value", "metadata", "key_vector", "value_vector"]
+ALL = {"operator": "AND", "conditions": []}
+
+
+@pytest.fixture
+def vectors(client, collection):
+    """A collection without an encoder, of 2,500 documents: more than one batch."""
+    path = collection(encoder=None)
+    documents = [
+        {"id": f"{i:04}", "key_vector": [1, i], "value_vector": [i, 1, 2], "value": i, "metadata": {"i": i, "old": 1}}
+        for i in range(2500)
+    ]
+    client.post(f"{path}/documents", json={"documents": documents})
+    return path
+
+
+def read(client, path, **asked):
+    asked = {"include": EVERYTHING, "limit": 10_000, **asked}
+    return {each["id"]: each for each in client.post(f"{path}/documents/query", json=asked).json()["documents"]}
+
+
+def update(client, path, patch, **which):
+    return client.post(f"{path}/documents/update", json={"patch": patch, **which})
+
+
+def test_all_that_pass_are_changed_and_nothing_else_of_them(client, vectors):
+    before = read(client, vectors)
+    passing = {"field": "metadata.i", "operator": ">=", "value": 100}
+    answer = update(client, vectors, {"metadata": {"old": None, "new": [1, "x"]}}, filter=passing)
+    assert answer.json() == {"updated": 2400}
+    changed = {
+        key: each | {"metadata": {"i": each["value"], "new": [1, "x"]}} if each["value"] >= 100 else each
+        for key, each in before.items()
+    }
+    assert read(client, vectors) == changed
+    assert client.get(vectors).json()["documents"] == 2500
+    new = {"field": "metadata.new", "operator": "contains", "value": "x"}
+    asked = {"query": [1, 2], "filter": new, "top_k": 1, "include": ["output"], "temperature": 0}
+    assert client.post(f"{vectors}/attend", json=asked).json()["documents"] == 2400
+
+
+def test_ids_that_are_not_there_are_silent_and_values_merge_without_moving_vectors(client, vectors):
+    before = read(client, vectors)
+    for patch in ({"value": {"a": 1, "b": {"c": 2}}}, {"value": {"b": {"c": None}}, "metadata": None}):
+        assert update(client, vectors, patch, ids=["0007", "none", "0007", "0001"]).json() == {"updated": 2}
+    after = read(client, vectors)
+    for each in ("0007", "0001"):
+        assert after.pop(each) == before.pop(each) | {"value": {"a": 1, "b": {}}, "metadata": {}}
+    assert after == before
+    assert update(client, vectors, {"value": None}, ids=["0007"]).json() == {"updated": 1}
+    assert read(client, vectors, ids=["0007"])["0007"]["value"] is None
+    assert update(client, vectors, {"value": 1}, ids=["none"]).json() == {"updated": 0}
+
+
+def test_of_a_collection_that_encodes_values_it_does_what_as_many_patches_do(client, collection):
+    patches = [{"value": "relational databases"}, {"value": {"a": 1}}, {"value": "cats", "metadata": {"x": 1}}, {}]
+    sent = [{"id": "a", "key": "cats", "value": "purr"}, {"id": "b", "key": "dogs", "value_vector": [1.0] * 384}]
+    one, many = collection(), collection()
+    for path in (one, many):
+        client.post(f"{path}/documents", json={"documents": sent})
+    for patch in patches:
+        assert update(client, one, patch, filter=ALL).json() == {"updated": 2}
+        for each in ("a", "b"):
+            client.patch(f"{many}/documents/{each}", json=patch)
+        ours, theirs = read(client, one), read(client, many)
+        for each in ("a", "b"):
+            for vector in ("key_vector", "value_vector"):
+                assert ours[each].pop(vector) == pytest.approx(theirs[each].pop(vector), abs=1e-6)
+        assert ours == theirs
+
+
+def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
+    path = collection()
+    client.put(f"{path}/documents/a", json={"key": "cats", "value": "purr"})
+    refused = update(client, path, {"value": None}, filter=ALL)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/patch/value"
+    assert "PATCH the documents one by one" in refused.json()["detail"]
+    kept = collection(value_from="key")
+    client.put(f"{kept}/documents/a", json={"key": "cats", "value": "purr"})
+    assert update(client, kept, {"value": None}, filter=ALL).json() == {"updated": 1}
+    assert read(client, kept)["a"]["value"] == "cats"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"patch": {}},
+        {"ids": ["0001"], "filter": ALL, "patch": {}},
+        {"ids": ["0001"]},
+        {"ids": ["0001"], "patch": None},
+        {"ids": ["0001"], "patch": {"key": "k"}},
+        {"ids": ["0001"], "patch": {"key_vector": [1, 2]}},
+        {"ids": ["0001"], "patch": {"metadata": 7}},
+        {"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}},
+    ],
+)
+def test_what_does_not_fit_changes_nothing(client, vectors, body):
+    before = read(client, vectors)
+    assert client.post(f"{vectors}/documents/update", json=body).status_code == 422
+    assert read(client, vectors) == before
+
+
+def test_one_that_cannot_be_stored_leaves_all_as_they_were(client, collection):
+    """The value vector of a value that is no text is the key vector, which is too narrow here."""
+    path = collection(value_dimension=3)
+    vector = [0.0, 1.0, 0.0]
+    for i in range(3):
+        document = {"key": f"cats {i}", "value": {"i": i}, "value_vector": vector}
+        assert client.put(f"{path}/documents/{i}", json=document).status_code == 201
+    before = read(client, path)
+    assert update(client, path, {"value": {"i": 0}}, filter=ALL).status_code == 422
+    assert read(client, path) == before
+    assert client.post(f"{path}/attend", json={"query": "cats"}).json()["documents"] == 3
+
+
+def test_updates_and_patches_at_once_are_all_kept_and_nobody_sees_half_of_one(service, client, collection):
+    path = collection(encoder=None)
+    documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"round": 0}} for i in range(30)]
+    client.post(f"{path}/documents", json={"documents": documents})
+    statuses: set[int] = set()
+
+    def change(i):
+        with service.client() as own:
+            for round_ in range(5):
+                statuses.add(update(own, path, {"metadata": {f"by{i}": round_, "round": i}}, filter=ALL).status_code)
+                patch = {"metadata": {f"patched{i}": round_}}
+                statuses.add(own.patch(f"{path}/documents/3", json=patch).status_code)
+
+    threads = [threading.Thread(target=change, args=(i,)) for i in range(1, 4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert len({each["metadata"]["round"] for each in read(client, path).values()}) == 1
+    for thread in threads:
+        thread.join()
+    assert statuses == {200}
+    after = read(client, path)
+    for each in after.values():
+        assert {name: each["metadata"][name] for name in ("by1", "by2", "by3")} == {"by1": 4, "by2": 4, "by3": 4}
+    assert {f"patched{i}": 4 for i in range(1, 4)}.items() <= after["3"]["metadata"].items()
