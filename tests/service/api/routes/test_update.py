@@ -45,6 +45,7 @@ def test_all_that_pass_are_changed_and_nothing_else_of_them(client, vectors):
     new = {"field": "metadata.new", "operator": "contains", "value": "x"}
     asked = {"query": [1, 2], "filter": new, "top_k": 1, "include": ["output"], "temperature": 0}
     assert client.post(f"{vectors}/attend", json=asked).json()["documents"] == 2400
+    assert client.post(f"{vectors}/attend", json={"query": [1, 2]}).json()["documents"] == 2500
 
 
 def test_ids_that_are_not_there_are_silent_and_values_merge_without_moving_vectors(client, vectors):
