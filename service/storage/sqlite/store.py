@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection
+from sqlite3 import Connection, OperationalError
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +19,6 @@ from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.migrations import Report, log
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.soundness import findings
-from service.storage.sqlite.unclean import mark_closed, mark_open
 from service.storage.sqlite.writer import Writer
 
 
@@ -62,7 +62,7 @@ class Store:
             with translated_errors(owned.database):
                 logged = log(owned.database).exists()
                 connection = open_database(owned.database, report)
-                last = mark_open(connection)
+                last = _mark_open(connection)
                 return cls(owned, connection, None if logged or last is None else _lost(owned.database, last))
         except BaseException:
             owned.release()
@@ -80,7 +80,7 @@ class Store:
                 return
             self._closed = True
             self._readers.close()
-            mark_closed(self._connection)
+            _mark_closed(self._connection)
             self._connection.close()
             self._directory.release()
             atexit.unregister(self.close)
@@ -159,6 +159,27 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+# SQLite keeps what was committed last in a log beside the file, and writes it back now and then. After an unclean stop
+# the log is there and nothing is lost. A file that says it is open and has no log beside it was separated from it: by
+# someone who deleted the log, or who copied the file alone.
+
+
+def _mark_open(connection: Connection) -> int | None:
+    """Say in the file that this process has it open; the process that had it before and did not close it, if any."""
+    last = connection.execute("SELECT pid FROM open_stores").fetchone()
+    with suppress(OperationalError):  # a full disk must not keep the store from being read
+        connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
+        # Into the file itself, so that a copy of it without the log says so.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return None if last is None else int(last[0])
+
+
+def _mark_closed(connection: Connection) -> None:
+    """Take that back."""
+    with suppress(OperationalError):
+        connection.execute("DELETE FROM open_stores")
 
 
 def _lost(path: Path, pid: int) -> str:
