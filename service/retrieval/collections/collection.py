@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from threading import Lock, Thread
 
 import numpy as np
 import structlog
 
 from attention.lookup import Memory, Question, Rows, answers, sweep
 from service.encoding import LoadingEncoder
+from service.retrieval.collections.compaction import Compaction, in_background
 from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.masks import Masks
@@ -72,7 +72,7 @@ class Collection:
         self._memory = Memory(record.settings.similarity, originals)
         self._masks = Masks(lambda: self._memory.view)
         self._version = 0
-        self._tidying = Lock()
+        self._compaction = Compaction(record.name, self._compact)
 
     @property
     def name(self) -> str:
@@ -236,7 +236,7 @@ class Collection:
         """Answer no more, and begin to read the keys back: what is in memory may not be what is stored."""
         log.error("a collection is read anew", collection=self.name, reason=reason)
         self.trouble, self._ready = reason, False
-        self._in_background(self._rebuild_until_done, "read anew")
+        in_background(self._rebuild_until_done, f"read anew {self.name}")
 
     def _rebuild_until_done(self) -> None:
         for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
@@ -252,26 +252,14 @@ class Collection:
                 return
 
     def _tidy(self) -> None:
-        """Make the keys fast to read, in a thread of its own; readers and writers do not wait for it."""
-        if self._tidying.acquire(blocking=False) and not self._in_background(self._compact, "compact"):
-            self._tidying.release()
+        self._compaction.begin()
 
-    def _compact(self) -> None:
-        try:
-            while self._memory.compact():
-                self._masks.forget()
-        except MemoryError:
-            pass  # the keys stay as they are, until the next write
-        finally:
-            self._tidying.release()
-
-    def _in_background(self, work: Callable[[], None], name: str) -> bool:
-        """Whether the thread could be started: where memory is short it may not."""
-        try:
-            Thread(target=work, name=f"{name} {self.name}", daemon=True).start()
-        except RuntimeError:
-            return False
-        return True
+    def _compact(self) -> bool:
+        """A step of the compaction: whether there was anything to do."""
+        compacted = self._memory.compact()
+        if compacted:
+            self._masks.forget()
+        return compacted
 
     @contextmanager
     def _noting_damage(self) -> Iterator[None]:

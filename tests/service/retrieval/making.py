@@ -61,5 +61,5 @@ def ids(snapshot: Snapshot, condition) -> list[str]:
 
 def tidied(collection):
     """The view as compaction leaves it."""
-    while collection._tidying.locked():
+    while collection._compaction.running:
         time.sleep(0.001)
