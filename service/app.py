@@ -22,7 +22,7 @@ from service.api.middleware.limits import Limits
 from service.api.middleware.request_id import RequestId
 from service.api.middleware.wellformed import WellFormed
 from service.api.problems import handlers
-from service.api.routes import metrics, page
+from service.api.routes import metrics, once, page
 from service.api.routing import undeclared_writes
 from service.api.state import State
 from service.api.warming import warm
@@ -102,6 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     page.mount(app)
     handlers.install(app)
+    once.install(app)
     openapi.describe(app)
     _surround(app, settings)
     return app

@@ -71,6 +71,14 @@ HEADERS = {
         "schema": {"type": "string"},
     }
 }
+# Of a call that takes an Idempotency-Key, on answers that are no refusals.
+ON_A_REPEAT = {
+    "Idempotency-Replayed": {
+        "description": "`true`: the write was done before, and this is what it was answered with then.",
+        "required": False,
+        "schema": {"type": "string", "const": "true"},
+    }
+}
 ON_EVERY_ANSWER = {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
 MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
 
@@ -164,7 +172,7 @@ def _complete(description: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", ()):
             _show(parameter, components["schemas"])
         operation["responses"] = {
-            status: _answer(answer, operation["operationId"], status)
+            status: _answer(answer, operation, status)
             for status, answer in sorted(operation["responses"].items())
             if "HTTPValidationError" not in str(answer)
         }
@@ -178,9 +186,11 @@ def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
             yield path, operation
 
 
-def _answer(answer: dict[str, Any], operation: str, status: str) -> dict[str, Any]:
-    links = LINKS.get(operation) if status < "300" else None
-    headers = answer.get("headers", {}) | ON_EVERY_ANSWER
+def _answer(answer: dict[str, Any], operation: dict[str, Any], status: str) -> dict[str, Any]:
+    done = status < "300"
+    links = LINKS.get(operation["operationId"]) if done else None
+    repeatable = any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", ()))
+    headers = answer.get("headers", {}) | ON_EVERY_ANSWER | (ON_A_REPEAT if done and repeatable else {})
     return answer | {"headers": headers} | ({"links": links} if links else {})
 
 

@@ -33,6 +33,8 @@ class Limits(Wire):
     vector_width: int = Field(description="Numbers of a vector.")
     id_characters: int = Field(description="Unicode code points of a document's id.")
     name_characters: int = Field(description="Characters of a collection's name.")
+    idempotency_key_characters: int = Field(description="Characters of an `Idempotency-Key`.")
+    idempotency_hours: int = Field(description="For how long a write with such a key is answered as it was.")
     json_depth: int = Field(description="Levels of the JSON that is stored as a value.")
 
 

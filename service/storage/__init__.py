@@ -30,14 +30,17 @@ from service.storage.errors import (
     DocumentsExist,
     DocumentsRepeated,
     InvalidCondition,
+    KeyReused,
     StorageError,
     StorageFailed,
     StoreClosed,
     Unstorable,
     WidthMismatch,
+    WriteAnswered,
 )
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import nested_too_much
+from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
     CollectionRecord,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.storage.once import WriteAnswer
+
 
 class StorageError(Exception):
     """The root of this room's errors."""
@@ -163,6 +165,25 @@ class WidthMismatch(StorageError):
 
 class Unstorable(StorageError):
     """A document holds something that neither JSON nor UTF-8 can say; nothing was written."""
+
+
+class KeyReused(StorageError):
+    """The name of a write stands for another one, that was done; nothing was written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"the Idempotency-Key {key!r} came before, with another request: send a new key with each new write, "
+            f"and the same one only with the same method, path and body"
+        )
+        self.key = key
+
+
+class WriteAnswered(StorageError):
+    """No failure: the write was done before, and nothing is left to do but to answer as it was answered then."""
+
+    def __init__(self, answer: WriteAnswer) -> None:
+        super().__init__("this write was done and answered before")
+        self.answer = answer
 
 
 class InvalidCondition(StorageError):

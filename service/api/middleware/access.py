@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from collections.abc import Collection, Iterable
@@ -17,6 +18,7 @@ from service.api.problems.handlers import of_error
 Level = Literal["none", "read", "write"]
 LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each may do what those before it may
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
+ANONYMOUS = "anonymous"  # the caller, where there is no key
 UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
 HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
@@ -29,6 +31,8 @@ class Access:
     Everything outside `/v1` (the page, probes, docs) is open, and so is `/v1` where there are no keys at all or
     `anonymous` says what callers without one may do. But what is answered without a valid key is answered under
     names of this service only (`hosts`), so that a web page elsewhere cannot reach it through a rebound name.
+
+    What a caller may do is `access` of the request's state, and `caller` tells callers apart: a digest of the key.
     """
 
     def __init__(
@@ -50,23 +54,23 @@ class Access:
         """The ASGI call."""
         if scope["type"] == "http":
             try:
-                level = self._check(scope["method"], scope["path"], Headers(scope=scope))
-                scope.setdefault("state", {})["access"] = level
+                level, caller = self._check(scope["method"], scope["path"], Headers(scope=scope))
+                scope.setdefault("state", {}).update(access=level, caller=caller)
             except APIError as refusal:
                 await of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, method: str, path: str, headers: Headers) -> Level:
+    def _check(self, method: str, path: str, headers: Headers) -> tuple[Level, str]:
         given = _key(headers) if self._keys else None
         granted = "none" if given is None else self._granted(given)
-        if granted != "none":
-            return granted
+        if given is not None and granted != "none":
+            return granted, hashlib.sha256(given.encode()).hexdigest()
         level = self._anonymous if given is None else "none"
         if level == "none" and is_call(path) and method != "OPTIONS":
             raise KeyRefused(NO_KEY if given is None else UNKNOWN_KEY)
         self._hosts.check(headers)
-        return level
+        return level, ANONYMOUS
 
     def _granted(self, given: str) -> Level:
         """What a key allows; every known one is compared with it, so that the time taken tells nothing."""

@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
-EXPOSED = ("X-Request-ID", "Retry-After")
+EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed")
 
 
 def answering(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

@@ -26,6 +26,7 @@ WORDS = {
     "less_than_equal": "wanted a number up to {le}, got {came}",
     "too_short": "wanted at least {min_length}, got {actual_length}",
     "too_long": "wanted at most {max_length}, got more",
+    "string_too_long": "wanted a text of at most {max_length} characters, got {came}",
     "string_pattern_mismatch": "wanted a text of the form {pattern}, got {came}",
 }
 SHOWN = 60

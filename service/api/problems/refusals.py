@@ -21,7 +21,7 @@ WITH_BODY = (
 STORED = ("database_damaged", "storage_failed")
 OF_A_COLLECTION = ("collection_not_found", "invalid_content", *STORED)
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
-WRITING = ("forbidden", "host_refused", "database_busy", "disk_full", *STORED)
+WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
 ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "encoder_unavailable")
 
 REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}

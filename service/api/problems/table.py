@@ -87,6 +87,9 @@ TABLE: Mapping[str, Refusal] = {
         # It stands there for all that is a 400, see `openai_status`.
         openai_reason="the path, the Host, the body or its content is wrong; of the content, `param` says what",
     ),
+    "idempotency_key_reused": Refusal(
+        422, "the Idempotency-Key came before, with another request: a new write wants a new one", storage.KeyReused
+    ),
     "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
         429, "too many requests are under way: try again", api.QueueFull, openai_code="rate_limit_exceeded"

@@ -12,24 +12,29 @@ from fastapi import Query, Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.routes.once import Idempotent
 from service.api.routing import json_router, requires
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
-from service.retrieval.collections import Catalogue, Collection, Standing, loaded_encoder, null_shown
+from service.retrieval.collections import Changed, Collection, Standing, loaded_encoder, null_shown
 from service.retrieval.documents import read_cursor, write_cursor
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.schemas.wire import MAX_PAGE
-from service.storage import DocumentDamaged
+from service.storage import CollectionRecord, DocumentDamaged, Reader
 
 router = json_router("/v1/collections", "collections")
 
 
-def _describe(catalogue: Catalogue, collection: Collection) -> dict[str, Any]:
+def _describe(collection: Collection) -> dict[str, Any]:
     with collection.reading() as (record, reader):
-        background, level = None, None
-        with suppress(DocumentDamaged):  # which asking says, and /readyz
-            own = partial(collection.sample.own, record, reader)
-            background, level = null_shown(record, own, loaded_encoder(collection.encoder, record.settings))
+        return _described(collection, record, reader)
+
+
+def _described(collection: Collection, record: CollectionRecord, reader: Reader) -> dict[str, Any]:
+    background, level = None, None
+    with suppress(DocumentDamaged):  # which asking says, and /readyz
+        own = partial(collection.sample.own, record, reader)
+        background, level = null_shown(record, own, loaded_encoder(collection.encoder, record.settings))
     settings = record.settings
     return {
         "name": record.name,
@@ -54,12 +59,17 @@ def shape_background(found: Standing) -> dict[str, Any]:
     return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs}
 
 
-def _describe_all(catalogue: Catalogue, collections: Iterable[Collection]) -> list[dict[str, Any]]:
+def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
     described = []
     for collection in collections:
         with suppress(CollectionNotFound):  # deleted meanwhile
-            described.append(_describe(catalogue, collection))
+            described.append(_describe(collection))
     return described
+
+
+def _changed(change: Changed) -> Response:
+    described = _described(change.collection, change.record, change.reader)
+    return JSONAnswer(described, status_code=201 if change.created else 200)
 
 
 def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
@@ -79,13 +89,13 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
     response_description="It exists, and every field sent is as it is.",
     summary="Create a collection, or confirm that it is as you think",
 )
-async def put_collection(name: NameInPath, body: CollectionSettings, running: Running) -> Response:
+async def put_collection(
+    name: NameInPath, body: CollectionSettings, running: Running, repeatable: Idempotent
+) -> Response:
     """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
     wanted = _said(body)
-    collection, created = await running.catalogue.create(name, wanted)
-    return JSONAnswer(
-        await asyncio.to_thread(_describe, running.catalogue, collection), status_code=201 if created else 200
-    )
+    collection, created = await running.catalogue.create(name, wanted, once=repeatable.once(_changed))
+    return JSONAnswer(await asyncio.to_thread(_describe, collection), status_code=201 if created else 200)
 
 
 @router.patch(
@@ -96,11 +106,13 @@ async def put_collection(name: NameInPath, body: CollectionSettings, running: Ru
     response_description="The collection as it is now.",
     summary="Change temperature or null",
 )
-async def patch_collection(name: NameInPath, body: CollectionChange, running: Running) -> Response:
+async def patch_collection(
+    name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent
+) -> Response:
     """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
-    changes = _said(body)
-    collection = await asyncio.to_thread(running.catalogue.change, name, changes)
-    return JSONAnswer(await asyncio.to_thread(_describe, running.catalogue, collection))
+    changes, once = _said(body), repeatable.once(_changed)
+    collection = await asyncio.to_thread(running.catalogue.change, name, changes, once=once)
+    return JSONAnswer(await asyncio.to_thread(_describe, collection))
 
 
 @router.get(
@@ -121,7 +133,7 @@ async def list_collections(
 ) -> Response:
     """By name; and whether this caller may write. A collection present throughout is seen exactly once."""
     page, more = running.catalogue.page(prefix, read_cursor(cursor, ""), limit)
-    described = await asyncio.to_thread(_describe_all, running.catalogue, page)
+    described = await asyncio.to_thread(_describe_all, page)
     next_cursor = write_cursor(page[-1].name) if more else None
     return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": request.state.access})
 
@@ -136,7 +148,7 @@ async def list_collections(
 async def get_collection(name: NameInPath, running: Running) -> Response:
     """Its settings, how many documents it holds, and whether it is ready to be asked."""
     collection = running.catalogue.collection(name)
-    return JSONAnswer(await asyncio.to_thread(_describe, running.catalogue, collection))
+    return JSONAnswer(await asyncio.to_thread(_describe, collection))
 
 
 @router.delete(
@@ -147,7 +159,11 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
     response_description="Deleted.",
     summary="Delete a collection and its documents",
 )
-async def delete_collection(name: NameInPath, running: Running) -> Response:
+async def delete_collection(name: NameInPath, running: Running, repeatable: Idempotent) -> Response:
     """Readers that have begun finish on what they began with."""
-    await asyncio.to_thread(running.catalogue.delete, name)
-    return Response(status_code=204)
+
+    def answer(_: None) -> Response:
+        return Response(status_code=204)
+
+    await asyncio.to_thread(running.catalogue.delete, name, once=repeatable.once(answer))
+    return answer(None)

@@ -10,12 +10,13 @@ from fastapi import Query, Response
 
 from service.api.json import NDJSON, JSONAnswer
 from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
+from service.api.routes.once import Idempotent
 from service.api.routing import json_router, requires
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.retrieval.documents import SentDocument
+from service.retrieval.documents import SentDocument, Written
 from service.schemas.compare import Row
 from service.schemas.document import (
     UPLOAD_ANSWER,
@@ -71,7 +72,7 @@ def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, 
     response_description="Written; of NDJSON, what became of each batch.",
     summary="Write many documents",
 )
-async def post_documents(name: NameInPath, body: DocumentBatch, running: Running) -> Response:
+async def post_documents(name: NameInPath, body: DocumentBatch, running: Running, repeatable: Idempotent) -> Response:
     """As JSON: all or none. As NDJSON: a stream of any length, in batches of 1,000 lines, that loses bad lines only.
 
     A document with a known id replaces the one that is there, unless `mode` says otherwise.
@@ -84,9 +85,13 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
         )
     documents = [sent(document.id, document) for document in body.documents]
     pointers = [f"/documents/{i}" for i in range(len(documents))]
-    written = await store.upsert(running.catalogue.collection(name), documents, pointers, mode=body.mode)
-    skipped = {"skipped": written.skipped} if body.mode == "skip" else {}
-    return JSONAnswer({"upserted": written.upserted, **skipped, "truncated": written.truncated})
+
+    def answer(written: Written) -> Response:
+        skipped = {"skipped": written.skipped} if body.mode == "skip" else {}
+        return JSONAnswer({"upserted": written.upserted, **skipped, "truncated": written.truncated})
+
+    collection, once = running.catalogue.collection(name), repeatable.once(answer)
+    return answer(await store.upsert(collection, documents, pointers, mode=body.mode, once=once))
 
 
 @router.post(
@@ -125,12 +130,17 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
     response_description="How many there were.",
     summary="Delete documents by id or by filter",
 )
-async def delete_documents(name: NameInPath, body: DocumentDelete, running: Running) -> Response:
+async def delete_documents(
+    name: NameInPath, body: DocumentDelete, running: Running, repeatable: Idempotent
+) -> Response:
     """Exactly one of `ids` and `filter`; unknown ids are silent."""
-    condition = await _only_filter(body)
+
+    def answer(deleted: int) -> Response:
+        return JSONAnswer({"deleted": deleted})
+
+    condition, once = await _only_filter(body), repeatable.once(answer)
     collection = running.catalogue.collection(name)
-    deleted = await asyncio.to_thread(collection.delete, ids=body.ids, condition=condition)
-    return JSONAnswer({"deleted": deleted})
+    return answer(await asyncio.to_thread(collection.delete, ids=body.ids, condition=condition, once=once))
 
 
 @router.post(
@@ -141,15 +151,21 @@ async def delete_documents(name: NameInPath, body: DocumentDelete, running: Runn
     response_description="How many there were.",
     summary="Change documents by id or by filter",
 )
-async def update_documents(name: NameInPath, body: DocumentUpdate, running: Running) -> Response:
+async def update_documents(
+    name: NameInPath, body: DocumentUpdate, running: Running, repeatable: Idempotent
+) -> Response:
     """One merge patch (RFC 7396) for all of them, in one transaction: nobody sees some changed and others not.
 
     Exactly one of `ids` and `filter`; unknown ids are silent.
     """
-    condition = await _only_filter(body)
+
+    def answer(updated: int) -> Response:
+        return JSONAnswer({"updated": updated})
+
+    condition, once = await _only_filter(body), repeatable.once(answer)
     changes = {field: getattr(body.patch, field) for field in body.patch.model_fields_set}
-    updated = await store.update(running.catalogue.collection(name), changes, ids=body.ids, condition=condition)
-    return JSONAnswer({"updated": updated})
+    collection = running.catalogue.collection(name)
+    return answer(await store.update(collection, changes, ids=body.ids, condition=condition, once=once))
 
 
 async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | None:
@@ -167,10 +183,20 @@ async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | Non
     response_description="Replaced.",
     summary="Write one document",
 )
-async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, running: Running) -> Response:  # noqa: A002
+async def put_document(
+    name: NameInPath,
+    id: IdInPath,  # noqa: A002
+    body: DocumentBody,
+    running: Running,
+    repeatable: Idempotent,
+) -> Response:
     """201 where the id is new, 200 where a document was replaced."""
-    written = await store.upsert(running.catalogue.collection(name), [sent(id, body)], [""])
-    return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
+
+    def answer(written: Written) -> Response:
+        return JSONAnswer({"upserted": 1, "truncated": written.truncated}, status_code=200 if written.replaced else 201)
+
+    collection, once = running.catalogue.collection(name), repeatable.once(answer)
+    return answer(await store.upsert(collection, [sent(id, body)], [""], once=once))
 
 
 @router.patch(
@@ -181,11 +207,21 @@ async def put_document(name: NameInPath, id: IdInPath, body: DocumentBody, runni
     response_description="Changed.",
     summary="Change a part of a document",
 )
-async def patch_document(name: NameInPath, id: IdInPath, body: DocumentPatch, running: Running) -> Response:  # noqa: A002
+async def patch_document(
+    name: NameInPath,
+    id: IdInPath,  # noqa: A002
+    body: DocumentPatch,
+    running: Running,
+    repeatable: Idempotent,
+) -> Response:
     """A merge patch (RFC 7396): null removes a field, objects merge. Only what changed is encoded again."""
+
+    def answer(written: Written) -> Response:
+        return JSONAnswer({"upserted": 1, "truncated": written.truncated})
+
     changes = {field: getattr(body, field) for field in body.model_fields_set}
-    written = await store.patch(running.catalogue.collection(name), id, changes)
-    return JSONAnswer({"upserted": 1, "truncated": written.truncated})
+    collection, once = running.catalogue.collection(name), repeatable.once(answer)
+    return answer(await store.patch(collection, id, changes, once=once))
 
 
 @router.get(
@@ -217,7 +253,12 @@ async def get_document(
     response_description="Deleted.",
     summary="Delete one document",
 )
-async def delete_document(name: NameInPath, id: IdInPath, running: Running) -> Response:  # noqa: A002
+async def delete_document(name: NameInPath, id: IdInPath, running: Running, repeatable: Idempotent) -> Response:  # noqa: A002
     """404 where there is none of that id."""
-    await asyncio.to_thread(store.delete_one, running.catalogue.collection(name), id)
-    return Response(status_code=204)
+
+    def answer(_: None) -> Response:
+        return Response(status_code=204)
+
+    collection, once = running.catalogue.collection(name), repeatable.once(answer)
+    await asyncio.to_thread(store.delete_one, collection, id, once=once)
+    return answer(None)

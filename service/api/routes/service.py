@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
+from service.api.routes import once
 from service.api.routes.encode import most_texts
 from service.api.routing import json_router
 from service.api.state import Running, State
@@ -45,6 +46,8 @@ def _limits(running: State) -> dict[str, int]:
         "vector_width": MAX_WIDTH,
         "id_characters": wire.MAX_ID,
         "name_characters": wire.MAX_NAME,
+        "idempotency_key_characters": once.MAX_KEY,
+        "idempotency_hours": once.HOURS,
         "json_depth": wire.MAX_DEPTH,
     }
 

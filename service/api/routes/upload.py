@@ -22,6 +22,7 @@ from service.api.problems.flaws import flaws_of
 from service.api.problems.handlers import of_error
 from service.api.problems.table import CODES
 from service.api.routes.documents import sent
+from service.api.routes.once import refuse_key
 from service.api.routing import GuardedRoute, requires
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
@@ -68,6 +69,7 @@ router = APIRouter(
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
     """A line per batch of 1,000, then one that says how it ended."""
     refuse_coded(request)
+    refuse_key(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins
     return Lines(_answer(name, request, running))
 

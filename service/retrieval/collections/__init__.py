@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.retrieval.collections.catalogue import Catalogue
+from service.retrieval.collections.catalogue import Catalogue, Changed
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import settings_of
 from service.retrieval.collections.machine_code import MachineCode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,34 @@ from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import check_temperature, settings_of
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
-from service.storage import CollectionExists, CollectionSettings, StorageError, Store
+from service.storage import (
+    CollectionExists,
+    CollectionRecord,
+    CollectionSettings,
+    Once,
+    Reader,
+    StorageError,
+    Store,
+)
 
 CHECKED = 256
 PAUSE_SECONDS = 0.005
 """Documents whose texts are checked at a time after a start, and the pause in between, in which others run."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a write to the catalogue did, as its own transaction sees it.
+
+    Attributes:
+        record: of the collection, as it is now.
+        reader: sees what was written.
+    """
+
+    collection: Collection
+    record: CollectionRecord
+    reader: Reader
+    created: bool
 
 
 class Catalogue:
@@ -103,41 +126,54 @@ class Catalogue:
             found = [each for each in found if each.name > after]
         return found[:limit], bool(limit) and len(found) > (limit or 0)
 
-    async def create(self, name: str, wanted: Mapping[str, Any]) -> tuple[Collection, bool]:
+    async def create(
+        self, name: str, wanted: Mapping[str, Any], *, once: Once[Changed] | None = None
+    ) -> tuple[Collection, bool]:
         """A new collection, or the one that is there where the fields sent are equal (then False).
 
         `wanted` holds the fields that were sent; the others take their defaults.
         """
-        if name in self._collections:
-            return _confirm(self._collections[name], wanted), False
-        settings = await settings_of(self.encoder, wanted)
-        try:
-            return await asyncio.to_thread(self._create, name, settings), True
-        except CollectionExists:
+        if name not in self._collections:
+            settings = await settings_of(self.encoder, wanted)
+            try:
+                return await asyncio.to_thread(self._create, name, settings, once), True
+            except CollectionExists:
+                pass
+        if once is None:
             return _confirm(self.collection(name), wanted), False
+        return await asyncio.to_thread(self._confirm_once, name, wanted, once), False
 
-    def _create(self, name: str, settings: CollectionSettings) -> Collection:
-        with self.store.writing() as writer:
+    def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: Once[Changed]) -> Collection:
+        with self.store.writing(once) as writer:
+            collection = _confirm(self.collection(name), wanted)
+            writer.keep_answer(once, Changed(collection, collection.record, writer, created=False))
+        return collection
+
+    def _create(self, name: str, settings: CollectionSettings, once: Once[Changed] | None) -> Collection:
+        with self.store.writing(once) as writer:
             record = writer.create_collection(name, settings)
             collection = Collection(record, self.store, self.encoder, ready=True, originals=self._originals)
+            writer.keep_answer(once, Changed(collection, record, writer, created=True))
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
 
-    def change(self, name: str, changes: Mapping[str, Any]) -> Collection:
+    def change(self, name: str, changes: Mapping[str, Any], *, once: Once[Changed] | None = None) -> Collection:
         """Set temperature or null."""
         collection = self.collection(name)
-        with self.store.writing() as writer:
+        with self.store.writing(once) as writer:
             settings = replace(collection.record.settings, **changes)
             check_temperature(settings)
             record = writer.update_collection(name, settings)
+            writer.keep_answer(once, Changed(collection, record, writer, created=False))
             writer.after_commit(lambda: setattr(collection, "record", record))
         return collection
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, *, once: Once[None] | None = None) -> None:
         """Remove a collection and all its documents; questions to it that wait are told that it is gone."""
-        self.collection(name)
-        with self.store.writing() as writer:
+        with self.store.writing(once) as writer:
+            self.collection(name)
             writer.delete_collection(name)
+            writer.keep_answer(once, None)
             writer.after_commit(lambda: self._collections.pop(name).mark_deleted())
 
 

@@ -28,6 +28,7 @@ from service.storage import (
     DocumentDamaged,
     DocumentRecord,
     Mode,
+    Once,
     Reader,
     StorageError,
     Store,
@@ -154,13 +155,14 @@ class Collection:
         mode: Mode = "upsert",
         replacing: DocumentRecord | None = None,
         existing: frozenset[str] = frozenset(),
+        once: Once[Change] | None = None,
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
         Raises DocumentChanged where `replacing` is given and no longer what is stored, or where one of the ids
         `existing` is not there any more.
         """
-        with self._noting_damage(), self._store.writing() as writer:
+        with self._noting_damage(), self._store.writing(once) as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
@@ -170,6 +172,7 @@ class Collection:
             if gone:
                 raise DocumentChanged(min(gone))
             change = writer.upsert(self.record.id, documents, mode=mode)
+            writer.keep_answer(once, change)
             skipped = set(change.skipped)
             documents = [document for document in documents if document.id not in skipped]
             if not documents:
@@ -184,10 +187,11 @@ class Collection:
         *,
         ids: Sequence[str] | None = None,
         condition: Condition | None = None,
+        once: Once[int] | None = None,
     ) -> int:
         """Replace documents, by id or all that pass, by what `changed` makes of each, in one transaction; how many."""
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self._noting_damage(), self._store.writing() as writer:
+        with self._noting_damage(), self._store.writing(once) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -196,20 +200,24 @@ class Collection:
                 added.append(writer.upsert(number, documents).added)
                 # The vectors go to memory all at once; texts that are written need not wait for that.
                 written += [replace(each, key=None, value=None, metadata={}) for each in documents]
+            writer.keep_answer(once, len(rows))
             if not added:
                 return 0
             self._publish_after(writer, add=_rows(np.concatenate(added), written), removed=rows)
         self._tidy()
         return len(rows)
 
-    def delete(self, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
+    def delete(
+        self, *, ids: Sequence[str] | None = None, condition: Condition | None = None, once: Once[int] | None = None
+    ) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
-        with self._noting_damage(), self._store.writing() as writer:
+        with self._noting_damage(), self._store.writing(once) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
             else:
                 removed = writer.delete_ids(self.record.id, ids or ())
+            writer.keep_answer(once, len(removed))
             self._publish_after(writer, add=None, removed=removed)
         self._tidy()
         return len(removed)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from service.retrieval.documents.documents import delete_one, get, page, read_cursor, upload, upsert, write_cursor
+from service.retrieval.documents.documents import (
+    Written,
+    delete_one,
+    get,
+    page,
+    read_cursor,
+    upload,
+    upsert,
+    write_cursor,
+)
 from service.retrieval.documents.field_facts import field_facts, read_place
 from service.retrieval.documents.merge_patch import patch, update
 from service.retrieval.documents.prepare import MISSING, SentDocument, prepare_documents

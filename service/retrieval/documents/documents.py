@@ -7,11 +7,12 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
-from service.storage import Condition, DocumentRecord, Mode
+from service.storage import Change, Condition, DocumentRecord, Mode, Once
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,19 @@ class Written:
     replaced: int
     truncated: list[str]
     skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def by(
+        cls, change: Change, documents: Sequence[SentDocument], truncated: Sequence[str], existing: frozenset[str]
+    ) -> Written:
+        """What a change did that was to write these documents but for those that exist."""
+        skipped = existing.union(change.skipped)
+        return cls(
+            upserted=len(change.added),
+            replaced=len(change.removed),
+            truncated=[each for each in truncated if each not in skipped],
+            skipped=tuple(document.id for document in documents if document.id in skipped),
+        )
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,7 @@ async def upsert(
     pointers: Sequence[str],
     *,
     mode: Mode = "upsert",
+    once: Once[Written] | None = None,
 ) -> Written:
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
     existing = frozenset[str]()
@@ -64,19 +79,20 @@ async def upsert(
         prepared = await prepare_documents(
             collection.encoder, collection.record, documents, pointers, existing=existing
         )
+        written = partial(Written.by, documents=documents, truncated=prepared.truncated, existing=existing)
         try:
-            change = await asyncio.to_thread(collection.write, prepared.records, mode=mode, existing=existing)
+            change = await asyncio.to_thread(
+                collection.write,
+                prepared.records,
+                mode=mode,
+                existing=existing,
+                once=None if once is None else once.of(written),
+            )
         except DocumentChanged:
             # One that was there has been deleted meanwhile, so that this write has to make it.
             existing = frozenset()
             continue
-        skipped = existing.union(change.skipped)
-        return Written(
-            upserted=len(change.added),
-            replaced=len(change.removed),
-            truncated=[each for each in prepared.truncated if each not in skipped],
-            skipped=tuple(document.id for document in documents if document.id in skipped),
-        )
+        return written(change)
 
 
 def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
@@ -144,10 +160,14 @@ def page(
     return Page(found, write_cursor(found[-1].id) if more else None, passing)
 
 
-def delete_one(collection: Collection, document_id: str) -> None:
+def delete_one(collection: Collection, document_id: str, *, once: Once[None] | None = None) -> None:
     """Delete the document of that id."""
-    if not collection.delete(ids=[document_id]):
-        raise DocumentNotFound(collection.name, document_id)
+
+    def require_one(deleted: int) -> None:
+        if not deleted:
+            raise DocumentNotFound(collection.name, document_id)
+
+    require_one(collection.delete(ids=[document_id], once=None if once is None else once.of(require_one)))
 
 
 def write_cursor(last: str) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.documents import Written, get
 from service.retrieval.documents.prepare import SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, InvalidContent
-from service.storage import CollectionRecord, Condition, DocumentRecord
+from service.storage import CollectionRecord, Condition, DocumentRecord, Once
 
 ATTEMPTS = 10
 
 
-async def patch(collection: Collection, document_id: str, changes: Mapping[str, Any]) -> Written:
+async def patch(
+    collection: Collection, document_id: str, changes: Mapping[str, Any], *, once: Once[Written] | None = None
+) -> Written:
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
     `key_vector` and `value_vector` in the changes are arrays, or None to have them made anew from the texts. If
@@ -29,11 +32,14 @@ async def patch(collection: Collection, document_id: str, changes: Mapping[str, 
         stored = await asyncio.to_thread(get, collection, document_id)
         patched = _patched(collection.record, stored, changes)
         prepared = await prepare_documents(collection.encoder, collection.record, [patched], [""])
+        written = partial(Written.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
-            await asyncio.to_thread(collection.write, prepared.records, replacing=stored)
+            change = await asyncio.to_thread(
+                collection.write, prepared.records, replacing=stored, once=None if once is None else once.of(written)
+            )
         except DocumentChanged:
             continue
-        return Written(1, 1, prepared.truncated)
+        return written(change)
     raise DocumentChanged(document_id)
 
 
@@ -43,6 +49,7 @@ async def update(
     *,
     ids: Sequence[str] | None = None,
     condition: Condition | None = None,
+    once: Once[int] | None = None,
 ) -> int:
     """Merge `changes` of value and metadata into the documents of these ids, or into all that pass; how many they are.
 
@@ -69,7 +76,7 @@ async def update(
         stays = not derived or _same(merged["value"], stored.value)
         return replace(stored, **merged, value_vector=stored.value_vector if stays else vector)
 
-    return await asyncio.to_thread(collection.update, changed, ids=ids, condition=condition)
+    return await asyncio.to_thread(collection.update, changed, ids=ids, condition=condition, once=once)
 
 
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:

@@ -14,6 +14,8 @@ from typing import Any
 
 from service.storage.directory import Directory
 from service.storage.errors import DatabaseDamaged, StorageError, StorageFailed, StoreClosed
+from service.storage.once import Once, WriteRequest
+from service.storage.sqlite.answered_writes import refuse_answered
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
 from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.migrations import Report, log
@@ -86,10 +88,14 @@ class Store:
             atexit.unregister(self.close)
 
     @contextmanager
-    def writing(self) -> Iterator[Writer]:
+    def writing(self, once: Once[Any] | None = None) -> Iterator[Writer]:
         """The write transaction: commits when the block ends, rolls back when it raises.
 
         A callback that raises does not undo the commit; the others run, then it is raised.
+
+        Args:
+            once: raises as `refuse_answered` does, under the writer's lock; where it does not, the block has to
+                `Writer.keep_answer`.
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
@@ -99,6 +105,8 @@ class Store:
             self._writing_thread = threading.get_ident()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
+                if once is not None:
+                    refuse_answered(self._connection, once.request)
                 writer = Writer(self._connection)
                 yield writer
                 with self._gate:
@@ -109,6 +117,14 @@ class Store:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 self._writing_thread = None
+
+    def refuse_answered(self, request: WriteRequest) -> None:
+        """For a write that may have been done before, ahead of all work on it.
+
+        Raises: WriteAnswered where it was, and every new reader sees it; KeyReused where its key stands for another.
+        """
+        with self._translated_errors(), self._readers.one() as connection, self._gate:
+            refuse_answered(connection, request)
 
     @contextmanager
     def reading(self, gather: Callable[[], Any] | None = None) -> Iterator[Reader]:

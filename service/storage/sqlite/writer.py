@@ -12,8 +12,9 @@ import numpy as np
 from service.storage.checksums import settings_checksum, vectors_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
+from service.storage.once import Did, Once
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
-from service.storage.sqlite import document_rows, full_text
+from service.storage.sqlite import answered_writes, document_rows, full_text
 from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, marks, settings_row
 from service.storage.sqlite.reader import Reader
 from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
@@ -32,6 +33,11 @@ class Writer(Reader):
         It holds up every reader, so it should only publish; it must not read or write the store.
         """
         self.callbacks.append(callback)
+
+    def keep_answer(self, once: Once[Did] | None, did: Did) -> None:
+        """Store what a write is answered with, beside what it did, for `Store.writing`; without `once`, nothing."""
+        if once is not None:
+            answered_writes.keep_answer(self._connection, once.request, once.answer(did))
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """A new, empty collection; raises CollectionExists."""

@@ -65,7 +65,9 @@ def narrowed(description: dict[str, Any], *, encoder: bool) -> dict[str, Any]:
     schemas["AttentionRequest"]["properties"]["similarity"]["enum"] = ["cosine", "dot", "scaled_dot", "gaussian"]
     for calls in narrow["paths"].values():
         for call in calls.values():
-            for parameter in call.get("parameters", ()):
+            # A write that is answered once more, as it was, makes or deletes nothing; the walk takes it for done.
+            call["parameters"] = [each for each in call.get("parameters", ()) if each["name"] != "Idempotency-Key"]
+            for parameter in call["parameters"]:
                 if parameter["name"] == "name":
                     parameter["schema"] = {"enum": NAMES}
     _begin_with_a_collection(narrow)

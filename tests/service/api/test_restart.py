@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
 import pytest
 
 from tests.running import RunningService
+from tests.service.api.repeats import Write, new, same
 
 ASKED = {"query": "why does my pet purr?", "include": ["value"], "top_k": 2}
+# A service that kills itself once the first write to a document is on disk, before it is answered.
+KILLED = """
+import os, signal, sys, threading
+from service.storage import Writer
+from tests.running import RunningService
+
+def end():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+upsert = Writer.upsert
+def upsert_and_end(self, *given, **named):
+    self.after_commit(end)
+    return upsert(self, *given, **named)
+Writer.upsert = upsert_and_end
+with RunningService(data_dir=sys.argv[1], encoder="none") as running:
+    running.wait_until_ready()
+    print(running.url, flush=True)
+    threading.Event().wait()
+"""
 BOOKS = [{"id": "cats", "key": "the behaviour of house cats"}, {"id": "bread", "key": "baking bread at home"}]
 
 
@@ -44,3 +70,41 @@ def test_texts_are_not_mixed_with_another_encoders_and_vectors_still_work(left_b
         assert written.status_code == 422
         asked = {"query": [1.0] + [0.0] * 383, "null": False}
         assert len(client.post("/v1/collections/books/attend", json=asked).json()["matches"]) == 2
+
+
+@pytest.mark.kill
+def test_a_write_whose_answer_was_lost_to_kill_nine_is_answered_when_it_is_sent_again(tmp_path):
+    path, key = "/v1/collections/c/documents/a", {"idempotency-key": "8e03978e"}
+    asked = {"json": {"key_vector": [1, 2]}, "headers": key}
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as child:
+        url = next(line for line in child.stdout if line.startswith("http")).strip()
+        with httpx.Client(base_url=url, timeout=60) as client:
+            assert client.put("/v1/collections/c", json={}).status_code == 201
+            with pytest.raises(httpx.RemoteProtocolError):
+                client.put(path, **asked)
+        assert child.wait() == -signal.SIGKILL
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        running.wait_until_ready()
+        repeat = client.put(path, **asked)
+        assert (repeat.status_code, repeat.headers["idempotency-replayed"]) == (201, "true")
+        assert repeat.json() == {"upserted": 1, "truncated": []}
+        assert client.get("/v1/collections/c").json()["documents"] == 1
+        assert client.put(path, json={"key_vector": [1, 2]}).status_code == 200
+
+
+def test_a_write_that_was_answered_is_answered_again_and_needs_no_encoder(tmp_path):
+    write, key = Write("PUT", "/documents/a", {"key": "the behaviour of house cats"}), new()
+    made, made_key = Write("PUT", "", {"encoder": "all-MiniLM-L6-v2"}), new()
+    with RunningService(data_dir=tmp_path) as running, running.client() as client:
+        running.wait_until_ready()
+        made_first, first = (
+            made.send(client, "/v1/collections/c", made_key),
+            write.send(client, "/v1/collections/c", key),
+        )
+        assert (made_first.status_code, first.status_code) == (201, 201)
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        running.wait_until_ready()
+        assert write.send(client, "/v1/collections/c", new()).status_code == 422
+        same(write.send(client, "/v1/collections/c", key), first)
+        same(made.send(client, "/v1/collections/c", made_key), made_first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import Store
+from service.storage import Store, WriteAnswer, WriteAnswered, WriteRequest
 
 # Each transaction replaces the three documents of the one before and adds one of its own; its
 # number is printed once the commit has returned. Large values make several pages a commit.
@@ -31,6 +32,46 @@ while True:
         writer.upsert(number, [document(each, turn, value="x" * 9000) for each in ("a", "b", "c", f"own {turn:06}")])
     print(turn, flush=True)
 """
+
+# Writes one document once, and kills itself before the commit or as soon as it is on disk.
+ONCE = """
+import os, signal, sys
+from pathlib import Path
+from service.storage import Once, Store, WriteAnswer, WriteRequest
+from tests.service.storage.making import SETTINGS, document
+
+def end():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+store = Store.open(Path(sys.argv[1]))
+with store.writing() as writer:
+    number = writer.create_collection("c", SETTINGS).id
+once = Once(WriteRequest("caller", "key", b"digest", 1), lambda did: WriteAnswer(201, b"done"))
+with store.writing(once) as writer:
+    writer.upsert(number, [document("a")])
+    writer.keep_answer(once, None)
+    writer.after_commit(end) if sys.argv[2] == "after" else end()
+"""
+REPEATED = WriteRequest("caller", "key", b"digest", 2)
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_kill_nine_at_the_commit_of_a_write_that_is_done_once(tmp_path: Path, moment: str) -> None:
+    """Either the write and its answer are there, or neither."""
+    command = [sys.executable, "-c", ONCE, str(tmp_path), moment]
+    assert subprocess.run(command, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
+    with Store.open(tmp_path) as store:
+        with store.reading() as reader:
+            written = [each.id for each in reader.page(reader.collection("c").id, limit=9)]
+        if moment == "before":
+            store.refuse_answered(REPEATED)
+            assert written == []
+        else:
+            with pytest.raises(WriteAnswered) as answered:
+                store.refuse_answered(REPEATED)
+            assert (answered.value.answer, written) == (WriteAnswer(201, b"done"), ["a"])
+        assert list(store.check()) == []
 
 
 @pytest.mark.kill

@@ -44,7 +44,7 @@ def keyed(tmp_path_factory):
 @pytest.mark.parametrize("host", ["localhost", "kb.example"])
 def test_a_preflight_of_a_listed_origin_needs_no_key(keyed, origin, method, host):
     """Nor a name of the service: the call that follows has a key, and with one any Host will do."""
-    asked = "authorization,content-type,x-api-key,x-stainless-lang"
+    asked = "authorization,content-type,idempotency-key,x-api-key,x-stainless-lang"
     answer = preflight(keyed, origin, method, access_control_request_headers=asked, host=host)
     assert answer.status_code == 200
     assert answer.headers[ALLOW] == origin
@@ -86,7 +86,7 @@ def test_answers_and_refusals_say_that_the_page_may_read_them(keyed):
     for status, answer in answers.items():
         assert answer.status_code == status
         assert answer.headers[ALLOW] == LISTED
-        assert answer.headers["access-control-expose-headers"] == "X-Request-ID, Retry-After"
+        assert answer.headers["access-control-expose-headers"] == "X-Request-ID, Retry-After, Idempotency-Replayed"
         assert "Origin" in answer.headers["vary"]
 
 

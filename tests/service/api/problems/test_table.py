@@ -18,7 +18,8 @@ from service.retrieval import errors as retrieval
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
-# The first four end a start, before there are requests; the catalogue catches the fifth and never provokes the last.
+# The first four end a start, before there are requests; the catalogue catches the fifth and never provokes the sixth;
+# and who meets the last is answered as the write was.
 NOT_OVER_HTTP = {
     storage.DirectoryUnusable,
     storage.DirectoryLocked,
@@ -26,6 +27,7 @@ NOT_OVER_HTTP = {
     storage.DatabaseTooNew,
     storage.CollectionExists,
     storage.CollectionFixed,
+    storage.WriteAnswered,
 }
 
 

@@ -30,9 +30,11 @@ class Met:
     above: int = 422
     inside: int = 200
     method: str = "POST"
+    header: str | None = None
 
     def send(self, client: httpx.Client, n: int) -> httpx.Response:
-        return client.request(self.method, self.path.replace("{n}", "x" * n), json=self.body(n))
+        headers = {} if self.header is None else {self.header: "x" * n}
+        return client.request(self.method, self.path.replace("{n}", "x" * n), json=self.body(n), headers=headers)
 
 
 def vectors(n: int) -> list[dict[str, Any]]:
@@ -93,10 +95,11 @@ MET = {
     "vector_width": Met("/v1/collections/wide", lambda n: {"dimension": n}, inside=201, method="PUT"),
     "id_characters": Met(f"{C}/documents", lambda n: {"documents": [{"id": "猫" * n, "key_vector": [1, 2]}]}),
     "name_characters": Met("/v1/collections/{n}", lambda n: {}, inside=201, method="PUT"),
+    "idempotency_key_characters": Met(C, lambda n: {}, method="PUT", header="idempotency-key"),
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }
-# The rest: test_limits and test_at_once have the body and the queue, and a trace needs a model.
-ELSEWHERE = {"body_bytes", "requests_at_once", "trace_characters", "trace_numbers"}
+# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, and a trace needs a model.
+ELSEWHERE = {"body_bytes", "requests_at_once", "trace_characters", "trace_numbers", "idempotency_hours"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""The answers to writes that may be sent again, kept in the transaction of what they did."""
+
+from __future__ import annotations
+
+from sqlite3 import Connection
+
+from service.storage.errors import KeyReused, WriteAnswered
+from service.storage.once import LIFETIME_SECONDS, WriteAnswer, WriteRequest
+
+
+def refuse_answered(connection: Connection, request: WriteRequest) -> None:
+    """Raises: WriteAnswered where this write was answered before; KeyReused where another one was, under its key."""
+    found = connection.execute(
+        "SELECT request, status, answer FROM answered_writes WHERE caller = ? AND idempotency_key = ? AND at > ?",
+        (request.caller, request.key, request.at - LIFETIME_SECONDS),
+    ).fetchone()
+    if found is None:
+        return
+    digest, status, body = found
+    if digest != request.digest:
+        raise KeyReused(request.key)
+    raise WriteAnswered(WriteAnswer(status, body))
+
+
+def keep_answer(connection: Connection, request: WriteRequest, answer: WriteAnswer) -> None:
+    """Store the answer to a write, and drop those that are too old to be given again."""
+    connection.execute("DELETE FROM answered_writes WHERE at <= ?", (request.at - LIFETIME_SECONDS,))
+    connection.execute(
+        "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (request.caller, request.key, request.digest, answer.status, answer.body, request.at),
+    )

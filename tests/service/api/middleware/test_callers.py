@@ -1,0 +1,46 @@
+"""Callers are told apart by their keys, and no key is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.running import RunningService
+from tests.service.api.repeats import Write, new, same
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory):
+    """A service that two keys may write to, and whoever has none."""
+    with RunningService(
+        data_dir=tmp_path_factory.mktemp("keyed"),
+        encoder="none",
+        api_keys=("unmistakable-one", "unmistakable-two"),
+        read_keys=("reader",),
+        allow_anonymous="write",
+    ) as running:
+        yield running
+
+
+def test_each_caller_has_keys_of_its_own(keyed):
+    path, key = "/v1/collections/c", new()
+    callers = [{}, {"x-api-key": "unmistakable-one"}, {"x-api-key": "unmistakable-two"}]
+    send = Write("PUT", "/documents/a", {"key_vector": [3, 4]}).send
+    with keyed.client() as anyone:
+        anyone.put(path, json={})
+    for turn, headers in enumerate(callers):
+        with keyed.client(headers=headers) as client:
+            first = send(client, path, key)
+            assert first.status_code == (200 if turn else 201)
+            same(send(client, path, key), first)
+    with keyed.client(headers={"authorization": "Bearer unmistakable-one"}) as client:
+        assert send(client, path, key).headers["idempotency-replayed"] == "true"
+    with keyed.client(headers={"x-api-key": "reader"}) as client:
+        assert send(client, path, key).status_code == 403
+
+
+def test_no_key_of_a_caller_is_on_disk(keyed):
+    with keyed.client(headers={"x-api-key": "unmistakable-one"}) as client:
+        assert client.put("/v1/collections/d", json={}, headers={"idempotency-key": "findable"}).status_code == 201
+    files = [each.read_bytes() for each in keyed.settings.data_dir.rglob("*") if each.is_file()]
+    assert any(b"findable" in content for content in files)
+    assert not any(b"unmistakable" in content for content in files)

@@ -1,0 +1,266 @@
+"""Idempotency-Key: a write sent again is done once, and answered as it was the first time."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.running import RunningService
+from tests.service.api.repeats import Write, new, same
+
+DAY = 24 * 60 * 60
+TWO = [{"id": "a", "key_vector": [1, 0], "metadata": {"x": 1}}, {"id": "b", "key_vector": [0, 1]}]
+VECTOR = {"key_vector": [3, 4]}
+ALL = {"operator": "AND", "conditions": []}
+
+
+PUT_BACK = Write("POST", "/documents", {"documents": TWO})
+GONE = Write("DELETE", "")
+# What is asked, the status of its answer, and what happens before it is asked again.
+WRITES = {
+    "put_document, new": (Write("PUT", "/documents/c", VECTOR), 201, Write("DELETE", "/documents/c")),
+    "put_document": (Write("PUT", "/documents/a", VECTOR), 200, PUT_BACK),
+    "patch_document": (Write("PATCH", "/documents/a", {"metadata": {"x": 2}}), 200, PUT_BACK),
+    "delete_document": (Write("DELETE", "/documents/a"), 204, PUT_BACK),
+    "post_documents": (Write("POST", "/documents", {"documents": [{"id": "a", **VECTOR}]}), 200, PUT_BACK),
+    "post_documents, create": (
+        Write("POST", "/documents", {"documents": [{"id": "c", **VECTOR}], "mode": "create"}),
+        200,
+        Write("DELETE", "/documents/c"),
+    ),
+    "post_documents, skip": (
+        Write("POST", "/documents", {"documents": [{"id": "c", **VECTOR}, *TWO], "mode": "skip"}),
+        200,
+        Write("POST", "/documents/delete", {"ids": ["a", "c"]}),
+    ),
+    "update_documents": (Write("POST", "/documents/update", {"filter": ALL, "patch": {"value": 7}}), 200, PUT_BACK),
+    "delete_documents": (Write("POST", "/documents/delete", {"filter": ALL}), 200, PUT_BACK),
+    "patch_collection": (Write("PATCH", "", {"temperature": 3}), 200, Write("PATCH", "", {"temperature": 2})),
+    "patch_collection, deleted": (Write("PATCH", "", {"temperature": 3}), 200, GONE),
+    "delete_collection": (GONE, 204, Write("PUT", "", {"encoder": None})),
+    "delete_collection, deleted": (GONE, 204, Write("PUT", "-other", {})),
+    "put_document, deleted": (Write("PUT", "/documents/c", VECTOR), 201, GONE),
+}
+NOTHING_TO_DO = {
+    "post_documents": (Write("POST", "/documents", {"documents": TWO, "mode": "skip"}), {"ids": ["a", "b"]}),
+    "update_documents": (Write("POST", "/documents/update", {"ids": ["c"], "patch": {"value": 7}}), None),
+    "delete_documents": (Write("POST", "/documents/delete", {"ids": ["c"]}), None),
+    "put_collection": (Write("PUT", "", {"encoder": None}), None),
+}
+
+
+@pytest.fixture
+def path(client, collection) -> Iterator[str]:
+    made = collection(encoder=None, temperature=1)
+    PUT_BACK.send(client, made)
+    yield made
+    client.delete(f"{made}-other")
+
+
+def state(client: httpx.Client, path: str) -> list[Any]:
+    """All that is stored of a collection."""
+    listed = client.post(f"{path}/documents/query", json={"include": ["key", "value", "metadata", "key_vector"]})
+    return [client.get(path).json(), listed.json()]
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_repeat_is_answered_alike_and_does_nothing(client, path, name):
+    write, status, meanwhile = WRITES[name]
+    before, key = state(client, path), new()
+    first = write.send(client, path, key)
+    assert first.status_code == status, first.text
+    assert state(client, path) != before
+    assert meanwhile.send(client, path).status_code < 300
+    left = state(client, path)
+    for _ in range(2):
+        same(write.send(client, path, key), first)
+    assert state(client, path) == left
+
+
+@pytest.mark.parametrize("name", NOTHING_TO_DO)
+def test_a_write_that_finds_nothing_to_do_is_answered_alike_too(client, path, name):
+    write, deleted = NOTHING_TO_DO[name]
+    key = new()
+    first = write.send(client, path, key)
+    assert first.status_code == 200
+    if name == "put_collection":
+        client.delete(path)
+    elif deleted is not None:
+        client.post(f"{path}/documents/delete", json=deleted)
+    else:
+        client.put(f"{path}/documents/c", json=VECTOR)
+    left = state(client, path)
+    same(write.send(client, path, key), first)
+    assert state(client, path) == left
+
+
+def test_a_collection_that_was_made_is_described_as_it_was(client, path):
+    write, key = Write("PUT", "-other", {"encoder": None, "temperature": 2}), new()
+    first = write.send(client, path, key)
+    assert first.status_code == 201
+    client.put(f"{path}-other/documents/a", json=VECTOR)
+    same(write.send(client, path, key), first)
+    client.delete(f"{path}-other")
+    same(write.send(client, path, key), first)
+    assert client.get(f"{path}-other").status_code == 404
+    assert write.send(client, path, new()).status_code == 201
+
+
+def test_without_a_key_or_with_another_it_is_done_again(client, path):
+    write = Write("PUT", "/documents/c", VECTOR)
+    answers = [write.send(client, path, key) for key in (new(), new(), None, None)]
+    assert [each.status_code for each in answers] == [201, 200, 200, 200]
+    assert all("idempotency-replayed" not in each.headers for each in answers)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Write("PUT", "/documents/c", {"key_vector": [4, 3]}),
+        Write("PUT", "/documents/d", VECTOR),
+        Write("PATCH", "/documents/c", VECTOR),
+        Write("PUT", "/documents/c?x=1", VECTOR),
+        Write("DELETE", "/documents/a"),
+        Write("DELETE", ""),
+        Write("PUT", "/documents/c", {"no such field": 1}),
+    ],
+    ids=str,
+)
+def test_another_write_under_the_same_key_is_refused(client, path, other):
+    key = new()
+    assert Write("PUT", "/documents/c", VECTOR).send(client, path, key).status_code == 201
+    left = state(client, path)
+    refused = other.send(client, path, key)
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+    assert key in refused.json()["detail"]
+    assert "idempotency-replayed" not in refused.headers
+    assert state(client, path) == left
+
+
+@pytest.mark.parametrize(
+    ("write", "status", "mend"),
+    [
+        (Write("DELETE", "/documents/c"), 404, Write("PUT", "/documents/c", VECTOR)),
+        (Write("PATCH", "/documents/c", {"value": 1}), 404, Write("PUT", "/documents/c", VECTOR)),
+        (
+            Write("POST", "/documents", {"documents": [{"id": "a", **VECTOR}], "mode": "create"}),
+            409,
+            Write("DELETE", "/documents/a"),
+        ),
+        (Write("PUT", "", {"similarity": "dot"}), 409, GONE),
+        (Write("DELETE", "-other"), 404, Write("PUT", "-other", {})),
+    ],
+    ids=str,
+)
+def test_a_refusal_is_not_kept(client, path, write, status, mend):
+    key = new()
+    for _ in range(2):
+        refused = write.send(client, path, key)
+        assert refused.status_code == status
+        assert "idempotency-replayed" not in refused.headers
+    assert mend.send(client, path).status_code < 300
+    done = write.send(client, path, key)
+    assert done.status_code < 300
+    same(write.send(client, path, key), done)
+
+
+def test_a_write_that_was_refused_may_be_corrected_under_its_key(client, path):
+    key = new()
+    assert Write("PUT", "/documents/c", {"key_vector": [1, 2, 3]}).send(client, path, key).status_code == 422
+    assert Write("PUT", "/documents/c", VECTOR).send(client, path, key).status_code == 201
+
+
+@pytest.mark.parametrize("name", ["put_document, new", "post_documents, create", "delete_document", "patch_document",
+                                  "update_documents", "delete_collection", "put_collection"])  # fmt: skip
+def test_of_many_at_once_one_writes_and_all_are_answered_alike(service, client, path, name):
+    """None of them finds an answer before the writer is theirs: it is held until all of them wait for it."""
+    creating = Write("PUT", "-other", {"encoder": None}), 201, None
+    write, status, _ = WRITES.get(name, creating)
+    key, answers = new(), list[httpx.Response]()
+
+    def send() -> None:
+        with service.client() as own:
+            answers.append(write.send(own, path, key))
+
+    threads = [threading.Thread(target=send) for _ in range(6)]
+    with service.app.state.parts.catalogue.store.writing():
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        assert not answers
+    for thread in threads:
+        thread.join()
+    assert {(each.status_code, each.content) for each in answers} == {(status, answers[0].content)}
+    assert sorted(each.headers.get("idempotency-replayed", "") for each in answers) == ["", *["true"] * 5]
+
+
+def age(service: RunningService, key: str, seconds: int) -> int:
+    """Make an answer older; how many answers there are."""
+    with service.app.state.parts.catalogue.store.writing() as writer:
+        aged = "UPDATE answered_writes SET at = at - ? WHERE idempotency_key = ?"
+        assert writer._connection.execute(aged, (seconds, key)).rowcount == 1
+        (kept,) = writer._connection.execute("SELECT count(*) FROM answered_writes").fetchone()
+        return int(kept)
+
+
+def test_after_a_day_it_is_a_new_write(service, client, path):
+    write, key = Write("PUT", "/documents/c", VECTOR), new()
+    first = write.send(client, path, key)
+    age(service, key, DAY - 60)
+    same(write.send(client, path, key), first)
+    age(service, key, 60)
+    again = write.send(client, path, key)
+    assert (again.status_code, "idempotency-replayed" in again.headers) == (200, False)
+    kept = age(service, key, DAY)
+    other = new()
+    assert Write("DELETE", "/documents/c").send(client, path, other).status_code == 204
+    assert age(service, other, 0) == kept  # one more, one less
+
+
+@pytest.mark.parametrize("key", ["k", "x" * 255, '"8e03978e-40d5-43dd-bc93-6894a57f9324"', "a key, with: = signs~!"])
+def test_a_key_may_be_any_printable_ascii(client, path, key):
+    write, key = Write("PUT", f"/documents/{new()}", VECTOR), key[: 255 - 8] + new()[:8]
+    first = write.send(client, path, key)
+    assert first.status_code == 201
+    same(write.send(client, path, key), first)
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("", "wanted a text of the form"),
+        ("x" * 256, "at most 255 characters"),
+        ("clé".encode(), "wanted a text of the form"),
+        (b"a\tb", "wanted a text of the form"),
+    ],
+)
+@pytest.mark.parametrize("name", WRITES)
+def test_a_malformed_key_is_refused(client, path, name, key, says):
+    left = state(client, path)
+    refused = WRITES[name][0].send(client, path, key)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_content")
+    assert "header.Idempotency-Key: " in refused.json()["detail"]
+    assert says in refused.json()["detail"]
+    assert state(client, path) == left
+
+
+def test_several_keys_are_refused(client, path):
+    headers = [("idempotency-key", "a"), ("idempotency-key", "b")]
+    refused = client.put(f"{path}/documents/c", json=VECTOR, headers=headers)
+    assert refused.status_code == 422
+    assert "several Idempotency-Key headers" in refused.json()["detail"]
+
+
+def test_a_stream_takes_no_key(client, path):
+    headers = {"idempotency-key": new(), "content-type": "application/x-ndjson"}
+    left = state(client, path)
+    refused = client.post(f"{path}/documents", content=json.dumps({"id": "c", **VECTOR}), headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_content")
+    assert "a stream of NDJSON takes no Idempotency-Key" in refused.json()["detail"]
+    assert state(client, path) == left
