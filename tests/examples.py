@@ -41,6 +41,18 @@ class Page:
         """All but the fenced blocks."""
         return FENCED.sub("", self.text)
 
+    @property
+    def sections(self) -> dict[str, str]:
+        """What stands under each heading, by the name that links give it: lower case, dashes, no other punctuation."""
+        headings = set(re.findall(r"^#+ .+$", self.prose, re.MULTILINE))
+        found: dict[str, str] = {}
+        name = ""
+        for line in self.text.splitlines():
+            if line in headings:
+                name = re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+            found[name] = found.get(name, "") + line + "\n"
+        return found
+
 
 def run_commands(page: Page, url: str) -> int:
     """Run each sh block that calls curl; compare what came last with the json block below it → how many such pairs.

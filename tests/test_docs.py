@@ -62,6 +62,12 @@ def test_every_link_leads_somewhere(page):
     folder = (ROOT / page.name).parent
     targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", page.prose) if "://" not in target]
     assert [target for target in targets if not (folder / target.partition("#")[0]).exists()] == []
+    headed = [target.partition("#") for target in targets if "#" in target]
+    pages = {
+        path: Page(str((folder / path if path else ROOT / page.name).resolve().relative_to(ROOT)))
+        for path, *_ in headed
+    }
+    assert [f"{path}#{heading}" for path, _, heading in headed if heading not in pages[path].sections] == []
 
 
 def test_every_page_is_found_from_the_readme():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from http import HTTPStatus
 from pathlib import Path
 
@@ -26,6 +27,7 @@ OWN_STATUSES = {
     "service/api/routes/metrics.py": {500},
     "service/api/middleware/request_id.py": {500},
 }
+BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
 
 
@@ -79,3 +81,27 @@ def test_only_storage_writes_sql(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not calls & {"execute", "executemany", "executescript"}
+
+
+def exceptions_of_the_service():
+    """Every exception class in service/: its file, its name and the names of its bases."""
+    classes = [
+        (name(path), node.name, {each.id if isinstance(each, ast.Name) else each.attr for each in bases})
+        for path in PYTHON
+        if path.relative_to(ROOT).parts[0] == "service"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and (bases := [each for each in node.bases if isinstance(each, ast.Name | ast.Attribute)])
+    ]
+    known: set[str] = set()
+    while more := {own for _, own, bases in classes if bases & (BUILT_IN | known)} - known:
+        known |= more
+    return [each for each in classes if each[1] in known]
+
+
+def test_only_the_root_of_a_room_s_exceptions_ends_in_error():
+    found = exceptions_of_the_service()
+    roots = {(file, own) for file, own, bases in found if "Exception" in bases}
+    assert ("service/retrieval/errors.py", "RetrievalError") in roots
+    assert len({Path(file).parent for file, _ in roots}) == len(roots)
+    assert {(file, own) for file, own, _ in found if own.endswith("Error")} == roots

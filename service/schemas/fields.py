@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from service.schemas.filter import FilterField, Scalar
 from service.schemas.wire import Text, Wire
 
+MAX_FIELDS, MAX_VALUES = 100, 1000  # in an answer; the values, of each field
+
 FieldName = Annotated[
     Text, WithJsonSchema({"type": "string", "pattern": r"^metadata\.", "examples": ["metadata.year"]})
 ]
@@ -19,13 +21,13 @@ class FieldsQuery(Wire):
 
     fields: list[FieldName] | None = Field(
         None,
-        max_length=100,
+        max_length=MAX_FIELDS,
         description="As filters write them: `metadata.` and a name. Left out: all that a document which passes has, in "
-        "the order of their names, 100 in an answer.",
+        f"the order of their names, {MAX_FIELDS} in an answer.",
     )
     filter: FilterField = Field(None, description="Only documents that pass.")
     values: bool = Field(False, description="Also name the values, each with how many documents have it.")
-    limit: int = Field(100, ge=1, le=1000, description="Values of each field in an answer.")
+    limit: int = Field(100, ge=1, le=MAX_VALUES, description="Values of each field in an answer.")
     cursor: Text | None = Field(
         None,
         description="A `next_cursor` of the answer before, the rest of the request being the same: the one of a field "

@@ -22,6 +22,8 @@ class Limits(Wire):
     filter_values: int = Field(
         description="Values that one filter compares with, those in lists of `in` and `not in` included."
     )
+    fields: int = Field(description="`fields` that one question for facts names, and fields in one answer.")
+    field_values: int = Field(description="`limit` of facts, which is of the values of each field.")
     encode_texts: int = Field(description="Texts of one encode.")
     encode_texts_with_tokens: int = Field(description="Texts of one encode that asks for their tokens.")
     embeddings_inputs: int = Field(description="`input` of one embeddings; one more is a 400, as OpenAI says it.")

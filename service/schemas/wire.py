@@ -19,6 +19,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from attention import SMALLEST_TEMPERATURE
+
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
 MAX_TOP_K = 10_000
@@ -139,10 +141,12 @@ def _null(given: Any) -> Any:
 
 
 def cold_to_hot(given: Any) -> float:
-    """A temperature: 0, or from 1e-30 on."""
-    if type(given) in (int, float) and (given == 0 or 1e-30 <= given < float("inf")):
+    """A temperature: 0, or from the smallest on."""
+    if type(given) in (int, float) and (given == 0 or SMALLEST_TEMPERATURE <= given < float("inf")):
         return finite_number(given)
-    raise PydanticCustomError("temperature", "wanted 0, or a number from 1e-30 on")
+    raise PydanticCustomError(
+        "temperature", "wanted 0, or a number from {smallest} on", {"smallest": SMALLEST_TEMPERATURE}
+    )
 
 
 Text = Annotated[str, AfterValidator(well_formed)]
@@ -174,8 +178,8 @@ Temperature = TypeAliasType(
             {
                 "type": "number",
                 "minimum": 0,
-                "description": "T in logit = similarity / T: 0, where the best takes all, or any number from 1e-30 on. "
-                "The higher, the more documents share the weight.",
+                "description": "T in logit = similarity / T: 0, where the best takes all, or any number from "
+                f"{SMALLEST_TEMPERATURE} on. The higher, the more documents share the weight.",
                 "examples": [0.05],
             }
         ),

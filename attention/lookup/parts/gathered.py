@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -89,40 +90,34 @@ class Sums:
 
 def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
-    first, *others = accumulators
-    levels = first.lists.thresholds.astype(np.float64)
-    if not all(np.array_equal(each.lists.thresholds, levels) for each in others):
-        return _rebased(accumulators)
-    # Thresholds are as they opened, which is what most scans end with.
-    outputs = [each.outputs for each in accumulators if each.outputs is not None]
-    return Sums(
-        np.where(levels > NO_THRESHOLD, levels, -np.inf),
-        levels,
-        sum([each.sums for each in others], first.sums),
-        sum(outputs[1:], outputs[0]) if outputs else None,
-        sum([each.value_errors for each in others], first.value_errors),
-    )
-
-
-def _rebased(accumulators: Sequence[Accumulator]) -> Sums:
     thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
-    sums = np.array([each.sums for each in accumulators])
-    value_errors = np.array([each.value_errors for each in accumulators])
-    outputs = [each.outputs for each in accumulators if each.outputs is not None]
-    total = None if not outputs else np.array(outputs)
-    has_any = sums[:, :, 0] > 0
+    has_any = np.array([each.sums[:, 0] for each in accumulators]) > 0
+    highest = thresholds.max(axis=0)
     levels = np.where(has_any, thresholds, -np.inf).max(axis=0)
-    levels = np.where(has_any.any(axis=0), levels, thresholds.max(axis=0))
-    for worker, query in np.argwhere(has_any & (thresholds < levels)):
-        shift = (thresholds[worker, query] - levels[query]) * float(accumulators[worker].inverse[query])
-        sums[worker, query] = shifted(sums[worker, query], shift)
-        value_errors[worker, query] *= np.exp(shift * ERROR_DEGREES)
-        if total is not None:
-            total[worker, query] *= np.exp(shift)
+    levels = np.where(levels > -np.inf, levels, highest)
+    # Most scans end with thresholds as they opened, and nothing is shifted.
+    shifts = np.minimum(thresholds - levels, 0.0) * has_any
+    summed = [_rebased(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
+    outputs = [each for _, each, _ in summed if each is not None]
     return Sums(
-        np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf).max(axis=0),
+        np.where(highest > NO_THRESHOLD, highest, -np.inf),
         levels,
-        sums.sum(axis=0),
-        None if total is None else total.sum(axis=0),
-        value_errors.sum(axis=0),
+        reduce(np.add, [each for each, _, _ in summed]),
+        reduce(np.add, outputs) if outputs else None,
+        reduce(np.add, [each for _, _, each in summed]),
     )
+
+
+def _rebased(worker: Accumulator, shifts: F64) -> tuple[F64, F64 | None, F64]:
+    """A worker's sums, outputs and value errors, its logits larger by `shifts`, float64[q]; its own where all are 0."""
+    sums, outputs, value_errors = worker.sums, worker.outputs, worker.value_errors
+    if not shifts.any():
+        return sums, outputs, value_errors
+    sums, value_errors = sums.copy(), value_errors.copy()
+    outputs = None if outputs is None else outputs.copy()
+    for query in np.flatnonzero(shifts):
+        sums[query] = shifted(sums[query], shifts[query])
+        value_errors[query] *= np.exp(shifts[query] * ERROR_DEGREES)
+        if outputs is not None:
+            outputs[query] *= np.exp(shifts[query])
+    return sums, outputs, value_errors

@@ -13,7 +13,7 @@ from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.schemas.fields import FieldsAnswer, FieldsQuery
+from service.schemas.fields import MAX_FIELDS, FieldsAnswer, FieldsQuery
 
 router = json_router("/v1/collections/{name}/documents", "documents")
 
@@ -33,6 +33,7 @@ async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running)
         store.field_facts,
         running.catalogue.collection(name),
         fields=body.fields,
+        most=MAX_FIELDS,
         condition=condition,
         values=body.limit if body.values else 0,
         after=after,

@@ -13,6 +13,7 @@ from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LOGITS
 from service.schemas import wire
 from service.schemas.attention import MAX_HOPFIELD_STEPS
 from service.schemas.compare import MAX_ROWS
+from service.schemas.fields import MAX_FIELDS, MAX_VALUES
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.service import ServiceAnswer
 from service.schemas.sweep import MAX_TEMPERATURES
@@ -35,6 +36,8 @@ def _limits(running: State) -> dict[str, int]:
         "rows": MAX_ROWS,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,
+        "fields": MAX_FIELDS,
+        "field_values": MAX_VALUES,
         "encode_texts": most_texts(running, tokens=False),
         "encode_texts_with_tokens": most_texts(running, tokens=True),
         "embeddings_inputs": MOST_INPUTS,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from attention import SMALLEST_TEMPERATURE
 from service.encoding import Encoder, LoadingEncoder, Temperatures
 from service.retrieval.collections.models import encoding_queue
 from service.retrieval.errors import InvalidContent
@@ -73,7 +74,8 @@ def default_temperature(similarity: str, *, encoder: Temperatures | None, dimens
 
 def check_temperature(settings: CollectionSettings) -> None:
     """Refuse a temperature that no query could use."""
-    if not (settings.temperature == 0 or settings.temperature >= 1e-30):
+    if not (settings.temperature == 0 or settings.temperature >= SMALLEST_TEMPERATURE):
         raise InvalidContent.at(
-            "/temperature", f"temperature is {settings.temperature}: send 0, or a number from 1e-30 on"
+            "/temperature",
+            f"temperature is {settings.temperature}: send 0, or a number from {SMALLEST_TEMPERATURE} on",
         )

@@ -11,8 +11,6 @@ from service.retrieval.collections import Collection
 from service.retrieval.errors import Flaw, InvalidContent
 from service.storage import METADATA, Condition, FieldFacts, FieldValue
 
-FIELDS_AT_ONCE = 100
-
 
 @dataclass(frozen=True)
 class FieldPage:
@@ -35,6 +33,7 @@ def field_facts(
     collection: Collection,
     *,
     fields: Sequence[str] | None,
+    most: int,
     condition: Condition | None,
     values: int,
     after: FieldPlace | None,
@@ -42,7 +41,8 @@ def field_facts(
     """What the documents that pass hold in these fields, written `metadata.` and a name.
 
     Args:
-        fields: None for all that any of them has, at most 100 from `after` on.
+        fields: None for all that any of them has, from `after` on.
+        most: how many fields to tell of where they are not named.
         values: how many values to name of each field.
         after: behind a value: the facts are of that field alone.
 
@@ -57,8 +57,8 @@ def field_facts(
         more = False
         names = wanted
         if names is None:
-            names = reader.field_names(record.id, after=None if after is None else after.name, limit=FIELDS_AT_ONCE + 1)
-            more, names = len(names) > FIELDS_AT_ONCE, names[:FIELDS_AT_ONCE]
+            names = reader.field_names(record.id, after=None if after is None else after.name, limit=most + 1)
+            more, names = len(names) > most, names[:most]
         # One value more than asked for says whether there are more.
         asked = values and values + 1
         found = reader.field_facts(record.id, names, condition=condition, values=asked, after=begin)

@@ -82,6 +82,8 @@ MET = {
     "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
     "filter_depth": Met(f"{C}/documents/query", lambda n: {"filter": deep(n)}),
     "filter_values": Met(f"{C}/documents/query", lambda n: {"filter": of_two_lists(n)}),
+    "fields": Met(f"{C}/documents/fields", lambda n: {"fields": [f"metadata.{i}" for i in range(n)]}),
+    "field_values": Met(f"{C}/documents/fields", lambda n: {"values": True, "limit": n}),
     "encode_texts": Met("/v1/encode", lambda n: {"texts": ["a"] * n}, above=413, inside=NO_MODEL),
     "encode_texts_with_tokens": Met(
         "/v1/encode", lambda n: {"texts": ["a"] * n, "tokens": True}, above=413, inside=NO_MODEL
