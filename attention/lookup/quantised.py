@@ -59,8 +59,9 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
 
 
 def fits_scan(part: Whole, question: Question) -> bool:
-    """Whether a scan at one temperature can answer a question."""
-    return part.fits(question.vector) and not isinstance(question.temperature, Auto)
+    """Whether a scan at one temperature can answer a question; at infinity all rows tie, which one_hot would need."""
+    even = question.normaliser == "one_hot" and question.temperature == np.inf
+    return part.fits(question.vector) and not even and not isinstance(question.temperature, Auto)
 
 
 def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
