@@ -153,6 +153,20 @@ def test_many_mediocre_keys_outweigh_a_good_one(monkeypatch, scanned, count):
     np.testing.assert_array_equal(swept.weights[2], [1, 0])
 
 
+def test_where_weights_vanish_similarity_decides():
+    """After the best, 40 keys just below 0.7 have more mass together than one at 0.7; but no weight is left of it."""
+    view, query = crowd(0.6998, 40)
+    keys = view.segments[0].keys.astype(np.float64)
+    keys[50] = np.append(0.7, keys[50, 1:] / np.linalg.norm(keys[50, 1:]) * np.sqrt(1 - 0.49))
+    view = Memory.of(keys.astype(np.float32), owners=view.segments[0].owners).view
+    for temperature, second in ((1e-4, 50), (0.01, 1)):
+        question = Question(query, temperature, top_k=2)
+        (found,) = quantised_answers(view, [question])
+        assert found.numbers.tolist() == [0, second]
+        assert (found.weights[1] == 0) == (temperature == 1e-4)
+        holds(view, question, found)
+
+
 def test_a_document_whose_keys_a_scan_lists_none_of_is_known_by_their_number(monkeypatch):
     """At 0.3 none of 6,000 keys is near the best, and together they outweigh it."""
     monkeypatch.setattr(quantised, "WIDTHS", (Width(64, 32),))
