@@ -24,7 +24,7 @@ class Certificate:
     Attributes:
         method: "exact", every similarity in float64 over the stored float32; or "quantised", a scan of 8-bit codes.
         total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
-            keys, over every document of the answer, the rest together, and the null key.
+            keys, over the documents of the answer, all others together, and the null key.
         output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
     """
 
@@ -44,9 +44,9 @@ class Answer:
         similarities, logits: float64[k'], of that key.
         weights: float64[k'], each the sum over all keys of the document.
         log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over them, 0 for one key. With softmax the
-            logarithm of a weight is logit − log_partition + log_parts, where the weight vanishes as well; at
-            temperature 0 it is the logarithm of how many of the document's keys tie for the best of all. 0 where the
-            normaliser is not softmax.
+            logarithm of a weight is logit − log_partition + log_parts, within the certificate, and where the weight
+            vanishes as well; at temperature 0 it is the logarithm of how many of the document's keys tie for the best
+            of all. 0 where the normaliser is not softmax.
         matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); the head
             is longer only by ties with the last one, of which any may be kept.
         complete: False where top_k came before top_p was reached.
