@@ -77,6 +77,7 @@ def test_after_installing_all_nothing_is_missing_to_run_it(make):
 def test_each_works_first(make):
     assert make("test") == [VENV, ALL, TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, TEST_LONG]
+    assert make("openapi") == ["python -m tests.description"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
 
 

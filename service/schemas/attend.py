@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import ConfigDict, Field, PlainValidator
 from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
+from service.schemas.json_object import OrNull
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
     DocumentedAs,
+    Form,
     JSONValue,
     Normaliser,
     Null,
@@ -47,6 +49,11 @@ QUESTION = "how do databases work?"
 
 class AttendRequest(Wire):
     """A query, or several, attended over every key of a collection."""
+
+    forms: ClassVar[tuple[Form, ...]] = (
+        Form("AttendOne", "query", "A query, attended over every key of a collection."),
+        Form("AttendMany", "queries", "Several queries, each attended over every key of a collection."),
+    )
 
     query: Query | None = Field(
         None,
@@ -126,7 +133,7 @@ class Match(Wire):
     similarity: float
     logit: float | None = Field(description="similarity / temperature; null for minus infinity, at temperature 0.")
     weight: float = Field(description="Its share of the answer, 0 to 1.")
-    key: str | None = None
+    key: OrNull[str] = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
     key_vector: VectorAnswer | None = None

@@ -1,6 +1,8 @@
-"""The service itself on the wire: what it is, and how much it takes."""
+"""The service itself on the wire: what it is, how much it takes, and whether it is up."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -45,3 +47,17 @@ class ServiceAnswer(Wire):
         description="Whether a call without a key is refused; where not, it may still be allowed to read only."
     )
     limits: Limits
+
+
+class Liveness(Wire):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class Readiness(Wire):
+    """What is loaded, and what is not."""
+
+    status: Literal["ready", "loading", "failed"]
+    loading: list[str] = Field(description="What still loads: the encoder, collections, demo collections.")
+    failed: list[str] = Field(description="What could not be loaded, or is damaged on disk, and why.")

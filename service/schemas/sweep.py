@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from service.schemas.attend import Evidence, Query
 from service.schemas.document import Include
 from service.schemas.filter import FilterField
+from service.schemas.json_object import OrNull
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import MAX_TOP_K, JSONValue, Null, Temperature, VectorFormat, Wire
 
@@ -39,7 +40,7 @@ class SweptMatch(Wire):
 
     id: str
     similarity: float
-    key: str | None = None
+    key: OrNull[str] = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
     key_vector: VectorAnswer | None = None

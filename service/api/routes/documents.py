@@ -18,8 +18,6 @@ from service.retrieval.collections import parse_filter
 from service.retrieval.documents import SentDocument
 from service.schemas.compare import Row
 from service.schemas.document import (
-    UPLOAD_ANSWER,
-    UPLOAD_BODY,
     Deleted,
     DocumentAnswer,
     DocumentBatch,
@@ -33,6 +31,7 @@ from service.schemas.document import (
     Updated,
     Upserted,
 )
+from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
 from service.storage import Condition, DocumentRecord

@@ -59,6 +59,15 @@ def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
             yield from (Call(operation.id, body) for body in schema["examples"])
 
 
+def pointed(given: Any) -> Any:
+    """The same JSON, where every integer that a float is equal to is written with a point."""
+    if isinstance(given, dict):
+        return {name: pointed(inner) for name, inner in given.items()}
+    if isinstance(given, list):
+        return [pointed(inner) for inner in given]
+    return float(given) if type(given) is int and abs(given) < 2**53 else given
+
+
 def first(contract: Contract, operation: Operation) -> Call:
     """The first example."""
     return next(examples(contract, operation))
