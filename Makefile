@@ -16,13 +16,13 @@ INTEGRATIONS := langchain-openai llama-index-embeddings-openai
 T ?=
 K ?=
 # The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
-LONG := browser or container or integration or kill or postgres or ray
+LONG := browser or container or integration or kill or node or postgres or ray
 MINUTES ?= 15
 LONG_MINUTES ?= 55
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long lint format bench image clean
+.PHONY: install run test test-long lint format openapi bench image clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -61,6 +61,10 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# docs/openapi.json, of which clients are made: what the service says of itself.
+openapi: install
+	$(BIN)/python -m tests.description
 
 bench: install
 	$(BIN)/python $(PIP) -c constraints.txt -e '.[bench]'

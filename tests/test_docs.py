@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from service.api.problems.table import OF_STATUS, TABLE
 from service.settings import Settings
 from tests.examples import ROOT, Page, run_commands, run_python
 from tests.running import RunningService
@@ -82,6 +83,15 @@ def test_every_setting_is_told_of_with_its_default():
     assert told == {
         name.upper(): shown(field.get_default(call_default_factory=True))
         for name, field in Settings.model_fields.items()
+    }
+
+
+def test_every_code_is_told_of_with_its_status_and_whether_to_repeat_the_request():
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (yes|no) \| .+ \|$", Page("docs/errors.md").text, re.MULTILINE)
+    told = {code: (int(status), again == "yes") for code, status, again in rows}
+    assert len(told) == len(rows)
+    assert told == {code: (refusal.status, refusal.repeat) for code, refusal in TABLE.items()} | {
+        code: (status, False) for status, code in OF_STATUS.items()
     }
 
 

@@ -16,7 +16,6 @@ from tests.test_docs import shown
 PAGE = Page("docs/names.md")
 CELL = re.compile(r" (?:[^|\\]|\\.)*\|| \|")
 LINK = re.compile(r"\]\(([\w/.]+\.md)#([\w-]+)\)")
-NDJSON = "application/x-ndjson"
 
 
 def tables() -> dict[str, list[list[str]]]:
@@ -73,11 +72,9 @@ class Description:
 
     def _in_content(self, message: dict[str, Any]) -> set[str]:
         found: set[str] = set()
-        for media_type, content in message.get("content", {}).items():
+        for content in message.get("content", {}).values():
             found |= self._properties(content.get("schema", {}), followed=set())
-            if media_type == NDJSON:  # OpenAPI has no schema of lines: their description writes them as {a, b: [{c}]}
-                lines = re.findall(r"`(\{.*?\})`", content["schema"]["description"])
-                found |= {name for line in lines for name in re.findall(r"(?<![\w])[a-z_]+\b(?!\])", line)}
+            found |= self._properties(content.get("x-itemSchema", {}), followed=set())  # a line of NDJSON
         return found
 
     def _properties(self, node: Any, *, followed: set[str]) -> set[str]:

@@ -35,8 +35,8 @@ SERVES, ALL = f"{PIP} constraints.txt -e .", f"{PIP} constraints.txt -e .[dev]"
 OTHERS = f"{PIP} constraints-integrations.txt langchain-openai llama-index-embeddings-openai"
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-TEST = "python -m pytest -m not (browser or container or integration or kill or postgres or ray) --minutes 15"
-TEST_LONG = "python -m pytest -m browser or container or integration or kill or postgres or ray --minutes 55"
+TEST = "python -m pytest -m not (browser or container or integration or kill or node or postgres or ray) --minutes 15"
+TEST_LONG = "python -m pytest -m browser or container or integration or kill or node or postgres or ray --minutes 55"
 
 
 @pytest.fixture
@@ -77,6 +77,7 @@ def test_after_installing_all_nothing_is_missing_to_run_it(make):
 def test_each_works_first(make):
     assert make("test") == [VENV, ALL, TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, TEST_LONG]
+    assert make("openapi") == ["python -m tests.description"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
 
 
@@ -121,7 +122,7 @@ def test_the_workflow_runs_what_a_landing_must_pass():
 
 
 def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
-    """A fork: no folder beside it, no root, no browser, no package manager."""
+    """A fork: no folder beside it, no root, no browser, no npm, no package manager."""
     clone, path = tmp_path / "clone", tmp_path / "bin"
     (clone / ".ci").mkdir(parents=True)
     path.mkdir()
@@ -134,4 +135,4 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
         ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["make lint", "make test", "make test-long"]
-    assert "no browser, and no right to install one" in done.stderr
+    assert "no chromium fonts-wqy-microhei nodejs npm, and no right to install" in done.stderr

@@ -6,8 +6,9 @@
     answer = attend(query, memory, temperature=0.05, top_k=3)
     answer.numbers, answer.weights, answer.output, answer.evidence, answer.certificate
 
-Every row has a weight; what comes back are the best, the blended value, how much the collection knew, and a proven
-bound on the error of all this.
+Every row is a key and has a weight; several may be keys of one document, which then weighs what they do together. What
+comes back are the best documents, the blended value, how much the collection knew, and a proven bound on the error of
+all this.
 """
 
 from __future__ import annotations

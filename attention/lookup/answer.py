@@ -1,4 +1,7 @@
-"""What comes back: the head, the evidence, the blended value and how sure all of it is."""
+"""What comes back: the head, the evidence, the blended value and how sure all of it is.
+
+A row is a key. Weights are made over keys; documents, which may have several, are what the head tells of.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.head.top import Head, choose, cut
+from attention.lookup.head.documents import Grouping, log_parts
+from attention.lookup.head.top import choose, choose_by_weight, cut
 from attention.lookup.question import Question
 from attention.lookup.softmax.evidence import Evidence
 
@@ -19,7 +23,8 @@ class Certificate:
 
     Attributes:
         method: "exact", every similarity in float64 over the stored float32; or "quantised", a scan of 8-bit codes.
-        total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this.
+        total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
+            keys, over the documents of the answer, all others together, and the null key.
         output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
     """
 
@@ -33,8 +38,15 @@ class Answer:
     """Attention of one query over every row that passes.
 
     Attributes:
-        numbers: int64[k'], the head: the best rows by similarity, and all that tie with the last of them.
-        similarities, logits, weights: float64[k'], aligned with `numbers`.
+        numbers: int64[k'], the head: the best documents by weight, then by similarity, and all that tie in both with
+            the last of them. A document has the number of its first row.
+        parts: int64[k'], the key of each that is most similar, the first of those that tie: a row's number.
+        similarities, logits: float64[k'], of that key.
+        weights: float64[k'], each the sum over all keys of the document.
+        log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over them, 0 for one key. With softmax the
+            logarithm of a weight is logit − log_partition + log_parts, within the certificate, and where the weight
+            vanishes as well; at temperature 0 it is the logarithm of how many of the document's keys tie for the best
+            of all. 0 where the normaliser is not softmax.
         matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); the head
             is longer only by ties with the last one, of which any may be kept.
         complete: False where top_k came before top_p was reached.
@@ -42,13 +54,16 @@ class Answer:
         best_similarity: the best that passes; None where none does.
         output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
         certificate: a proven bound on the error of all this.
-        documents: how many rows pass.
+        documents: how many documents pass.
+        keys: how many rows pass.
     """
 
     numbers: I64
+    parts: I64
     similarities: F64
     logits: F64
     weights: F64
+    log_parts: F64
     matches: int
     complete: bool
     evidence: Evidence
@@ -56,6 +71,7 @@ class Answer:
     output: F64 | None
     certificate: Certificate
     documents: int
+    keys: int
 
     @property
     def temperature(self) -> float:
@@ -88,16 +104,18 @@ class Sweep:
     """One query at many temperatures, from one pass over the keys.
 
     Attributes:
-        numbers: int64[k'], the head, the same at every temperature.
-        similarities: float64[k'].
-        weights: float64[t, k'].
+        numbers: int64[k'], the head, the same at every temperature: the best documents by similarity, and all that tie
+            with the last of them.
+        parts, similarities: int64[k'] and float64[k'], as in `Answer`.
+        weights: float64[t, k'], each the sum over all keys of the document.
         matches: how many of the head were asked for; more are ties with the last.
         evidence: one for each temperature, in the order asked.
         certificates: one for each temperature.
-        best_similarity, documents: as in `Answer`.
+        best_similarity, documents, keys: as in `Answer`.
     """
 
     numbers: I64
+    parts: I64
     similarities: F64
     weights: F64
     matches: int
@@ -105,6 +123,7 @@ class Sweep:
     certificates: tuple[Certificate, ...]
     best_similarity: float | None
     documents: int
+    keys: int
 
 
 def answer_to(
@@ -118,6 +137,8 @@ def answer_to(
     documents: int,
     output: F64 | None,
     elsewhere: float = 0.0,
+    keys: int | None = None,
+    grouping: Grouping | None = None,
 ) -> Answer:
     """The answer that a distribution makes.
 
@@ -127,15 +148,34 @@ def answer_to(
         documents: how many pass.
         output: float64[d_v], or None.
         elsewhere: the weight of documents that are not known.
+        keys: how many rows pass; None where as many as documents.
+        grouping: of the rows that are known, all of a document among them; None where each is a document by itself.
     """
-    head = choose(similarities, question.cap)
-    if question.top_p is not None:
-        head = cut(head, similarities, weights, question.top_p, elsewhere)
+    if grouping is None:
+        head = choose(similarities, question.cap)
+        if question.top_p is not None:
+            head = cut(head, similarities, weights, question.top_p, elsewhere)
+        rows = head.places
+        parts = documents_of = numbers(rows)
+        shares, more = weights[rows], np.zeros(len(rows))
+    else:
+        sums = grouping.sums(weights)
+        best = grouping.best(similarities)
+        head = choose_by_weight(sums, best, question.cap)
+        if question.top_p is not None:
+            head = cut(head, best, sums, question.top_p, elsewhere, by_weight=True)
+        rows = grouping.best_rows(similarities)[head.places]
+        parts, documents_of = numbers(rows), grouping.numbers[head.places]
+        shares, more = sums[head.places], np.zeros(len(rows))
+        if question.normaliser == "softmax":
+            more = log_parts(grouping, similarities, evidence.temperature)[head.places]
     return Answer(
-        numbers=numbers(head.places),
-        similarities=similarities[head.places],
-        logits=_logits(similarities, head, evidence),
-        weights=weights[head.places],
+        numbers=documents_of,
+        parts=parts,
+        similarities=similarities[rows],
+        logits=_logits(similarities, rows, evidence),
+        weights=shares,
+        log_parts=more,
         matches=head.matches,
         complete=head.complete,
         evidence=evidence,
@@ -143,6 +183,7 @@ def answer_to(
         output=output,
         certificate=certificate,
         documents=documents,
+        keys=documents if keys is None else keys,
     )
 
 
@@ -154,27 +195,39 @@ def sweep_of(
     certificates: Sequence[Certificate],
     *,
     documents: int,
+    keys: int | None = None,
+    grouping: Grouping | None = None,
 ) -> Sweep:
     """The same at many temperatures: for each the weights float64[n] of the rows that are known, and the evidence."""
-    head = choose(similarities, question.cap)
-    weights = [weights[head.places] for weights, _ in distributions]
+    if grouping is None:
+        head = choose(similarities, question.cap)
+        rows = head.places
+        parts = documents_of = numbers(rows)
+        weights = [weights[rows] for weights, _ in distributions]
+    else:
+        head = choose(grouping.best(similarities), question.cap)
+        rows = grouping.best_rows(similarities)[head.places]
+        parts, documents_of = numbers(rows), grouping.numbers[head.places]
+        weights = [grouping.sums(weights)[head.places] for weights, _ in distributions]
     return Sweep(
-        numbers=numbers(head.places),
-        similarities=similarities[head.places],
+        numbers=documents_of,
+        parts=parts,
+        similarities=similarities[rows],
         weights=np.array(weights).reshape(len(distributions), len(head.places)),
         matches=head.matches,
         evidence=tuple(evidence for _, evidence in distributions),
         certificates=tuple(certificates),
         best_similarity=float(similarities.max()) if documents else None,
         documents=documents,
+        keys=documents if keys is None else keys,
     )
 
 
-def _logits(similarities: F64, head: Head, evidence: Evidence) -> F64:
+def _logits(similarities: F64, rows: Index, evidence: Evidence) -> F64:
     """s/T; at T = 0 nothing for those that tie for the best, −∞ for the rest, a null key above them included."""
     if evidence.temperature > 0:
-        return np.asarray(similarities[head.places] / evidence.temperature)
+        return np.asarray(similarities[rows] / evidence.temperature)
     null = evidence.null_similarity
     best = similarities.max(initial=-np.inf)
-    wins = (similarities[head.places] == best) & (null is None or null <= best)
+    wins = (similarities[rows] == best) & (null is None or null <= best)
     return np.where(wins, 0.0, -np.inf)

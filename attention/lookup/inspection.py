@@ -18,7 +18,9 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     """(row numbers int64[n], float64[n] for each question): what each row was weighed by when they were asked together.
 
     None for a question that the exact path answers. Softmax of these over the question's temperature is the whole
-    distribution of which an answer of the quantised path tells the head.
+    distribution of which an answer of the quantised path tells the head. Evidence and blended value are of it also
+    where documents have several keys; their weights come from exact similarities beside its partition, see
+    `bounds.weights.bound_counted`.
 
     Args:
         questions: without masks.

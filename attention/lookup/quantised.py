@@ -13,8 +13,10 @@ from attention.lookup.bounds.output import bound_quantised
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
 from attention.lookup.bounds.total import tail_variation, total_variation
+from attention.lookup.bounds.weights import bound_counted
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
+from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_mask
@@ -59,8 +61,9 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
 
 
 def fits_scan(part: Whole, question: Question) -> bool:
-    """Whether a scan at one temperature can answer a question."""
-    return part.fits(question.vector) and not isinstance(question.temperature, Auto)
+    """Whether a scan at one temperature can answer a question; at infinity all rows tie, which one_hot would need."""
+    even = question.normaliser == "one_hot" and question.temperature == np.inf
+    return part.fits(question.vector) and not even and not isinstance(question.temperature, Auto)
 
 
 def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
@@ -84,6 +87,11 @@ class Draft:
     total_variation: float
     exact_variation: float
 
+    @property
+    def counted_variation(self) -> float:
+        """The bound where the documents of the answer are counted anew, all of their keys in float64."""
+        return min(1.0, self.exact_variation + bound_counted(self.total_variation - self.exact_variation))
+
 
 def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[Gathered, list[Draft | None]]:
     """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
@@ -106,7 +114,7 @@ def reading(
     What is known shows which candidates may still be as good; these are looked up in a second round.
     """
     vectors = np.array([question.vector for question in questions])
-    ks = [question.head_size(part.documents) for question in questions]
+    ks = [question.head_size(part.keys) for question in questions]
     listed = max(width.listed, 2 * max(question.cap for question in questions))
     gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
     candidates = [gathered.candidates(question, index) for index, question in enumerate(questions)]
@@ -134,36 +142,46 @@ def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, e
         question.normaliser,
         rescored.similarities,
         slack(part.facts.similarity, question.vector, part.facts.key_norm),
-        part.documents,
+        part.keys,
         lambda: part.alike(rescored.places[rescored.similarities == rescored.best]),
     )
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
 
 
-def coldest(question: Question, rescored: Rescored, documents: int, temperature: float) -> Mixture:
+def coldest(question: Question, rescored: Rescored, keys: int, temperature: float) -> Mixture:
     """All weight on the best: softmax at temperature 0, and one_hot at any."""
-    null = question.null_key(temperature, documents)
+    null = question.null_key(temperature, keys)
     found = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
     return alone(found.weights, found.evidence, len(rescored.candidates))
 
 
 def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, float] | None) -> Answer | None:
-    """The answer that a draft, and an output with its error, make; None where `max_error` asks for more."""
+    """The answer that a draft, and an output with its error, make.
+
+    None where `max_error` asks for more, or where documents of several keys cannot be told apart.
+    """
     output, output_error = blended or (None, None)
+    variation = made.counted_variation if part.facts.several else made.total_variation
     if question.max_error is not None:
         relative = 0.0 if output_error is None else output_error / max(part.facts.value_norm, 1e-300)
-        if max(made.total_variation, relative) > question.max_error:
+        if max(variation, relative) > question.max_error:
             return None
+    rows = counted(part, question, made.rescored, made.found)
+    if rows is None:
+        return None
+    weights, elsewhere = rows.weights(part, question, made.rescored, made.found)
     return answer_to(
         question,
-        lambda places: part.numbers(made.rescored.places[places]),
-        made.rescored.similarities,
-        made.found.known,
+        lambda at: part.numbers(rows.places[at]),
+        rows.similarities,
+        weights,
         made.found.evidence,
-        Certificate(METHOD, made.total_variation, output_error),
+        Certificate(METHOD, variation, output_error),
         documents=part.documents,
+        keys=part.keys,
         output=output,
-        elsewhere=made.found.tail,
+        elsewhere=elsewhere,
+        grouping=rows.grouping,
     )
 
 
@@ -175,15 +193,15 @@ def _scanned_at(question: Question) -> float:
 
 def _mixture(question: Question, rescored: Rescored, gathered: Gathered, index: int) -> Mixture:
     assert not isinstance(question.temperature, Auto)
-    temperature, documents = question.temperature, gathered.documents
-    null = question.null_key(temperature, documents)
+    temperature = question.temperature
+    null = question.null_key(temperature, gathered.keys)
     if question.normaliser == "softmax" and temperature > 0:
         tail_sums = TailSums(gathered.levels[[index]], gathered.sums[None, [index]])
         return mix(rescored.similarities, rescored.candidates, tail_sums, [null], np.array([temperature]))[0]
     if question.normaliser in SUPPORT and temperature > 0:
         narrow = sparse(rescored.similarities, null, temperature, question.normaliser)
         return alone(narrow.weights, narrow.evidence, len(rescored.candidates))
-    return coldest(question, rescored, documents, temperature)
+    return coldest(question, rescored, gathered.keys, temperature)
 
 
 def _outputs(

@@ -22,10 +22,11 @@ TOP_K_WITH_TOP_P = 1000
 
 @dataclass(frozen=True)
 class Auto:
-    """The temperature at which the answer rests on so many documents.
+    """The temperature at which the answer rests on so many keys: as many documents, where each has one.
 
-    Where the target is more than half of the documents that pass, it is that half; where at least
-    so many documents tie for the best, the temperature is 0.
+    Where the target is more than half of the keys that pass, it is that half; where at least so many keys tie for the
+    best, the temperature is 0. It is keys that are counted, for their entropy rises with the temperature, so that there
+    is one at which it is reached; that of documents with several keys need not.
 
     Raises:
         ParameterError: a target below one document.
@@ -48,9 +49,9 @@ class Question:
         query: float[d], finite; not zero where the similarity is cosine.
         temperature: 0, or from 1e-30 to infinity; or `Auto`.
         null: the null key's similarity, or the background that it weighs as much as; None for no null key.
-        mask: which rows may be attended to; None for all. It must be of the view that is asked.
+        mask: which documents may be attended to; None for all. It must be of the view that is asked.
         normaliser: softmax, sparsemax, entmax15 or one_hot.
-        top_k: how many rows the head holds at least; None for 10, or for 1,000 where `top_p` is given.
+        top_k: how many documents the head holds at least; None for 10, or for 1,000 where `top_p` is given.
         top_p: the share of the documents' weight that the head is to hold, above 0 and at most 1.
         output: whether the blended value is wanted.
         max_error: a bound to keep on total variation, and on the output's error relative to the largest
@@ -106,19 +107,19 @@ class Question:
 
     @property
     def cap(self) -> int:
-        """The most rows that count as matches."""
+        """The most documents that count as matches."""
         if self.top_k is not None:
             return self.top_k
         return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
 
-    def head_size(self, documents: int) -> int:
-        """How many of the best have to be known for it, of so many that pass; at least one."""
-        return max(1, min(self.cap, documents))
+    def head_size(self, there: int) -> int:
+        """How many of the best have to be known for it, of so many rows or documents that pass; at least one."""
+        return max(1, min(self.cap, there))
 
-    def null_key(self, temperature: float, documents: int) -> NullKey | None:
-        """The null key at a temperature, beside so many documents that pass; what is not softmax has that of T = 0."""
+    def null_key(self, temperature: float, keys: int) -> NullKey | None:
+        """The null key at a temperature, beside so many keys that pass; what is not softmax has that of T = 0."""
         if isinstance(self.null, Background):
-            return self.null.null_key(temperature if self.normaliser == "softmax" else 0.0, documents)
+            return self.null.null_key(temperature if self.normaliser == "softmax" else 0.0, keys)
         return None if self.null is None else NullKey(self.null)
 
     def check(self, view: View) -> None:

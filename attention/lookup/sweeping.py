@@ -12,6 +12,7 @@ from attention.lookup.answer import Answer, Certificate, Sweep, sweep_of
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
+from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
 from attention.lookup.quantised import METHOD, WIDTHS, answer_of, coldest, draft, reading
@@ -71,15 +72,21 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     if read is None:
         return None
     rescored = read.rescored
-    mixtures = _mixtures(question, part.documents, read, temperatures)
+    rows = counted(part, question, rescored, None)
+    if rows is None:
+        return None
+    mixtures = _mixtures(question, part.keys, read, temperatures)
     drafts = [draft(part, question, rescored, mixture, read.error) for mixture in mixtures]
+    bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
     return sweep_of(
         question,
-        lambda places: part.numbers(rescored.places[places]),
-        rescored.similarities,
-        [(mixture.known, mixture.evidence) for mixture in mixtures],
-        [Certificate(METHOD, made.total_variation, None) for made in drafts],
+        lambda at: part.numbers(rows.places[at]),
+        rows.similarities,
+        [(rows.weights(part, question, rescored, mixture)[0], mixture.evidence) for mixture in mixtures],
+        [Certificate(METHOD, bound, None) for bound in bounds],
         documents=part.documents,
+        keys=part.keys,
+        grouping=rows.grouping,
     )
 
 
@@ -103,7 +110,7 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
             question = replace(questions[index], temperature=temperature)
             answer = None
             if not question.output:
-                (mixture,) = _mixtures(question, part.documents, read, [temperature])
+                (mixture,) = _mixtures(question, part.keys, read, [temperature])
                 answer = answer_of(part, question, draft(part, question, rescored, mixture, read.error), None)
             found[index] = Solved(temperature, answer)
     return found
@@ -123,14 +130,14 @@ def _reading(gathered: Gathered, index: int, rescored: Rescored) -> Reading:
     return Reading(rescored, Tail(gathered.histogram[index]), error)
 
 
-def _mixtures(question: Question, documents: int, read: Reading, temperatures: Sequence[float]) -> list[Mixture]:
+def _mixtures(question: Question, keys: int, read: Reading, temperatures: Sequence[float]) -> list[Mixture]:
     """What the rows come to at each temperature."""
     mixtures: list[Mixture] = []
     known, candidates = read.rescored.similarities, read.rescored.candidates
     for first in range(0, len(temperatures), TOGETHER):
         some = np.array(temperatures[first : first + TOGETHER])
         above = some[some > 0]
-        nulls = [question.null_key(temperature, documents) for temperature in above.tolist()]
+        nulls = [question.null_key(temperature, keys) for temperature in above.tolist()]
         warm = iter(mix(known, candidates, read.tail.at(above), nulls, above))
-        mixtures += [next(warm) if t > 0 else coldest(question, read.rescored, documents, 0.0) for t in some]
+        mixtures += [next(warm) if t > 0 else coldest(question, read.rescored, keys, 0.0) for t in some]
     return mixtures

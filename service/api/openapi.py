@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 
+from service.api import components
 from service.api.middleware.access import is_call
 from service.api.problems.refusals import EXAMPLES
-from service.schemas.wire import Problem, Wire
+from service.schemas.json_object import without_null
 
 INTRODUCTION = """A document collection as the memory of an attention layer. A document is a key and a value. A query
 does not fetch the k nearest: it attends over **every** key, and gets weights that sum to one over the whole
@@ -45,6 +45,9 @@ each with a JSON pointer into the body. OpenAI's calls answer errors in OpenAI's
 ask everything and change nothing. Without keys the service answers this machine only, unless it was set to be open.
 A request without a valid key is answered under an address or a name of the service only, so that no web page elsewhere
 can make the request through a name of its own: `SOFTKV_ALLOWED_HOSTS` names others. With a key any `Host` will do.
+
+**Null** is sent only where a field's type has it, and says something there; what is to be left out is left out. In an
+answer, a field that was not asked for is absent.
 
 **Limits**, unless set otherwise: 32 MiB in a body (a stream of NDJSON has no limit, its lines do), 10,000 documents and
 64 queries in a request; `GET /v1` says them all. Every answer carries `X-Request-ID`: the one sent, or a new one."""
@@ -80,7 +83,6 @@ ON_A_REPEAT = {
     }
 }
 ON_EVERY_ANSWER = {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
-MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
 
 Link = dict[str, Any]
 
@@ -157,27 +159,27 @@ def describe(app: FastAPI) -> None:
 
 
 def _complete(description: dict[str, Any]) -> None:
-    components = description["components"]
-    components["securitySchemes"] = SECURITY_SCHEMES
-    components["headers"] = HEADERS
-    components["examples"] = EXAMPLES
-    components["schemas"] |= _problem_schemas()
-    for name in MADE_BY_FASTAPI:
-        components["schemas"].pop(name, None)
-    _restore_examples(components["schemas"], Wire)
+    schemas = components.complete(description["components"]["schemas"])
+    description["components"] |= {
+        "schemas": schemas,
+        "securitySchemes": SECURITY_SCHEMES,
+        "headers": HEADERS,
+        "examples": EXAMPLES,
+    }
     description["security"] = SECURITY
     for path, operation in _operations(description):
         if not is_call(path):
             operation["security"] = []
         for parameter in operation.get("parameters", ()):
-            _show(parameter, components["schemas"])
+            parameter["schema"] = without_null(parameter["schema"])  # which no path and no query string can say
+            _show(parameter, schemas)
         operation["responses"] = {
             status: _answer(answer, operation, status)
             for status, answer in sorted(operation["responses"].items())
             if "HTTPValidationError" not in str(answer)
         }
     _untitle(description["paths"])
-    _untitle(components)
+    _untitle(description["components"])
 
 
 def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -200,20 +202,6 @@ def _show(parameter: dict[str, Any], schemas: dict[str, Any]) -> None:
     schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     if "examples" in schema:
         parameter["example"] = schema["examples"][0]
-
-
-def _restore_examples(schemas: dict[str, Any], kind: type[BaseModel]) -> None:
-    """FastAPI drops nulls, within examples too, where `"encoder": null` says something."""
-    for model in kind.__subclasses__():
-        extra = model.model_config.get("json_schema_extra")
-        if isinstance(extra, dict) and model.__name__ in schemas:
-            schemas[model.__name__] |= extra
-        _restore_examples(schemas, model)
-
-
-def _problem_schemas() -> dict[str, Any]:
-    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {**schema.pop("$defs"), "Problem": schema}
 
 
 def _untitle(node: Any) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 from pydantic import ConfigDict, Field, PlainValidator
 from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
+from service.schemas.json_object import OrNull
+from service.schemas.keys import MatchPart, Part
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
     DocumentedAs,
+    Form,
     JSONValue,
     Normaliser,
     Null,
@@ -47,6 +50,11 @@ QUESTION = "how do databases work?"
 
 class AttendRequest(Wire):
     """A query, or several, attended over every key of a collection."""
+
+    forms: ClassVar[tuple[Form, ...]] = (
+        Form("AttendOne", "query", "A query, attended over every key of a collection."),
+        Form("AttendMany", "queries", "Several queries, each attended over every key of a collection."),
+    )
 
     query: Query | None = Field(
         None,
@@ -108,11 +116,16 @@ class AttendRequest(Wire):
 
 
 class Explanation(Wire):
-    """How the weight came about: logit = similarity / temperature, log_weight = logit − log_partition."""
+    """How the weight came about: similarity / temperature = logit, logit + log_parts − log_partition = log_weight."""
 
     similarity: float
     temperature: float
     logit: float | None = Field(description="null: minus infinity.")
+    log_parts: float | None = Field(
+        None,
+        description="Of a document of several keys: what the others add, the logarithm of its weight over that of the "
+        "part that spoke.",
+    )
     log_partition: float | None = Field(description="As in the evidence.")
     log_weight: float | None = Field(
         description="The logarithm of the weight; null where that is 0, and without a log_partition."
@@ -125,11 +138,17 @@ class Match(Wire):
     id: str
     similarity: float
     logit: float | None = Field(description="similarity / temperature; null for minus infinity, at temperature 0.")
-    weight: float = Field(description="Its share of the answer, 0 to 1.")
-    key: str | None = None
+    weight: float = Field(description="Its share of the answer, 0 to 1; of a document of several keys, of all of them.")
+    part: MatchPart | None = Field(
+        None,
+        description="Of a document of several keys: the one that is most similar, whose similarity and logit stand.",
+    )
+    key: OrNull[str] = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
     key_vector: VectorAnswer | None = None
+    key_vectors: list[VectorAnswer] | None = None
+    parts: list[Part] | None = None
     value_vector: VectorAnswer | None = None
     explanation: Explanation | None = None
 
@@ -148,9 +167,10 @@ class Evidence(Wire):
         description="ln Σ exp(logit), the null key's included; at temperature 0 the logarithm of the number of ties. "
         "null where nothing can be attended to, and for normalisers other than softmax."
     )
-    entropy: float = Field(description="Of the document weights without the null key, in nats; 0 where none passes.")
+    entropy: float = Field(description="Of the keys' weights without the null key, in nats; 0 where none passes.")
     effective_documents: float = Field(
-        description="exp(entropy): on how many documents the answer rests; 0 where none passes."
+        description="exp(entropy): on how many documents the answer rests, each key of one of several counted; 0 where "
+        "none passes."
     )
 
 
@@ -183,7 +203,8 @@ class AttendAnswer(Wire):
     evidence: Evidence
     certificate: Certificate
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
-    documents: int = Field(description="How many documents pass the filter.")
+    documents: int = Field(description="How many documents pass the filter and can be attended to.")
+    keys: int = Field(description="How many keys they have: the n of the null key.")
     took_ms: float = Field(description="Milliseconds in the service, encoding included.")
 
     model_config = ConfigDict(
@@ -214,6 +235,7 @@ class AttendAnswer(Wire):
                     "certificate": {"method": "exact", "total_variation": 8.7e-13, "output_error": None},
                     "temperature": 0.05,
                     "documents": 2,
+                    "keys": 2,
                     "took_ms": 1.9,
                 }
             ]

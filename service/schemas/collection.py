@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from service.schemas.json_object import OrNull
 from service.schemas.vector import MAX_WIDTH
 from service.schemas.wire import CollectionName, Null, Similarity, Temperature, Text, Wire
 
@@ -17,19 +18,19 @@ class CollectionSettings(Wire):
 
     similarity: Similarity | None = Field(
         None,
-        description=f"{SIMILARITIES} Left out or null: what the encoder's maker compares by (euclidean distance: "
+        description=f"{SIMILARITIES} Left out: what the encoder's maker compares by (euclidean distance: "
         "gaussian, which orders alike), cosine where nothing is said.",
     )
     dimension: int | None = Field(
         None,
         ge=1,
         le=MAX_WIDTH,
-        description="Width of the keys. Left out or null: the encoder's, else set by the first write.",
+        description="Width of the keys. Left out: the encoder's, else set by the first write.",
     )
     value_dimension: int | None = Field(
-        None, ge=1, le=MAX_WIDTH, description="Width of the values. Left out or null: set by the first write."
+        None, ge=1, le=MAX_WIDTH, description="Width of the values. Left out: set by the first write."
     )
-    encoder: Text | None = Field(
+    encoder: OrNull[Text] = Field(
         None, description="Left out: the service's encoder. null: none, and documents bring their vectors."
     )
     value_from: Literal["value", "key"] = Field(
@@ -38,12 +39,12 @@ class CollectionSettings(Wire):
     )
     temperature: Temperature | None = Field(
         None,
-        description="The default of its queries. Left out or null: with cosine or dot the encoder's own, see GET "
+        description="The default of its queries. Left out: with cosine or dot the encoder's own, see GET "
         "/v1/models, which is 0.05 for all-MiniLM-L6-v2; with scaled_dot that of dot over √d; with gaussian 1, unless "
         "the encoder's maker compares by distance. Without an encoder 0.05 for cosine, else 1.",
     )
     null: Null | None = Field(
-        None, description='The default null key of its queries. Left out or null: "auto" with an encoder, else false.'
+        None, description='The default null key of its queries. Left out: "auto" with an encoder, else false.'
     )
 
     model_config = ConfigDict(
@@ -54,11 +55,9 @@ class CollectionSettings(Wire):
 class CollectionChange(Wire):
     """What may change in a collection that exists."""
 
-    temperature: Temperature | None = Field(
-        None, description="The default of its queries. Left out or null: stays as it is."
-    )
+    temperature: Temperature | None = Field(None, description="The default of its queries. Left out: stays as it is.")
     null: Null | None = Field(
-        None, description="The default null key of its queries. Left out or null: stays as it is; false: none."
+        None, description="The default null key of its queries. Left out: stays as it is; false: none."
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
@@ -94,7 +93,11 @@ class CollectionAnswer(Wire):
     null_similarity: float | None = Field(
         description="The similarity of the null key at the collection's temperature, over all of its documents."
     )
-    documents: int = Field(description="How many it holds.")
+    documents: int = Field(description="How many it holds that can be attended to.")
+    keyless: int = Field(description="How many it holds besides, without a key: found by id and filter, never weighed.")
+    keys: int | None = Field(
+        description="How many keys its documents have, one each but for those of several; null until it is `ready`."
+    )
     ready: bool = Field(description="False while its keys are being read from disk after a start.")
 
     model_config = ConfigDict(
@@ -113,6 +116,8 @@ class CollectionAnswer(Wire):
                     "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1},
                     "null_similarity": 0.145,
                     "documents": 2,
+                    "keyless": 0,
+                    "keys": 2,
                     "ready": True,
                 }
             ]

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
+from service.schemas.json_object import OrNull
+from service.schemas.keys import Part, Split
 from service.schemas.vector import Vector, VectorAnswer
-from service.schemas.wire import MAX_PAGE, DocumentId, JSONValue, Text, VectorFormat, Wire, json_value
+from service.schemas.wire import (
+    MAX_KEYS,
+    MAX_PAGE,
+    DocumentId,
+    Form,
+    JSONValue,
+    Text,
+    VectorFormat,
+    Wire,
+    json_value,
+)
 
 METADATA_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -28,16 +40,7 @@ def _object(given: Any) -> Any:
     return json_value(given)
 
 
-def _object_patch(given: Any) -> Any:
-    return None if given is None else _object(given)
-
-
 Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
-MetadataPatch = Annotated[
-    Any,
-    PlainValidator(_object_patch),
-    WithJsonSchema({**METADATA_SCHEMA, "type": ["object", "null"], "examples": [{"year": 1994}]}),
-]
 Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
 
 DOCUMENT: dict[str, Any] = {
@@ -48,17 +51,31 @@ DOCUMENT: dict[str, Any] = {
 
 
 class DocumentBody(Wire):
-    """A document without its id."""
+    """A document without its id. One without a key, text or vector, is found by id and filter and never weighed."""
 
     key: Text | None = Field(
         None,
-        description="The text that queries are compared with. Needed where the collection has an encoder and no "
-        "`key_vector` is sent.",
+        description="The text that queries are compared with; encoded where the collection has an encoder and no "
+        "vector is sent.",
     )
     value: JSONValue = Field(None, description="What is found there: any JSON. Left out: the key text.")
     metadata: Metadata = Field(default_factory=dict)
     key_vector: Vector | None = Field(
-        None, description="Left out: encoded from `key`. Needed where the collection has no encoder."
+        None, description="Left out: encoded from `key`; without an encoder, the document is keyless."
+    )
+    key_vectors: list[Vector] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_KEYS,
+        description="Several keys, in place of `key_vector`: its weight is the sum of theirs, its similarity the best.",
+    )
+    parts: list[Part] | None = Field(
+        None,
+        max_length=MAX_KEYS,
+        description="With `key_vectors`: which part of the key text each is of, so that a match says where.",
+    )
+    split: Split | None = Field(
+        None, description="How to split a key text that is longer than the encoder reads; `{}` for its own length."
     )
     value_vector: Vector | None = Field(
         None,
@@ -72,13 +89,24 @@ class DocumentBody(Wire):
 class DocumentPatch(Wire):
     """A merge patch (RFC 7396) of a document; fields left out stay as they are."""
 
-    key: Text | None = Field(None, description="The new key text; null removes it.")
+    key: OrNull[Text] = Field(None, description="The new key text; null removes it.")
     value: JSONValue = Field(None, description="An object is merged into an object; null makes it the key text.")
-    metadata: MetadataPatch = Field(
+    metadata: OrNull[Metadata] = Field(
         None, description="Merged with what is stored: null removes a field, or all of them."
     )
-    key_vector: Vector | None = Field(None, description="null: encoded again from the key text.")
-    value_vector: Vector | None = Field(None, description="null: made again as for a new document.")
+    key_vector: OrNull[Vector] = Field(None, description="null: encoded again from the key text.")
+    key_vectors: OrNull[list[Vector]] = Field(
+        None, min_length=1, max_length=MAX_KEYS, description="Several keys; null: encoded again, as one."
+    )
+    parts: OrNull[list[Part]] = Field(
+        None, max_length=MAX_KEYS, description="With `key_vectors`, as of a new document."
+    )
+    split: OrNull[Split] = Field(
+        None,
+        description="How to split the key text, which is encoded again; null: not. Needed with another `key` "
+        "where the text was split.",
+    )
+    value_vector: OrNull[Vector] = Field(None, description="null: made again as for a new document.")
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"metadata": {"year": 1994, "shelf": None}}, {"value": "A second course"}]}
@@ -97,11 +125,13 @@ class DocumentAnswer(Wire):
     """A stored document: its id, and the fields that were asked for."""
 
     id: str
-    key: str | None = None
+    key: OrNull[str] = None
     value: JSONValue = None
-    metadata: Metadata = Field(default_factory=dict)
-    key_vector: VectorAnswer | None = None
-    value_vector: VectorAnswer | None = None
+    metadata: Metadata | None = None
+    key_vector: OrNull[VectorAnswer] = Field(None, description="null where it is keyless.")
+    key_vectors: list[VectorAnswer] | None = Field(None, description="In its place, where there are several.")
+    parts: list[Part] | None = Field(None, description="Beside them: which part of the key text each is of.")
+    value_vector: OrNull[VectorAnswer] = Field(None, description="null where it is keyless and has none of its own.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "qa76", **DOCUMENT}]})
 
@@ -134,8 +164,8 @@ class Upserted(Wire):
     """What a write did."""
 
     upserted: int = Field(description="How many documents were written.")
-    skipped: list[str] = Field(
-        default=[], description='With `mode: "skip"` only: ids that were taken, whose documents stay as they are.'
+    skipped: list[str] | None = Field(
+        None, description='With `mode: "skip"` only: ids that were taken, whose documents stay as they are.'
     )
     truncated: list[str] = Field(description="Ids of documents whose text was longer than the encoder reads.")
 
@@ -174,6 +204,11 @@ class DocumentPage(Wire):
 class DocumentDelete(Wire):
     """Which documents to delete: exactly one of the two."""
 
+    forms: ClassVar[tuple[Form, ...]] = (
+        Form("DeleteByIds", "ids", "The documents of these ids."),
+        Form("DeleteByFilter", "filter", "Every document that passes."),
+    )
+
     ids: list[DocumentId] | None = Field(None, description="Unknown ids are silent.")
     filter: FilterField = Field(None, description="Every document that passes.")
 
@@ -201,7 +236,7 @@ class ValuePatch(Wire):
         description="An object is merged into an object, null makes it the key text. Where the collection encodes "
         "values, the value vectors follow, and null is a 422.",
     )
-    metadata: MetadataPatch = Field(
+    metadata: OrNull[Metadata] = Field(
         None, description="Merged with what is stored: null removes a field, or all of them."
     )
 
@@ -210,6 +245,11 @@ class ValuePatch(Wire):
 
 class DocumentUpdate(Wire):
     """Which documents to change, exactly one of `ids` and `filter`, and how."""
+
+    forms: ClassVar[tuple[Form, ...]] = (
+        Form("UpdateByIds", "ids", "The documents of these ids."),
+        Form("UpdateByFilter", "filter", "Every document that passes."),
+    )
 
     ids: list[DocumentId] | None = Field(None, description="Unknown ids are silent.")
     filter: FilterField = Field(None, description="Every document that passes.")
@@ -232,25 +272,3 @@ class Updated(Wire):
     """How many documents there were to change; all of them are changed."""
 
     updated: int
-
-
-# A stream of lines (NDJSON) as examples, since OpenAPI 3.1 has no words for one.
-UPLOAD_BODY: dict[str, Any] = {
-    "schema": {
-        "type": "string",
-        "description": "A document a line, as in the JSON form; the whole has no limit, a line may be as long as a "
-        "JSON body. Empty lines are skipped.",
-    },
-    "example": '{"id": "qa76", "key": "relational databases", "value": "A first course"}\n'
-    '{"id": "sf447", "key": "keeping cats"}\n',
-}
-UPLOAD_ANSWER: dict[str, Any] = {
-    "schema": {
-        "type": "string",
-        "description": "A line for each batch of 1,000 lines, while the body is still being read: `{upserted, "
-        "truncated: [ids], refused: [{line, detail, errors}]}`. The good lines of a batch are written all or none; "
-        "lines are counted from 1. Then a last one: `{done, upserted, refused, problem?}`; only with `done: true` has "
-        "the whole body been read.",
-    },
-    "example": '{"upserted": 2, "truncated": [], "refused": []}\n{"done": true, "upserted": 2, "refused": 0}\n',
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
@@ -52,15 +52,3 @@ class EncodeAnswer(Wire):
     truncated: list[bool] = Field(description="Whether the model reads less than the whole text.")
     unknown_tokens: list[int] = Field(description="Tokens that the model reads as one and the same.")
     tokens: list[list[Token]] | None = Field(None, description="The tokens that the model reads of each text.")
-
-
-ENCODE_LINES: dict[str, Any] = {
-    "schema": {
-        "type": "string",
-        "description": "With `Accept: application/x-ndjson`: a line a text, in order, as batches finish: `{index, "
-        "embedding, token_count, truncated, unknown_tokens, tokens?}`. Then a last one: `{done, model, dimension, "
-        "encoded, problem?}`; only with `done: true` is the answer whole.",
-    },
-    "example": '{"index": 0, "embedding": [0.1], "token_count": 4, "truncated": false, "unknown_tokens": 0}\n'
-    '{"done": true, "model": "all-MiniLM-L6-v2", "dimension": 384, "encoded": 1}\n',
-}

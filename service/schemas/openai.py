@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from service.schemas.json_object import JSONObject, whole
 from service.schemas.wire import Text, well_formed
 
 MOST_INPUTS = 2048
@@ -25,7 +26,7 @@ INPUT_SCHEMA: dict[str, Any] = {
 
 def _inputs(given: Any) -> list[str | list[int]]:
     """What OpenAI takes as `input` → a list of texts and lists of token ids."""
-    if isinstance(given, str) or (isinstance(given, list) and given and _is_tokens(given)):
+    if isinstance(given, str) or _tokens(given):
         given = [given]
     if not isinstance(given, list):
         raise PydanticCustomError("input", "wanted a text, its tokens, or a list of either")
@@ -33,21 +34,23 @@ def _inputs(given: Any) -> list[str | list[int]]:
         raise PydanticCustomError(
             "input", "wanted 1 to {most} inputs, got {came}", {"most": MOST_INPUTS, "came": len(given)}
         )
-    for i, item in enumerate(given):
-        if isinstance(item, str):
-            well_formed(item)
-        elif not (isinstance(item, list) and item and _is_tokens(item)):
-            raise PydanticCustomError(
-                "input", "input {i} is neither a text nor a list of at least one token: send one of them", {"i": i}
-            )
-    return given
+    inputs = [well_formed(item) if isinstance(item, str) else _tokens(item) for item in given]
+    if None in inputs:
+        raise PydanticCustomError(
+            "input",
+            "input {i} is neither a text nor a list of at least one token: send one of them",
+            {"i": inputs.index(None)},
+        )
+    return [item for item in inputs if item is not None]
 
 
-def _is_tokens(given: list[Any]) -> bool:
-    return all(type(item) is int for item in given)
+def _tokens(given: Any) -> list[int] | None:
+    """The ids of a list of at least one token, None of anything else."""
+    ids = [whole(item) for item in given] if isinstance(given, list) else []
+    return ids if ids and all(type(each) is int for each in ids) else None
 
 
-class OpenAIWire(BaseModel):
+class OpenAIWire(JSONObject):
     """A JSON object with at least these fields."""
 
     model_config = ConfigDict(extra="ignore", strict=True)

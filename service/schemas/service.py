@@ -1,6 +1,8 @@
-"""The service itself on the wire: what it is, and how much it takes."""
+"""The service itself on the wire: what it is, how much it takes, and whether it is up."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -17,6 +19,7 @@ class Limits(Wire):
     temperatures: int = Field(description="`temperatures` of one sweep.")
     top_k: int = Field(description="`top_k`, wherever it is asked.")
     page: int = Field(description="`limit` of a page.")
+    document_keys: int = Field(description="Keys of one document: its `key_vectors`, or the parts of its text.")
     rows: int = Field(description="`rows` of one compare.")
     filter_depth: int = Field(description="How deep AND, OR and NOT may nest in a filter.")
     filter_values: int = Field(
@@ -49,3 +52,17 @@ class ServiceAnswer(Wire):
         description="Whether a call without a key is refused; where not, it may still be allowed to read only."
     )
     limits: Limits
+
+
+class Liveness(Wire):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class Readiness(Wire):
+    """What is loaded, and what is not."""
+
+    status: Literal["ready", "loading", "failed"]
+    loading: list[str] = Field(description="What still loads: the encoder, collections, demo collections.")
+    failed: list[str] = Field(description="What could not be loaded, or is damaged on disk, and why.")

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field
 from service.schemas.attend import Evidence, Query
 from service.schemas.document import Include
 from service.schemas.filter import FilterField
+from service.schemas.json_object import OrNull
+from service.schemas.keys import MatchPart
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import MAX_TOP_K, JSONValue, Null, Temperature, VectorFormat, Wire
 
@@ -39,7 +41,8 @@ class SweptMatch(Wire):
 
     id: str
     similarity: float
-    key: str | None = None
+    part: MatchPart | None = Field(None, description="Of a document of several keys: the one that is most similar.")
+    key: OrNull[str] = None
     value: JSONValue = None
     metadata: dict[str, Any] | None = None
     key_vector: VectorAnswer | None = None
@@ -60,5 +63,6 @@ class SweepAnswer(Wire):
 
     matches: list[SweptMatch]
     temperatures: list[AtTemperature] = Field(description="In the order asked.")
-    documents: int = Field(description="How many documents pass the filter.")
+    documents: int = Field(description="How many documents pass the filter and can be attended to.")
+    keys: int = Field(description="How many keys they have.")
     took_ms: float

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
+from service.retrieval.queries import MAX_CHARACTERS
 from service.schemas.vector import NestedAnswer
 from service.schemas.wire import Text, VectorFormat, Wire
 
@@ -18,7 +19,10 @@ Numbers = Annotated[list[int], Len(1, MAX_NAMED)]
 class TraceRequest(Wire):
     """A text, or a pair of texts, and what to look at."""
 
-    text: Text = Field(description="What the model is to read.")
+    text: Text = Field(
+        description="What the model is to read; with `pair` at most 65,536 characters.",
+        json_schema_extra={"maxLength": MAX_CHARACTERS},
+    )
     pair: Text | None = Field(None, description="A second text, which the model reads behind the first.")
     model: Text | None = Field(None, description="A name of GET /v1/models. Left out: the service's.")
     layers: Numbers | None = Field(None, description="From 0, or from the last as -1. Left out: the last.")

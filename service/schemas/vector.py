@@ -17,6 +17,7 @@ MAX_WIDTH = 65_536
 BASE64_SCHEMA: dict[str, Any] = {
     "type": "string",
     "contentEncoding": "base64",
+    "pattern": "^[A-Za-z0-9+/]*={0,2}$",
     "description": "Little-endian float32, standard alphabet, padded.",
 }
 NUMBERS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "maxItems": MAX_WIDTH}

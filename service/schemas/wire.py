@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -20,28 +20,40 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from attention import SMALLEST_TEMPERATURE
+from service.schemas.json_object import JSONObject
 
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
+MAX_KEYS = 10_000  # of one document
 MAX_TOP_K = 10_000
 MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)
 
 
-class Wire(BaseModel):
-    """A JSON object with exactly these fields."""
+@dataclass(frozen=True)
+class Form:
+    """One of the forms that a request may have: the one with this field, and without those of the other forms."""
 
+    name: str
+    field: str
+    description: str
+
+
+class Wire(JSONObject):
+    """A JSON object with exactly these fields; where it has `forms`, in one of these, as its route checks."""
+
+    forms: ClassVar[tuple[Form, ...]] = ()
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
-class FieldProblem(BaseModel):
+class FieldProblem(JSONObject):
     """One thing that is wrong with the content."""
 
     pointer: str = Field(description="A JSON pointer (RFC 6901) into the request's body; empty for the whole.")
     detail: str
 
 
-class Problem(BaseModel):
+class Problem(JSONObject):
     """What was wanted, what came, what to do."""
 
     type: str = Field(description="Always `about:blank`: `code` tells problems apart.")
@@ -63,6 +75,15 @@ class DocumentedAs:
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The JSON schema of the documented type."""
         return handler(TypeAdapter(self._documented).core_schema)
+
+
+class Distinct:
+    """Annotates a union no two of whose kinds can be taken for each other: the API's description says oneOf."""
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The JSON schema of the union, which pydantic says as anyOf."""
+        schema = handler(core_schema)
+        return {("oneOf" if word == "anyOf" else word): said for word, said in schema.items()}
 
 
 def well_formed(text: str) -> str:

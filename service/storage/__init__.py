@@ -46,9 +46,12 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    KeyRows,
     Mode,
+    Part,
     SearchResult,
     SearchRow,
+    Vector,
 )
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.search import Search

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import struct
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 AS_BYTES = "surrogateescape"
 """How bytes that are no UTF-8 any more are read as text, and back."""
 
+CHECKSUM_BYTES = 8
 _NONE = b"\xfe"  # neither byte occurs in UTF-8
 _BETWEEN = b"\xff"
 
@@ -45,6 +46,11 @@ def settings_checksum(name: str, settings: tuple[str | float | None, ...]) -> in
     """Of a row of the table `collections`, its counts left out."""
     texts = (_NONE if each is None else _bytes(str(each)) for each in settings)
     return _signed(_BETWEEN.join((_bytes(name), *texts)))
+
+
+def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
+    """Of what a write was answered with; it stands before the body."""
+    return xxh3_64_digest(b"%d " % status + digest + body)
 
 
 def _bytes(text: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class CollectionSettings:
 class CollectionRecord:
     """A stored collection; `id` is never given to another one, even after this one is deleted.
 
-    `documents` is how many it holds, `keyless` how many of these have no key vector.
+    `documents` is how many it holds, `keyless` how many of these have no key vector and cannot be attended to.
     """
 
     id: int
@@ -50,27 +50,72 @@ class CollectionRecord:
     documents: int = 0
     keyless: int = 0
 
+    @property
+    def attendable(self) -> int:
+        """How many documents have a key."""
+        return self.documents - self.keyless
+
+
+class Part(NamedTuple):
+    """A part of a key text, from character `start` up to `end`."""
+
+    start: int
+    end: int
+
 
 @dataclass(frozen=True, eq=False)
 class DocumentRecord:
-    """A document with its vectors, float32 [d] and [d_v].
+    """A document with its vectors.
 
-    `value` is any JSON, `metadata` any JSON object. A `value_vector` of None says that the key vector is the value.
-    `row` is None until the document is stored, and another number each time it is written.
+    Attributes:
+        keys: float32[p, d], its key vectors: one as a rule, several where a text was split, none where it is keyless.
+        value_vector: float32[d_v]; None says that each key is the value that goes with it.
+        value: any JSON.
+        metadata: any JSON object.
+        row: the number of its first key, the others follow; one number where it is keyless. None until the document is
+            stored, and another one each time it is written.
+        parts: of the key text, one for each key; empty where every key is of all of it, or of none.
     """
 
     id: str
     key: str | None
     value: Any
-    key_vector: Vector
+    keys: Matrix
     value_vector: Vector | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     row: int | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many row numbers it takes."""
+        return max(len(self.keys), 1)
+
+    def values(self) -> Matrix:
+        """float32[p, d_v]: what the output blends of each key."""
+        return self.keys if self.value_vector is None else np.tile(self.value_vector, (len(self.keys), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class KeyRows:
+    """Keys as they lie in the store, by their row numbers.
+
+    Attributes:
+        numbers: int64[n], ascending.
+        owners: int64[n], the row number of the document that each is a key of.
+        keys: float32[n, d].
+        values: float32[n, d_v]; None where each key is its value.
+    """
+
+    numbers: RowNumbers
+    owners: RowNumbers
+    keys: Matrix
+    values: Matrix | None
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What a write did: the new row numbers int64[n], in the documents' order, and those that are gone.
+    """What a write did: the new documents' row numbers int64[n], in their order, and those of documents that are gone.
 
     `skipped` are the ids, in the documents' order, of those that were left out because they exist.
     """

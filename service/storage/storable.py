@@ -56,23 +56,32 @@ def refuse_repeated(ids: Sequence[str]) -> None:
 
 
 def with_widths(settings: CollectionSettings, documents: Sequence[DocumentRecord]) -> CollectionSettings:
-    """The settings with the widths of the first document where they had none.
+    """The settings with the widths of the first document that has such vectors, where they had none.
 
     Raises WidthMismatch for a document that does not fit them.
     """
     dimension, value_dimension = settings.dimension, settings.value_dimension
     for each in documents:
-        key_width = len(each.key_vector)
-        value_width = key_width if each.value_vector is None else len(each.value_vector)
-        dimension, value_dimension = dimension or key_width, value_dimension or value_width
-        if key_width != dimension:
-            raise WidthMismatch(each.id, "key_vector", dimension, key_width)
-        if value_width != value_dimension:
-            vector = (
-                "the value (the key vector, as no value_vector came)" if each.value_vector is None else "value_vector"
-            )
-            raise WidthMismatch(each.id, vector, value_dimension, value_width)
+        if len(each.keys):
+            dimension = dimension or each.keys.shape[1]
+            if each.keys.shape[1] != dimension:
+                raise WidthMismatch(each.id, "key_vector", dimension, each.keys.shape[1])
+        value_width = _value_width(each)
+        if value_width is not None:
+            value_dimension = value_dimension or value_width
+            if value_width != value_dimension:
+                vector = "value_vector"
+                if each.value_vector is None:
+                    vector = "the value (the key vector, as no value_vector came)"
+                raise WidthMismatch(each.id, vector, value_dimension, value_width)
     return replace(settings, dimension=dimension, value_dimension=value_dimension)
+
+
+def _value_width(document: DocumentRecord) -> int | None:
+    """None where there is neither a value vector nor a key."""
+    if document.value_vector is not None:
+        return len(document.value_vector)
+    return document.keys.shape[1] if len(document.keys) else None
 
 
 def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:

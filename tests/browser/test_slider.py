@@ -122,8 +122,33 @@ def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
     evidence = {"log_partition": 0.0, "effective_documents": 1.0}
     rests = {0.05: 0.1, 0.01: 1e-12, 0.005: 0.0, 0.004: 1.1e-16, 0.003: 0.0}
     rungs = [{"temperature": t, "rest_weight": rest, "evidence": evidence} for t, rest in rests.items()]
-    sweep = {"documents": 100, "matches": [{}], "temperatures": rungs}
+    sweep = {"documents": 100, "keys": 100, "matches": [{}], "temperatures": rungs}
     use = "({Tail}, g) => g.at.map((temperature) => new Tail(g.sweep).logMass(temperature))"
     found = module(opened.page, "/js/tail.js", use, {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]})
     assert found[0] == pytest.approx(-15, abs=13)
     assert found[1:] == [float("-inf")] * 4
+
+
+def test_a_text_of_several_parts_weighs_what_the_service_says_and_shows_what_spoke(visit: Any) -> None:
+    opened = visit("lesson.html")
+    path = f"{opened.origin}/v1/collections/essays"
+    assert httpx.put(path, json={}).status_code in (200, 201)
+    cats = "Cats purr when they are content. They sleep most of the day. At night they hunt mice."
+    essay = " ".join(f"Chapter {i} is about the price of grain in the year {1800 + i}." for i in range(60)) + " " + cats
+    texts = {"essay": essay, "dogs": "Dogs bark at strangers", "tea": "Tea is brewed with hot water", "cats": cats}
+    documents = [{"id": name, "key": text, "value": name, "split": {"tokens": 32}} for name, text in texts.items()]
+    documents.append({"id": "picture", "metadata": {"kind": "keyless"}})
+    assert httpx.post(f"{path}/documents", json={"documents": documents}, timeout=60).status_code == 200
+    try:
+        page = visit("#scene=library&source=essays&query=what do felines do at night?").page
+        for key in (None, "End", "Home"):
+            if key:
+                page.focus("#temperature")
+                page.keyboard.press(key)
+                page.wait_for_timeout(100)
+            assert checked(page) < 2e-3, key
+        answer = page.locator("#answer-top .found li").all_inner_texts()
+        assert any("At night they hunt mice." in line for line in answer)
+        assert not any("Chapter 1 " in line for line in answer)
+    finally:
+        httpx.delete(path)

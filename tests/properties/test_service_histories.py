@@ -22,7 +22,10 @@ identifiers = st.sampled_from(["a", "b", "c", "d/e", "ü", "f"])
 numbers = st.floats(-4, 4, width=16)
 vectors = st.lists(numbers, min_size=D, max_size=D)
 shelves = st.fixed_dictionaries({"shelf": st.integers(0, 2)})
-documents = st.fixed_dictionaries({"key_vector": vectors, "metadata": shelves})
+# One key as a rule, or several, or none.
+keys = st.one_of(vectors.map(lambda key: [key]), st.lists(vectors, max_size=3))
+documents = st.fixed_dictionaries({"keys": keys, "metadata": shelves})
+Batch = dict[str, dict[str, Any]]
 PATH = "/v1/collections/history"
 
 
@@ -32,7 +35,8 @@ class Histories(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
-        self.model: dict[str, dict[str, Any]] = {}
+        self.model: Batch = {}
+        self.writes = 0
         self.start()
 
     def start(self) -> None:
@@ -55,22 +59,50 @@ class Histories(RuleBasedStateMachine):
 
     @rule(batch=st.dictionaries(identifiers, documents, min_size=1, max_size=4))
     def upsert(self, batch):
-        sent = [{"id": identifier, **document} for identifier, document in batch.items()]
-        assert self.client.post(f"{PATH}/documents", json={"documents": sent}).json()["upserted"] == len(sent)
+        body = {"documents": on_the_wire(batch)}
+        assert self.client.post(f"{PATH}/documents", json=body).json()["upserted"] == len(batch)
         self.model |= batch
+
+    @rule(batch=st.dictionaries(identifiers, documents, min_size=1, max_size=4))
+    def upsert_what_is_missing(self, batch):
+        answer = self.client.post(f"{PATH}/documents", json={"documents": on_the_wire(batch), "mode": "skip"}).json()
+        assert answer["skipped"] == [identifier for identifier in batch if identifier in self.model]
+        self.model = batch | self.model
+
+    @rule(batch=st.dictionaries(identifiers, documents, min_size=1, max_size=2), restarts=st.booleans())
+    def send_again_what_was_answered(self, batch, restarts):
+        self.writes += 1
+        again = {"json": {"documents": on_the_wire(batch)}, "headers": {"Idempotency-Key": str(self.writes)}}
+        first = self.client.post(f"{PATH}/documents", **again)
+        assert self.client.post(f"{PATH}/documents/delete", json={"ids": list(batch)}).status_code == 200
+        if restarts:
+            self.restart()
+        second = self.client.post(f"{PATH}/documents", **again)
+        assert (second.status_code, second.json()) == (first.status_code, first.json()) == (200, first.json())
+        for identifier in batch:
+            self.model.pop(identifier, None)
+
+    @rule(shelf=st.integers(0, 2), lent=st.none() | st.integers(0, 9))
+    def update_where(self, shelf, lent):
+        body = {"filter": on_shelf("==", shelf), "patch": {"metadata": {"lent": lent}}}
+        there = [i for i, document in self.model.items() if document["metadata"]["shelf"] == shelf]
+        assert self.client.post(f"{PATH}/documents/update", json=body).json() == {"updated": len(there)}
+        for identifier in there:
+            changed = {**self.model[identifier]["metadata"], "lent": lent}
+            held = {name: value for name, value in changed.items() if value is not None}
+            self.model[identifier] = {**self.model[identifier], "metadata": held}
 
     @rule(identifier=identifiers, document=documents)
     def create_only(self, identifier, document):
         answer = self.client.post(
-            f"{PATH}/documents", json={"documents": [{"id": identifier, **document}], "mode": "create"}
+            f"{PATH}/documents", json={"documents": on_the_wire({identifier: document}), "mode": "create"}
         )
         assert answer.status_code == (409 if identifier in self.model else 200)
         self.model.setdefault(identifier, document)
 
     @rule(batch=st.dictionaries(identifiers, documents, min_size=1, max_size=3))
     def refused_batch_changes_nothing(self, batch):
-        sent = [{"id": identifier, **document} for identifier, document in batch.items()]
-        sent.append({"id": "short", "key_vector": [1.0] * (D - 1)})
+        sent = [*on_the_wire(batch), {"id": "short", "key_vector": [1.0] * (D - 1)}]
         assert self.client.post(f"{PATH}/documents", json={"documents": sent}).status_code == 422
 
     @rule(wanted=st.lists(identifiers, max_size=3))
@@ -82,9 +114,8 @@ class Histories(RuleBasedStateMachine):
 
     @rule(shelf=st.integers(0, 2))
     def delete_where(self, shelf):
-        condition = {"field": "metadata.shelf", "operator": "==", "value": shelf}
         there = [i for i, document in self.model.items() if document["metadata"]["shelf"] == shelf]
-        answer = self.client.post(f"{PATH}/documents/delete", json={"filter": condition})
+        answer = self.client.post(f"{PATH}/documents/delete", json={"filter": on_shelf("==", shelf)})
         assert answer.json() == {"deleted": len(there)}
         for identifier in there:
             del self.model[identifier]
@@ -94,18 +125,26 @@ class Histories(RuleBasedStateMachine):
         asked: dict[str, Any] = {"query": query, "temperature": temperature, "null": 0.25, "include": ["output"]}
         passing = dict(self.model)
         if shelf is not None:
-            asked["filter"] = {"field": "metadata.shelf", "operator": "!=", "value": shelf}
+            asked["filter"] = on_shelf("!=", shelf)
             passing = {i: d for i, d in self.model.items() if d["metadata"]["shelf"] != shelf}
         answer = self.client.post(f"{PATH}/attend", json=asked).json()
-        similarity = {i: float(np.dot(np.float64(query), np.float64(d["key_vector"]))) for i, d in passing.items()}
+        every = {(i, n): key for i, document in passing.items() for n, key in enumerate(document["keys"])}
+        similarity = {key: float(np.dot(np.float64(query), np.float64(vector))) for key, vector in every.items()}
         weights, null_weight = softmax(similarity, 0.25, temperature)
-        order = sorted(passing, key=lambda i: (-similarity[i], i))
-        assert [match["id"] for match in answer["matches"]] == order
+        keyed = {i for i, _ in every}
+        assert {match["id"] for match in answer["matches"]} == keyed
+        assert (answer["documents"], answer["keys"]) == (len(keyed), len(every))
+        order = [(-match["weight"], -match["similarity"], match["id"]) for match in answer["matches"]]
+        assert order == sorted(order)
+        for match in answer["matches"]:
+            own = {n: similarity[i, n] for i, n in every if i == match["id"]}
+            assert math.isclose(match["similarity"], max(own.values()), abs_tol=1e-12)
+            assert math.isclose(match["weight"], sum(weights[match["id"], n] for n in own), abs_tol=1e-6)
+            assert len(own) == 1 or math.isclose(own[match["part"]["index"]], max(own.values()), abs_tol=1e-12)
         got = [match["weight"] for match in answer["matches"]]
-        np.testing.assert_allclose(got, [weights[i] for i in order], atol=1e-6)
         assert math.isclose(answer["evidence"]["null_weight"], null_weight, abs_tol=1e-6)
         assert math.isclose(sum(got) + answer["rest_weight"] + answer["evidence"]["null_weight"], 1, abs_tol=1e-6)
-        output = sum((weights[i] * np.float64(passing[i]["key_vector"]) for i in passing), np.zeros(D))
+        output = sum((weights[key] * np.float64(vector) for key, vector in every.items()), np.zeros(D))
         np.testing.assert_allclose(answer["output"], output, atol=1e-6)
         outweighs = any(s > 0.25 for s in similarity.values()) if temperature == 0 else null_weight < 0.5
         if temperature == 0 or abs(null_weight - 0.5) > 1e-6:
@@ -119,13 +158,33 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def the_collection_holds_what_the_dictionary_holds(self):
         listed = self.client.post(f"{PATH}/documents/query", json={"include": ["key_vector", "metadata"]}).json()
-        for document in listed["documents"]:  # written in the fewest digits that say the float32
-            document["key_vector"] = [float(np.float32(number)) for number in document["key_vector"]]
+        for document in listed["documents"]:
+            found = document.pop("key_vectors", None) or [document.pop("key_vector")]
+            # Written in the fewest digits that say the float32.
+            document["keys"] = [[float(np.float32(number)) for number in key] for key in found if key is not None]
         assert listed["documents"] == [{"id": i, **self.model[i]} for i in sorted(self.model)]
+        counts = self.client.get(PATH).json()
+        keyless = sum(not document["keys"] for document in self.model.values())
+        assert (counts["documents"], counts["keyless"]) == (len(self.model) - keyless, keyless)
+        assert counts["keys"] == sum(len(document["keys"]) for document in self.model.values())
 
 
-def softmax(similarity: dict[str, float], null: float, temperature: float) -> tuple[dict[str, float], float]:
-    """The textbook's weights of the documents, and of the null key."""
+def on_the_wire(batch: Batch) -> list[dict[str, Any]]:
+    """Documents as they are sent."""
+    sent = []
+    for identifier, document in batch.items():
+        vectors = document["keys"]
+        one = {"key_vector": vectors[0]} if len(vectors) == 1 else {"key_vectors": vectors} if vectors else {}
+        sent.append({"id": identifier, "metadata": document["metadata"], **one})
+    return sent
+
+
+def on_shelf(operator: str, shelf: int) -> dict[str, Any]:
+    return {"field": "metadata.shelf", "operator": operator, "value": shelf}
+
+
+def softmax(similarity: dict[Any, float], null: float, temperature: float) -> tuple[dict[Any, float], float]:
+    """The textbook's weights of the keys, and of the null key."""
     best = max([*similarity.values(), null])
     if temperature == 0:
         ties = [s == best for s in similarity.values()] + [null == best]

@@ -120,6 +120,32 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
     return min(1.0, float(np.tanh(b / 2)), grown / left if left > 0 else 1.0) + rounding
 
 
+def bound_counted(tail_bound: float) -> float:
+    """Total variation where some rows of a tail are counted at their exact similarity, beside an estimated partition.
+
+    Let e be the true masses of all rows and ê the computed ones, N the null key's, Z = Σe + N and Ẑ = Σê + N. Answered
+    are the documents of a set A of rows as Σe/Ẑ over each one's rows, the null key as N/Ẑ, and all else together as the
+    rest. M is Σe over A, R that over the other rows, so that Z = M + N + R; with Y of `bound_tail`, Z/Ẑ = E[Y].
+
+    Where M + N ≤ Ẑ, the rest is what is left to one. Each document and the null key are off by the same factor, and the
+    rest by as much the other way: total variation is (M + N)·|1/Ẑ − 1/Z|. By M + N ≤ Z that is at most
+    |Z − Ẑ|/Ẑ ≤ Σ|e − ê|/Ẑ = E|Y − 1|; and as M + N is no more than either of Z and Ẑ, at most
+    1 − min(Z, Ẑ)/max(Z, Ẑ) ≤ 1 − exp(−b).
+
+    Where M + N > Ẑ, the documents are scaled down to 1 − N/Ẑ together, and the rest is nothing. Now Ẑ < M + N ≤ Z. The
+    null key has (1/Ẑ − 1/Z)·N more than it should, the rest R/Z less, and the documents are all off one way: so total
+    variation is one of these two. The first is at most 1 − Ẑ/Z by N ≤ Ẑ, and so is the second, (Z − M − N)/Z; and
+    1 − Ẑ/Z is at most both 1 − exp(−b) and (Z − Ẑ)/Ẑ ≤ E|Y − 1|.
+
+    `bound_tail` is at least E|Y − 1| or tanh(b/2), whichever it took, and 1 − exp(−b) ≤ 2·tanh(b/2): so twice that
+    bound covers it, rounding in float32 included, which is part of Y.
+
+    Args:
+        tail_bound: what `bound_tail` says of the rows, were none of them counted anew.
+    """
+    return 2 * tail_bound
+
+
 def largest_slope(b: float) -> float:
     """The largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
     return float(np.expm1(b)) / b if b > 0 else 1.0

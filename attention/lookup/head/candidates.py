@@ -31,12 +31,17 @@ class Rescored:
     Attributes:
         places, similarities: int64[h], ascending, and float64[h], of the rows that were looked up.
         candidate_places, candidates: int64[l] and float64[l], scanned similarities, best first.
+        threshold, support: as in `Candidates`.
+        error: how far the similarity of a row that was only scanned can be off.
     """
 
     places: I64
     similarities: F64
     candidate_places: I64
     candidates: F64
+    threshold: float
+    error: float
+    support: float
 
     @cached_property
     def best(self) -> float:
@@ -100,7 +105,15 @@ class Candidates:
     def split(self, known: F64) -> Rescored:
         """Those whose similarities are known float64[h], and the rest."""
         order, rest = np.argsort(self.places[: len(known)]), slice(len(known), None)
-        return Rescored(self.places[order], known[order], self.places[rest], self.similarities[rest])
+        return Rescored(
+            self.places[order],
+            known[order],
+            self.places[rest],
+            self.similarities[rest],
+            self.threshold,
+            self.error.largest,
+            self.support,
+        )
 
     def _limit(self, most: int) -> int:
         return max(MOST_TIMES * most, 2 * self.k)

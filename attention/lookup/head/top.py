@@ -1,4 +1,4 @@
-"""The head: the best rows, their order and their ties, decided on similarities that are summed alike."""
+"""The head: the best of rows or of documents, their order and their ties, decided on what is summed alike."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def refine(passing: Passing, similarity: str, query: F64, similarities: F64, k: 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """The best rows: `places` among those that pass, best first, with all that tie with the last of them.
+    """The best: `places` among those there are, best first, with all that tie with the last of them.
 
     Attributes:
         matches: how many are asked for.
@@ -56,7 +56,22 @@ def choose(similarities: F64, cap: int) -> Head:
     return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
 
 
-def cut(head: Head, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0) -> Head:
+def choose_by_weight(weights: F64, similarities: F64, cap: int) -> Head:
+    """The `cap` heaviest, by similarity where weights are level, and all that tie in both with the last one."""
+    heaviest = choose(weights, cap)
+    if heaviest.matches == 0:
+        return heaviest
+    last = weights[heaviest.places[-1]]
+    above = heaviest.places[weights[heaviest.places] > last]
+    above = above[np.lexsort((-similarities[above], -weights[above]))]
+    level = heaviest.places[len(above) :]
+    rest = choose(similarities[level], heaviest.matches - len(above))
+    return Head(np.concatenate([above, level[rest.places]]), heaviest.matches, True)
+
+
+def cut(
+    head: Head, similarities: F64, weights: F64, top_p: float, elsewhere: float = 0.0, *, by_weight: bool = False
+) -> Head:
     """The smallest part of a head that holds a share of the documents' weight.
 
     Args:
@@ -65,6 +80,7 @@ def cut(head: Head, similarities: F64, weights: F64, top_p: float, elsewhere: fl
         weights: float64[n] of the documents, the null key left out.
         top_p: the share, above 0 and at most 1.
         elsewhere: the weight of documents that `weights` does not name.
+        by_weight: whether `choose_by_weight` found the head, so that only what weighs the same ties.
     """
     if head.matches == 0:
         return Head(head.places, 0, not (weights.any() or elsewhere))
@@ -79,5 +95,8 @@ def cut(head: Head, similarities: F64, weights: F64, top_p: float, elsewhere: fl
     if not len(enough):
         return Head(head.places, head.matches, False)
     matches = int(enough[0]) + 1
-    last = similarities[head.places[matches - 1]]
-    return Head(head.places[: np.count_nonzero(similarities[head.places] >= last)], matches, True)
+    last = head.places[matches - 1]
+    kept = similarities[head.places] >= similarities[last]
+    if by_weight:
+        kept = (weights[head.places] > weights[last]) | (kept & (weights[head.places] == weights[last]))
+    return Head(head.places[kept], matches, True)

@@ -14,6 +14,7 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.codes.quantisation import WIDEST, Codes, ValueCodes
+from attention.lookup.memory.owners import beginning, between, longest, ranges
 from attention.lookup.memory.rows import Rows
 
 BLOCK_ROWS = 131_072
@@ -43,6 +44,7 @@ class Block:
 
     Attributes:
         numbers: int64[capacity], ascending over the rows in use.
+        owners: int64[capacity], the document that each row is a key of, see `Rows`; ascending as well.
         keys: float32[capacity, d].
         values: float32[capacity, d_v], or None where the values are the keys.
         norms: float64[capacity], ‖k‖ of each key.
@@ -53,6 +55,7 @@ class Block:
     """
 
     numbers: I64
+    owners: I64
     keys: F32
     values: F32 | None
     norms: F64
@@ -67,6 +70,7 @@ class Block:
         norms = np.empty(rows)
         in_codes = layout.similarity != "gaussian" and dimension <= WIDEST
         return cls(
+            np.empty(rows, dtype=np.int64),
             np.empty(rows, dtype=np.int64),
             originals(rows, dimension, layout.directory),
             None if value_dimension is None else originals(rows, value_dimension, layout.directory),
@@ -87,6 +91,7 @@ class Block:
         width = None if self.values is None else self.values.shape[1]
         grown = Block.with_room(rows, self.keys.shape[1], width, layout)
         grown.numbers[:count] = self.numbers[:count]
+        grown.owners[:count] = self.owners[:count]
         grown.keys[:count] = self.keys[:count]
         grown.norms[:count] = self.norms[:count]
         if self.values is not None and grown.values is not None:
@@ -102,6 +107,7 @@ class Block:
         """Put `rows` at `start`, behind everything that a view can see."""
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
+        self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
         self.keys[start:end] = rows.keys
         self.norms[start:end] = lengths(rows.keys)
         values = rows.keys if rows.values is None else rows.values
@@ -134,7 +140,8 @@ class Segment:
     """A block as one view sees it: its first `count` rows, less the removed ones.
 
     Attributes:
-        live: bool[count], False where a row was removed; None where none was.
+        live: bool[count], False where a row was removed; None where none was. All rows of a document live, or none.
+        several: whether a row is a key of a document that begins with another row.
         n: how many rows live.
         key_norm, value_norm: the largest ‖k‖ and ‖v‖ of the segment.
     """
@@ -142,6 +149,7 @@ class Segment:
     block: Block
     count: int
     live: Bools | None = None
+    several: bool = False
     n: int = field(init=False)
     key_norm: float = field(init=False)
     value_norm: float = field(init=False)
@@ -155,6 +163,21 @@ class Segment:
     def numbers(self) -> I64:
         """int64[count], ascending, the removed rows included."""
         return self.block.numbers[: self.count]
+
+    @property
+    def owners(self) -> I64:
+        """int64[count], ascending: the document that each row is a key of."""
+        return self.block.owners[: self.count]
+
+    @cached_property
+    def documents(self) -> int:
+        """How many documents that live begin here."""
+        return beginning(self.numbers, self.owners, self.live) if self.several else self.n
+
+    @cached_property
+    def longest(self) -> I64:
+        """int64[l], the documents with most rows here, and all that begin elsewhere; ascending."""
+        return longest(self.numbers, self.owners, self.live)
 
     @cached_property
     def sample(self) -> Sample:
@@ -204,20 +227,22 @@ class Segment:
         """float32[count, d_v]."""
         return self.keys if self.block.values is None else self.block.values[: self.count]
 
-    def positions(self, numbers: I64) -> Index:
-        """Where those of the given row numbers int64[r] stand that live here; they ascend."""
+    def positions(self, documents: I64) -> Index:
+        """Where the rows of the given documents int64[r] stand that live here; both ascend."""
         if not self.count:
             return np.empty(0, dtype=np.intp)
-        first, last = np.searchsorted(numbers, self.numbers[[0, -1]] + (0, 1))
-        found = np.searchsorted(self.numbers, numbers[first:last])
-        found = found[self.numbers[found] == numbers[first:last]]
+        first, last = np.searchsorted(documents, self.owners[[0, -1]] + (0, 1))
+        if self.several:
+            return between(*ranges(self.owners, documents[first:last], self.live))
+        found = np.searchsorted(self.numbers, documents[first:last])
+        found = found[self.numbers[found] == documents[first:last]]
         return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
 
     def without(self, positions: Index) -> Segment:
         """The segment with the rows at `positions` removed."""
         live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
         live[positions] = False
-        return Segment(self.block, self.count, live)
+        return Segment(self.block, self.count, live, self.several)
 
     def extended(self, rows: Rows, layout: BlockFormat) -> Segment:
         """The segment with `rows` behind it; their numbers are above all that it has."""
@@ -227,7 +252,7 @@ class Segment:
             block = block.grown(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
         block.write(self.count, rows)
         live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
-        return Segment(block, count, live)
+        return Segment(block, count, live, self.several or rows.owners is not None)
 
 
 def lengths(vectors: F32) -> F64:

@@ -60,7 +60,7 @@ def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) 
                 return None
             gone = _live(old) & ~_live(now)
             if gone.any():
-                new = new.without(new.positions(old.numbers[gone]))
+                new = new.without(new.positions(np.unique(old.owners[gone])))
         at = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
         result[at : at + len(replacement.old)] = [new]
     return tuple(result)
@@ -69,13 +69,14 @@ def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) 
 def _joined(group: Sequence[Segment], layout: BlockFormat) -> Segment:
     live = [_live(segment) for segment in group]
     numbers = np.concatenate([segment.numbers[alive] for segment, alive in zip(group, live, strict=True)])
+    owners = np.concatenate([segment.owners[alive] for segment, alive in zip(group, live, strict=True)])
     keys = np.concatenate([segment.keys[alive] for segment, alive in zip(group, live, strict=True)])
     own = group[0].block.values is not None
     values = np.concatenate([s.values[alive] for s, alive in zip(group, live, strict=True)]) if own else None
-    rows = Rows(numbers, keys, values)
+    rows = Rows.stored(numbers, keys, values, owners)
     block = Block.with_room(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
     block.write(0, rows)
-    return Segment(block, len(rows))
+    return Segment(block, len(rows), several=rows.owners is not None)
 
 
 def _live(segment: Segment) -> Bools:

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from attention.dtypes import I64
 from attention.lookup.codes.moments import Moments, Spread
 from attention.lookup.memory.blocks import Segment
+from attention.lookup.memory.owners import LONGEST, ranges
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +21,9 @@ class Facts:
     Attributes:
         similarity: the name of the similarity that queries are compared by.
         n: how many rows live.
+        documents: how many documents, which may have several rows each.
+        longest: int64[l], the documents with most rows, ascending; none where each has one.
+        most_keys: how many rows any other document has at most.
         value_dimension: the values' width; None before the first write.
         key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a row that lives or did.
         blocks: how many blocks its rows stand in.
@@ -25,6 +32,9 @@ class Facts:
 
     similarity: str
     n: int
+    documents: int
+    longest: I64
+    most_keys: int
     value_dimension: int | None
     key_norm: float
     value_norm: float
@@ -36,9 +46,13 @@ class Facts:
         """Of the segments of one view."""
         codes = [segment.block.value_codes for segment in segments]
         moments = tuple(each.moments for each in codes if each is not None and each.moments is not None)
+        longest, most_keys = _longest(segments)
         return cls(
             similarity=similarity,
             n=sum(segment.n for segment in segments),
+            documents=sum(segment.documents for segment in segments),
+            longest=longest,
+            most_keys=most_keys,
             value_dimension=value_dimension,
             key_norm=max((segment.key_norm for segment in segments), default=0.0),
             value_norm=max((segment.value_norm for segment in segments), default=0.0),
@@ -46,7 +60,29 @@ class Facts:
             value_moments=moments if len(moments) == len(codes) else (),
         )
 
+    @property
+    def several(self) -> bool:
+        """Whether a document has more than one row."""
+        return self.documents < self.n
+
     @cached_property
     def value_spread(self) -> Spread | None:
         """Of the values of all rows, removed ones included; None where not kept or not finite."""
         return Spread.of(self.value_moments) if self.value_moments else None
+
+
+def _longest(segments: Sequence[Segment]) -> tuple[I64, int]:
+    """The documents with most rows, and how many rows any other has at most.
+
+    A document that lies in one segment and is not among the longest there has no more rows than LONGEST + 1 others; one
+    that lies in several is named by all but the first of them. So none has more rows than the first that is left out.
+    """
+    if not any(segment.several for segment in segments):
+        return np.empty(0, dtype=np.int64), 1
+    documents = np.unique(np.concatenate([segment.longest for segment in segments if segment.several]))
+    counts = np.zeros(len(documents), dtype=np.int64)
+    for segment in segments:
+        first, last = ranges(segment.owners, documents, segment.live)
+        counts += last - first
+    order = np.argsort(-counts, kind="stable")
+    return np.sort(documents[order[:LONGEST]]), int(counts[order[LONGEST:]].max(initial=1))

@@ -38,20 +38,23 @@ class Memory:
         self._turn = Lock()
 
     @classmethod
-    def of(cls, keys: F32, values: F32 | None = None, *, similarity: str = "cosine") -> Self:
+    def of(cls, keys: F32, values: F32 | None = None, *, similarity: str = "cosine", owners: I64 | None = None) -> Self:
         """A memory of n rows, numbered from 0 on.
 
         Args:
             keys: float32[n, d].
             values: float32[n, d_v], or None where the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
+            owners: int64[n], the first row of the document that each row is a key of, see `Rows`; None where each is
+                a document by itself.
 
         Raises:
-            ShapeError: keys and values are not so many rows each.
-            ParameterError: another similarity, or a key that it is not defined for.
+            ShapeError: keys, values and owners are not so many rows each.
+            ParameterError: another similarity, a key that it is not defined for, or an owner that its rows do not
+                follow.
         """
         memory = cls(similarity)
-        memory.publish(add=Rows(np.arange(len(keys)), keys, values))
+        memory.publish(add=Rows(np.arange(len(keys)), keys, values, owners))
         return memory
 
     @property
@@ -60,18 +63,19 @@ class Memory:
         return self._view
 
     def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
-        """Remove rows and add rows in one step: a reader sees both or neither. One writer at a time.
+        """Remove documents and add rows in one step: a reader sees both or neither. One writer at a time.
 
         Args:
             add: rows whose numbers no row of this memory ever had.
-            remove: int64[r]; a number that is not there is ignored.
+            remove: int64[r], documents, each of which goes with all of its rows; one that is not there is ignored.
 
         Returns:
             The new view, which is current from now on.
 
         Raises:
             ShapeError: keys or values of another width than those before; nothing is written.
-            ParameterError: a key that cosine is not defined for, or a number used before; nothing is written.
+            ParameterError: a key that cosine is not defined for, a number used before, or one between the rows of
+                another document; nothing is written.
         """
         with self._turn:
             self._view = self._next(add, remove)
@@ -174,6 +178,25 @@ def _check(view: View, rows: Rows) -> None:
         used = np.intersect1d(segment.numbers, rows.numbers, assume_unique=True)
         if len(used):
             raise ParameterError(f"row number {int(used[0])} was used before: row numbers are never reused")
+    for segment in view.segments:
+        owners = rows.numbers if rows.owners is None else rows.owners
+        _check_apart(rows.numbers, segment.numbers, segment.owners, several=segment.several)
+        _check_apart(segment.numbers, rows.numbers, owners, several=rows.owners is not None)
+
+
+def _check_apart(numbers: I64, others: I64, owners: I64, *, several: bool) -> None:
+    """Refuse numbers that lie between the rows of one document among others, which say by whom they are owned."""
+    if not several:
+        return
+    first, last = np.searchsorted(numbers, [owners[0], others[-1]])
+    followed = numbers[first:last]
+    owner = owners[np.searchsorted(others, followed)]
+    if np.any(owner < followed):
+        row, document = int(followed[owner < followed][0]), int(owner[owner < followed][0])
+        raise ParameterError(
+            f"row number {row} lies between rows of document {document}: "
+            "number the rows of a document so that no others lie between them"
+        )
 
 
 def _overlap(segment: Segment, rows: Rows) -> bool:

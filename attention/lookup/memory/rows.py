@@ -1,8 +1,9 @@
-"""Rows on their way into a memory: numbers, keys and values, checked once."""
+"""Rows on their way into a memory: numbers, keys, values and owners, checked once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -18,45 +19,88 @@ class Rows:
         numbers: int64[n], the rows' numbers; never used before in the same memory.
         keys: float32[n, d].
         values: float32[n, d_v], or None where the values are the keys.
+        owners: int64[n], the document that each row is a key of, called by the number of its first row; the rows of
+            one document follow one another in order of number. None where each row is a document by itself.
 
     Raises:
         ShapeError: the arrays do not belong together.
-        ParameterError: a number twice, or a component that is not finite in float32.
+        ParameterError: a number twice, a component that is not finite in float32, or an owner whose rows do not
+            follow it.
     """
 
     numbers: I64
     keys: F32
     values: F32 | None = None
+    owners: I64 | None = None
 
     def __post_init__(self) -> None:
-        numbers = np.asarray(self.numbers)
-        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-            raise ShapeError(f"numbers must be a list of integers, got {numbers.dtype} of shape {numbers.shape}")
-        numbers = numbers.astype(np.int64)
+        numbers = _integers("numbers", self.numbers)
         keys = _vectors("keys", self.keys, len(numbers))
         values = None if self.values is None else _vectors("values", self.values, len(numbers))
+        owners = None if self.owners is None else _integers("owners", self.owners)
+        if owners is not None and len(owners) != len(numbers):
+            raise ShapeError(f"owners must be one for each of the {len(numbers)} numbers, got {len(owners)}")
+        self._keep(numbers, keys, values, owners)
+        twice = self.numbers[1:][self.numbers[1:] == self.numbers[:-1]]
+        if len(twice):
+            raise ParameterError(f"row number {int(twice[0])} comes twice: give every row a number of its own")
+        if self.owners is not None:
+            _check_owners(self.numbers, self.owners)
+
+    @classmethod
+    def stored(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
+        """Rows that were checked before, in any order; a document may have others elsewhere."""
+        rows = object.__new__(cls)
+        rows._keep(numbers, keys, values, owners)
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def part(self, start: int, stop: int) -> Self:
+        """Rows `start` to `stop`, in ascending order of their numbers; a document may go on outside."""
+        some = slice(start, stop)
+        values = None if self.values is None else self.values[some]
+        owners = None if self.owners is None else self.owners[some]
+        return self.stored(self.numbers[some], self.keys[some], values, owners)
+
+    def _keep(self, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> None:
         # Ascending, so that a block can be searched by number.
         if np.any(numbers[1:] < numbers[:-1]):
             order = np.argsort(numbers, kind="stable")
             numbers, keys = numbers[order], keys[order]
             values = None if values is None else values[order]
-        if np.any(numbers[1:] == numbers[:-1]):
-            twice = int(numbers[1:][numbers[1:] == numbers[:-1]][0])
-            raise ParameterError(f"row number {twice} comes twice: give every row a number of its own")
+            owners = None if owners is None else owners[order]
+        if owners is not None and np.array_equal(owners, numbers):
+            owners = None
         object.__setattr__(self, "numbers", numbers)
         object.__setattr__(self, "keys", keys)
         object.__setattr__(self, "values", values)
+        object.__setattr__(self, "owners", owners)
 
-    def __len__(self) -> int:
-        return len(self.numbers)
 
-    def part(self, start: int, stop: int) -> Rows:
-        """Rows `start` to `stop`, in ascending order of their numbers."""
-        part = object.__new__(Rows)  # which has been checked
-        object.__setattr__(part, "numbers", self.numbers[start:stop])
-        object.__setattr__(part, "keys", self.keys[start:stop])
-        object.__setattr__(part, "values", None if self.values is None else self.values[start:stop])
-        return part
+def _integers(name: str, given: I64) -> I64:
+    found = np.asarray(given)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+        raise ShapeError(f"{name} must be a list of integers, got {found.dtype} of shape {found.shape}")
+    return found.astype(np.int64)
+
+
+def _check_owners(numbers: I64, owners: I64) -> None:
+    """Refuse owners int64[n] of rows with ascending numbers int64[n] that do not begin their documents."""
+    astray = owners != numbers
+    astray[1:] &= owners[1:] != owners[:-1]
+    if astray.any():
+        row, owner = (int(each[astray][0]) for each in (numbers, owners))
+        if owner not in numbers:
+            raise ParameterError(
+                f"row {row} has the owner {owner}, which is none of these rows: "
+                "give the number of the first row of its document, and write that row in the same step"
+            )
+        raise ParameterError(
+            f"row {row} has the owner {owner} and does not follow it: in order of number, a document's rows must "
+            "begin with its owner and have no other row between them"
+        )
 
 
 def _vectors(name: str, vectors: F32, n: int) -> F32:

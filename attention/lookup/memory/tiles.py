@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -71,10 +71,17 @@ class Places:
 
     def numbers(self, places: Index) -> I64:
         """The row numbers at `places`, which may stand in any order."""
+        return self._looked_up(places, lambda segment: segment.numbers)
+
+    def owners(self, places: Index) -> I64:
+        """The documents that the rows at `places` are keys of."""
+        return self._looked_up(places, lambda segment: segment.owners)
+
+    def _looked_up(self, places: Index, column: Callable[[Segment], I64]) -> I64:
         order = np.argsort(places)
         found = np.empty(len(places), dtype=np.int64)
         for part, tile in self.picked(places[order]):
-            found[order[part]] = tile.segment.numbers[tile.rows]
+            found[order[part]] = column(tile.segment)[tile.rows]
         return found
 
 
@@ -110,3 +117,8 @@ class Passing:
         self.places = Places(tiles)
         self.tiles = tiles
         self.n = n
+
+    def owners(self) -> I64:
+        """int64[n], the document that each of the rows is a key of."""
+        found = [tile.segment.owners[tile.rows] for tile in self.tiles]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)

@@ -12,6 +12,7 @@ from attention.dtypes import F64, I64, Bools
 from attention.errors import ParameterError
 from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.owners import beginning
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,11 @@ class View:
         """How many rows live."""
         return self.facts.n
 
+    @property
+    def documents(self) -> int:
+        """How many documents live; as many as rows where each is a document by itself."""
+        return self.facts.documents
+
     @cached_property
     def grams(self) -> F64 | None:
         """float64[2, d, d], at least Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ over the rows that live; None where not kept.
@@ -59,17 +65,17 @@ class View:
         return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
     def mask(self, numbers: I64) -> Mask:
-        """The mask that lets only the given row numbers be attended to; unknown ones are ignored.
+        """The mask that lets only the given documents be attended to, each with all of its rows.
 
         Args:
-            numbers: int64[r], in any order.
+            numbers: int64[r], the documents' own, in any order; unknown ones are ignored.
         """
         numbers = np.asarray(numbers, dtype=np.int64)
         if not (numbers[1:] >= numbers[:-1]).all():
             numbers = np.sort(numbers)
         allowed = []
         for segment in self.segments:
-            first, last = np.searchsorted(numbers, segment.numbers[[0, -1]] + (0, 1))
+            first, last = np.searchsorted(numbers, segment.owners[[0, -1]] + (0, 1))
             allowed.append(_live(segment, _among(segment, numbers[first:last])) if first < last else None)
         return Mask(self, tuple(allowed))
 
@@ -93,7 +99,7 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Which rows of a view may be attended to.
+    """Which rows of a view may be attended to: all of a document, or none.
 
     Attributes:
         view: the view it was made for.
@@ -131,6 +137,15 @@ class Mask:
         """How many rows may be attended to."""
         return sum(int(np.count_nonzero(passes)) for passes in self.allowed if passes is not None)
 
+    @cached_property
+    def documents(self) -> int:
+        """How many documents may be attended to."""
+        return sum(
+            beginning(segment.numbers, segment.owners, passes) if segment.several else int(np.count_nonzero(passes))
+            for segment, passes in zip(self.view.segments, self.allowed, strict=True)
+            if passes is not None
+        )
+
     @property
     def nbytes(self) -> int:
         """The memory that it holds, in bytes."""
@@ -143,8 +158,8 @@ class Mask:
 
 
 def _among(segment: Segment, numbers: I64) -> Bools:
-    """bool[count]: which of a segment's rows have one of the numbers, which lie between theirs and ascend."""
-    own = segment.numbers
+    """bool[count]: which of a segment's rows belong to one of the documents, which lie between theirs and ascend."""
+    own = segment.owners
     numbers_between = int(own[-1] - own[0]) + 1
     if numbers_between <= 8 * len(own):  # then a table of every number there is takes no search
         table = np.zeros(numbers_between, dtype=np.bool_)

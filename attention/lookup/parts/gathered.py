@@ -23,7 +23,7 @@ class Gathered:
     A row that passes is listed or summed. The best of those listed have been looked up in float64.
 
     Attributes:
-        documents: how many rows pass.
+        documents, keys: how many documents pass, and how many rows.
         thresholds: float64[q], the highest that a row may have been scanned at without being listed; −∞ where all are.
         levels: float64[q], the similarity that sums are relative to.
         sums: float64[q, 3]: Σe, Σe·x and Σe² over the rows that are summed, x = (s − level)/T and e = exp(x).
@@ -39,6 +39,7 @@ class Gathered:
     """
 
     documents: int
+    keys: int
     thresholds: F64
     levels: F64
     sums: F64
@@ -67,8 +68,9 @@ class Gathered:
         if question.normaliser in SUPPORT and not isinstance(question.temperature, Auto):
             support = SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
         own = slice(self.starts[query], self.starts[query + 1])
+        # Where documents have several keys, rows do not make a head: it is enough to know which is the best.
         return Candidates(
-            question.head_size(self.documents),
+            question.head_size(self.keys) if self.documents == self.keys else 1,
             support,
             self.places[own],
             self.similarities[own],

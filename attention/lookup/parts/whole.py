@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.codes.queries import query_codes
 from attention.lookup.head.candidates import Candidates, heavy
 from attention.lookup.head.originals import add_rows, similarities_at
+from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.gathered import Gathered, added_up
@@ -23,14 +24,17 @@ class Whole:
 
     Attributes:
         facts: of the view.
-        documents: how many rows pass.
+        documents, keys: how many documents pass, and how many rows.
     """
 
     def __init__(self, view: View, mask: Mask | None) -> None:
         self._view, self._mask = view, mask
         self._rows = whole(view)
         self.facts = view.facts
-        self.documents = view.n if mask is None else mask.n
+        self.keys = view.n if mask is None else mask.n
+        self.documents = self.keys
+        if self.facts.several:
+            self.documents = view.documents if mask is None else mask.documents
 
     def fits(self, query: F64) -> bool:
         """Whether a scan can hold the products of its keys with a query."""
@@ -75,6 +79,7 @@ class Whole:
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(
             documents=self.documents,
+            keys=self.keys,
             thresholds=totals.thresholds,
             levels=totals.levels,
             sums=totals.sums,
@@ -102,6 +107,27 @@ class Whole:
     def numbers(self, places: Index) -> I64:
         """The row numbers at `places`, which may stand in any order."""
         return self._rows.numbers(places)
+
+    def owners(self, places: Index) -> I64:
+        """The documents that the rows at `places` are keys of."""
+        return self._rows.owners(places)
+
+    def key_counts(self, documents: I64) -> I64:
+        """int64[m]: how many rows each of the documents int64[m] has; none where it does not pass."""
+        counts = np.zeros(len(documents), dtype=np.int64)
+        for first, last in self._ranges(documents):
+            counts += last - first
+        return counts
+
+    def places_of(self, documents: I64) -> I64:
+        """Where all rows of some documents, ascending, stand that pass; they ascend within a segment."""
+        return np.concatenate([between(first, last) for first, last in self._ranges(documents)])
+
+    def _ranges(self, documents: I64) -> Iterator[tuple[Index, Index]]:
+        starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
+        for segment, passes in self._view.passing(self._mask):
+            first, last = ranges(segment.owners, documents, passes)
+            yield first + starts[id(segment)], last + starts[id(segment)]
 
     def alike(self, places: Index) -> bool:
         """Whether the rows at `places`, ascending, hold copies of one key."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Evidence:
     """How much the collection knew, at one temperature.
 
+    It is told of keys: where documents have several, as if each key were a document by itself.
+
     Attributes:
         temperature: at which.
         null_weight: the null key's share; 0 without one.
@@ -18,8 +20,8 @@ class Evidence:
         log_partition: logsumexp of all logits, the null key's included; at temperature 0 the logarithm of
             the number of ties; −∞ where nothing passes and there is no null; None unless the normaliser is
             softmax.
-        entropy: of the document weights, the null left out and the rest renormalised, in nats.
-        effective_documents: exp(entropy); 0 where no document passes.
+        entropy: of the keys' weights, the null left out and the rest renormalised, in nats.
+        effective_documents: exp(entropy): how many keys the answer rests on; 0 where no document passes.
     """
 
     temperature: float

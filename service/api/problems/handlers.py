@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from service.api.json import JSONAnswer
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
-from service.api.problems.table import CODES, HEADERS, TABLE
+from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE
 from service.retrieval import Flaw, InvalidContent
 
 log = structlog.get_logger("softkv")
@@ -113,7 +113,7 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = allowed(request)
             detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
-        code = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        code = OF_STATUS.get(error.status_code) or OF_STATUS[error.status_code // 100 * 100]
         answer = ProblemAnswer(error.status_code, code, detail)
         answer.headers.update(headers)
         return answer
@@ -130,7 +130,7 @@ def install(app: FastAPI) -> None:
         identifier = getattr(request.state, "request_id", "unknown")
         log.error("unexpected error", request_id=identifier, exc_info=error)
         return ProblemAnswer(
-            500, "internal_error", f"softkv failed on this request; its log has the cause under {identifier}"
+            500, OF_STATUS[500], f"softkv failed on this request; its log has the cause under {identifier}"
         )
 
     for kind in CODES:

@@ -16,13 +16,15 @@ class Refusal:
     """A way in which a call may be refused.
 
     `errors` are those it answers, as `except` takes them. `reason` describes it; where there is none, no call comes to
-    it and the API's description leaves it out. OpenAI's clients hear `openai_reason`, `openai_code` and `openai_param`
+    it and the API's description leaves it out. `repeat`: the same request may succeed a moment later, without anybody
+    having done anything. OpenAI's clients hear `openai_reason`, `openai_code` and `openai_param`
     where those are not the reason, the code and the place of the flaw.
     """
 
     status: int
     reason: str | None
     errors: type[Exception] | tuple[type[Exception], ...]
+    repeat: bool = False
     openai_reason: str | None = None
     openai_code: str | None = None
     openai_param: str | None = None
@@ -55,7 +57,7 @@ TABLE: Mapping[str, Refusal] = {
     "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(
-        409, "others kept changing the document meanwhile: try again", retrieval.DocumentChanged
+        409, "others kept changing the document meanwhile: try again", retrieval.DocumentChanged, repeat=True
     ),
     # The HTTP server itself refuses a length that is none before this service hears of it.
     "length_required": Refusal(411, None, api.LengthRequired),
@@ -92,16 +94,21 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
-        429, "too many requests are under way: try again", api.QueueFull, openai_code="rate_limit_exceeded"
+        429,
+        "too many requests are under way: try again",
+        api.QueueFull,
+        repeat=True,
+        openai_code="rate_limit_exceeded",
     ),
     "encoder_unavailable": Refusal(
         503,
         "the encoder is still loading, or could not be loaded",
         (retrieval.EncoderUnavailable, encoding.EncodingError),
+        repeat=True,
         openai_reason="the model is still loading, or the service stops: try again",
     ),
     "collection_loading": Refusal(
-        503, "the collection is still being read from disk: try again", retrieval.CollectionLoading
+        503, "the collection is still being read from disk: try again", retrieval.CollectionLoading, repeat=True
     ),
     "collection_damaged": Refusal(
         503,
@@ -113,11 +120,20 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "database_damaged": Refusal(503, "the database file is damaged: see /readyz", storage.DatabaseDamaged),
     "storage_failed": Refusal(503, "the database could not be read or written: see /readyz", storage.StorageFailed),
-    "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy),
-    "out_of_memory": Refusal(503, "there is no memory for this request now: try again, or send less", MemoryError),
+    "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy, repeat=True),
+    "out_of_memory": Refusal(
+        503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
+    ),
     # While the service stops, the server lets no request in; those that are in may still meet what has been closed.
-    "stopping": Refusal(503, None, (storage.StoreClosed, encoding.QueueClosed)),
+    "stopping": Refusal(503, None, (storage.StoreClosed, encoding.QueueClosed), repeat=True),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
+}
+# status → the code of what is refused before a call is found, or fails in spite of it; of another status, its hundred's
+OF_STATUS: Mapping[int, str] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    500: "internal_error",
 }
 CODES: Mapping[type[Exception], str] = {
     kind: code

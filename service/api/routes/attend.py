@@ -78,7 +78,8 @@ def shape_result(
         "total_variation": found.certificate.total_variation,
         "output_error": found.certificate.output_error,
     }
-    return answer | {"temperature": found.temperature, "documents": found.documents, "took_ms": took_ms}
+    counts = {"documents": found.documents, "keys": found.keys}
+    return answer | {"temperature": found.temperature, **counts, "took_ms": took_ms}
 
 
 def evidence(found: Evidence) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def shape_match(
     """A match → its answer: the id, numbers that belong to it, and the fields asked for."""
     if match.document is None:
         return {"id": match.id, **numbers}
-    return shape(match.document, include, vector_format, **numbers)
+    return shape(match.document, include, vector_format, part=match.part, **numbers)
 
 
 def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
@@ -111,7 +112,8 @@ def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vect
             "similarity": match.similarity,
             "temperature": found.temperature,
             "logit": match.logit,
+            **({} if match.part is None else {"log_parts": match.log_parts}),
             "log_partition": log_partition,
-            "log_weight": None if log_partition is None else match.logit - log_partition,
+            "log_weight": None if log_partition is None else match.logit + match.log_parts - log_partition,
         }
     return answer

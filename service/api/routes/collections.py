@@ -31,10 +31,12 @@ def _describe(collection: Collection) -> dict[str, Any]:
 
 
 def _described(collection: Collection, record: CollectionRecord, reader: Reader) -> dict[str, Any]:
+    keys = collection.keys if collection.ready else None
     background, level = None, None
     with suppress(DocumentDamaged):  # which asking says, and /readyz
         own = partial(collection.sample.own, record, reader)
-        background, level = null_shown(record, own, loaded_encoder(collection.encoder, record.settings))
+        encoder = loaded_encoder(collection.encoder, record.settings)
+        background, level = null_shown(record, own, encoder, record.attendable if keys is None else keys)
     settings = record.settings
     return {
         "name": record.name,
@@ -48,7 +50,9 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
         "null": settings.null,
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
-        "documents": record.documents,
+        "documents": record.attendable,
+        "keyless": record.keyless,
+        "keys": keys,
         "ready": collection.ready,
     }
 

@@ -50,7 +50,7 @@ async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:
 
 def _shape(compared: FourWays) -> dict[str, Any]:
     result, took_ms = compared.attention, compared.attention_took_ms
-    nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in result.matches]
+    nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in compared.nearest]
     return {
         "sql": _sql(compared.sql),
         "full_text": _sql(compared.full_text),

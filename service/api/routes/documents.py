@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any
 
 from fastapi import Query, Response
@@ -16,11 +17,9 @@ from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.retrieval.documents import SentDocument, Written
+from service.retrieval.documents import SentDocument, Split, Written
 from service.schemas.compare import Row
 from service.schemas.document import (
-    UPLOAD_ANSWER,
-    UPLOAD_BODY,
     Deleted,
     DocumentAnswer,
     DocumentBatch,
@@ -34,30 +33,66 @@ from service.schemas.document import (
     Updated,
     Upserted,
 )
+from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
-from service.storage import Condition, DocumentRecord
+from service.storage import Condition, DocumentRecord, Part, Vector
 
 router = json_router("/v1/collections/{name}/documents", "documents")
 
 
 def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
     """A document of the wire → one for the product, with what was sent of it."""
-    return SentDocument(document_id, **{field: getattr(body, field) for field in body.model_fields_set - {"id"}})
+    return SentDocument(document_id, **said(body, body.model_fields_set - {"id"}))
 
 
-def shape(document: DocumentRecord, include: Sequence[str], vector_format: str, **numbers: Any) -> dict[str, Any]:
-    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for."""
+def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
+    """What was sent in these fields, as the product has it."""
+    content = {field: getattr(body, field) for field in fields}
+    if (split := content.get("split")) is not None:
+        content["split"] = Split(split.tokens, split.overlap)
+    if (parts := content.get("parts")) is not None:
+        content["parts"] = tuple(Part(part.start, part.end) for part in parts)
+    return content
+
+
+def shape(
+    document: DocumentRecord, include: Sequence[str], vector_format: str, *, part: int | None = None, **numbers: Any
+) -> dict[str, Any]:
+    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for.
+
+    Args:
+        part: which of its keys spoke, where it has several.
+    """
     answer: dict[str, Any] = {"id": document.id, **numbers}
+    if part is not None:
+        place = document.parts[part]._asdict() if document.parts else {}
+        answer["part"] = {"index": part, **place}
     for field in ("key", "value", "metadata"):
         if field in include:
             answer[field] = getattr(document, field)
     if "key_vector" in include:
-        answer["key_vector"] = write_vector(document.key_vector, vector_format)
+        answer |= _keys(document, vector_format)
     if "value_vector" in include:
-        vector = document.key_vector if document.value_vector is None else document.value_vector
-        answer["value_vector"] = write_vector(vector, vector_format)
+        vector = _value_vector(document, part or 0)
+        answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
     return answer
+
+
+def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
+    """One key as `key_vector`, null where there is none; several as `key_vectors`."""
+    keys = [write_vector(key, vector_format) for key in document.keys]
+    if len(keys) < 2:
+        return {"key_vector": keys[0] if keys else None}
+    parts = {"parts": [part._asdict() for part in document.parts]} if document.parts else {}
+    return {"key_vectors": keys, **parts}
+
+
+def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
+    """What the output blends of a document, or of this key of it; None where it has neither a value nor a key."""
+    if document.value_vector is not None:
+        return document.value_vector
+    return document.keys[part] if len(document.keys) else None
 
 
 @router.post(
@@ -219,7 +254,7 @@ async def patch_document(
     def answer(written: Written) -> Response:
         return JSONAnswer({"upserted": 1, "truncated": written.truncated})
 
-    changes = {field: getattr(body, field) for field in body.model_fields_set}
+    changes = said(body, body.model_fields_set)
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
     return answer(await store.patch(collection, id, changes, once=once))
 

@@ -18,7 +18,8 @@ from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
 from service.retrieval import TooLarge
 from service.retrieval.collections import model_queue
-from service.schemas.encode import ENCODE_LINES, EncodeAnswer, EncodeRequest
+from service.schemas.encode import EncodeAnswer, EncodeRequest
+from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
 
 router = json_router("/v1", "encode")
@@ -32,7 +33,7 @@ Tokens = Sequence[Sequence[Token]] | None
     "/encode",
     response_model=EncodeAnswer,
     responses=refusals(*WITH_BODY, "too_much", "model_not_found", "encoder_unavailable")
-    | {200: {"content": {NDJSON: ENCODE_LINES}}},
+    | {200: {"content": {NDJSON: ENCODE_ANSWER}}},
     response_description="A vector a text, in order.",
     summary="Encode texts",
 )

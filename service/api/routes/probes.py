@@ -10,7 +10,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.refusals import OPEN_TO_ALL
 from service.api.routing import GuardedRoute, requires
 from service.api.state import Running
-from service.schemas.probe import Liveness, Readiness
+from service.schemas.service import Liveness, Readiness
 
 router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
 

@@ -33,6 +33,7 @@ def _limits(running: State) -> dict[str, int]:
         "temperatures": MAX_TEMPERATURES,
         "top_k": wire.MAX_TOP_K,
         "page": wire.MAX_PAGE,
+        "document_keys": wire.MAX_KEYS,
         "rows": MAX_ROWS,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,

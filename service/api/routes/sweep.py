@@ -37,7 +37,7 @@ async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Respo
     return JSONAnswer(
         {
             "matches": [
-                shape(match.document, body.include, body.vector_format, similarity=match.similarity)
+                shape(match.document, body.include, body.vector_format, part=match.part, similarity=match.similarity)
                 for match in swept.matches
             ],
             "temperatures": [
@@ -50,6 +50,7 @@ async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Respo
                 for at in swept.temperatures
             ],
             "documents": swept.documents,
+            "keys": swept.keys,
             "took_ms": (time.perf_counter() - started) * 1e3,
         }
     )

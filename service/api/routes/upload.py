@@ -77,7 +77,8 @@ async def post_lines(name: NameInPath, request: Request, running: Running) -> Re
 async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
     upserted, refused = 0, 0
     try:
-        async for batch in _batches(_lines(request.stream(), running.max_body_bytes)):
+        most = running.max_body_bytes
+        async for batch in _batches(_lines(request.stream(), most), most):
             documents, flawed = await asyncio.to_thread(_read, batch)
             uploaded = await upload(running.catalogue.collection(name), documents)
             flawed |= uploaded.refused
@@ -109,16 +110,20 @@ def _short_enough(line: bytes, number: int, most: int) -> bytes:
     return line
 
 
-async def _batches(lines: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[dict[int, bytes]]:
-    """Lines by number, a thousand at a time; empty lines count and say nothing."""
-    batch = dict[int, bytes]()
+async def _batches(lines: AsyncIterator[tuple[int, bytes]], most_bytes: int) -> AsyncIterator[dict[int, bytes]]:
+    """Lines by number, a thousand at a time, or fewer that are longer together than one body may be.
+
+    Empty lines count and say nothing.
+    """
+    batch, size = dict[int, bytes](), 0
     try:
         async for number, line in lines:
             if line.strip():
                 batch[number] = line
-            if len(batch) == BATCH_LINES:
+                size += len(line)
+            if len(batch) == BATCH_LINES or size > most_bytes:
                 yield batch
-                batch = {}
+                batch, size = {}, 0
     except BodyTooLarge:
         if batch:
             yield batch

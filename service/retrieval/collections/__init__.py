@@ -17,4 +17,5 @@ from service.retrieval.collections.null import (
     null_of,
     null_shown,
 )
+from service.retrieval.collections.rows import rows_of
 from service.retrieval.collections.snapshot import Snapshot

@@ -19,6 +19,7 @@ from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Sample
+from service.retrieval.collections.rows import rows_of
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
@@ -88,6 +89,11 @@ class Collection:
     @property
     def size(self) -> int:
         """How many documents can be attended to now."""
+        return self._memory.view.documents
+
+    @property
+    def keys(self) -> int:
+        """How many keys they have."""
         return self._memory.view.n
 
     def rebuild(self) -> None:
@@ -99,8 +105,8 @@ class Collection:
         """
         memory = Memory(self.record.settings.similarity, self._originals)
         with self.reading() as (record, reader):
-            for numbers, keys, values in reader.vectors(record.id, damaged=self.damage.note):
-                memory.publish(add=Rows(numbers, keys, values))
+            for found in reader.vectors(record.id, damaged=self.damage.note):
+                memory.publish(add=Rows(found.numbers, found.keys, found.values, found.owners))
         self._memory = memory
         self._version += 1
         self._masks.forget()
@@ -177,7 +183,7 @@ class Collection:
             documents = [document for document in documents if document.id not in skipped]
             if not documents:
                 return change
-            self._publish_after(writer, add=_rows(change.added, documents), removed=change.removed)
+            self._publish_after(writer, add=rows_of(change.added, documents), removed=change.removed)
         self._tidy()
         return change
 
@@ -203,7 +209,7 @@ class Collection:
             writer.keep_answer(once, len(rows))
             if not added:
                 return 0
-            self._publish_after(writer, add=_rows(np.concatenate(added), written), removed=rows)
+            self._publish_after(writer, add=rows_of(np.concatenate(added), written), removed=rows)
         self._tidy()
         return len(rows)
 
@@ -283,12 +289,3 @@ class Collection:
             raise CollectionNotFound(self.name)
         if not self._ready:
             raise CollectionLoading(self.name, self.trouble)
-
-
-def _rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows:
-    """What a lookup needs of documents that are stored under these numbers."""
-    keys = np.stack([document.key_vector for document in documents])
-    values = None
-    if any(document.value_vector is not None for document in documents):
-        values = np.stack([d.key_vector if d.value_vector is None else d.value_vector for d in documents])
-    return Rows(numbers, keys, values)

@@ -117,7 +117,7 @@ def standing(choice: str, record: CollectionRecord, own: Own | None, encoder: Ba
         encoder: of cosines; None without an encoder. It says nothing of keys that are compared by their lengths too and
             have others than 1.
     """
-    similarity, keys = record.settings.similarity, record.documents - record.keyless
+    similarity = record.settings.similarity
     known = None
     if encoder is not None and (similarity == "cosine" or own is None or own.unit):
         known = _of_unit_vectors(encoder, similarity, record.settings.dimension)
@@ -125,7 +125,7 @@ def standing(choice: str, record: CollectionRecord, own: Own | None, encoder: Ba
         return None if known is None else Standing(known, "encoder", 0)
     if known is None:
         return Standing(own.background, "keys", own.pairs)
-    share = min(keys / FEW, 1.0) * (0.5 if choice == "auto" else 1.0)
+    share = min(record.attendable / FEW, 1.0) * (0.5 if choice == "auto" else 1.0)
     return Standing(_between(known, own.background, share), "keys" if share == 1 else "both", own.pairs)
 
 
@@ -179,12 +179,13 @@ def null_of(
 
 
 def null_shown(
-    record: CollectionRecord, own: Callable[[], Own | None], encoder: Encoder | None
+    record: CollectionRecord, own: Callable[[], Own | None], encoder: Encoder | None, keys: int
 ) -> tuple[Standing | None, float | None]:
     """The background that the collection's null key stands on, and its similarity at the collection's temperature.
 
     Args:
         encoder: the collection's, where it is loaded.
+        keys: how many there are to attend to.
     """
     choice, temperature = record.settings.null, record.settings.temperature
     if choice is False or not isinstance(choice, str):
@@ -194,4 +195,4 @@ def null_shown(
     found = standing(choice, record, own(), _background(encoder, record.settings.similarity))
     if found is None:
         return None, None
-    return found, found.background.null_key(temperature, record.documents - record.keyless).level(temperature)
+    return found, found.background.null_key(temperature, keys).level(temperature)

@@ -14,7 +14,8 @@ from service.retrieval.documents.prepare import SentDocument, encode, prepare_do
 from service.retrieval.errors import DocumentChanged, InvalidContent
 from service.storage import CollectionRecord, Condition, DocumentRecord, Once
 
-ATTEMPTS = 10
+ATTEMPTS = 100
+KEYS = ("key_vector", "key_vectors", "parts", "split")  # which say what the keys are to be
 
 
 async def patch(
@@ -22,8 +23,8 @@ async def patch(
 ) -> Written:
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
-    `key_vector` and `value_vector` in the changes are arrays, or None to have them made anew from the texts. If
-    someone else writes the document meanwhile, the patch is made again on what they wrote.
+    `key_vector`, `key_vectors`, `split` and `value_vector` in the changes say what the vectors are to be; None has them
+    made anew from the texts. If someone else writes the document meanwhile, the patch is made again on what they wrote.
 
     Raises:
         RetrievalError: no such document, or a change that does not fit.
@@ -59,7 +60,7 @@ async def update(
         InvalidContent: null for a value of which the collection makes vectors: each would be of another text.
     """
     record = collection.record
-    derived = record.settings.encoder is not None and record.settings.value_from == "value"
+    derived = _derived(record)
     value, vector = changes.get("value"), None
     if derived and "value" in changes and value is None:
         raise InvalidContent.at(
@@ -79,16 +80,26 @@ async def update(
     return await asyncio.to_thread(collection.update, changed, ids=ids, condition=condition, once=once)
 
 
+def _derived(record: CollectionRecord) -> bool:
+    """Whether the collection makes value vectors of the values."""
+    return record.settings.encoder is not None and record.settings.value_from == "value"
+
+
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
     merged = _merged(stored, changes)
-    same_key = merged["key"] == stored.key or record.settings.encoder is None
-    same_value = _same(merged["value"], stored.value)
-    return SentDocument(
-        id=stored.id,
-        **merged,
-        key_vector=changes.get("key_vector", stored.key_vector if same_key else None),
-        value_vector=changes.get("value_vector", stored.value_vector if same_value else None),
-    )
+    value_stays = not _derived(record) or _same(merged["value"], stored.value)
+    keys = {name: changes[name] for name in KEYS if name in changes and (changes[name] is not None or name != "parts")}
+    if not keys and (merged["key"] == stored.key or record.settings.encoder is None):
+        if len(stored.keys):
+            keys = {"key_vectors": list(stored.keys), "parts": stored.parts}
+    elif not keys and stored.parts:
+        raise InvalidContent.at(
+            "/split",
+            f"the key text of {stored.id!r} was split into {len(stored.parts)} parts: say how the new one is to be, or "
+            "null for one key",
+        )
+    value_vector = changes.get("value_vector", stored.value_vector if value_stays else None)
+    return SentDocument(id=stored.id, **merged, **keys, value_vector=value_vector)
 
 
 def _merged(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 
 from service.encoding import LoadingEncoder
 from service.retrieval.collections import encoding_queue
+from service.retrieval.documents.splitting import MOST_KEYS, Split, parts_of
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import CollectionRecord, DocumentRecord, nested_too_much
+from service.storage import CollectionRecord, DocumentRecord, Part, nested_too_much
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 MISSING: Any = object()
@@ -19,7 +20,13 @@ MISSING: Any = object()
 
 @dataclass(frozen=True)
 class SentDocument:
-    """A document as it came; `value` is MISSING where none was sent."""
+    """A document as it came; `value` is MISSING where none was sent.
+
+    Attributes:
+        key_vector, key_vectors: one key, or several; at most one of the two.
+        parts: what part of the key text each of the `key_vectors` is of; empty where each is of all of it.
+        split: how the key text is to be split into parts, each of which becomes a key.
+    """
 
     id: str
     key: str | None = None
@@ -27,6 +34,14 @@ class SentDocument:
     metadata: dict[str, Any] = field(default_factory=dict)
     key_vector: Array | None = None
     value_vector: Array | None = None
+    key_vectors: Sequence[Array] | None = None
+    split: Split | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def vectors(self) -> Sequence[Array] | None:
+        """The keys that were sent; None where they have to be encoded, or there are none."""
+        return self.key_vectors if self.key_vector is None else [self.key_vector]
 
 
 @dataclass(frozen=True)
@@ -56,19 +71,15 @@ async def prepare_documents(
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nesting(document, at)])
     _refuse(_duplicates(documents, pointers))
-    kept = [(document, at) for document, at in zip(documents, pointers, strict=True) if document.id not in existing]
-    if not kept:
-        return Prepared([], [])
-    documents, pointers = zip(*kept, strict=True)
-    texts = {text: None for document in documents for text in _texts(record, document)}
+    kept = {at: document for document, at in zip(documents, pointers, strict=True) if document.id not in existing}
+    split = {at: (d.key, d.split) for at, d in kept.items() if d.key is not None and d.split is not None}
+    parts = await parts_of(encoder, record, split)
+    drafts = [_Draft(record, document, at, parts.get(at, document.parts)) for at, document in kept.items()]
+    texts = {text: None for draft in drafts for text in draft.texts}
     vectors, truncated = await encode(encoder, record, list(texts))
-    records = [_record(record, document, vectors) for document in documents]
-    widths = _widths(record, records)
-    _refuse(
-        [flaw for made, at in zip(records, pointers, strict=True) for flaw in _vector_flaws(record, widths, made, at)]
-    )
-    cut = [d.id for d in documents if any(text in truncated for text in _texts(record, d))]
-    return Prepared(records, cut)
+    _refuse(list(_vector_flaws(record, drafts, vectors)))
+    cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
+    return Prepared([draft.record(vectors) for draft in drafts], cut)
 
 
 async def encode(
@@ -83,49 +94,98 @@ async def encode(
     return dict(zip(texts, encoded.vectors, strict=True)), truncated
 
 
-def _key_text(document: SentDocument) -> str | None:
-    return document.key if document.key_vector is None else None
+@dataclass(frozen=True)
+class _Draft:
+    """A document on its way: what has to be encoded of it is known."""
 
+    of: CollectionRecord
+    document: SentDocument
+    at: str
+    parts: tuple[Part, ...]
 
-def _value(document: SentDocument) -> Any:
-    return document.key if document.value is MISSING else document.value
+    @property
+    def value(self) -> Any:
+        return self.document.key if self.document.value is MISSING else self.document.value
 
+    @property
+    def key_texts(self) -> list[str]:
+        """The texts that become its keys; none where they were sent, or where it is keyless."""
+        key = self.document.key
+        if key is None or self.document.vectors is not None or self.of.settings.encoder is None:
+            return []
+        return [key[part.start : part.end] for part in self.parts] or [key]
 
-def _value_text(record: CollectionRecord, document: SentDocument) -> str | None:
-    """The text that the value vector is encoded from; None where it is given or is the key's."""
-    if document.value_vector is not None or record.settings.encoder is None or record.settings.value_from == "key":
-        return None
-    value = _value(document)
-    return value if isinstance(value, str) else None
+    @property
+    def value_text(self) -> str | None:
+        """The text that the value vector is encoded from; None where it is given, is each key's, or means nothing."""
+        settings = self.of.settings
+        if self.document.value_vector is not None or settings.encoder is None or settings.value_from == "key":
+            return None
+        if not isinstance(self.value, str) or not (self.key_texts or self.document.vectors):
+            return None
+        # The parts of a text that is its own value say together what its beginning alone would not.
+        return None if len(self.key_texts) > 1 and self.value == self.document.key else self.value
 
+    @property
+    def texts(self) -> list[str]:
+        return [*self.key_texts, *([] if self.value_text is None else [self.value_text])]
 
-def _texts(record: CollectionRecord, document: SentDocument) -> list[str]:
-    return [text for text in (_key_text(document), _value_text(record, document)) if text is not None]
+    def keys(self, vectors: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+        """Its keys, and where each stands in the request."""
+        sent = self.document
+        if sent.key_vector is not None:
+            yield f"{self.at}/key_vector", sent.key_vector
+        elif sent.key_vectors is not None:
+            yield from ((f"{self.at}/key_vectors/{i}", vector) for i, vector in enumerate(sent.key_vectors))
+        else:
+            yield from ((f"{self.at}/key_vector", vectors[text]) for text in self.key_texts)
 
+    def value_vector(self, vectors: Mapping[str, Array]) -> Array | None:
+        return self.document.value_vector if self.value_text is None else vectors[self.value_text]
 
-def _record(record: CollectionRecord, document: SentDocument, vectors: dict[str, Array]) -> DocumentRecord:
-    key_text, value_text = _key_text(document), _value_text(record, document)
-    key_vector = document.key_vector if key_text is None else vectors[key_text]
-    assert key_vector is not None
-    value_vector = document.value_vector if value_text is None else vectors[value_text]
-    return DocumentRecord(
-        id=document.id,
-        key=document.key,
-        value=_value(document),
-        metadata=document.metadata,
-        key_vector=key_vector,
-        value_vector=value_vector,
-    )
+    def record(self, vectors: Mapping[str, Array]) -> DocumentRecord:
+        keys = [vector for _, vector in self.keys(vectors)]
+        return DocumentRecord(
+            id=self.document.id,
+            key=self.document.key,
+            value=self.value,
+            metadata=self.document.metadata,
+            keys=np.stack(keys) if keys else np.empty((0, 0), dtype=np.float32),
+            value_vector=self.value_vector(vectors),
+            parts=self.parts,
+        )
 
 
 def _flaws(record: CollectionRecord, document: SentDocument, at: str) -> list[Flaw]:
-    if document.key_vector is not None:
+    keys = [name for name in ("key_vector", "key_vectors", "split") if getattr(document, name) is not None]
+    if len(keys) > 1:
+        return [Flaw(f"{at}/{keys[1]}", f"{' and '.join(keys)} came: send one of them")]
+    if document.key_vectors is not None and not 1 <= len(document.key_vectors) <= MOST_KEYS:
+        wanted = f"wanted 1 to {MOST_KEYS} vectors, got {len(document.key_vectors)}"
+        return [Flaw(f"{at}/key_vectors", f"{wanted}: leave it out for a document without a key")]
+    if document.parts:
+        return _part_flaws(document, at)
+    if document.split is None:
         return []
     if record.settings.encoder is None:
-        return [Flaw(f"{at}/key_vector", f"collection {record.name!r} has no encoder: send a key_vector")]
+        return [Flaw(f"{at}/split", f"collection {record.name!r} has no encoder that parts could be read by")]
     if document.key is None:
-        return [Flaw(f"{at}/key", "a document needs a key: send its text, or a key_vector")]
+        return [Flaw(f"{at}/split", "there is no key text to split: send one, or leave split out")]
     return []
+
+
+def _part_flaws(document: SentDocument, at: str) -> list[Flaw]:
+    if len(document.parts) != len(document.key_vectors or ()):
+        detail = (
+            f"{len(document.parts)} parts came for {len(document.key_vectors or ())} key_vectors: send one for each"
+        )
+        return [Flaw(f"{at}/parts", detail)]
+    length = len(document.key or "")
+    return [
+        Flaw(f"{at}/parts/{i}", f"wanted 0 <= start < end <= {length}, the length of the key text; got {start}, {end}")
+        for i, (start, end) in enumerate(document.parts)
+        if not start < end <= length
+    ]
 
 
 def _nesting(document: SentDocument, at: str) -> list[Flaw]:
@@ -143,27 +203,33 @@ def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> l
     return flaws
 
 
-def _widths(record: CollectionRecord, records: Sequence[DocumentRecord]) -> tuple[int, int]:
-    """The widths of key and value: the collection's, or what its first document will make them."""
-    first, settings = records[0], record.settings
-    value = first.key_vector if first.value_vector is None else first.value_vector
-    return settings.dimension or len(first.key_vector), settings.value_dimension or len(value)
+def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: Mapping[str, Array]) -> Iterator[Flaw]:
+    """Of widths, the collection's or those that its first document will set, and of keys without a direction."""
+    dimension, value_dimension = record.settings.dimension, record.settings.value_dimension
+    for draft in drafts:
+        value = draft.value_vector(vectors)
+        values = [] if value is None else [(f"{draft.at}/value_vector", value)]
+        for at, key in draft.keys(vectors):
+            dimension = dimension or len(key)
+            yield from _width_flaws(record, at, key, dimension)
+            if record.settings.similarity == "cosine" and not key.any():
+                detail = "a zero vector has no direction, so no cosine: leave it out, and the document is keyless"
+                yield Flaw(at, detail)
+            if value is None:
+                values.append((f"{draft.at}/value_vector", key))
+        for at, vector in values[:1]:
+            value_dimension = value_dimension or len(vector)
+            yield from _width_flaws(record, at, vector, value_dimension)
 
 
-def _vector_flaws(record: CollectionRecord, widths: tuple[int, int], made: DocumentRecord, at: str) -> list[Flaw]:
-    value = made.key_vector if made.value_vector is None else made.value_vector
-    flaws = [
-        Flaw(
-            f"{at}/{name}",
+def _width_flaws(record: CollectionRecord, at: str, vector: Array, width: int) -> Iterator[Flaw]:
+    if len(vector) != width:
+        name = "value_vector" if at.endswith("/value_vector") else "key_vector"
+        yield Flaw(
+            at,
             f"{name} has width {len(vector)}, collection {record.name!r} holds width {width}: "
             "use the model that its other documents were made with",
         )
-        for name, vector, width in zip(("key_vector", "value_vector"), (made.key_vector, value), widths, strict=True)
-        if len(vector) != width
-    ]
-    if record.settings.similarity == "cosine" and not made.key_vector.any():
-        flaws.append(Flaw(f"{at}/key_vector", "a zero vector has no direction, so no cosine: leave the document out"))
-    return flaws
 
 
 def _refuse(flaws: list[Flaw]) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Background, Mask, Memory, Question, Rows, View, answers
+from attention.lookup import Answer, Background, Mask, Memory, Question, View, answers
 from service.encoding import LoadingEncoder
 from service.retrieval.collections import (
     SAMPLE,
@@ -23,10 +23,11 @@ from service.retrieval.collections import (
     encoding_queue,
     null_of,
     parse_filter,
+    rows_of,
     settings_of,
 )
 from service.retrieval.documents import SentDocument, prepare_documents
-from service.retrieval.queries.attend import Result, result
+from service.retrieval.queries.attend import Match, Result, result
 from service.retrieval.queries.question import Array, Options, encode_queries, mask_of, question
 from service.storage import (
     CollectionRecord,
@@ -53,7 +54,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class FourWays:
-    """The four answers; top-k is attention's own order without its weights.
+    """The four answers; top-k is the order of similarities, which is attention's own but for documents of several keys.
 
     Attributes:
         standing: what attention's null key stands on, where it is one with a name.
@@ -61,6 +62,7 @@ class FourWays:
 
     sql: Timed
     full_text: Timed
+    nearest: list[Match]
     attention: Result
     attention_took_ms: float
     standing: Standing | None
@@ -88,7 +90,9 @@ async def compare_collection(collection: Collection, query: str, options: Option
         nonlocal searched
         if snapshot.version != version:
             searched = search(snapshot)
-        return [encoded.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))]
+        asked = encoded.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))
+        # What weighs most there need not be what is nearest; at T = 0 it is.
+        return [asked, replace(asked, temperature=0.0, output=False)] if snapshot.view.facts.several else [asked]
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> FourWays:
         read = partial(snapshot.reader.documents, snapshot.record.id)
@@ -149,10 +153,10 @@ class _Query:
     def four_ways(
         self, record: CollectionRecord, found: list[Answer], documents: ReadDocuments, searched: tuple[Timed, Timed]
     ) -> FourWays:
-        (answer,) = found
-        attention = result(record, answer, documents)
+        attention, *coldest = (result(record, answer, documents) for answer in found)
+        nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
-        return FourWays(*searched, attention, took_ms, self.standing)
+        return FourWays(*searched, nearest.matches, attention, took_ms, self.standing)
 
 
 async def _encoded(encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options) -> _Query:
@@ -171,13 +175,10 @@ def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:
 def _own(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> Own | None:
     """The rows' own background, of the sample that a collection of them would have."""
     sample = sorted(documents, key=lambda each: id_hash(each.id))[:SAMPLE]
-    return Own.measure(record.settings.similarity, np.stack([each.key_vector for each in sample])) if sample else None
+    return Own.measure(record.settings.similarity, np.stack([each.keys[0] for each in sample])) if sample else None
 
 
 def _view(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> View:
     memory = Memory(record.settings.similarity)
-    if documents:
-        keys = np.stack([each.key_vector for each in documents])
-        values = np.stack([each.key_vector if each.value_vector is None else each.value_vector for each in documents])
-        memory.publish(add=Rows(np.arange(len(documents), dtype=np.int64), keys, values))
+    memory.publish(add=rows_of(np.arange(len(documents)), documents))  # each has one key
     return memory.view

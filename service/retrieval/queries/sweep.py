@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from attention.lookup import Answer, Evidence, sweep
+from attention.lookup import Answer, Evidence, Sweep, sweep
 from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.queries.attend import rest_weight
 from service.retrieval.queries.question import Array, Options, questions_of
 from service.storage import DocumentRecord
 
 
 @dataclass(frozen=True)
 class Matched:
-    """A document of the head; its weight depends on the temperature, its similarity does not."""
+    """A document of the head; its weight depends on the temperature, its similarity does not.
+
+    Attributes:
+        part: which of its keys is most similar, from 0; None where it has no other.
+    """
 
     document: DocumentRecord
     similarity: float
+    part: int | None
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Swept:
     matches: list[Matched]
     temperatures: list[AtTemperature]
     documents: int
+    keys: int
 
 
 async def sweep_collection(
@@ -55,17 +60,18 @@ async def sweep_collection(
         documents = snapshot.reader.documents(snapshot.record.id, found.numbers)
         order = sorted(range(len(documents)), key=lambda i: (-found.similarities[i], documents[i].id))[: found.matches]
         return Swept(
-            matches=[Matched(documents[i], float(found.similarities[i])) for i in order],
+            matches=[Matched(documents[i], float(found.similarities[i]), _part(documents[i], found, i)) for i in order],
             temperatures=[
-                AtTemperature(weights[order], _rest(weights[order], evidence, found.documents), evidence)
+                AtTemperature(weights[order], rest_weight(evidence, weights[order], found.documents), evidence)
                 for weights, evidence in zip(found.weights, found.evidence, strict=True)
             ],
             documents=found.documents,
+            keys=found.keys,
         )
 
     # It shares the version, its masks and its turn; the scan is its own, into a histogram.
     return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures))
 
 
-def _rest(weights: Array, evidence: Evidence, documents: int) -> float:
-    return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
+def _part(document: DocumentRecord, found: Sweep, place: int) -> int | None:
+    return int(found.parts[place] - found.numbers[place]) if len(document.keys) > 1 else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
-from service.storage.errors import KeyReused, WriteAnswered
+from service.storage.checksums import CHECKSUM_BYTES, answer_checksum
+from service.storage.errors import KeyReused, StorageFailed, WriteAnswered
 from service.storage.once import LIFETIME_SECONDS, WriteAnswer, WriteRequest
 
 
@@ -16,16 +17,23 @@ def refuse_answered(connection: Connection, request: WriteRequest) -> None:
     ).fetchone()
     if found is None:
         return
-    digest, status, body = found
+    digest, status, kept = found
+    answer = WriteAnswer(status, kept[CHECKSUM_BYTES:])
+    if kept[:CHECKSUM_BYTES] != answer_checksum(digest, answer.status, answer.body):
+        raise StorageFailed(
+            f"the answer that is kept under the Idempotency-Key {request.key!r} is not what was written: see whether "
+            "the write was done, and send a new key"
+        )
     if digest != request.digest:
         raise KeyReused(request.key)
-    raise WriteAnswered(WriteAnswer(status, body))
+    raise WriteAnswered(answer)
 
 
 def keep_answer(connection: Connection, request: WriteRequest, answer: WriteAnswer) -> None:
-    """Store the answer to a write, and drop those that are too old to be given again."""
+    """Store the answer to a write, behind its checksum, and drop those that are too old to be given again."""
+    checksum = answer_checksum(request.digest, answer.status, answer.body)
     connection.execute("DELETE FROM answered_writes WHERE at <= ?", (request.at - LIFETIME_SECONDS,))
     connection.execute(
         "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (request.caller, request.key, request.digest, answer.status, answer.body, request.at),
+        (request.caller, request.key, request.digest, answer.status, checksum + answer.body, request.at),
     )

@@ -18,21 +18,23 @@ from service.storage.storable import DocumentTexts
 _PARAMETERS = 1000  # a statement; any SQLite takes that many
 
 
-def insert(connection: Connection, collection: int, documents: Sequence[DocumentTexts]) -> RowNumbers:
-    """New rows int64[n], numbered in the documents' order; their ids must be free."""
-    first = _next_row(connection)
-    rows = range(first, first + len(documents))
+def insert(
+    connection: Connection, collection: int, documents: Sequence[DocumentTexts], keys: Sequence[int]
+) -> RowNumbers:
+    """New rows int64[n], numbered in the documents' order, with room for so many keys each; their ids must be free."""
+    taken = np.cumsum([0, *(max(each, 1) for each in keys)], dtype=np.int64)
+    rows = (_next_row(connection) + taken[:-1]).tolist()
     connection.executemany(
         'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)'
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (_row(row, collection, document) for row, document in zip(rows, documents, strict=True)),
+        (_row(row, collection, text, n) for row, text, n in zip(rows, documents, keys, strict=True)),
     )
     connection.executemany(
         'INSERT INTO fields (collection, field, element, kind, value, "row") VALUES (?, ?, ?, ?, ?, ?)',
         ((collection, *entry, row) for row, d in zip(rows, documents, strict=True) for entry in d.fields),
     )
     full_text.add(connection, collection, ((row, d.key) for row, d in zip(rows, documents, strict=True)))
-    return np.arange(first, first + len(documents), dtype=np.int64)
+    return np.array(rows, dtype=np.int64)
 
 
 def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
@@ -65,6 +67,15 @@ def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dic
     return found
 
 
+def keyless(connection: Connection, rows: RowNumbers) -> int:
+    """How many of the documents with these numbers have no key."""
+    (count,) = connection.execute(
+        'SELECT count(*) FROM documents WHERE "row" IN (SELECT value FROM json_each(?)) AND keys = 0',
+        (numbers_text(rows),),
+    ).fetchone()
+    return int(count)
+
+
 def _any_damaged(connection: Connection, numbers: str) -> bool:
     try:
         for row in connection.execute(
@@ -76,9 +87,9 @@ def _any_damaged(connection: Connection, numbers: str) -> bool:
     return False
 
 
-def _row(row: int, collection: int, document: DocumentTexts) -> tuple[Any, ...]:
+def _row(row: int, collection: int, document: DocumentTexts, keys: int) -> tuple[Any, ...]:
     texts = document.id, document.key, document.value, document.metadata
-    return (row, collection, *texts, 1, id_hash(document.id), document_checksum(row, collection, *texts, keys=1))
+    return (row, collection, *texts, keys, id_hash(document.id), document_checksum(row, collection, *texts, keys))
 
 
 def _next_row(connection: Connection) -> int:

@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike
 
 from service.storage.checksums import document_checksum, settings_checksum, vectors_checksum
 from service.storage.errors import CollectionDamaged, DocumentDamaged, Unstorable
-from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord, RowNumbers, Vector
+from service.storage.records import (
+    CollectionRecord,
+    CollectionSettings,
+    DocumentRecord,
+    Matrix,
+    Part,
+    RowNumbers,
+    Vector,
+)
 from service.storage.storable import json_text
 
 # In the order of CollectionSettings.
@@ -26,7 +34,6 @@ VECTOR_COLUMNS = (
     'vectors."row", vectors.document, vectors.first, vectors.last, vectors.key_vector, vectors.value_vector, '
     "vectors.checksum"
 )
-TEXTS = TEXT_COLUMNS.count(",") + 1
 
 
 def marks(values: Sequence[Any]) -> str:
@@ -42,6 +49,11 @@ def blob(vector: ArrayLike) -> bytes:
 def vector_of(data: bytes) -> Vector:
     """The vector [d] of such bytes; read-only, as it shares their memory."""
     return np.frombuffer(data, dtype="<f4")
+
+
+def matrix_of(blobs: Sequence[bytes]) -> Matrix:
+    """The vectors of such bytes, float32[n, d]; read-only, and of no width where there are none."""
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)
 
 
 def numbers_of(text: str | None) -> RowNumbers:
@@ -81,6 +93,22 @@ class StoredTexts(NamedTuple):
     key: str | None
     value: str
     metadata: str
+    keys: int
+
+    @property
+    def rows(self) -> range:
+        """The numbers of its rows in the table `vectors`."""
+        return range(self.row, self.row + max(self.keys, 1))
+
+
+class StoredVectors(NamedTuple):
+    """A row of the table `vectors`, known to be what was written."""
+
+    row: int
+    document: int
+    part: Part | None
+    key: bytes | None
+    value: bytes | None
 
 
 def texts_of(row: tuple[Any, ...]) -> StoredTexts:
@@ -88,30 +116,28 @@ def texts_of(row: tuple[Any, ...]) -> StoredTexts:
     number, collection, identity, key, value, metadata, keys, checksum = row
     if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
         raise DocumentDamaged(number, identity, vectors=False)
-    return StoredTexts(number, identity, key, value, metadata)
+    return StoredTexts(number, identity, key, value, metadata, keys)
 
 
-def check_vectors(row: tuple[Any, ...]) -> tuple[bytes, bytes | None]:
-    """Key and value of a row of VECTOR_COLUMNS; raises DocumentDamaged, with the document's row number."""
+def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
+    """The row of VECTOR_COLUMNS; raises DocumentDamaged, with the document's row number."""
     *content, checksum = row
-    if None in content[:2] or vectors_checksum(*content) != checksum:
-        raise DocumentDamaged(content[1] or content[0], None, vectors=True)
-    return content[4], content[5]
+    number, document, first, last, key, value = content
+    if None in (number, document) or vectors_checksum(*content) != checksum:
+        raise DocumentDamaged(document or number, None, vectors=True)
+    return StoredVectors(number, document, None if first is None else Part(first, last), key, value)
 
 
-def document_of(row: tuple[Any, ...]) -> DocumentRecord:
-    """The record of a row of TEXT_COLUMNS and VECTOR_COLUMNS; raises DocumentDamaged."""
-    texts = texts_of(row[:TEXTS])
-    try:
-        key_vector, value_vector = check_vectors(row[TEXTS:])
-    except DocumentDamaged:
-        raise DocumentDamaged(texts.row, texts.id, vectors=True) from None
+def document_of(texts: StoredTexts, vectors: Sequence[StoredVectors]) -> DocumentRecord:
+    """The record of a document, from its row and those of its vectors in order."""
+    value = vectors[0].value
     return DocumentRecord(
         id=texts.id,
         key=texts.key,
         value=json.loads(texts.value),
-        key_vector=vector_of(key_vector),
-        value_vector=None if value_vector is None else vector_of(value_vector),
+        keys=matrix_of([each.key for each in vectors if each.key is not None]),
+        value_vector=None if value is None else vector_of(value),
         metadata=json.loads(texts.metadata),
         row=texts.row,
+        parts=tuple(each.part for each in vectors if each.part is not None),
     )

@@ -14,18 +14,14 @@ from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
-from service.storage.records import CollectionRecord, DocumentRecord, Matrix, RowNumbers
-from service.storage.sqlite import document_rows
-from service.storage.sqlite.column_reader import read_column
+from service.storage.records import CollectionRecord, DocumentRecord, KeyRows, Matrix, RowNumbers
+from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
-from service.storage.sqlite.field_facts import read_facts, read_names
+from service.storage.sqlite.fields import read_column, read_facts, read_names
 from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
     TEXT_COLUMNS,
-    VECTOR_COLUMNS,
-    check_vectors,
     collection_of,
-    document_of,
     marks,
     numbers_of,
     numbers_text,
@@ -33,10 +29,7 @@ from service.storage.sqlite.forms import (
 )
 from service.storage.sqlite.search import Search
 
-# Outer, so that a document whose vectors are gone is damaged, not absent.
-_DOCUMENTS = (
-    f'SELECT {TEXT_COLUMNS}, {VECTOR_COLUMNS} FROM documents LEFT JOIN vectors ON vectors."row" = documents."row" WHERE'
-)
+_TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from walking through the whole collection for a few of its rows.
 _BY_ROW = '+collection = ? AND documents."row" IN (SELECT value FROM json_each(?))'
 _ALL = Expression("1")
@@ -84,9 +77,9 @@ class Reader:
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
         """The documents with those row numbers int64[n], in their order."""
-        read = self._connection.execute(f"{_DOCUMENTS} {_BY_ROW}", (collection, numbers_text(rows)))
-        found = {document.row: document for document in map(document_of, read)}
-        return [_found(found, row) for row in np.asarray(rows).tolist()]
+        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, numbers_text(rows)))
+        found = {texts.row: texts for texts in map(texts_of, read)}
+        return vector_rows.of_documents(self._connection, [_found(found, row) for row in np.asarray(rows).tolist()])
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """The ids of the documents with those row numbers int64[n], in their order."""
@@ -141,11 +134,8 @@ class Reader:
 
     def vectors(
         self, collection: int, batch: int = 4096, *, damaged: Callable[[DocumentDamaged], object] | None = None
-    ) -> Iterator[tuple[RowNumbers, Matrix, Matrix | None]]:
-        """Row numbers int64[b], keys float32[b, d] and values float32[b, d_v], by row number.
-
-        Values are None where the keys are the values of the whole batch; where they are for some
-        of its documents, the keys stand in for those.
+    ) -> Iterator[KeyRows]:
+        """All keys and their values, those of so many documents at a time, by row number.
 
         Args:
             damaged: is told of each document whose vectors are not what was written, and which is left out; without
@@ -156,24 +146,9 @@ class Reader:
         if len(rows) != record.documents:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
         for start in range(0, len(rows), batch):
-            part = rows[start : start + batch].tolist()
-            found = self._vectors(part)
-            sound = {}
-            for row in part:
-                try:
-                    if row not in found:
-                        raise DocumentDamaged(row, None, vectors=True)
-                    sound[row] = check_vectors(found[row])
-                except DocumentDamaged as error:
-                    if damaged is None:
-                        raise
-                    damaged(error)
-            if sound:
-                keys, values = zip(*sound.values(), strict=True)
-                own = None
-                if any(value is not None for value in values):
-                    own = _matrix([key if value is None else value for key, value in sound.values()])
-                yield np.array(list(sound), dtype=np.int64), _matrix(keys), own
+            found = vector_rows.keys_of(self._connection, rows[start : start + batch].tolist(), damaged)
+            if found is not None:
+                yield found
 
     def damaged_texts(self, after: int, limit: int) -> tuple[int | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, whose row numbers are above `after`.
@@ -203,9 +178,8 @@ class Reader:
         return np.fromiter((row for (row,) in found), dtype=np.int64)
 
     def keys(self, rows: RowNumbers) -> Matrix:
-        """float32[n, d]: the key vectors of the documents with those row numbers, in their order."""
-        found = {number: check_vectors(row)[0] for number, row in self._vectors(rows).items()}
-        return _matrix([_found(found, row) for row in rows.tolist()])
+        """float32[n, d]: the first key of each of the documents with those row numbers, in their order."""
+        return vector_rows.first_keys(self._connection, rows)
 
     def page(
         self,
@@ -245,14 +219,6 @@ class Reader:
             raise CollectionMissing(value)
         return collection_of(row)
 
-    def _vectors(self, rows: RowNumbers | list[int]) -> dict[int, tuple[Any, ...]]:
-        """The rows of VECTOR_COLUMNS that are there, by their numbers."""
-        found = self._connection.execute(
-            f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE "row" IN (SELECT value FROM json_each(?))',
-            (numbers_text(rows),),
-        )
-        return {row[0]: row for row in found}
-
     def _count(self, collection: int, where: Expression) -> int:
         (count,) = self._connection.execute(
             f"SELECT count(*) FROM documents WHERE collection = ? AND {where.sql}",
@@ -262,10 +228,10 @@ class Reader:
 
     def _page(self, collection: int, where: Expression, limit: int) -> list[DocumentRecord]:
         rows = self._connection.execute(
-            f"{_DOCUMENTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
+            f"{_TEXTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
             (collection, *where.parameters, limit),
         )
-        return [document_of(row) for row in rows]
+        return vector_rows.of_documents(self._connection, [texts_of(row) for row in rows])
 
 
 def _where(condition: Condition | None, collection: int) -> Expression:
@@ -292,7 +258,3 @@ def _found(found: dict[Any, _Found], row: int) -> _Found:
         return found[row]
     except KeyError:
         raise DocumentDamaged(row, None, vectors=False) from None
-
-
-def _matrix(blobs: Sequence[bytes]) -> Matrix:
-    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)

@@ -67,7 +67,7 @@ CREATE TABLE answered_writes (
     idempotency_key TEXT NOT NULL,
     request BLOB NOT NULL, -- a digest of the call and its body
     status INTEGER NOT NULL,
-    answer BLOB NOT NULL,
+    answer BLOB NOT NULL, -- its checksum, then its body
     at INTEGER NOT NULL, -- seconds of Unix time
     PRIMARY KEY (caller, idempotency_key)
 ) STRICT, WITHOUT ROWID;

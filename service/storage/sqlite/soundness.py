@@ -18,16 +18,20 @@ from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
     TEXT_COLUMNS,
     VECTOR_COLUMNS,
-    check_vectors,
     collection_of,
     texts_of,
+    vectors_of,
 )
 
 _BATCH = 1000
 
 _UNVECTORED = """\
 SELECT "row" FROM documents
-WHERE NOT EXISTS (SELECT 1 FROM vectors WHERE vectors."row" = documents."row")"""
+WHERE max(keys, 1) <> (
+    SELECT count(*) FROM vectors
+    WHERE document = documents."row" AND vectors."row" BETWEEN documents."row" AND documents."row" + max(keys, 1) - 1
+    AND (key_vector IS NULL) = (keys = 0)
+)"""
 
 # What an index holds: its words with their places, the lengths of its texts, their average, its own settings.
 _WORDS = (
@@ -62,9 +66,13 @@ def _collections(connection: Connection) -> Iterator[str]:
         except CollectionDamaged as error:
             yield str(error)
             continue
-        (found,) = connection.execute("SELECT count(*) FROM documents WHERE collection = ?", (row[0],)).fetchone()
+        found, keyless = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM documents WHERE collection = ?", (row[0],)
+        ).fetchone()
         if found != record.documents:
             yield f"collection {record.name!r} holds {record.documents} documents, and {found} are found"
+        if keyless != record.keyless:
+            yield f"collection {record.name!r} holds {record.keyless} documents without a key, and {keyless} are found"
 
 
 def _documents(connection: Connection) -> Iterator[str]:
@@ -92,7 +100,7 @@ def _documents(connection: Connection) -> Iterator[str]:
 def _vectors(connection: Connection) -> Iterator[str]:
     for row in connection.execute(f'SELECT {VECTOR_COLUMNS} FROM vectors ORDER BY "row"'):
         try:
-            check_vectors(row)
+            vectors_of(row)
         except DocumentDamaged as error:
             yield str(error)
     yield from (str(DocumentDamaged(row, None, vectors=True)) for (row,) in connection.execute(_UNVECTORED))

@@ -29,6 +29,6 @@ def searching_rows(rows: Sequence[SearchRow]) -> Iterator[Search]:
         # No vectors are stored, so these settings say nothing.
         record = Writer(connection).create_collection("rows", CollectionSettings("cosine", 1.0))
         connection.execute("BEGIN")
-        document_rows.insert(connection, record.id, texts)
+        document_rows.insert(connection, record.id, texts, [1] * len(texts))
         connection.execute("COMMIT")
         yield Search(connection, record.id)

@@ -9,13 +9,13 @@ from sqlite3 import Connection
 
 import numpy as np
 
-from service.storage.checksums import settings_checksum, vectors_checksum
+from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
 from service.storage.once import Did, Once
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
-from service.storage.sqlite import answered_writes, document_rows, full_text
-from service.storage.sqlite.forms import SETTINGS_COLUMNS, blob, marks, settings_row
+from service.storage.sqlite import answered_writes, document_rows, full_text, vector_rows
+from service.storage.sqlite.forms import SETTINGS_COLUMNS, marks, settings_row
 from service.storage.sqlite.reader import Reader
 from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
 
@@ -100,13 +100,11 @@ class Writer(Reader):
         with self._all_or_none():
             if settings != record.settings:
                 self._save(record, settings)
+            self._count_off(collection, removed)
             document_rows.remove(self._connection, collection, removed)
-            added = document_rows.insert(self._connection, collection, texts)
-            self._connection.executemany(
-                'INSERT INTO vectors ("row", document, key_vector, value_vector, checksum) VALUES (?, ?, ?, ?, ?)',
-                (_vectors(row, each) for row, each in zip(added.tolist(), documents, strict=True)),
-            )
-            self._count_on(collection, len(added) - len(removed))
+            added = document_rows.insert(self._connection, collection, texts, [len(each.keys) for each in documents])
+            vector_rows.insert(self._connection, added, documents)
+            self._count_on(collection, len(added), sum(not len(each.keys) for each in documents))
         return Change(added, removed, taken if mode == "skip" else ())
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
@@ -119,8 +117,8 @@ class Writer(Reader):
 
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
         with self._all_or_none():
+            self._count_off(collection, rows)
             document_rows.remove(self._connection, collection, rows)
-            self._count_on(collection, -len(rows))
         return rows
 
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
@@ -130,10 +128,15 @@ class Writer(Reader):
             (settings_checksum(record.name, stored), *stored, record.id),
         )
 
-    def _count_on(self, collection: int, documents: int) -> None:
+    def _count_on(self, collection: int, documents: int, keyless: int) -> None:
         self._connection.execute(
-            "UPDATE collections SET documents = documents + ? WHERE id = ?", (documents, collection)
+            "UPDATE collections SET documents = documents + ?, keyless = keyless + ? WHERE id = ?",
+            (documents, keyless, collection),
         )
+
+    def _count_off(self, collection: int, rows: RowNumbers) -> None:
+        """Before the documents with these numbers are removed."""
+        self._count_on(collection, -len(rows), -document_rows.keyless(self._connection, rows))
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
@@ -148,9 +151,3 @@ class Writer(Reader):
                 self._connection.execute("RELEASE all_or_none")
             raise
         self._connection.execute("RELEASE all_or_none")
-
-
-def _vectors(row: int, document: DocumentRecord) -> tuple[int, int, bytes, bytes | None, int]:
-    """A document's row of the table `vectors`."""
-    key, value = blob(document.key_vector), None if document.value_vector is None else blob(document.value_vector)
-    return row, row, key, value, vectors_checksum(row, row, None, None, key, value)

@@ -3,7 +3,7 @@
 import { weigh } from "./formula.js";
 import { NullKey } from "./nullkey.js";
 import { ladder, onTheWire } from "./scale.js";
-import { Tail } from "./tail.js";
+import { Crowd, Tail } from "./tail.js";
 import { unreadable } from "./reading.js";
 
 /** Rows whose similarities the page keeps; a collection above it is its nearest HEAD rows and a tail. */
@@ -17,13 +17,17 @@ export class Asker {
   constructor(api) {
     this.api = api;
     this.sizes = new Map();
+    this.crowded = new Set();
     this.access = "write";
   }
 
   /** The collections there are, and what the caller may do. */
   async collections(signal) {
     const answer = await this.api.get("/v1/collections", signal);
-    for (const { name, documents } of answer.collections) this.sizes.set(name, documents);
+    for (const { name, documents, keys } of answer.collections) {
+      this.sizes.set(name, documents);
+      if (keys > documents) this.crowded.add(name);
+    }
     this.access = answer.access;
     return answer;
   }
@@ -44,19 +48,22 @@ export class Asker {
   async #askCollection(state, signal) {
     const filter = effectiveFilter(state);
     const size = this.sizes.get(state.source) ?? 0;
-    const most = size > MOST ? HEAD : MOST;
+    const swept = size > MOST || this.crowded.has(state.source);
+    const most = swept ? HEAD : MOST;
     const body = { query: state.query, temperature: onTheWire(state.t), top_k: most, null: state.none };
     const request = comparison(state, filter);
     const path = `/v1/collections/${encodeURIComponent(state.source)}`;
-    const [compared, everything, tail] = await Promise.all([
+    const [compared, everything, sweep] = await Promise.all([
       this.api.post(`${path}/compare`, filter ? { ...body, filter } : body, signal),
       filter ? this.api.post(`${path}/attend`, body, signal) : null,
-      size > MOST ? this.#sweep(path, state, filter, signal) : null,
+      swept ? this.#sweep(path, state, filter, signal) : null,
     ]);
     const may = new Set(compared.attention.matches.map((match) => match.id));
     const out = (everything?.matches ?? []).filter((match) => !may.has(match.id));
     const rows = [...compared.attention.matches.map((match) => rowOf(match, false)), ...out.map((match) => rowOf(match, true))];
-    return shaped(compared, inOrder(rows), { tail, request, size });
+    const crowds = sweep && new Map(sweep.matches.flatMap((match, at) => (match.part ? [[match.id, new Crowd(sweep, at)]] : [])));
+    for (const row of rows) row.crowd = crowds?.get(row.id) ?? null;
+    return shaped(compared, inOrder(rows), { tail: sweep && new Tail(sweep), request, size });
   }
 
   async #askRows(state, unread, signal) {
@@ -80,7 +87,7 @@ export class Asker {
   async #sweep(path, state, filter, signal) {
     const body = { query: state.query, temperatures: ladder(8), top_k: HEAD, null: state.none, include: [] };
     const swept = await this.api.post(`${path}/sweep`, filter ? { ...body, filter } : body, signal);
-    return swept.documents > swept.matches.length ? new Tail(swept) : null;
+    return swept.keys > swept.matches.length ? swept : null;
   }
 
   /** Texts → their embeddings, as documents. */
@@ -131,9 +138,21 @@ export function effectiveFilter(state) {
  */
 export function weighed(result, temperature, nullKey = result.nullKey) {
   const none = nullKey ? nullKey.at(temperature) : null;
-  const answer = weigh(result.similarities, { temperature, none, mask: result.mask, tail: result.tail });
+  const { similarities, mask, tail } = result;
+  const answer = weigh(similarities, { temperature, none, mask, tail, added: added(result, temperature) });
   const answered = result.told?.temperature === temperature ? result.told.answered : answer.answered;
   return { ...answer, answered, level: nullKey ? nullKey.level(temperature) : null };
+}
+
+/** What the other keys of each row add to its logit; null where no row has others. */
+export function added({ rows }, temperature) {
+  if (temperature === 0 || !rows.some((row) => row.crowd)) return null;
+  return rows.map((row) => row.crowd?.added(temperature) ?? 0);
+}
+
+/** What of a document's key text spoke: the part that is most similar, of a text that was split. */
+export function spoken({ key, part }) {
+  return part?.end ? Array.from(key).slice(part.start, part.end).join("") : (key ?? "");
 }
 
 /** A value of any JSON shape, as one line of text. */
@@ -143,8 +162,8 @@ export function textOf(value) {
   return String(value);
 }
 
-function rowOf({ id, key, value, metadata, similarity }, masked) {
-  return { id, key: key ?? "", value: textOf(value), metadata, similarity, masked };
+function rowOf({ id, key, value, metadata, similarity, part }, masked) {
+  return { id, key: key ?? "", value: textOf(value), metadata, similarity, masked, part };
 }
 
 function inOrder(rows) {

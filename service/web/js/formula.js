@@ -13,10 +13,11 @@
  * @param {?ArrayLike<boolean>} [options.mask] true = may attend; null lets every key
  * @param {?{logMass: function(number): number, effective: function(number): number}} [options.tail]
  *   keys that exist but are not in `similarities`: ln Σ exp(s/T) over them, and how many they are
+ * @param {?ArrayLike<number>} [options.added] what other keys of the same rows add to their logits
  * @returns {{weights: Float64Array, nullWeight: number, restWeight: number, logPartition: number, effective: number, answered: boolean}}
  *   weights + nullWeight + restWeight sum to one, unless nothing may be attended to: then all are 0
  */
-export function weigh(similarities, { temperature, none = null, mask = null, tail = null }) {
+export function weigh(similarities, { temperature, none = null, mask = null, tail = null, added = null }) {
   const n = similarities.length;
   const weights = new Float64Array(n);
   let best = -Infinity;
@@ -29,14 +30,14 @@ export function weigh(similarities, { temperature, none = null, mask = null, tai
   let mass = 0;
   for (let i = 0; i < n; i++) {
     if (!may(mask, i)) continue;
-    weights[i] = Math.exp((similarities[i] - peak) / temperature);
+    weights[i] = Math.exp((similarities[i] - peak) / temperature + (added?.[i] ?? 0));
     mass += weights[i];
   }
   const unseen = tail ? Math.exp(tail.logMass(temperature) - peak / temperature) : 0;
   const nulls = none === null ? 0 : none.count * Math.exp((none.similarity - peak) / temperature);
   const documents = mass + unseen;
   const total = documents + nulls;
-  const effective = effectiveDocuments(weights, documents, unseen, tail, temperature);
+  const effective = effectiveDocuments(weights, documents, tail, temperature);
   for (let i = 0; i < n; i++) weights[i] /= total;
   return {
     weights,
@@ -63,10 +64,10 @@ function coldest(similarities, nullKey, mask, best, weights) {
   return { weights, nullWeight: none / ties, restWeight: 0, logPartition: Math.log(ties), effective, answered: best > level };
 }
 
-/** exp(entropy) of the document weights, renormalised without the null key. */
-function effectiveDocuments(masses, documents, unseen, tail, temperature) {
+/** exp(entropy) of the weights, renormalised without the null key; where not all keys are seen, as the tail has it. */
+function effectiveDocuments(masses, documents, tail, temperature) {
   if (documents === 0) return 0;
-  if (unseen > 0) return tail.effective(temperature);
+  if (tail) return tail.effective(temperature);
   let entropy = 0;
   for (const mass of masses) {
     const p = mass / documents;

@@ -5,28 +5,28 @@
 
 /** Deviations of the background: the temperature below which its few nearest keys count, and no longer their mean. */
 const FROZEN = 0.45;
-/** Documents: as few as one or none are counted as two, since the logarithm of one says nothing. */
+/** Keys: as few as one or none are counted as two, since the logarithm of one says nothing. */
 const FEWEST = 2;
 
 /** @typedef {{similarity: number, count: number}} Keys so many keys of one similarity */
 
-/** A null key of one similarity, or one that weighs as much as all documents would if they meant nothing. */
+/** A null key of one similarity, or one that weighs as much as all keys would if they meant nothing. */
 export class NullKey {
   /**
-   * @param {{background: ?{mean: number, deviation: number, of: string}, similarity: ?number, documents: number}} what
-   *   the background it stands on and how many documents pass; or one similarity, where there is no background
+   * @param {{background: ?{mean: number, deviation: number, of: string}, similarity: ?number, keys: number}} what
+   *   the background it stands on and how many keys pass; or one similarity, where there is no background
    */
-  constructor({ background = null, similarity = null, documents = 0 }) {
+  constructor({ background = null, similarity = null, keys = 0 }) {
     this.background = background;
     this.similarity = similarity;
-    this.count = Math.max(documents, FEWEST);
+    this.count = Math.max(keys, FEWEST);
   }
 
   /** What the service compared with; null where it compared with none. @param {object} compared answer of …/compare */
   static of({ background, attention }) {
     const { null_similarity: similarity } = attention.evidence;
     if (similarity === null) return null;
-    return new NullKey(background ? { background, documents: attention.documents } : { similarity });
+    return new NullKey(background ? { background, keys: attention.keys } : { similarity });
   }
 
   /** The keys that weigh as much at a temperature. @returns {Keys} */

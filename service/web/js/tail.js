@@ -13,12 +13,13 @@ export class Tail {
   /** @param {object} sweep the answer of POST …/sweep */
   constructor(sweep) {
     this.count = sweep.documents - sweep.matches.length;
+    const unseen = sweep.keys === sweep.documents ? this.count : unseenKeys(sweep);
     this.#rungs = sweep.temperatures.map(({ temperature, rest_weight: rest, evidence }) => ({
       inverse: 1 / temperature,
       logMass: rest > 0 ? Math.log(rest) + evidence.log_partition : -Infinity,
       logEffective: Math.log(evidence.effective_documents),
     }));
-    this.#rungs.push({ inverse: 0, logMass: Math.log(this.count), logEffective: Math.log(sweep.documents) });
+    this.#rungs.push({ inverse: 0, logMass: Math.log(unseen), logEffective: Math.log(sweep.keys) });
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
   }
 
@@ -27,7 +28,7 @@ export class Tail {
     return between(this.#rungs, 1 / temperature, "logMass");
   }
 
-  /** Effective documents of the whole collection. */
+  /** Effective documents of the whole collection, each key of one of several counted. */
   effective(temperature) {
     return Math.exp(between(this.#rungs, 1 / temperature, "logEffective"));
   }
@@ -40,6 +41,38 @@ export class Tail {
     this.#rungs.push({ inverse, logMass: Math.log(rest) + logPartition, logEffective: Math.log(effective) });
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
   }
+}
+
+/**
+ * What the other keys of a document of several add to its most similar one: ln(weight / weight of that key), from 0 in
+ * the cold to the logarithm of how many keys it has.
+ */
+export class Crowd {
+  #rungs;
+
+  /** @param {object} sweep the answer of POST …/sweep @param {number} at which of its matches */
+  constructor(sweep, at) {
+    const { similarity } = sweep.matches[at];
+    this.#rungs = sweep.temperatures
+      .filter(({ weights }) => weights[at] > 0)
+      .map(({ temperature, weights, evidence }) => ({
+        inverse: 1 / temperature,
+        added: Math.max(0, Math.log(weights[at]) + evidence.log_partition - similarity / temperature),
+      }))
+      .sort((a, b) => a.inverse - b.inverse);
+  }
+
+  /** At a temperature above 0; beyond the rungs as at the nearest. */
+  added(temperature) {
+    const inverse = Math.max(1 / temperature, this.#rungs[0]?.inverse);
+    return this.#rungs.length ? between(this.#rungs, inverse, "added") : 0;
+  }
+}
+
+/** How many keys the rows have that are no matches: where it is hottest, all keys weigh about the same. */
+function unseenKeys(sweep) {
+  const hottest = sweep.temperatures.reduce((a, b) => (a.temperature > b.temperature ? a : b));
+  return Math.round((sweep.keys * hottest.rest_weight) / (1 - hottest.evidence.null_weight));
 }
 
 /**

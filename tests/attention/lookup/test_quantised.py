@@ -138,3 +138,11 @@ def test_next_to_nothing_passes(running, clusters, in_pieces, monkeypatch, passi
         np.testing.assert_allclose(found.weights, exact.weights, atol=1e-9)
         assert (found.documents, found.evidence.answered) == (passing, exact.evidence.answered)
     assert sweep(view, question, [0.0, 1.0]).documents == passing
+
+
+def test_one_hot_at_infinity_where_all_rows_tie_is_for_the_exact_path(clusters, in_pieces, monkeypatch):
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    keys, _, queries = clusters
+    view, question = in_pieces("cosine", keys), Question(queries[0], np.inf, normaliser="one_hot")
+    assert quantised_answers(view, [question]) == [None]
+    np.testing.assert_allclose(answers(view, [question])[0].weights, 1 / len(keys))

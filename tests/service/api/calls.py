@@ -59,6 +59,15 @@ def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
             yield from (Call(operation.id, body) for body in schema["examples"])
 
 
+def pointed(given: Any) -> Any:
+    """The same JSON, where every integer that a float is equal to is written with a point."""
+    if isinstance(given, dict):
+        return {name: pointed(inner) for name, inner in given.items()}
+    if isinstance(given, list):
+        return [pointed(inner) for inner in given]
+    return float(given) if type(given) is int and abs(given) < 2**53 else given
+
+
 def first(contract: Contract, operation: Operation) -> Call:
     """The first example."""
     return next(examples(contract, operation))
@@ -72,6 +81,12 @@ def _ask(**asked: Any) -> Call:
     return Call("attend", asked, {"name": "vectors"})
 
 
+SEVERAL: dict[str, Any] = {
+    "key": "ab",
+    "key_vectors": [[1, 0], {"base64": TWO}],
+    "parts": [{"start": 0, "end": 1}, {"start": 1, "end": 2}],
+}
+
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
@@ -81,6 +96,18 @@ EVERY_FIELD = [
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
     Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
     Call("patch_document", {"value_vector": {"base64": TWO}}, {"name": "vectors", "id": "a"}),
+    Call("put_document", SEVERAL, {"name": "vectors"}),
+    Call("patch_document", {"key": "ab", "key_vectors": [[1, 0], [0, 1]]}, {"name": "vectors", "id": "a"}),
+    Call("patch_document", SEVERAL, {"name": "vectors", "id": "a"}),
+    Call("put_document", {"key": "a long text", "split": {"tokens": 4, "overlap": 1}}),
+    Call("patch_document", {"key": "another", "split": {"tokens": 4}}, {"name": "library", "id": "qa76"}),
+    Call("get_document", None, {"name": "vectors", "id": "a"}, {"include": ["key_vector"]}),
+    Call(
+        "post_documents",
+        {"documents": [{"id": "d", **SEVERAL}, {"id": "e", "metadata": {"no": "key"}}]},
+        {"name": "vectors"},
+    ),
+    Call("post_documents", {"documents": [{"id": "f", "key": "a long text", "split": {}}]}),
     Call("get_document", query={"include": ["key", "value"], "vector_format": "numbers"}),
     Call("get_document", query={"include": ["metadata", "key_vector", "value_vector"], "vector_format": "base64"}),
     Call(

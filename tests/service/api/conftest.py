@@ -23,3 +23,17 @@ def client(service: RunningService, contract: Contract) -> Iterator[httpx.Client
     """A client of `service` that fails where an answer is not as documented."""
     with service.client(event_hooks={"response": [contract.keeps]}) as client:
         yield client
+
+
+@pytest.fixture
+def stocked(client: httpx.Client, contract: Contract) -> Iterator[httpx.Client]:
+    """A client of a service with the collections that `calls` speaks of."""
+    posted = contract.schemas["DocumentBatch"]["examples"][0]
+    client.put("/v1/collections/library", json={})
+    client.post("/v1/collections/library/documents", json=posted)
+    client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
+    for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
+        client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
+    yield client
+    for name in ("library", "vectors", "new"):
+        client.delete(f"/v1/collections/{name}")

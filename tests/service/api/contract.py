@@ -56,6 +56,13 @@ class Contract:
     def __init__(self, description: dict[str, Any]) -> None:
         self.description = description
         self.schemas: dict[str, Any] = description["components"]["schemas"]
+        # form of a request → the request, whose fields are each one, whichever form has it
+        self.forms = {
+            branch["$ref"].removeprefix(PREFIX): name
+            for name, schema in self.schemas.items()
+            for branch in schema.get("oneOf", ())
+            if "$ref" in branch and False in self.resolved(branch)[1].get("properties", {}).values()
+        }
         self._validators: dict[str, Draft202012Validator] = {}
 
     @cached_property
@@ -117,9 +124,9 @@ class Contract:
         name, schema = self.resolved(schema)
         if name is not None and name in seen:
             return set()
-        place, seen = name or place, seen | ({name} if name else set())
+        place, seen = self._place(name, place), seen | ({name} if name else set())
         found = {f"{place} = {choice}" for choice in schema.get("enum", ())}
-        for field, inner in schema.get("properties", {}).items():
+        for field, inner in self.properties(schema):
             found |= {f"{place}.{field}"} | self.fields(inner, f"{place}.{field}", seen)
         for inner in self._inner(schema):
             found |= self.fields(inner, place, seen)
@@ -128,10 +135,10 @@ class Contract:
     def used(self, schema: dict[str, Any], instance: Any, place: str = "") -> set[str]:
         """Which of them an instance has."""
         name, schema = self.resolved(schema)
-        place = name or place
+        place = self._place(name, place)
         found = {f"{place} = {choice}" for choice in schema.get("enum", ()) if choice == instance}
         if isinstance(instance, dict):
-            for field, inner in schema.get("properties", {}).items():
+            for field, inner in self.properties(schema):
                 if field in instance:
                     found |= {f"{place}.{field}"} | self.used(inner, instance[field], f"{place}.{field}")
         for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
@@ -141,6 +148,14 @@ class Contract:
             for item in instance:
                 found |= self.used(schema["items"], item, place)
         return found
+
+    def _place(self, name: str | None, place: str) -> str:
+        return place if name is None else self.forms.get(name, name)
+
+    @staticmethod
+    def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The fields that an instance may have; `false` is one of another form of the request."""
+        yield from ((field, inner) for field, inner in schema.get("properties", {}).items() if inner is not False)
 
     @staticmethod
     def _inner(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -59,8 +59,8 @@ def narrowed(description: dict[str, Any], *, encoder: bool) -> dict[str, Any]:
         if name != "DocumentPatch":
             schemas[name].setdefault("required", []).append(key)
     _without(schemas, "CollectionSettings", "dimension", "value_dimension", "encoder")
-    _without(schemas, "DocumentDelete", "filter", required="ids")
-    _without(schemas, "AttendRequest", "queries", required="query")
+    schemas["DocumentDelete"] = schemas["DeleteByIds"]
+    schemas["AttendRequest"] = schemas["AttendOne"]
     _without(schemas, "AttentionRequest", "parameters", "hopfield_steps")
     schemas["AttentionRequest"]["properties"]["similarity"]["enum"] = ["cosine", "dot", "scaled_dot", "gaussian"]
     for calls in narrow["paths"].values():
@@ -74,17 +74,9 @@ def narrowed(description: dict[str, Any], *, encoder: bool) -> dict[str, Any]:
     return narrow
 
 
-def _without(schemas: dict[str, Any], name: str, *fields: str, required: str | None = None) -> None:
+def _without(schemas: dict[str, Any], name: str, *fields: str) -> None:
     for field in fields:
         del schemas[name]["properties"][field]
-    if required is not None:
-        schemas[name]["required"] = [required]
-        schemas[name]["properties"][required].pop("anyOf", None)
-        schemas[name]["properties"][required] |= (
-            {"$ref": "#/components/schemas/Query"}
-            if required == "query"
-            else {"type": "array", "items": {"$ref": "#/components/schemas/DocumentId"}}
-        )
 
 
 def _begin_with_a_collection(narrow: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def fill(data: Path) -> Path:
     with Store.open(data) as store, store.writing() as writer:
         number = writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id
         documents = [
-            DocumentRecord(f"d{i:03}", f"unmistakable {i:03}", f"precious {i:03}", np.array([i, 7.125], np.float32))
+            DocumentRecord(f"d{i:03}", f"unmistakable {i:03}", f"precious {i:03}", np.array([[i, 7.125]], np.float32))
             for i in range(N)
         ]
         writer.upsert(number, documents)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from service.api.problems.table import TABLE
@@ -24,20 +22,6 @@ NAMES = {
     "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
     "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
 }  # fmt: skip
-
-
-@pytest.fixture
-def stocked(client: httpx.Client) -> Iterator[httpx.Client]:
-    """A client of a service with the collections that the calls speak of."""
-    posted = DESCRIBED.schemas["DocumentBatch"]["examples"][0]
-    client.put("/v1/collections/library", json={})
-    client.post("/v1/collections/library/documents", json=posted)
-    client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
-    for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
-        client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
-    yield client
-    for name in ("library", "vectors", "new"):
-        client.delete(f"/v1/collections/{name}")
 
 
 def told(call: Call) -> str:
@@ -68,8 +52,8 @@ def test_every_field_of_a_request_is_described():
         name for each in OPERATIONS for media in each.contents.values()
         for field in DESCRIBED.fields(media["schema"]) if (name := field.split(".")[0]) in DESCRIBED.schemas
     }  # fmt: skip
-    for name in sorted(requests):
-        for field, schema in DESCRIBED.schemas[name].get("properties", {}).items():
+    for name in sorted(requests | {form for form, request in DESCRIBED.forms.items() if request in requests}):
+        for field, schema in DESCRIBED.properties(DESCRIBED.schemas[name]):
             assert "description" in schema or "$ref" in schema, f"{name}.{field}"
 
 

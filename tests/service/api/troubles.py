@@ -24,7 +24,7 @@ def prepare(data: Path, encoder: str | None) -> None:
     with Store.open(data) as store, store.writing() as writer:
         settings = CollectionSettings("cosine", 0.05, dimension=2, encoder=encoder)
         collection = writer.create_collection("library", settings)
-        vector = np.array([1, 2], np.float32)
+        vector = np.array([[1, 2]], np.float32)
         writer.upsert(collection.id, [DocumentRecord("qa76", "relational databases", "A first course", vector)])
 
 

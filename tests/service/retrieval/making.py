@@ -20,7 +20,7 @@ LARGE = Comparison("metadata.i", ">=", 30)
 
 
 def document(identity: str, **fields) -> DocumentRecord:
-    return DocumentRecord(identity, None, identity, np.array([1, len(identity)], np.float32), metadata=fields)
+    return DocumentRecord(identity, None, identity, np.array([[1, len(identity)]], np.float32), metadata=fields)
 
 
 def numbered(*numbers: int) -> list[DocumentRecord]:

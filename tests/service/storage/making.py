@@ -20,7 +20,7 @@ def document(identity: str, seed: int = 0, **given: Any) -> DocumentRecord:
         id=identity,
         key=f"key {seed}",
         value={"seed": seed},
-        key_vector=np.array([seed, 0.1, -1], np.float32),
+        keys=np.array([[seed, 0.1, -1]], np.float32),
         value_vector=np.array([seed, 7], np.float32),
         metadata={"seed": seed},
     )
@@ -30,7 +30,7 @@ def document(identity: str, seed: int = 0, **given: Any) -> DocumentRecord:
 def plain(record: DocumentRecord) -> tuple[Any, ...]:
     """A record without its row number, as something that can be compared."""
     value = None if record.value_vector is None else record.value_vector.tolist()
-    return (record.id, record.key, record.value, record.metadata, record.key_vector.tolist(), value)
+    return (record.id, record.key, record.value, record.metadata, record.keys.tolist(), record.parts, value)
 
 
 def collection(store: Store, documents: Sequence[DocumentRecord] = (), name: str = "c") -> int:

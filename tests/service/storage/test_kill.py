@@ -93,7 +93,7 @@ def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
         with Store.open(tmp_path) as store, store.reading() as reader:
             number = reader.collection("c").id
             documents = {each.id: each.metadata["seed"] for each in reader.page(number, limit=10**6)}
-            rows = sum(len(rows) for rows, _, _ in reader.vectors(number))
+            rows = sum(len(found.numbers) for found in reader.vectors(number))
             assert list(store.check()) == []
         # The last commit may have reached the disk without having been acknowledged.
         written = documents["a"]

@@ -124,12 +124,12 @@ def test_widths_come_from_the_first_write_that_commits(store: Store) -> None:
     def two_widths() -> None:
         with store.writing() as writer:
             writer.upsert(number, [document("a")])
-            writer.upsert(number, [document("b", key_vector=np.ones(5))])
+            writer.upsert(number, [document("b", keys=np.ones((1, 5)))])
 
     with pytest.raises(WidthMismatch):
         two_widths()
     with store.writing() as writer:
-        writer.upsert(number, [document("a", key_vector=np.ones(5), value_vector=None)])
+        writer.upsert(number, [document("a", keys=np.ones((1, 5)), value_vector=None)])
         assert writer.collection("c").settings.dimension == 5
     with store.reading() as reader:
         assert (reader.collection("c").settings.dimension, reader.collection("c").settings.value_dimension) == (5, 5)
@@ -138,7 +138,7 @@ def test_widths_come_from_the_first_write_that_commits(store: Store) -> None:
 @pytest.mark.parametrize(
     ("given", "wanted", "came"),
     [
-        ({"key_vector": np.ones(4)}, 3, 4),
+        ({"keys": np.ones((1, 4))}, 3, 4),
         ({"value_vector": np.ones(5)}, 2, 5),
         ({"value_vector": None}, 2, 3),  # the key vector stands in
     ],

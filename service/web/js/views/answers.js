@@ -1,6 +1,6 @@
 /** Four answers to one question: SQL =, full text, top-k, attention. */
 
-import { textOf } from "../asking.js";
+import { spoken, textOf } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { effective, fixed, percent } from "../numbers.js";
 import { veiled } from "../reading.js";
@@ -60,8 +60,8 @@ function literal(parameter) {
   return typeof parameter === "string" ? `'${parameter.slice(0, 200).replaceAll("'", "''")}'` : String(parameter);
 }
 
-function line(number, { key, value }) {
-  const text = textOf(value);
+function line(number, row) {
+  const [key, text] = [spoken(row), textOf(row.value)];
   return h("li", { title: `${key} → ${text}`.slice(0, 400) },
     number ? h("span.number.weight", {}, number) : null,
     h("span.pairing", {}, isGlyph(text) ? [h("bdi.value", {}, text), " "] : null, h("bdi.key", {}, key.slice(0, 120)),

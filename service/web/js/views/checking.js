@@ -1,5 +1,6 @@
 /** The browser's numbers against the service's, as soon as the slider rests. */
 
+import { added } from "../asking.js";
 import { h, put } from "../element.js";
 import { power } from "../numbers.js";
 import { onTheWire } from "../scale.js";
@@ -41,8 +42,9 @@ export function checking() {
 /** What the service's answer says about the rows that the page does not hold. */
 function learn(result, service, temperature) {
   const { log_partition: total, effective_documents: effective } = service.evidence;
-  const share = (similarity) => Math.exp(similarity / temperature - total);
-  const held = result.rows.reduce((sum, row) => sum + (row.masked ? 0 : share(row.similarity)), 0);
+  const others = added(result, temperature);
+  const share = (row, i) => Math.exp(row.similarity / temperature + (others?.[i] ?? 0) - total);
+  const held = result.rows.reduce((sum, row, i) => sum + (row.masked ? 0 : share(row, i)), 0);
   result.tail.learn(temperature, 1 - held - service.evidence.null_weight, total, effective);
 }
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.bounds.rounding import Slack
-from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse, bound_tail
+from attention.lookup.bounds.weights import bound_counted, bound_rounding, bound_separated, bound_sparse, bound_tail
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
@@ -105,3 +105,54 @@ def test_one_query_s_bound_is_of_the_error_s_size(temperature):
         assert distance <= found.certificate.total_variation
         ratios.append(found.certificate.total_variation / distance)
     assert np.median(ratios) < 10
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    seed=SEEDS,
+    temperature=st.sampled_from([1e-3, 0.02, 0.1, 1.0, 10.0]),
+    error=st.sampled_from([1e-6, 1e-3, 0.05, 0.5]),
+    head=st.integers(1, 40),
+    null=st.none() | st.floats(-1, 2),
+    kind=st.sampled_from(["up", "down", "apart", "any"]),
+    spread=st.sampled_from([0.01, 1.0]),
+    some=st.integers(0, 30),
+)
+def test_rows_of_a_tail_that_are_counted_exactly(seed, temperature, error, head, null, kind, spread, some):
+    """Documents of a few rows each are weighed by true masses beside a partition that is only an estimate."""
+    random = np.random.default_rng(seed)
+    true, owners = random.random(200) * spread, np.sort(random.integers(0, 30, 200))
+    tail = np.argsort(true)[:-head]
+    counted = np.isin(owners, random.choice(30, some, replace=False))
+    noise = {
+        "up": np.full(200, error),
+        "down": np.full(200, -error),
+        "apart": np.where(counted, error, -error),
+        "any": random.uniform(-error, error, 200),
+    }[kind]
+    seen = true.copy()
+    seen[tail] += noise[tail]
+    top = max(true.max(), seen.max(), -9 if null is None else null)
+    e, computed = (np.exp((similarities - top) / temperature) for similarities in (true, seen))
+    nothing = 0.0 if null is None else float(np.exp((null - top) / temperature))
+    whole, estimate = e.sum() + nothing, computed.sum() + nothing
+    documents = np.bincount(owners[counted], e[counted], 30)
+    share = documents.sum() / estimate
+    share_of_all = computed.sum() / estimate
+    answered = documents / estimate * (share_of_all / share if share > share_of_all else 1.0)
+    rest, null_weight = 1 - nothing / estimate - answered.sum(), nothing / estimate
+    assert rest >= -1e-12
+    moved = (
+        np.abs(answered - documents / whole).sum()
+        + abs(null_weight - nothing / whole)
+        + abs(rest - e[~counted].sum() / whole)
+    ) / 2
+    b = error / temperature
+    assert moved <= -np.expm1(-b) + 1e-12
+    assert moved <= np.abs(e - computed).sum() / estimate + 1e-12
+    weight = computed[tail].sum() / estimate
+    bound = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0)
+    assert moved <= bound_counted(bound) + 1e-12
+    square = np.sqrt(((computed[tail] / estimate) ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
+    sharper = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
+    assert moved <= bound_counted(sharper) + 1e-12

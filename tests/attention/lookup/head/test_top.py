@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.head.top import choose, cut, refine
+from attention.lookup.head.top import choose, choose_by_weight, cut, refine
 from attention.lookup.memory.tiles import Passing
 
 SIMILARITIES = st.lists(st.sampled_from([-1.0, 0.0, 0.5, 0.75, 1.0]), max_size=30).map(np.array)
@@ -94,3 +94,25 @@ def test_top_p_of_equal_weights(filled):
     assert len(found.numbers) == 10
     assert answer(view, Question(np.ones(2), 1.0, top_p=1.0)).matches == 10
     assert answer(filled("dot", np.ones((1200, 2))), Question(np.ones(2), 1.0, top_p=1.0)).matches == 1000
+
+
+WEIGHED = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([-1.0, 0.0, 0.5])), max_size=30)
+
+
+@given(documents=WEIGHED, cap=st.integers(0, 35), top_p=st.sampled_from([None, 0.01, 0.5, 0.9, 1.0]))
+def test_by_weight_the_head_is_the_heaviest_then_the_most_similar_and_all_that_tie_in_both(documents, cap, top_p):
+    weights, similarities = (np.array([each[at] for each in documents]) for at in (0, 1))
+    head = choose_by_weight(weights, similarities, cap)
+    order = sorted(range(len(documents)), key=lambda at: documents[at], reverse=True)
+    k = min(cap, len(documents))
+    if top_p is not None:
+        head = cut(head, similarities, weights, top_p, by_weight=True)
+        held = np.cumsum([documents[at][0] for at in order])[:k]
+        enough = np.flatnonzero(held >= top_p * weights.sum() - 1e-12)
+        assert head.complete == (len(enough) > 0 if k else not weights.any())
+        k = int(enough[0]) + 1 if len(enough) else k
+    assert head.matches == k
+    kept = [documents[at] for at in order if documents[at] >= documents[order[k - 1]]] if k else []
+    assert [documents[at] for at in head.places] == kept
+    assert len(set(head.places.tolist())) == len(kept)
+    assert all(a < b for a, b in zip(head.places, head.places[1:], strict=False) if documents[a] == documents[b])

@@ -119,3 +119,26 @@ def test_compaction_joins_and_drops():
     assert all(segment.live is None for segment in memory.view.segments[:-1])
     np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
     assert not memory.compact()
+
+
+def test_a_document_that_lies_in_two_blocks_stays_one():
+    memory = Memory("dot")
+    sizes = np.tile([3, 30, 1], 9)
+    owners = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    numbers = np.arange(len(owners))
+    memory.publish(add=Rows(numbers, keys_of(numbers), owners=owners))
+    documents = np.unique(owners)
+    before = memory.publish(remove=documents[1::3][:6])
+    made = compacted(before, DOT)
+    now = memory.publish(remove=documents[[0, 7, 25]])
+    segments = in_place_of(made, now.segments)
+    live = ~np.isin(owners, documents[[1, 4, 7, 10, 13, 16, 0, 25]])
+    found = [
+        (s.numbers if s.live is None else s.numbers[s.live], s.owners if s.live is None else s.owners[s.live])
+        for s in segments
+    ]
+    np.testing.assert_array_equal(np.concatenate([numbers for numbers, _ in found]), numbers[live])
+    np.testing.assert_array_equal(np.concatenate([owners for _, owners in found]), owners[live])
+    assert sum(s.documents for s in segments) == len(documents) - 8
+    assert all(s.several == bool((s.owners != s.numbers).any()) for s in segments)
+    assert any(s.owners[0] != s.numbers[0] for s in now.segments)  # a document is cut

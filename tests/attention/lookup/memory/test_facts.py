@@ -7,7 +7,9 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.memory import blocks as blocks_module
+from attention.lookup.memory import facts as facts_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import owners as owners_module
 
 
 @pytest.fixture
@@ -72,3 +74,40 @@ def test_a_view_counts_every_row_it_shows_and_those_removed():
     assert views[0].facts.value_spread.count >= 75
     wide = Memory("dot")
     assert wide.publish(add=Rows(np.arange(2), np.ones((2, 1025)))).facts.value_spread is None
+
+
+def owned(sizes):
+    return np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_longest_documents_are_known_by_name_and_of_the_others_how_long_they_are(small_blocks, monkeypatch, seed):
+    for module in (owners_module, facts_module):
+        monkeypatch.setattr(module, "LONGEST", 3)
+    random = np.random.default_rng(seed)
+    sizes = random.choice([1, 2, 5, 40, 90], 40)
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(sizes.sum()), np.ones((sizes.sum(), 2)), owners=owned(sizes)))
+    documents = np.cumsum([0, *sizes[:-1]])
+    gone = random.random(40) < 0.3
+    facts = memory.publish(remove=documents[gone]).facts
+    alive = sizes[~gone]
+    assert (facts.n, facts.documents, facts.several) == (alive.sum(), len(alive), True)
+    named = np.isin(documents, facts.longest)
+    assert (named & gone).sum() == 0
+    assert named.sum() == 3
+    others = sizes[~named & ~gone]
+    assert facts.most_keys >= others.max()
+    assert facts.most_keys <= np.sort(alive)[-4]
+
+
+def test_where_each_row_is_a_document_there_is_nothing_to_say_of_their_length(small_blocks):
+    memory = Memory("dot")
+    plain = memory.publish(add=Rows(np.arange(100), np.ones((100, 2)), owners=np.arange(100))).facts
+    assert (plain.documents, plain.several, plain.longest.tolist(), plain.most_keys) == (100, False, [], 1)
+    assert not any(segment.several for segment in memory.view.segments)
+    with_one = memory.publish(add=Rows([100, 101], np.ones((2, 2)), owners=[100, 100]))
+    assert (with_one.n, with_one.documents, with_one.facts.several) == (102, 101, True)
+    assert [segment.several for segment in with_one.segments] == [False, True]
+    without = memory.publish(remove=np.array([100]))
+    assert (without.n, without.documents, without.facts.several) == (100, 100, False)

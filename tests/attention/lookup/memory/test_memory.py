@@ -171,3 +171,33 @@ def test_nothing_is_written_when_a_write_is_refused():
 def test_only_known_similarities():
     with pytest.raises(ParameterError, match="must be one of cosine, dot, scaled_dot, gaussian"):
         Memory("euclidean")
+
+
+def test_no_row_comes_between_the_rows_of_another_document():
+    memory = Memory("dot")
+    before = memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 30, 30]))
+    for numbers, owners, said in (
+        ([15], None, "row number 15 lies between rows of document 10"),
+        ([5, 35], None, "row number 35 lies between rows of document 30"),
+        ([5, 45], [5, 5], "row number 10 lies between rows of document 5"),
+        ([25, 26, 31], [25, 25, 25], "row number 31 lies between rows of document 30"),
+    ):
+        with pytest.raises(ParameterError, match=said):
+            memory.publish(add=Rows(numbers, np.ones((len(numbers), 1)), owners=owners))
+        assert memory.view is before
+    after = memory.publish(add=Rows([5, 25, 26, 45], np.ones((4, 1)), owners=[5, 25, 25, 45]))
+    assert (after.n, after.documents) == (8, 5)
+
+
+def test_no_row_comes_into_a_document_where_it_is_cut(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 2)
+    memory = Memory("dot")
+    memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 10, 10]))
+    with pytest.raises(ParameterError, match="row number 25 lies between rows of document 10"):
+        memory.publish(add=Rows([25], np.ones((1, 1))))
+
+
+def test_a_memory_of_arrays_takes_owners():
+    view = Memory.of(np.eye(4), owners=[0, 0, 2, 2]).view
+    assert (view.n, view.documents) == (4, 2)

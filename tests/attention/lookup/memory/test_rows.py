@@ -52,3 +52,50 @@ def test_rows_are_checked():
         Rows(np.arange(2), np.array([[1.0], [1e39]]))
     with pytest.raises(ParameterError, match="comes twice"):
         Rows(np.array([4, 4]), np.ones((2, 1)))
+
+
+@given(sizes=st.lists(st.integers(1, 4), max_size=8), seed=st.integers(0, 99))
+def test_rows_of_one_document_may_come_in_any_order(sizes, seed):
+    n = sum(sizes)
+    numbers = np.arange(n) * 3 + 5
+    owners = np.repeat(numbers[np.cumsum([0, *sizes[:-1]])] if sizes else numbers, sizes)
+    order = np.random.default_rng(seed).permutation(n)
+    rows = Rows(numbers[order], np.ones((n, 1)), owners=owners[order])
+    np.testing.assert_array_equal(rows.numbers, numbers)
+    if max(sizes, default=1) == 1:  # each row is a document by itself, as if nothing had been said
+        assert rows.owners is None
+    else:
+        np.testing.assert_array_equal(rows.owners, owners)
+        part, rest = rows.part(1, n), owners[1:] != numbers[1:]
+        np.testing.assert_array_equal(part.owners if rest.any() else part.numbers, owners[1:])
+        assert (part.owners is None) == (not rest.any())
+
+
+@pytest.mark.parametrize(
+    ("owners", "said"),
+    [
+        ([10, 11, 12, 9], "row 13 has the owner 9, which is none of these rows"),
+        ([10, 12, 12, 13], "row 11 has the owner 12 and does not follow it"),
+        ([10, 11, 10, 10], "row 12 has the owner 10 and does not follow it"),
+        ([10, 10, 11, 13], "row 12 has the owner 11 and does not follow it"),
+    ],
+)
+def test_an_owner_is_the_first_row_of_its_document(owners, said):
+    with pytest.raises(ParameterError, match=said):
+        Rows(np.arange(10, 14), np.ones((4, 1)), owners=np.array(owners))
+
+
+def test_there_is_an_owner_for_each_row():
+    with pytest.raises(ShapeError, match="owners must be one for each of the 2 numbers, got 1"):
+        Rows(np.arange(2), np.ones((2, 1)), owners=np.array([0]))
+    with pytest.raises(ShapeError, match="owners must be a list of integers"):
+        Rows(np.arange(2), np.ones((2, 1)), owners=np.array([0.0, 0.0]))
+
+
+def test_what_was_checked_before_is_put_in_order_and_a_document_may_be_there_in_part():
+    rows = Rows.stored(np.array([7, 4, 5]), np.array([[7.0], [4], [5]], np.float32), None, np.array([7, 3, 3]))
+    assert (rows.numbers.tolist(), rows.owners.tolist(), rows.keys.ravel().tolist()) == (
+        [4, 5, 7],
+        [3, 3, 7],
+        [4, 5, 7],
+    )

@@ -85,3 +85,29 @@ def test_nothing_in_an_empty_view():
     assert (mask.n, (~mask).n, (mask | mask).n) == (0, 0, 0)
     full = filled([4, 5])
     assert answer(full, Question(np.ones(3), 1.0, mask=~full.mask(np.array([4])))).numbers.tolist() == [5]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 50), min_size=1, max_size=9),
+    far=st.booleans(),
+    removed=st.sets(st.integers(0, 8)),
+    wanted=st.sets(st.integers(0, 8)),
+)
+def test_a_mask_names_documents_and_takes_all_of_their_rows(sizes, far, removed, wanted):
+    numbers = np.arange(sum(sizes)) * (FAR if far else 2)  # found by search, or by table
+    documents = numbers[np.cumsum([0, *sizes[:-1]])]
+    owners = np.repeat(documents, sizes)
+    memory = Memory("dot")
+    memory.publish(add=Rows(numbers, np.ones((len(numbers), 3)), owners=owners))
+    gone, kept = (np.array([documents[at] for at in some if at < len(sizes)], np.int64) for some in (removed, wanted))
+    view = memory.publish(remove=gone)
+    live = ~np.isin(owners, gone)
+    for mask, expected in (
+        (view.mask(kept), np.isin(owners, kept) & live),
+        (~view.mask(kept), ~np.isin(owners, kept) & live),
+        (view.mask(numbers[owners != numbers]), np.zeros(len(numbers), bool)),  # which are no documents
+    ):
+        assert rows(mask) == numbers[expected].tolist()
+        assert (mask.n, mask.documents) == (expected.sum(), len(set(owners[expected].tolist())))
+    assert (view.n, view.documents) == (live.sum(), len(set(owners[live].tolist())))

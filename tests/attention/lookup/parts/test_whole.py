@@ -122,3 +122,22 @@ def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, vi
         # Both in order, they are the same rows, and those of a bin lie within its width.
         assert (np.abs(means - scanned) <= gathered.bin_widths[query]).all()
         assert np.abs(means - scanned).max() > gathered.bin_widths[query] / 4
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_document_s_rows_are_found_across_blocks(masked):
+    sizes = np.tile([1, 500, 3, 2], 10)[:12]
+    documents = np.cumsum([0, *sizes[:-1]])
+    owners = np.repeat(documents, sizes)
+    keys = RANDOM.standard_normal((len(owners), WIDTH))
+    view = Memory.of(keys, owners=owners).publish(remove=documents[:2])
+    kept = documents[[0, 3, 5, 6]] if masked else documents
+    part = Whole(view, view.mask(kept) if masked else None)
+    passing = np.isin(documents, kept) & (np.arange(12) >= 2)
+    assert (part.documents, part.keys) == (passing.sum(), sizes[passing].sum())
+    np.testing.assert_array_equal(part.key_counts(documents[::-1]), (sizes * passing)[::-1])
+    places = part.places_of(documents)
+    np.testing.assert_array_equal(places, np.flatnonzero(np.isin(owners, documents[passing])))
+    np.testing.assert_array_equal(part.owners(places), owners[places])
+    np.testing.assert_array_equal(part.numbers(places), places)
+    assert len(view.segments) > 1

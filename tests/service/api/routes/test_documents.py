@@ -95,7 +95,7 @@ def test_mode_skip_leaves_what_exists_and_names_it(client, collection):
     assert again.json() == {"upserted": 0, "skipped": ["long", "cats", "dogs"], "truncated": []}
     assert client.get(f"{path}/documents/cats", params={"include": list(before)[1:]}).json() == before
     assert client.get(path).json()["documents"] == 3
-    flawed = [CATS, {"id": "new", "key": "new"}, {"id": "dogs"}, {"id": "new", "key": "twice"}]
+    flawed = [CATS, {"id": "new", "key": "new"}, {"id": "dogs", "key_vectors": []}, {"id": "new", "key": "twice"}]
     for documents in (flawed[:3], [*flawed[:2], flawed[3]]):
         assert client.post(f"{path}/documents", json={"documents": documents, "mode": "skip"}).status_code == 422
     assert client.get(path).json()["documents"] == 3
@@ -167,7 +167,7 @@ def test_delete_by_ids_or_by_filter(client, collection):
         ({"id": "a\nb", "key": "k"}, "/documents/1/id"),
         ({"id": "\ud800", "key": "k"}, "/documents/1/id"),
         ({"id": 7, "key": "k"}, "/documents/1/id"),
-        ({"id": "a"}, "/documents/1/key"),
+        ({"id": "a", "key_vectors": []}, "/documents/1/key_vectors"),
         ({"id": "a", "key": 5}, "/documents/1/key"),
         ({"id": "a", "key": "\udfff"}, "/documents/1/key"),
         ({"id": "a", "key": "k", "value": {"x": "\ud800"}}, "/documents/1/value"),
@@ -194,7 +194,7 @@ def test_one_bad_document_refuses_all_and_is_pointed_at(client, collection, docu
 
 def test_the_first_write_that_commits_sets_the_width(client, collection):
     path = collection(encoder=None)
-    assert client.put(f"{path}/documents/a", json={}).json()["errors"][0]["pointer"] == "/key_vector"
+    assert client.put(f"{path}/documents/a", json={"key_vectors": []}).json()["errors"][0]["pointer"] == "/key_vectors"
     assert client.get(path).json()["dimension"] is None
     assert client.put(f"{path}/documents/a", json={"key_vector": [1, 2, 3]}).status_code == 201
     assert client.get(path).json()["dimension"] == 3

@@ -79,6 +79,7 @@ MET = {
     "temperatures": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * n}),
     "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
     "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
+    "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
     "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
     "filter_depth": Met(f"{C}/documents/query", lambda n: {"filter": deep(n)}),
     "filter_values": Met(f"{C}/documents/query", lambda n: {"filter": of_two_lists(n)}),

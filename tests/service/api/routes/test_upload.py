@@ -34,7 +34,7 @@ def test_a_bad_line_in_each_batch_loses_nothing_else_and_is_named(client, collec
     lines: list[object] = [{"id": f"{i:04}", "key_vector": [1, i]} for i in range(3000)]
     bad = {
         17: "{not json",
-        18: {"id": "a"},
+        18: {"id": "a", "key_vectors": []},
         19: {"id": "0001", "key_vector": [1, 1]},
         1500: {"id": "b", "key_vector": [1, 2, 3]},
         1501: {"id": "c", "key_vector": [0, 0]},
@@ -45,7 +45,7 @@ def test_a_bad_line_in_each_batch_loses_nothing_else_and_is_named(client, collec
     *batches, last = upload(client, path, lines)
     refused = {flaw["line"]: flaw for batch in batches for flaw in batch["refused"]}
     assert refused.keys() == bad.keys()
-    assert refused[18]["errors"][0]["pointer"] == "/key_vector"
+    assert refused[18]["errors"][0]["pointer"] == "/key_vectors"
     assert "twice" in refused[19]["detail"]
     assert "width 3" in refused[1500]["detail"]
     assert refused[2999]["errors"][0]["pointer"] == "/key_vector"
@@ -77,6 +77,15 @@ def test_lines_may_be_cut_anywhere_on_their_way(client, collection, size):
     answer = client.post(f"{path}/documents", content=pieces, headers=NDJSON)
     assert json.loads(answer.text.splitlines()[-1]) == {"done": True, "upserted": 30, "refused": 0}
     assert client.get(f"{path}/documents/7").json()["key"] == "ü"
+
+
+def test_lines_that_are_long_together_are_a_batch_before_they_are_a_thousand(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=4096) as running, running.client() as client:
+        client.put("/v1/collections/c", json={})
+        lines = [{"id": f"{i:02}", "key_vector": [1, i], "value": "x" * 450} for i in range(30)]
+        *batches, last = upload(client, "/v1/collections/c", lines)
+        assert [batch["upserted"] for batch in batches] == [9, 9, 9, 3]
+        assert last == {"done": True, "upserted": 30, "refused": 0}
 
 
 def test_a_line_over_the_limit_ends_the_stream_and_keeps_what_came_before(tmp_path):

@@ -27,7 +27,7 @@ def catalogue(tmp_path):
     store = Store.open(tmp_path)
     made = Catalogue(store, None)
     collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
-    collection.write([DocumentRecord(f"{i:02}", None, i, key) for i, key in enumerate(KEYS)])
+    collection.write([DocumentRecord(f"{i:02}", None, i, key[None]) for i, key in enumerate(KEYS)])
     yield made
     store.close()
 
@@ -117,7 +117,7 @@ def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, 
     async def run():
         first = asyncio.create_task(ask(catalogue, KEYS[0]))
         await asyncio.sleep(0.1)
-        new = DocumentRecord("new", None, "new", 100 * KEYS[0])
+        new = DocumentRecord("new", None, "new", 100 * KEYS[:1])
         await asyncio.to_thread(catalogue.collection("c").write, [new])
         second = asyncio.create_task(ask(catalogue, KEYS[0]))
         await asyncio.sleep(0.05)

@@ -70,7 +70,7 @@ class Histories(RuleBasedStateMachine):
         keys = np.random.default_rng(seed).standard_normal((1 if copies else count, D)).astype(np.float32)
         keys = np.repeat(keys, count, axis=0) if copies else keys
         written = {f"d{first + i}": key for i, key in enumerate(keys)}
-        self.collection.write([DocumentRecord(i, None, None, key) for i, key in written.items()])
+        self.collection.write([DocumentRecord(i, None, None, key[None]) for i, key in written.items()])
         self.keys |= written
 
     @rule(first=st.integers(0, 900), count=st.integers(1, 500), step=st.integers(1, 3))

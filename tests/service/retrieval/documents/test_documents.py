@@ -77,7 +77,7 @@ def test_a_document_that_is_deleted_while_others_are_encoded_is_not_skipped(coll
     sent = [SentDocument(each, key_vector=vector(5, 5)) for each in ("000", "001", "new")]
     written = asyncio.run(store.upsert(collection, sent, ["/0", "/1", "/2"], mode="skip"))
     assert (written.upserted, written.skipped) == (2, ("000",))
-    assert store.get(collection, "001").key_vector.tolist() == [5, 5]
+    assert store.get(collection, "001").keys.tolist() == [[5, 5]]
     assert (collection.record.documents, collection.size) == (61, 61)
 
 
@@ -85,20 +85,20 @@ def test_an_upload_writes_the_good_lines_and_says_of_each_bad_one_why(collection
     lines = {
         3: SentDocument("a", key_vector=vector(1, 2)),
         4: SentDocument("b", key_vector=vector(1, 2, 3)),
-        5: SentDocument("c"),
+        5: SentDocument("c", key_vectors=[]),
         9: SentDocument("a", key_vector=vector(2, 1)),
     }
     uploaded = asyncio.run(store.upload(collection, lines))
     assert uploaded.upserted == 1
     assert {line: [flaw.pointer for flaw in flaws] for line, flaws in uploaded.refused.items()} == {
         4: ["/key_vector", "/value_vector"],  # the one stands for the other
-        5: ["/key_vector"],
+        5: ["/key_vectors"],
         9: ["/id"],
     }
-    assert store.get(collection, "a").key_vector.tolist() == [1, 2]
+    assert store.get(collection, "a").keys.tolist() == [[1, 2]]
 
 
 def test_an_upload_of_bad_lines_only_writes_nothing(collection):
     before = collection.record.documents
-    uploaded = asyncio.run(store.upload(collection, {1: SentDocument("a")}))
+    uploaded = asyncio.run(store.upload(collection, {1: SentDocument("a", key_vectors=[])}))
     assert (uploaded.upserted, list(uploaded.refused), collection.record.documents) == (0, [1], before)

@@ -9,8 +9,8 @@ import pytest
 
 from service.encoding import LoadingEncoder
 from service.retrieval import InvalidContent
-from service.retrieval.documents import SentDocument, prepare_documents
-from service.storage import CollectionRecord, CollectionSettings
+from service.retrieval.documents import SentDocument, Split, prepare_documents
+from service.storage import CollectionRecord, CollectionSettings, Part
 
 
 def record(**settings):
@@ -28,10 +28,37 @@ def flaws(record, *documents):
 
 
 def test_all_flaws_of_one_kind_are_told_at_once():
-    assert flaws(record(), SentDocument("a"), SentDocument("b", key="text")) == ["/0/key_vector", "/1/key_vector"]
-    assert flaws(record(encoder="e"), SentDocument("a"), SentDocument("b")) == ["/0/key", "/1/key"]
+    both = SentDocument("b", key_vector=vector(1, 2), key_vectors=[vector(1, 2)])
+    assert flaws(record(), SentDocument("a", key_vectors=[]), both) == ["/0/key_vectors", "/1/key_vectors"]
     given = SentDocument("a", key_vector=vector(1, 2))
     assert flaws(record(), given, given, given) == ["/1/id", "/2/id"]
+
+
+def test_a_split_needs_a_text_and_an_encoder():
+    split = Split(8)
+    assert flaws(record(), SentDocument("a", "text", split=split)) == ["/0/split"]
+    assert flaws(record(encoder="e"), SentDocument("a", split=split)) == ["/0/split"]
+    assert flaws(record(encoder="e"), SentDocument("a", "text", key_vector=vector(1), split=split)) == ["/0/split"]
+
+
+@pytest.mark.parametrize("parts", [[(0, 2)], [(0, 2), (2, 2)], [(0, 2), (3, 2)], [(0, 2), (2, 5)]])
+def test_parts_go_with_key_vectors_and_lie_in_the_key_text(parts):
+    keys = [vector(1, 2), vector(2, 1)]
+    wrong = SentDocument("a", "text", key_vectors=keys, parts=tuple(Part(*part) for part in parts))
+    (pointer,) = flaws(record(), wrong)
+    assert pointer in ("/0/parts", "/0/parts/1")
+    assert flaws(record(), SentDocument("a", "text", parts=(Part(0, 2),))) == ["/0/parts"]
+
+
+@pytest.mark.parametrize("of", [{}, {"encoder": "e"}])
+def test_what_has_neither_a_text_to_encode_nor_a_vector_is_keyless(of):
+    sent = [SentDocument("a"), SentDocument("b", value="a text", value_vector=vector(7))]
+    if not of:
+        sent.append(SentDocument("c", key="a text"))
+    for made in asyncio.run(prepare_documents(None, record(**of), sent, ["/0", "/1", "/2"][: len(sent)])).records:
+        assert made.keys.shape == (0, 0)
+        assert made.parts == ()
+        assert (made.value_vector is None) == (made.id != "b")
 
 
 def test_the_first_document_sets_the_widths_of_the_others():
@@ -68,7 +95,7 @@ def test_a_text_is_encoded_once_and_only_where_it_is_needed(encoder, value_from,
     prepared = asyncio.run(run())
     assert encoded == [(texts, "document")]
     first, second, third = prepared.records
-    np.testing.assert_array_equal(first.key_vector, second.key_vector)
+    np.testing.assert_array_equal(first.keys, second.keys)
     assert (first.value_vector is None) == (value_from == "key")
     assert [each.value for each in prepared.records] == ["a hound", "a dog", 5]
     assert third.value_vector is None

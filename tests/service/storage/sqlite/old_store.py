@@ -49,7 +49,7 @@ def _insert(connection: sqlite3.Connection, collection: int, row: int, document:
         (row, collection, *texts),
     )
     value = None if document.value_vector is None else blob(document.value_vector)
-    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, blob(document.key_vector), value))
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (row, blob(document.keys[0]), value))
     connection.executemany(
         "INSERT INTO fields VALUES (?, ?, ?, ?, ?, ?)",
         [(collection, *entry, row) for entry in field_rows(document.metadata)],

@@ -11,6 +11,7 @@ from service.storage import (
     LIFETIME_SECONDS,
     KeyReused,
     Once,
+    StorageFailed,
     Store,
     WriteAnswer,
     WriteAnswered,
@@ -152,3 +153,14 @@ def test_a_write_without_a_name_keeps_nothing(store: Store) -> None:
     with store.writing(None) as writer:
         writer.keep_answer(None, 1)
     assert kept(store) == []
+
+
+@pytest.mark.parametrize("change", ["status = 200", "answer = zeroblob(22)", "request = x'00'", "answer = x''"])
+def test_an_answer_that_the_disk_has_changed_is_not_given(store: Store, change: str) -> None:
+    number = collection(store)
+    write(store, number, "a")
+    with store.writing() as writer:
+        writer._connection.execute(f"UPDATE answered_writes SET {change}")
+    with pytest.raises(StorageFailed, match="'a name' is not what was written"):
+        write(store, number, "b")
+    assert ids(store, number) == ["a"]

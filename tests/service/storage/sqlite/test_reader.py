@@ -13,17 +13,17 @@ def test_vectors_stream_in_row_order_and_keys_stand_in_for_missing_values(store:
     values = -keys
     number = collection(
         store,
-        [document(f"{i}", key_vector=keys[i], value_vector=values[i] if i > 5 else None) for i in range(11)],
+        [document(f"{i}", keys=keys[[i]], value_vector=values[i] if i > 5 else None) for i in range(11)],
     )
     with store.reading() as reader:
         batches = list(reader.vectors(number, batch=4))
-    assert [len(rows) for rows, _, _ in batches] == [4, 4, 3]
-    assert batches[0][2] is None
-    rows = np.concatenate([rows for rows, _, _ in batches])
+    assert [len(found.numbers) for found in batches] == [4, 4, 3]
+    assert batches[0].values is None
+    rows = np.concatenate([found.numbers for found in batches])
     assert (np.diff(rows) > 0).all()
     assert rows.dtype == np.int64
-    np.testing.assert_array_equal(np.concatenate([each for _, each, _ in batches]), keys)
-    stood_in = np.concatenate([k if v is None else v for _, k, v in batches])
+    np.testing.assert_array_equal(np.concatenate([found.keys for found in batches]), keys)
+    stood_in = np.concatenate([found.keys if found.values is None else found.values for found in batches])
     np.testing.assert_array_equal(stood_in, np.concatenate([keys[:6], values[6:]]))
 
 

@@ -46,8 +46,8 @@ def open_and_compare(directory: Path, collections: dict[str, list[DocumentRecord
                 assert reader.count(record.id) == record.documents == len(documents)
                 found = reader.page(record.id, limit=10**6)
                 assert sorted(map(plain, found), key=repr) == sorted(map(plain, documents), key=repr)
-                keys = np.concatenate([keys for _, keys, _ in reader.vectors(record.id)] or [np.empty((0, 3))])
-                wanted = [each.key_vector for each in documents]  # row numbers keep their order
+                keys = np.concatenate([found.keys for found in reader.vectors(record.id)] or [np.empty((0, 3))])
+                wanted = [each.keys[0] for each in documents]  # row numbers keep their order
                 np.testing.assert_array_equal(keys, np.array(wanted, np.float32).reshape(-1, 3))
                 passing = reader.rows_where(record.id, Comparison("metadata.year", "==", 1994))
                 assert len(passing) == sum(each.metadata.get("year") == 1994 for each in documents)

@@ -25,7 +25,7 @@ def documents() -> list[DocumentRecord]:
             key=f"unmistakable text {i:03}",
             value={"precious": f"value {i:03}"},
             metadata={"shelf": f"shelf number {i:03}"},
-            key_vector=np.array([i, 7.125, -i], np.float32),
+            keys=np.array([[i, 7.125, -i]], np.float32),
             value_vector=np.array([9.5, i], np.float32),
         )
         for i in range(N)
@@ -84,7 +84,7 @@ def read_everything(store: Store) -> dict[str, Any]:
                 given["damaged"] = True
         try:
             told: list[DocumentDamaged] = []
-            rows = [rows for rows, _, _ in reader.vectors(number, batch=7, damaged=told.append)]
+            rows = [found.numbers for found in reader.vectors(number, batch=7, damaged=told.append)]
             given["attended"] = sum(map(len, rows))
             if told:
                 given["damaged"] = True

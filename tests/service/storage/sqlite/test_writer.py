@@ -158,7 +158,7 @@ def test_a_caller_who_goes_on_after_an_error_commits_no_half(tmp_path: Path) -> 
     with Store.open(tmp_path) as store:
         number = collection(store, [document("a", 1)])
         with store.writing() as writer:
-            broken = document("b", key_vector=np.array(["x", "y", "z"], dtype=object))
+            broken = document("b", keys=np.array([["x", "y", "z"]], dtype=object))
             with pytest.raises(ValueError, match="could not convert"):
                 writer.upsert(number, [document("a", 2), broken])
             writer.upsert(number, [document("c", 3)])

@@ -1,0 +1,180 @@
+"""A collection whose documents have several keys answers what one of single keys does, added up."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from attention import attend
+from attention.lookup import Auto, Background, Memory, Question, Rows, answers, sweep
+
+RNG = np.random.default_rng(7)
+SIZES = np.concatenate([RNG.integers(1, 6, 40), [67, 1, 1, 2]])
+N, M, D, D_V = int(SIZES.sum()), 5, 11, 13
+KEYS, VALUES = RNG.normal(size=(N, D)).astype(np.float32), RNG.normal(size=(N, D_V)).astype(np.float32)
+KEYS[30:34], KEYS[N - 4] = KEYS[20:24], KEYS[N - 3]  # copies, in documents of their own and of others
+FIRST = np.cumsum([0, *SIZES[:-1]])
+OWNERS = np.repeat(FIRST, SIZES)
+QUERIES = RNG.normal(size=(M, D))
+NORMALISERS = ["softmax", "sparsemax", "entmax15", "one_hot"]
+
+
+def written(similarity, owners):
+    """In four writes, with documents of several keys in between that are gone."""
+    memory = Memory(similarity)
+    for part in np.split(np.arange(N), FIRST[[9, 20, 40]]):
+        memory.publish(add=Rows(part, KEYS[part], VALUES[part], None if owners is None else owners[part]))
+        gone = 1000 + part
+        memory.publish(add=Rows(gone, KEYS[part] + 1, VALUES[part], np.full(len(part), gone[0])))
+        memory.publish(remove=gone[:1])
+    return memory.view
+
+
+@pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
+def views(request):
+    return written(request.param, OWNERS), written(request.param, None)
+
+
+def summed(owners, answer):
+    """{document: (weight, similarity, part)} of an answer that names every row."""
+    found = {}
+    for number, similarity, weight in sorted(
+        zip(answer.numbers.tolist(), answer.similarities, answer.weights, strict=True)
+    ):
+        known = found.setdefault(int(owners[number]), [0.0, -np.inf, None])
+        known[0] += weight
+        if similarity > known[1]:
+            known[1:] = similarity, number
+    return found
+
+
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+@pytest.mark.parametrize("temperature", [0, 1e-30, 0.05, 1, 1e6, np.inf])
+@pytest.mark.parametrize("null", [None, 0.3, Background(0.0, 0.2)])
+def test_weights_are_sums_and_all_else_is_the_same(views, normaliser, temperature, null):
+    grouped, alone = views
+    documents = np.sort(RNG.choice(FIRST, 35, replace=False))
+    masks = grouped.mask(documents), alone.mask(np.flatnonzero(np.isin(OWNERS, documents)))
+    assert (masks[0].n, masks[0].documents) == (masks[1].n, 35)
+    asked = {"temperature": temperature, "null": null, "normaliser": normaliser, "top_k": N}
+    found = answers(grouped, [Question(query, mask=masks[0], **asked) for query in QUERIES])
+    plain = answers(alone, [Question(query, mask=masks[1], **asked) for query in QUERIES])
+    for mine, other in zip(found, plain, strict=True):
+        assert mine.evidence == other.evidence
+        np.testing.assert_array_equal(mine.output, other.output)
+        assert mine.certificate == other.certificate
+        assert (mine.documents, mine.keys, other.documents, other.keys) == (35, masks[0].n, masks[0].n, masks[0].n)
+        assert mine.best_similarity == other.best_similarity
+        expected = summed(OWNERS, other)
+        assert set(mine.numbers.tolist()) == set(expected) == set(documents.tolist())
+        for at, number in enumerate(mine.numbers.tolist()):
+            weight, similarity, part = expected[number]
+            assert mine.weights[at] == pytest.approx(weight, rel=1e-12, abs=1e-300)
+            assert (mine.similarities[at], mine.parts[at]) == (similarity, part)
+            assert mine.logits[at] == other.logits[other.numbers == part][0]
+            # At 1e-30 logits are so large that nothing of a sum is left in their difference.
+            if mine.weights[at] > 1e-300 and normaliser == "softmax" and temperature != 1e-30:
+                log_weight = mine.logits[at] - mine.log_partition + mine.log_parts[at]
+                assert log_weight == pytest.approx(math.log(weight), rel=1e-9, abs=1e-9)
+        order = list(zip(mine.weights.tolist(), mine.similarities.tolist(), strict=True))
+        assert order == sorted(order, reverse=True)
+        assert normaliser == "softmax" or not mine.log_parts.any()
+        np.testing.assert_array_equal(other.parts, other.numbers)
+        assert not other.log_parts.any()
+
+
+@pytest.mark.parametrize("normaliser", NORMALISERS)
+@pytest.mark.parametrize("temperature", [0, 0.05, 1, np.inf])
+def test_weights_are_those_of_attend(views, normaliser, temperature):
+    grouped, _ = views
+    found = answers(grouped, [Question(query, temperature, 0.3, normaliser=normaliser, top_k=N) for query in QUERIES])
+    want = attend(
+        QUERIES,
+        KEYS.astype(np.float64),
+        VALUES.astype(np.float64),
+        similarity=grouped.similarity,
+        temperature=temperature,
+        null=0.3,
+        normaliser=normaliser,
+    )
+    for row, answer in enumerate(found):
+        weights = np.zeros(N)
+        weights[answer.numbers] = answer.weights
+        np.testing.assert_allclose(weights[FIRST], np.add.reduceat(want.weights[row], FIRST), atol=1e-9)
+        assert not np.delete(weights, FIRST).any()
+        assert answer.weights.sum() + answer.null_weight == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 7, N])
+@pytest.mark.parametrize("top_p", [None, 0.3, 0.9, 1.0])
+def test_a_head_is_the_first_of_all_documents_and_what_ties_with_the_last(views, top_k, top_p):
+    grouped, _ = views
+    for query in QUERIES:
+        everything, found = answers(
+            grouped, [Question(query, 0.3, top_k=k, top_p=p) for k, p in ((N, None), (top_k, top_p))]
+        )
+        order = list(zip(everything.weights.tolist(), everything.similarities.tolist(), strict=True))
+        matches = min(top_k, len(order))
+        if top_p is not None:
+            left = np.append(np.cumsum(everything.weights[::-1])[::-1][1:], 0.0)[:matches]
+            enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12))
+            assert found.complete == (len(enough) > 0)
+            matches = int(enough[0]) + 1 if len(enough) else matches
+        assert found.matches == matches
+        kept = [each >= order[matches - 1] for each in order] if matches else [False] * len(order)
+        np.testing.assert_array_equal(found.numbers, everything.numbers[kept])
+        np.testing.assert_array_equal(found.weights, everything.weights[kept])
+
+
+def test_copies_of_a_document_tie_and_the_first_of_equal_keys_speaks():
+    keys = RNG.normal(size=(7, D)).astype(np.float32)
+    keys[2] = keys[0]
+    copies = np.concatenate([keys, RNG.normal(size=(50, D)), keys, keys[:1]])
+    owners = np.concatenate([np.full(7, 0), np.arange(7, 57), np.full(7, 57), [64]])
+    view = Memory.of(copies, owners=owners).view
+    (found,) = answers(view, [Question(keys[0], 0.3, top_k=1)])
+    assert (found.matches, found.numbers.tolist(), found.parts.tolist()) == (1, [0, 57], [0, 57])
+    assert found.weights[0] == found.weights[1]
+    (cold,) = answers(view, [Question(keys[0], 0, top_k=3)])
+    assert cold.numbers.tolist() == [0, 57, 64]
+    np.testing.assert_allclose(cold.weights, [0.4, 0.4, 0.2])
+    np.testing.assert_allclose(cold.log_parts, [np.log(2), np.log(2), 0])
+
+
+def test_auto_counts_keys_so_that_it_finds_the_same_temperature(views):
+    grouped, alone = views
+    for query in QUERIES:
+        mine, other = (answers(view, [Question(query, Auto(9), null=0.2)])[0] for view in (grouped, alone))
+        assert mine.temperature == other.temperature
+        assert mine.evidence == other.evidence
+
+
+def test_a_sweep_has_the_documents_of_the_best_keys(views):
+    grouped, _ = views
+    temperatures = [0, 0.05, 1.0, np.inf]
+    for query in QUERIES:
+        found = sweep(grouped, Question(query, 1.0, 0.3, top_k=6), temperatures)
+        assert (np.diff(found.similarities) <= 0).all()
+        (everything,) = answers(grouped, [Question(query, 1.0, top_k=N)])
+        best = np.sort(everything.similarities)[::-1][5]
+        assert set(found.numbers) == set(everything.numbers[everything.similarities >= best])
+        for at, temperature in enumerate(temperatures):
+            (alone,) = answers(grouped, [Question(query, temperature, 0.3, top_k=N)])
+            place = {number: index for index, number in enumerate(alone.numbers.tolist())}
+            some = [place[number] for number in found.numbers.tolist()]
+            np.testing.assert_array_equal(found.weights[at], alone.weights[some])
+            np.testing.assert_array_equal(found.parts, alone.parts[some])
+            assert found.evidence[at] == alone.evidence
+        assert (found.documents, found.keys) == (len(SIZES), N)
+
+
+def test_nothing_passes(views):
+    grouped, _ = views
+    nothing = grouped.mask(np.array([FIRST[0] + 10**6]))
+    for normaliser in NORMALISERS:
+        (found,) = answers(grouped, [Question(QUERIES[0], 0.3, 0.5, nothing, normaliser)])
+        assert (found.documents, found.keys, found.matches, found.null_weight) == (0, 0, 0, 1)
+        assert [len(each) for each in (found.numbers, found.parts, found.weights, found.log_parts)] == [0] * 4
+    assert sweep(grouped, Question(QUERIES[0], 0.3, mask=nothing), [0, 1.0]).weights.shape == (2, 0)

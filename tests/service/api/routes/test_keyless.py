@@ -1,0 +1,161 @@
+"""A keyless document is stored, listed, filtered and counted, and has no weight: it is as good as masked, or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.running import RunningService
+
+D = 3
+NORMALISERS = ["softmax", "sparsemax", "entmax15", "one_hot"]
+TEMPERATURES = [0, 1e-30, 0.01, 0.05, 1, 1e6, 1e30]
+TIMES = {"took_ms"}
+
+
+def put(client: httpx.Client, path: str, documents: list[dict[str, Any]]) -> None:
+    answer = client.post(f"{path}/documents", json={"documents": documents})
+    assert answer.status_code == 200, answer.text
+
+
+def documents(count: int, seed: int) -> list[dict[str, Any]]:
+    keys = np.random.default_rng(seed).normal(size=(count, D)).astype(np.float32)
+    return [
+        {"id": f"{i:02}", "key_vector": key.tolist(), "value_vector": [i, 1.5], "metadata": {"i": i}}
+        for i, key in enumerate(keys)
+    ]
+
+
+def without_its_key(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: content for name, content in document.items() if name != "key_vector"}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with (
+        RunningService(data_dir=tmp_path_factory.mktemp("bare"), encoder="none") as running,
+        running.client() as client,
+    ):
+        yield client
+
+
+@given(
+    seed=st.integers(0, 50),
+    keyless=st.sets(st.integers(0, 11)),
+    temperature=st.sampled_from(TEMPERATURES),
+    normaliser=st.sampled_from(NORMALISERS),
+    null=st.sampled_from([False, 0.2, -3, "auto", "strict"]),
+    similarity=st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]),
+)
+@settings(deadline=None)
+def test_keyless_is_masked_is_absent(
+    bare: httpx.Client,
+    seed: int,
+    keyless: set[int],
+    temperature: float,
+    normaliser: str,
+    null: Any,
+    similarity: str,
+) -> None:
+    every = documents(12, seed)
+    paths = {}
+    for name in ("keyless", "masked", "absent"):
+        bare.delete(f"/v1/collections/{name}")
+        assert bare.put(f"/v1/collections/{name}", json={"similarity": similarity}).status_code == 201
+        paths[name] = f"/v1/collections/{name}"
+    put(bare, paths["keyless"], [without_its_key(d) if i in keyless else d for i, d in enumerate(every)])
+    put(bare, paths["masked"], every)
+    put(bare, paths["absent"], [d for i, d in enumerate(every) if i not in keyless] or [without_its_key(every[0])])
+
+    query = np.random.default_rng(seed + 1000).normal(size=D).tolist()
+    asked = {"query": query, "temperature": temperature, "normaliser": normaliser, "top_k": 12, "include": ["output"]}
+
+    def answer(name: str, **more: Any) -> dict[str, Any]:
+        found = bare.post(f"{paths[name]}/attend", json=asked | more)
+        assert found.status_code == 200, found.text
+        return {field: content for field, content in found.json().items() if field not in TIMES}
+
+    found = answer("keyless", null=null)
+    assert found == answer("absent", null=null)
+    assert found["documents"] == found["keys"] == 12 - len(keyless)
+    assert not {match["id"] for match in found["matches"]} & {f"{i:02}" for i in keyless}
+    if not isinstance(null, str):  # a named one stands on a sample of all that can be attended to, masked or not
+        only = {"field": "metadata.i", "operator": "not in", "value": sorted(keyless)}
+        masked = answer("masked", null=null, filter=only)
+        assert (masked["matches"], masked["evidence"]) == (found["matches"], found["evidence"])
+        if len(keyless) < 12:
+            assert masked["output"] == found["output"]
+
+
+def test_a_keyless_document_is_like_any_other_but_for_its_weight(
+    client: httpx.Client, collection: Callable[..., str]
+) -> None:
+    path = collection()
+    put(client, path, [{"id": "keyed", "key": "a cat", "metadata": {"n": 1}}])
+    answer = client.put(f"{path}/documents/none", json={"value": {"any": "thing"}, "metadata": {"n": 2}})
+    assert (answer.status_code, answer.json()) == (201, {"upserted": 1, "truncated": []})
+    shown = client.get(path).json()
+    assert [shown[field] for field in ("documents", "keyless", "keys")] == [1, 1, 1]
+
+    found = client.get(f"{path}/documents/none", params={"include": ["key", "value", "key_vector", "value_vector"]})
+    assert found.json() == {
+        "id": "none", "key": None, "value": {"any": "thing"}, "key_vector": None, "value_vector": None
+    }  # fmt: skip
+    page = client.post(f"{path}/documents/query", json={"count": True}).json()
+    assert ([each["id"] for each in page["documents"]], page["count"]) == (["keyed", "none"], 2)
+    only = {"field": "metadata.n", "operator": "==", "value": 2}
+    assert client.post(f"{path}/documents/query", json={"filter": only, "count": True}).json()["count"] == 1
+    facts = client.post(f"{path}/documents/fields", json={}).json()["fields"]["metadata.n"]
+    assert (facts["count"], facts["max"]) == (2, 2)
+
+    asked = client.post(f"{path}/attend", json={"query": "thing", "filter": only, "null": False}).json()
+    assert (asked["matches"], asked["documents"], asked["rest_weight"]) == ([], 0, 0)
+    assert asked["evidence"]["answered"] is False
+    for call, body in (("attend", {"query": "a cat"}), ("sweep", {"query": "a cat", "temperatures": [0, 1, 1e30]})):
+        found = client.post(f"{path}/{call}", json=body).json()
+        assert ([match["id"] for match in found["matches"]], found["documents"]) == (["keyed"], 1)
+    compared = client.post(f"{path}/compare", json={"query": "a cat"}).json()
+    assert [match["id"] for match in compared["top_k"]["matches"]] == ["keyed"]
+    assert compared["top_k"]["documents"] == 1
+
+    assert client.post(f"{path}/documents/update", json={"filter": only, "patch": {"value": "new"}}).json() == {
+        "updated": 1
+    }
+    assert client.get(f"{path}/documents/none").json()["value"] == "new"
+    assert client.get(path).json()["keyless"] == 1
+
+
+def test_a_document_gets_a_key_and_loses_it_again(client: httpx.Client, collection: Callable[..., str]) -> None:
+    path = collection()
+    put(client, path, [{"id": "a", "value": "a value that is a text"}])
+    counts = lambda: [client.get(path).json()[field] for field in ("documents", "keyless", "keys")]  # noqa: E731
+    assert counts() == [0, 1, 0]
+    assert client.patch(f"{path}/documents/a", json={"key": "cats"}).status_code == 200
+    assert counts() == [1, 0, 1]
+    found = client.post(f"{path}/attend", json={"query": "cats", "include": ["value_vector"]}).json()
+    whole = client.post("/v1/encode", json={"texts": ["a value that is a text"], "purpose": "document"}).json()
+    np.testing.assert_allclose(found["matches"][0]["value_vector"], whole["embeddings"][0], atol=1e-6)
+    assert client.patch(f"{path}/documents/a", json={"key": None, "key_vector": None}).status_code == 200
+    assert counts() == [0, 1, 0]
+    assert client.post(f"{path}/attend", json={"query": "cats", "null": False}).json()["matches"] == []
+
+
+def test_a_text_without_an_encoder_is_kept_for_sql_and_has_no_weight(
+    client: httpx.Client, collection: Callable[..., str]
+) -> None:
+    path = collection(encoder=None)
+    put(client, path, [{"id": "a", "key": "only a text"}, {"id": "b", "key": "text and vector", "key_vector": [1, 2]}])
+    found = client.post(f"{path}/attend", json={"query": [1, 2], "top_k": 9}).json()
+    assert [match["id"] for match in found["matches"]] == ["b"]
+    contains = {"field": "key", "operator": "contains", "value": "text"}
+    page = client.post(f"{path}/documents/query", json={"filter": contains}).json()
+    assert [each["id"] for each in page["documents"]] == ["a", "b"]
+    assert client.post(f"{path}/documents/delete", json={"ids": ["b"]}).json() == {"deleted": 1}
+    shown = client.get(path).json()
+    assert [shown[field] for field in ("documents", "keyless", "keys")] == [0, 1, 0]

@@ -1,0 +1,232 @@
+"""What clients are generated from: a file that is up to date, whose types say what the service takes and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from service.schemas.attend import AttendRequest
+from tests.description import FILE, described
+from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed
+from tests.service.api.contract import PREFIX
+from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, told
+
+CALLS = [call for call in (*EXAMPLES, *EVERY_FIELD) if isinstance(call.body, dict)]
+KEYWORDS = {
+    *("$ref", "additionalProperties", "anyOf", "const", "contentEncoding", "default", "description", "enum", "example"),
+    *("examples", "exclusiveMinimum", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum"),
+    *("oneOf", "pattern", "properties", "required", "type"),
+}
+# Where null in a request is another thing than nothing: no encoder, or a field that a merge patch removes.
+SAYING = {"CollectionSettings.encoder", "ValuePatch.metadata"} | {
+    f"DocumentPatch.{field}"
+    for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector")
+}
+COMPARED = {"Equality.value", "Membership.value", "Containment.value"}  # with null too
+
+
+def test_the_file_in_docs_is_what_the_service_says():
+    assert FILE.read_text(encoding="utf-8") == described(), f"docs/{FILE.name} is out of date: run make openapi"
+
+
+def test_models_stay_as_they_are_however_often_they_are_looked_at():
+    """Each app that is made looks at all of them."""
+    before = str(AttendRequest.__pydantic_core_schema__)
+    TypeAdapter(list[AttendRequest])
+    assert str(AttendRequest.__pydantic_core_schema__) == before
+
+
+def schemas(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema in a schema, with its place."""
+    if not isinstance(node, dict):
+        return
+    yield place, node
+    for name, inner in node.get("properties", {}).items():
+        yield from schemas(inner, f"{place}.{name}")
+    for word in ("items", "additionalProperties"):
+        yield from schemas(node.get(word), place)
+    for word in ("anyOf", "oneOf"):
+        for inner in node.get(word, ()):
+            yield from schemas(inner, place)
+
+
+EVERY_SCHEMA = [found for name, schema in DESCRIBED.schemas.items() for found in schemas(schema, name)]
+
+
+def test_a_schema_has_only_words_of_json_schema():
+    assert {(place, word) for place, schema in EVERY_SCHEMA for word in schema.keys() - KEYWORDS} == set()
+
+
+def test_null_is_a_type_only_where_it_says_something():
+    asked = {
+        field.rpartition(" = ")[0] or field
+        for operation in OPERATIONS
+        for media in operation.contents.values()
+        for field in DESCRIBED.fields(media["schema"])
+    }
+    nullable = {place for place, schema in EVERY_SCHEMA if schema.get("type") == "null"}
+    assert nullable & asked == SAYING | COMPARED
+    parameters = [parameter["schema"] for operation in OPERATIONS for parameter in operation.parameters]
+    assert "null" not in json.dumps(parameters)
+
+
+def test_null_for_a_field_left_out_is_still_taken(stocked):
+    for call in (
+        Call("attend", {"query": "cats", "queries": None, "top_k": None, "filter": None, "null": None}),
+        Call("put_collection", {"similarity": None, "dimension": None, "null": None}),
+        Call("delete_documents", {"ids": ["none"], "filter": None}),
+        Call("query_documents", {"ids": None, "cursor": None}),
+    ):
+        answer = call.send(stocked, DESCRIBED)
+        assert answer.status_code == 200, answer.text
+
+
+def forms() -> Iterator[tuple[str, list[str]]]:
+    for operation in OPERATIONS:
+        reference = operation.contents.get("application/json", {}).get("schema", {}).get("$ref", "")
+        _, schema = DESCRIBED.resolved({"$ref": reference}) if reference else (None, {})
+        if "oneOf" in schema:
+            found = [DESCRIBED.resolved(branch)[1] for branch in schema["oneOf"]]
+            yield operation.id, [next(field for field in form["required"] if field != "patch") for form in found]
+
+
+def test_requests_that_have_forms():
+    assert dict(forms()) == {
+        "attend": ["query", "queries"],
+        "delete_documents": ["ids", "filter"],
+        "update_documents": ["ids", "filter"],
+    }
+
+
+@pytest.mark.parametrize(("operation", "fields"), list(forms()))
+def test_a_request_has_one_form(stocked, operation, fields):
+    shown = [call.body for call in examples(DESCRIBED, DESCRIBED.operations[operation])]
+    schema = DESCRIBED.operations[operation].contents["application/json"]["schema"]
+    both = {name: said for body in shown for name, said in body.items()}
+    neither = {name: said for name, said in both.items() if name not in fields}
+    assert set(fields) <= both.keys()
+    for body in (both, neither):
+        assert DESCRIBED.flaws(schema, body)
+        answer = Call(operation, body).send(stocked, DESCRIBED)
+        assert answer.status_code == 422
+        said = f"send exactly one of {' and '.join(fields)}"
+        assert answer.json()["errors"] == [{"pointer": "", "detail": said}]
+
+
+WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != json.dumps(call.body)]
+
+
+@pytest.mark.parametrize("call", WITH_INTEGERS, ids=told)
+def test_an_integer_may_be_written_with_a_point(stocked, call):
+    if call.operation == "put_collection":
+        stocked.delete("/v1/collections/library")
+    answer = Call(call.operation, pointed(call.body), call.values, call.query, call.headers).send(stocked, DESCRIBED)
+    assert 200 <= answer.status_code < 300, answer.text
+
+
+def integers(schema: dict[str, Any], instance: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places of an instance where its schema wants an integer and nothing else."""
+    _, schema = DESCRIBED.resolved(schema)
+    if schema.get("type") == "integer":
+        yield at
+    for branch in schema.get("oneOf", ()):
+        if not DESCRIBED.flaws(branch, instance):
+            yield from integers(branch, instance, at)
+    if isinstance(instance, dict):
+        for field, inner in DESCRIBED.properties(schema):
+            if field in instance:
+                yield from integers(inner, instance[field], (*at, field))
+    elif isinstance(instance, list) and "items" in schema:
+        for i, item in enumerate(instance):
+            yield from integers(schema["items"], item, (*at, i))
+
+
+def with_other(body: Any, at: tuple[Any, ...], other: Any) -> Any:
+    """The body with something else at a place."""
+    if not at:
+        return other
+    changed = body.copy()
+    changed[at[0]] = with_other(body[at[0]], at[1:], other)
+    return changed
+
+
+PLACES = [
+    (call, at)
+    for call in CALLS
+    for at in integers(DESCRIBED.operations[call.operation].contents["application/json"]["schema"], call.body)
+]
+
+
+def test_integers_are_found_in_every_room():
+    fields = {at[-1] if isinstance(at[-1], str) else at[-2] for _, at in PLACES}
+    assert fields >= {"top_k", "limit", "dimension", "value_dimension", "layers", "heads", "n_heads", "hopfield_steps"}
+
+
+@pytest.mark.parametrize(("call", "at"), PLACES, ids=lambda each: told(each) if isinstance(each, Call) else str(each))
+def test_what_is_no_whole_number_is_no_integer(stocked, call, at):
+    for other in (470.5, True, "470", [470]):
+        answer = Call(call.operation, with_other(call.body, at, other), call.values).send(stocked, DESCRIBED)
+        assert answer.status_code in (400, 422), answer.text  # OpenAI's calls say 400
+        assert "wanted a whole number" in answer.text
+
+
+STREAMS = [
+    Call(
+        "post_documents", b'{"id": "c", "key_vector": [1, 1]}\n\n{"id": "c"\n{"id": "d", "x": 1}\n', {"name": "vectors"}
+    ),
+    Call("post_documents", b'{"id": "a", "key": "%s"}\n' % (b"cats and " * 2000)),
+    Call("encode", {"texts": ["a", "b"], "tokens": True}, headers={"accept": NDJSON}),
+    Call("encode", {"texts": ["a"], "vector_format": "base64"}, headers={"accept": NDJSON}),
+]
+
+
+@pytest.mark.parametrize("call", STREAMS, ids=told)
+def test_every_line_of_a_stream_is_of_its_schema(stocked, call):
+    content = DESCRIBED.operations[call.operation].described["responses"]["200"]["content"][NDJSON]
+    answer = call.send(stocked, DESCRIBED)
+    assert answer.headers["content-type"].partition(";")[0] == NDJSON
+    *lines, last = map(json.loads, answer.text.splitlines())
+    assert last["done"] is True
+    for line in (*lines, last, *map(json.loads, content["example"].splitlines())):
+        assert not DESCRIBED.flaws(content["x-itemSchema"], line), line
+    assert DESCRIBED.flaws(content["x-itemSchema"], {**last, "more": 1})
+
+
+def test_a_stream_that_breaks_off_ends_in_its_schema(stocked):
+    sent = b'{"id": "c", "key_vector": [1, 1]}\n' + b" " * (33 * 2**20)
+    answer = stocked.post("/v1/collections/vectors/documents", content=sent, headers={"content-type": NDJSON})
+    last = json.loads(answer.text.splitlines()[-1])
+    assert last["problem"]["code"] == "body_too_large"
+    assert not DESCRIBED.flaws({"$ref": f"{PREFIX}UploadEnd"}, last)
+
+
+def test_a_line_that_is_sent_is_a_document():
+    content = DESCRIBED.operations["post_documents"].contents[NDJSON]
+    for line in content["example"].splitlines():
+        assert not DESCRIBED.flaws(content["x-itemSchema"], json.loads(line))
+
+
+@pytest.mark.parametrize("path", DESCRIBED.description["paths"])
+def test_a_method_that_a_path_does_not_take_is_a_documented_problem(client, path):
+    place = path.replace("{name}", "library").replace("{id}", "qa76")
+    taken = {method.upper() for method in DESCRIBED.description["paths"][path]}
+    openai = path.startswith(("/v1/embeddings", "/v1/models"))
+    for method in ("OPTIONS", "BREW"):
+        answer = client.request(method, place)
+        assert answer.status_code == 405
+        allowed = set(answer.headers["allow"].split(", "))
+        assert allowed - {"HEAD"} >= taken
+        assert ("HEAD" in allowed) == ("GET" in allowed)
+        kind, schema = ("json", "ErrorAnswer") if openai else ("problem+json", "Problem")
+        assert answer.headers["content-type"] == f"application/{kind}"
+        assert not DESCRIBED.flaws({"$ref": PREFIX + schema}, answer.json())
+
+
+def test_what_is_nowhere_is_a_documented_problem(client):
+    answer = client.get("/v1/nothing")
+    assert answer.json()["code"] == "not_found"
+    assert not DESCRIBED.flaws({"$ref": f"{PREFIX}Problem"}, answer.json())

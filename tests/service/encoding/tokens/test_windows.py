@@ -1,0 +1,86 @@
+"""Parts of a long text: each is read as a whole, and together they are the text."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.encoding.models.installed import installed_checkpoint
+from service.encoding.tokens.tokenizer_file import load_tokenizer
+from service.encoding.tokens.tokens import ModelTokenizer
+from service.encoding.tokens.windows import room, windows
+from tests.service.encoding.tokens.test_tokens import TRICKY
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> ModelTokenizer:
+    return load_tokenizer(installed_checkpoint(), 256)
+
+
+def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, prompt: str = "") -> list[tuple[int, int]]:
+    """The parts of a text, after all that has to hold of them."""
+    (parts,) = windows(tokenizer, [text], tokens, overlap, prompt)
+    total = len(tokenizer.library.encode(prompt + text).ids)
+    if len(parts) == 1:
+        assert total <= tokens
+        assert parts == [(0, len(text))]
+        return parts
+    assert total > tokens
+    covered = set[int]()
+    for start, end in parts:
+        assert 0 <= start < end <= len(text)
+        covered.update(range(start, end))
+    places = tokenizer.library.encode(text, add_special_tokens=False).offsets
+    assert covered >= {place for start, end in places for place in range(start, end) if not text[place].isspace()}
+    assert parts == sorted(parts)
+    for (first, stop), (start, end) in itertools.pairwise(parts):
+        assert first < start <= stop or not text[stop:start].strip() or not overlap
+        assert end > stop
+        shared = [place for place in places if start <= place[0] and place[1] <= stop]
+        assert len(shared) >= overlap
+    return parts
+
+
+WORDS = st.lists(
+    st.sampled_from(["the", "cat", "attention", "xylophonist's", "étude", "猫", "😺", "don't", "...", "x1y2z3"]),
+    max_size=60,
+)
+
+
+@given(WORDS, st.integers(3, 30), st.data())
+@settings(deadline=None)
+def test_parts_cover_a_text_and_share_what_was_asked_for(
+    tokenizer: ModelTokenizer, words: list[str], tokens: int, data: st.DataObject
+) -> None:
+    overlap = data.draw(st.integers(0, room(tokenizer, tokens) - 1))
+    check(tokenizer, " ".join(words), tokens, overlap)
+
+
+@pytest.mark.parametrize("text", TRICKY)
+@pytest.mark.parametrize(("tokens", "overlap"), [(3, 0), (8, 5), (256, 32)])
+def test_texts_of_any_kind_have_parts(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int) -> None:
+    check(tokenizer, text, tokens, overlap)
+
+
+def test_a_part_is_read_as_a_whole_and_cut_between_words(tokenizer: ModelTokenizer) -> None:
+    text = " ".join(f"Sentence {i} says that xylophonists practise unconstitutionally." for i in range(300))
+    parts = check(tokenizer, text, 64, 8)
+    read = tokenizer.read([text[start:end] for start, end in parts])
+    assert max(read.total) <= 64
+    assert min(read.total[:-1]) > 32  # and not much less than that
+    for start, end in parts:
+        assert start == 0 or not (text[start - 1].isalnum() and text[start].isalnum())
+        assert end == len(text) or not (text[end - 1].isalnum() and text[end].isalnum())
+    assert re.search(r"Sentence 299 .*\.$", text[slice(*parts[-1])])
+
+
+def test_a_prompt_takes_its_tokens(tokenizer: ModelTokenizer) -> None:
+    prompt = "represent this text: "
+    assert room(tokenizer, 20, prompt) == room(tokenizer, 20) - 4
+    text = "word " * 100
+    for start, end in check(tokenizer, text, 20, 3, prompt):
+        assert len(tokenizer.library.encode(prompt + text[start:end]).ids) <= 20

@@ -1,0 +1,129 @@
+"""A document has one key, several, or none."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.storage import Comparison, DocumentDamaged, DocumentRecord, Part, Store
+from tests.service.storage.making import WIDTH, collection, document, plain
+
+
+def with_keys(identity: str, count: int, seed: int = 0, *, values: bool = True) -> DocumentRecord:
+    """A document of so many keys, of parts of its text where they are several."""
+    keys = np.random.default_rng([seed, count]).normal(size=(count, WIDTH)).astype(np.float32)
+    key = " ".join(f"word{i}" for i in range(count)) if count else None
+    parts = tuple(Part(6 * i, 6 * i + 5) for i in range(count)) if count > 1 else ()
+    value = np.array([seed, count], np.float32) if values else None
+    return document(identity, seed, key=key, keys=keys, parts=parts, value_vector=value)
+
+
+def every_key(store: Store, number: int, batch: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    with store.reading() as reader:
+        found = list(reader.vectors(number, batch=batch))
+    stood_in = [each.keys if each.values is None else each.values for each in found]
+    numbers, owners = (np.concatenate([getattr(each, name) for each in found]) for name in ("numbers", "owners"))
+    return numbers, owners, np.concatenate([each.keys for each in found]), np.concatenate(stood_in)
+
+
+@pytest.mark.parametrize("values", [True, False])
+def test_documents_come_back_with_all_their_keys(tmp_path: Path, values: bool) -> None:
+    written = [with_keys(f"{i}", count, i, values=values) for i, count in enumerate([1, 0, 3, 1, 7, 0, 2])]
+    with Store.open(tmp_path) as store:
+        number = collection(store, written)
+    with Store.open(tmp_path) as store:
+        with store.reading() as reader:
+            ways: list[Sequence[DocumentRecord]] = [
+                reader.page(number),
+                reader.documents(number, reader.rows_where(number)),
+                [found for each in written if (found := reader.document(number, each.id)) is not None],
+            ]
+            record = reader.collection("c")
+        for way in ways:
+            assert [plain(each) for each in way] == [plain(each) for each in written]
+        assert (record.documents, record.keyless, record.attendable) == (7, 2, 5)
+        numbers, owners, keys, stood_in = every_key(store, number)
+        with_some = [each for each in written if len(each.keys)]
+        np.testing.assert_array_equal(keys, np.concatenate([each.keys for each in with_some]))
+        np.testing.assert_array_equal(stood_in, np.concatenate([each.values() for each in with_some]))
+        assert (np.diff(numbers) > 0).all()
+        first_rows = [each.row for each in ways[0] if len(each.keys)]
+        assert owners.tolist() == np.repeat(first_rows, [len(each.keys) for each in with_some]).tolist()
+        assert list(store.check()) == []
+
+
+def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -> None:
+    choose = random.Random(1)
+    kept: dict[str, DocumentRecord] = {}
+    seen: set[int] = set()
+    with Store.open(tmp_path) as store:
+        number, other = collection(store), collection(store, name="other")
+        for step in range(40):
+            batch = [with_keys(f"{choose.randrange(9)}", choose.choice([0, 1, 1, 2, 5]), step)]
+            with store.writing() as writer:
+                if choose.random() < 0.3:
+                    gone = choose.sample(sorted(kept), k=min(2, len(kept)))
+                    writer.delete_ids(number, gone)
+                    kept = {name: each for name, each in kept.items() if name not in gone}
+                change = writer.upsert(number, batch)
+                elsewhere = writer.upsert(other, [with_keys("same", choose.choice([0, 4]), step)]).added
+            taken = {row + i for row in change.added.tolist() for i in range(batch[0].rows)} | set(elsewhere.tolist())
+            assert not taken & seen
+            seen |= taken
+            kept[batch[0].id] = batch[0]
+            with store.reading() as reader:
+                assert {each.id: plain(each) for each in reader.page(number)} == {n: plain(d) for n, d in kept.items()}
+                record = reader.collection("c")
+            assert (record.documents, record.keyless) == (len(kept), sum(not len(d.keys) for d in kept.values()))
+        assert len(every_key(store, number)[0]) == sum(len(each.keys) for each in kept.values())
+        with closing(sqlite3.connect(store.path)) as connection:
+            (orphans,) = connection.execute(
+                'SELECT count(*) FROM vectors WHERE document NOT IN (SELECT "row" FROM documents)'
+            ).fetchone()
+        assert orphans == 0
+        assert list(store.check()) == []
+
+
+def test_keyless_documents_set_no_width_and_are_in_no_sample(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        number = collection(store, [with_keys("none", 0, values=False)])
+        with store.reading() as reader:
+            assert reader.collection("c").settings.dimension is None
+            assert reader.collection("c").settings.value_dimension is None
+            assert reader.sample(number, 10).tolist() == []
+            assert list(reader.vectors(number)) == []
+            assert reader.count(number) == 1
+        with store.writing() as writer:
+            (row,) = writer.upsert(number, [with_keys("three", 3)]).added
+        with store.reading() as reader:
+            assert reader.collection("c").settings.dimension == WIDTH
+            assert reader.sample(number, 10).tolist() == [row]
+            np.testing.assert_array_equal(reader.keys(np.array([row])), with_keys("three", 3).keys[:1])
+            assert reader.rows_where(number, Comparison("id", "==", "three")).tolist() == [row]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_key_that_is_gone_is_damage(tmp_path: Path, lost: int) -> None:
+    with Store.open(tmp_path) as store:
+        number = collection(store, [with_keys("whole", 2), with_keys("hurt", 3)])
+        path = store.path
+        with store.reading() as reader:
+            hurt = reader.existing(number, ["hurt"])["hurt"]
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute('DELETE FROM vectors WHERE "row" = ?', (hurt + lost,))
+        connection.commit()
+    with Store.open(tmp_path) as store:
+        with store.reading() as reader:
+            with pytest.raises(DocumentDamaged, match="hurt"):
+                reader.document(number, "hurt")
+            told: list[DocumentDamaged] = []
+            found = list(reader.vectors(number, damaged=told.append))
+        assert [error.row for error in told] == [hurt]
+        assert [len(each.numbers) for each in found] == [2]
+        assert any(f"row {hurt}" in finding for finding in store.check())
