@@ -34,7 +34,7 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
     table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=min(console.width // 4, 40))
     table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
     for match in answer["matches"]:
-        key, value = one_line(match["key"] or ""), one_line(match["value"])
+        key, value = one_line(_spoken(match)), one_line(match["value"])
         described = Text(key)
         if value != key:
             described.append("\n" if key else "").append(value, style="dim")
@@ -52,6 +52,12 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
         similarity = f"{evidence['null_similarity']:.4f}"
         table.add_row(weight(evidence["null_weight"]), similarity, "", Text("none of these", "dim italic"))
     return table
+
+
+def _spoken(match: dict[str, Any]) -> str:
+    """The key text, or the part of it that is most similar, where it was split."""
+    part = match.get("part", {})
+    return (match["key"] or "")[part.get("start") : part.get("end")]
 
 
 def _verdict(evidence: dict[str, Any]) -> Text:

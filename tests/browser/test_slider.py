@@ -103,7 +103,7 @@ def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
     opened = visit("lesson.html")
     body = {"query": QUESTION, "top_k": 20}
     key = compared(opened.origin, 0.2)
-    rungs = module(opened.page, "/js/scale.js", "({ladder}) => ladder(8)")
+    rungs = [*module(opened.page, "/js/scale.js", "({ladder}) => ladder(8)"), 1e300]
     sweep = httpx.post(f"{opened.origin}/v1/collections/library/sweep", json={**body, "temperatures": rungs}).json()
     for temperature in (0.03, 0.05, 0.123, 0.7, 30):
         answer = served(opened.origin, temperature, top_k=20)
@@ -120,7 +120,7 @@ def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
 def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
     opened = visit("lesson.html")
     evidence = {"log_partition": 0.0, "effective_documents": 1.0}
-    rests = {0.05: 0.1, 0.01: 1e-12, 0.005: 0.0, 0.004: 1.1e-16, 0.003: 0.0}
+    rests = {1e300: 0.99, 0.05: 0.1, 0.01: 1e-12, 0.005: 0.0, 0.004: 1.1e-16, 0.003: 0.0}
     rungs = [{"temperature": t, "rest_weight": rest, "evidence": evidence} for t, rest in rests.items()]
     sweep = {"documents": 100, "keys": 100, "matches": [{}], "temperatures": rungs}
     use = "({Tail}, g) => g.at.map((temperature) => new Tail(g.sweep).logMass(temperature))"
@@ -150,5 +150,8 @@ def test_a_text_of_several_parts_weighs_what_the_service_says_and_shows_what_spo
         answer = page.locator("#answer-top .found li").all_inner_texts()
         assert any("At night they hunt mice." in line for line in answer)
         assert not any("Chapter 1 " in line for line in answer)
+        limits = page.locator(".limits").inner_text()
+        assert "keys at" in limits
+        assert "✗" not in limits
     finally:
         httpx.delete(path)

@@ -85,7 +85,7 @@ export class Asker {
   }
 
   async #sweep(path, state, filter, signal) {
-    const body = { query: state.query, temperatures: ladder(8), top_k: HEAD, null: state.none, include: [] };
+    const body = { query: state.query, temperatures: [...ladder(8), onTheWire(Infinity)], top_k: HEAD, null: state.none, include: [] };
     const swept = await this.api.post(`${path}/sweep`, filter ? { ...body, filter } : body, signal);
     return swept.keys > swept.matches.length ? swept : null;
   }
@@ -178,6 +178,7 @@ function shaped(compared, rows, more) {
     mask: rows.map((row) => !row.masked),
     nullKey: NullKey.of(compared),
     documents: compared.attention.documents,
+    keys: compared.attention.keys,
     sql: compared.sql,
     fullText: compared.full_text,
     topK: compared.top_k,

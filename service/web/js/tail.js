@@ -1,10 +1,11 @@
 /**
  * The rows of a large collection that the page does not hold, at any temperature: from one sweep.
  *
- * ln Σ exp(s/T) over the unseen rows is smooth and convex in 1/T, and known at each rung of the sweep and at
- * 1/T = 0, where it is ln of their count. Between rungs it is a cubic along 1/T. A rung is added wherever the
- * service has answered exactly.
+ * ln Σ exp(s/T) over the unseen rows is smooth and convex in 1/T, and known at each rung of the sweep, of which one is at
+ * T = ∞. Between rungs it is a cubic along 1/T. A rung is added wherever the service has answered exactly.
  */
+
+import { onTheWire } from "./scale.js";
 
 /** What is known of the unseen rows. */
 export class Tail {
@@ -13,13 +14,11 @@ export class Tail {
   /** @param {object} sweep the answer of POST …/sweep */
   constructor(sweep) {
     this.count = sweep.documents - sweep.matches.length;
-    const unseen = sweep.keys === sweep.documents ? this.count : unseenKeys(sweep);
     this.#rungs = sweep.temperatures.map(({ temperature, rest_weight: rest, evidence }) => ({
-      inverse: 1 / temperature,
+      inverse: inverseOf(temperature),
       logMass: rest > 0 ? Math.log(rest) + evidence.log_partition : -Infinity,
       logEffective: Math.log(evidence.effective_documents),
     }));
-    this.#rungs.push({ inverse: 0, logMass: Math.log(unseen), logEffective: Math.log(sweep.keys) });
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
   }
 
@@ -56,7 +55,7 @@ export class Crowd {
     this.#rungs = sweep.temperatures
       .filter(({ weights }) => weights[at] > 0)
       .map(({ temperature, weights, evidence }) => ({
-        inverse: 1 / temperature,
+        inverse: inverseOf(temperature),
         added: Math.max(0, Math.log(weights[at]) + evidence.log_partition - similarity / temperature),
       }))
       .sort((a, b) => a.inverse - b.inverse);
@@ -69,10 +68,9 @@ export class Crowd {
   }
 }
 
-/** How many keys the rows have that are no matches: where it is hottest, all keys weigh about the same. */
-function unseenKeys(sweep) {
-  const hottest = sweep.temperatures.reduce((a, b) => (a.temperature > b.temperature ? a : b));
-  return Math.round((sweep.keys * hottest.rest_weight) / (1 - hottest.evidence.null_weight));
+/** 1/T, of the temperature that stands for ∞ on the wire too. */
+function inverseOf(temperature) {
+  return temperature >= onTheWire(Infinity) ? 0 : 1 / temperature;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The question, the rows it is put to, the temperature, and the level of "none of these". */
 
+import { spoken } from "../asking.js";
 import { h, fill, put } from "../element.js";
 import { count, effective, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
@@ -107,7 +108,7 @@ export function sentence(result, answer) {
   if (!result.asked) return "";
   const nearest = nearestOf(result);
   if (nearest === null) return say("summary.nothing");
-  const shares = { key: clipped(result.rows[nearest].key, 44), weight: percent(answer.weights[nearest]), none: percent(answer.nullWeight), documents: effective(answer.effective) };
+  const shares = { key: clipped(spoken(result.rows[nearest]), 44), weight: percent(answer.weights[nearest]), none: percent(answer.nullWeight), documents: effective(answer.effective) };
   return say(answer.answered ? "summary.some" : "summary.none", shares);
 }
 

@@ -1,6 +1,6 @@
 /** The three limits that make a database lookup and an average the same function, each proven with live numbers. */
 
-import { weighed } from "../asking.js";
+import { spoken, weighed } from "../asking.js";
 import { h, put } from "../element.js";
 import { NullKey } from "../nullkey.js";
 import { fixed, percent } from "../numbers.js";
@@ -52,7 +52,7 @@ function towardsNearest(result) {
   const best = result.topK.matches[0];
   if (first === undefined || !best) return ["", null];
   const ties = weights.filter((weight) => weight > 0).length;
-  return [say("limits.nearest.proof", { key: clipped(result.rows[first].key, 32), weight: percent(weights[first]) }), ties > 1 || result.rows[first].id === best.id];
+  return [say("limits.nearest.proof", { key: clipped(spoken(result.rows[first]), 32), weight: percent(weights[first]) }), ties > 1 || result.rows[first].id === best.id];
 }
 
 /** T → 0 with the null just below one: the rows that SQL's = finds, and nothing else. */
@@ -64,13 +64,17 @@ function towardsSQL(result) {
   return [say("limits.exact.proof", { attention: kept.size, none: fixed(nullWeight, 0), sql: sql.length }), holds];
 }
 
-/** T → ∞: every row the same, and "none of these" as much as the keys that it stands for. */
+/** T → ∞: every key the same, and "none of these" as much as the keys that it stands for. */
 function towardsAverage(result) {
   const { weights, nullWeight } = weighed(result, Infinity);
   const shares = [...weights.filter((weight) => weight > 0)];
   const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
+  const keys = Math.max(rows, result.keys ?? 0);
   const nulls = result.nullKey?.at(Infinity).count ?? 0;
-  const part = 1 / (rows + nulls);
-  const holds = shares.every((share) => Math.abs(share - part) < 1e-12);
-  return [say(nulls ? "limits.average.proof.none" : "limits.average.proof", { weight: percent(part), rows, none: percent(nullWeight) }), holds];
+  const part = 1 / (keys + nulls);
+  // A row of several keys has as many parts, read from a sweep: whole ones, but for a thousandth.
+  const whole = (share) => Math.abs(share / part - Math.max(1, Math.round(share / part))) < share / part / 500;
+  const holds = shares.every(keys > rows ? whole : (share) => Math.abs(share - part) < 1e-12);
+  const proof = `limits.average.proof${nulls ? ".none" : ""}`;
+  return [say(proof, { weight: percent(part), rows: say(keys > rows ? "limits.keys" : "limits.rows", { count: keys }), none: percent(nullWeight) }), holds];
 }

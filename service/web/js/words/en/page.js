@@ -81,8 +81,10 @@ export default {
   "limits.exact.proof": "attention keeps {attention}, SQL {sql}",
   "limits.average.button": "T → ∞",
   "limits.average.claim": "is the average of everything:",
-  "limits.average.proof": "{rows} rows at {weight} each",
-  "limits.average.proof.none": "{rows} rows at {weight} each, “none” at {none}",
+  "limits.average.proof": "{rows} at {weight} each",
+  "limits.average.proof.none": "{rows} at {weight} each, “none” at {none}",
+  "limits.rows": "{count} rows",
+  "limits.keys": "{count} keys",
 
   "answers.label": "Four answers to the same question",
   "answers.sql": "SQL =",

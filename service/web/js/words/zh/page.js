@@ -81,8 +81,10 @@ export default {
   "limits.exact.proof": "注意力留下 {attention} 行，SQL {sql} 行",
   "limits.average.button": "T → ∞",
   "limits.average.claim": "就是全体的平均：",
-  "limits.average.proof": "{rows} 行各占 {weight}",
-  "limits.average.proof.none": "{rows} 行各占 {weight}，“都不是”占 {none}",
+  "limits.average.proof": "{rows}各占 {weight}",
+  "limits.average.proof.none": "{rows}各占 {weight}，“都不是”占 {none}",
+  "limits.rows": "{count} 行",
+  "limits.keys": "{count} 个键",
 
   "answers.label": "同一个问题的四种答案",
   "answers.sql": "SQL =",
