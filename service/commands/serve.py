@@ -126,7 +126,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     import structlog
 
     from service.app import UnknownDemo, create_app
-    from service.commands.server import run
+    from service.commands.server import event_loop, run
     from service.storage import StorageError
 
     def announce() -> None:
@@ -140,7 +140,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         await run(create_app(settings), listener, announce)
 
     try:
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=event_loop) as runner:
+            runner.run(main())
     except (StorageError, UnknownDemo) as error:
         raise CommandError(str(error)) from None
 

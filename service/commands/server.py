@@ -23,6 +23,15 @@ _GRACE_SECONDS = 8  # below the ten after which docker kills
 _BAR_SECONDS = 0.25
 
 
+def event_loop() -> asyncio.AbstractEventLoop:
+    """A new one: uvloop's, where that is to be had."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, whose end by a signal is a success; `announce` is called when it answers."""
 

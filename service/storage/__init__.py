@@ -51,6 +51,7 @@ from service.storage.records import (
     Part,
     SearchResult,
     SearchRow,
+    StoredDocument,
     Vector,
 )
 from service.storage.sqlite.reader import Reader

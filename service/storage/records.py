@@ -64,6 +64,23 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class StoredDocument:
+    """A document as it is stored, without its vectors.
+
+    Attributes:
+        value, metadata, row: as of a `DocumentRecord`.
+        n_keys: how many keys it has.
+    """
+
+    id: str
+    key: str | None
+    value: Any
+    metadata: dict[str, Any]
+    row: int
+    n_keys: int
+
+
+@dataclass(frozen=True, eq=False)
 class DocumentRecord:
     """A document with its vectors.
 
@@ -85,6 +102,11 @@ class DocumentRecord:
     metadata: dict[str, Any] = field(default_factory=dict)
     row: int | None = None
     parts: tuple[Part, ...] = ()
+
+    @property
+    def n_keys(self) -> int:
+        """How many keys it has."""
+        return len(self.keys)
 
     @property
     def rows(self) -> int:

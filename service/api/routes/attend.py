@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import Response
 
 from attention.lookup import Answer, Evidence
+from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
-from service.api.routes.documents import shape
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
@@ -20,7 +20,6 @@ from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
 from service.schemas.vector import write_vector
 
 OPTIONS = AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__  # said alike here and there
-NOT_OF_A_DOCUMENT = frozenset({"output", "explanation"})  # of what can be included
 
 router = json_router("/v1/collections", "attend")
 
@@ -39,7 +38,7 @@ async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Res
     options = soft_lookup.Options(
         **{name: getattr(body, name) for name in OPTIONS},
         output="output" in body.include,
-        documents=not NOT_OF_A_DOCUMENT.issuperset(body.include),
+        reads=reads(body.include),
     )
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
@@ -100,7 +99,7 @@ def shape_match(
     """A match → its answer: the id, numbers that belong to it, and the fields asked for."""
     if match.document is None:
         return {"id": match.id, **numbers}
-    return shape(match.document, include, vector_format, part=match.part, **numbers)
+    return shape(match.document, include, vector_format, spoke=match.spoke, **numbers)
 
 
 def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
@@ -112,7 +111,7 @@ def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vect
             "similarity": match.similarity,
             "temperature": found.temperature,
             "logit": match.logit,
-            **({} if match.part is None else {"log_parts": match.log_parts}),
+            **({} if match.spoke is None else {"log_parts": match.log_parts}),
             "log_partition": log_partition,
             "log_weight": None if log_partition is None else match.logit + match.log_parts - log_partition,
         }

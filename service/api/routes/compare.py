@@ -6,11 +6,11 @@ from typing import Any
 
 from fastapi import Response
 
+from service.api.document_form import sent
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
-from service.api.routes.documents import sent
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import queries

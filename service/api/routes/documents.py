@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Response
 
+from service.api.document_form import reads, said, sent, shape
 from service.api.json import NDJSON, JSONAnswer
 from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.routes.once import Idempotent
@@ -17,8 +16,7 @@ from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.retrieval.documents import SentDocument, Split, Written
-from service.schemas.compare import Row
+from service.retrieval.documents import Written
 from service.schemas.document import (
     Deleted,
     DocumentAnswer,
@@ -34,65 +32,10 @@ from service.schemas.document import (
     Upserted,
 )
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
-from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
-from service.storage import Condition, DocumentRecord, Part, Vector
+from service.storage import Condition
 
 router = json_router("/v1/collections/{name}/documents", "documents")
-
-
-def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
-    """A document of the wire → one for the product, with what was sent of it."""
-    return SentDocument(document_id, **said(body, body.model_fields_set - {"id"}))
-
-
-def said(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[str]) -> dict[str, Any]:
-    """What was sent in these fields, as the product has it."""
-    content = {field: getattr(body, field) for field in fields}
-    if (split := content.get("split")) is not None:
-        content["split"] = Split(split.tokens, split.overlap)
-    if (parts := content.get("parts")) is not None:
-        content["parts"] = tuple(Part(part.start, part.end) for part in parts)
-    return content
-
-
-def shape(
-    document: DocumentRecord, include: Sequence[str], vector_format: str, *, part: int | None = None, **numbers: Any
-) -> dict[str, Any]:
-    """A stored document → its answer: the id, numbers that belong to it, and the fields asked for.
-
-    Args:
-        part: which of its keys spoke, where it has several.
-    """
-    answer: dict[str, Any] = {"id": document.id, **numbers}
-    if part is not None:
-        place = document.parts[part]._asdict() if document.parts else {}
-        answer["part"] = {"index": part, **place}
-    for field in ("key", "value", "metadata"):
-        if field in include:
-            answer[field] = getattr(document, field)
-    if "key_vector" in include:
-        answer |= _keys(document, vector_format)
-    if "value_vector" in include:
-        vector = _value_vector(document, part or 0)
-        answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
-    return answer
-
-
-def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
-    """One key as `key_vector`, null where there is none; several as `key_vectors`."""
-    keys = [write_vector(key, vector_format) for key in document.keys]
-    if len(keys) < 2:
-        return {"key_vector": keys[0] if keys else None}
-    parts = {"parts": [part._asdict() for part in document.parts]} if document.parts else {}
-    return {"key_vectors": keys, **parts}
-
-
-def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
-    """What the output blends of a document, or of this key of it; None where it has neither a value nor a key."""
-    if document.value_vector is not None:
-        return document.value_vector
-    return document.keys[part] if len(document.keys) else None
 
 
 @router.post(
@@ -147,6 +90,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
         after=after,
         limit=body.limit,
         count=body.count,
+        vectors=reads(body.include) == "vectors",
     )
     return JSONAnswer(
         {

@@ -6,10 +6,10 @@ import time
 
 from fastapi import Response
 
+from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.attend import evidence
-from service.api.routes.documents import shape
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries import Options, sweep_collection
@@ -32,12 +32,12 @@ async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Respo
         running.catalogue.collection(name),
         body.query,
         body.temperatures,
-        Options(top_k=body.top_k, null=body.null, filter=body.filter),
+        Options(top_k=body.top_k, null=body.null, filter=body.filter, reads=reads(body.include, least="texts")),
     )
     return JSONAnswer(
         {
             "matches": [
-                shape(match.document, body.include, body.vector_format, part=match.part, similarity=match.similarity)
+                shape(match.document, body.include, body.vector_format, spoke=match.spoke, similarity=match.similarity)
                 for match in swept.matches
             ],
             "temperatures": [

@@ -16,12 +16,12 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import media_type, parse, refuse_coded
+from service.api.document_form import sent
 from service.api.json import NDJSON, ndjson
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.flaws import flaws_of
 from service.api.problems.handlers import of_error
 from service.api.problems.table import CODES
-from service.api.routes.documents import sent
 from service.api.routes.once import refuse_key
 from service.api.routing import GuardedRoute, requires
 from service.api.state import NameInPath, Running

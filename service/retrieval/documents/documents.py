@@ -12,7 +12,7 @@ from functools import partial
 from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
-from service.storage import Change, Condition, DocumentRecord, Mode, Once
+from service.storage import Change, Condition, DocumentRecord, Mode, Once, StoredDocument
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Written:
 class Page:
     """Documents in id order, where to go on, and how many pass in all (None if not asked)."""
 
-    documents: list[DocumentRecord]
+    documents: Sequence[StoredDocument | DocumentRecord]
     next_cursor: str | None
     count: int | None
 
@@ -147,13 +147,18 @@ def page(
     after: str | None,
     limit: int,
     count: bool,
+    vectors: bool,
 ) -> Page:
     """Up to `limit` documents in id order, of those ids and that pass the condition, the first one behind `after`.
+
+    Args:
+        vectors: whether they are wanted with their vectors.
 
     With a limit of 0 there is no next page: whoever follows cursors to the end would never come there.
     """
     with collection.reading() as (record, reader):
-        found = reader.page(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
+        read = reader.page if vectors else reader.page_of_texts
+        found = read(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
     more = len(found) > limit
     found = found[:limit]

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from attention.lookup import Answer, Evidence
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.question import Array, Options, questions_of
-from service.storage import CollectionRecord, DocumentRecord
+from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
+from service.storage import CollectionRecord
 
 
 @dataclass(frozen=True)
 class Match:
-    """A document and its share of the answer; `document` is None where only its id was wanted.
+    """A document and its share of the answer.
 
     Attributes:
+        document: with its vectors where they were wanted; None where only its id was.
         similarity, logit: of its key that is most similar, the part of it that spoke.
         weight: of all its keys together.
         log_parts: ln(weight / weight of that one key); 0 where it has no other.
-        part: which of its keys that is, from 0; None where it has no other.
+        spoke: which of its keys that is; None where it has no other.
     """
 
     id: str
-    document: DocumentRecord | None
+    document: Document | None
     similarity: float
     logit: float
     weight: float
     log_parts: float = 0.0
-    part: int | None = None
+    spoke: Spoke | None = None
 
 
 @dataclass(frozen=True)
@@ -64,47 +65,42 @@ async def attend_collection(
     questions = await questions_of(collection, queries, options, pointers)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
-        record, reader = snapshot.record, snapshot.reader
-
-        # Where in its text a part stands only the document tells.
-        whole = options.documents or snapshot.view.facts.several
-
-        def read(rows: Array) -> Sequence[DocumentRecord | str]:
-            return reader.documents(record.id, rows) if whole else reader.ids(record.id, rows)
-
-        return [result(record, answer, read) for answer in found]
+        reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        return [result(snapshot.record, answer, reading) for answer in found]
 
     return await collection.lookups.ask(questions, finish, size=len(queries))
 
 
-def result(
-    record: CollectionRecord, answer: Answer, documents: Callable[[Any], Sequence[DocumentRecord | str]]
-) -> Result:
-    """The answer with its documents, or their ids; ties at the cut are decided by id."""
-    numbers = (answer.similarities, answer.logits, answer.weights, answer.log_parts, answer.parts - answer.numbers)
+def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Result:
+    """The answer with its documents, as far as they are wanted; ties at the cut are decided by id."""
+    order = _by_weight_then_id(answer, reading)
+    numbers = (answer.numbers, answer.parts, answer.similarities, answer.logits, answer.weights, answer.log_parts)
+    rows, parts, *weighed = (each[order] for each in numbers)
+    found = reading.documents(rows)
+    columns = (found, *(each.tolist() for each in weighed), reading.spoke(found, rows, parts))
     matches = [
-        _match(found, *weighed)
-        for found, *weighed in zip(documents(answer.numbers), *(each.tolist() for each in numbers), strict=True)
+        Match(
+            each if isinstance(each, str) else each.id, None if isinstance(each, str) else each, s, logit, w, more, key
+        )
+        for each, s, logit, w, more, key in zip(*columns, strict=True)
     ]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
-    del matches[answer.matches :]
-    rest = rest_weight(answer.evidence, [match.weight for match in matches], answer.documents)
+    rest = rest_weight(answer.evidence, weighed[2], answer.documents)
     return Result(matches, rest, _output(record, answer), answer)
+
+
+def _by_weight_then_id(answer: Answer, reading: Readable) -> Array:
+    """Which places of the head are matches, where more than those tie with the last of them."""
+    places = np.arange(len(answer.numbers))
+    if len(places) <= answer.matches:
+        return places
+    ids = np.array(reading.ids(answer.numbers), dtype=object)
+    return np.lexsort((ids, -answer.similarities, -answer.weights))[: answer.matches]
 
 
 def rest_weight(evidence: Evidence, weights: Sequence[float] | Array, documents: int) -> float:
     """What the documents that are no matches weigh together; `documents`: how many pass."""
     return max(0.0, 1.0 - evidence.null_weight - float(np.sum(weights))) if documents else 0.0
-
-
-def _match(
-    found: DocumentRecord | str, similarity: float, logit: float, weight: float, log_parts: float, part: int
-) -> Match:
-    if isinstance(found, str):
-        return Match(found, None, similarity, logit, weight)
-    if len(found.keys) == 1:
-        return Match(found.id, found, similarity, logit, weight)
-    return Match(found.id, found, similarity, logit, weight, log_parts, part)
 
 
 def _output(record: CollectionRecord, answer: Answer) -> Array | None:

@@ -29,6 +29,7 @@ from service.retrieval.collections import (
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.queries.attend import Match, Result, result
 from service.retrieval.queries.question import Array, Options, encode_queries, mask_of, question
+from service.retrieval.queries.reading import InMemory, Readable, Reading
 from service.storage import (
     CollectionRecord,
     Condition,
@@ -40,7 +41,6 @@ from service.storage import (
     searching_rows,
 )
 
-ReadDocuments = Callable[[Any], Sequence[DocumentRecord]]
 TOP_K = 10  # of attention, where nothing is said
 
 
@@ -95,8 +95,8 @@ async def compare_collection(collection: Collection, query: str, options: Option
         return [asked, replace(asked, temperature=0.0, output=False)] if snapshot.view.facts.several else [asked]
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> FourWays:
-        read = partial(snapshot.reader.documents, snapshot.record.id)
-        return encoded.four_ways(snapshot.record, found, read, searched)
+        reading = Reading(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
+        return encoded.four_ways(snapshot.record, found, reading, searched)
 
     return await collection.lookups.ask(questions, finish, size=1)
 
@@ -121,7 +121,7 @@ async def compare_rows(
         with searching_rows([SearchRow(each.id, each.key, each.value) for each in documents]) as database:
             searched = encoded.search(database, None)
         found = answers(_view(record, documents), [encoded.question(record, partial(_own, record, documents), None)])
-        return encoded.four_ways(record, found, lambda rows: [documents[row] for row in rows], searched)
+        return encoded.four_ways(record, found, InMemory(documents), searched)
 
     return await asyncio.to_thread(ask)
 
@@ -151,9 +151,9 @@ class _Query:
         return question(record, self.vector, self.options, null, mask)
 
     def four_ways(
-        self, record: CollectionRecord, found: list[Answer], documents: ReadDocuments, searched: tuple[Timed, Timed]
+        self, record: CollectionRecord, found: list[Answer], reading: Readable, searched: tuple[Timed, Timed]
     ) -> FourWays:
-        attention, *coldest = (result(record, answer, documents) for answer in found)
+        attention, *coldest = (result(record, answer, reading) for answer in found)
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return FourWays(*searched, nearest.matches, attention, took_ms, self.standing)

@@ -25,6 +25,10 @@ from service.storage import CollectionRecord
 Array = np.ndarray[Any, Any]
 
 
+Reads = Literal["ids", "texts", "vectors"]
+"""What is wanted of the documents that match: their ids, what is stored of them but for vectors, or all."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What is asked besides the query; None takes the collection's, or the default."""
@@ -38,7 +42,7 @@ class Options:
     null: NullChoice | None = None
     max_error: float | None = None
     output: bool = False
-    documents: bool = True  # False: of the matches only the ids are wanted
+    reads: Reads = "texts"
 
 
 async def questions_of(

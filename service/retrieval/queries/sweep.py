@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attention.lookup import Answer, Evidence, Sweep, sweep
+from attention.lookup import Answer, Evidence, sweep
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.attend import rest_weight
 from service.retrieval.queries.question import Array, Options, questions_of
-from service.storage import DocumentRecord
+from service.retrieval.queries.reading import Document, Reading, Spoke
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,12 @@ class Matched:
     """A document of the head; its weight depends on the temperature, its similarity does not.
 
     Attributes:
-        part: which of its keys is most similar, from 0; None where it has no other.
+        spoke: which of its keys is most similar; None where it has no other.
     """
 
-    document: DocumentRecord
+    document: Document
     similarity: float
-    part: int | None
+    spoke: Spoke | None
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ async def sweep_collection(
     def look_up(snapshot: Snapshot, _: list[Answer]) -> Swept:
         (question,) = questions(snapshot)
         found = sweep(snapshot.view, question, temperatures)
-        documents = snapshot.reader.documents(snapshot.record.id, found.numbers)
+        reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        documents = [each for each in reading.documents(found.numbers) if not isinstance(each, str)]
+        spoke = reading.spoke(documents, found.numbers, found.parts)
         order = sorted(range(len(documents)), key=lambda i: (-found.similarities[i], documents[i].id))[: found.matches]
         return Swept(
-            matches=[Matched(documents[i], float(found.similarities[i]), _part(documents[i], found, i)) for i in order],
+            matches=[Matched(documents[i], float(found.similarities[i]), spoke[i]) for i in order],
             temperatures=[
                 AtTemperature(weights[order], rest_weight(evidence, weights[order], found.documents), evidence)
                 for weights, evidence in zip(found.weights, found.evidence, strict=True)
@@ -71,7 +73,3 @@ async def sweep_collection(
 
     # It shares the version, its masks and its turn; the scan is its own, into a histogram.
     return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures))
-
-
-def _part(document: DocumentRecord, found: Sweep, place: int) -> int | None:
-    return int(found.parts[place] - found.numbers[place]) if len(document.keys) > 1 else None

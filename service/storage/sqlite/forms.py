@@ -19,6 +19,7 @@ from service.storage.records import (
     Matrix,
     Part,
     RowNumbers,
+    StoredDocument,
     Vector,
 )
 from service.storage.storable import json_text
@@ -126,6 +127,13 @@ def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
     if None in (number, document) or vectors_checksum(*content) != checksum:
         raise DocumentDamaged(document or number, None, vectors=True)
     return StoredVectors(number, document, None if first is None else Part(first, last), key, value)
+
+
+def stored_of(texts: StoredTexts) -> StoredDocument:
+    """The record of a document, from its row."""
+    return StoredDocument(
+        texts.id, texts.key, json.loads(texts.value), json.loads(texts.metadata), texts.row, texts.keys
+    )
 
 
 def document_of(texts: StoredTexts, vectors: Sequence[StoredVectors]) -> DocumentRecord:

@@ -14,17 +14,19 @@ from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
-from service.storage.records import CollectionRecord, DocumentRecord, KeyRows, Matrix, RowNumbers
+from service.storage.records import CollectionRecord, DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.fields import read_column, read_facts, read_names
 from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
     TEXT_COLUMNS,
+    StoredTexts,
     collection_of,
     marks,
     numbers_of,
     numbers_text,
+    stored_of,
     texts_of,
 )
 from service.storage.sqlite.search import Search
@@ -77,9 +79,15 @@ class Reader:
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
         """The documents with those row numbers int64[n], in their order."""
-        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, numbers_text(rows)))
-        found = {texts.row: texts for texts in map(texts_of, read)}
-        return vector_rows.of_documents(self._connection, [_found(found, row) for row in np.asarray(rows).tolist()])
+        return vector_rows.of_documents(self._connection, self._texts(collection, rows))
+
+    def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
+        """The same without their vectors."""
+        return [stored_of(texts) for texts in self._texts(collection, rows)]
+
+    def parts(self, rows: RowNumbers) -> list[Part | None]:
+        """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
+        return vector_rows.parts(self._connection, rows)
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """The ids of the documents with those row numbers int64[n], in their order."""
@@ -195,12 +203,29 @@ class Reader:
         Where the next page starts after the last id of this one, a document that is there
         throughout is seen exactly once, whatever is written in between.
         """
+        return vector_rows.of_documents(self._connection, self._pages(collection, ids, condition, after, limit))
+
+    def page_of_texts(
+        self,
+        collection: int,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: str | None = None,
+        limit: int = 1000,
+    ) -> list[StoredDocument]:
+        """The same without vectors."""
+        return [stored_of(texts) for texts in self._pages(collection, ids, condition, after, limit)]
+
+    def _pages(
+        self, collection: int, ids: Sequence[str] | None, condition: Condition | None, after: str | None, limit: int
+    ) -> list[StoredTexts]:
         where = _where(condition, collection)
         if after is not None:
             where = _both(Expression("documents.id > ?", (after,)), where)
         if ids is None:
             return self._page(collection, where, limit)
-        found: list[DocumentRecord] = []
+        found: list[StoredTexts] = []
         for chunk in _chunks([each for each in ids if after is None or each > after]):
             if len(found) == limit:
                 break
@@ -219,6 +244,11 @@ class Reader:
             raise CollectionMissing(value)
         return collection_of(row)
 
+    def _texts(self, collection: int, rows: RowNumbers) -> list[StoredTexts]:
+        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, numbers_text(rows)))
+        found = {texts.row: texts for texts in map(texts_of, read)}
+        return [_found(found, row) for row in np.asarray(rows).tolist()]
+
     def _count(self, collection: int, where: Expression) -> int:
         (count,) = self._connection.execute(
             f"SELECT count(*) FROM documents WHERE collection = ? AND {where.sql}",
@@ -226,12 +256,12 @@ class Reader:
         ).fetchone()
         return int(count)
 
-    def _page(self, collection: int, where: Expression, limit: int) -> list[DocumentRecord]:
+    def _page(self, collection: int, where: Expression, limit: int) -> list[StoredTexts]:
         rows = self._connection.execute(
             f"{_TEXTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
             (collection, *where.parameters, limit),
         )
-        return vector_rows.of_documents(self._connection, [texts_of(row) for row in rows])
+        return [texts_of(row) for row in rows]
 
 
 def _where(condition: Condition | None, collection: int) -> Expression:

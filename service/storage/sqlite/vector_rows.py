@@ -50,12 +50,16 @@ def of_documents(connection: Connection, found: Sequence[StoredTexts]) -> list[D
     return documents
 
 
+def parts(connection: Connection, rows: RowNumbers) -> list[Part | None]:
+    """What part of their document's key text the keys with these numbers are of; raises DocumentDamaged."""
+    stored = _read(connection, '"row"', rows)
+    return [vectors_of(_there(stored, row)).part for row in rows.tolist()]
+
+
 def first_keys(connection: Connection, rows: RowNumbers) -> Matrix:
     """float32[n, d]: the first key of each of these documents, which have one; raises DocumentDamaged."""
     stored = _read(connection, '"row"', rows)
-    if missing := [row for row in rows.tolist() if row not in stored]:
-        raise DocumentDamaged(missing[0], None, vectors=True)
-    return matrix_of([key for row in rows.tolist() if (key := vectors_of(stored[row]).key) is not None])
+    return matrix_of([key for row in rows.tolist() if (key := vectors_of(_there(stored, row)).key) is not None])
 
 
 def keys_of(
@@ -98,6 +102,13 @@ def _entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
     for number, (key, part) in enumerate(zip(keys, parts, strict=True), start=row):
         entry = (number, row, *(part or (None, None)), key, value)
         yield (*entry, vectors_checksum(*entry))
+
+
+def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
+    try:
+        return stored[row]
+    except KeyError:
+        raise DocumentDamaged(row, None, vectors=True) from None
 
 
 def _read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[Any, ...]]:

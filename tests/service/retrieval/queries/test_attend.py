@@ -10,7 +10,8 @@ import pytest
 from attention.lookup import Memory, Question, Rows, answer
 from service.retrieval.queries import Options, attend_collection
 from service.retrieval.queries.attend import result
-from service.storage import CollectionRecord, CollectionSettings
+from service.retrieval.queries.reading import InMemory
+from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import document, opened
 
 RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 1.0, dimension=2, value_dimension=3))
@@ -23,7 +24,7 @@ def asked(names: str, **options):
         memory.publish(add=Rows(np.arange(len(names)), np.ones((len(names), 2), np.float32))) if names else memory.view
     )
     found = answer(view, Question(np.ones(2), 1.0, **options))
-    return result(RECORD, found, lambda rows: [names[row] for row in rows])
+    return result(RECORD, found, InMemory([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names]))
 
 
 def test_of_those_that_tie_at_the_cut_the_first_ids_are_taken():
@@ -47,7 +48,7 @@ def test_nothing_is_an_answer_of_the_right_width():
 def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
     catalogue = opened(tmp_path, [document("b"), document("a")])
     asking = attend_collection(
-        catalogue.collection("c"), [np.ones(2, np.float32)], Options(documents=False, temperature=0), ["/query"]
+        catalogue.collection("c"), [np.ones(2, np.float32)], Options(reads="ids", temperature=0), ["/query"]
     )
     (found,) = asyncio.run(asking)
     assert [(match.id, match.document) for match in found.matches] == [("a", None), ("b", None)]
