@@ -20,18 +20,19 @@ from service.api.routes import (
     upload,
 )
 
-# upload before documents: of the routes on one path, the first whose content type fits is taken
+# What is called most comes first: a request is held against one route after another. And upload before documents: of the
+# routes on one path, the first whose content type fits is taken.
 ALL = tuple(
     room.router
     for room in (
+        attend,
+        upload,
+        documents,
+        collections,
         probes,
         metrics,
         service,
-        collections,
-        upload,
-        documents,
         fields,
-        attend,
         sweep,
         compare,
         attention,

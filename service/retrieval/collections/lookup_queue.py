@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -48,8 +49,27 @@ class Pending:
             self.future.set_result(outcome)
 
 
+Outcomes = list[Any]
+"""For each of a batch its result, or the error that belongs to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """A batch whose keys are read: what is left to do for each, and what has to stay open until then."""
+
+    work: Sequence[Callable[[], Any]]
+    snapshot: ExitStack
+
+    def finish(self) -> Outcomes:
+        """Do it, and let go of the snapshot."""
+        with self.snapshot:
+            return [each() for each in self.work]
+
+
 class LookupQueue:
     """Feeds the scans of one collection; work-conserving, without a timer, off the event loop.
+
+    Two stages, each in a thread: a batch is scanned while the documents of the one before are read.
 
     A batch has one version of the collection, taken when it begins: after every write that was acknowledged
     before any of its questions arrived. A cancelled question leaves; one that fails, fails alone.
@@ -62,6 +82,7 @@ class LookupQueue:
         self._damaged = damaged
         self._waiting: list[Pending] = []
         self._runner: asyncio.Task[None] | None = None
+        self._finishing: asyncio.Task[None] | None = None
 
     async def ask(self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int) -> T:
         """What `finish` makes of the answers to the questions, see `Pending`; both are called in a worker thread.
@@ -79,10 +100,19 @@ class LookupQueue:
     async def _run(self) -> None:
         try:
             while batch := self._next_batch():
-                for pending, outcome in zip(batch, await self._outcomes(batch), strict=True):
-                    pending.settle(outcome)
+                scanned = await self._scanned(batch)
+                if self._finishing is not None:
+                    await self._finishing
+                if isinstance(scanned, list):
+                    _settle(batch, scanned)
+                else:
+                    self._finishing = asyncio.create_task(self._finish(batch, scanned))
         finally:
             self._runner = None
+
+    async def _finish(self, batch: Sequence[Pending], scanned: Scanned) -> None:
+        """Give each its outcome, once there is one; meanwhile the next batch is scanned."""
+        _settle(batch, await self._finished(batch, scanned))
 
     def _next_batch(self) -> list[Pending]:
         waiting = [pending for pending in self._waiting if not pending.future.done()]
@@ -95,28 +125,44 @@ class LookupQueue:
         self._waiting = waiting[len(batch) :]
         return batch
 
-    async def _outcomes(self, batch: Sequence[Pending]) -> list[Any]:
-        """For each its result, or the error that belongs to it."""
+    async def _scanned(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
+        """The batch's answers; or, of each, its result or the error that belongs to it."""
         try:
-            return await asyncio.to_thread(self._answer, batch)
+            return await asyncio.to_thread(self._scan, batch)
         except (RetrievalError, StorageError) as error:  # the collection's, or the file's: everyone's
             return [error] * len(batch)
-        except Exception as error:  # someone's, whatever it is: each alone finds out whose
-            if len(batch) == 1:
-                return [error]
-        return [outcome for pending in batch for outcome in await self._outcomes([pending])]
+        except Exception as error:  # someone's, whatever it is
+            return await self._alone(batch, error)
 
-    def _answer(self, batch: Sequence[Pending]) -> list[Any]:
-        with self._snapshot() as snapshot:
+    async def _finished(self, batch: Sequence[Pending], scanned: Scanned | Outcomes) -> Outcomes:
+        if isinstance(scanned, list):
+            return scanned
+        try:
+            return await asyncio.to_thread(scanned.finish)
+        except Exception as error:
+            return await self._alone(batch, error)
+
+    async def _alone(self, batch: Sequence[Pending], error: Exception) -> Outcomes:
+        """An error that is one's of a batch: each is asked again, alone, and so finds out whose."""
+        if len(batch) == 1:
+            return [error]
+        return [outcome for one in batch for outcome in await self._finished([one], await self._scanned([one]))]
+
+    def _scan(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
+        with ExitStack() as stack:
+            snapshot = stack.enter_context(self._snapshot())
             asked = [self._guarded(pending.questions, snapshot) for pending in batch]
             together = [question for questions in asked if isinstance(questions, list) for question in questions]
             found = iter(answers(snapshot.view, together))
-            return [
-                self._guarded(pending.finish, snapshot, list(islice(found, len(questions))))
+            work = [
+                partial(self._guarded, pending.finish, snapshot, list(islice(found, len(questions))))
                 if isinstance(questions, list)
-                else questions
+                else partial(_given, questions)
                 for pending, questions in zip(batch, asked, strict=True)
             ]
+            scanned = Scanned(work, stack.pop_all())
+        # Who waits for no other batch is spared the way through another thread.
+        return scanned if self._waiting else scanned.finish()
 
     def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What the work gives, or the error that belongs to who asked for it: the others may have their answers."""
@@ -126,3 +172,12 @@ class LookupQueue:
             if isinstance(error, DocumentDamaged):
                 self._damaged(error)
             return error
+
+
+def _settle(batch: Sequence[Pending], outcomes: Outcomes) -> None:
+    for pending, outcome in zip(batch, outcomes, strict=True):
+        pending.settle(outcome)
+
+
+def _given(outcome: T) -> T:
+    return outcome

@@ -257,3 +257,47 @@ def test_a_deleted_collection_is_let_go_though_it_was_asked(catalogue):
     catalogue.delete("passing")
     gc.collect()
     assert kept() is None
+
+
+def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catalogue, held):
+    gate, sizes = held
+    queue = catalogue.collection("c").lookups
+    reading, scanned = threading.Event(), threading.Event()
+
+    def ask_for(value, finish):
+        return queue.ask(lambda snapshot: [Question(KEYS[0], 1.0)], lambda snapshot, found: (value, finish()), size=1)
+
+    async def run():
+        first = asyncio.create_task(ask_for(1, lambda: reading.set() or scanned.wait(10)))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(ask_for(2, scanned.set))
+        gate.set()
+        return await asyncio.gather(first, second)
+
+    found = asyncio.run(run())
+    assert found[0] == (1, True), "the second was scanned while the first was read"
+    assert found[1][0] == 2
+    assert sizes == [1, 1]
+
+
+def test_what_fails_unexpectedly_as_it_is_read_is_asked_again_alone(catalogue, held):
+    gate, sizes = held
+    queue = catalogue.collection("c").lookups
+
+    def breaks(snapshot, found):
+        raise ZeroDivisionError
+
+    def ask_for(finish):
+        return queue.ask(lambda snapshot: [Question(KEYS[0], 1.0)], finish, size=1)
+
+    async def run():
+        first = asyncio.create_task(ask_for(lambda snapshot, found: 1))
+        await asyncio.sleep(0.1)
+        rest = [asyncio.create_task(ask_for(finish)) for finish in (breaks, lambda snapshot, found: len(found))]
+        gate.set()
+        return await asyncio.gather(first, *rest, return_exceptions=True)
+
+    first, broken, good = asyncio.run(run())
+    assert (first, good) == (1, 1)
+    assert isinstance(broken, ZeroDivisionError)
+    assert sizes == [1, 2, 1, 1]
