@@ -25,7 +25,9 @@ class RunningService:
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
-        self._server = uvicorn.Server(uvicorn.Config(self.app, log_config=None, access_log=False, lifespan="on"))
+        self._server = uvicorn.Server(
+            uvicorn.Config(self.app, http="h11", log_config=None, access_log=False, lifespan="on")
+        )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def __enter__(self) -> RunningService:

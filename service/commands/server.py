@@ -39,6 +39,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                # httptools answers malformed requests itself, as text and without an id, and is not faster here.
+                http="h11",
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -20,8 +20,8 @@ from service.api.routes import (
     upload,
 )
 
-# What is called most comes first: a request is held against one route after another. And upload before documents: of the
-# routes on one path, the first whose content type fits is taken.
+# What is called most comes first, since a request is held against one after another; and upload before documents, as of
+# the routes on one path the first whose content type fits is taken.
 ALL = tuple(
     room.router
     for room in (
