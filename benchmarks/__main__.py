@@ -21,6 +21,7 @@ NAMES = {
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",
+    "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",

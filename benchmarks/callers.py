@@ -1,140 +1,247 @@
-"""Callers of the service that cost next to nothing: what they take of the processor, the service lacks."""
+"""Callers of a server that cost next to nothing: what they take of the processor, the server lacks.
+
+One loop over blocking sockets in one process, requests made beforehand, and answers looked at only as far as to know
+where they end: the same for every server, whatever protocol it speaks.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import re
+import contextlib
+import selectors
+import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-END_OF_HEAD = b"\r\n\r\n"
+from benchmarks.contenders.wire import Address, Wire
+
+AT_ONCE = 1 << 18  # bytes read from a connection at a time
+PATIENCE = 300.0  # seconds until an answer that nobody counts any more is given up
 
 
 class CallRefused(RuntimeError):
-    """The service answered something else than 200, or hung up."""
+    """A server refused a call, hung up, or said nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Calls:
     """What came of some seconds of calling.
 
     Attributes:
-        milliseconds: of every call that was answered in that time, in the order of the answers.
+        milliseconds: of every call that was sent in that time and answered, then or later.
+        answered: how many answers came in that time.
         seconds: how long that time was.
         processor: the share of one core that the callers themselves took.
-        last: an answer's body.
+        answers: the first answer to each request, as it came over the wire, by the request's place.
+        errors: how many calls were refused or lost, at any time.
+        error: what the first of these was.
+        next: the place of the request that would have been the next.
     """
 
-    milliseconds: list[float]
-    seconds: float
-    processor: float
-    last: bytes
+    milliseconds: list[float] = field(default_factory=list)
+    answered: int = 0
+    seconds: float = 0.0
+    processor: float = 0.0
+    answers: dict[int, bytes] = field(default_factory=dict)
+    errors: int = 0
+    error: str = ""
+    next: int = 0
 
     @property
     def a_second(self) -> float:
         """Answers a second."""
-        return len(self.milliseconds) / self.seconds
+        return self.answered / self.seconds
 
 
-def request_of(url: str, path: str, body: bytes) -> bytes:
-    """A POST of JSON as it goes over the wire; `url` is http://host:port."""
-    host = url.removeprefix("http://")
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return head.encode() + END_OF_HEAD + body
+@dataclass(frozen=True)
+class Span:
+    """How long to call.
+
+    Attributes:
+        seconds: that are counted, at least.
+        settling: seconds before that, which are not.
+        least: answers or refusals to wait for, though it take longer.
+        most: seconds after which these are no longer waited for.
+    """
+
+    seconds: float
+    settling: float = 0.0
+    least: int = 1
+    most: float = 60.0
 
 
-def call(url: str, requests: Sequence[bytes], seconds: float, settling: float) -> Calls:
-    """Send each of the requests again and again over a connection of its own, the next when the last is answered.
-
-    Args:
-        url: http://host:port.
-        requests: of each caller, as `request_of` makes them.
-        seconds: how long to count.
-        settling: seconds before that, not counted.
+def ask(address: Address, wire: Wire, request: bytes, patience: float = PATIENCE) -> bytes:
+    """One call over a connection of its own → the answer as it came.
 
     Raises:
-        CallRefused: an answer that is not 200.
+        CallRefused: refused, or no answer in `patience` seconds.
+        OSError: nobody listens.
     """
-    return asyncio.run(_call(url, requests, seconds, settling))
+    connection = _connected(address, wire, patience)
+    try:
+        return _exchanged(connection, wire, request)
+    finally:
+        connection.close()
 
 
-async def _call(url: str, requests: Sequence[bytes], seconds: float, settling: float) -> Calls:
-    found: list[tuple[float, float]] = []
-    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    callers = [Caller(request, found.append, refused) for request in requests]
-    for caller in callers:
-        await _connect(caller, url)
-    started = time.perf_counter()
-    for caller in callers:
-        caller.send()
-    await asyncio.wait([refused], timeout=settling)
-    worked = time.process_time()
-    await asyncio.wait([refused], timeout=max(0.0, started + settling + seconds - time.perf_counter()))
-    worked = time.process_time() - worked
-    for caller in callers:
-        caller.stop()
-    if refused.done():
-        refused.result()
-    first = started + settling
-    counted = [1e3 * took for ended, took in found if first <= ended < first + seconds]
-    return Calls(counted, seconds, worked / seconds, callers[0].last)
+def call(
+    address: Address, wire: Wire, requests: Sequence[bytes], connections: int, span: Span, first: int = 0
+) -> Calls:
+    """Ask over so many connections at once, each the next of the requests when its last is answered, round and round.
+
+    What is under way at the end is waited for, so that it is no burden to whoever is called next; what has no answer in
+    `PATIENCE` seconds is an error.
+
+    Args:
+        address: where the server listens.
+        wire: what it speaks.
+        requests: what to ask.
+        connections: how many.
+        span: how long.
+        first: the place of the first request to send.
+
+    Raises:
+        CallRefused: a connection could not be made.
+    """
+    calls = Calls(next=first)
+    callers = [_Caller(address, wire, requests, calls) for _ in range(connections)]
+    with selectors.DefaultSelector() as selector:
+        try:
+            for caller in callers:
+                selector.register(caller.connection, selectors.EVENT_READ, caller)
+            began = time.perf_counter() + span.settling
+            for caller in callers:
+                caller.send(time.perf_counter())
+            _run(selector, callers, calls, began, span)
+        finally:
+            for caller in callers:
+                caller.connection.close()
+    return calls
 
 
-async def _connect(caller: Caller, url: str) -> None:
-    host, _, port = url.removeprefix("http://").partition(":")
-    await asyncio.get_running_loop().create_connection(lambda: caller, host, int(port))
+def _run(selector: selectors.BaseSelector, callers: Sequence[_Caller], calls: Calls, began: float, span: Span) -> None:
+    """Until the time is over and nothing is under way; `began` is when counting begins."""
+    ended, worked, now, refused = float("inf"), time.process_time(), time.perf_counter(), 0
 
+    def came() -> int:
+        return calls.answered + calls.errors
 
-class Caller(asyncio.Protocol):
-    """One connection with one request on its way at a time."""
-
-    def __init__(
-        self, request: bytes, answered: Callable[[tuple[float, float]], None], refused: asyncio.Future[None]
-    ) -> None:
-        self.last = b""
-        self._request = request
-        self._answered = answered
-        self._refused = refused
-        self._received = b""
-        self._stopped = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def send(self) -> None:
-        """Ask."""
-        self._sent = time.perf_counter()
-        self._transport.write(self._request)
-
-    def stop(self) -> None:
-        """Hang up; an answer that is on its way is lost."""
-        self._stopped = True
-        self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        """Note a whole answer and ask again."""
-        received = self._received = self._received + data if self._received else data
-        head = received.find(END_OF_HEAD)
-        if head < 0:
-            return
-        length = LENGTH.search(received, 0, head + 1)
-        if not received.startswith(b"HTTP/1.1 200") or length is None:
-            self._refuse(received[:1000].decode(errors="replace"))
-        elif len(received) >= head + len(END_OF_HEAD) + int(length[1]):
+    while now < ended or any(caller.under_way for caller in callers):
+        ready = selector.select(0.05)
+        for key, _ in ready:
+            caller: _Caller = key.data
+            received = caller.receive()
             now = time.perf_counter()
-            self._answered((now, now - self._sent))
-            self.last, self._received = received[head + len(END_OF_HEAD) :], b""
-            self.send()
+            if received is None:
+                continue
+            if began <= now < ended and received:
+                calls.answered += 1
+            if began <= caller.sent < ended and received:
+                calls.milliseconds.append(1e3 * (now - caller.sent))
+            if not caller.open:
+                selector.unregister(key.fileobj)
+                caller.connect()
+                selector.register(caller.connection, selectors.EVENT_READ, caller)
+            if now < ended:
+                caller.send(now)
+        now = time.perf_counter()
+        if ended == float("inf"):
+            if now < began:
+                worked, refused = time.process_time(), calls.errors
+            elif now >= began + (span.seconds if came() - refused >= span.least else max(span.seconds, span.most)):
+                ended, calls.seconds = now, now - began
+                calls.processor = (time.process_time() - worked) / calls.seconds
+        elif now > ended + PATIENCE:
+            calls.errors += sum(caller.under_way for caller in callers)
+            calls.error = calls.error or f"no answer in {PATIENCE:.0f} s"
+            return
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """Nobody hangs up but we."""
-        if not self._stopped:
-            self._refuse(f"the connection was lost: {error or 'the service closed it'}")
 
-    def _refuse(self, reason: str) -> None:
-        if not self._refused.done():
-            self._refused.set_exception(CallRefused(reason))
+class _Caller:
+    """One connection with one request under way at a time.
+
+    Attributes:
+        connection: the socket.
+        open: whether it still is.
+        under_way: whether an answer is waited for.
+        sent: when the request was.
+    """
+
+    def __init__(self, address: Address, wire: Wire, requests: Sequence[bytes], calls: Calls) -> None:
+        self.under_way = False
+        self.sent = 0.0
+        self._address, self._wire, self._requests, self._calls = address, wire, requests, calls
+        self._place = 0
+        self._received = b""
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect, and say hello."""
+        try:
+            self.connection = _connected(self._address, self._wire, PATIENCE)
+        except OSError as error:
+            raise CallRefused(f"{self._address[0]}:{self._address[1]} cannot be called: {error}") from None
+        self.open = True
+
+    def send(self, now: float) -> None:
+        """Ask what is next."""
+        self._place = self._calls.next
+        self._calls.next = (self._place + 1) % len(self._requests)
+        self.sent, self.under_way = now, True
+        with contextlib.suppress(OSError):  # that the server hung up is noticed when its answer is read
+            self.connection.sendall(self._requests[self._place])
+
+    def receive(self) -> bool | None:
+        """Read on → None where the answer is not whole, else whether it was a good one."""
+        try:
+            data = self.connection.recv(AT_ONCE)
+        except OSError as error:
+            return self._lost(str(error))
+        if not data:
+            return self._lost("the server closed it")
+        received = self._received = self._received + data if self._received else data
+        verdict = self._wire.verdict(received)
+        if verdict is None:
+            return None
+        self._received, self.under_way = b"", False
+        if verdict:
+            return self._failed(verdict)
+        if self._place not in self._calls.answers:
+            self._calls.answers[self._place] = received
+        return True
+
+    def _lost(self, why: str) -> bool:
+        self.connection.close()
+        self.open, self.under_way, self._received = False, False, b""
+        return self._failed(f"the connection was lost: {why}")
+
+    def _failed(self, reason: str) -> bool:
+        self._calls.errors += 1
+        self._calls.error = self._calls.error or reason
+        return False
+
+
+def _connected(address: Address, wire: Wire, patience: float) -> socket.socket:
+    connection = socket.create_connection(address, timeout=patience)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        for request in wire.hello:
+            _exchanged(connection, wire, request)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _exchanged(connection: socket.socket, wire: Wire, request: bytes) -> bytes:
+    """Send it → the whole answer."""
+    connection.sendall(request)
+    received = b""
+    while (verdict := wire.verdict(received)) is None:
+        data = connection.recv(AT_ONCE)
+        if not data:
+            raise CallRefused("the server closed the connection")
+        received += data
+    if verdict:
+        raise CallRefused(verdict)
+    return received

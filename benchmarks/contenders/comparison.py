@@ -1,0 +1,162 @@
+"""One size: every store loaded and running, called in turns, its answers compared with NumPy's, started anew."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from benchmarks.contenders.bare import answering
+from benchmarks.contenders.documents import Documents, questions, recall, texts_of
+from benchmarks.contenders.rounds import Callers, Measured
+from benchmarks.contenders.server import memory, wait_until_idle
+from benchmarks.contenders.softkv import Softkv
+from benchmarks.contenders.store import Store, Way, seconds_to_first_answer, size_on_disk
+from benchmarks.keys import near
+
+FILTERS = (None, 1, 50)
+QUERIES = 256
+QUESTIONS = 20_000  # more than the service keeps the vectors of: none is answered from its cache
+
+Maker = Callable[[Path], Store]
+
+
+@dataclass
+class Holding:
+    """A store and what holding the documents takes.
+
+    Attributes:
+        store: itself.
+        ways: to ask it.
+        loading: seconds until it had all and was idle.
+        memory: MiB of its processes after all rounds.
+        disk: MiB of its directory.
+        starts: seconds from starting it anew to its first answer.
+    """
+
+    store: Store
+    ways: list[Way]
+    loading: float
+    memory: float = 0.0
+    disk: float = 0.0
+    starts: list[float] = field(default_factory=list)
+
+    @property
+    def start(self) -> float:
+        """The median."""
+        return median(self.starts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one size came to.
+
+    Attributes:
+        size: documents.
+        measured: all cells.
+        recalls: by the way's name and filter; none where nothing was answered.
+        holdings: of each store.
+    """
+
+    size: int
+    measured: Measured
+    recalls: dict[tuple[str, int | None], float]
+    holdings: list[Holding]
+
+    @property
+    def ways(self) -> list[Way]:
+        """That were asked, of all stores."""
+        return [way for holding in self.holdings for way in holding.ways]
+
+
+def compared(
+    size: int, makers: Mapping[str, Maker], data: Path, connections: Sequence[int], starts: int, callers: Callers
+) -> Outcome:
+    """Load so many documents into each store, call all in turns, start each anew so many times."""
+    documents = Documents.of(count=size)
+    queries = near(documents.keys, QUERIES, 7)
+    with ExitStack() as running:
+        holdings = []
+        for name, make in makers.items():
+            directory = data / str(size) / name
+            directory.mkdir(parents=True, exist_ok=True)
+            store = make(directory)
+            running.enter_context(store.server)
+            store.wait_until_started()
+            seconds = loaded(store, documents, directory / "loaded.json")
+            holdings.append(Holding(store, store.ways(queries, FILTERS), seconds))
+            print(f"{size:,} documents: {name} has them after {seconds:.1f} s", file=sys.stderr)
+        measured = callers.measure([way for holding in holdings for way in holding.ways], connections)
+        for holding in holdings:
+            holding.memory = memory(holding.store.pid)
+            holding.disk = size_on_disk(data / str(size) / holding.store.name)
+    for _ in range(starts):
+        for holding in holdings:
+            holding.starts.append(seconds_to_first_answer(holding.store, holding.ways[0]))
+    nearest = {below: documents.nearest(queries, below) for below in FILTERS}
+    recalls = {
+        (way.name, below): recalled(way, answers, nearest[below], documents)
+        for holding in holdings
+        for way in holding.ways
+        for below in FILTERS
+        if (answers := measured.answers[way.name, below])
+    }
+    return Outcome(size, measured, recalls, holdings)
+
+
+def loaded(store: Store, documents: Documents, mark: Path) -> float:
+    """Fill it, unless it was filled before → seconds that it took, until the server was idle."""
+    if not mark.exists():
+        started = time.perf_counter()
+        store.fill(documents)
+        seconds = time.perf_counter() - started + wait_until_idle(store.pid)
+        mark.write_text(json.dumps({"documents": len(documents), "seconds": seconds}))
+    return float(json.loads(mark.read_text())["seconds"])
+
+
+def recalled(way: Way, answers: Mapping[int, bytes], nearest: Sequence[set[str]], documents: Documents) -> float:
+    """The recall of the answers that came.
+
+    Raises:
+        RuntimeError: one comes without the text of the document that it names first.
+    """
+    found = {place: way.ids(answer) for place, answer in answers.items()}
+    for place, ids in found.items():
+        if ids and documents.texts[int(ids[0])].encode() not in answers[place]:
+            raise RuntimeError(f"{way.name} answers without the documents' texts: {answers[place][:500]!r}")
+    return recall(found.values(), [nearest[place] for place in found])
+
+
+def by_text(size: int, connections: Sequence[int], callers: Callers) -> Outcome:
+    """softkv asked with texts, no two alike; the recall is of up to 256 answers."""
+    texts, asked = texts_of(size), questions(QUESTIONS)
+    with tempfile.TemporaryDirectory() as directory:
+        store = Softkv(Path(directory), encoder=True)
+        with store.server:
+            store.wait_until_started()
+            documents = Documents.of(store.encoded(texts), count=size)
+            seconds = loaded(store, documents, Path(directory) / "loaded.json")
+            way = store.asked_with(asked)
+            measured = callers.measure([way], connections)
+            answers = dict(list(measured.answers[way.name, None].items())[:QUERIES])
+            nearest = documents.nearest(store.encoded([asked[place] for place in answers]), None)
+            holding = Holding(store, [way], seconds, memory(store.pid))
+    found = recall([way.ids(answer) for answer in answers.values()], nearest)
+    return Outcome(size, measured, {(way.name, None): found}, [holding])
+
+
+def ceilings(outcome: Outcome, connections: Sequence[int], callers: Callers) -> Measured:
+    """The same requests to servers that give the same bytes back at once: what the callers could take."""
+    with ExitStack() as running:
+        bare = []
+        for way in outcome.ways:
+            if answers := outcome.measured.answers[way.name, None]:
+                address = running.enter_context(answering(way.wire, next(iter(answers.values()))))
+                bare.append(Way(way.name, address, way.wire, {None: way.requests[None]}, way.ids))
+        return callers.measure(bare, connections)

@@ -1,0 +1,104 @@
+"""A server in a process of its own, and what the system says of it and of those that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+HOST = "127.0.0.1"
+SECONDS_TO_STOP = 60
+NOT_ROOT = "nobody"  # who runs what refuses to be run by root
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+class Server:
+    """A command that serves until it is told to end."""
+
+    def __init__(self, command: Sequence[str | Path], log: Path, user: str | None = None, **environment: str) -> None:
+        self._command, self._log, self._user = command, log, user
+        self._environment = os.environ | environment
+
+    def __enter__(self) -> Server:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._environment, **as_user(self._user)
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(SECONDS_TO_STOP)
+
+    @property
+    def said(self) -> str:
+        """The end of what it printed."""
+        return self._log.read_text(errors="replace")[-2000:]
+
+
+def as_user(name: str | None) -> dict[str, object]:
+    """What `subprocess` wants to be told to run a command as that user; None: as oneself."""
+    if name is None:
+        return {}
+    user = pwd.getpwnam(name)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def family(pid: int) -> list[int]:
+    """The process and all that it started, and so on."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for parent in found:
+        found += [child for child, of in parents.items() if of == parent]
+    return found
+
+
+def memory(pid: int) -> float:
+    """MiB that a process and those it started hold, what they share counted once (PSS)."""
+    total = 0
+    for each in family(pid):
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            total += int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return total / 1024
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process and those it started have taken of the cores."""
+    ticks = 0
+    for each in family(pid):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_idle(pid: int, seconds: float = 1800) -> float:
+    """Until it does nothing any more behind the scenes: building an index, compiling → for how long it did.
+
+    Raises:
+        TimeoutError: it was still at work after that time.
+    """
+    started, before = time.monotonic(), processor_seconds(pid)
+    while (waited := time.monotonic() - started) < seconds:
+        time.sleep(1)
+        now = processor_seconds(pid)
+        if now - before < 0.05:
+            return waited
+        before = now
+    raise TimeoutError(f"the server was still at work after {seconds:.0f} s")

@@ -1,0 +1,107 @@
+"""softkv as an operator starts it, and `attend` as its own clients call it: the vector as base64."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.contenders.documents import TOP, Documents, id_of
+from benchmarks.contenders.store import Store, Way
+from benchmarks.contenders.wire import Http, address_of, body_of, request_of
+from benchmarks.keys import Array
+from benchmarks.running import Service
+from benchmarks.upload import LINES_AT_ONCE
+
+TEMPERATURE = 0.05
+COLLECTION = "/v1/collections/bench"
+ENCODED_AT_ONCE = 50
+
+
+class Softkv(Store):
+    """One service with one collection.
+
+    Args:
+        directory: where its data are.
+        encoder: whether it loads its own, to be asked with texts.
+    """
+
+    name = "softkv"
+
+    def __init__(self, directory: Path, *, encoder: bool = False) -> None:
+        self._encoder = encoder
+        self.server: Service = Service(directory, *([] if encoder else ["--encoder", "none"]))
+
+    def wait_until_started(self) -> None:
+        """See `Store`."""
+        self.server.wait_until_ready()
+
+    def fill(self, documents: Documents) -> None:
+        """See `Store`."""
+        settings = {} if self._encoder else {"encoder": None, "dimension": documents.keys.shape[1]}
+        with self.server.client() as client:
+            client.put(COLLECTION, json=settings).raise_for_status()
+            answer = client.post(
+                f"{COLLECTION}/documents",
+                content=ndjson(documents),
+                headers={"Content-Type": "application/x-ndjson"},
+            )
+        last = json.loads(answer.text.splitlines()[-1])
+        if last != {"done": True, "upserted": len(documents), "refused": 0}:
+            raise RuntimeError(f"the upload ended with {last}")
+
+    def ways(self, queries: Array, filters: Sequence[int | None]) -> list[Way]:
+        """See `Store`."""
+        vectors = [{"base64": base64.b64encode(query.astype("<f4").tobytes()).decode()} for query in queries]
+        return [self._way(self.name, vectors, filters)]
+
+    def asked_with(self, texts: Sequence[str]) -> Way:
+        """The same with texts, which it encodes."""
+        return self._way("softkv, texts", texts, [None])
+
+    def encoded(self, texts: Sequence[str]) -> Array:
+        """float32[n, d]: what its encoder makes of texts."""
+        found = []
+        with self.server.client() as client:
+            for start in range(0, len(texts), ENCODED_AT_ONCE):
+                body = {"texts": texts[start : start + ENCODED_AT_ONCE]}
+                found += client.post("/v1/encode", json=body).raise_for_status().json()["embeddings"]
+        return np.array(found, dtype=np.float32)
+
+    def _way(self, name: str, queries: Sequence[object], filters: Sequence[int | None]) -> Way:
+        address = address_of(self.server.url)
+        requests = {}
+        for below in filters:
+            bodies = ({"query": query, "temperature": TEMPERATURE, "top_k": TOP} | passing(below) for query in queries)
+            requests[below] = [
+                request_of(address, f"{COLLECTION}/attend", json.dumps(body).encode()) for body in bodies
+            ]
+        return Way(name, address, Http(), requests, ids)
+
+
+def passing(below: int | None) -> dict[str, object]:
+    """The filter, where there is one."""
+    return {} if below is None else {"filter": {"field": "metadata.percent", "operator": "<", "value": below}}
+
+
+def ids(answer: bytes) -> list[str]:
+    """Of the matches."""
+    return [match["id"] for match in json.loads(body_of(answer))["matches"]]
+
+
+def ndjson(documents: Documents) -> Iterator[bytes]:
+    """A thousand lines at a time, vectors as base64."""
+    for start in range(0, len(documents), LINES_AT_ONCE):
+        lines = [
+            {
+                "id": id_of(place),
+                "key_vector": {"base64": base64.b64encode(documents.keys[place].astype("<f4").tobytes()).decode()},
+                "value": documents.texts[place],
+                "metadata": documents.metadata(place),
+            }
+            for place in range(start, min(start + LINES_AT_ONCE, len(documents)))
+        ]
+        yield b"".join(json.dumps(line).encode() + b"\n" for line in lines)

