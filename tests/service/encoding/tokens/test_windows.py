@@ -23,7 +23,7 @@ def tokenizer() -> ModelTokenizer:
 
 def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, prompt: str = "") -> list[tuple[int, int]]:
     """The parts of a text, after all that has to hold of them."""
-    (parts,) = windows(tokenizer, [text], tokens, overlap, prompt)
+    (parts,) = windows(tokenizer, [text], tokens, overlap, 10_000, prompt)
     total = len(tokenizer.library.encode(prompt + text).ids)
     if len(parts) == 1:
         assert total <= tokens
@@ -35,7 +35,7 @@ def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, promp
         assert 0 <= start < end <= len(text)
         covered.update(range(start, end))
     places = tokenizer.library.encode(text, add_special_tokens=False).offsets
-    assert covered >= {place for start, end in places for place in range(start, end) if not text[place].isspace()}
+    assert covered >= {place for place, character in enumerate(text) if not character.isspace()}
     assert parts == sorted(parts)
     for (first, stop), (start, end) in itertools.pairwise(parts):
         assert first < start <= stop or not text[stop:start].strip() or not overlap
@@ -76,6 +76,21 @@ def test_a_part_is_read_as_a_whole_and_cut_between_words(tokenizer: ModelTokeniz
         assert start == 0 or not (text[start - 1].isalnum() and text[start].isalnum())
         assert end == len(text) or not (text[end - 1].isalnum() and text[end].isalnum())
     assert re.search(r"Sentence 299 .*\.$", text[slice(*parts[-1])])
+
+
+def test_accents_that_are_not_read_stay_with_their_letters(tokenizer: ModelTokenizer) -> None:
+    text = "\x00" + "cafe\u0301 " * 3
+    parts = check(tokenizer, text, 3, 0)
+    assert [text[start:end] for start, end in parts] == ["\x00cafe\u0301", "cafe\u0301", "cafe\u0301"]
+
+
+@pytest.mark.parametrize(("text", "overlap"), [("word " * 50, 0), ("unconstitutionally " * 50, 3), ("word " * 50, 5)])
+def test_a_text_of_too_many_parts_has_none(tokenizer: ModelTokenizer, text: str, overlap: int) -> None:
+    parts = check(tokenizer, text, 8, overlap)
+    texts = ["short", text]
+    assert windows(tokenizer, texts, 8, overlap, len(parts)) == [[(0, 5)], parts]
+    for fewer in (len(parts) - 1, 1):
+        assert windows(tokenizer, texts, 8, overlap, fewer) == [[(0, 5)], []]
 
 
 def test_a_prompt_takes_its_tokens(tokenizer: ModelTokenizer) -> None:
