@@ -99,7 +99,9 @@ class DocumentPatch(Wire):
         None, min_length=1, max_length=MAX_KEYS, description="Several keys; null: encoded again, as one."
     )
     parts: OrNull[list[Part]] = Field(
-        None, max_length=MAX_KEYS, description="With `key_vectors`, as of a new document."
+        None,
+        max_length=MAX_KEYS,
+        description="Of the `key_vectors` sent beside them, else of those that are stored; null: there are none.",
     )
     split: OrNull[Split] = Field(
         None,

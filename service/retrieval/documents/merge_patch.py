@@ -15,7 +15,7 @@ from service.retrieval.errors import DocumentChanged, InvalidContent
 from service.storage import CollectionRecord, Condition, DocumentRecord, Once
 
 ATTEMPTS = 100
-KEYS = ("key_vector", "key_vectors", "parts", "split")  # which say what the keys are to be
+KEYS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be
 
 
 async def patch(
@@ -24,7 +24,8 @@ async def patch(
     """Merge `changes` (RFC 7396: null removes) into the stored document.
 
     `key_vector`, `key_vectors`, `split` and `value_vector` in the changes say what the vectors are to be; None has them
-    made anew from the texts. If someone else writes the document meanwhile, the patch is made again on what they wrote.
+    made anew from the texts. `parts` without them are those of the keys that are stored. If someone else writes the
+    document meanwhile, the patch is made again on what they wrote.
 
     Raises:
         RetrievalError: no such document, or a change that does not fit.
@@ -74,8 +75,10 @@ async def update(
 
     def changed(stored: DocumentRecord) -> DocumentRecord:
         merged = _merged(stored, changes)
-        stays = not derived or _same(merged["value"], stored.value)
-        return replace(stored, **merged, value_vector=stored.value_vector if stays else vector)
+        if not derived or _same(merged["value"], stored.value):
+            return replace(stored, **merged)
+        whole = not stored.parts or merged["value"] != stored.key
+        return replace(stored, **merged, value_vector=vector if whole else None)
 
     return await asyncio.to_thread(collection.update, changed, ids=ids, condition=condition, once=once)
 
@@ -88,18 +91,25 @@ def _derived(record: CollectionRecord) -> bool:
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
     merged = _merged(stored, changes)
     value_stays = not _derived(record) or _same(merged["value"], stored.value)
-    keys = {name: changes[name] for name in KEYS if name in changes and (changes[name] is not None or name != "parts")}
-    if not keys and (merged["key"] == stored.key or record.settings.encoder is None):
-        if len(stored.keys):
-            keys = {"key_vectors": list(stored.keys), "parts": stored.parts}
-    elif not keys and stored.parts:
-        raise InvalidContent.at(
-            "/split",
-            f"the key text of {stored.id!r} was split into {len(stored.parts)} parts: say how the new one is to be, or "
-            "null for one key",
-        )
+    keys = {name: changes[name] for name in KEYS if name in changes}
+    parts = () if changes.get("parts") is None else changes["parts"]
+    if not keys:
+        text_stays, encoded = merged["key"] == stored.key, record.settings.encoder is not None
+        if stored.parts and not text_stays and (encoded or "parts" not in changes):
+            raise InvalidContent.at(*_other_parts(stored, encoded=encoded))
+        if len(stored.keys) and (text_stays or not encoded):
+            keys = {"key_vectors": list(stored.keys)}
+            parts = parts if "parts" in changes else stored.parts
     value_vector = changes.get("value_vector", stored.value_vector if value_stays else None)
-    return SentDocument(id=stored.id, **merged, **keys, value_vector=value_vector)
+    return SentDocument(id=stored.id, **merged, **keys, parts=parts, value_vector=value_vector)
+
+
+def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
+    """Where and why a new key text alone is refused: the keys are of parts of the old one."""
+    are = f"the keys of {stored.id!r} are of {len(stored.parts)} parts of its key text"
+    if encoded:
+        return "/split", f"{are}: say how the new one is to be split, or null for one key"
+    return "/parts", f"{are}: send the parts of the new one, with new key_vectors or for those there are, or null"
 
 
 def _merged(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:

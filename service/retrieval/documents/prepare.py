@@ -124,7 +124,7 @@ class _Draft:
         if not isinstance(self.value, str) or not (self.key_texts or self.document.vectors):
             return None
         # The parts of a text that is its own value say together what its beginning alone would not.
-        return None if len(self.key_texts) > 1 and self.value == self.document.key else self.value
+        return None if len(self.parts) > 1 and self.value == self.document.key else self.value
 
     @property
     def texts(self) -> list[str]:
