@@ -45,7 +45,9 @@ def _spans(text: str, encoding: Encoding, most: int, overlap: int) -> Iterator[S
     start = covered = 0
     while True:
         end = n if start + most >= n else _boundary(words, start + overlap, start + most)
-        span = _trimmed(text, places[start][0], places[end - 1][1])
+        # What no token stands for, as an accent that is not read, goes with the one before it.
+        stop = len(text) if end == n else max(places[end - 1][1], places[end][0])
+        span = _trimmed(text, places[start][0] if start else 0, stop)
         if span[1] > covered:  # tokens may stand for the same characters, or for white space
             covered = span[1]
             yield span

@@ -35,7 +35,7 @@ def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, promp
         assert 0 <= start < end <= len(text)
         covered.update(range(start, end))
     places = tokenizer.library.encode(text, add_special_tokens=False).offsets
-    assert covered >= {place for start, end in places for place in range(start, end) if not text[place].isspace()}
+    assert covered >= {place for place, character in enumerate(text) if not character.isspace()}
     assert parts == sorted(parts)
     for (first, stop), (start, end) in itertools.pairwise(parts):
         assert first < start <= stop or not text[stop:start].strip() or not overlap
@@ -76,6 +76,12 @@ def test_a_part_is_read_as_a_whole_and_cut_between_words(tokenizer: ModelTokeniz
         assert start == 0 or not (text[start - 1].isalnum() and text[start].isalnum())
         assert end == len(text) or not (text[end - 1].isalnum() and text[end].isalnum())
     assert re.search(r"Sentence 299 .*\.$", text[slice(*parts[-1])])
+
+
+def test_accents_that_are_not_read_stay_with_their_letters(tokenizer: ModelTokenizer) -> None:
+    text = "\x00" + "cafe\u0301 " * 3
+    parts = check(tokenizer, text, 3, 0)
+    assert [text[start:end] for start, end in parts] == ["\x00cafe\u0301", "cafe\u0301", "cafe\u0301"]
 
 
 def test_a_prompt_takes_its_tokens(tokenizer: ModelTokenizer) -> None:
