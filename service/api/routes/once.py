@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, FastAPI, Header, Request, Response
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from service.api.state import Running
 from service.retrieval import InvalidContent
@@ -23,6 +26,7 @@ REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 255
 HOURS = LIFETIME_SECONDS // 3600
 PRINTABLE = r"^[!-~]([ -~]*[!-~])?$"
+WANTED = f"wanted 1 to {MAX_KEY} characters of printable ASCII, without spaces around them, such as a UUID"
 Did = TypeVar("Did")
 
 
@@ -48,15 +52,20 @@ class Repeatable:
         return Once(self.request, stored)
 
 
+def _checked(key: str) -> str:
+    if len(key) > MAX_KEY or not re.fullmatch(PRINTABLE, key):
+        raise PydanticCustomError("idempotency_key", "{wanted}", {"wanted": WANTED})
+    return key
+
+
 async def _repeatable(
     request: Request,
     running: Running,
     key: Annotated[
-        str | None,
+        Annotated[str, AfterValidator(_checked)] | None,
         Header(
             alias=HEADER,
-            max_length=MAX_KEY,
-            pattern=PRINTABLE,
+            json_schema_extra={"maxLength": MAX_KEY, "pattern": PRINTABLE},
             description=f"A name of your own for this write, such as a UUID: sent again within {HOURS} hours, it "
             f"is not done again, but answered as it was the first time, with the header `{REPLAYED}: true`. A refusal "
             "is not kept: what was refused is tried afresh. A stream of NDJSON takes none.",

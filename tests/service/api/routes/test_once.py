@@ -231,22 +231,13 @@ def test_a_key_may_be_any_printable_ascii(client, path, key):
     same(write.send(client, path, key), first)
 
 
-@pytest.mark.parametrize(
-    ("key", "says"),
-    [
-        ("", "wanted a text of the form"),
-        ("x" * 256, "at most 255 characters"),
-        ("clé".encode(), "wanted a text of the form"),
-        (b"a\tb", "wanted a text of the form"),
-    ],
-)
+@pytest.mark.parametrize("key", ["", "x" * 256, "clé".encode(), b"a\tb"])
 @pytest.mark.parametrize("name", WRITES)
-def test_a_malformed_key_is_refused(client, path, name, key, says):
+def test_a_malformed_key_is_refused(client, path, name, key):
     left = state(client, path)
     refused = WRITES[name][0].send(client, path, key)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_content")
-    assert "header.Idempotency-Key: " in refused.json()["detail"]
-    assert says in refused.json()["detail"]
+    assert "header.Idempotency-Key: wanted 1 to 255 characters of printable ASCII" in refused.json()["detail"]
     assert state(client, path) == left
 
 
