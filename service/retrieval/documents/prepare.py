@@ -207,24 +207,22 @@ def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: M
     """Of widths, the collection's or those that its first document will set, and of keys without a direction."""
     dimension, value_dimension = record.settings.dimension, record.settings.value_dimension
     for draft in drafts:
-        value = draft.value_vector(vectors)
-        values = [] if value is None else [(f"{draft.at}/value_vector", value)]
+        value, name = draft.value_vector(vectors), "value_vector"
         for at, key in draft.keys(vectors):
             dimension = dimension or len(key)
-            yield from _width_flaws(record, at, key, dimension)
+            yield from _width_flaws(record, at, "key_vector", key, dimension)
             if record.settings.similarity == "cosine" and not key.any():
                 detail = "a zero vector has no direction, so no cosine: leave it out, and the document is keyless"
                 yield Flaw(at, detail)
-            if value is None:
-                values.append((f"{draft.at}/value_vector", key))
-        for at, vector in values[:1]:
-            value_dimension = value_dimension or len(vector)
-            yield from _width_flaws(record, at, vector, value_dimension)
+            if value is None and len(key) == dimension:
+                value, name = key, "the key vector, which is the value vector too where none is sent,"
+        if value is not None:
+            value_dimension = value_dimension or len(value)
+            yield from _width_flaws(record, f"{draft.at}/value_vector", name, value, value_dimension)
 
 
-def _width_flaws(record: CollectionRecord, at: str, vector: Array, width: int) -> Iterator[Flaw]:
+def _width_flaws(record: CollectionRecord, at: str, name: str, vector: Array, width: int) -> Iterator[Flaw]:
     if len(vector) != width:
-        name = "value_vector" if at.endswith("/value_vector") else "key_vector"
         yield Flaw(
             at,
             f"{name} has width {len(vector)}, collection {record.name!r} holds width {width}: "

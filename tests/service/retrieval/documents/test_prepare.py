@@ -66,6 +66,10 @@ def test_the_first_document_sets_the_widths_of_the_others():
     wrong = SentDocument("b", key_vector=vector(1, 2, 3), value_vector=vector(1, 2))
     assert flaws(record(), first, wrong) == ["/1/key_vector", "/1/value_vector"]
     assert flaws(record(dimension=3), first) == ["/0/key_vector"]
+    key_alone = SentDocument("c", key_vector=vector(1, 2))
+    assert flaws(record(dimension=3, value_dimension=3), key_alone) == ["/0/key_vector"]
+    with pytest.raises(InvalidContent, match=r"^the key vector, which is the value vector too where none is sent, has"):
+        asyncio.run(prepare_documents(None, record(dimension=2, value_dimension=3), [key_alone], [""]))
 
 
 def test_a_zero_key_is_refused_where_cosines_are_compared_only():
