@@ -103,14 +103,16 @@ class Encoder:
         """How many tokens of a text so many are enough for: the special ones and the prompt's are among them."""
         return room(self.network.tokenizer, tokens, self.network.prompt(purpose))
 
-    def windows(self, texts: Sequence[str], tokens: int, overlap: int, purpose: Purpose) -> list[list[Span]]:
+    def windows(
+        self, texts: Sequence[str], tokens: int, overlap: int, at_most: int, purpose: Purpose
+    ) -> list[list[Span]]:
         """Parts of each text that cover it, each of at most so many tokens; see `service.encoding.tokens.windows`.
 
         Raises:
             InvalidText: a text has a lone surrogate.
         """
         check_texts(texts)
-        return windows(self.network.tokenizer, texts, tokens, overlap, self.network.prompt(purpose))
+        return windows(self.network.tokenizer, texts, tokens, overlap, at_most, self.network.prompt(purpose))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text whose tokens are `ids`, special ones included.

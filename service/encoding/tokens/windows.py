@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from tokenizers import Encoding
 
@@ -18,9 +19,11 @@ def room(tokenizer: ModelTokenizer, tokens: int, prompt: str = "") -> int:
 
 
 def windows(
-    tokenizer: ModelTokenizer, texts: Sequence[str], tokens: int, overlap: int, prompt: str = ""
+    tokenizer: ModelTokenizer, texts: Sequence[str], tokens: int, overlap: int, at_most: int, prompt: str = ""
 ) -> list[list[Span]]:
     """Parts of at most `tokens` tokens, as the model counts them, that cover each text; one part of a text that fits.
+
+    None of a text that takes more than `at_most`: how many it would take is not found out.
 
     Parts begin and end between words where they can, so that a word means in its part what it means in the text.
 
@@ -33,7 +36,10 @@ def windows(
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         some = list(texts[start : start + TEXTS_AT_ONCE])
         encodings = tokenizer.library.encode_batch(some, add_special_tokens=False)
-        found += (list(_spans(text, encoding, most, overlap)) for text, encoding in zip(some, encodings, strict=True))
+        for text, encoding in zip(some, encodings, strict=True):
+            few = len(encoding) - overlap <= at_most * (most - overlap)
+            spans = list(islice(_spans(text, encoding, most, overlap), at_most + 1)) if few else []
+            found.append(spans if len(spans) <= at_most else [])
     return found
 
 

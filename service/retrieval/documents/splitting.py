@@ -58,7 +58,7 @@ async def parts_of(
     found: dict[str, tuple[Part, ...]] = {}
     for (tokens, overlap), pointers in alike.items():
         some = [texts[at][0] for at in pointers]
-        spans = await asyncio.to_thread(model.windows, some, tokens, overlap, "document")
+        spans = await asyncio.to_thread(model.windows, some, tokens, overlap, MOST_KEYS, "document")
         found |= {at: tuple(Part(*span) for span in each) for at, each in zip(pointers, spans, strict=True)}
     _refuse_too_many(found)
     return {at: parts for at, parts in found.items() if len(parts) > 1}
@@ -88,11 +88,11 @@ def _refuse_too_many(found: Mapping[str, Sequence[Part]]) -> None:
     flaws = [
         Flaw(
             f"{at}/split",
-            f"the text would be split into {len(parts)} parts, a document has at most {MOST_KEYS}: "
-            "send it as several documents, or let parts have more tokens",
+            f"the text would be split into more parts than the {MOST_KEYS} that a document has at most: "
+            "send it as several documents, or let parts have more tokens, or share fewer",
         )
         for at, parts in found.items()
-        if len(parts) > MOST_KEYS
+        if not parts
     ]
     if flaws:
         raise InvalidContent(flaws)

@@ -23,7 +23,7 @@ def tokenizer() -> ModelTokenizer:
 
 def check(tokenizer: ModelTokenizer, text: str, tokens: int, overlap: int, prompt: str = "") -> list[tuple[int, int]]:
     """The parts of a text, after all that has to hold of them."""
-    (parts,) = windows(tokenizer, [text], tokens, overlap, prompt)
+    (parts,) = windows(tokenizer, [text], tokens, overlap, 10_000, prompt)
     total = len(tokenizer.library.encode(prompt + text).ids)
     if len(parts) == 1:
         assert total <= tokens
@@ -82,6 +82,15 @@ def test_accents_that_are_not_read_stay_with_their_letters(tokenizer: ModelToken
     text = "\x00" + "cafe\u0301 " * 3
     parts = check(tokenizer, text, 3, 0)
     assert [text[start:end] for start, end in parts] == ["\x00cafe\u0301", "cafe\u0301", "cafe\u0301"]
+
+
+@pytest.mark.parametrize(("text", "overlap"), [("word " * 50, 0), ("unconstitutionally " * 50, 3), ("word " * 50, 5)])
+def test_a_text_of_too_many_parts_has_none(tokenizer: ModelTokenizer, text: str, overlap: int) -> None:
+    parts = check(tokenizer, text, 8, overlap)
+    texts = ["short", text]
+    assert windows(tokenizer, texts, 8, overlap, len(parts)) == [[(0, 5)], parts]
+    for fewer in (len(parts) - 1, 1):
+        assert windows(tokenizer, texts, 8, overlap, fewer) == [[(0, 5)], []]
 
 
 def test_a_prompt_takes_its_tokens(tokenizer: ModelTokenizer) -> None:
