@@ -53,10 +53,10 @@ DOCUMENT: dict[str, Any] = {
 class DocumentBody(Wire):
     """A document without its id. One without a key, text or vector, is found by id and filter and never weighed."""
 
-    key: Text | None = Field(
+    key: OrNull[Text] = Field(
         None,
-        description="The text that queries are compared with; encoded where the collection has an encoder and no "
-        "vector is sent.",
+        description="The text that queries are compared with; null: none. Encoded where the collection has an encoder "
+        "and no vector is sent.",
     )
     value: JSONValue = Field(None, description="What is found there: any JSON. Left out: the key text.")
     metadata: Metadata = Field(default_factory=dict)

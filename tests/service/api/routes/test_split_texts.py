@@ -1,0 +1,159 @@
+"""Texts that are longer than the encoder reads: their parts are keys, and a match says where it was found."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.service.api.routes.test_long_texts import ask, write
+
+TOPICS = {
+    "glaciers": "The glacier carves a valley as it slides, and leaves moraines of gravel where it melts.",
+    "bread": "A baker feeds the sourdough every morning, and folds the dough before the loaf is proved.",
+    "orchestra": "The oboe gives the tone, and the whole orchestra tunes its strings to that note.",
+    "tax": "The auditor asked for invoices, because the company had not declared its profit.",
+    "beetle": "The dung beetle rolls its ball by the light of the Milky Way.",
+}
+
+
+def essay(words: int) -> tuple[str, str]:
+    """A text of so many words on four subjects, and its last sentence, which is on a fifth."""
+    choose = random.Random(5)
+    sentences, count = [], 0
+    subjects = [TOPICS[name] for name in ("glaciers", "bread", "orchestra", "tax")]
+    while count < words:
+        sentence = choose.choice(subjects)
+        sentences.append(sentence)
+        count += len(sentence.split())
+    return " ".join([*sentences, TOPICS["beetle"]]), TOPICS["beetle"]
+
+
+def test_a_text_of_5000_words_answers_on_its_last_sentence_and_says_where(
+    client: httpx.Client, collection: Callable[..., str]
+) -> None:
+    path = collection()
+    text, last = essay(5000)
+    assert write(client, path, [{"id": "cut", "key": text, "value": 0}])["truncated"] == ["cut"]
+    client.delete(f"{path}/documents/cut")
+    written = write(client, path, [{"id": "essay", "key": text, "split": {"tokens": 128, "overlap": 16}}])
+    assert written == {"upserted": 1, "truncated": []}
+    write(client, path, [{"id": f"other {i}", "key": f"{TOPICS['tax']} {i}"} for i in range(20)])
+    shown = client.get(path).json()
+    assert shown["documents"] == 21
+    assert shown["keys"] > 60
+    found = ask(client, path, query="which insect finds its way by the stars?", top_k=1)
+    (match,) = found["matches"]
+    assert match["id"] == "essay"
+    part = match["part"]
+    assert last in text[part["start"] : part["end"]]
+    assert part["end"] == len(text)
+    compared = client.post(f"{path}/compare", json={"query": "which insect finds its way by the stars?"}).json()
+    assert compared["top_k"]["matches"][0]["part"] == part
+    assert compared["attention"]["matches"][0]["id"] == "essay"
+
+
+def test_what_leaves_the_text_leaves_what_the_output_blends(
+    client: httpx.Client, collection: Callable[..., str]
+) -> None:
+    path = collection()
+    text, _ = essay(300)
+    asked = {"query": "an insect", "include": ["output"], "null": False, "temperature": 0.05}
+    document = {"id": "essay", "key": text, "split": {"tokens": 64}}
+    write(client, path, [document])
+    blended = ask(client, path, **asked)["output"]
+    include = {"include": ["key", "value", "key_vector"]}
+    read_back = client.get(f"{path}/documents/essay", params=include).json()
+    for patch in ({"metadata": {"n": 1}}, {"value": text}, {"value": None}, {"value_vector": None}, {"key": text}):
+        assert client.patch(f"{path}/documents/essay", json=patch).json() == {"upserted": 1, "truncated": []}
+        assert ask(client, path, **asked)["output"] == blended, patch
+    assert write(client, path, [read_back]) == {"upserted": 1, "truncated": []}
+    assert ask(client, path, **asked)["output"] == blended
+
+    update = {"ids": ["essay"], "patch": {"value": "of its own"}}
+    assert client.post(f"{path}/documents/update", json=update).json() == {"updated": 1}
+    assert ask(client, path, **asked)["output"] != blended
+    update = {"ids": ["essay"], "patch": {"value": text}}
+    assert client.post(f"{path}/documents/update", json=update).json() == {"updated": 1}
+    assert ask(client, path, **asked)["output"] == blended
+
+
+def test_parts_alone_are_those_of_the_stored_keys(client: httpx.Client, collection: Callable[..., str]) -> None:
+    path = collection(encoder=None)
+    keys, parts = [[1.0, 0.0], [0.0, 1.0]], [{"start": 0, "end": 3}, {"start": 4, "end": 7}]
+    write(client, path, [{"id": "a", "key": "one two", "key_vectors": keys, "parts": parts}])
+
+    def patched(**patch: Any) -> tuple[Any, Any]:
+        answer = client.patch(f"{path}/documents/a", json=patch)
+        assert answer.status_code in (200, 422), answer.text
+        if answer.status_code == 422:
+            return None, [error["pointer"] for error in answer.json()["errors"]]
+        stored = client.get(f"{path}/documents/a", params={"include": ["key", "key_vector"]}).json()
+        assert stored["key_vectors"] == keys
+        return stored["key"], stored.get("parts")
+
+    assert patched(key="three four") == (None, ["/parts"])
+    assert patched(key=None) == (None, ["/parts"])
+    assert patched(parts=parts[:1]) == (None, ["/parts"])
+    wide = [{"start": 0, "end": 5}, {"start": 6, "end": 10}]
+    assert patched(key="three four", parts=wide) == ("three four", wide)
+    assert patched(metadata={"n": 1}) == ("three four", wide)
+    assert patched(parts=None) == ("three four", None)
+    assert patched(parts=parts) == ("three four", parts)
+    assert patched(parts=[]) == ("three four", None)
+    assert patched(key="five") == ("five", None)
+
+
+def test_the_parts_are_encoded_as_texts_of_their_own(client: httpx.Client, collection: Callable[..., str]) -> None:
+    path = collection()
+    text, _ = essay(600)
+    write(client, path, [{"id": "essay", "key": text, "split": {"tokens": 64}}])
+    include = {"include": ["key_vector", "key"]}
+    stored = client.get(f"{path}/documents/essay", params=include).json()
+    texts = [text[part["start"] : part["end"]] for part in stored["parts"]]
+    encoded = client.post("/v1/encode", json={"texts": texts, "purpose": "document"}).json()
+    np.testing.assert_allclose(stored["key_vectors"], encoded["embeddings"], atol=2e-6)
+    assert max(encoded["token_counts"]) <= 64
+
+    # Another key says how it is to be split; the same one stays as it is.
+    assert client.patch(f"{path}/documents/essay", json={"metadata": {"n": 1}}).status_code == 200
+    assert client.get(f"{path}/documents/essay", params=include).json() == stored
+    refused = client.patch(f"{path}/documents/essay", json={"key": "short"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/split"
+    assert client.patch(f"{path}/documents/essay", json={"key": "short", "split": None}).status_code == 200
+    assert client.get(path).json()["keys"] == 1
+    assert client.patch(f"{path}/documents/essay", json={"key": text, "split": {}}).status_code == 200
+    assert client.get(path).json()["keys"] == -(-600 * 3 // 2 // 220) or client.get(path).json()["keys"] > 2
+
+
+@pytest.mark.parametrize(
+    ("document", "pointer"),
+    [
+        ({"key": "a text", "split": {"tokens": 2}}, "/split/tokens"),
+        ({"key": "a text", "split": {"tokens": 257}}, "/split/tokens"),
+        ({"key": "a text", "split": {"tokens": 20, "overlap": 18}}, "/split/overlap"),
+        ({"key": "a text", "split": {"tokens": 20, "overlap": -1}}, "/split/overlap"),
+        ({"key": "a text", "split": {"words": 3}}, "/split/words"),
+        ({"split": {}}, "/split"),
+        ({"key": "a text", "split": {}, "key_vectors": [[1, 2]]}, "/split"),
+        ({"key_vectors": []}, "/key_vectors"),
+        ({"key_vectors": [[1, 2], [1]]}, "/key_vectors/1"),
+        ({"key_vectors": [[1, 2], [0, 0]]}, "/key_vectors/1"),
+        ({"key": "ab", "key_vectors": [[1, 2]], "parts": [{"start": 0, "end": 3}]}, "/parts/0"),
+        ({"key": "x " * 30_000, "split": {"tokens": 3, "overlap": 0}}, "/split"),
+    ],
+)
+def test_what_cannot_be_split_is_refused_with_its_place(
+    client: httpx.Client, collection: Callable[..., str], document: dict[str, Any], pointer: str
+) -> None:
+    encoder = {} if "split" in document else {"encoder": None}
+    path = collection(**encoder)
+    answer = client.post(f"{path}/documents", json={"documents": [{"id": "a", **document}]})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/documents/0{pointer}"]
+    assert client.get(path).json()["documents"] == 0
