@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
-from attention.kernels.interface import CandidateLists, CodedKeys
+from attention.kernels.interface import VANISHED, CandidateLists, CodedKeys
 from attention.kernels.layout import CHUNK, LEVELS, columns_of, rows_at
 
 NAME = "NumPy"
@@ -187,5 +188,23 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
 
 def quadratic_forms(vectors: F64, matrix: F64) -> F64:
     """See `Kernels`."""
-    forms: F64 = ((vectors @ matrix) * vectors).sum(axis=1)
+    lower = np.tril(matrix, -1)
+    forms: F64 = ((2 * (vectors @ lower) + vectors * matrix.diagonal()) * vectors).sum(axis=1)
     return forms
+
+
+def best_first(similarities: F32, starts: I64) -> I64:
+    """See `Kernels`."""
+    queries = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    return np.lexsort((-similarities, queries))
+
+
+def heaviest(similarities: F64, starts: I64, inverse: F64, limits: F64) -> I64:
+    """See `Kernels`."""
+    counts = np.zeros(len(inverse), dtype=np.int64)
+    for query, (first, last) in enumerate(pairwise(starts.tolist())):
+        if first < last:
+            gaps = similarities[first:last] - similarities[first]
+            beyond = np.exp(np.maximum(gaps * (2 * inverse[query]), VANISHED))[::-1].cumsum()
+            counts[query] = np.count_nonzero(beyond > limits[query])
+    return counts

@@ -11,6 +11,10 @@ from typing import Any, NamedTuple, Protocol
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
 
 
+VANISHED = -800.0
+"""An exponent whose exponential is 0."""
+
+
 class CodedKeys(NamedTuple):
     """Keys in bytes, side by side.
 
@@ -135,4 +139,23 @@ class Kernels(Protocol):
         """
 
     def quadratic_forms(self, vectors: F64, matrix: F64) -> F64:
-        """float64[q], xᵀ·M·x of each of vectors float64[q, d]."""
+        """float64[q], xᵀ·M·x of each of vectors float64[q, d]; of M, symmetric, the lower half counts."""
+
+    def best_first(self, similarities: F32, starts: I64) -> I64:
+        """int64[m]: the order in which each of q runs descends; what is level stays as it stands.
+
+        Args:
+            similarities: float32[m], none NaN.
+            starts: int64[q + 1]; run i is what lies from starts[i] to starts[i + 1].
+        """
+
+    def heaviest(self, similarities: F64, starts: I64, inverse: F64, limits: F64) -> I64:
+        """int64[q]: how many of each run, best first, leave others whose squared weights add up to no more than a limit.
+
+        A weight is exp((s − best)·inverse).
+
+        Args:
+            similarities: float64[m], each run descending.
+            starts: int64[q + 1], as above.
+            inverse, limits: float64[q], 1/T and the limit, not below 0.
+        """
