@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +42,13 @@ class QuantisationError:
 
         By Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²): sharp where the tail's weights are much alike.
         """
-        if not np.isfinite(self.squares):
-            return np.inf
-        return float(np.sqrt(1.001 * tail_square * self.squares)) + tail * self.uniform
+        if not math.isfinite(self.squares):
+            return math.inf
+        return math.sqrt(1.001 * tail_square * self.squares) + tail * self.uniform
 
 
-def quantisation_errors(view: View, queries: QueryCodes) -> list[QuantisationError]:
-    """The bounds for each query."""
+def quantisation_errors(view: View, queries: QueryCodes) -> F64:
+    """float64[q, 3]: the bounds for each query, in the order of `QuantisationError`."""
     residual = max(segment.key_residual for segment in view.segments)
     key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
@@ -64,7 +65,7 @@ def quantisation_errors(view: View, queries: QueryCodes) -> list[QuantisationErr
             )
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
-    return [QuantisationError(*map(float, bounds)) for bounds in zip(largest, squares, uniform, strict=True)]
+    return np.stack([largest, squares, uniform], axis=1)
 
 
 def _form(vectors: F64, gram: F64, lost: float, *, exact: bool) -> F64:

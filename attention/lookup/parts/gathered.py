@@ -62,21 +62,26 @@ class Gathered:
         """float64[h], the similarities of a query's first candidates."""
         return self.known[self.known_starts[query] : self.known_starts[query + 1]]
 
-    def candidates(self, question: Question, query: int) -> Candidates:
-        """The candidates of the question with this index in the scan."""
-        support = 0.0
-        if question.normaliser in SUPPORT and not isinstance(question.temperature, Auto):
-            support = SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
-        own = slice(self.starts[query], self.starts[query + 1])
+    def candidates(self, questions: Sequence[Question]) -> Candidates:
+        """The candidates of the questions that were scanned for, in that order."""
         # Where documents have several keys, rows do not make a head: it is enough to know which is the best.
+        rows_are_documents = self.documents == self.keys
         return Candidates(
-            question.head_size(self.keys) if self.documents == self.keys else 1,
-            support,
-            self.places[own],
-            self.similarities[own],
-            float(self.thresholds[query]),
-            self.error(query),
+            np.array([each.head_size(self.keys) if rows_are_documents else 1 for each in questions]),
+            np.array([_support(each) for each in questions]),
+            self.starts,
+            self.places,
+            self.similarities,
+            self.thresholds,
+            self.errors[:, 0],
         )
+
+
+def _support(question: Question) -> float:
+    """How far below the best a row can be and still have weight, where only such rows matter; or 0."""
+    if question.normaliser not in SUPPORT or isinstance(question.temperature, Auto):
+        return 0.0
+    return SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
 
 
 @dataclass(frozen=True, eq=False)

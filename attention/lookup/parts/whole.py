@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
+from attention.kernels import kernels
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.codes.queries import query_codes
 from attention.lookup.head.candidates import Candidates, heavy
@@ -65,17 +66,14 @@ class Whole:
         errors = quantisation_errors(self._view, queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
-        lists = [
-            Candidates(k, 0.0, *_listed(accumulators, query), float(totals.thresholds[query]), errors[query])
-            for query, k in enumerate(ks)
-        ]
-        first = []
-        for query, candidates in enumerate(lists):
-            inverse, level = float(accumulators[0].inverse[query]), float(totals.levels[query])
-            weighty = heavy(candidates.similarities, inverse, level, float(totals.sums[query, 2]))
-            first.append(candidates.at_first(weighty, most))
-        known_places = np.concatenate([each.places[:count] for each, count in zip(lists, first, strict=True)])
-        asked = np.repeat(np.arange(len(lists)), first)
+        starts, places, similarities = _listed(accumulators)
+        none = np.zeros(len(ks))
+        candidates = Candidates(
+            np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0]
+        )
+        inverse = accumulators[0].inverse.astype(np.float64)
+        weighty = heavy(similarities, starts, inverse, totals.levels, totals.sums[:, 2])
+        counts = candidates.at_first(weighty, most)
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(
             documents=self.documents,
@@ -83,12 +81,14 @@ class Whole:
             thresholds=totals.thresholds,
             levels=totals.levels,
             sums=totals.sums,
-            starts=np.cumsum([0, *(len(each.places) for each in lists)]),
-            places=np.concatenate([each.places for each in lists]),
-            similarities=np.concatenate([each.similarities for each in lists]),
-            known_starts=np.cumsum([0, *first]),
-            known=self.similarities_at(vectors, known_places, asked),
-            errors=np.array([(error.largest, error.squares, error.uniform) for error in errors]),
+            starts=starts,
+            places=places,
+            similarities=similarities,
+            known_starts=np.append(0, counts.cumsum()),
+            known=self.similarities_at(
+                vectors, places[candidates.first(counts)], np.repeat(np.arange(len(ks)), counts)
+            ),
+            errors=errors,
             outputs=totals.outputs,
             value_errors=totals.value_errors,
             histogram=sum(histograms[1:], histograms[0]) if histograms else None,
@@ -134,10 +134,13 @@ class Whole:
         return alike(self._rows, places)
 
 
-def _listed(accumulators: Sequence[Accumulator], query: int) -> tuple[I64, F64]:
-    """All rows listed for a query: places int64[c] and scanned similarities float64[c], best first."""
+def _listed(accumulators: Sequence[Accumulator]) -> tuple[I64, I64, F64]:
+    """All rows listed: where each query's begin int64[q + 1], places and scanned similarities, each query's best first."""
     lists = [each.lists for each in accumulators]
-    places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
-    similarities = np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
-    order = np.argsort(-similarities)
-    return places[order], similarities[order].astype(np.float64)
+    longest = [int(each.counts.max()) for each in lists]
+    used = np.concatenate([np.arange(most) < each.counts[:, None] for most, each in zip(longest, lists, strict=True)], 1)
+    places = np.concatenate([each.places[:, :most] for most, each in zip(longest, lists, strict=True)], axis=1)[used]
+    scanned = np.concatenate([each.similarities[:, :most] for most, each in zip(longest, lists, strict=True)], 1)[used]
+    starts = np.append(0, used.sum(axis=1).cumsum())
+    order = kernels().best_first(scanned, starts)
+    return starts, places[order], scanned[order].astype(np.float64)
