@@ -38,6 +38,9 @@ class Width:
     listed: int
 
 
+FEWER = 8
+"""Of few rows one in so many is listed."""
+
 WIDTHS = (Width(2_048, 512), Width(8_192, 16_384))
 """What is tried in turn, until a head is decided and `max_error` is kept."""
 
@@ -117,7 +120,7 @@ def reading(
     """
     vectors = np.array([question.vector for question in questions])
     ks = [question.head_size(part.keys) for question in questions]
-    listed = max(width.listed, 2 * max(question.cap for question in questions))
+    listed = max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions))
     gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
     candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
     needed = candidates.deciding(gathered.known, first, width.exact)

@@ -66,7 +66,7 @@ def bound_quantised(
         error.largest / temperature,
         found.tail,
         found.tail_gap,
-        mean / temperature if np.isfinite(mean) else np.inf,
+        mean / temperature if math.isfinite(mean) else math.inf,
         [
             Centre(bound_turn(found, error, square, value_norm + _length(centre)) / temperature, distance + off)
             for centre, square, distance in (
@@ -125,13 +125,13 @@ def bound_blend(
         A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
     """
     if not b <= LARGEST_EXPONENT:
-        return np.inf
+        return math.inf
     moved = moved_weight(b, tail, mean_error)
     seen_from = (some.bound_turn * largest_slope(b) + moved * some.distance for some in centres)
     apart = min([moved * (longest + length), *seen_from])
-    terms, sums = float(np.exp(b)) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
-    left = 1 - min(-tail * float(np.expm1(-b)), moved) - terms - sums
-    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else np.inf
+    terms, sums = math.exp(b) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
+    left = 1 - min(-tail * math.expm1(-b), moved) - terms - sums
+    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else math.inf
 
 
 def bound_turn(found: Mixture, error: QuantisationError, square: float, longest: float) -> float:
@@ -151,7 +151,7 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
         return 0.0
     rows = min(error.squares / error.largest**2, MOST_ROWS)
     bounds = [error.largest * _root(found.heaviest(rows)) * _root(square)]
-    if np.isfinite(error.squares):
+    if math.isfinite(error.squares):
         bounds.append(longest * _root(found.heaviest(square / longest**2)) * _root(error.squares))
     return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
 

@@ -97,6 +97,10 @@ class Sums:
 
 def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
+    if len(accumulators) == 1:
+        (one,) = accumulators
+        levels = one.lists.thresholds.astype(np.float64)
+        return Sums(_listed_from(levels), levels, one.sums, one.outputs, one.value_errors)
     thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
     has_any = np.array([each.sums[:, 0] for each in accumulators]) > 0
     highest = thresholds.max(axis=0)
@@ -107,12 +111,17 @@ def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     summed = [_rebased(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
     outputs = [each for _, each, _ in summed if each is not None]
     return Sums(
-        np.where(highest > NO_THRESHOLD, highest, -np.inf),
+        _listed_from(highest),
         levels,
         reduce(np.add, [each for each, _, _ in summed]),
         reduce(np.add, outputs) if outputs else None,
         reduce(np.add, [each for _, _, each in summed]),
     )
+
+
+def _listed_from(thresholds: F64) -> F64:
+    """float64[q], from where on rows were listed; −∞ where there was no threshold."""
+    return np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf)
 
 
 def _rebased(worker: Accumulator, shifts: F64) -> tuple[F64, F64 | None, F64]:
