@@ -159,11 +159,11 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
 def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest: float) -> float:
     """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
 
-    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ a·r‖ ≤ ‖a‖·√λ. Any mean
-    ā can be taken out of the weights, ‖Σ a·r‖ ≤ ā·‖Σ r‖ + √Σ(a − ā)²·√λ with sums over all n rows there are, a = 0 for
-    those that are not summed. With ā = Σa/n the sum under the root is Σa² − (Σa)²/n: little where weights are much
-    alike. Rounding weights by δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of the roots of λ for v and r.
-    Sums of the norms are bounds as well, and the least holds.
+    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ b·r‖ ≤ ‖b‖·√λ. What all
+    weights have in common is no loss, for Σ r is known: ô has ā·Σ r in it, see `Whole.gather`, and what is left out is
+    Σ(a − ā)·r, with sums over all n rows there are, a = 0 for those that are not summed in codes. With ā = Σa/n the sum
+    of squares is Σa² − (Σa)²/n: little where weights are much alike. Rounding weights by δ moves the blend by ‖Σ δ·v̂‖,
+    at most ‖δ‖ times the sum of the roots of λ for v and r. Sums of the norms are bounds as well, and the least holds.
 
     Stored scales are rounded to float32, which moves v̂ by 2⁻²⁴ of itself; Σa and Σa² were summed in float32, up to
     1,024 terms at a time.
@@ -177,12 +177,11 @@ def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest
     left_out, residual, rounding, mass, rounding_square = map(float, value_errors)
     mean = mass / max(spread.count, 1)
     uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
-    lengths = _root(1.0001 * found.summed_square) * _root(spread.residual_spread)
-    apart = mean * spread.residual_length * (1 + 1e-9) + _root(uneven) * _root(spread.residual_spread)
+    apart = _root(uneven) * _root(spread.residual_spread)
     scales = found.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
     every = _root(spread.around(np.zeros_like(spread.mean))) + _root(spread.residual_spread)
     levels = 1.0001 * _root(rounding_square) * every
-    return left_out + min(residual, min(lengths, apart) + scales) + min(rounding, levels)
+    return left_out + min(residual + mean * _length(spread.residual_total), apart + scales) + min(rounding, levels)
 
 
 def _root(square: float) -> float:

@@ -15,8 +15,8 @@ from attention.lookup.head.originals import add_rows, similarities_at
 from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.gathered import Gathered, added_up
-from attention.lookup.scan.accumulator import Accumulator
+from attention.lookup.parts.gathered import Gathered, Sums, added_up
+from attention.lookup.scan.accumulator import MASS, Accumulator
 from attention.lookup.scan.scan import fits, scan, whole
 
 
@@ -89,12 +89,19 @@ class Whole:
                 vectors, places[candidates.first(counts)], np.repeat(np.arange(len(ks)), counts)
             ),
             errors=errors,
-            outputs=totals.outputs,
+            outputs=self._outputs(totals),
             value_errors=totals.value_errors,
             histogram=sum(histograms[1:], histograms[0]) if histograms else None,
             # The outermost bins also hold what rounding carries past their ends.
             bin_widths=1.01 / accumulators[0].finer.astype(np.float64),
         )
+
+    def _outputs(self, totals: Sums) -> F64 | None:
+        """The sums of coded values, and what their codes leave out as far as all weights have it in common."""
+        if totals.outputs is None or not self.facts.value_moments or self.facts.value_spread is None:
+            return totals.outputs
+        spread = self.facts.value_spread
+        return totals.outputs + totals.value_errors[:, [MASS]] / max(spread.count, 1) * spread.residual_total
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
