@@ -99,7 +99,7 @@ class Draft:
 
 def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[Gathered, list[Draft | None]]:
     """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
-    temperatures = np.array([_scanned_at(question) for question in questions])
+    temperatures = np.array([scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
     gathered, found = reading(part, questions, width, temperatures, outputs=outputs)
     known = [found.of(index) for index in range(len(questions))]
@@ -187,7 +187,7 @@ def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, 
     )
 
 
-def _scanned_at(question: Question) -> float:
+def scanned_at(question: Question) -> float:
     """The temperature to sum at; where only the best matter, the coldest, at which nothing else weighs anything."""
     assert not isinstance(question.temperature, Auto)
     return question.temperature if question.normaliser == "softmax" else 0.0
@@ -200,7 +200,7 @@ def _mixtures(
     told = [index for index, rescored in enumerate(known) if rescored is not None]
     warm = [i for i in told if questions[i].normaliser == "softmax" and questions[i].temperature != 0]
     if warm:
-        temperatures = np.array([_scanned_at(questions[index]) for index in warm])
+        temperatures = np.array([scanned_at(questions[index]) for index in warm])
         nulls = [
             questions[index].null_key(temperature, gathered.keys)
             for index, temperature in zip(warm, temperatures.tolist(), strict=True)

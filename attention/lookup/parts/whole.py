@@ -61,7 +61,13 @@ class Whole:
             temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
             outputs: whether the weighted values are to be summed as well.
         """
-        queries = query_codes(self._view.similarity, vectors, outputs=outputs)
+        queries = query_codes(
+            self.facts.similarity,
+            vectors,
+            outputs=outputs,
+            temperatures=temperatures,
+            key_norm=self.facts.key_norm,
+        )
         under_way = scan(self._view, self._mask, self._rows, queries, listed, temperatures, outputs=outputs)
         errors = quantisation_errors(self._view, queries)
         accumulators = under_way.finish()
