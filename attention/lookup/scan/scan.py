@@ -28,6 +28,8 @@ LEAST_CAPACITY = 512
 ONE_WORKER = 2**18
 """So many products of a key and a query take less time than another thread takes to begin."""
 
+LEAST_LISTED = 256
+
 SAMPLED = 8_192
 """About how many rows the opening thresholds are taken from."""
 
@@ -147,7 +149,7 @@ def _opening_thresholds(view: View, mask: Mask | None, running: Kernels, packed:
     # One row in so many of every segment, also of one that has more of its rows in its sample.
     stride = max((segment.sample_stride for segment, _ in segments), default=1)
     stride *= max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
-    best = np.full((queries, max(4, listed // stride)), NO_THRESHOLD)
+    best = np.full((queries, max(4, max(listed, LEAST_LISTED) // stride)), NO_THRESHOLD)
     seen = 0
     for segment, passes in segments:
         sample = segment.sample
