@@ -22,6 +22,7 @@ NAMES = {
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",
     "upload": "documents a second, and the memory they take",
+    "stages": "where the time of an answer goes, stage by stage",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",
     "large": "ten million rows on one machine",

@@ -60,7 +60,7 @@ def bound_quantised(
     if found.tail == 0 or spread is None:
         return plain + float(value_errors[:3].sum())
     off = bound_value_codes(value_errors, found, spread, value_norm)
-    temperature = found.evidence.temperature
+    temperature, length = found.evidence.temperature, _length(output)
     mean = error.mean(found.tail, found.tail_square)
     moved = bound_blend(
         error.largest / temperature,
@@ -68,14 +68,14 @@ def bound_quantised(
         found.tail_gap,
         mean / temperature if math.isfinite(mean) else math.inf,
         [
-            Centre(bound_turn(found, error, square, value_norm + _length(centre)) / temperature, distance + off)
-            for centre, square, distance in (
-                (output, spread.around(output), 0.0),
-                (spread.mean, spread.around_mean, _length(spread.mean - output)),
+            Centre(bound_turn(found, error, square, value_norm + length) / temperature, distance + off)
+            for length, square, distance in (
+                (length, spread.around(output), 0.0),
+                (spread.mean_length, spread.around_mean, _length(spread.mean - output)),
             )
         ],
         value_norm,
-        _length(output) + off,
+        length + off,
     )
     return min(plain, 2 * exact * value_norm + moved) + off
 
@@ -179,9 +179,9 @@ def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest
     uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
     apart = _root(uneven) * _root(spread.residual_spread)
     scales = found.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
-    every = _root(spread.around(np.zeros_like(spread.mean))) + _root(spread.residual_spread)
+    every = _root(spread.around_zero) + _root(spread.residual_spread)
     levels = 1.0001 * _root(rounding_square) * every
-    return left_out + min(residual + mean * _length(spread.residual_total), apart + scales) + min(rounding, levels)
+    return left_out + min(residual + mean * spread.residual_length * (1 + 1e-9), apart + scales) + min(rounding, levels)
 
 
 def _root(square: float) -> float:
@@ -190,4 +190,4 @@ def _root(square: float) -> float:
 
 
 def _length(vector: F64) -> float:
-    return math.sqrt(float(vector @ vector)) * (1 + 1e-9)
+    return math.sqrt(float(np.einsum("i,i", vector, vector))) * (1 + 1e-9)

@@ -112,4 +112,20 @@ class Spread:
 
     def around(self, centre: F64) -> float:
         """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, c = `centre` float64[d]."""
-        return self.around_mean + self.count * float(np.sum((self.mean - centre) ** 2))
+        apart = self.mean - centre
+        return self.around_mean + self.count * float(np.einsum("i,i", apart, apart))
+
+    @cached_property
+    def around_zero(self) -> float:
+        """The same around 0."""
+        return self.around(np.zeros_like(self.mean))
+
+    @cached_property
+    def mean_length(self) -> float:
+        """At least the mean's."""
+        return float(np.sqrt(np.einsum("i,i", self.mean, self.mean))) * (1 + 1e-9)
+
+    @cached_property
+    def residual_length(self) -> float:
+        """‖Σ (v − v̂)‖."""
+        return float(np.sqrt(np.einsum("i,i", self.residual_total, self.residual_total)))
