@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Protocol
 
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
 
-
 VANISHED = -800.0
 """An exponent whose exponential is 0."""
 
@@ -154,7 +153,7 @@ class Kernels(Protocol):
         """
 
     def heaviest(self, similarities: F64, starts: I64, inverse: F64, limits: F64) -> I64:
-        """int64[q]: how many of each run, best first, leave others whose squared weights add up to no more than a limit.
+        """int64[q]: how many first ones of each run leave others whose squared weights add up to no more than a limit.
 
         A weight is exp((s − best)·inverse).
 
@@ -177,9 +176,9 @@ class Kernels(Protocol):
         """
 
     def masses(self, values: F64, starts: I64, counts: I64, temperatures: F64) -> tuple[F64, F64]:
-        """(float64[m], float64[c, 6]): exp(x) of each of m rows, x = (s − best)/T, and what they come to in each of c runs.
+        """(float64[m], float64[c, 6]): exp(x) of each of m rows, x = (s − best)/T, and what each of c runs comes to.
 
-        The best of a run, Σ exp(x) and Σ exp(x)·x of its first ones, the same two of the others, and Σ exp(x)² of those.
+        That is its best, Σ exp(x) and Σ exp(x)·x of its first ones, the same two of the others, and Σ exp(x)² of those.
         A sum of n terms is off by no more than (24 + log₂ n)·2⁻⁵³ of what their sizes add up to.
 
         Args:

@@ -31,7 +31,7 @@ TEMPERATURES = 8
 """So many temperatures of a sweep take as long, over the rows that are read in float64, as another question."""
 
 PRECISE, PATIENCE = 1e-4, 4
-"""A scan seldom proves less than this; where it is asked for, so many times as many rows are read in float64 at once."""
+"""A scan seldom proves less than this; where that is asked for, so many times as many rows are read in float64."""
 
 
 def attend(

@@ -206,7 +206,8 @@ def _mixtures(
             for index, temperature in zip(warm, temperatures.tolist(), strict=True)
         ]
         sums = gathered.sums[warm][:, None]
-        yield from zip(warm, mix_each(found.runs(warm), gathered.levels[warm, None], sums, nulls, temperatures), strict=True)
+        mixtures = mix_each(found.runs(warm), gathered.levels[warm, None], sums, nulls, temperatures)
+        yield from zip(warm, mixtures, strict=True)
     for index in sorted({*told} - {*warm}):
         rescored = known[index]
         assert rescored is not None

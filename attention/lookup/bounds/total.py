@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from attention.dtypes import F64
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import Slack

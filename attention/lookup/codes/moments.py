@@ -108,7 +108,8 @@ class Spread:
         around = sum(some.spread + some.count * float(np.sum((some.mean - mean) ** 2)) for some in moments)
         residuals = np.sum([some.residual_total for some in moments], axis=0)
         residual_spread = sum(some.residual_spread for some in moments)
-        return cls(count, mean, around, residuals, residual_spread) if np.isfinite(around + residual_spread + residuals.sum()) else None
+        finite = np.isfinite(around + residual_spread) and np.isfinite(residuals).all()
+        return cls(count, mean, around, residuals, residual_spread) if finite else None
 
     def around(self, centre: F64) -> float:
         """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, c = `centre` float64[d]."""

@@ -102,9 +102,7 @@ def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64
 
     def add_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):
-            running.add_rows(
-                tile.segment.values, _indices(tile), queries[here][index], weights[here][index], outputs
-            )
+            running.add_rows(tile.segment.values, _indices(tile), queries[here][index], weights[here][index], outputs)
 
     if len(places) <= FEW:
         add_some(slice(0, len(places)))

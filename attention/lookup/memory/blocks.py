@@ -182,7 +182,7 @@ class Segment:
 
     @cached_property
     def sample(self) -> Sample:
-        """One row in 64, or more where there are few; in an order of no meaning, so that a first part is a sample too."""
+        """One row in 64, or more of few; in an order of no meaning, so that any first part of it is a sample too."""
         assert self.block.codes is not None
         places = np.arange(0, self.count, self.sample_stride)
         places = np.random.default_rng(0).permutation(places)

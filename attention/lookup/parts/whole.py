@@ -74,9 +74,7 @@ class Whole:
         totals = added_up(accumulators)
         starts, places, similarities = _listed(accumulators)
         none = np.zeros(len(ks))
-        candidates = Candidates(
-            np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0]
-        )
+        candidates = Candidates(np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0])
         inverse = accumulators[0].inverse.astype(np.float64)
         weighty = heavy(similarities, starts, inverse, totals.levels, totals.sums[:, 2])
         counts = candidates.at_first(weighty, most)
@@ -148,12 +146,11 @@ class Whole:
 
 
 def _listed(accumulators: Sequence[Accumulator]) -> tuple[I64, I64, F64]:
-    """All rows listed: where each query's begin int64[q + 1], places and scanned similarities, each query's best first."""
-    lists = [each.lists for each in accumulators]
-    longest = [int(each.counts.max()) for each in lists]
-    used = np.concatenate([np.arange(most) < each.counts[:, None] for most, each in zip(longest, lists, strict=True)], 1)
-    places = np.concatenate([each.places[:, :most] for most, each in zip(longest, lists, strict=True)], axis=1)[used]
-    scanned = np.concatenate([each.similarities[:, :most] for most, each in zip(longest, lists, strict=True)], 1)[used]
+    """All rows listed, each query's best first: where these begin int64[q + 1], places and scanned similarities."""
+    lists = [(each.lists, int(each.lists.counts.max())) for each in accumulators]
+    used = np.concatenate([np.arange(most) < each.counts[:, None] for each, most in lists], axis=1)
+    places = np.concatenate([each.places[:, :most] for each, most in lists], axis=1)[used]
+    scanned = np.concatenate([each.similarities[:, :most] for each, most in lists], axis=1)[used]
     starts = np.append(0, used.sum(axis=1).cumsum())
     order = kernels().best_first(scanned, starts)
     return starts, places[order], scanned[order].astype(np.float64)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.dtypes import F64
 from attention.kernels import kernels
 from attention.lookup.softmax.distribution import logistic
 from attention.lookup.softmax.evidence import Evidence
@@ -124,7 +124,8 @@ def mix_each(
     tail = candidates + (factors * mass).sum(axis=1)
     tail_gap = -(candidates_gap + (factors * (gap + floors * mass)).sum(axis=1))
     summed_square = (factors * factors * square).sum(axis=1)
-    totals = [best, known + tail, tail_gap - known_gap, tail, tail_gap, candidates_square + summed_square, summed_square]
+    tail_square = candidates_square + summed_square
+    totals = [best, known + tail, tail_gap - known_gap, tail, tail_gap, tail_square, summed_square]
     mixtures = []
     for case, (own, rest) in enumerate(runs.split(masses)):
         found = _Totals(*[float(total[case]) for total in totals])
@@ -133,9 +134,7 @@ def mix_each(
             listed = (runs.behind(case) - found.best) / temperatures[case]
             terms = np.concatenate([listed, distances[case] + log_or_nothing(mass[case])])
             log_tail = float(np.logaddexp.reduce(terms, initial=-np.inf))
-        mixtures.append(
-            _weighed(found, log_tail, own, rest, factors[case], nulls[case], float(temperatures[case]))
-        )
+        mixtures.append(_weighed(found, log_tail, own, rest, factors[case], nulls[case], float(temperatures[case])))
     return mixtures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_each_run_descends_and_what_is_level_stays_as_it_stands(twin, seed, coun
     similarities = values.astype(np.float32)
     similarities[random.random(len(similarities)) < 0.1] = -0.0  # level with 0
     order = twin.best_first(similarities, starts)
-    expected = [sorted(range(a, b), key=lambda row: -similarities[row]) for a, b in zip(starts, starts[1:], strict=False)]
+    expected = [sorted(range(a, b), key=lambda row: -similarities[row]) for a, b in pairwise(starts.tolist())]
     assert order.tolist() == [row for run in expected for row in run]
 
 
@@ -49,10 +50,10 @@ def test_numbers_at_float32_s_ends_are_in_order(twin):
 @given(seed=seeds, counts=lengths)
 def test_how_many_are_no_smaller(twin, seed, counts):
     random, values, starts = runs_of(seed, counts, 0.25)
-    for first, last in zip(starts, starts[1:], strict=False):
+    for first, last in pairwise(starts.tolist()):
         values[first:last] = -np.sort(-values[first:last])
     least = random.choice([*values, -np.inf, np.inf], len(counts))
-    expected = [(values[a:b] >= low).sum() for a, b, low in zip(starts, starts[1:], least, strict=False)]
+    expected = [(values[a:b] >= low).sum() for (a, b), low in zip(pairwise(starts), least, strict=True)]
     assert twin.down_to(values, starts, least).tolist() == expected
 
 
@@ -80,10 +81,10 @@ def test_the_worst_of_the_first_and_the_best_of_all(twin, seed, counts):
 def test_masses_and_what_they_add_up_to(twin, seed, known, behind, temperature):
     counts = [count + behind * (at % 2) for at, count in enumerate(known)]
     _, values, starts = runs_of(seed, counts)
-    for first, last in zip(starts, starts[1:], strict=False):
+    for first, last in pairwise(starts.tolist()):
         values[first:last] = -np.sort(-values[first:last])
     found, totals = twin.masses(values, starts, np.array(known), np.full(len(known), temperature))
-    for case, (first, last) in enumerate(zip(starts, starts[1:], strict=False)):
+    for case, (first, last) in enumerate(pairwise(starts.tolist())):
         middle = first + known[case]
         logits = np.maximum((values[first:last] - values[first]) / temperature, -1e30)
         masses = np.exp(logits)
@@ -104,7 +105,7 @@ def test_masses_and_what_they_add_up_to(twin, seed, known, behind, temperature):
 @given(seed=seeds, counts=lengths, limit=st.sampled_from([0.0, 1e-22, 1e-3, 1.0, 30.0]))
 def test_twins_leave_the_same_squares(seed, counts, limit):
     random, values, starts = runs_of(seed, counts)
-    for first, last in zip(starts, starts[1:], strict=False):
+    for first, last in pairwise(starts.tolist()):
         values[first:last] = -np.sort(-values[first:last])
     inverse, limits = random.choice([0.1, 3.0, 300.0, 1e30], len(counts)), np.full(len(counts), limit)
     one, other = (twin.heaviest(values, starts, inverse, limits) for twin in (in_machine_code, in_numpy))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attention.kernels.layout import FINE_LEVELS, LEVELS
 from attention.lookup.codes.quantisation import WIDEST
-from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, in_codes, query_codes
+from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, HOT, in_codes, query_codes
 
 COMPARED = {
     "cosine": lambda q: q / np.linalg.norm(q, axis=1, keepdims=True),
