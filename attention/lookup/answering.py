@@ -16,22 +16,12 @@ from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.question import Auto, Question, by_mask
+from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.null import Background
 from attention.lookup.sweeping import quantised_sweep, solved
 
-SMALL_CELLS = 4_096 * 384
-"""About so many components among the rows that pass are read in float64 while a scan's own steps are taken; for each of
-many questions that are asked together a quarter of that."""
-
-SCANNED_CELLS = 40_000 * 384
-"""So many components of all rows are scanned in as much time again."""
-
-TEMPERATURES = 8
-"""So many temperatures of a sweep take as long, over the rows that are read in float64, as another question."""
-
-PRECISE, PATIENCE = 1e-4, 4
-"""A scan seldom proves less than this; where that is asked for, so many times as many rows are read in float64."""
+SMALL_CELLS = 65_536 * 384
+"""Up to so many components among the rows that pass, the exact path is as fast as one wants it."""
 
 
 def attend(
@@ -87,13 +77,7 @@ def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
 def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     found: list[Answer | None] = [None] * len(questions)
-    large = [
-        index
-        for mask, group in by_mask(questions)
-        for index in group
-        if not _is_small(view, mask, len(group), questions[index].max_error)
-    ]
-    large.sort()
+    large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
     auto = [index for index in large if isinstance(questions[index].temperature, Auto)]
     asked = {index: questions[index] for index in large}
     for index, one in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
@@ -126,19 +110,12 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
     for temperature in temperatures:
         checked_temperature(temperature)
     with held():
-        small = _is_small(view, question.mask, max(1, len(temperatures) // TEMPERATURES), None)
-        found = None if small else quantised_sweep(view, question, temperatures)
+        found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found
 
 
-def _is_small(view: View, mask: Mask | None, together: int, max_error: float | None) -> bool:
-    """Whether so few rows pass, for so many questions together, that reading these is faster than scanning all.
-
-    Also where rows are not kept in codes.
-    """
+def _is_small(view: View, question: Question) -> bool:
+    """Whether few enough rows pass, or none is kept in codes, so that the originals answer."""
+    passing = view.n if question.mask is None else question.mask.n
     in_codes = all(segment.block.codes is not None for segment in view.segments)
-    passing, width = view.n if mask is None else mask.n, view.dimension or 1
-    most = SMALL_CELLS * (1 / together + 1 / 4) * (1 + view.n * width / SCANNED_CELLS)
-    if max_error is not None and max_error < PRECISE:
-        most *= PATIENCE
-    return not in_codes or passing * width <= most
+    return not in_codes or passing * (view.dimension or 1) <= SMALL_CELLS

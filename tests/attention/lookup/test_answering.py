@@ -79,33 +79,12 @@ def test_few_components_are_answered_exactly_and_many_from_their_codes(clusters,
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
     monkeypatch.setattr(answering, "SMALL_CELLS", 1000 * keys.shape[1])
-    monkeypatch.setattr(answering, "SCANNED_CELLS", np.inf)
-    masks = {count: view.mask(np.arange(count)) for count in (500, 501, 1250, 1251, 5000, 5001)}
-
-    def methods(*counts, **options):
-        asked = [Question(q, 0.05, mask=masks.get(n), **options) for q, n in zip(queries, counts, strict=False)]
-        return [found.certificate.method for found in answers(view, asked)]
-
-    assert methods(None, 1250, 1251) == ["quantised", "exact", "quantised"]
-    # Four questions of one mask share the reading of the codes.
-    assert methods(500, 500, 500, 500) == ["exact"] * 4
-    assert methods(501, 501, 501, 501) == ["quantised"] * 4
-    # What a scan would not prove, few enough rows are read for at once.
-    assert methods(5000, max_error=1e-5) == ["exact"]
-    assert methods(5000, max_error=0.9) == ["quantised"]
-    few, many = (Question(queries[0], 0.05, mask=masks[count]) for count in (1250, 1251))
-    assert sweep(view, many, [0.1]).certificates[0].method == "quantised"
-    assert sweep(view, few, [0.1]).certificates[0].method == "exact"
-    assert sweep(view, few, np.geomspace(0.01, 1, 64)).certificates[0].method == "quantised"
-
-
-def test_of_many_rows_more_are_answered_exactly(clusters, in_pieces, monkeypatch):
-    keys, _, queries = clusters
-    view = in_pieces("cosine", keys)
-    monkeypatch.setattr(answering, "SMALL_CELLS", 1000 * keys.shape[1])
-    monkeypatch.setattr(answering, "SCANNED_CELLS", keys.size / 2)  # so three times as many
-    for count, method in ((3750, "exact"), (3751, "quantised")):
-        assert answer(view, Question(queries[0], 0.05, mask=view.mask(np.arange(count)))).certificate.method == method
+    few, many = view.mask(np.arange(1000)), view.mask(np.arange(1001))
+    asked = [Question(query, 0.05, mask=mask) for query, mask in zip(queries, (None, few, many, few), strict=False)]
+    methods = [found.certificate.method for found in answers(view, asked)]
+    assert methods == ["quantised", "exact", "quantised", "exact"]
+    assert sweep(view, asked[0], [0.1]).certificates[0].method == "quantised"
+    assert sweep(view, asked[1], [0.1]).certificates[0].method == "exact"
 
 
 def test_rows_without_codes_are_answered_exactly(clusters, in_pieces, monkeypatch):
