@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.lookup import Memory, Question, Rows, View, answers, sweep
-from attention.lookup.answering import SMALL_CELLS
 from benchmarks.keys import BLOCK, Array, gathered, near
 
 BEST = 10
@@ -171,8 +170,8 @@ def main() -> None:
     for rows in arguments.rows:
         keys = np.load(arguments.embeddings)[:rows] if arguments.embeddings else gathered(rows)
         collection = collect(np.ascontiguousarray(keys, dtype=np.float32))
-        path = "exact" if keys.size <= SMALL_CELLS else "quantised"
-        console.print(f"\n{len(keys):,} rows of width {keys.shape[1]}: the {path} path answers")
+        path = answers(collection.view, [Question(keys[0], 0.05, output=False)])[0].certificate.method
+        console.print(f"\n{len(keys):,} rows of width {keys.shape[1]}: the {path} path answers one query")
         speed(collection, arguments.queries, arguments.repeats, arguments.skip, console)
         _built.clear()
     console.print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attention.kernels.candidate_passes import best_first, down_to, heaviest, levels, masses
 from attention.kernels.dot_amx import amx_usable
 from attention.kernels.dot_vnni import has_vnni
 from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top

@@ -15,6 +15,14 @@ AHEAD = 3
 """Rows that are on their way while one is read."""
 
 
+@njit(nogil=True, inline="always")
+def _fetch_row(vectors: F32, row: int) -> None:
+    """Have a row brought into the cache: rows lie far apart, and the processor does not see which comes next."""
+    place = vectors.ctypes.data + np.uintp(row * vectors.strides[0])
+    for line in range(0, vectors.shape[1] * vectors.itemsize, CACHE_LINE):
+        fetch(place + np.uintp(line))
+
+
 @compiled(array(float32, 2), array(int64, 1), array(int64, 1), array(float64, 1), array(float64, 2), fastmath=True)
 def add_rows(
     values: F32,
@@ -24,11 +32,26 @@ def add_rows(
     outputs: F64,
 ) -> None:
     """See `Kernels`."""
-    for m in range(len(rows)):
-        weight = weights[m]
-        row, query = rows[m], queries[m]
-        for t in range(values.shape[1]):
-            outputs[query, t] += weight * np.float64(values[row, t])
+    m, last = 0, len(rows) - 1
+    while m <= last:
+        query = queries[m]
+        for ahead in range(m + 4, min(m + 8, last + 1)):
+            _fetch_row(values, rows[ahead])
+        if m + 3 <= last and queries[m + 1] == query and queries[m + 2] == query and queries[m + 3] == query:
+            # Four at once, because an output is read and written as often as it is added to.
+            row_a, row_b, row_c, row_d = values[rows[m]], values[rows[m + 1]], values[rows[m + 2]], values[rows[m + 3]]
+            a, b, c, d = weights[m], weights[m + 1], weights[m + 2], weights[m + 3]
+            output = outputs[query]
+            for t in range(values.shape[1]):
+                output[t] += (a * np.float64(row_a[t]) + b * np.float64(row_b[t])) + (
+                    c * np.float64(row_c[t]) + d * np.float64(row_d[t])
+                )
+            m += 4
+        else:
+            weight, row, output = weights[m], values[rows[m]], outputs[query]
+            for t in range(values.shape[1]):
+                output[t] += weight * np.float64(row[t])
+            m += 1
 
 
 @njit(fastmath=True)
@@ -98,13 +121,9 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
 def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
     """See `Kernels`."""
     found = np.empty(len(rows))
-    length = vectors.shape[1] * vectors.itemsize
     for m in range(len(rows)):
-        # Rows lie far apart: the processor does not see by itself which comes next.
         if m + AHEAD < len(rows):
-            place = vectors.ctypes.data + np.uintp(rows[m + AHEAD] * vectors.strides[0])
-            for line in range(0, length, CACHE_LINE):
-                fetch(place + np.uintp(line))
+            _fetch_row(vectors, rows[m + AHEAD])
         row, query = rows[m], asked[m]
         total = 0.0
         for t in range(vectors.shape[1]):
@@ -116,12 +135,29 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
 @compiled(array(float64, 2), array(float64, 2), fastmath=True)
 def quadratic_forms(vectors: F64, matrix: F64) -> F64:
     """See `Kernels`."""
-    # A BLAS would leave a thread spinning beside the scan.
-    forms = np.zeros(vectors.shape[0])
-    for a in range(matrix.shape[0]):
-        for j in range(vectors.shape[0]):
-            total = 0.0
-            for b in range(matrix.shape[1]):
-                total += matrix[a, b] * vectors[j, b]
-            forms[j] += total * vectors[j, a]
+    # A BLAS would leave a thread spinning beside the scan. Four vectors at once, because reading the matrix takes
+    # longer than multiplying with it; behind the end the last vector stands in.
+    forms, last = np.zeros(len(vectors)), len(vectors) - 1
+    for first in range(0, len(vectors), 4):
+        places = (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
+        x_a, x_b, x_c, x_d = vectors[places[0]], vectors[places[1]], vectors[places[2]], vectors[places[3]]
+        form_a, form_b, form_c, form_d = 0.0, 0.0, 0.0, 0.0
+        for i in range(len(matrix)):
+            row = matrix[i]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            if first == last:
+                for j in range(i):
+                    a += row[j] * x_a[j]
+            else:
+                for j in range(i):
+                    element = row[j]
+                    a += element * x_a[j]
+                    b += element * x_b[j]
+                    c += element * x_c[j]
+                    d += element * x_d[j]
+            form_a += x_a[i] * (2 * a + row[i] * x_a[i])
+            form_b += x_b[i] * (2 * b + row[i] * x_b[i])
+            form_c += x_c[i] * (2 * c + row[i] * x_c[i])
+            form_d += x_d[i] * (2 * d + row[i] * x_d[i])
+        forms[places[3]], forms[places[2]], forms[places[1]], forms[places[0]] = form_d, form_c, form_b, form_a
     return forms

@@ -139,6 +139,7 @@ def answer_to(
     elsewhere: float = 0.0,
     keys: int | None = None,
     grouping: Grouping | None = None,
+    order: I64 | None = None,
 ) -> Answer:
     """The answer that a distribution makes.
 
@@ -150,9 +151,10 @@ def answer_to(
         elsewhere: the weight of documents that are not known.
         keys: how many rows pass; None where as many as documents.
         grouping: of the rows that are known, all of a document among them; None where each is a document by itself.
+        order: int64[n], by which rows that tie are told apart; None for as they stand.
     """
     if grouping is None:
-        head = choose(similarities, question.cap)
+        head = choose(similarities, question.cap, order)
         if question.top_p is not None:
             head = cut(head, similarities, weights, question.top_p, elsewhere)
         rows = head.places
@@ -197,10 +199,11 @@ def sweep_of(
     documents: int,
     keys: int | None = None,
     grouping: Grouping | None = None,
+    order: I64 | None = None,
 ) -> Sweep:
     """The same at many temperatures: for each the weights float64[n] of the rows that are known, and the evidence."""
     if grouping is None:
-        head = choose(similarities, question.cap)
+        head = choose(similarities, question.cap, order)
         rows = head.places
         parts = documents_of = numbers(rows)
         weights = [weights[rows] for weights, _ in distributions]

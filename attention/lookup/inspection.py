@@ -10,7 +10,7 @@ from attention.dtypes import F64, I64
 from attention.lookup.codes.queries import query_codes
 from attention.lookup.memory.view import View
 from attention.lookup.parts.whole import Whole
-from attention.lookup.quantised import WIDTHS, drafted
+from attention.lookup.quantised import WIDTHS, drafted, scanned_at
 from attention.lookup.question import Question
 
 
@@ -27,7 +27,13 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     """
     part = Whole(view, None)
     vectors = np.array([question.vector for question in questions])
-    queries = query_codes(view.similarity, vectors, outputs=any(question.output for question in questions))
+    queries = query_codes(
+        view.similarity,
+        vectors,
+        outputs=any(question.output for question in questions),
+        temperatures=np.array([scanned_at(question) for question in questions]),
+        key_norm=view.facts.key_norm,
+    )
     drafts = drafted(part, questions, WIDTHS[0])[1]
     numbers, seen = [], []
     for segment in view.segments:

@@ -14,7 +14,8 @@ from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
 from attention.lookup.bounds.total import tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted
-from attention.lookup.head.candidates import Rescored
+from attention.lookup.head.candidates import Rescored, Rescoring
+from attention.lookup.memory.owners import between
 from attention.lookup.memory.view import View
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
@@ -22,7 +23,7 @@ from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
-from attention.lookup.softmax.mixture import Mixture, TailSums, alone, mix
+from attention.lookup.softmax.mixture import Mixture, alone, mix_each
 
 METHOD = "quantised"
 TOGETHER = 64
@@ -37,7 +38,10 @@ class Width:
     listed: int
 
 
-WIDTHS = (Width(2_048, 1_024), Width(8_192, 16_384))
+FEWER = 8
+"""Of few rows one in so many is listed."""
+
+WIDTHS = (Width(2_048, 512), Width(8_192, 16_384))
 """What is tried in turn, until a head is decided and `max_error` is kept."""
 
 
@@ -95,44 +99,41 @@ class Draft:
 
 def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[Gathered, list[Draft | None]]:
     """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
-    temperatures = np.array([_scanned_at(question) for question in questions])
+    temperatures = np.array([scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
-    gathered, known = reading(part, questions, width, temperatures, outputs=outputs)
-    return gathered, [
-        None
-        if rescored is None
-        else draft(part, question, rescored, _mixture(question, rescored, gathered, index), gathered.error(index))
-        for index, (question, rescored) in enumerate(zip(questions, known, strict=True))
-    ]
+    gathered, found = reading(part, questions, width, temperatures, outputs=outputs)
+    known = [found.of(index) for index in range(len(questions))]
+    drafts: list[Draft | None] = [None] * len(questions)
+    for index, mixture in _mixtures(questions, gathered, found, known):
+        rescored = known[index]
+        assert rescored is not None
+        drafts[index] = draft(part, questions[index], rescored, mixture, gathered.error(index))
+    return gathered, drafts
 
 
 def reading(
     part: Whole, questions: Sequence[Question], width: Width, temperatures: F64 | None, *, outputs: bool = False
-) -> tuple[Gathered, list[Rescored | None]]:
-    """One scan, and for each question the rows that can decide its head, known in float64; None where it cannot tell.
+) -> tuple[Gathered, Rescoring]:
+    """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
     What is known shows which candidates may still be as good; these are looked up in a second round.
     """
     vectors = np.array([question.vector for question in questions])
     ks = [question.head_size(part.keys) for question in questions]
-    listed = max(width.listed, 2 * max(question.cap for question in questions))
+    listed = max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions))
     gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
-    candidates = [gathered.candidates(question, index) for index, question in enumerate(questions)]
-    known = [gathered.known_of(index) for index in range(len(questions))]
-    needed = [each.deciding(first, width.exact) for each, first in zip(candidates, known, strict=True)]
-    rest = [
-        each.places[len(first) : max(len(first), count or 0)]
-        for each, first, count in zip(candidates, known, needed, strict=True)
-    ]
-    lengths = [len(places) for places in rest]
-    if any(lengths):
-        more = part.similarities_at(vectors, np.concatenate(rest), np.repeat(np.arange(len(rest)), lengths))
-        parts = np.split(more, np.cumsum(lengths)[:-1])
-        known = [np.concatenate(both) for both in zip(known, parts, strict=True)]
-    return gathered, [
-        None if count is None else each.split(similarities)
-        for each, similarities, count in zip(candidates, known, needed, strict=True)
-    ]
+    candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
+    needed = candidates.deciding(gathered.known, first, width.exact)
+    known = gathered.known
+    more = np.maximum(needed - first, 0)
+    if more.any():
+        asked = np.repeat(np.arange(len(questions)), more)
+        begin = candidates.starts[:-1] + first
+        rest = part.similarities_at(vectors, candidates.places[between(begin, begin + more)], asked)
+        known = np.insert(known, np.repeat(gathered.known_starts[1:], more), rest)
+    told = np.where(needed < 0, 0, np.maximum(needed, first))
+    keep = np.repeat(needed >= 0, first + more)
+    return gathered, candidates.rescored(known[keep], np.where(needed < 0, -1, told))
 
 
 def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, error: QuantisationError) -> Draft:
@@ -143,7 +144,7 @@ def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, e
         rescored.similarities,
         slack(part.facts.similarity, question.vector, part.facts.key_norm),
         part.keys,
-        lambda: part.alike(rescored.places[rescored.similarities == rescored.best]),
+        lambda: part.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
     )
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
 
@@ -182,26 +183,45 @@ def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, 
         output=output,
         elsewhere=elsewhere,
         grouping=rows.grouping,
+        order=rows.places,
     )
 
 
-def _scanned_at(question: Question) -> float:
+def scanned_at(question: Question) -> float:
     """The temperature to sum at; where only the best matter, the coldest, at which nothing else weighs anything."""
     assert not isinstance(question.temperature, Auto)
     return question.temperature if question.normaliser == "softmax" else 0.0
 
 
-def _mixture(question: Question, rescored: Rescored, gathered: Gathered, index: int) -> Mixture:
+def _mixtures(
+    questions: Sequence[Question], gathered: Gathered, found: Rescoring, known: Sequence[Rescored | None]
+) -> Iterator[tuple[int, Mixture]]:
+    """The distribution of each question that the scan can tell of, with its index: softmax for all together."""
+    told = [index for index, rescored in enumerate(known) if rescored is not None]
+    warm = [i for i in told if questions[i].normaliser == "softmax" and questions[i].temperature != 0]
+    if warm:
+        temperatures = np.array([scanned_at(questions[index]) for index in warm])
+        nulls = [
+            questions[index].null_key(temperature, gathered.keys)
+            for index, temperature in zip(warm, temperatures.tolist(), strict=True)
+        ]
+        sums = gathered.sums[warm][:, None]
+        mixtures = mix_each(found.runs(warm), gathered.levels[warm, None], sums, nulls, temperatures)
+        yield from zip(warm, mixtures, strict=True)
+    for index in sorted({*told} - {*warm}):
+        rescored = known[index]
+        assert rescored is not None
+        yield index, _without_tail(questions[index], rescored, gathered.keys)
+
+
+def _without_tail(question: Question, rescored: Rescored, keys: int) -> Mixture:
+    """The distribution where known rows have all the weight."""
     assert not isinstance(question.temperature, Auto)
-    temperature = question.temperature
-    null = question.null_key(temperature, gathered.keys)
-    if question.normaliser == "softmax" and temperature > 0:
-        tail_sums = TailSums(gathered.levels[[index]], gathered.sums[None, [index]])
-        return mix(rescored.similarities, rescored.candidates, tail_sums, [null], np.array([temperature]))[0]
-    if question.normaliser in SUPPORT and temperature > 0:
-        narrow = sparse(rescored.similarities, null, temperature, question.normaliser)
+    if question.normaliser in SUPPORT and question.temperature > 0:
+        null = question.null_key(question.temperature, keys)
+        narrow = sparse(rescored.similarities, null, question.temperature, question.normaliser)
         return alone(narrow.weights, narrow.evidence, len(rescored.candidates))
-    return coldest(question, rescored, gathered.keys, temperature)
+    return coldest(question, rescored, keys, question.temperature)
 
 
 def _outputs(

@@ -87,6 +87,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         documents=part.documents,
         keys=part.keys,
         grouping=rows.grouping,
+        order=rows.places,
     )
 
 
@@ -120,7 +121,8 @@ def _readings(part: Whole, questions: Sequence[Question]) -> list[Reading | None
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
     if not all(part.fits(question.vector) for question in questions):
         return [None] * len(questions)
-    gathered, known = reading(part, questions, WIDTHS[0], None)
+    gathered, found = reading(part, questions, WIDTHS[0], None)
+    known = [found.of(index) for index in range(len(questions))]
     return [None if rescored is None else _reading(gathered, index, rescored) for index, rescored in enumerate(known)]
 
 

@@ -60,22 +60,22 @@ def bound_quantised(
     if found.tail == 0 or spread is None:
         return plain + float(value_errors[:3].sum())
     off = bound_value_codes(value_errors, found, spread, value_norm)
-    temperature = found.evidence.temperature
+    temperature, length = found.evidence.temperature, _length(output)
     mean = error.mean(found.tail, found.tail_square)
     moved = bound_blend(
         error.largest / temperature,
         found.tail,
         found.tail_gap,
-        mean / temperature if np.isfinite(mean) else np.inf,
+        mean / temperature if math.isfinite(mean) else math.inf,
         [
-            Centre(bound_turn(found, error, square, value_norm + _length(centre)) / temperature, distance + off)
-            for centre, square, distance in (
-                (output, spread.around(output), 0.0),
-                (spread.mean, spread.around_mean, _length(spread.mean - output)),
+            Centre(bound_turn(found, error, square, value_norm + length) / temperature, distance + off)
+            for length, square, distance in (
+                (length, spread.around(output), 0.0),
+                (spread.mean_length, spread.around_mean, _length(spread.mean - output)),
             )
         ],
         value_norm,
-        _length(output) + off,
+        length + off,
     )
     return min(plain, 2 * exact * value_norm + moved) + off
 
@@ -125,13 +125,13 @@ def bound_blend(
         A bound on ‖o − ō‖; infinite where b is above 8, and nothing below 1 is to be expected.
     """
     if not b <= LARGEST_EXPONENT:
-        return np.inf
+        return math.inf
     moved = moved_weight(b, tail, mean_error)
     seen_from = (some.bound_turn * largest_slope(b) + moved * some.distance for some in centres)
     apart = min([moved * (longest + length), *seen_from])
-    terms, sums = float(np.exp(b)) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
-    left = 1 - min(-tail * float(np.expm1(-b)), moved) - terms - sums
-    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else np.inf
+    terms, sums = math.exp(b) * (1e-6 * tail + 2.0**-22 * tail_gap), 5e-6 * tail
+    left = 1 - min(-tail * math.expm1(-b), moved) - terms - sums
+    return (apart + terms * (longest + length) + sums * length) / left if left > 0 else math.inf
 
 
 def bound_turn(found: Mixture, error: QuantisationError, square: float, longest: float) -> float:
@@ -151,7 +151,7 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
         return 0.0
     rows = min(error.squares / error.largest**2, MOST_ROWS)
     bounds = [error.largest * _root(found.heaviest(rows)) * _root(square)]
-    if np.isfinite(error.squares):
+    if math.isfinite(error.squares):
         bounds.append(longest * _root(found.heaviest(square / longest**2)) * _root(error.squares))
     return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
 
@@ -159,11 +159,11 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
 def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest: float) -> float:
     """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
 
-    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ a·r‖ ≤ ‖a‖·√λ. Any mean
-    ā can be taken out of the weights, ‖Σ a·r‖ ≤ ā·‖Σ r‖ + √Σ(a − ā)²·√λ with sums over all n rows there are, a = 0 for
-    those that are not summed. With ā = Σa/n the sum under the root is Σa² − (Σa)²/n: little where weights are much
-    alike. Rounding weights by δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of the roots of λ for v and r.
-    Sums of the norms are bounds as well, and the least holds.
+    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ b·r‖ ≤ ‖b‖·√λ. What all
+    weights have in common is no loss, for Σ r is known: ô has ā·Σ r in it, see `Whole.gather`, and what is left out is
+    Σ(a − ā)·r, with sums over all n rows there are, a = 0 for those that are not summed in codes. With ā = Σa/n the sum
+    of squares is Σa² − (Σa)²/n: little where weights are much alike. Rounding weights by δ moves the blend by ‖Σ δ·v̂‖,
+    at most ‖δ‖ times the sum of the roots of λ for v and r. Sums of the norms are bounds as well, and the least holds.
 
     Stored scales are rounded to float32, which moves v̂ by 2⁻²⁴ of itself; Σa and Σa² were summed in float32, up to
     1,024 terms at a time.
@@ -177,12 +177,11 @@ def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest
     left_out, residual, rounding, mass, rounding_square = map(float, value_errors)
     mean = mass / max(spread.count, 1)
     uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
-    lengths = _root(1.0001 * found.summed_square) * _root(spread.residual_spread)
-    apart = mean * spread.residual_length * (1 + 1e-9) + _root(uneven) * _root(spread.residual_spread)
+    apart = _root(uneven) * _root(spread.residual_spread)
     scales = found.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
-    every = _root(spread.around(np.zeros_like(spread.mean))) + _root(spread.residual_spread)
+    every = _root(spread.around_zero) + _root(spread.residual_spread)
     levels = 1.0001 * _root(rounding_square) * every
-    return left_out + min(residual, min(lengths, apart) + scales) + min(rounding, levels)
+    return left_out + min(residual + mean * spread.residual_length * (1 + 1e-9), apart + scales) + min(rounding, levels)
 
 
 def _root(square: float) -> float:
@@ -191,4 +190,4 @@ def _root(square: float) -> float:
 
 
 def _length(vector: F64) -> float:
-    return math.sqrt(float(vector @ vector)) * (1 + 1e-9)
+    return math.sqrt(float(np.einsum("i,i", vector, vector))) * (1 + 1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,13 +42,13 @@ class QuantisationError:
 
         By Cauchy–Schwarz Σŵ|ε| ≤ √(Σŵ²)·√(Σε²): sharp where the tail's weights are much alike.
         """
-        if not np.isfinite(self.squares):
-            return np.inf
-        return float(np.sqrt(1.001 * tail_square * self.squares)) + tail * self.uniform
+        if not math.isfinite(self.squares):
+            return math.inf
+        return math.sqrt(1.001 * tail_square * self.squares) + tail * self.uniform
 
 
-def quantisation_errors(view: View, queries: QueryCodes) -> list[QuantisationError]:
-    """The bounds for each query."""
+def quantisation_errors(view: View, queries: QueryCodes) -> F64:
+    """float64[q, 3]: the bounds for each query, in the order of `QuantisationError`."""
     residual = max(segment.key_residual for segment in view.segments)
     key = 1.0 if view.similarity == "cosine" else view.facts.key_norm
     lengths = (queries.norms + queries.residuals_norm) * (1 + 1e-9)
@@ -58,22 +59,21 @@ def quantisation_errors(view: View, queries: QueryCodes) -> list[QuantisationErr
         seen = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.capacity for segment in view.segments) * seen.shape[1] * 2.0**-125
         parts = [
-            _form(vectors, gram, lost, exact=exact)
-            for vectors, gram, exact in zip(
-                (seen, queries.residuals), view.grams, (True, not queries.fine), strict=True
+            _form(vectors, gram, trace, lost, exact=exact)
+            for vectors, gram, trace, exact in zip(
+                (seen, queries.residuals), view.grams, view.traces, (True, not queries.fine), strict=True
             )
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
-    return [QuantisationError(*map(float, bounds)) for bounds in zip(largest, squares, uniform, strict=True)]
+    return np.stack([largest, squares, uniform], axis=1)
 
 
-def _form(vectors: F64, gram: F64, lost: float, *, exact: bool) -> F64:
+def _form(vectors: F64, gram: F64, trace: float, lost: float, *, exact: bool) -> F64:
     """At least xᵀ·M·x of each of vectors float64[q, d]; from the trace of M alone where it need not be exact.
 
     The Gram matrix was summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace, and in each
     element by what falls below float32, `lost` in all. Its largest eigenvalue is at most its trace.
     """
-    trace = float(np.trace(gram))
     lengths = (vectors * vectors).sum(axis=1)
     forms = kernels().quadratic_forms(vectors, gram) if exact else lengths * trace
     return np.asarray(forms + lengths * (2.0**-13 * trace + lost))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-
-import numpy as np
 
 from attention.dtypes import F64
 from attention.lookup.bounds.quantisation import QuantisationError
@@ -55,9 +54,9 @@ def tail_variation(found: Mixture, error: QuantisationError) -> float:
         found: the distribution.
         error: of similarities that were only scanned.
     """
-    if found.log_tail == -np.inf:
+    if found.log_tail == -math.inf:
         return 0.0
     temperature = found.evidence.temperature
     mean = error.mean(found.tail, found.tail_square)
-    mean_error = mean / temperature if np.isfinite(mean) else np.inf
+    mean_error = mean / temperature if math.isfinite(mean) else math.inf
     return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, mean_error)

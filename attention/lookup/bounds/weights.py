@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from attention.dtypes import F64
@@ -27,9 +29,9 @@ def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: floa
         mean_gap: the weighted mean distance of a logit from the largest.
         n: how many documents.
     """
-    shift = float(np.tanh(slack.at(best) / temperature / 2))
+    shift = math.tanh(slack.at(best) / temperature / 2)
     drift = 1.001 * ((3 * UNIT_ROUNDOFF + slack.relative) * mean_gap + 8 * UNIT_ROUNDOFF)
-    sums = (32 + 2 * float(np.log2(n + 1))) * UNIT_ROUNDOFF
+    sums = (32 + 2 * math.log2(n + 1)) * UNIT_ROUNDOFF
     return min(1.0, shift + (drift / (1 - drift) if drift < 0.5 else 1.0) + sums)
 
 
@@ -112,12 +114,12 @@ def bound_tail(error: float, temperature: float, log_tail: float, tail_gap: floa
         mean_error: a bound on Σŵ|ε| over the tail, if there is a better one than tail·b.
     """
     b = error / temperature
-    tail = float(np.exp(log_tail))
+    tail = math.exp(log_tail)
     rounding = 5e-6 * tail + 2.0**-22 * tail_gap
     # m·(exp(b) − 1) < exp(ln m + b), which neither overflows nor vanishes too early.
-    grown = float(np.exp(min(log_tail + b, 1.0))) if b > 1 else moved_weight(b, tail, mean_error)
-    left = 1 + tail * float(np.expm1(-b))
-    return min(1.0, float(np.tanh(b / 2)), grown / left if left > 0 else 1.0) + rounding
+    grown = math.exp(min(log_tail + b, 1.0)) if b > 1 else moved_weight(b, tail, mean_error)
+    left = 1 + tail * math.expm1(-b)
+    return min(1.0, math.tanh(b / 2), grown / left if left > 0 else 1.0) + rounding
 
 
 def bound_counted(tail_bound: float) -> float:
@@ -148,12 +150,12 @@ def bound_counted(tail_bound: float) -> float:
 
 def largest_slope(b: float) -> float:
     """The largest |exp(ε) − 1| / |ε| for |ε| ≤ b."""
-    return float(np.expm1(b)) / b if b > 0 else 1.0
+    return math.expm1(b) / b if b > 0 else 1.0
 
 
 def moved_weight(b: float, tail: float, mean_error: float) -> float:
     """Σŵ|exp(ε) − 1| over a tail, at most."""
-    return min(tail * float(np.expm1(b)), mean_error * largest_slope(b))
+    return min(tail * math.expm1(b), mean_error * largest_slope(b))
 
 
 def _mass(gaps: F64, temperature: float) -> float:

@@ -86,14 +86,14 @@ class Spread:
         count: how many they are.
         mean: float64[d], theirs.
         around_mean: at least the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ.
-        residual_length: ‖Σ (v − v̂)‖.
+        residual_total: float64[d], Σ (v − v̂).
         residual_spread: at least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
     """
 
     count: int
     mean: F64
     around_mean: float
-    residual_length: float
+    residual_total: F64
     residual_spread: float
 
     @classmethod
@@ -106,10 +106,27 @@ class Spread:
         count = sum(some.count for some in moments)
         mean = np.sum([some.total for some in moments], axis=0) / max(count, 1)
         around = sum(some.spread + some.count * float(np.sum((some.mean - mean) ** 2)) for some in moments)
-        residuals = float(np.linalg.norm(np.sum([some.residual_total for some in moments], axis=0)))
+        residuals = np.sum([some.residual_total for some in moments], axis=0)
         residual_spread = sum(some.residual_spread for some in moments)
-        return cls(count, mean, around, residuals, residual_spread) if np.isfinite(around + residual_spread) else None
+        finite = np.isfinite(around + residual_spread) and np.isfinite(residuals).all()
+        return cls(count, mean, around, residuals, residual_spread) if finite else None
 
     def around(self, centre: F64) -> float:
         """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, c = `centre` float64[d]."""
-        return self.around_mean + self.count * float(np.sum((self.mean - centre) ** 2))
+        apart = self.mean - centre
+        return self.around_mean + self.count * float(np.einsum("i,i", apart, apart))
+
+    @cached_property
+    def around_zero(self) -> float:
+        """The same around 0."""
+        return self.around(np.zeros_like(self.mean))
+
+    @cached_property
+    def mean_length(self) -> float:
+        """At least the mean's."""
+        return float(np.sqrt(np.einsum("i,i", self.mean, self.mean))) * (1 + 1e-9)
+
+    @cached_property
+    def residual_length(self) -> float:
+        """‖Σ (v − v̂)‖."""
+        return float(np.sqrt(np.einsum("i,i", self.residual_total, self.residual_total)))

@@ -14,6 +14,10 @@ FINE, FINE_WITH_OUTPUT = 4, 8
 """Up to so many queries at a time are coded in 16 bits, because memory is what a scan of few waits for. The second
 number is for questions with outputs: the weights of their values have 16 bits then too."""
 
+HOT = 1 / 16
+"""Temperatures above this, where 1 is the largest similarity there can be, have averages of so many values that these
+are short, and what a query's code leaves out, which is common to all keys, would be seen: outputs then take 16 bits."""
+
 
 @dataclass(frozen=True, eq=False)
 class QueryCodes:
@@ -43,19 +47,27 @@ class QueryCodes:
         return len(self.scales)
 
 
-def query_codes(similarity: str, vectors: F64, *, outputs: bool) -> QueryCodes:
+def query_codes(
+    similarity: str, vectors: F64, *, outputs: bool, temperatures: F64 | None = None, key_norm: float = 1.0
+) -> QueryCodes:
     """Code queries so that code·code·scales of what a scan multiplies is the similarity.
 
     Args:
         similarity: cosine, dot or scaled_dot.
         vectors: float64[q, d].
         outputs: whether values are to be summed as well.
+        temperatures: float64[q], of the softmax whose weights these are summed with; None for all.
+        key_norm: the largest ‖k‖, where the similarity is not cosine.
     """
     if similarity == "cosine":
-        vectors = vectors / np.sqrt((vectors * vectors).sum(axis=1))[:, None]
+        vectors, key_norm = vectors / np.sqrt((vectors * vectors).sum(axis=1))[:, None], 1.0
     elif similarity == "scaled_dot":
         vectors = vectors / np.sqrt(vectors.shape[1])
-    return in_codes(vectors, fine=len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE))
+    fine = len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE)
+    if outputs and not fine and temperatures is not None:
+        lengths = np.sqrt((vectors * vectors).sum(axis=1))
+        fine = bool((temperatures > HOT * key_norm * lengths).any())
+    return in_codes(vectors, fine=fine)
 
 
 def in_codes(queries: F64, *, fine: bool) -> QueryCodes:

@@ -1,18 +1,29 @@
-"""The rows that a scan listed: which of them can decide a head, and have to be looked up in float64."""
+"""The rows that a scan listed: which of them can decide a head, and have to be looked up in float64.
+
+The candidates of q questions stand one after another, each question's best first.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.bounds.quantisation import QuantisationError
+from attention.kernels import kernels
+from attention.lookup.memory.owners import between
+from attention.lookup.softmax.runs import Runs
 
 LITTLE = 0.5
 """What the squared weights of rows that are only scanned may come to, of those of what is summed."""
+
+NOTHING = 1e-22
+"""What they may come to in any case, relative to the square of the largest."""
+
+VANISHED = -800.0
+"""An exponent whose exponential is 0."""
 
 MARGIN = 1.25
 """Errors below the k-th best within which rows are looked up at once; a little more than they turn out to need."""
@@ -20,16 +31,13 @@ MARGIN = 1.25
 MOST_TIMES = 4
 """So many times the rows that are looked up for their weight, or twice k, can be looked up to decide a head."""
 
-VANISHED = -800.0
-"""An exponent whose exponential is 0."""
-
 
 @dataclass(frozen=True, eq=False)
 class Rescored:
-    """The candidates of one query: those that were looked up in float64, and those only scanned.
+    """The candidates of one question: those that were looked up in float64, and those only scanned.
 
     Attributes:
-        places, similarities: int64[h], ascending, and float64[h], of the rows that were looked up.
+        places, similarities: int64[h] and float64[h], of the rows that were looked up.
         candidate_places, candidates: int64[l] and float64[l], scanned similarities, best first.
         threshold, support: as in `Candidates`.
         error: how far the similarity of a row that was only scanned can be off.
@@ -51,93 +59,131 @@ class Rescored:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The rows listed for one question, best first.
+    """The rows listed for each of q questions, best first.
 
     Attributes:
-        k: how many of the best are asked for.
-        support: how far below the best a row can be and still have weight, where only such rows matter; or 0.
-        places, similarities: int64[l] and float64[l], scanned similarities.
-        threshold: the highest that a row may have been scanned at without being listed; −∞ where all are.
-        error: of what was scanned.
+        ks: int64[q], how many of the best are asked for.
+        supports: float64[q], how far below the best a row can be and still have weight, where only such rows matter;
+            or 0.
+        starts: int64[q + 1]; the candidates of question i are those from starts[i] to starts[i + 1].
+        places, similarities: int64[l] and float64[l], scanned similarities; exact ones of those that are known.
+        thresholds: float64[q], the highest that a row may have been scanned at without being listed; −∞ where all are.
+        errors: float64[q], how far what was scanned can be off.
     """
 
-    k: int
-    support: float
+    ks: I64
+    supports: F64
+    starts: I64
     places: I64
     similarities: F64
-    threshold: float
-    error: QuantisationError
+    thresholds: F64
+    errors: F64
 
-    def at_first(self, heavy: int, most: int) -> int:
-        """How many of them to look up before anything is known; 0 where they are too few for a head.
+    def at_first(self, heavy: I64, most: int) -> I64:
+        """int64[q], how many to look up before anything is known; 0 where they are too few for a head.
 
         Args:
-            heavy: how many weigh much, see `heavy`.
+            heavy: int64[q], how many weigh much, see `heavy`.
             most: of these.
         """
-        if len(self.similarities) < self.k:
-            return 0
-        enough = min(len(self.similarities), most, max(self.k, heavy))
-        kth = self.similarities[self.k - 1] - MARGIN * self.error.largest
-        least = min(self.similarities[enough - 1], kth)
-        return min(_down_to(least, self.similarities), self._limit(most))
+        if not len(self.similarities):
+            return np.zeros_like(self.ks)
+        begin, lengths = self.starts[:-1], np.diff(self.starts)
+        enough = np.minimum(np.maximum(self.ks, heavy), np.minimum(lengths, most))
+        kth = self.similarities[begin + np.minimum(self.ks, lengths) - 1] - MARGIN * self.errors
+        least = np.minimum(self.similarities[begin + enough - 1], kth)
+        counts = np.minimum(kernels().down_to(self.similarities, self.starts, least), self._limits(most))
+        return np.where(lengths >= self.ks, counts, 0)
 
-    def deciding(self, known: F64, most: int) -> int | None:
-        """How many of them have to be looked up, the first ones being known; None where that is not told.
+    def first(self, counts: I64) -> I64:
+        """int64[Σ counts], where the first ones of each question stand."""
+        return between(self.starts[:-1], self.starts[:-1] + counts)
+
+    def deciding(self, known: F64, counts: I64, most: int) -> I64:
+        """int64[q], how many have to be looked up, the first ones being known; −1 where that is not told.
 
         The k-th best of the known ones is no better than the k-th best of all. A row that was scanned below it by more
         than its error is not among the k best and does not tie with them; all others have to be looked up. Where one of
         these was not even listed, or they are too many, the scan does not tell.
 
         Args:
-            known: float64[h], similarities.
-            most: rows that a query looks up for their weight.
+            known: float64[Σ counts], similarities.
+            counts: int64[q], of how many of each.
+            most: rows that a question looks up for their weight.
         """
-        if len(known) < self.k:
-            return None
-        least = float(np.partition(known, len(known) - self.k)[len(known) - self.k])
-        if self.support > 0:
-            least = min(least, float(known.max()) - self.support)
-        least -= self.error.largest
-        count = len(known) + _down_to(least, self.similarities[len(known) :])
-        return None if self.threshold > least or count > self._limit(most) else count
+        # The worst of any k is no better than the k-th best: only where that does not tell the k-th best is sought.
+        level, best = kernels().levels(known, counts, self.ks)
+        needed = self._needed(level, best, counts, most)
+        for question in np.flatnonzero((needed < 0) & (counts >= self.ks)):
+            stop, k = int(counts[: question + 1].sum()), int(self.ks[question])
+            own = known[stop - int(counts[question]) : stop]
+            level[question] = np.partition(own, len(own) - k)[len(own) - k]
+        return needed if (needed >= 0).all() else self._needed(level, best, counts, most)
 
-    def split(self, known: F64) -> Rescored:
-        """Those whose similarities are known float64[h], and the rest."""
-        order, rest = np.argsort(self.places[: len(known)]), slice(len(known), None)
+    def _needed(self, level: F64, best: F64, counts: I64, most: int) -> I64:
+        """`deciding`, where the k-th best are no worse than `level`."""
+        least = np.where(self.supports > 0, np.minimum(level, best - self.supports), level) - self.errors
+        reached = np.maximum(kernels().down_to(self.similarities, self.starts, least), counts)
+        told = (counts >= self.ks) & (self.thresholds <= least) & (reached <= self._limits(most))
+        return np.where(told, reached, -1)
+
+    def rescored(self, known: F64, counts: I64) -> Rescoring:
+        """With similarities float64[Σ counts] of the first ones in place of scanned ones; a count is −1 for none."""
+        similarities = self.similarities.copy()
+        similarities[self.first(np.maximum(counts, 0))] = known
+        return Rescoring(self, similarities, counts)
+
+    def _limits(self, most: int) -> I64:
+        return np.maximum(MOST_TIMES * most, 2 * self.ks)
+
+
+@dataclass(frozen=True, eq=False)
+class Rescoring:
+    """The candidates of each question, after what decides its head was looked up.
+
+    Attributes:
+        candidates: as they were scanned.
+        similarities: float64[l], exact ones in the place of those that are known.
+        counts: int64[q], how many of each question's first ones are known; −1 where the scan does not tell.
+    """
+
+    candidates: Candidates
+    similarities: F64
+    counts: I64
+
+    def runs(self, questions: Sequence[int]) -> Runs:
+        """Similarities of the rows of some questions, all of them told."""
+        return Runs(self.similarities, self.candidates.starts, self.counts).some(questions)
+
+    def of(self, question: int) -> Rescored | None:
+        """The question with this index; None where the scan does not tell."""
+        known, scanned = self.candidates, int(self.counts[question])
+        if scanned < 0:
+            return None
+        first, last = int(known.starts[question]), int(known.starts[question + 1])
+        middle = first + scanned
         return Rescored(
-            self.places[order],
-            known[order],
-            self.places[rest],
-            self.similarities[rest],
-            self.threshold,
-            self.error.largest,
-            self.support,
+            known.places[first:middle],
+            self.similarities[first:middle],
+            known.places[middle:last],
+            self.similarities[middle:last],
+            float(known.thresholds[question]),
+            float(known.errors[question]),
+            float(known.supports[question]),
         )
 
-    def _limit(self, most: int) -> int:
-        return max(MOST_TIMES * most, 2 * self.k)
 
-
-def heavy(similarities: F64, inverse: float, level: float, summed_square: float) -> int:
-    """How many candidates, best first, leave others whose squared weights are few beside those of what is summed.
+def heavy(similarities: F64, starts: I64, inverse: F64, levels: F64, summed_squares: F64) -> I64:
+    """int64[q]: how many candidates leave others whose squared weights are few beside those of what is summed.
 
     It is squared weights that the bound on what quantisation moves grows with, see `QuantisationError.mean`.
 
     Args:
-        similarities: float64[l], scanned, best first.
-        inverse: 1/T.
-        level, summed_square: the similarity that sums are relative to, and Σe² relative to it.
+        similarities: float64[l], scanned, each question's best first.
+        starts: int64[q + 1], as in `Candidates`.
+        inverse: float64[q], 1/T.
+        levels, summed_squares: float64[q], the similarity that sums are relative to, and Σe² relative to it.
     """
-    if not len(similarities):
-        return 0
-    best = float(similarities[0])
-    squares = np.exp(np.maximum((similarities - best) * (2 * inverse), VANISHED))
-    summed = summed_square * math.exp(min(max((level - best) * (2 * inverse), VANISHED), 0.0))
-    beyond = squares[::-1].cumsum()[::-1]
-    return int(np.count_nonzero(beyond > LITTLE * summed))
-
-
-def _down_to(least: float, similarities: F64) -> int:
-    """How many of some similarities, best first, are no smaller."""
-    return int(np.searchsorted(-similarities, -least, side="right"))
+    bests = np.append(similarities, 0.0)[np.minimum(starts[:-1], len(similarities))]
+    summed = summed_squares * np.exp(np.clip((levels - bests) * (2 * inverse), VANISHED, 0.0))
+    return kernels().heaviest(similarities, starts, inverse, np.maximum(LITTLE * summed, NOTHING))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Index
+from attention.dtypes import F64, I64
 from attention.kernels import kernels, pool, workers
 from attention.lookup.head.similarity import gaussian, scaled
 from attention.lookup.memory.tiles import Places, Tile
@@ -67,26 +68,23 @@ def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, qu
         float64[m].
     """
     running = kernels()
-    order = np.argsort(places)
     similarities = np.empty(len(places))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))
 
-    def look_up(tile: Tile, index: Index) -> None:
-        asked = queries[index]
+    def look_up(tile: Tile, asked: I64) -> F64:
         if similarity == "gaussian":
-            similarities[index] = gaussian(vectors[asked], tile.keys())
-            return
+            return gaussian(vectors[asked], tile.keys())
         products = running.row_products(tile.segment.keys, _indices(tile), vectors, asked)
-        similarities[index] = scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
+        return scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
-    def look_up_some(part_of_order: Index) -> None:
-        for part, tile in rows.picked(places[part_of_order]):
-            look_up(tile, part_of_order[part])
+    def look_up_some(here: slice) -> None:
+        for index, tile in rows.grouped(places[here]):
+            similarities[here][index] = look_up(tile, queries[here][index])
 
     if len(places) <= FEW:
-        look_up_some(order)
+        look_up_some(slice(0, len(places)))
     else:
-        list(pool().map(look_up_some, np.array_split(order, 2 * workers())))
+        list(pool().map(look_up_some, _cut(len(places), 2 * workers())))
     return similarities
 
 
@@ -95,14 +93,29 @@ def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64
 
     Args:
         rows: where places stand.
-        places, queries: int64[m], in any order.
+        places: int64[m], in any order.
+        queries: int64[m], ascending.
         weights: float64[m].
         outputs: float64[q, d_v], added to.
     """
-    order = np.argsort(places)
-    for part, tile in rows.picked(places[order]):
-        index = order[part]
-        kernels().add_rows(tile.segment.values, _indices(tile), queries[index], weights[index], outputs)
+    running = kernels()
+
+    def add_some(here: slice) -> None:
+        for index, tile in rows.grouped(places[here]):
+            running.add_rows(tile.segment.values, _indices(tile), queries[here][index], weights[here][index], outputs)
+
+    if len(places) <= FEW:
+        add_some(slice(0, len(places)))
+    else:  # no two threads add to one query's output
+        edges = np.searchsorted(queries, [queries[part.start] for part in _cut(len(places), workers())])
+        parts = [slice(int(first), int(last)) for first, last in pairwise([*edges, len(places)])]
+        list(pool().map(add_some, parts))
+
+
+def _cut(count: int, parts: int) -> list[slice]:
+    """So many things in so many parts, one after another, about as large as each other."""
+    edges = np.linspace(0, count, parts + 1).astype(int).tolist()
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 def _indices(tile: Tile) -> I64:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64, Index
+from attention.dtypes import F64, I64, Index
 from attention.lookup.head.originals import similarities_at
 from attention.lookup.memory.tiles import Passing
 
@@ -45,14 +45,16 @@ class Head:
     complete: bool
 
 
-def choose(similarities: F64, cap: int) -> Head:
-    """The `cap` best rows and the ties of the last one."""
+def choose(similarities: F64, cap: int, order: I64 | None = None) -> Head:
+    """The `cap` best rows and the ties of the last one; those that tie in the order that they stand, or in `order`."""
     n = similarities.size
     k = min(cap, n)
     if k == 0:
         return Head(np.empty(0, dtype=np.intp), 0, True)
     last = similarities.min() if k == n else np.partition(similarities, n - k)[n - k]
     places = np.flatnonzero(similarities >= last)
+    if order is not None:
+        places = places[np.argsort(order[places])]
     return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
 
 

@@ -20,6 +20,7 @@ from attention.lookup.memory.rows import Rows
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
 SAMPLE_STRIDE = 64
+LEAST_SAMPLED = 256
 
 SMALLEST_FILE = 2**24
 """Bytes of originals from which on a file is worth its while."""
@@ -181,13 +182,18 @@ class Segment:
 
     @cached_property
     def sample(self) -> Sample:
-        """One row in 64, in an order of no meaning, so that any first part of it is a sample too."""
+        """One row in 64, or more of few; in an order of no meaning, so that any first part of it is a sample too."""
         assert self.block.codes is not None
-        places = np.arange(0, self.count, SAMPLE_STRIDE)
+        places = np.arange(0, self.count, self.sample_stride)
         places = np.random.default_rng(0).permutation(places)
         codes = rows_room(len(places), self.keys.shape[1])
         put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
         return Sample(places, codes, self.block.codes.scales[places])
+
+    @property
+    def sample_stride(self) -> int:
+        """The sample has one row of so many."""
+        return max(1, min(SAMPLE_STRIDE, self.count // LEAST_SAMPLED))
 
     @cached_property
     def key_residual(self) -> float:

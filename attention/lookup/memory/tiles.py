@@ -69,6 +69,19 @@ class Places:
             tile = self.tiles[at[first]]
             yield slice(first, last), tile.some(places[first:last] - tile.start)
 
+    def grouped(self, places: Index) -> Iterator[tuple[slice | Index, Tile]]:
+        """The rows at `places` (in any order) as tiles, each with where its rows stand among them, in that order."""
+        if len(self.tiles) == 1:
+            yield slice(0, len(places)), self.tiles[0].some(places - self.tiles[0].start)
+            return
+        at = np.searchsorted(self._starts, places, side="right") - 1
+        order = np.argsort(at, kind="stable")
+        ends = np.flatnonzero(np.diff(at[order], append=len(self.tiles))) + 1
+        for first, last in pairwise([0, *ends.tolist()]):
+            index = order[first:last]
+            tile = self.tiles[at[index[0]]]
+            yield index, tile.some(places[index] - tile.start)
+
     def numbers(self, places: Index) -> I64:
         """The row numbers at `places`, which may stand in any order."""
         return self._looked_up(places, lambda segment: segment.numbers)
@@ -78,10 +91,9 @@ class Places:
         return self._looked_up(places, lambda segment: segment.owners)
 
     def _looked_up(self, places: Index, column: Callable[[Segment], I64]) -> I64:
-        order = np.argsort(places)
         found = np.empty(len(places), dtype=np.int64)
-        for part, tile in self.picked(places[order]):
-            found[order[part]] = column(tile.segment)[tile.rows]
+        for index, tile in self.grouped(places):
+            found[index] = column(tile.segment)[tile.rows]
         return found
 
 

@@ -59,6 +59,11 @@ class View:
         total = sum(known[1:], known[0])
         return total if np.isfinite(total).all() else None
 
+    @cached_property
+    def traces(self) -> list[float]:
+        """Of each of `grams`."""
+        return [] if self.grams is None else [float(np.trace(gram)) for gram in self.grams]
+
     def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""
         found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]

@@ -34,7 +34,7 @@ class Counted:
     """The rows that an answer tells of.
 
     Attributes:
-        places, similarities: int64[r], ascending, and float64[r].
+        places, similarities: int64[r] and float64[r]; ascending where there is a grouping.
         grouping: of the rows, all of a document among them; None where each is a document by itself.
     """
 
@@ -50,7 +50,8 @@ class Counted:
         """
         if self.grouping is None:
             return found.known, found.tail
-        at = np.minimum(np.searchsorted(rescored.places, self.places), len(rescored.places) - 1)
+        order = np.argsort(rescored.places)
+        at = order[np.minimum(np.searchsorted(rescored.places, self.places, sorter=order), len(order) - 1)]
         known = rescored.places[at] == self.places
         if not _by_weight(question, found):  # and all that weigh anything are known
             return np.where(known, found.known[at], 0.0), 0.0

@@ -62,21 +62,26 @@ class Gathered:
         """float64[h], the similarities of a query's first candidates."""
         return self.known[self.known_starts[query] : self.known_starts[query + 1]]
 
-    def candidates(self, question: Question, query: int) -> Candidates:
-        """The candidates of the question with this index in the scan."""
-        support = 0.0
-        if question.normaliser in SUPPORT and not isinstance(question.temperature, Auto):
-            support = SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
-        own = slice(self.starts[query], self.starts[query + 1])
+    def candidates(self, questions: Sequence[Question]) -> Candidates:
+        """The candidates of the questions that were scanned for, in that order."""
         # Where documents have several keys, rows do not make a head: it is enough to know which is the best.
+        rows_are_documents = self.documents == self.keys
         return Candidates(
-            question.head_size(self.keys) if self.documents == self.keys else 1,
-            support,
-            self.places[own],
-            self.similarities[own],
-            float(self.thresholds[query]),
-            self.error(query),
+            np.array([each.head_size(self.keys) if rows_are_documents else 1 for each in questions]),
+            np.array([_support(each) for each in questions]),
+            self.starts,
+            self.places,
+            self.similarities,
+            self.thresholds,
+            self.errors[:, 0],
         )
+
+
+def _support(question: Question) -> float:
+    """How far below the best a row can be and still have weight, where only such rows matter; or 0."""
+    if question.normaliser not in SUPPORT or isinstance(question.temperature, Auto):
+        return 0.0
+    return SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,10 @@ class Sums:
 
 def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
+    if len(accumulators) == 1:
+        (one,) = accumulators
+        levels = one.lists.thresholds.astype(np.float64)
+        return Sums(_listed_from(levels), levels, one.sums, one.outputs, one.value_errors)
     thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
     has_any = np.array([each.sums[:, 0] for each in accumulators]) > 0
     highest = thresholds.max(axis=0)
@@ -102,12 +111,17 @@ def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     summed = [_rebased(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
     outputs = [each for _, each, _ in summed if each is not None]
     return Sums(
-        np.where(highest > NO_THRESHOLD, highest, -np.inf),
+        _listed_from(highest),
         levels,
         reduce(np.add, [each for each, _, _ in summed]),
         reduce(np.add, outputs) if outputs else None,
         reduce(np.add, [each for _, _, each in summed]),
     )
+
+
+def _listed_from(thresholds: F64) -> F64:
+    """float64[q], from where on rows were listed; −∞ where there was no threshold."""
+    return np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf)
 
 
 def _rebased(worker: Accumulator, shifts: F64) -> tuple[F64, F64 | None, F64]:

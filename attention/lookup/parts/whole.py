@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
+from attention.kernels import kernels
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.codes.queries import query_codes
 from attention.lookup.head.candidates import Candidates, heavy
@@ -14,8 +15,8 @@ from attention.lookup.head.originals import add_rows, similarities_at
 from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.gathered import Gathered, added_up
-from attention.lookup.scan.accumulator import Accumulator
+from attention.lookup.parts.gathered import Gathered, Sums, added_up
+from attention.lookup.scan.accumulator import MASS, Accumulator
 from attention.lookup.scan.scan import fits, scan, whole
 
 
@@ -60,22 +61,23 @@ class Whole:
             temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
             outputs: whether the weighted values are to be summed as well.
         """
-        queries = query_codes(self._view.similarity, vectors, outputs=outputs)
+        queries = query_codes(
+            self.facts.similarity,
+            vectors,
+            outputs=outputs,
+            temperatures=temperatures,
+            key_norm=self.facts.key_norm,
+        )
         under_way = scan(self._view, self._mask, self._rows, queries, listed, temperatures, outputs=outputs)
         errors = quantisation_errors(self._view, queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
-        lists = [
-            Candidates(k, 0.0, *_listed(accumulators, query), float(totals.thresholds[query]), errors[query])
-            for query, k in enumerate(ks)
-        ]
-        first = []
-        for query, candidates in enumerate(lists):
-            inverse, level = float(accumulators[0].inverse[query]), float(totals.levels[query])
-            weighty = heavy(candidates.similarities, inverse, level, float(totals.sums[query, 2]))
-            first.append(candidates.at_first(weighty, most))
-        known_places = np.concatenate([each.places[:count] for each, count in zip(lists, first, strict=True)])
-        asked = np.repeat(np.arange(len(lists)), first)
+        starts, places, similarities = _listed(accumulators)
+        none = np.zeros(len(ks))
+        candidates = Candidates(np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0])
+        inverse = accumulators[0].inverse.astype(np.float64)
+        weighty = heavy(similarities, starts, inverse, totals.levels, totals.sums[:, 2])
+        counts = candidates.at_first(weighty, most)
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(
             documents=self.documents,
@@ -83,18 +85,27 @@ class Whole:
             thresholds=totals.thresholds,
             levels=totals.levels,
             sums=totals.sums,
-            starts=np.cumsum([0, *(len(each.places) for each in lists)]),
-            places=np.concatenate([each.places for each in lists]),
-            similarities=np.concatenate([each.similarities for each in lists]),
-            known_starts=np.cumsum([0, *first]),
-            known=self.similarities_at(vectors, known_places, asked),
-            errors=np.array([(error.largest, error.squares, error.uniform) for error in errors]),
-            outputs=totals.outputs,
+            starts=starts,
+            places=places,
+            similarities=similarities,
+            known_starts=np.append(0, counts.cumsum()),
+            known=self.similarities_at(
+                vectors, places[candidates.first(counts)], np.repeat(np.arange(len(ks)), counts)
+            ),
+            errors=errors,
+            outputs=self._outputs(totals),
             value_errors=totals.value_errors,
             histogram=sum(histograms[1:], histograms[0]) if histograms else None,
             # The outermost bins also hold what rounding carries past their ends.
             bin_widths=1.01 / accumulators[0].finer.astype(np.float64),
         )
+
+    def _outputs(self, totals: Sums) -> F64 | None:
+        """The sums of coded values, and what their codes leave out as far as all weights have it in common."""
+        if totals.outputs is None or not self.facts.value_moments or self.facts.value_spread is None:
+            return totals.outputs
+        spread = self.facts.value_spread
+        return totals.outputs + totals.value_errors[:, [MASS]] / max(spread.count, 1) * spread.residual_total
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""
@@ -134,10 +145,12 @@ class Whole:
         return alike(self._rows, places)
 
 
-def _listed(accumulators: Sequence[Accumulator], query: int) -> tuple[I64, F64]:
-    """All rows listed for a query: places int64[c] and scanned similarities float64[c], best first."""
-    lists = [each.lists for each in accumulators]
-    places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
-    similarities = np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
-    order = np.argsort(-similarities)
-    return places[order], similarities[order].astype(np.float64)
+def _listed(accumulators: Sequence[Accumulator]) -> tuple[I64, I64, F64]:
+    """All rows listed, each query's best first: where these begin int64[q + 1], places and scanned similarities."""
+    lists = [(each.lists, int(each.lists.counts.max())) for each in accumulators]
+    used = np.concatenate([np.arange(most) < each.counts[:, None] for each, most in lists], axis=1)
+    places = np.concatenate([each.places[:, :most] for each, most in lists], axis=1)[used]
+    scanned = np.concatenate([each.similarities[:, :most] for each, most in lists], axis=1)[used]
+    starts = np.append(0, used.sum(axis=1).cumsum())
+    order = kernels().best_first(scanned, starts)
+    return starts, places[order], scanned[order].astype(np.float64)

@@ -15,9 +15,11 @@ BINS = 4096
 VALUE_ERRORS = ("left_out", "residual", "rounding", "mass", "rounding_square")
 """What is known of the coding of weights a, relative to the threshold, and values v.
 
-The norm of what was left out; Σ a·‖v − v̂‖ and Σ |δ|·‖v̂‖ of the coded ones, δ the rounding of a; Σ a over them, 0 where
-it is not known; Σ δ² over them.
+The norm of what was left out; Σ a·‖v − v̂‖ and Σ |δ|·‖v̂‖ of the coded ones, δ the rounding of a; Σ a over them, of
+tiles of which it is known; Σ δ² over them.
 """
+
+MASS = VALUE_ERRORS.index("mass")
 
 ERROR_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
 """How often a factor of all weights is a factor of each of these."""

@@ -25,6 +25,11 @@ MOST_ROWS, FEWEST_ROWS = 32_768, 1_024
 TILES_A_WORKER = 6
 LEAST_CAPACITY = 512
 
+ONE_WORKER = 2**18
+"""So many products of a key and a query take less time than another thread takes to begin."""
+
+LEAST_LISTED = 256
+
 SAMPLED = 8_192
 """About how many rows the opening thresholds are taken from."""
 
@@ -75,14 +80,14 @@ def scan(
     """
     running = kernels()
     packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
-    with np.errstate(divide="ignore"):
-        inverse = np.minimum(1 / (np.ones(queries.count) if temperatures is None else temperatures), 1e30)
+    inverse = np.ones(queries.count) if temperatures is None else 1 / np.maximum(temperatures, 1e-30)
     longest = 1.05 if view.similarity == "cosine" else 2 * view.facts.key_norm
     limit = (queries.norms + queries.residuals_norm) * longest
     thresholds = _opening_thresholds(view, mask, running, packed, queries.count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
     most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_A_WORKER), MOST_ROWS)
     height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
+    alone = view.n * (queries.count + 16) * (3 if outputs else 1) <= ONE_WORKER
     accumulators = [
         Accumulator(
             thresholds,
@@ -91,7 +96,7 @@ def scan(
             view.value_dimension if outputs else None,
             limit.astype(np.float32) if temperatures is None else None,
         )
-        for _ in range(workers())
+        for _ in range(1 if alone else workers())
     ]
     # Weights a little wider than a power of 2, since places so far apart share the same few lines of a cache.
     room = (queries.count, height + PANEL) if outputs else (0, 0)
@@ -140,12 +145,15 @@ def _pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, packe
 
 def _opening_thresholds(view: View, mask: Mask | None, running: Kernels, packed: Any, queries: int, listed: int) -> F32:
     """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
-    thin = max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
-    best = np.full((queries, max(4, listed // (SAMPLE_STRIDE * thin))), NO_THRESHOLD)
+    segments = list(view.passing(mask))
+    # One row in so many of every segment, also of one that has more of its rows in its sample.
+    stride = max((segment.sample_stride for segment, _ in segments), default=1)
+    stride *= max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
+    best = np.full((queries, max(4, max(listed, LEAST_LISTED) // stride)), NO_THRESHOLD)
     seen = 0
-    for segment, passes in view.passing(mask):
+    for segment, passes in segments:
         sample = segment.sample
-        count = len(sample.places) // thin
+        count = min(-(-segment.count // stride), len(sample.places))
         allowed = EVERY_ROW[:count] if passes is None else passes[sample.places[:count]]
         seen += int(np.count_nonzero(allowed))
         running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0), packed, best)

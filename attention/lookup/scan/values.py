@@ -39,14 +39,16 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
         accumulator.value_errors[:, 0] += masses * segment.value_norm
         return
     scales = codes.scales[start:stop]
+    known = masses
     if not fine:
-        tops = np.minimum(tops, ABOVE_MEAN * masses / (stop - start))
+        most = ABOVE_MEAN * masses / (stop - start)
+        # Rows added one by one count to no coded mass.
+        known = np.where(tops <= most, masses, 0.0)
+        tops = np.minimum(tops, most)
     steps = np.maximum(tops * float(scales.max()) / levels, 1e-30).astype(np.float32)
     outputs, values = accumulator.outputs, segment.values[start:stop]
     running.blend(codes.codes[start // CHUNK :], weights, scales, steps, levels, values, outputs, running.AMX)
     rounding = steps.astype(np.float64) * (0.5 + levels * 2.0**-21)
     inverse_scales = segment.inverse_scales[start // CHUNK : -(-stop // CHUNK)].sum()
-    # Rows added one by one count to no coded mass.
-    known = masses if fine else np.zeros_like(masses)
     linear = (masses * segment.value_residual, (stop - start) * rounding * segment.code_norm, known)
     accumulator.value_errors[:, 1:] += np.stack([*linear, rounding * rounding * inverse_scales], axis=1)

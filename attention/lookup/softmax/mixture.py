@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from attention.dtypes import F64
+from attention.kernels import kernels
 from attention.lookup.softmax.distribution import logistic
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
+from attention.lookup.softmax.runs import Runs
 
 VANISHING = 1e-280
 """A mass below this has lost digits, or all of itself; its logarithm is then taken another way."""
@@ -65,17 +68,20 @@ class Mixture:
         The candidates' weights are known one by one, of the summed rows that none is above its factor and what their
         squares add up to. So the largest ones are candidates above all factors first, and then at most a factor each.
         """
-        level = float(self.factors.max(initial=0.0)) ** 2
-        squares = self._candidate_squares
-        above = int(np.searchsorted(-squares, -level))
-        first = float(squares[: int(min(np.ceil(rows), above))].sum())
-        rest = self.summed_square + float(squares[above:].sum())
+        level, above, up_to = self._heavy_candidates
+        first = float(up_to[int(min(math.ceil(rows), above))])
+        rest = self.summed_square + float(up_to[-1] - up_to[above])
         return first + min(max(rows - above, 0.0) * level, rest)
 
     @cached_property
-    def _candidate_squares(self) -> F64:
-        """float64[l], the largest first."""
-        return np.sort(self.candidates * self.candidates)[::-1]
+    def _heavy_candidates(self) -> tuple[float, int, F64]:
+        """(the largest factor squared, how many candidates' squares are above it, the sums of the largest 0, 1, … )."""
+        level = float(self.factors.max(initial=0.0)) ** 2
+        squares = self.candidates * self.candidates
+        if (squares[1:] > squares[:-1]).any():
+            squares = np.sort(squares)[::-1]
+        above = int(np.searchsorted(-squares, -level))
+        return level, above, np.append(0.0, squares.cumsum())
 
 
 def mix(
@@ -90,74 +96,81 @@ def mix(
         nulls: the null key at each temperature, or None.
         temperatures: float64[t], above 0.
     """
-    best = float(known.max())
-    masses = _masses(known - best, candidates - best, tail_sums.thresholds - best, tail_sums.sums, temperatures)
-    return [
-        _weighed(masses, at, best, null, temperature)
-        for at, (null, temperature) in enumerate(zip(nulls, temperatures.tolist(), strict=True))
-    ]
+    cases, rows = len(temperatures), len(known) + len(candidates)
+    runs = Runs(
+        np.tile(np.concatenate([known, candidates]), cases), rows * np.arange(cases + 1), np.full(cases, len(known))
+    )
+    thresholds = np.broadcast_to(tail_sums.thresholds, (cases, len(tail_sums.thresholds)))
+    return mix_each(runs, thresholds, tail_sums.sums, nulls, temperatures)
 
 
-@dataclass(frozen=True, eq=False)
-class _Masses:
-    """What weights are before they are made to add up to one, relative to the best, at each of t temperatures.
+def mix_each(
+    runs: Runs, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64
+) -> list[Mixture]:
+    """The same for c cases that each have rows, sums and a temperature of their own.
 
-    Attributes:
-        known, candidates: float64[t, h] and float64[t, l].
-        factors: float64[t, b], what each sum's e is to be multiplied by.
-        whole: float64[t], Σ mass over all rows.
-        gap: float64[t], Σ mass·|x| over them, x = (s − best)/T.
-        tail, log_tail, tail_gap: float64[t], of all candidates and of all that is summed.
-        tail_square, summed_square: float64[t], Σ mass² over the tail, and over what is summed.
+    Args:
+        runs: similarities of the rows, the best of each case among the known ones.
+        thresholds, sums: float64[c, b] and float64[c, b, 3], see `TailSums`.
+        nulls: the null key of each case, or None.
+        temperatures: float64[c], above 0.
     """
-
-    known: F64
-    candidates: F64
-    factors: F64
-    whole: F64
-    gap: F64
-    tail: F64
-    log_tail: F64
-    tail_gap: F64
-    tail_square: F64
-    summed_square: F64
-
-
-def _masses(known: F64, candidates: F64, thresholds: F64, sums: F64, temperatures: F64) -> _Masses:
-    """Of rows and thresholds that are so far behind the best."""
-    colder = temperatures[:, None]
-    known_logits, candidate_logits = known / colder, np.maximum(candidates / colder, -1e30)
-    distances = thresholds / colder
+    masses, rows = kernels().masses(runs.values, runs.starts, runs.counts, temperatures)
+    best, known, known_gap, candidates, candidates_gap, candidates_square = rows.T
+    distances = (thresholds - best[:, None]) / temperatures[:, None]
     floors = np.maximum(distances, -745.0)
     factors = np.exp(floors)
     mass, gap, square = sums[..., 0], sums[..., 1], sums[..., 2]
-    known_masses, candidate_masses = np.exp(known_logits), np.exp(candidate_logits)
-    tail = candidate_masses.sum(axis=1) + (factors * mass).sum(axis=1)
-    tail_gap = -(_dots(candidate_masses, candidate_logits) + (factors * (gap + floors * mass)).sum(axis=1))
+    tail = candidates + (factors * mass).sum(axis=1)
+    tail_gap = -(candidates_gap + (factors * (gap + floors * mass)).sum(axis=1))
     summed_square = (factors * factors * square).sum(axis=1)
-    log_tail = log_or_nothing(tail)
-    for at in np.flatnonzero(tail < VANISHING):
-        terms = np.concatenate([candidate_logits[at], distances[at] + log_or_nothing(mass[at])])
-        log_tail[at] = np.logaddexp.reduce(terms, initial=-np.inf)
-    return _Masses(
-        known=known_masses,
-        candidates=candidate_masses,
-        factors=factors,
-        whole=known_masses.sum(axis=1) + tail,
-        gap=tail_gap - _dots(known_masses, known_logits),
-        tail=tail,
-        log_tail=log_tail,
-        tail_gap=tail_gap,
-        tail_square=_dots(candidate_masses, candidate_masses) + summed_square,
-        summed_square=summed_square,
-    )
+    tail_square = candidates_square + summed_square
+    totals = [best, known + tail, tail_gap - known_gap, tail, tail_gap, tail_square, summed_square]
+    mixtures = []
+    for case, (own, rest) in enumerate(runs.split(masses)):
+        found = _Totals(*[float(total[case]) for total in totals])
+        log_tail = math.log(found.tail) if found.tail > 0 else -math.inf
+        if found.tail < VANISHING:
+            listed = (runs.behind(case) - found.best) / temperatures[case]
+            terms = np.concatenate([listed, distances[case] + log_or_nothing(mass[case])])
+            log_tail = float(np.logaddexp.reduce(terms, initial=-np.inf))
+        mixtures.append(_weighed(found, log_tail, own, rest, factors[case], nulls[case], float(temperatures[case])))
+    return mixtures
 
 
-def _weighed(masses: _Masses, at: int, best: float, null: NullKey | None, temperature: float) -> Mixture:
-    """The weights that the masses at one of the temperatures come to, beside a null key."""
-    mass = float(masses.whole[at])
+class _Totals(NamedTuple):
+    """What weights add up to before they are made to add up to one, relative to the best.
+
+    Attributes:
+        best: the largest similarity.
+        whole: Σ mass over all rows.
+        gap: Σ mass·|x| over them, x = (s − best)/T.
+        tail, tail_gap: of all candidates and of all that is summed.
+        tail_square, summed_square: Σ mass² over the tail, and over what is summed.
+    """
+
+    best: float
+    whole: float
+    gap: float
+    tail: float
+    tail_gap: float
+    tail_square: float
+    summed_square: float
+
+
+def _weighed(
+    totals: _Totals,
+    log_tail: float,
+    known: F64,
+    candidates: F64,
+    factors: F64,
+    null: NullKey | None,
+    temperature: float,
+) -> Mixture:
+    """The weights that the masses of one case come to, beside a null key."""
+    mass, best = totals.whole, totals.best
     log_mass = math.log(mass)
-    mean_gap = float(masses.gap[at]) / mass
+    mean_gap = totals.gap / mass
     entropy = log_mass + mean_gap
     null_logit = -math.inf if null is None else null.logit(best, temperature)
     null_weight = logistic(null_logit - log_mass)
@@ -175,22 +188,17 @@ def _weighed(masses: _Masses, at: int, best: float, null: NullKey | None, temper
         effective_documents=math.exp(entropy),
     )
     return Mixture(
-        known=masses.known[at] * factor,
-        candidates=masses.candidates[at] * factor,
-        factors=masses.factors[at] * factor,
+        known=known * factor,
+        candidates=candidates * factor,
+        factors=factors * factor,
         evidence=evidence,
         mean_gap=mean_gap,
-        tail=min(1.0, float(masses.tail[at]) * factor),
-        log_tail=min(0.0, float(masses.log_tail[at]) - log_partition),
-        tail_gap=float(masses.tail_gap[at]) * factor,
-        tail_square=float(masses.tail_square[at]) * factor * factor,
-        summed_square=float(masses.summed_square[at]) * factor * factor,
+        tail=min(1.0, totals.tail * factor),
+        log_tail=min(0.0, log_tail - log_partition),
+        tail_gap=totals.tail_gap * factor,
+        tail_square=totals.tail_square * factor * factor,
+        summed_square=totals.summed_square * factor * factor,
     )
-
-
-def _dots(some: F64, others: F64) -> F64:
-    """float64[t]: Σ some·others along each row."""
-    return np.asarray(np.einsum("ti,ti->t", some, others))
 
 
 def alone(weights: F64, evidence: Evidence, candidates: int) -> Mixture:

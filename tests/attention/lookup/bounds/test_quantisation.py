@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.bounds.quantisation import QuantisationError, quantisation_errors
 from attention.lookup.codes.queries import FINE, QueryCodes, query_codes
 
 RANDOM = np.random.default_rng(4)
@@ -27,7 +27,8 @@ def errors_of(view, vectors, queries):
 
 
 def holds(view, vectors, queries):
-    for wrong, bound in zip(errors_of(view, vectors, queries), quantisation_errors(view, queries), strict=True):
+    bounds = [QuantisationError(*row) for row in quantisation_errors(view, queries).tolist()]
+    for wrong, bound in zip(errors_of(view, vectors, queries), bounds, strict=True):
         assert np.abs(wrong).max() <= bound.largest
         assert (wrong**2).sum() <= bound.squares
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attention.kernels.layout import FINE_LEVELS, LEVELS
 from attention.lookup.codes.quantisation import WIDEST
-from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, in_codes, query_codes
+from attention.lookup.codes.queries import FINE, FINE_WITH_OUTPUT, HOT, in_codes, query_codes
 
 COMPARED = {
     "cosine": lambda q: q / np.linalg.norm(q, axis=1, keepdims=True),
@@ -59,3 +59,20 @@ def test_with_outputs_more_queries_are_coded_in_16_bits():
     vectors = np.ones((FINE_WITH_OUTPUT + 1, 3))
     assert query_codes("dot", vectors[:-1], outputs=True).fine
     assert not query_codes("dot", vectors, outputs=True).fine
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
+def test_hot_outputs_take_16_bits_however_many_there_are(similarity):
+    vectors = 3 * np.random.default_rng(0).standard_normal((40, 16))
+    longest = np.linalg.norm(vectors, axis=1) * 5.0 / (4 if similarity == "scaled_dot" else 1)
+    largest = np.ones(40) if similarity == "cosine" else longest
+
+    def fine(temperatures, outputs=True):
+        return query_codes(similarity, vectors, outputs=outputs, temperatures=temperatures, key_norm=5.0).fine
+
+    assert not fine(0.99 * HOT * largest)
+    one_is = 0.99 * HOT * largest
+    one_is[7] *= 1.1
+    assert fine(one_is)
+    assert not fine(one_is, outputs=False)
+    assert not fine(None)

@@ -4,25 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.head.candidates import LITTLE, Candidates, heavy
+from attention.lookup.head.candidates import LITTLE, NOTHING, Candidates, heavy
 
 FOUND = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 """Scanned; each can be off by 0.15."""
 
 
 def listed(k, threshold=0.35, support=0.0):
-    return Candidates(k, support, np.arange(6)[::-1] * 10, FOUND, threshold, QuantisationError(0.15, 1.0, 0.0))
+    """The candidates of three questions: the one in the middle is asked about, the others have some as well."""
+    similarities = np.concatenate([[0.95, 0.3], FOUND, [0.2]])
+    places = np.concatenate([[7, 8], np.arange(6)[::-1] * 10, [9]])
+    return Candidates(
+        np.array([1, k, 1]),
+        np.array([0.0, support, 0.0]),
+        np.array([0, 2, 8, 9]),
+        places,
+        similarities,
+        np.array([0.0, threshold, 0.0]),
+        np.array([0.01, 0.15, 0.01]),
+    )
+
+
+def at_first(candidates, heavy, most):
+    return candidates.at_first(np.array([0, heavy, 0]), most).tolist()
+
+
+def deciding(candidates, known, most):
+    """What the middle question needs; None where that is not told. The others know their best."""
+    found = candidates.deciding(np.concatenate([[0.95], known, [0.2]]), np.array([1, len(known), 1]), most)
+    assert found[[0, 2]].tolist() == [1, 1]
+    return None if found[1] < 0 else found[1]
 
 
 def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
-    assert listed(1).at_first(0, 100) == 2  # 0.8 may be better than 0.9
-    assert listed(1).at_first(4, 100) == 4
-    assert listed(1).at_first(4, 3) == 3  # of the heavy ones no more than that
-    assert listed(7).at_first(4, 100) == 0
+    assert at_first(listed(1), 0, 100) == [1, 2, 1]  # 0.8 may be better than 0.9
+    assert at_first(listed(1), 4, 100) == [1, 4, 1]
+    assert at_first(listed(1), 4, 3) == [1, 3, 1]  # of the heavy ones no more than that
+    assert at_first(listed(7), 4, 100) == [1, 0, 1]
+
+
+def test_where_nothing_is_listed_nothing_is_looked_up():
+    nothing = Candidates(
+        np.array([1]), np.zeros(1), np.zeros(2, dtype=np.int64), np.empty(0, np.int64), np.empty(0), *np.zeros((2, 1))
+    )
+    assert nothing.at_first(np.zeros(1, dtype=np.int64), 10).tolist() == [0]
+    assert nothing.deciding(np.empty(0), np.zeros(1, dtype=np.int64), 10).tolist() == [-1]
+    assert heavy(np.empty(0), np.zeros(2, dtype=np.int64), np.ones(1), np.zeros(1), np.ones(1)).tolist() == [0]
 
 
 @pytest.mark.parametrize(
@@ -35,33 +65,42 @@ def test_first_are_the_heavy_ones_and_those_near_the_last_of_the_head():
         ([0.9, 0.6], 5),
         ([0.9, 0.56], 5),
         ([0.9, 0.49], None),  # and what was not even listed may be 0.5
+        ([0.9, 0.49, 0.7], 4),  # which does not matter where another one is as good
         ([0.9], None),
     ],
 )
 def test_all_are_needed_that_may_be_as_good_as_the_kth_of_the_known(known, count):
-    assert listed(2).deciding(np.array(known), 100) == count
+    assert deciding(listed(2), known, 100) == count
 
 
 def test_a_normaliser_that_reaches_further_needs_more():
-    assert listed(1, support=0.2).deciding(np.array([0.9]), 100) == 4  # down to 0.7 in truth
-    assert listed(1, support=0.45).deciding(np.array([0.9]), 100) is None
+    assert deciding(listed(1, support=0.2), [0.9], 100) == 4  # down to 0.7 in truth
+    assert deciding(listed(1, support=0.45), [0.9], 100) is None
 
 
 def test_more_than_a_query_may_look_up_does_not_decide():
-    assert listed(1).deciding(np.array([0.55]), 2) == 6
-    assert listed(1).deciding(np.array([0.55]), 1) is None
+    assert deciding(listed(1), [0.55], 2) == 6
+    assert deciding(listed(1), [0.55], 1) is None
 
 
-def test_known_rows_come_apart_from_the_others_in_order_of_place():
-    head = listed(2).split(np.array([0.9, 0.75, 0.8]))
-    np.testing.assert_array_equal(head.places, [30, 40, 50])
-    np.testing.assert_array_equal(head.similarities, [0.8, 0.75, 0.9])
+def test_known_rows_come_apart_from_the_others():
+    found = listed(2).rescored(np.array([0.94, 0.9, 0.75, 0.8]), np.array([1, 3, -1]))
+    head = found.of(1)
+    np.testing.assert_array_equal(head.places, [50, 40, 30])
+    np.testing.assert_array_equal(head.similarities, [0.9, 0.75, 0.8])
     np.testing.assert_array_equal(head.candidate_places, [20, 10, 0])
     np.testing.assert_array_equal(head.candidates, [0.6, 0.5, 0.4])
+    assert (head.best, head.threshold, head.error) == (0.9, 0.35, 0.15)
+    assert found.of(0).similarities.tolist() == [0.94]
+    assert found.of(2) is None
+    runs = found.runs([1])
+    assert (runs.values.tolist(), runs.starts.tolist()) == ([0.9, 0.75, 0.8, 0.6, 0.5, 0.4], [0, 6])
+    assert runs.counts.tolist() == [3]
 
 
+@settings(deadline=None)
 @given(
-    similarities=st.lists(st.floats(-1, 1), max_size=30).map(lambda found: -np.sort(-np.array(found))),
+    similarities=st.lists(st.floats(-1, 1), min_size=1, max_size=30).map(lambda found: -np.sort(-np.array(found))),
     temperature=st.sampled_from([0.02, 0.3, 5.0, np.inf]),
     level=st.floats(-1, 1),
     summed=st.sampled_from([0.0, 1e-6, 1.0, 10.0, 1000.0]),
@@ -69,14 +108,22 @@ def test_known_rows_come_apart_from_the_others_in_order_of_place():
 def test_heavy_are_as_many_as_leave_the_squares_of_the_others_few_beside_the_sum(
     similarities, temperature, level, summed
 ):
-    best = max(similarities, default=0.0)
-    squares = np.exp((similarities - best) * (2 / temperature))
-    few = LITTLE * summed * np.exp(min((level - best) * (2 / temperature), 0.0))
-    count = heavy(similarities, 1 / temperature, level, summed)
+    squares = np.exp((similarities - similarities[0]) * (2 / temperature))
+    few = LITTLE * summed * np.exp(min((level - similarities[0]) * (2 / temperature), 0.0))
+    few = max(few, NOTHING)
+    count = counted(similarities, 1 / temperature, level, summed)
     assert squares[count:].sum() <= few * (1 + 1e-9)
     assert count == 0 or squares[count - 1 :].sum() > few * (1 - 1e-9)
 
 
+def counted(similarities, inverse, level, summed):
+    """`heavy` of one question beside another one."""
+    together, starts = np.append(similarities, 0.5), np.array([0, len(similarities), len(similarities) + 1])
+    found = heavy(together, starts, np.array([inverse, 1.0]), np.array([level, 0.0]), np.array([summed, 0.0]))
+    assert found[1] == 1
+    return found[0]
+
+
 def test_in_the_cold_only_the_best_are_heavy():
-    assert heavy(np.array([0.9, 0.9, 0.8]), 1e30, 0.5, 1.0) == 2
-    assert heavy(np.array([0.9, 0.9, 0.8]), 1e30, 0.5, 0.0) == 2
+    assert counted(np.array([0.9, 0.9, 0.8]), 1e30, 0.5, 1.0) == 2
+    assert counted(np.array([0.9, 0.9, 0.8]), 1e30, 0.5, 0.0) == 2

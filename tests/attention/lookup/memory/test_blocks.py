@@ -130,11 +130,12 @@ def test_a_value_of_nothing_but_zeros_has_no_scale_that_could_be_divided_by():
     np.testing.assert_allclose(segment.inverse_scales, [1.0])
 
 
-@pytest.mark.parametrize("count", [1, 64, 65, 5000])
-def test_a_sample_has_one_row_in_64_in_no_order(count):
+@pytest.mark.parametrize(("count", "stride"), [(1, 1), (511, 1), (512, 2), (5000, 19), (20_000, 64)])
+def test_a_sample_has_one_row_in_64_or_256_rows_in_no_order(count, stride):
     segment = segment_of(rows_of(np.arange(count)))
     sample = segment.sample
-    assert sorted(sample.places) == list(range(0, count, 64))
+    assert segment.sample_stride == stride
+    assert sorted(sample.places) == list(range(0, count, stride))
     assert count < 5000 or sorted(sample.places) != list(sample.places)
     codes = segment.block.codes
     np.testing.assert_array_equal(sample.scales, codes.scales[sample.places])

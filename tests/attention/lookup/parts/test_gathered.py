@@ -157,18 +157,22 @@ def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view,
 
 def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
     gathered = gathered_of(view, clusters[2][:3], np.array([0.1, 0.5, 0.0]))
-    for query in range(3):
-        own = slice(gathered.starts[query], gathered.starts[query + 1])
-        found = gathered.candidates(Question(clusters[2][query], 0.1, top_k=4), query)
-        np.testing.assert_array_equal(found.places, gathered.places[own])
-        np.testing.assert_array_equal(found.similarities, gathered.similarities[own])
-        assert (found.k, found.support, found.threshold) == (4, 0.0, gathered.thresholds[query])
-        assert found.error == gathered.error(query)
+    normalisers = (("softmax", 0), ("sparsemax", 1), ("entmax15", 2))
+    asked = [
+        Question(query, 0.25, normaliser=normaliser, top_k=4 + reach)
+        for query, (normaliser, reach) in zip(clusters[2], normalisers, strict=False)
+    ]
+    found = gathered.candidates(asked)
+    np.testing.assert_array_equal(found.places, gathered.places)
+    np.testing.assert_array_equal(found.thresholds, gathered.thresholds)
+    assert found.ks.tolist() == [4, 5, 6]
+    for query, (_, reach) in enumerate(normalisers):
+        assert found.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
+        assert found.supports[query] >= 0.25 * reach
+        own = gathered.similarities[gathered.starts[query] : gathered.starts[query + 1]]
+        assert (np.diff(own) <= 0).all()
         error = gathered.error(query)
         assert [error.largest, error.squares, error.uniform] == gathered.errors[query].tolist()
+        assert found.errors[query] == error.largest
         assert len(gathered.known_of(query)) == gathered.known_starts[query + 1] - gathered.known_starts[query]
     assert sum(len(gathered.known_of(query)) for query in range(3)) == len(gathered.known)
-    for normaliser, reach in (("sparsemax", 1), ("entmax15", 2), ("one_hot", 0)):
-        found = gathered.candidates(Question(clusters[2][0], 0.25, normaliser=normaliser), 0)
-        assert found.support == pytest.approx(0.25 * reach, rel=1e-5)
-        assert found.support >= 0.25 * reach

@@ -1,0 +1,24 @@
+"""Rows of many cases in one array: each case keeps its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attention.lookup.softmax.runs import Runs
+
+RUNS = Runs(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
+
+
+def lists(runs):
+    return [(known.tolist(), rest.tolist()) for known, rest in runs.split(runs.values)]
+
+
+def test_each_case_has_known_rows_and_others_behind_them():
+    assert lists(RUNS) == [([0, 1, 2], [3]), ([4], []), ([5, 6], [7, 8, 9])]
+    assert [RUNS.behind(case).tolist() for case in range(3)] == [[3], [], [7, 8, 9]]
+
+
+def test_some_of_the_cases_are_as_they_were_among_all():
+    assert lists(RUNS.some([0, 2])) == [lists(RUNS)[0], lists(RUNS)[2]]
+    assert lists(RUNS.some([1])) == [lists(RUNS)[1]]
+    assert RUNS.some([0, 1, 2]) is RUNS
