@@ -271,6 +271,7 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
         first = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: scanned.wait(10)))
         await asyncio.sleep(0.1)
         second = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: scanned.set()))
+        await waiting(catalogue.collection("c"), 1)
         gate.set()
         return await asyncio.gather(first, second)
 
@@ -288,6 +289,7 @@ def test_what_fails_unexpectedly_as_it_is_read_is_asked_again_alone(catalogue, h
         first = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: 1))
         await asyncio.sleep(0.1)
         rest = [asyncio.create_task(ask_for(catalogue, finish)) for finish in (breaks, lambda snapshot, found: 1)]
+        await waiting(catalogue.collection("c"), 2)
         gate.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)
 
