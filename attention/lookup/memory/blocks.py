@@ -14,6 +14,7 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.codes.quantisation import WIDEST, Codes, ValueCodes
+from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.owners import beginning, between, longest, ranges
 from attention.lookup.memory.rows import Rows
 
@@ -33,10 +34,12 @@ class BlockFormat:
     Attributes:
         similarity: what they are compared by; cosine has directions in codes, gaussian has no codes.
         directory: where the float32 originals lie in files; None for memory.
+        rotation: of thin codes; None where keys have none.
     """
 
     similarity: str
     directory: Path | None = None
+    rotation: Rotation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,7 @@ class Block:
             None if value_dimension is None else originals(rows, value_dimension, layout.directory),
             norms,
             norms if value_dimension is None else np.empty(rows),
-            Codes.with_room(rows, dimension) if in_codes else None,
+            Codes.with_room(rows, dimension, rotation=layout.rotation) if in_codes else None,
             ValueCodes.with_room(rows, value_dimension or dimension) if in_codes else None,
             layout.similarity == "cosine",
         )
