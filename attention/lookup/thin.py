@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.dtypes import F64, I64
 from attention.lookup.answer import Answer, Certificate, answer_to
 from attention.lookup.bounds.draws import (
     CHANCE,
@@ -141,41 +142,66 @@ def _weighs(question: Question) -> bool:
 
 
 def _answer(part: ThinWhole, question: Question, found: ThinScan, error: ThinError, basis: Basis) -> Answer | None:
-    known = part.looked_up(question.vector, found.places)
-    k = question.head_size(part.keys)
-    if len(known) < k:
+    places, known = _near(part, question, found, error)
+    if not _is_decided(question, found, known, error, part.keys):
         return None
-    level = float(np.partition(known, len(known) - k)[len(known) - k])
-    support = _support(question)
-    least = min(level, float(known.max()) - support) if support else level
-    # A row that is not listed lies below the threshold, and so by more than its error below what decides the head.
-    if not found.threshold <= least - error.above:
-        return None
-    mixture, rest = _weighed(part, question, found, known, error, basis)
+    mixture, factors = _weighed(part, question, found, places, known, error, basis)
     exact = total_variation(
         mixture,
         question.normaliser,
         known,
         slack(part.facts.similarity, question.vector, part.facts.key_norm),
         part.keys,
-        lambda: part.alike(found.places[known == known.max()]),
+        lambda: part.alike(places[known == known.max()]),
     )
-    variation = min(1.0, exact + rest)
-    if variation > min(basis.most, question.max_error or 1.0):
-        return None
-    return answer_to(
+    answer = answer_to(
         question,
-        lambda at: part.numbers(found.places[at]),
+        lambda at: part.numbers(places[at]),
         known,
         mixture.known,
         mixture.evidence,
-        Certificate(METHOD, variation, None, basis.name, basis.holds_with),
+        Certificate(METHOD, exact, None, basis.name, basis.holds_with),
         documents=part.documents,
         keys=part.keys,
         output=None,
         elsewhere=mixture.tail,
-        order=found.places,
+        order=places,
     )
+    shown = float(answer.weights.sum()) + answer.null_weight
+    variation = min(1.0, exact + thin_variation(mixture.log_tail, factors, shown))
+    if variation > min(basis.most, question.max_error or 1.0):
+        return None
+    return replace(answer, certificate=replace(answer.certificate, total_variation=variation))
+
+
+def _near(part: ThinWhole, question: Question, found: ThinScan, error: ThinError) -> tuple[I64, F64]:
+    """(places, similarities) of the rows listed, or of those that can be in a head where nothing else has weight."""
+    k = question.head_size(part.keys)
+    if _weighs(question) or len(found.places) < 2 * k:
+        return found.places, part.looked_up(question.vector, found.places)
+    # The k-th best of any rows is no better than the k-th best of all.
+    scanned = found.similarities.astype(np.float64)
+    first = np.argpartition(scanned, len(scanned) - 2 * k)[len(scanned) - 2 * k :]
+    known = part.looked_up(question.vector, found.places[first])
+    least = _least(question, known, k) - error.above
+    near = scanned >= least
+    near[first] = False
+    places = np.concatenate([found.places[first], found.places[near]])
+    known = np.concatenate([known, part.looked_up(question.vector, found.places[near])])
+    order = np.argsort(places)
+    return places[order], known[order]
+
+
+def _least(question: Question, known: F64, k: int) -> float:
+    """From where on a row decides the head: the k-th best, or as far below the best as a row can have weight."""
+    level, support = float(np.partition(known, len(known) - k)[len(known) - k]), _support(question)
+    return min(level, float(known.max()) - support) if support else level
+
+
+def _is_decided(question: Question, found: ThinScan, known: F64, error: ThinError, keys: int) -> bool:
+    """Whether no row that was not listed can be in the head: it lies below the threshold."""
+    k = question.head_size(keys)
+    return len(known) >= k and found.threshold <= _least(question, known, k) - error.above
 
 
 def _support(question: Question) -> float:
@@ -185,13 +211,19 @@ def _support(question: Question) -> float:
 
 
 def _weighed(
-    part: ThinWhole, question: Question, found: ThinScan, known: F64, error: ThinError, basis: Basis
-) -> tuple[Mixture, float]:
-    """The distribution, and how far the rest's weight in it can be off."""
+    part: ThinWhole,
+    question: Question,
+    found: ThinScan,
+    places: I64,
+    known: F64,
+    error: ThinError,
+    basis: Basis,
+) -> tuple[Mixture, tuple[float, float]]:
+    """The distribution, and the logarithms of the least and the largest factor that the rest may be off by in it."""
     temperature = scanned_at(question)
     if not _weighs(question):
-        rescored = Rescored(found.places, known, found.places[:0], known[:0], found.threshold, error.above, 0.0)
-        return without_tail(question, rescored, part.keys), 0.0
+        rescored = Rescored(places, known, places[:0], known[:0], found.threshold, error.above, 0.0)
+        return without_tail(question, rescored, part.keys), (0.0, 0.0)
     null = question.null_key(temperature, part.keys)
 
     def mixed(sums: F64) -> Mixture:
@@ -200,17 +232,17 @@ def _weighed(
         return made
 
     first = mixed(found.sums)
+    moved = -error.below / temperature, error.above / temperature
     if first.log_tail == -math.inf:
-        return first, 0.0
+        return first, (0.0, 0.0)
+    # As many as the evidence wants, which knows of no matches: all of what was listed against the rest.
     uneven = math.exp(first.log_tail) * -math.expm1(first.log_tail)
     wanted = draws_wanted(error, temperature, uneven, basis)
     drawn = part.drawn(question.vector, found, wanted)
-    moved = -error.below / temperature, error.above / temperature
     if not len(drawn.scanned) or not wanted:
-        return first, thin_variation(first.log_tail, moved)
+        return first, moved
     sums, mean = _corrected(found, drawn, temperature, error, basis)
-    made = mixed(sums)
-    return made, thin_variation(made.log_tail, mean.factors(*moved))
+    return mixed(sums), mean.factors(*moved)
 
 
 def _corrected(

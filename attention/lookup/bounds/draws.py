@@ -11,7 +11,6 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.bounds.thin import ThinError
 from attention.lookup.codes.thin import FOUR, TWO
-from attention.lookup.softmax.distribution import logistic
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ CHANCE = 1e-9
 """That a proven certificate does not hold: a half is for the similarities of all rows, a half for the draws."""
 
 PROVEN = Basis("proven", FOUR, 1 - CHANCE, 0.0019, 0.005)
-MEASURED = Basis("measured", TWO, 0.999, 0.0048, 0.01)
+MEASURED = Basis("measured", TWO, 0.999, 0.0055, 0.01)
 
-DEVIATIONS = 3.5
+DEVIATIONS = 4.0
 """Of the mean of all draws, in a certificate that is measured."""
 
 FARTHEST = 5.0
@@ -157,21 +156,18 @@ def clt_interval(found: F64, variance: float, deviations: float) -> Interval:
     return Interval(mean, max(mean - deviations * deviation, 0.0), mean + deviations * deviation)
 
 
-def thin_variation(log_rest: float, factors: tuple[float, float]) -> float:
-    """Total variation over rows known exactly, the null key and the rest, where the rest's mass is some factor of what
-    was answered with.
+def thin_variation(log_rest: float, factors: tuple[float, float], shown: float) -> float:
+    """Total variation over the matches, the null key and all others together, where what remains after a scan has some
+    factor of the mass that was answered with.
 
-    All that is known scales alike, so the total variation is what the rest's weight is off by. With y the logarithm of
-    its odds, that is |σ(y + ln factor) − σ(y)|, σ the logistic function, which is largest at either end.
+    Let Ẑ be the partition of the answer, of which the rest's part is w, and Z = Ẑ·(1 + w·(factor − 1)) the true one.
+    All that is shown is known exactly, so its weights are off by one factor, Ẑ/Z, and total variation is what they are
+    off by together: shown·|Ẑ/Z − 1|, which is largest at either end.
 
     Args:
-        log_rest: the logarithm of the rest's weight, as answered.
+        log_rest: ln w.
         factors: the least and the largest there can be, as logarithms.
+        shown: the weight of the matches and the null key, as answered.
     """
-    if log_rest == -math.inf:
-        return 0.0
-    weight = math.exp(log_rest)
-    if log_rest < -50:  # the weight is its odds
-        return min(1.0, math.exp(min(log_rest + max(factors[1], 0.0), 0.0)))
-    odds = log_rest - math.log(max(-math.expm1(log_rest), 1e-300))
-    return max(abs(logistic(odds + factor) - weight) for factor in factors)
+    more = [math.exp(min(log_rest + factor, 700.0)) - math.exp(log_rest) for factor in factors]
+    return min(1.0, shown * max(abs(x) / (1 + x) for x in more)) if log_rest > -math.inf else 0.0

@@ -74,7 +74,7 @@ def test_as_many_are_wanted_as_reach_what_is_aimed_at(basis, typical, temperatur
     moved = np.clip(random.standard_normal(int(wanted)) * typical, -4 * typical, 4 * typical) / temperature
     mean, factors = mean_of(moved, error, temperature, basis)
     assert mean.found == pytest.approx(factors.mean())
-    variation = thin_variation(math.log(0.5), mean.factors(-3.0, 3.0))
+    variation = thin_variation(math.log(0.5), mean.factors(-3.0, 3.0), 0.5)
     assert variation < 1.3 * basis.aim or wanted == 16_384
 
 
@@ -84,14 +84,15 @@ def test_no_number_of_draws_helps_where_errors_are_far_above_the_temperature():
 
 @pytest.mark.parametrize("weight", [1e-30, 1e-6, 0.3, 0.999999])
 @pytest.mark.parametrize("factors", [(-0.3, 0.2), (-1e-4, 1e-4), (-5.0, 9.0)])
-def test_the_rest_is_off_by_what_its_odds_are(weight, factors):
-    masses = weight * np.exp(np.linspace(*factors, 51))
-    off = np.abs(masses / (masses + 1 - weight) - weight).max()
-    variation = thin_variation(math.log(weight), factors)
-    assert off * (1 - 1e-6) <= variation
-    if weight > 1e-20:
-        assert variation == pytest.approx(off, rel=1e-4)
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_what_is_shown_is_off_as_the_partition_is(weight, factors, share):
+    shown = share * (1 - weight)
+    partitions = 1 - weight + weight * np.exp(np.linspace(*factors, 51))
+    off = np.abs(shown / partitions - shown).max()
+    variation = thin_variation(math.log(weight), factors, shown)
+    assert variation == pytest.approx(off, rel=1e-6, abs=1e-15)
 
 
-def test_a_rest_of_no_weight_moves_nothing():
-    assert thin_variation(-math.inf, (-1.0, 1.0)) == 0.0
+def test_a_rest_of_no_weight_moves_nothing_and_one_that_errors_may_blow_up_all():
+    assert thin_variation(-math.inf, (-1.0, 1.0), 1.0) == 0.0
+    assert thin_variation(-100.0, (-1e9, 1e9), 0.5) == 0.5
