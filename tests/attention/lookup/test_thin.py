@@ -194,6 +194,9 @@ def test_few_questions_over_many_rows_are_answered_so(view, asked, monkeypatch):
     question = Question(asked[0], 0.1, output=False)
     assert thin_first(view, [question]) == [None]
     monkeypatch.setattr(thin, "THIN_CELLS", 0)
+    assert thin_first(view, [question]) == [None]
+    assert thin_first(view, [replace(question, temperature=0.0)]) != [None]
+    monkeypatch.setattr(thin, "DRAWN_CELLS", 0)
     monkeypatch.setattr(answering, "SMALL_CELLS", 0)
     proven, measured = (
         answering.answers(view, [replace(question, basis=basis)])[0].certificate for basis in ("proven", "measured")
