@@ -24,6 +24,7 @@ from attention.lookup.bounds.draws import (
     Interval,
     draws_wanted,
     mean_of,
+    most_drawn,
     thin_variation,
 )
 from attention.lookup.bounds.rounding import slack
@@ -120,7 +121,7 @@ def _answers(part: ThinWhole, questions: Sequence[Question], basis: Basis) -> li
     errors = [ThinError(*each) for each in np.stack([bounds.above, bounds.below, typical], axis=1).tolist()]
     weighed = [_weighs(question) for question in questions]
     wanted = [
-        draws_wanted(error, temperature, 0.25, basis) if weighs else 0.0
+        most_drawn(error, temperature, basis) if weighs else 0.0
         for error, temperature, weighs in zip(errors, temperatures.tolist(), weighed, strict=True)
     ]
     keys = [
@@ -236,9 +237,9 @@ def _weighed(
     moved = -error.below / temperature, error.above / temperature
     if first.log_tail == -math.inf:
         return first, (0.0, 0.0)
-    # As many as the evidence wants, which knows of no matches: all of what was listed against the rest.
-    uneven = math.exp(first.log_tail) * -math.expm1(first.log_tail)
-    wanted = draws_wanted(error, temperature, uneven, basis)
+    matches = np.partition(first.known, -question.head_size(part.keys))[-question.head_size(part.keys) :]
+    shown = float(matches.sum()) + first.evidence.null_weight
+    wanted = draws_wanted(error, temperature, first.log_tail, shown, basis)
     drawn = part.drawn(question.vector, found, wanted)
     if not len(drawn.scanned) or not wanted:
         return first, moved

@@ -22,6 +22,7 @@ class Basis:
         bits: of a component that are read.
         holds_with: the chance that a certificate holds, or the share of answers whose error it covered when measured.
         aim: the part of `total_variation` that is due to draws, as far as more draws make it smaller.
+        partition: the same of the partition, relative to itself, which the evidence is made of.
         most: the largest `total_variation` that is answered with.
     """
 
@@ -29,14 +30,15 @@ class Basis:
     bits: int
     holds_with: float
     aim: float
+    partition: float
     most: float
 
 
 CHANCE = 1e-9
 """That a proven certificate does not hold: a half is for the similarities of all rows, a half for the draws."""
 
-PROVEN = Basis("proven", FOUR, 1 - CHANCE, 0.0019, 0.005)
-MEASURED = Basis("measured", TWO, 0.999, 0.0055, 0.01)
+PROVEN = Basis("proven", FOUR, 1 - CHANCE, 0.0019, 0.01, 0.005)
+MEASURED = Basis("measured", TWO, 0.999, 0.0055, 0.015, 0.01)
 
 DEVIATIONS = 4.0
 """Of the mean of all draws, in a certificate that is measured."""
@@ -53,15 +55,23 @@ HOTTEST_EXPONENT = 20.0
 LEAST_DRAWN, MOST_DRAWN = 512, 16_384
 
 
-def draws_wanted(error: ThinError, temperature: float, uneven: float, basis: Basis) -> float:
-    """How many draws make the rest's weight as sure as is aimed at, w·(1 − w) being `uneven`; 0 where none can.
+def most_drawn(error: ThinError, temperature: float, basis: Basis) -> float:
+    """How many draws are enough, whatever the rest weighs: where it is half, and the matches are the other half."""
+    return draws_wanted(error, temperature, math.log(0.5), 0.5, basis)
 
-    A bet of λ bounds the mean of m draws of variance V to about ln(2/δ)/(m·λ) + λ·V/2, see `bet_interval`.
+
+def draws_wanted(error: ThinError, temperature: float, log_rest: float, shown: float, basis: Basis) -> float:
+    """How many draws make the rest's weight as sure as is aimed at; 0 where none can.
+
+    With the rest's weight w off by a part r, the partition is off by about w·r, and total variation is `shown` times
+    that, see `thin_variation`. A bet of λ bounds the mean of m draws of variance V to about ln(2/δ)/(m·λ) + λ·V/2, see
+    `bet_interval`.
     """
     if error.above + error.below > HOTTEST_EXPONENT * temperature:
         return 0.0
     variance, largest = _foreseen(error, temperature)
-    relative = basis.aim / max(uneven, 1e-300)
+    partition = min(basis.partition, basis.aim / max(shown, 1e-9))
+    relative = math.exp(min(math.log(partition) - log_rest, 300.0))
     if basis is PROVEN:
         wealth, bet = math.log(4 / CHANCE), 0.98 / max(largest - 1, 1e-9)
         wanted = 2 * wealth * variance / relative**2

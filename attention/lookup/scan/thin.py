@@ -23,9 +23,11 @@ TALLEST, LOWEST = 32_768, 1_024
 """Rows of a tile; each 1,024 have random numbers of their own, so that what is drawn does not depend on its height."""
 
 MOST_TIMES = 8
-"""So many times the rows that were to be listed, or drawn, there is room for; where there are more, nothing is told."""
+"""So many times the rows that were to be listed, or drawn, there is room for; what has more is not told of."""
 
 LEAST_LISTED = 256
+
+NO_PLACES, NO_SIMILARITIES, NO_MARKS = (np.empty(0, dtype=kind) for kind in (np.int64, np.float32, np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,7 @@ class ThinScan:
         places, similarities: int64[l] and float32[l], of the rows listed, by their places.
         sums: float64[3]: Σe, Σe·x and Σe² over the rows that are summed, x = (s − threshold)/T and e = exp(x).
         drawn_places, drawn, marks: int64[m], float32[m] and float64[m]: rows drawn with chances proportional to e, some
-            maybe more than once, by their places; scanned similarities, and a random number for each.
+            maybe more than once; scanned similarities, and a random number for each. None where they were too many.
     """
 
     threshold: float
@@ -61,7 +63,7 @@ def thin_scan(
     wanted: F64,
     keys: U64,
 ) -> list[ThinScan | None]:
-    """Weigh every row that passes by the thin codes of the keys; None for a query that lists or draws too many.
+    """Weigh every row that passes by the thin codes of the keys; None for a query that lists too many.
 
     Args:
         queries: q of them, rotated and coded.
@@ -124,8 +126,10 @@ def _joined(found: list[_Found], query: int, most: int, most_drawn: int) -> Thin
     """What all workers have for one query; None by how many rows that is together, not by who has them."""
     lists, draws = [each.lists for each in found], [each.draws for each in found]
     listed, drawn = (sum(int(each.counts[query]) for each in some) for some in (lists, draws))
-    if any(each.full for each in found) or listed > most or drawn > most_drawn - PANEL:
+    if any(each.full for each in found) or listed > most:
         return None
+    if drawn > most_drawn - PANEL:  # far more than a sample foresaw: no law is known of those that found room
+        draws = []
     places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
     scanned = np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
     order = np.argsort(places)
@@ -134,9 +138,9 @@ def _joined(found: list[_Found], query: int, most: int, most_drawn: int) -> Thin
         places[order],
         scanned[order],
         np.sum([each.sums[query] for each in found], axis=0),
-        np.concatenate([each.places[query, : each.counts[query]] for each in draws]),
-        np.concatenate([each.similarities[query, : each.counts[query]] for each in draws]),
-        np.concatenate([each.marks[query, : each.counts[query]] for each in draws]),
+        np.concatenate([NO_PLACES, *(each.places[query, : each.counts[query]] for each in draws)]),
+        np.concatenate([NO_SIMILARITIES, *(each.similarities[query, : each.counts[query]] for each in draws)]),
+        np.concatenate([NO_MARKS, *(each.marks[query, : each.counts[query]] for each in draws)]),
     )
 
 

@@ -15,6 +15,7 @@ from attention.lookup.bounds.draws import (
     clt_interval,
     draws_wanted,
     mean_of,
+    most_drawn,
     thin_variation,
 )
 from attention.lookup.bounds.thin import ThinError
@@ -69,7 +70,7 @@ def test_a_measured_one_is_so_many_deviations_of_its_mean():
 @pytest.mark.parametrize(("typical", "temperature"), [(0.0054, 0.1), (0.0054, 0.05), (0.0206, 0.1), (0.0206, 0.05)])
 def test_as_many_are_wanted_as_reach_what_is_aimed_at(basis, typical, temperature):
     error = ThinError(9 * typical, 12 * typical, typical)
-    wanted = draws_wanted(error, temperature, 0.25, basis)
+    wanted = most_drawn(error, temperature, basis)
     random = np.random.default_rng(3)
     moved = np.clip(random.standard_normal(int(wanted)) * typical, -4 * typical, 4 * typical) / temperature
     mean, factors = mean_of(moved, error, temperature, basis)
@@ -79,7 +80,17 @@ def test_as_many_are_wanted_as_reach_what_is_aimed_at(basis, typical, temperatur
 
 
 def test_no_number_of_draws_helps_where_errors_are_far_above_the_temperature():
-    assert draws_wanted(ThinError(0.05, 0.07, 0.005), 0.005, 0.25, PROVEN) == 0
+    assert most_drawn(ThinError(0.05, 0.07, 0.005), 0.005, PROVEN) == 0
+
+
+def test_a_rest_or_matches_of_little_weight_want_fewer():
+    error = ThinError(0.05, 0.07, 0.0054)
+    wanted = [
+        draws_wanted(error, 0.05, math.log(rest), shown, PROVEN)
+        for rest, shown in ((0.5, 0.5), (0.5, 0.2), (0.5, 0.01), (0.05, 0.01), (1e-300, 0.01))
+    ]
+    assert wanted == sorted(wanted, reverse=True)
+    assert wanted[0] > 2 * wanted[2] > 2 * wanted[-1] > 0
 
 
 @pytest.mark.parametrize("weight", [1e-30, 1e-6, 0.3, 0.999999])
