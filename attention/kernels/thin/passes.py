@@ -126,6 +126,10 @@ def accumulate_thin(
     longest, room, most = used.max(), lists.places.shape[1] - PANEL, places.shape[1]
     start = first
     while start < rows and longest <= room:
+        if start % TOGETHER == 0:
+            for j in range(q):
+                states[j] = _mixed(draws.keys[j] + np.uint64(keys.base + start) * GOLDEN) + GOLDEN
+                ahead[j] = -math.log(_uniform(_mixed(states[j]))) / max(draws.rates[j], 1e-300)
         scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
             _similarities(keys, queries, start, j, products, scaling, similarities)
@@ -139,10 +143,6 @@ def accumulate_thin(
             rate = draws.rates[j]
             if rate <= 0.0:
                 continue
-            if start % TOGETHER == 0:
-                states[j] = _mixed(draws.keys[j] + np.uint64(keys.base + start) * GOLDEN)
-                states[j] += GOLDEN
-                ahead[j] = -math.log(_uniform(_mixed(states[j]))) / rate
             if ahead[j] >= mass:
                 ahead[j] -= mass
                 continue
