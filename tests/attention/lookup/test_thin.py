@@ -10,6 +10,7 @@ import pytest
 from attention import ParameterError
 from attention.kernels import engine
 from attention.lookup import Background, Memory, Question, Rows, answering, attend, thin
+from attention.lookup.bounds import draws
 from attention.lookup.bounds.draws import CHANCE, MEASURED, PROVEN
 from attention.lookup.exact import exact_answers
 from attention.lookup.thin import thin_answers, thin_first
@@ -216,6 +217,24 @@ def test_a_proven_one_holds_with_a_chance_and_8_bits_with_certainty(view, asked)
     assert found.certificate.holds_with == 1 - CHANCE
     (exact,) = exact_answers(view, [Question(asked[0], 0.1, output=False)])
     assert (exact.certificate.basis, exact.certificate.holds_with) == ("proven", 1.0)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.06])
+def test_where_it_may_fail_more_often_it_holds_as_often_as_it_says_and_errs_to_neither_side(
+    keys, view, temperature, monkeypatch
+):
+    for module in (thin, draws):
+        monkeypatch.setattr(module, "CHANCE", 0.2)
+    random = np.random.default_rng(13)
+    questions = [
+        Question(keys[row] + random.standard_normal(128), temperature, output=False)
+        for row in random.integers(0, len(keys), 80)
+    ]
+    told = [(q, found) for q in questions if (found := thin_answers(view, [q], PROVEN)[0]) is not None]
+    assert len(told) >= 70
+    assert sum(apart(found, view, q) <= found.certificate.total_variation for q, found in told) >= 0.8 * len(told)
+    off = np.array([found.log_partition - exact_answers(view, [q])[0].log_partition for q, found in told])
+    assert abs(off.mean()) < 4.5 * off.std() / np.sqrt(len(off))
 
 
 def test_a_basis_that_means_nothing_is_refused(asked):
