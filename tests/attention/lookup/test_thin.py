@@ -13,6 +13,7 @@ from attention.lookup import Background, Memory, Question, Rows, answering, atte
 from attention.lookup.bounds import draws
 from attention.lookup.bounds.draws import CHANCE, MEASURED, PROVEN
 from attention.lookup.exact import exact_answers
+from attention.lookup.memory import blocks, compaction, memory
 from attention.lookup.thin import thin_answers, thin_first
 
 SEED = bytes(range(32))
@@ -34,10 +35,10 @@ def asked(keys):
 
 
 def memory_of(keys, similarity="cosine", pieces=3, seed=SEED):
-    memory = Memory(similarity, thin_seed=seed)
+    written = Memory(similarity, thin_seed=seed)
     for rows in np.array_split(np.arange(len(keys)), pieces):
-        memory.publish(add=Rows(rows, keys[rows]))
-    return memory
+        written.publish(add=Rows(rows, keys[rows]))
+    return written
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +108,9 @@ def test_products_are_scanned_too(keys, asked, similarity):
 
 
 def test_rows_that_are_masked_or_removed_have_no_part(keys, asked):
-    memory = memory_of(keys)
-    memory.publish(remove=np.arange(0, len(keys), 3))
-    view = memory.view
+    written = memory_of(keys)
+    written.publish(remove=np.arange(0, len(keys), 3))
+    view = written.view
     mask = view.mask(np.arange(0, len(keys), 2))
     for question in (Question(asked[0], 0.1, output=False), Question(asked[1], 0.1, mask=mask, output=False)):
         (found,) = thin_answers(view, [question], PROVEN)
@@ -117,17 +118,17 @@ def test_rows_that_are_masked_or_removed_have_no_part(keys, asked):
         agrees(found, view, question)
 
 
-def test_compaction_keeps_the_codes(keys, asked):
-    memory = memory_of(keys, pieces=1)
-    memory._view = replace(memory.view)
-    for first in (40_100, 40_200):
-        memory.publish(add=Rows(np.arange(first, first + 50), keys[:50]))
-    memory.publish(remove=np.arange(0, 20_000))
+def test_compaction_keeps_the_codes(keys, asked, monkeypatch):
+    for module in (blocks, compaction, memory):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 16_384)
+    written = memory_of(keys)
+    assert len(written.view.segments) == 3
+    written.publish(remove=np.arange(2_000, 12_000))
+    assert written.compact()
     question = Question(asked[0], 0.1, output=False)
-    memory.compact()
-    (found,) = thin_answers(memory.view, [question], PROVEN)
+    (found,) = thin_answers(written.view, [question], PROVEN)
     assert found is not None
-    agrees(found, memory.view, question)
+    agrees(found, written.view, question)
 
 
 def test_ties_with_the_last_match_are_all_there(keys, asked):
