@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 
@@ -54,13 +56,17 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
         part = Whole(view, mask)
-        fit = [index for index in group if fits_scan(part, questions[index])]
+        open_ones = [index for index in group if fits_scan(part, questions[index])]
         for width in WIDTHS:
-            open_ones = [index for index in fit if answers[index] is None]
+            again = []
             for first in range(0, len(open_ones), TOGETHER):
                 some = open_ones[first : first + TOGETHER]
-                for index, answer in zip(some, _answers(part, [questions[i] for i in some], width), strict=True):
-                    answers[index] = answer
+                for index, found in zip(some, _answers(part, [questions[i] for i in some], width), strict=True):
+                    if isinstance(found, Answer):
+                        answers[index] = found
+                    elif found is Undecided.WIDER:
+                        again.append(index)
+            open_ones = again
     return answers
 
 
@@ -70,11 +76,25 @@ def fits_scan(part: Whole, question: Question) -> bool:
     return part.fits(question.vector) and not even and not isinstance(question.temperature, Auto)
 
 
-def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
+class Undecided(Enum):
+    """Who answers in place of a scan that cannot."""
+
+    WIDER = "a wider scan"
+    EXACT = "the exact path"
+
+
+def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | Undecided]:
     gathered, drafts = drafted(part, questions, width)
     blended = _outputs(part, questions, gathered, drafts)
     for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
-        yield None if draft is None else answer_of(part, question, draft, blended.get(index))
+        found = None if draft is None else answer_of(part, question, draft, blended.get(index))
+        if found is not None:
+            yield found
+        elif draft is None or question.max_error is None:
+            yield Undecided.WIDER
+        else:
+            least = least_variation(draft, gathered.error(index), part.keys, WIDTHS[-1].exact)
+            yield Undecided.WIDER if least <= question.max_error else Undecided.EXACT
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +167,17 @@ def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, e
         lambda: part.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
     )
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
+
+
+def least_variation(made: Draft, error: QuantisationError, keys: int, rows: int) -> float:
+    """About the least that a scan could prove which looks up so many rows: none of those summed weighs more than the
+    threshold's weight, and errors are felt least where all that stay in the tail weigh alike."""
+    found = made.found
+    tail = found.tail - float(found.candidates.sum()) - rows * float(found.factors.max(initial=0.0))
+    if tail <= 0:
+        return made.exact_variation
+    alike = replace(found, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
+    return made.exact_variation + tail_variation(alike, error)
 
 
 def coldest(question: Question, rescored: Rescored, keys: int, temperature: float) -> Mixture:

@@ -119,11 +119,15 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
 
 def _readings(part: Whole, questions: Sequence[Question]) -> list[Reading | None]:
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
-    if not all(part.fits(question.vector) for question in questions):
-        return [None] * len(questions)
-    gathered, found = reading(part, questions, WIDTHS[0], None)
-    known = [found.of(index) for index in range(len(questions))]
-    return [None if rescored is None else _reading(gathered, index, rescored) for index, rescored in enumerate(known)]
+    fit = [index for index, question in enumerate(questions) if part.fits(question.vector)]
+    readings: list[Reading | None] = [None] * len(questions)
+    if not fit:
+        return readings
+    gathered, found = reading(part, [questions[index] for index in fit], WIDTHS[0], None)
+    for place, index in enumerate(fit):
+        rescored = found.of(place)
+        readings[index] = None if rescored is None else _reading(gathered, place, rescored)
+    return readings
 
 
 def _reading(gathered: Gathered, index: int, rescored: Rescored) -> Reading:
