@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -13,8 +12,8 @@ from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, answer_to
 from attention.lookup.bounds.output import bound_quantised
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
-from attention.lookup.bounds.total import tail_variation, total_variation
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
+from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted
 from attention.lookup.head.candidates import Rescored, Rescoring
 from attention.lookup.memory.owners import between
@@ -93,8 +92,8 @@ def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterat
         elif draft is None or question.max_error is None:
             yield Undecided.WIDER
         else:
-            least = least_variation(draft, gathered.error(index), part.keys, WIDTHS[-1].exact)
-            yield Undecided.WIDER if least <= question.max_error else Undecided.EXACT
+            least = least_variation(draft.found, gathered.error(index), part.keys, WIDTHS[-1].exact)
+            yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,28 +155,29 @@ def reading(
     return gathered, candidates.rescored(known[keep], np.where(needed < 0, -1, told))
 
 
-def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, error: QuantisationError) -> Draft:
-    """A distribution with the bound on it: distances in the head and in the tail add up."""
+def draft(
+    part: Whole,
+    question: Question,
+    rescored: Rescored,
+    found: Mixture,
+    error: QuantisationError,
+    rounding: Slack | None = None,
+) -> Draft:
+    """A distribution with the bound on it: distances in the head and in the tail add up.
+
+    Args:
+        rounding: of the question's similarities, where it is known already.
+    """
     exact = total_variation(
         found,
         question.normaliser,
         rescored.similarities,
-        slack(part.facts.similarity, question.vector, part.facts.key_norm),
+        rescored.best,
+        rounding or slack(part.facts.similarity, question.vector, part.facts.key_norm),
         part.keys,
         lambda: part.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
     )
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
-
-
-def least_variation(made: Draft, error: QuantisationError, keys: int, rows: int) -> float:
-    """About the least that a scan could prove which looks up so many rows: none of those summed weighs more than the
-    threshold's weight, and errors are felt least where all that stay in the tail weigh alike."""
-    found = made.found
-    tail = found.tail - float(found.candidates.sum()) - rows * float(found.factors.max(initial=0.0))
-    if tail <= 0:
-        return made.exact_variation
-    alike = replace(found, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
-    return made.exact_variation + tail_variation(alike, error)
 
 
 def coldest(question: Question, rescored: Rescored, keys: int, temperature: float) -> Mixture:
