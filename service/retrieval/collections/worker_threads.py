@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Callable
@@ -15,7 +16,9 @@ Job = tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]
 
 
 class WorkerThreads:
-    """At most so many threads, each begun when there is work that no other is free for; they end with the program.
+    """At most so many threads, each begun when there is work that no other is free for.
+
+    They end with the program, which waits for what they have begun, as it does for asyncio's.
 
     Attributes:
         most: how many.
@@ -24,9 +27,11 @@ class WorkerThreads:
     def __init__(self, most: int, name: str) -> None:
         self.most = most
         self._name = name
-        self._work: SimpleQueue[Job] = SimpleQueue()
+        self._work: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = self._under_way = 0
+        self._threads: list[threading.Thread] = []
+        self._under_way = 0
+        atexit.register(self._end)
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """What the work gives, or the exception that it raises; work that nobody waits for any more is still done.
@@ -42,17 +47,28 @@ class WorkerThreads:
     def _begin(self) -> None:
         """Count one more under way, and have a thread for it, where there may be another."""
         with self._lock:
-            if self._under_way == self._threads < self.most:
-                threading.Thread(target=self._serve, name=f"{self._name}-{self._threads}", daemon=True).start()
-                self._threads += 1
+            begun = len(self._threads)
+            if self._under_way == begun < self.most:
+                thread = threading.Thread(target=self._serve, name=f"{self._name}-{begun}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
             self._under_way += 1
 
-    def _serve(self) -> None:
-        while True:
-            self._do(*self._work.get())
+    def _end(self) -> None:
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _do(self, future: asyncio.Future[Any], work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Do one, and hand what came of it to whoever waits, if the loop still runs."""
+    def _serve(self) -> None:
+        while self._do(self._work.get()):
+            pass
+
+    def _do(self, job: Job | None) -> bool:
+        """Do it, and hand what came of it to whoever waits, if the loop still runs; False where there was nothing."""
+        if job is None:
+            return False
+        future, work, arguments = job
         outcome = error = None
         try:
             outcome = work(*arguments)
@@ -63,6 +79,7 @@ class WorkerThreads:
         with suppress(RuntimeError):
             future.get_loop().call_soon_threadsafe(_settle, future, outcome, error)
         del error  # which its own traceback leads back to
+        return True
 
 
 def _settle(future: asyncio.Future[Any], outcome: Any, error: BaseException | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -83,6 +85,26 @@ def test_a_loop_that_is_gone_ends_no_thread():
     asyncio.run(leave())
     gate.set()
     assert asyncio.run(threads.run(lambda: "still there")) == "still there"
+
+
+def test_a_program_that_ends_waits_for_what_is_under_way():
+    program = """
+import asyncio, time
+from service.retrieval.collections.worker_threads import WorkerThreads
+
+def work():
+    time.sleep(0.3)
+    print("done", flush=True)
+
+async def leave():
+    asyncio.create_task(WorkerThreads(2, "worker").run(work))
+    await asyncio.sleep(0.05)
+
+asyncio.run(leave())
+print("left", flush=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.split() == ["left", "done"]
 
 
 def test_nothing_of_what_was_done_is_kept():
