@@ -28,8 +28,8 @@ def document_checksum(
 ) -> int:
     """Of a row of the table `documents`."""
     numbers = b"%d %d %d" % (row, collection, keys)
-    texts = (_NONE if text is None else _bytes(text) for text in (identity, key, value, metadata))
-    return _signed(_BETWEEN.join((numbers, *texts)))
+    text = _NONE if key is None else _bytes(key)
+    return _signed(_BETWEEN.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
 
 
 def vectors_checksum(

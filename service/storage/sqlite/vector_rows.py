@@ -12,10 +12,9 @@ import numpy as np
 
 from service.storage.checksums import vectors_checksum
 from service.storage.errors import DocumentDamaged
-from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers
+from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
 from service.storage.sqlite.forms import (
     VECTOR_COLUMNS,
-    StoredTexts,
     StoredVectors,
     blob,
     document_of,
@@ -37,7 +36,7 @@ def insert(connection: Connection, rows: RowNumbers, documents: Sequence[Documen
     )
 
 
-def of_documents(connection: Connection, found: Sequence[StoredTexts]) -> list[DocumentRecord]:
+def of_documents(connection: Connection, found: Sequence[StoredDocument]) -> list[DocumentRecord]:
     """The documents, in order, with their vectors; raises DocumentDamaged."""
     stored = _read(connection, '"row"', [row for texts in found for row in texts.rows])
     documents = []
