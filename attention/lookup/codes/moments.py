@@ -55,12 +55,10 @@ class Moments:
 
     def joined(self, more: Moments) -> Moments:
         """With those of more vectors."""
-        return Moments(
-            self.count + more.count,
-            self.total + more.total,
-            self.residual_total + more.residual_total,
-            self.grams + more.grams,
-        )
+        with np.errstate(invalid="ignore"):  # of spreads that are not finite
+            grams = self.grams + more.grams
+        total, residual_total = self.total + more.total, self.residual_total + more.residual_total
+        return Moments(self.count + more.count, total, residual_total, grams)
 
     @cached_property
     def mean(self) -> F64:

@@ -80,7 +80,8 @@ class Codes:
     def count_in(self, grams: F64 | F32 | None) -> None:
         """Add what was written to the Gram matrices; one thread at a time."""
         if self.grams is not None and grams is not None:
-            self.grams = self.grams + grams
+            with np.errstate(invalid="ignore"):  # of those that bound nothing
+                self.grams = self.grams + grams
 
 
 @dataclass(eq=False)

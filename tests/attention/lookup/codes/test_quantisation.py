@@ -137,6 +137,8 @@ def test_vectors_near_float32_s_end_have_grams_that_bound_nothing_and_say_so():
     stored = Codes.with_room(2, 3)
     write(stored, 0, np.full((2, 3), 3e38, dtype=np.float32))
     assert not np.isfinite(stored.grams[1]).all()
+    write(stored, 1, np.array([[3e38, -3e38, 3e38]], dtype=np.float32))  # the sums of both are infinite on two sides
+    assert not np.isfinite(stored.grams[1]).all()
     assert np.isfinite(stored.residuals).all()
 
 
