@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
-from attention.kernels import pool, workers
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, WIDEST, Coded, Codes, ValueCodes
+from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import originals
 from attention.lookup.memory.owners import beginning, between, longest, ranges
 from attention.lookup.memory.rows import Rows
@@ -23,8 +23,8 @@ FIRST_ROWS = 64
 SAMPLE_STRIDE = 64
 LEAST_SAMPLED = 256
 
-ALONE = 2
-"""Rows of so many chunks at most are written in the thread that has them: others would not be faster."""
+Sums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
+"""What is added up of the keys and of the values of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,13 @@ class Block:
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
-        runs = list(_within_chunks(start, end))
-        in_turns = pool().map if len(runs) > ALONE else map
-        for at in range(0, len(runs), workers()):
-            for sums in in_turns(lambda run: self._write_run(start, rows, *run), runs[at : at + workers()]):
-                # Here, in the order of rows, so that they are the same each time.
-                if self.codes is not None and self.value_codes is not None:
-                    self.codes.count_in(sums[0])
-                    self.value_codes.count_in(sums[1])
+        for sums in written(partial(self._write_run, start, rows), start, end):
+            # Here, in the order of rows, so that they are the same each time.
+            if self.codes is not None and self.value_codes is not None:
+                self.codes.count_in(sums[0])
+                self.value_codes.count_in(sums[1])
 
-    def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> tuple[F64 | F32 | None, Moments | None]:
+    def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> Sums:
         """Put those of `rows` that come at `first` to `stop`, in one chunk → what is summed of keys and values."""
         here, part = slice(first, stop), slice(first - start, stop - start)
         keys = rows.keys[part]
@@ -134,14 +131,6 @@ class Block:
         coded = Coded.of(keys, self.norms[here] if self.normalised else None)
         coded_values = coded if rows.values is None else Coded.of(values)
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
-
-
-def _within_chunks(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Rows `start` to `end` as runs that lie in one chunk each."""
-    while start < end:
-        stop = min(end, start - start % CHUNK + CHUNK)
-        yield start, stop
-        start = stop
 
 
 @dataclass(frozen=True, eq=False)
