@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 
 import structlog
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
+from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.api import openapi, routes
@@ -28,12 +30,16 @@ from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
 from service.encoding import LoadingEncoder, encoder_name, load_encoder
+from service.opening import open_store
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import Seeding
 from service.settings import Settings
 from service.storage import Store
 
 log = structlog.get_logger("softkv")
+
+KEYS_FIRST_SECONDS = 2.0
+"""How long the encoder and machine code wait for keys to be read."""
 
 
 class UnknownDemo(ValueError):
@@ -49,15 +55,27 @@ class Service(FastAPI):
         return RequestId(answered, frame_ancestors=self.state.frame_ancestors)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application; storage opens when it starts, the encoder and the keys load while it answers."""
+def create_app(settings: Settings, opening: Future[Store] | None = None) -> FastAPI:
+    """The application; storage opens when it starts, the encoder and the keys load while it answers.
+
+    Args:
+        opening: where that has begun already, of the settings' directory; the application starts once.
+    """
     logs.configure(settings.log_format)
     if unknown := [name for name in settings.demo if name not in DEMOS]:
         raise UnknownDemo(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        store = await asyncio.to_thread(Store.open, settings.data_dir, logs.progress("the store is written anew"))
+        # What reads many rows has threads of its own, and those of a BLAS, which spin while they wait, take the cores
+        # from them. Libraries that are loaded later, as the encoder's, keep theirs.
+        with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+            async with running(app):
+                yield
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        store = await (asyncio.to_thread(open_store, settings) if opening is None else asyncio.wrap_future(opening))
         try:
             if store.warning is not None:
                 log.warning(store.warning)
@@ -140,9 +158,9 @@ def _report(loading: asyncio.Task[None]) -> None:
 
 
 async def _load(app: FastAPI, parts: State) -> None:
-    """Load keys, encoder and machine code at once, then the demo collections; ask a first question; check all texts."""
+    """Load keys, encoder and machine code, then the demo collections; ask a first question; check all texts."""
     catalogue = parts.catalogue
-    await asyncio.gather(
+    await keys_first(
         asyncio.to_thread(catalogue.rebuild),
         asyncio.to_thread(parts.machine_code.load),
         *([catalogue.encoder.start()] if catalogue.encoder else []),
@@ -151,3 +169,24 @@ async def _load(app: FastAPI, parts: State) -> None:
     await warm(app, catalogue)
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
+
+
+async def keys_first(keys: Awaitable[None], *others: Awaitable[None]) -> None:
+    """All of them; the others begin when the keys are there, or after a while: large collections take longer.
+
+    What is imported holds Python's lock most of the time, so that beside it nothing else gets on.
+    """
+    there = asyncio.Event()
+
+    async def first() -> None:
+        try:
+            await keys
+        finally:
+            there.set()
+
+    async def later(other: Awaitable[None]) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(there.wait(), KEYS_FIRST_SECONDS)
+        await other
+
+    await asyncio.gather(first(), *map(later, others))

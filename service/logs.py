@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Literal, TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 SECONDS_BETWEEN = 2.0
+PLAIN = re.compile(r"[^\s\x00-\x1f\x7f-\x9f=\"']+")  # what needs no quotes to be told from what stands beside it
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -39,23 +42,60 @@ def progress(work: str) -> Callable[[int, int], None]:
     return report
 
 
+class _Lines:
+    """A logger of whole lines to standard error, each in one piece whoever writes at the same time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        """Write a line; what it says beside the text was rendered into it."""
+        with self._lock:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    log = debug = info = warn = warning = exception = error = critical = fatal = msg
+
+
+_LINES = _Lines()
+_PROCESSORS: list[Processor] = []  # of loggers that were used before, too
+
+
+def plain(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """A line as structlog's console has it, without its colours: a fifth of its time, which every request takes."""
+    trace = event.pop("exception", None)
+    line = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event'):<30}"
+    said = (f"{name}={_quoted(event[name])}" for name in sorted(event))
+    line = " ".join((line, *said)).rstrip()
+    return line if trace is None else f"{line}\n{trace}"
+
+
+def _quoted(value: object) -> str:
+    return value if isinstance(value, str) and PLAIN.fullmatch(value) else repr(value)
+
+
 def configure(log_format: Literal["console", "json"]) -> None:
-    """Send the service's and the server's log lines to standard error, in one form."""
+    """Send the service's and the server's log lines to standard error, in one form.
+
+    The service's own go there straight, for there is one with every request; others come through `logging`.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    last: list[Processor] = [structlog.processors.format_exc_info]
     if log_format == "json":
-        last: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        last.append(structlog.processors.JSONRenderer())
+    elif sys.stderr.isatty():
+        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
-        last = [
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-        ]
+        last.append(plain)
+    _PROCESSORS[:] = [*shared, *last]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=_PROCESSORS,
+        logger_factory=lambda *_: _LINES,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -67,7 +107,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    for name in ("softkv", "uvicorn", "uvicorn.error"):
+    for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.INFO)
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

@@ -11,6 +11,7 @@ import httpx
 import uvicorn
 
 from service.app import create_app
+from service.commands.one_write import OneWriteProtocol
 from service.settings import Settings
 
 
@@ -26,7 +27,7 @@ class RunningService:
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, http="h11", log_config=None, access_log=False, lifespan="on")
+            uvicorn.Config(self.app, http=OneWriteProtocol, log_config=None, access_log=False, lifespan="on")
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 

@@ -55,6 +55,14 @@ def packed_queries(codes: I16, steps: F32, *, fine: bool) -> Packed:
 
 
 @njit(inline="always")
+def _nothing(weights: F32, start: int, stop: int) -> None:
+    """The weights of rows of which none may be attended to."""
+    for j in range(weights.shape[0]):
+        for i in range(start, stop):
+            weights[j, i] = float32(0.0)
+
+
+@njit(inline="always")
 def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
     """Add those of 64 rows that reach the threshold to a query's list, of which so much is used; how much is then."""
     for i in range(PANEL):
@@ -90,8 +98,11 @@ def accumulate(
     longest, room = used.max(), lists.places.shape[1] - PANEL
     start = first
     while start < rows and longest <= room:
+        if not scale_and_mask(scales, allowed, start, scaling):
+            _nothing(weights, start, min(start + PANEL, rows))
+            start += PANEL
+            continue
         byte_products(codes, start // LANES, factors, products, queries.amx)
-        scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
             to_similarities(products, planes, j, scaling, offsets[j], steps[j], similarities)
             if keep and start + PANEL <= rows:
@@ -139,8 +150,10 @@ def fill_histogram(
     longest, room = used.max(), lists.places.shape[1] - PANEL
     start = first
     while start < rows and longest <= room:
+        if not scale_and_mask(scales, allowed, start, scaling):
+            start += PANEL
+            continue
         byte_products(codes, start // LANES, factors, products, queries.amx)
-        scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
             to_similarities(products, planes, j, scaling, offsets[j], steps[j], similarities)
             threshold = thresholds[j]
@@ -173,8 +186,9 @@ def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
     scaling = np.empty((2, PANEL), dtype=np.float32)
     similarities = np.empty(PANEL, dtype=np.float32)
     for start in range(0, scales.shape[0], PANEL):
+        if not scale_and_mask(scales, allowed, start, scaling):
+            continue
         byte_products(codes, start // LANES, factors, products, queries.amx)
-        scale_and_mask(scales, allowed, start, scaling)
         for j in range(q):
             to_similarities(products, queries.each, j, scaling, offsets[j], steps[j], similarities)
             for s in similarities:

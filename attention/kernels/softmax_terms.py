@@ -33,6 +33,7 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
         # Four times 16 lanes: float32 scales and bool8 leave in, float32 factors and terms out.
         (scales, allowed, first, scaling), kinds = arguments, signature.args
         none, far_below = (Lanes.everywhere(builder, number) for number in (0.0, float(FAR_BELOW)))
+        given = []
         for scale, leave, factor, term in zip(
             parts(context, builder, kinds[0], scales, first),
             parts(context, builder, kinds[1], allowed, first),
@@ -40,29 +41,34 @@ def _scale_and_mask_panel(typing_context: Any, scales: Any, allowed: Any, first:
             parts(context, builder, kinds[3], scaling, first.type(PANEL)),
             strict=True,
         ):
-            given = Lanes.load(builder, BYTES, leave).true()
-            given.choose(Lanes.load(builder, REALS, scale), none).store(factor)
-            given.choose(none, far_below).store(term)
-        return context.get_dummy_value()
+            given.append(Lanes.load(builder, BYTES, leave).true())
+            given[-1].choose(Lanes.load(builder, REALS, scale), none).store(factor)
+            given[-1].choose(none, far_below).store(term)
+        return ((given[0] | given[1]) | (given[2] | given[3])).any()
 
-    return types.void(scales, allowed, types.int64, scaling), build
+    return types.boolean(scales, allowed, types.int64, scaling), build
 
 
 @njit(nogil=True)
-def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> None:
+def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> bool:
     """Fill scaling float32[2, 64] with the factors and terms that make products of rows from `first` on similarities.
 
     What may not be attended to, and what is behind the last row, ends up far below.
+
+    Returns:
+        Whether one of these rows may be attended to.
     """
     if first + PANEL <= len(scales):
-        _scale_and_mask_panel(scales, allowed, first, scaling)
-        return
+        return _scale_and_mask_panel(scales, allowed, first, scaling)
     scaling[0] = 0
     scaling[1] = FAR_BELOW
+    some = False
     for i in range(len(scales) - first):
         if allowed[first + i]:
             scaling[0, i] = scales[first + i]
             scaling[1, i] = float32(0.0)
+            some = True
+    return some
 
 
 def _similarities(planes: int) -> Callable[..., None]:

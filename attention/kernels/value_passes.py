@@ -116,16 +116,20 @@ def blend(
         stop = min(first + chunk, len(scales))
         if stop < first + chunk:
             packed[:] = 0
+        every = int64(0)
         for j in range(q):
             inverse = float32(1.0) / steps[j]
             total, above = _levels(weights, j, scales, first, inverse, most, packed)
             offsets[j] = float64(OFFSET) * total
+            every += total
             if above:
                 for i in range(first, stop):
                     # Not the same comparison again, which may be rounded otherwise: a level of 0 that should be large.
                     if packed[j, i - first] == 0 and weights[j, i] * scales[i] * inverse > float32(1.0):
                         for t in range(width):
                             outputs[j, t] += np.float64(weights[j, i]) * np.float64(values[i, t])
+        if every == 0:
+            continue
         here = codes[first // chunk]
         for group in range(0, codes.shape[1], PANEL // LANES):
             byte_products(here, group, words, products, amx)

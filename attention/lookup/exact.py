@@ -151,6 +151,7 @@ def _variation(view: View, passing: Passing, question: Question, similarities: F
         found,
         question.normaliser,
         similarities,
+        float(similarities.max(initial=-np.inf)),
         slack(view.similarity, question.vector, view.facts.key_norm),
         passing.n,
         lambda: alike(passing.places, np.flatnonzero(similarities == similarities.max())),

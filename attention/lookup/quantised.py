@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, answer_to
 from attention.lookup.bounds.output import bound_quantised
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
-from attention.lookup.bounds.total import tail_variation, total_variation
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
+from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted
 from attention.lookup.head.candidates import Rescored, Rescoring
 from attention.lookup.memory.owners import between
@@ -54,13 +55,17 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
         part = Whole(view, mask)
-        fit = [index for index in group if fits_scan(part, questions[index])]
+        open_ones = [index for index in group if fits_scan(part, questions[index])]
         for width in WIDTHS:
-            open_ones = [index for index in fit if answers[index] is None]
+            again = []
             for first in range(0, len(open_ones), TOGETHER):
                 some = open_ones[first : first + TOGETHER]
-                for index, answer in zip(some, _answers(part, [questions[i] for i in some], width), strict=True):
-                    answers[index] = answer
+                for index, found in zip(some, _answers(part, [questions[i] for i in some], width), strict=True):
+                    if isinstance(found, Answer):
+                        answers[index] = found
+                    elif found is Undecided.WIDER:
+                        again.append(index)
+            open_ones = again
     return answers
 
 
@@ -70,11 +75,25 @@ def fits_scan(part: Whole, question: Question) -> bool:
     return part.fits(question.vector) and not even and not isinstance(question.temperature, Auto)
 
 
-def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | None]:
+class Undecided(Enum):
+    """Who answers in place of a scan that cannot."""
+
+    WIDER = "a wider scan"
+    EXACT = "the exact path"
+
+
+def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | Undecided]:
     gathered, drafts = drafted(part, questions, width)
     blended = _outputs(part, questions, gathered, drafts)
     for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
-        yield None if draft is None else answer_of(part, question, draft, blended.get(index))
+        found = None if draft is None else answer_of(part, question, draft, blended.get(index))
+        if found is not None:
+            yield found
+        elif draft is None or question.max_error is None:
+            yield Undecided.WIDER
+        else:
+            least = least_variation(draft.found, gathered.error(index), part.keys, WIDTHS[-1].exact)
+            yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +155,25 @@ def reading(
     return gathered, candidates.rescored(known[keep], np.where(needed < 0, -1, told))
 
 
-def draft(part: Whole, question: Question, rescored: Rescored, found: Mixture, error: QuantisationError) -> Draft:
-    """A distribution with the bound on it: distances in the head and in the tail add up."""
+def draft(
+    part: Whole,
+    question: Question,
+    rescored: Rescored,
+    found: Mixture,
+    error: QuantisationError,
+    rounding: Slack | None = None,
+) -> Draft:
+    """A distribution with the bound on it: distances in the head and in the tail add up.
+
+    Args:
+        rounding: of the question's similarities, where it is known already.
+    """
     exact = total_variation(
         found,
         question.normaliser,
         rescored.similarities,
-        slack(part.facts.similarity, question.vector, part.facts.key_norm),
+        rescored.best,
+        rounding or slack(part.facts.similarity, question.vector, part.facts.key_norm),
         part.keys,
         lambda: part.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
     )

@@ -10,6 +10,7 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, sweep_of
 from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.rounding import slack
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
 from attention.lookup.parts.documents import counted
@@ -32,9 +33,8 @@ class Tail:
     """
 
     def __init__(self, histogram: F64) -> None:
-        filled = histogram[:, 0] > 0
-        self.counts = histogram[filled, 0]
-        self.means = histogram[filled, 1] / self.counts
+        self.counts, sums = histogram[np.flatnonzero(histogram[:, 0])].T
+        self.means = sums / self.counts
 
     def at(self, temperatures: F64) -> TailSums:
         """Its sums at temperatures float64[t] above 0."""
@@ -44,7 +44,7 @@ class Tail:
         logits = np.maximum((self.means - level) / temperatures[:, None], -700.0)
         terms = np.exp(logits)
         masses = self.counts * terms
-        sums = [masses.sum(axis=1), (masses * logits).sum(axis=1), (masses * terms).sum(axis=1)]
+        sums = [masses.sum(axis=1), *(np.einsum("tb,tb->t", masses, by) for by in (logits, terms))]
         return TailSums(np.array([level]), np.stack(sums, axis=1)[:, None])
 
 
@@ -76,7 +76,8 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     if rows is None:
         return None
     mixtures = _mixtures(question, part.keys, read, temperatures)
-    drafts = [draft(part, question, rescored, mixture, read.error) for mixture in mixtures]
+    rounding = slack(part.facts.similarity, question.vector, part.facts.key_norm)
+    drafts = [draft(part, question, rescored, mixture, read.error, rounding) for mixture in mixtures]
     bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
     return sweep_of(
         question,
@@ -119,11 +120,15 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
 
 def _readings(part: Whole, questions: Sequence[Question]) -> list[Reading | None]:
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
-    if not all(part.fits(question.vector) for question in questions):
-        return [None] * len(questions)
-    gathered, found = reading(part, questions, WIDTHS[0], None)
-    known = [found.of(index) for index in range(len(questions))]
-    return [None if rescored is None else _reading(gathered, index, rescored) for index, rescored in enumerate(known)]
+    fit = [index for index, question in enumerate(questions) if part.fits(question.vector)]
+    readings: list[Reading | None] = [None] * len(questions)
+    if not fit:
+        return readings
+    gathered, found = reading(part, [questions[index] for index in fit], WIDTHS[0], None)
+    for place, index in enumerate(fit):
+        rescored = found.of(place)
+        readings[index] = None if rescored is None else _reading(gathered, place, rescored)
+    return readings
 
 
 def _reading(gathered: Gathered, index: int, rescored: Rescored) -> Reading:

@@ -152,6 +152,7 @@ def _answer(part: ThinWhole, question: Question, found: ThinScan, error: ThinErr
         mixture,
         question.normaliser,
         known,
+        float(known.max()),
         slack(part.facts.similarity, question.vector, part.facts.key_norm),
         part.keys,
         lambda: part.alike(places[known == known.max()]),

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from orjson import Fragment
+
 from service.retrieval.documents import SentDocument, Split
 from service.retrieval.queries import Document, Reads, Spoke
 from service.schemas.compare import Row
 from service.schemas.document import DocumentBody, DocumentPatch
 from service.schemas.vector import write_vector
-from service.storage import DocumentRecord, Part, Vector
+from service.storage import DocumentRecord, Part, StoredDocument, Vector
 
 TEXTS, VECTORS = frozenset({"key", "value", "metadata"}), frozenset({"key_vector", "value_vector"})
 
@@ -40,12 +42,14 @@ def shape(
         document: with its vectors where they are included.
         spoke: which of its keys spoke, where it has several.
     """
+    stored = isinstance(document, StoredDocument)  # whose value and metadata are JSON already
     answer: dict[str, Any] = {"id": document.id, **numbers}
     if spoke is not None:
         answer["part"] = {"index": spoke.index, **({} if spoke.part is None else spoke.part._asdict())}
     for field in ("key", "value", "metadata"):
         if field in include:
-            answer[field] = getattr(document, field)
+            content = getattr(document, field)
+            answer[field] = Fragment(content) if stored and field != "key" else content
     if isinstance(document, DocumentRecord):
         if "key_vector" in include:
             answer |= _keys(document, vector_format)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,9 +12,12 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import JSONRequest, require_json
+from service.api.direct_call import DirectCall
 from service.api.middleware.access import LEVELS, Level, admit
 from service.api.middleware.limits import body_limit
 from service.api.problems.refusals import ANY_CALL, Responses
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 @dataclass(frozen=True)
@@ -53,29 +57,60 @@ class GuardedRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As any route, to those who may call it; a method it does not take is refused as such."""
-        if scope["method"] in (self.methods or ()):
-            admit(scope, required(self) or "write")
-            limit = body_limit(scope)
-            if self.reads_any_length:
-                limit.lift()
-            limit.check()
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        admit(scope, self.needed)
+        limit = body_limit(scope)
+        if self.reads_any_length:
+            limit.lift()
+        limit.check()
+        await self.answer(scope, receive, send)
+
+    @cached_property
+    def needed(self) -> Level:
+        """What its caller must be allowed."""
+        return required(self) or "write"
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is left to do for who may call it, with a method that it takes."""
         await super().handle(scope, receive, send)
 
 
 class JSONRoute(GuardedRoute):
     """A route that takes JSON and nothing else, and says so with 400 or 415 instead of 422."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Without FastAPI's own way, where the function takes nothing that needs it."""
+        if self.direct_call is None:
+            await super().answer(scope, receive, send)
+            return
+        response = await self._strictly(self.direct_call, JSONRequest(scope, receive, send))
+        await response(scope, receive, send)
+
+    @cached_property
+    def direct_call(self) -> DirectCall | None:
+        """How its function is called directly; None where that cannot be."""
+        return DirectCall.of(self, _settled)
+
+    def get_route_handler(self) -> Handler:
         """FastAPI's handler, behind the strict reading of the body."""
         handle = super().get_route_handler()
 
         async def read_then_handle(request: Request) -> Response:
-            request = JSONRequest(request.scope, request.receive)
-            if self.body_field is not None:
-                await require_json(request)
-            return await handle(request)
+            return await self._strictly(handle, JSONRequest(request.scope, request.receive))
 
         return read_then_handle
+
+    async def _strictly(self, handle: Handler, request: JSONRequest) -> Response:
+        if self.body_field is not None:
+            await require_json(request)
+        return await handle(request)
+
+
+def _settled(dependency: Any) -> bool:
+    """Whether a route has done by itself what a dependency would: `GuardedRoute` admits callers."""
+    return isinstance(dependency, Requirement) or dependency is undeclared_writes
 
 
 def json_router(prefix: str, tag: str, responses: Responses = ANY_CALL) -> APIRouter:

@@ -31,11 +31,12 @@ class State:
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def _state(request: Request) -> State:
+async def parts_of(request: Request) -> State:
+    """The parts of the service that answers this request."""
     state: State = request.app.state.parts
     return state
 
 
-Running = Annotated[State, Depends(_state)]
+Running = Annotated[State, Depends(parts_of)]
 NameInPath = Annotated[CollectionName, Path(description="The collection's name.")]
 IdInPath = Annotated[DocumentId, Path(description="The document's id; a / in it works.")]

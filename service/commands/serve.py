@@ -122,12 +122,20 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _run(settings: Settings, listener: socket.socket) -> None:
     import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
     import structlog
 
+    from service import logs
+    from service.opening import open_store
+    from service.storage import StorageError
+
+    logs.configure(settings.log_format)
+    # SQLite checks the file without Python's lock, and the rest takes about as long to import.
+    opening = ThreadPoolExecutor(1, thread_name_prefix="opening").submit(open_store, settings)
+
     from service.app import UnknownDemo, create_app
     from service.commands.server import event_loop, run
-    from service.storage import StorageError
 
     def announce() -> None:
         if settings.log_format == "json":
@@ -137,7 +145,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     async def main() -> None:
         # Within the loop, so that what the app makes may belong to it.
-        await run(create_app(settings), listener, announce)
+        await run(create_app(settings, opening), listener, announce)
 
     try:
         with asyncio.Runner(loop_factory=event_loop) as runner:

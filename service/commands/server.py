@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from service.commands.console import progress
+from service.commands.one_write import OneWriteProtocol
 
 if TYPE_CHECKING:
     from service.retrieval.documents import Seeding
@@ -39,8 +40,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                # httptools answers malformed requests itself, as text and without an id, and is not faster here.
-                http="h11",
+                # h11: httptools answers malformed requests itself, as text and without an id.
+                http=OneWriteProtocol,
                 log_config=None,
                 access_log=False,
                 server_header=False,

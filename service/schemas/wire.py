@@ -24,7 +24,6 @@ from service.schemas.json_object import JSONObject
 
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
-MAX_KEYS = 10_000  # of one document
 MAX_TOP_K = 10_000
 MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)

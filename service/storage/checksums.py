@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
+from numpy.typing import NDArray
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 AS_BYTES = "surrogateescape"
@@ -28,8 +30,8 @@ def document_checksum(
 ) -> int:
     """Of a row of the table `documents`."""
     numbers = b"%d %d %d" % (row, collection, keys)
-    texts = (_NONE if text is None else _bytes(text) for text in (identity, key, value, metadata))
-    return _signed(_BETWEEN.join((numbers, *texts)))
+    text = _NONE if key is None else _bytes(key)
+    return _signed(_BETWEEN.join((numbers, _bytes(identity), text, _bytes(value), _bytes(metadata))))
 
 
 def vectors_checksum(
@@ -40,6 +42,33 @@ def vectors_checksum(
     part = (-1 if edge is None else edge for edge in (first, last))
     numbers = struct.pack("<6q", row, document, *part, *lengths)
     return _signed(b"".join((numbers, key_vector or b"", value_vector or b"")))
+
+
+def vectors_checksums(
+    rows: NDArray[np.int64],
+    documents: NDArray[np.int64],
+    firsts: NDArray[np.int64],
+    lasts: NDArray[np.int64],
+    keys: NDArray[np.float32],
+    values: NDArray[np.float32] | None,
+) -> NDArray[np.int64]:
+    """int64[n], those of many rows of the table `vectors`, which all have a key.
+
+    Args:
+        rows, documents, firsts, lasts: int64[n]; -1 for a first and a last that are not there.
+        keys: little-endian float32[n, d].
+        values: little-endian float32[n, d_v], or None where no row has one.
+    """
+    numbers = np.full((len(rows), 6), -1, dtype="<i8")
+    numbers[:, :4] = np.stack([rows, documents, firsts, lasts], axis=1)
+    pieces = [numbers]
+    for column, vectors in ((4, keys), (5, values)):
+        if vectors is not None:
+            numbers[:, column] = vectors.itemsize * vectors.shape[1]
+            pieces.append(vectors)
+    contents = np.concatenate([piece.view(np.uint8) for piece in pieces], axis=1)
+    digests = np.fromiter(map(xxh3_64_intdigest, contents), dtype=np.uint64, count=len(rows))
+    return (digests ^ np.uint64(2**63)).view(np.int64)
 
 
 def settings_checksum(name: str, settings: tuple[str | float | None, ...]) -> int:

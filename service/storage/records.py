@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, NewType, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Vector: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
+JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 
 
@@ -63,21 +64,26 @@ class Part(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, eq=False)
-class StoredDocument:
-    """A document as it is stored, without its vectors.
+class StoredDocument(NamedTuple):
+    """A document as it is stored, without its vectors, and known to be what was written.
 
     Attributes:
-        value, metadata, row: as of a `DocumentRecord`.
+        row: as of a `DocumentRecord`.
+        value, metadata: as JSON, which an answer takes as it is.
         n_keys: how many keys it has.
     """
 
+    row: int
     id: str
     key: str | None
-    value: Any
-    metadata: dict[str, Any]
-    row: int
+    value: JSONText
+    metadata: JSONText
     n_keys: int
+
+    @property
+    def rows(self) -> range:
+        """The numbers of its keys; one number where it has none."""
+        return range(self.row, self.row + max(self.n_keys, 1))
 
 
 @dataclass(frozen=True, eq=False)

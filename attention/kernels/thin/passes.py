@@ -130,7 +130,9 @@ def accumulate_thin(
             for j in range(q):
                 states[j] = _mixed(draws.keys[j] + np.uint64(keys.base + start) * GOLDEN) + GOLDEN
                 ahead[j] = -math.log(_uniform(_mixed(states[j]))) / max(draws.rates[j], 1e-300)
-        scale_and_mask(scales, allowed, start, scaling)
+        if not scale_and_mask(scales, allowed, start, scaling):
+            start += PANEL
+            continue
         for j in range(q):
             _similarities(keys, queries, start, j, products, scaling, similarities)
             mass, gap, square, listed = terms_of(similarities, thresholds[j], inverse[j], terms, 0)
@@ -180,7 +182,8 @@ def sample_top_thin(keys: ThinKeys, queries: ThinPacked, best: F32) -> None:
     scaling = np.empty((2, PANEL), dtype=np.float32)
     similarities = np.empty(PANEL, dtype=np.float32)
     for start in range(0, scales.shape[0], PANEL):
-        scale_and_mask(scales, allowed, start, scaling)
+        if not scale_and_mask(scales, allowed, start, scaling):
+            continue
         for j in range(q):
             _similarities(keys, queries, start, j, products, scaling, similarities)
             for s in similarities:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from attention.dtypes import F64
 from attention.lookup.bounds.quantisation import QuantisationError
@@ -20,6 +21,7 @@ def total_variation(
     found: Distribution | Mixture,
     normaliser: str,
     similarities: F64,
+    best: float,
     slack: Slack,
     documents: int,
     alike: Callable[[], bool],
@@ -29,6 +31,7 @@ def total_variation(
     Args:
         found: the distribution.
         similarities: float64[n] of the rows that are known, the best of all among them.
+        best: the largest of them, where there is one.
         slack: a bound on their errors.
         documents: how many pass.
         alike: tells whether all rows that tie for the best are copies of one vector; asked only where it matters.
@@ -39,7 +42,6 @@ def total_variation(
     cold = temperature == 0 or normaliser == "one_hot"
     if normaliser in SUPPORT and not cold:
         return bound_sparse(similarities, null, slack, temperature, SUPPORT[normaliser])
-    best = float(similarities.max())
     bound = 1.0 if cold else bound_rounding(slack, best, temperature, found.mean_gap, documents)
     if bound > SURE:
         separated = bound_separated(similarities, null, slack, 0.0 if cold else temperature, alike=alike())
@@ -60,3 +62,22 @@ def tail_variation(found: Mixture, error: QuantisationError) -> float:
     mean = error.mean(found.tail, found.tail_square)
     mean_error = mean / temperature if math.isfinite(mean) else math.inf
     return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, mean_error)
+
+
+def least_variation(found: Mixture, error: QuantisationError, keys: int, rows: int) -> float:
+    """About the least that `tail_variation` says of a scan that looks more rows up; where it is too much none will do.
+
+    No row that was summed weighs more than one at the threshold, and errors are felt least where all that stay in the
+    tail weigh alike.
+
+    Args:
+        found: the distribution after a scan that looked up fewer.
+        error: of similarities that were only scanned.
+        keys: how many rows pass.
+        rows: how many may be looked up.
+    """
+    tail = found.tail - float(found.candidates.sum()) - rows * float(found.factors.max(initial=0.0))
+    if tail <= 0:
+        return 0.0
+    alike = replace(found, tail=tail, log_tail=math.log(tail), tail_gap=0.0, tail_square=tail * tail / keys)
+    return tail_variation(alike, error)

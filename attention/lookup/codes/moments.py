@@ -16,6 +16,16 @@ import numpy as np
 from attention.dtypes import F32, F64
 
 
+def gram_matrices(one: F32, other: F32) -> F32:
+    """float32[2, d, d]: XᵀX of each of two X float32[r, d]; r ≤ 1024, which is what their bounds allow for."""
+    grams = np.empty((2, one.shape[1], one.shape[1]), dtype=np.float32)
+    # Vectors near float32's end overflow: what is then not finite bounds nothing, and is not used.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for rows, gram in zip((one, other), grams, strict=True):
+            np.matmul(rows.T, rows, out=gram)
+    return grams
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over vectors v that are kept as codes v̂. Never changed: more vectors make new ones.
@@ -24,31 +34,31 @@ class Moments:
         count: how many vectors.
         total: float64[d], Σ v.
         residual_total: float64[d], Σ (v − v̂).
-        grams: float64[2, d, d], Σ v·vᵀ and Σ (v − v̂)·(v − v̂)ᵀ.
+        grams: [2, d, d], Σ v·vᵀ and Σ (v − v̂)·(v − v̂)ᵀ; float32 of at most 1024 vectors, float64 of what was joined.
     """
 
     count: int
     total: F64
     residual_total: F64
-    grams: F64
+    grams: F64 | F32
 
     @classmethod
     def of_nothing(cls, width: int) -> Moments:
         """Before the first vector."""
         return cls(0, np.zeros(width), np.zeros(width), np.zeros((2, width, width)))
 
-    def joined(self, vectors: F32, residuals: F64) -> Moments:
-        """With more vectors float32[r, d] and their v − v̂ float64[r, d]; r ≤ 1024."""
-        # Vectors near float32's end overflow: the spread is then infinite, and bounds nothing.
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            both = np.stack([vectors, residuals], dtype=np.float32, casting="same_kind")
-            grams = self.grams + both.transpose(0, 2, 1) @ both
-        return Moments(
-            self.count + len(vectors),
-            self.total + vectors.sum(axis=0, dtype=np.float64),
-            self.residual_total + residuals.sum(axis=0),
-            grams,
-        )
+    @classmethod
+    def of(cls, vectors: F32, residuals: F32, residual_total: F64) -> Moments:
+        """Of vectors float32[r, d], their v − v̂ in float32 and the sum of these before they were rounded; r ≤ 1024."""
+        total = vectors.sum(axis=0, dtype=np.float64)
+        return cls(len(vectors), total, residual_total, gram_matrices(vectors, residuals))
+
+    def joined(self, more: Moments) -> Moments:
+        """With those of more vectors."""
+        with np.errstate(invalid="ignore"):  # of spreads that are not finite
+            grams = self.grams + more.grams
+        total, residual_total = self.total + more.total, self.residual_total + more.residual_total
+        return Moments(self.count + more.count, total, residual_total, grams)
 
     @cached_property
     def mean(self) -> F64:

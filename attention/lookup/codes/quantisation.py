@@ -7,15 +7,15 @@ product of two codes is an integer, exact as long as d·127·255 stays below 2³
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I8, Bytes, Index
 from attention.kernels.layout import CHUNK, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
-from attention.lookup.codes.moments import Moments
+from attention.lookup.codes.moments import Moments, gram_matrices
 from attention.lookup.codes.rotation import Rotation
 from attention.lookup.codes.thin import ThinCodes
 
@@ -23,6 +23,12 @@ WIDEST = (2**31 - 1) // (LEVELS * 255)
 """The widest vectors whose codes' dot products stay exact in 32 bits."""
 
 WIDEST_GRAM = 1024
+
+AT_ONCE = 128
+"""Vectors that are coded at a time, so few that a core's own cache holds them."""
+
+NEAR_ONE = 2.0**-10
+"""How far from 1 a vector's length may be for its direction to be bounded by the vector itself."""
 
 
 @dataclass(eq=False)
@@ -36,7 +42,7 @@ class Codes:
         grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. New ones take
             their place with every write, so a reader may hold some that count more vectors than it sees: as what is
             added is never negative, they bound from above all the same. None where vectors are too wide for them.
-        thin: the same vectors in 2 and 4 bits; None where they are not kept so.
+        thin: the same vectors in 2 and 4 bits, for a caller to write; None where they are not kept so.
     """
 
     codes: Bytes
@@ -69,25 +75,20 @@ class Codes:
         """int8[n, width]: the codes of the vectors at `places`."""
         return rows_at(self.codes, places, width)
 
-    def write(self, start: int, vectors: F32, norms: F64 | None) -> None:
-        """Code `vectors` float32[n, d] from row `start` on; with `norms`, scales and residuals are divided by them."""
-        for first in range(0, len(vectors), 1024):
-            part = slice(first, min(first + 1024, len(vectors)))
-            here = slice(start + part.start, start + part.stop)
-            codes, scales, left = to_codes(vectors[part])
-            put_rows(self.codes, here.start, codes.astype(np.int8))
-            divisor = 1.0 if norms is None else norms[part]
-            residuals = residual_lengths(left)
-            if self.grams is not None:
-                both = np.stack([left, vectors[part]]) / (1.0 if norms is None else norms[part, None])
-                # Vectors near float32's end overflow: what is then not finite bounds nothing, and is not used.
-                with np.errstate(over="ignore", invalid="ignore"):
-                    relative = both.astype(np.float32)
-                    self.grams = self.grams + relative.transpose(0, 2, 1) @ relative
-            self.scales[here] = scales / divisor
-            self.residuals[here] = _rounded_up(residuals / divisor, scales / divisor, vectors.shape[1])
-        if self.thin is not None:
-            self.thin.write(start, vectors, norms)
+    def write(self, start: int, coded: Coded) -> F64 | F32 | None:
+        """Keep vectors from row `start` on, or their directions → what `count_in` takes of them."""
+        here = slice(start, start + len(coded.codes))
+        put_rows(self.codes, start, coded.codes)
+        divisor = 1.0 if coded.norms is None else coded.norms
+        self.scales[here] = coded.scales / divisor
+        self.residuals[here] = _rounded_up(coded.lengths / divisor, coded.scales / divisor, coded.codes.shape[1])
+        return None if self.grams is None else coded.grams
+
+    def count_in(self, grams: F64 | F32 | None) -> None:
+        """Add what was written to the Gram matrices; one thread at a time."""
+        if self.grams is not None and grams is not None:
+            with np.errstate(invalid="ignore"):  # of those that bound nothing
+                self.grams = self.grams + grams
 
 
 @dataclass(eq=False)
@@ -126,26 +127,89 @@ class ValueCodes:
         self.residuals[:count] = other.residuals[:count]
         self.moments = other.moments
 
-    def write(self, start: int, values: F32) -> None:
-        """Code `values` float32[n, d_v] from row `start` on."""
-        for first, chunk, within in _by_chunk(start, start + len(values)):
-            part = values[first - start : first - start + within.stop - within.start]
-            codes, scales, left = to_codes(part)
-            put_columns(self.codes[chunk], within.start, codes.astype(np.int8))
-            here = slice(first, first + len(codes))
-            self.scales[here] = scales
-            self.residuals[here] = _rounded_up(residual_lengths(left), scales, self.width)
-            if self.moments is not None:
-                self.moments = self.moments.joined(part, left)
+    def write(self, start: int, coded: Coded) -> Moments | None:
+        """Keep values from row `start` on, all of them in one chunk → what `count_in` takes of them."""
+        here = slice(start, start + len(coded.codes))
+        put_columns(self.codes[start // CHUNK], start % CHUNK, coded.codes)
+        self.scales[here] = coded.scales
+        self.residuals[here] = _rounded_up(coded.lengths, coded.scales, self.width)
+        return None if self.moments is None else coded.moments
+
+    def count_in(self, moments: Moments | None) -> None:
+        """Add what was written to the moments; one thread at a time."""
+        if self.moments is not None and moments is not None:
+            self.moments = self.moments.joined(moments)
 
 
-def _by_chunk(start: int, stop: int) -> Iterator[tuple[int, int, slice]]:
-    """Values `start` to `stop` as runs within chunks: each one's first value, its chunk, its place in there."""
-    while start < stop:
-        within = start % CHUNK
-        end = min(stop, start - within + CHUNK)
-        yield start, start // CHUNK, slice(within, within + end - start)
-        start = end
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Vectors that were coded once, for all that is kept of them: at most a chunk.
+
+    Attributes:
+        vectors: float32[n, d].
+        norms: float64[n], ‖x‖, where directions are wanted as well; else None.
+        codes: int8[n, d].
+        scales: float64[n].
+        lengths: float64[n], at least ‖x − x̂‖.
+        left: float32[n, d], x − x̂.
+        left_total: float64[d], Σ (x − x̂).
+        directions: float32[2, n, d], x − x̂ and x relative to ‖x‖; None where they are not wanted, or the vectors'
+            own do for them.
+    """
+
+    vectors: F32
+    norms: F64 | None
+    codes: I8
+    scales: F64
+    lengths: F64
+    left: F32
+    left_total: F64
+    directions: F32 | None
+
+    @classmethod
+    def of(cls, vectors: F32, norms: F64 | None = None) -> Coded:
+        """Code `vectors` float32[n, d], n ≤ CHUNK; with their `norms`, their directions too."""
+        count, width = vectors.shape
+        codes, left = np.empty((count, width), dtype=np.int8), np.empty((count, width), dtype=np.float32)
+        scales, lengths, total = np.empty(count), np.empty(count), np.zeros(width)
+        directions = None
+        if norms is not None and not _near_one(norms):
+            directions = np.empty((2, count, width), dtype=np.float32)
+        # What one step leaves the next one finds in the cache.
+        for first in range(0, count, AT_ONCE):
+            some = slice(first, min(first + AT_ONCE, count))
+            codes[some], scales[some], residuals = to_codes(vectors[some])
+            lengths[some] = residual_lengths(residuals)
+            total += residuals.sum(axis=0)
+            left[some] = residuals
+            if norms is not None and directions is not None:
+                directions[0, some] = residuals / norms[some, None]
+                directions[1, some] = vectors[some] / norms[some, None]
+        return cls(vectors, norms, codes, scales, lengths, left, total, directions)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Theirs."""
+        return Moments.of(self.vectors, self.left, self.left_total)
+
+    @cached_property
+    def grams(self) -> F64 | F32:
+        """[2, d, d], at least Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ, relative to ‖x‖² where directions are wanted.
+
+        Where all norms are near one, the sums of the vectors themselves over the smallest norm's square bound those of
+        the directions from above: each summand is at least as large.
+        """
+        if self.directions is not None:
+            return gram_matrices(*self.directions)
+        grams = self.moments.grams[::-1]
+        if self.norms is None:
+            return grams
+        return np.asarray(grams * ((1 + 1e-9) / self.norms.min(initial=1.0) ** 2), dtype=np.float64)
+
+
+def _near_one(norms: F64) -> bool:
+    """Whether directions are as good as the vectors, so that one pair of Gram matrices does for both."""
+    return bool(np.abs(norms - 1).max(initial=0.0) <= NEAR_ONE)
 
 
 def to_codes(vectors: NDArray[np.floating], levels: int = LEVELS) -> tuple[F64, F64, F64]:

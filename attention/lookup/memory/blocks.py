@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
-from attention.lookup.codes.quantisation import WIDEST, Codes, ValueCodes
+from attention.lookup.codes.moments import Moments
+from attention.lookup.codes.quantisation import AT_ONCE, WIDEST, Coded, Codes, ValueCodes
 from attention.lookup.codes.rotation import Rotation
+from attention.lookup.memory.chunks import written
+from attention.lookup.memory.originals import originals
 from attention.lookup.memory.owners import beginning, between, longest, ranges
 from attention.lookup.memory.rows import Rows
 
@@ -23,8 +24,8 @@ FIRST_ROWS = 64
 SAMPLE_STRIDE = 64
 LEAST_SAMPLED = 256
 
-SMALLEST_FILE = 2**24
-"""Bytes of originals from which on a file is worth its while."""
+Sums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
+"""What is added up of the keys and of the values of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +113,30 @@ class Block:
         end = start + len(rows)
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
-        self.keys[start:end] = rows.keys
-        self.norms[start:end] = lengths(rows.keys)
-        values = rows.keys if rows.values is None else rows.values
+        for sums in written(partial(self._write_run, start, rows), start, end):
+            # Here, in the order of rows, so that they are the same each time.
+            if self.codes is not None and self.value_codes is not None:
+                self.codes.count_in(sums[0])
+                self.value_codes.count_in(sums[1])
+
+    def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> Sums:
+        """Put those of `rows` that come at `first` to `stop`, in one chunk → what is summed of keys and values."""
+        here, part = slice(first, stop), slice(first - start, stop - start)
+        keys = rows.keys[part]
+        self.keys[here] = keys
+        self.norms[here] = lengths(keys)
+        values = keys if rows.values is None else rows.values[part]
         if self.values is not None:
-            self.values[start:end] = values
-            self.value_norms[start:end] = lengths(values)
-        if self.codes is not None:
-            self.codes.write(start, rows.keys, self.norms[start:end] if self.normalised else None)
-        if self.value_codes is not None:
-            self.value_codes.write(start, values)
+            self.values[here] = values
+            self.value_norms[here] = lengths(values)
+        if self.codes is None or self.value_codes is None:
+            return None, None
+        norms = self.norms[here] if self.normalised else None
+        if self.codes.thin is not None:
+            self.codes.thin.write(first, keys, norms)
+        coded = Coded.of(keys, norms)
+        coded_values = coded if rows.values is None else Coded.of(values)
+        return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,28 +282,7 @@ class Segment:
 def lengths(vectors: F32) -> F64:
     """The Euclidean norms of `vectors` float32[n, d] in float64, each row summed alike wherever it stands."""
     norms = np.empty(len(vectors))
-    for start in range(0, len(vectors), 1024):
-        tile = vectors[start : start + 1024].astype(np.float64)
-        norms[start : start + 1024] = np.sqrt(np.multiply(tile, tile, out=tile).sum(axis=1))
+    for start in range(0, len(vectors), AT_ONCE):
+        tile = vectors[start : start + AT_ONCE].astype(np.float64)
+        norms[start : start + AT_ONCE] = np.sqrt(np.multiply(tile, tile, out=tile).sum(axis=1))
     return norms
-
-
-def originals(rows: int, width: int, directory: Path | None) -> F32:
-    """Room for float32[rows, width], in memory, or in a file that goes when nobody maps it any more.
-
-    What lies in a file the system keeps in memory as far as it is read, and takes back when memory runs short.
-
-    The file has no name from the start, so that nothing is left behind however the process ends: what it holds can
-    be read again from where the rows came from. Its disk is taken up at once: a mapped file that runs out of disk on
-    writing would end the process. Where the disk has no room, memory has to do: what is written here was acknowledged
-    already.
-    """
-    size = rows * width * np.dtype(np.float32).itemsize
-    if directory is not None and size >= SMALLEST_FILE:
-        with suppress(OSError), tempfile.TemporaryFile(dir=directory, prefix="originals-") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
-            return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
-    return np.empty((rows, width), dtype=np.float32)

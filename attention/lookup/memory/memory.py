@@ -26,6 +26,8 @@ class Memory:
         directory: keep the float32 originals of large blocks in files there, 4·d bytes a row and as much again for
             values of their own; None, or a full disk, keeps them in memory. What remains in memory is d bytes for a
             row's key and d_v for its value.
+        expected: how many rows are to be added, as far as it is known: there is room for them from the beginning, and
+            nothing is moved when more come.
         thin_seed: 32 secret bytes, to keep keys in 2 and 4 bits as well, d/2 bytes a row: one query over very many rows
             reads these. None for 8 bits alone.
 
@@ -33,12 +35,15 @@ class Memory:
         ParameterError: another similarity, or not so many bytes.
     """
 
-    def __init__(self, similarity: str, directory: Path | None = None, *, thin_seed: bytes | None = None) -> None:
+    def __init__(
+        self, similarity: str, directory: Path | None = None, *, expected: int = 0, thin_seed: bytes | None = None
+    ) -> None:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
         self._view = View(similarity)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
         self._layout = BlockFormat(similarity, directory, rotation)
+        self._expected = expected
         self._turn = Lock()
 
     @classmethod
@@ -147,17 +152,19 @@ class Memory:
         if add is not None and len(add):
             dimension = add.keys.shape[1]
             value_dimension = dimension if add.values is None else add.values.shape[1]
-            segments = _extended(segments, add, self._layout)
+            segments = _extended(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
         return View(view.similarity, tuple(segments), dimension, value_dimension)
 
 
-def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat) -> list[Segment]:
-    """The segments with `rows` behind the last one, or in blocks of their own."""
+def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:
+    """The segments with `rows` behind the last one, or in blocks of their own; in all there will be `expected` ones."""
     start = 0
     while start < len(rows):
         if not (segments and _fits(segments[-1], rows.part(start, start + 1))):
-            room = min(max(len(rows) - start, FIRST_ROWS), BLOCK_ROWS)
+            to_come = expected - sum(segment.count for segment in segments)
+            # A power of two, as a block has that grew to it: what is written later finds room.
+            room = min(max(len(rows) - start, FIRST_ROWS, 1 << max(to_come - 1, 0).bit_length()), BLOCK_ROWS)
             width = None if rows.values is None else rows.values.shape[1]
             segments = [*segments, Segment(Block.with_room(room, rows.keys.shape[1], width, layout), 0)]
         stop = min(len(rows), start + BLOCK_ROWS - segments[-1].count)

@@ -10,6 +10,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Bools
 from attention.errors import ParameterError
+from attention.kernels.layout import PANEL
 from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.owners import beginning
@@ -149,6 +150,11 @@ class Mask:
         return sum(int(np.count_nonzero(passes)) for passes in self.allowed if passes is not None)
 
     @cached_property
+    def scanned(self) -> int:
+        """How many rows a scan has to read for these: all that stand in a panel with one of them."""
+        return sum(_in_panels(passes) for passes in self.allowed if passes is not None)
+
+    @cached_property
     def documents(self) -> int:
         """How many documents may be attended to."""
         return sum(
@@ -180,6 +186,13 @@ def _among(segment: Segment, numbers: I64) -> Bools:
     passes = np.zeros(len(own), dtype=np.bool_)
     passes[segment.positions(numbers)] = True
     return passes
+
+
+def _in_panels(passes: Bools) -> int:
+    """How many of the rows stand in a panel in which one passes."""
+    full = len(passes) - len(passes) % PANEL
+    eights = passes[:full].view(np.int64).reshape(-1, PANEL // 8)
+    return PANEL * int(np.count_nonzero(eights.any(axis=1))) + (len(passes) - full) * int(passes[full:].any())
 
 
 def _live(segment: Segment, passes: Bools) -> Bools | None:

@@ -19,6 +19,9 @@ from attention.lookup.parts.gathered import Gathered, Sums, added_up
 from attention.lookup.scan.accumulator import MASS, Accumulator
 from attention.lookup.scan.scan import fits, scan, whole
 
+KNOWN = 256
+"""So many rows a query, which need not decide a head, are looked up where a scan is for many temperatures."""
+
 
 class Whole:
     """The rows of a view that a mask lets through.
@@ -57,7 +60,8 @@ class Whole:
             vectors: float64[q, d], the queries.
             ks: how many of the best each of them asks for, at least 1.
             listed: about how many rows to list for each query.
-            most: how many of them to look up for their weight; those near the k-th best are looked up as well.
+            most: how many of them to look up for their weight, fewer for a histogram; those near the k-th best are
+                looked up as well.
             temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
             outputs: whether the weighted values are to be summed as well.
         """
@@ -77,6 +81,8 @@ class Whole:
         candidates = Candidates(np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0])
         inverse = accumulators[0].inverse.astype(np.float64)
         weighty = heavy(similarities, starts, inverse, totals.levels, totals.sums[:, 2])
+        if temperatures is None:  # at none of them does it help much to know more
+            weighty = np.minimum(weighty, KNOWN)
         counts = candidates.at_first(weighty, most)
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(

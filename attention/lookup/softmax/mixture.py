@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from attention.dtypes import F64
 from attention.kernels import kernels
-from attention.lookup.softmax.distribution import logistic
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
 from attention.lookup.softmax.runs import Runs
 
 VANISHING = 1e-280
 """A mass below this has lost digits, or all of itself; its logarithm is then taken another way."""
+
+LEAST_LOGIT = -745.0
+"""Of the smallest mass above 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +97,18 @@ def mix(
         nulls: the null key at each temperature, or None.
         temperatures: float64[t], above 0.
     """
-    cases, rows = len(temperatures), len(known) + len(candidates)
-    runs = Runs(
-        np.tile(np.concatenate([known, candidates]), cases), rows * np.arange(cases + 1), np.full(cases, len(known))
-    )
-    thresholds = np.broadcast_to(tail_sums.thresholds, (cases, len(tail_sums.thresholds)))
-    return mix_each(runs, thresholds, tail_sums.sums, nulls, temperatures)
+    values, head = np.concatenate([known, candidates]), len(known)
+    best = float(known.max())
+    logits = np.maximum((values - best) / temperatures[:, None], LEAST_LOGIT)
+    masses = np.exp(logits)
+    listed, behind = masses[:, head:], logits[:, head:]
+    rows = [np.full(len(temperatures), best), masses[:, :head].sum(axis=1), (masses * logits)[:, :head].sum(axis=1)]
+    rows += [listed.sum(axis=1), *(np.einsum("tl,tl->t", listed, by) for by in (behind, listed))]
+    thresholds = np.broadcast_to(tail_sums.thresholds, (len(temperatures), len(tail_sums.thresholds)))
+    totals = _Totals.of(np.array(rows), thresholds, tail_sums.sums, nulls, temperatures)
+    masses *= totals.factor[:, None]
+    shares = [(own[:head], own[head:]) for own in masses]
+    return list(_mixtures(totals, shares, lambda case: candidates))
 
 
 def mix_each(
@@ -116,89 +123,139 @@ def mix_each(
         temperatures: float64[c], above 0.
     """
     masses, rows = kernels().masses(runs.values, runs.starts, runs.counts, temperatures)
-    best, known, known_gap, candidates, candidates_gap, candidates_square = rows.T
-    distances = (thresholds - best[:, None]) / temperatures[:, None]
-    floors = np.maximum(distances, -745.0)
-    factors = np.exp(floors)
-    mass, gap, square = sums[..., 0], sums[..., 1], sums[..., 2]
-    tail = candidates + (factors * mass).sum(axis=1)
-    tail_gap = -(candidates_gap + (factors * (gap + floors * mass)).sum(axis=1))
-    summed_square = (factors * factors * square).sum(axis=1)
-    tail_square = candidates_square + summed_square
-    totals = [best, known + tail, tail_gap - known_gap, tail, tail_gap, tail_square, summed_square]
-    mixtures = []
-    for case, (own, rest) in enumerate(runs.split(masses)):
-        found = _Totals(*[float(total[case]) for total in totals])
-        log_tail = math.log(found.tail) if found.tail > 0 else -math.inf
-        if found.tail < VANISHING:
-            listed = (runs.behind(case) - found.best) / temperatures[case]
-            terms = np.concatenate([listed, distances[case] + log_or_nothing(mass[case])])
-            log_tail = float(np.logaddexp.reduce(terms, initial=-np.inf))
-        mixtures.append(_weighed(found, log_tail, own, rest, factors[case], nulls[case], float(temperatures[case])))
-    return mixtures
+    totals = _Totals.of(rows.T, thresholds, sums, nulls, temperatures)
+    masses *= np.repeat(totals.factor, np.diff(runs.starts))
+    return list(_mixtures(totals, runs.split(masses), runs.behind))
 
 
-class _Totals(NamedTuple):
-    """What weights add up to before they are made to add up to one, relative to the best.
+@dataclass(frozen=True, eq=False)
+class _Totals:
+    """What the weights of each of c cases add up to; of masses relative to the best, and beside a null key.
 
     Attributes:
-        best: the largest similarity.
-        whole: Σ mass over all rows.
-        gap: Σ mass·|x| over them, x = (s − best)/T.
-        tail, tail_gap: of all candidates and of all that is summed.
-        tail_square, summed_square: Σ mass² over the tail, and over what is summed.
+        temperatures, best: float64[c], and the largest similarity.
+        distances: float64[c, b], of the sums' thresholds from the best, in logits.
+        sums: float64[c, b], the masses summed below these.
+        factor: what makes a mass a weight.
+        factors: float64[c, b], what makes a term of a sum a weight.
+        tail: Σ mass of all candidates and of all that is summed.
+        log_partition: relative to the best.
+        numbers: float64[c, 8], what `Mixture` and `Evidence` have of each.
+        levels: the null keys' similarities, or None.
     """
 
-    best: float
-    whole: float
-    gap: float
-    tail: float
-    tail_gap: float
-    tail_square: float
-    summed_square: float
+    temperatures: F64
+    best: F64
+    distances: F64
+    sums: F64
+    factor: F64
+    factors: F64
+    tail: F64
+    log_partition: F64
+    numbers: F64
+    levels: Sequence[float | None]
+
+    @classmethod
+    def of(cls, rows: F64, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64) -> _Totals:
+        """Of rows float64[6, c]: the best, Σ mass and Σ mass·x of what is known, these and Σ mass² of candidates."""
+        best, known, known_gap, candidates, candidates_gap, candidates_square = rows
+        distances = (thresholds - best[:, None]) / temperatures[:, None]
+        floors = np.maximum(distances, LEAST_LOGIT)
+        factors = np.exp(floors)
+        mass, gap, square = sums[..., 0], sums[..., 1], sums[..., 2]
+        tail = candidates + (factors * mass).sum(axis=1)
+        tail_gap = -(candidates_gap + (factors * (gap + floors * mass)).sum(axis=1))
+        summed_square = (factors * factors * square).sum(axis=1)
+        whole = known + tail
+        log_mass = np.log(whole)
+        mean_gap = (tail_gap - known_gap) / whole
+        entropy = log_mass + mean_gap
+        null_logits = np.full(len(best), -np.inf)
+        for case, null in enumerate(nulls):
+            if null is not None:
+                null_logits[case] = null.logit(float(best[case]), float(temperatures[case]))
+        ahead = null_logits - log_mass
+        rising = np.exp(-np.abs(ahead))
+        less, more = rising / (1 + rising), 1 / (1 + rising)
+        null_weight = np.where(ahead >= 0, more, less)
+        share = np.where(ahead > 0, less, more)
+        log_partition = np.maximum(log_mass, null_logits) + np.log1p(rising)
+        above, below = np.maximum(null_logits, 0.0), np.where(null_weight > 0, np.maximum(-null_logits, 0.0), 0.0)
+        mean_gap = (1 - null_weight) * (mean_gap + above) + null_weight * below
+        factor = share / whole
+        square_factor = factor * factor
+        return cls(
+            temperatures,
+            best,
+            distances,
+            mass,
+            factor,
+            factors * factor[:, None],
+            tail,
+            log_partition,
+            np.array(
+                [
+                    null_weight,
+                    best / temperatures + log_partition,
+                    entropy,
+                    mean_gap,
+                    np.minimum(tail * factor, 1.0),
+                    tail_gap * factor,
+                    (candidates_square + summed_square) * square_factor,
+                    summed_square * square_factor,
+                ]
+            ).T,
+            [None if null is None else null.level(t) for null, t in zip(nulls, temperatures.tolist(), strict=True)],
+        )
+
+    def log_tails(self, candidates: Callable[[int], F64]) -> list[float]:
+        """The logarithm of each tail's weight; where that vanishes, by the similarities of its candidates."""
+        log_tails = log_or_nothing(self.tail)
+        for case in np.flatnonzero(self.tail < VANISHING).tolist():
+            listed = (candidates(case) - self.best[case]) / self.temperatures[case]
+            terms = np.concatenate([listed, self.distances[case] + log_or_nothing(self.sums[case])])
+            log_tails[case] = np.logaddexp.reduce(terms, initial=-np.inf)
+        found: list[float] = np.minimum(log_tails - self.log_partition, 0.0).tolist()
+        return found
 
 
-def _weighed(
-    totals: _Totals,
-    log_tail: float,
-    known: F64,
-    candidates: F64,
-    factors: F64,
-    null: NullKey | None,
-    temperature: float,
-) -> Mixture:
-    """The weights that the masses of one case come to, beside a null key."""
-    mass, best = totals.whole, totals.best
-    log_mass = math.log(mass)
-    mean_gap = totals.gap / mass
-    entropy = log_mass + mean_gap
-    null_logit = -math.inf if null is None else null.logit(best, temperature)
-    null_weight = logistic(null_logit - log_mass)
-    factor = logistic(log_mass - null_logit) / mass
-    log_partition = max(log_mass, null_logit) + math.log1p(math.exp(-abs(log_mass - null_logit)))
-    if null is not None:
-        mean_gap = (1 - null_weight) * (mean_gap + max(null_logit, 0.0)) + null_weight * max(-null_logit, 0.0)
-    evidence = Evidence(
-        temperature=temperature,
-        null_weight=null_weight,
-        null_similarity=None if null is None else null.level(temperature),
-        answered=null_weight < 0.5,
-        log_partition=best / temperature + log_partition,
-        entropy=entropy,
-        effective_documents=math.exp(entropy),
+def _mixtures(
+    totals: _Totals, shares: Iterable[tuple[F64, F64]], candidates: Callable[[int], F64]
+) -> Iterator[Mixture]:
+    """One for each case.
+
+    Args:
+        shares: of each the weights of its known rows and of its candidates.
+        candidates: the candidates' similarities.
+    """
+    temperatures, numbers, log_tails = (
+        totals.temperatures.tolist(),
+        totals.numbers.tolist(),
+        totals.log_tails(candidates),
     )
-    return Mixture(
-        known=known * factor,
-        candidates=candidates * factor,
-        factors=factors * factor,
-        evidence=evidence,
-        mean_gap=mean_gap,
-        tail=min(1.0, totals.tail * factor),
-        log_tail=min(0.0, log_tail - log_partition),
-        tail_gap=totals.tail_gap * factor,
-        tail_square=totals.tail_square * factor * factor,
-        summed_square=totals.summed_square * factor * factor,
-    )
+    for case, (known, listed) in enumerate(shares):
+        null_weight, log_partition, entropy, mean_gap, tail, tail_gap, tail_square, summed_square = numbers[case]
+        evidence = Evidence(
+            temperature=temperatures[case],
+            null_weight=null_weight,
+            null_similarity=totals.levels[case],
+            answered=null_weight < 0.5,
+            log_partition=log_partition,
+            entropy=entropy,
+            effective_documents=math.exp(entropy),
+        )
+        yield Mixture(
+            known=known,
+            candidates=listed,
+            factors=totals.factors[case],
+            evidence=evidence,
+            mean_gap=mean_gap,
+            tail=tail,
+            log_tail=log_tails[case],
+            tail_gap=tail_gap,
+            tail_square=tail_square,
+            summed_square=summed_square,
+        )
 
 
 def alone(weights: F64, evidence: Evidence, candidates: int) -> Mixture:

@@ -7,7 +7,7 @@ import time
 import uuid
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger("softkv")
@@ -26,7 +26,8 @@ class RequestId:
 
     def __init__(self, app: ASGIApp, *, frame_ancestors: str) -> None:
         self._app = app
-        self._headers = HEADERS | {"Content-Security-Policy": POLICY + frame_ancestors}
+        headers = HEADERS | {"Content-Security-Policy": POLICY + frame_ancestors}
+        self._headers = [(name.lower().encode(), content.encode()) for name, content in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
@@ -43,21 +44,22 @@ class RequestId:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = identifier
-                for name, content in self._headers.items():
-                    headers.setdefault(name, content)
+                sent = message.get("headers", ())
+                names = {name for name, _ in sent}
+                own = (header for header in self._headers if header[0] not in names)
+                message["headers"] = [*sent, *own, (b"x-request-id", identifier.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=identifier):
-            try:
-                await self._app(scope, receive, named)
-            finally:
-                if scope["path"] not in QUIET:
-                    log.info(
-                        "request",
-                        method=scope["method"],
-                        path=scope["path"],
-                        status=status,
-                        took_ms=round((time.perf_counter() - started) * 1e3, 2),
-                    )
+        bound = structlog.contextvars.bind_contextvars(request_id=identifier)
+        try:
+            await self._app(scope, receive, named)
+        finally:
+            if scope["path"] not in QUIET:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    took_ms=round((time.perf_counter() - started) * 1e3, 2),
+                )
+            structlog.contextvars.reset_contextvars(**bound)

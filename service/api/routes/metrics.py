@@ -40,6 +40,15 @@ class Meters:
         self.collections = Gauge("softkv_collections", "Collections.", registry=self.registry)
         self.documents = Gauge("softkv_documents", "Documents in all collections.", registry=self.registry)
         self.waiting = Gauge("softkv_encoder_waiting_texts", "Texts that wait for the encoder.", registry=self.registry)
+        self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def of(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
+        """The count and the times of such requests, which are looked for among the labels once."""
+        found = self._found.get((method, path, status))
+        if found is None:
+            found = self.requests.labels(method, path, status), self.seconds.labels(method, path)
+            self._found[method, path, status] = found
+        return found
 
 
 class Metered:
@@ -66,9 +75,9 @@ class Metered:
             try:
                 await self._app(scope, receive, watched)
             finally:
-                path = _route(scope)
-                self._meters.requests.labels(scope["method"], path, status).inc()
-                self._meters.seconds.labels(scope["method"], path).observe(time.perf_counter() - started)
+                requests, seconds = self._meters.of(scope["method"], _route(scope), status)
+                requests.inc()
+                seconds.observe(time.perf_counter() - started)
 
 
 def _route(scope: Scope) -> str:

@@ -9,6 +9,7 @@ from service.api.routes import once
 from service.api.routes.encode import most_texts
 from service.api.routing import json_router
 from service.api.state import Running, State
+from service.retrieval.documents import MOST_KEYS
 from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LOGITS
 from service.schemas import wire
 from service.schemas.attention import MAX_HOPFIELD_STEPS
@@ -33,7 +34,7 @@ def _limits(running: State) -> dict[str, int]:
         "temperatures": MAX_TEMPERATURES,
         "top_k": wire.MAX_TOP_K,
         "page": wire.MAX_PAGE,
-        "document_keys": wire.MAX_KEYS,
+        "document_keys": MOST_KEYS,
         "rows": MAX_ROWS,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,

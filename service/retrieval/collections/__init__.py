@@ -19,3 +19,4 @@ from service.retrieval.collections.null import (
 )
 from service.retrieval.collections.rows import rows_of
 from service.retrieval.collections.snapshot import Snapshot
+from service.retrieval.collections.worker_threads import LOOKUP_THREADS

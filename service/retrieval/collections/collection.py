@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -19,7 +19,7 @@ from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Sample
-from service.retrieval.collections.rows import rows_of
+from service.retrieval.collections.rows import rows_ahead, rows_of
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
@@ -103,10 +103,11 @@ class Collection:
             StorageError: they can't be read.
             MemoryError: there is no room for them.
         """
-        memory = Memory(self.record.settings.similarity, self._originals)
         with self.reading() as (record, reader):
-            for found in reader.vectors(record.id, damaged=self.damage.note):
-                memory.publish(add=Rows(found.numbers, found.keys, found.values, found.owners))
+            memory = Memory(record.settings.similarity, self._originals, expected=record.attendable)
+            with closing(rows_ahead(reader.vectors(record.id, damaged=self.damage.note))) as batches:
+                for rows in batches:
+                    memory.publish(add=rows)
         self._memory = memory
         self._version += 1
         self._masks.forget()

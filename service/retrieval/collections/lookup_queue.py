@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.retrieval.collections.snapshot import Snapshot
+from service.retrieval.collections.worker_threads import LOOKUP_THREADS
 from service.retrieval.errors import InvalidContent, RetrievalError
 from service.storage import DocumentDamaged, StorageError
 
@@ -128,7 +129,7 @@ class LookupQueue:
     async def _scanned(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
         """The batch's answers; or, of each, its result or the error that belongs to it."""
         try:
-            return await asyncio.to_thread(self._scan, batch)
+            return await LOOKUP_THREADS.run(self._scan, batch)
         except (RetrievalError, StorageError) as error:  # the collection's, or the file's: everyone's
             return [error] * len(batch)
         except Exception as error:  # someone's, whatever it is
@@ -138,7 +139,7 @@ class LookupQueue:
         if isinstance(scanned, list):
             return scanned
         try:
-            return await asyncio.to_thread(scanned.finish)
+            return await LOOKUP_THREADS.run(scanned.finish)
         except Exception as error:
             return await self._alone(batch, error)
 

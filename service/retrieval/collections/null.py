@@ -81,15 +81,21 @@ class Sample:
     """The keys of one collection that are compared with one another: measured again where they are others."""
 
     def __init__(self) -> None:
-        self._measured: tuple[bytes, Own | None] = (b"", None)
+        self._measured: tuple[int | None, bytes, Own | None] = (None, b"", None)
 
-    def own(self, record: CollectionRecord, reader: Reader) -> Own | None:
-        """The collection's own background, as of what the reader sees."""
+    def own(self, record: CollectionRecord, reader: Reader, version: int | None = None) -> Own | None:
+        """The collection's own background, as of what the reader sees.
+
+        Args:
+            version: of the collection, as of the reader; nothing is read where it was measured at that version.
+        """
+        at, sampled, own = self._measured
+        if version is not None and version == at:
+            return own
         rows = reader.sample(record.id, SAMPLE)
-        sampled, own = self._measured
         if rows.tobytes() != sampled:
-            own = Own.measure(record.settings.similarity, reader.keys(rows))
-            self._measured = rows.tobytes(), own
+            at, own = None, Own.measure(record.settings.similarity, reader.keys(rows))
+        self._measured = at if version is None else version, rows.tobytes(), own
         return own
 
 

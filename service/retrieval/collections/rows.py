@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from attention.lookup import Rows
-from service.storage import DocumentRecord
+from service.storage import DocumentRecord, KeyRows
 
 
 def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | None:
@@ -24,3 +25,17 @@ def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | 
         values,
         np.repeat([number for number, _ in keyed], [len(document.keys) for _, document in keyed]),
     )
+
+
+def rows_ahead(batches: Iterator[KeyRows]) -> Generator[Rows]:
+    """The rows of batches as they are read, each in a thread of its own while the one before is used."""
+
+    def following() -> Rows | None:
+        found = next(batches, None)
+        return None if found is None else Rows(found.numbers, found.keys, found.values, found.owners)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        coming = thread.submit(following)
+        while (rows := coming.result()) is not None:
+            coming = thread.submit(following)
+            yield rows

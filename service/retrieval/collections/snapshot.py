@@ -33,4 +33,4 @@ class Snapshot:
 
     def own(self) -> Own | None:
         """The collection's own background."""
-        return self.sample.own(self.record, self.reader)
+        return self.sample.own(self.record, self.reader, self.version)

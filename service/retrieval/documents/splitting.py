@@ -46,19 +46,21 @@ async def parts_of(
     if not texts:
         return {}
     model = (await encoding_queue(encoder, record.settings)).encoder
-    alike = defaultdict(list)
-    flaws: list[Flaw] = []
+    alike = defaultdict[Split, list[str]](list)
     for at, (_, split) in texts.items():
-        if flaw := _flaw(model, split):
-            flaws.append(Flaw(f"{at}/split{flaw.pointer}", flaw.detail))
-        else:
-            alike[_numbers(model, split)].append(at)
+        alike[split].append(at)
+    flaws = [
+        Flaw(f"{at}/split{flaw.pointer}", flaw.detail)
+        for split, pointers in alike.items()
+        if (flaw := _flaw(model, split))
+        for at in pointers
+    ]
     if flaws:
         raise InvalidContent(flaws)
     found: dict[str, tuple[Part, ...]] = {}
-    for (tokens, overlap), pointers in alike.items():
+    for split, pointers in alike.items():
         some = [texts[at][0] for at in pointers]
-        spans = await asyncio.to_thread(model.windows, some, tokens, overlap, MOST_KEYS, "document")
+        spans = await asyncio.to_thread(model.windows, some, *_numbers(model, split), MOST_KEYS, "document")
         found |= {at: tuple(Part(*span) for span in each) for at, each in zip(pointers, spans, strict=True)}
     _refuse_too_many(found)
     return {at: parts for at, parts in found.items() if len(parts) > 1}

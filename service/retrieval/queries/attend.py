@@ -73,23 +73,25 @@ async def attend_collection(
 
 def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Result:
     """The answer with its documents, as far as they are wanted; ties at the cut are decided by id."""
-    order = _by_weight_then_id(answer, reading)
-    numbers = (answer.numbers, answer.parts, answer.similarities, answer.logits, answer.weights, answer.log_parts)
-    rows, parts, *weighed = (each[order] for each in numbers)
+    chosen = _matching(answer, reading)
+    rows, weights = answer.numbers[chosen], answer.weights[chosen]
     found = reading.documents(rows)
-    columns = (found, *(each.tolist() for each in weighed), reading.spoke(found, rows, parts))
-    matches = [
-        Match(
-            each if isinstance(each, str) else each.id, None if isinstance(each, str) else each, s, logit, w, more, key
-        )
-        for each, s, logit, w, more, key in zip(*columns, strict=True)
-    ]
+    columns = zip(
+        [each if isinstance(each, str) else each.id for each in found],
+        [None if isinstance(each, str) else each for each in found],
+        answer.similarities[chosen].tolist(),
+        answer.logits[chosen].tolist(),
+        weights.tolist(),
+        answer.log_parts[chosen].tolist(),
+        reading.spoke(found, rows, answer.parts[chosen]),
+        strict=True,
+    )
+    matches = [Match(*row) for row in columns]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
-    rest = rest_weight(answer.evidence, weighed[2], answer.documents)
-    return Result(matches, rest, _output(record, answer), answer)
+    return Result(matches, rest_weight(answer.evidence, weights, answer.documents), _output(record, answer), answer)
 
 
-def _by_weight_then_id(answer: Answer, reading: Readable) -> Array:
+def _matching(answer: Answer, reading: Readable) -> Array:
     """Which places of the head are matches, where more than those tie with the last of them."""
     places = np.arange(len(answer.numbers))
     if len(places) <= answer.matches:

@@ -16,6 +16,7 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    JSONText,
     Matrix,
     Part,
     RowNumbers,
@@ -86,22 +87,6 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     return CollectionRecord(number, name, CollectionSettings(*stored), documents, keyless)
 
 
-class StoredTexts(NamedTuple):
-    """A row of the table `documents`, known to be what was written."""
-
-    row: int
-    id: str
-    key: str | None
-    value: str
-    metadata: str
-    keys: int
-
-    @property
-    def rows(self) -> range:
-        """The numbers of its rows in the table `vectors`."""
-        return range(self.row, self.row + max(self.keys, 1))
-
-
 class StoredVectors(NamedTuple):
     """A row of the table `vectors`, known to be what was written."""
 
@@ -112,12 +97,12 @@ class StoredVectors(NamedTuple):
     value: bytes | None
 
 
-def texts_of(row: tuple[Any, ...]) -> StoredTexts:
+def texts_of(row: tuple[Any, ...]) -> StoredDocument:
     """The row of TEXT_COLUMNS; raises DocumentDamaged."""
     number, collection, identity, key, value, metadata, keys, checksum = row
     if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
         raise DocumentDamaged(number, identity, vectors=False)
-    return StoredTexts(number, identity, key, value, metadata, keys)
+    return StoredDocument(number, identity, key, JSONText(value), JSONText(metadata), keys)
 
 
 def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
@@ -129,14 +114,7 @@ def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
     return StoredVectors(number, document, None if first is None else Part(first, last), key, value)
 
 
-def stored_of(texts: StoredTexts) -> StoredDocument:
-    """The record of a document, from its row."""
-    return StoredDocument(
-        texts.id, texts.key, json.loads(texts.value), json.loads(texts.metadata), texts.row, texts.keys
-    )
-
-
-def document_of(texts: StoredTexts, vectors: Sequence[StoredVectors]) -> DocumentRecord:
+def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> DocumentRecord:
     """The record of a document, from its row and those of its vectors in order."""
     value = vectors[0].value
     return DocumentRecord(

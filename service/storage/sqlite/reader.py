@@ -21,12 +21,10 @@ from service.storage.sqlite.fields import read_column, read_facts, read_names
 from service.storage.sqlite.forms import (
     COLLECTION_COLUMNS,
     TEXT_COLUMNS,
-    StoredTexts,
     collection_of,
     marks,
     numbers_of,
     numbers_text,
-    stored_of,
     texts_of,
 )
 from service.storage.sqlite.search import Search
@@ -79,11 +77,13 @@ class Reader:
 
     def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
         """The documents with those row numbers int64[n], in their order."""
-        return vector_rows.of_documents(self._connection, self._texts(collection, rows))
+        return vector_rows.of_documents(self._connection, self.texts(collection, rows))
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """The same without their vectors."""
-        return [stored_of(texts) for texts in self._texts(collection, rows)]
+        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, numbers_text(rows)))
+        found = {texts.row: texts for texts in map(texts_of, read)}
+        return [_found(found, row) for row in np.asarray(rows).tolist()]
 
     def parts(self, rows: RowNumbers) -> list[Part | None]:
         """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
@@ -215,17 +215,17 @@ class Reader:
         limit: int = 1000,
     ) -> list[StoredDocument]:
         """The same without vectors."""
-        return [stored_of(texts) for texts in self._pages(collection, ids, condition, after, limit)]
+        return self._pages(collection, ids, condition, after, limit)
 
     def _pages(
         self, collection: int, ids: Sequence[str] | None, condition: Condition | None, after: str | None, limit: int
-    ) -> list[StoredTexts]:
+    ) -> list[StoredDocument]:
         where = _where(condition, collection)
         if after is not None:
             where = _both(Expression("documents.id > ?", (after,)), where)
         if ids is None:
             return self._page(collection, where, limit)
-        found: list[StoredTexts] = []
+        found: list[StoredDocument] = []
         for chunk in _chunks([each for each in ids if after is None or each > after]):
             if len(found) == limit:
                 break
@@ -244,11 +244,6 @@ class Reader:
             raise CollectionMissing(value)
         return collection_of(row)
 
-    def _texts(self, collection: int, rows: RowNumbers) -> list[StoredTexts]:
-        read = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, numbers_text(rows)))
-        found = {texts.row: texts for texts in map(texts_of, read)}
-        return [_found(found, row) for row in np.asarray(rows).tolist()]
-
     def _count(self, collection: int, where: Expression) -> int:
         (count,) = self._connection.execute(
             f"SELECT count(*) FROM documents WHERE collection = ? AND {where.sql}",
@@ -256,7 +251,7 @@ class Reader:
         ).fetchone()
         return int(count)
 
-    def _page(self, collection: int, where: Expression, limit: int) -> list[StoredTexts]:
+    def _page(self, collection: int, where: Expression, limit: int) -> list[StoredDocument]:
         rows = self._connection.execute(
             f"{_TEXTS} collection = ? AND {where.sql} ORDER BY documents.id LIMIT ?",
             (collection, *where.parameters, limit),

@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import repeat
-from sqlite3 import Connection
+from sqlite3 import Connection, DataError
 from typing import Any
 
 import numpy as np
 
-from service.storage.checksums import vectors_checksum
+from service.storage.checksums import vectors_checksum, vectors_checksums
 from service.storage.errors import DocumentDamaged
-from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers
+from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
 from service.storage.sqlite.forms import (
     VECTOR_COLUMNS,
-    StoredTexts,
     StoredVectors,
     blob,
     document_of,
     matrix_of,
+    numbers_of,
     numbers_text,
+    vector_of,
     vectors_of,
 )
+
+# Every column of many rows in one step of SQLite, for which Python waits for nothing else. Bytes pass for text on their
+# way through; what comes is held against the checksums in any case.
+_AT_ONCE = """\
+SELECT count(*), count(key_vector), count(value_vector), min(length(key_vector)), max(length(key_vector)),
+       min(length(value_vector)), max(length(value_vector)), group_concat("row"), group_concat(document),
+       group_concat(checksum), group_concat(coalesce(first, -1)), group_concat(coalesce(last, -1)),
+       CAST(group_concat(CAST(key_vector AS TEXT), '') AS BLOB),
+       CAST(group_concat(CAST(value_vector AS TEXT), '') AS BLOB)
+FROM (SELECT * FROM vectors WHERE {0} ORDER BY "row")"""
+_BY_DOCUMENT = "document IN (SELECT value FROM json_each(?1))"
+# The plus keeps SQLite from looking every document up where it may walk from the first row to the last.
+_BETWEEN = f"""\
++{_BY_DOCUMENT} AND "row" BETWEEN ?2 AND (SELECT max("row") FROM vectors WHERE document = ?3)"""
 
 _INSERT = """\
 INSERT INTO vectors ("row", document, first, last, key_vector, value_vector, checksum)
@@ -37,7 +53,7 @@ def insert(connection: Connection, rows: RowNumbers, documents: Sequence[Documen
     )
 
 
-def of_documents(connection: Connection, found: Sequence[StoredTexts]) -> list[DocumentRecord]:
+def of_documents(connection: Connection, found: Sequence[StoredDocument]) -> list[DocumentRecord]:
     """The documents, in order, with their vectors; raises DocumentDamaged."""
     stored = _read(connection, '"row"', [row for texts in found for row in texts.rows])
     documents = []
@@ -71,28 +87,11 @@ def keys_of(
         damaged: is told of each document whose vectors are not what was written, and which is left out; without it
             the first one is raised.
     """
-    by_document = defaultdict(list)
-    for row in _read(connection, "document", rows).values():
-        by_document[row[1]].append(row)
-    sound: list[StoredVectors] = []
-    for number in rows:
-        try:
-            found = [vectors_of(row) for row in by_document[number]]
-            if [each.row for each in found] != list(range(number, number + max(len(found), 1))):
-                raise DocumentDamaged(number, None, vectors=True)
-            sound += (each for each in found if each.key is not None)
-        except DocumentDamaged as error:
-            if damaged is None:
-                raise
-            damaged(error)
-    if not sound:
-        return None
-    keys = [each.key for each in sound if each.key is not None]
-    values = None
-    if any(each.value is not None for each in sound):
-        values = matrix_of([key if each.value is None else each.value for each, key in zip(sound, keys, strict=True)])
-    numbers, owners = np.array([(each.row, each.document) for each in sound], dtype=np.int64).T
-    return KeyRows(numbers, owners, matrix_of(keys), values)
+    # More bytes than SQLite lets one value have; numbers that are none any more.
+    with suppress(DataError, ValueError):
+        if (found := _at_once(connection, rows)) is not None:
+            return found
+    return _one_by_one(connection, rows, damaged)
 
 
 def _entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
@@ -118,3 +117,69 @@ def _read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[
         (numbers_text(numbers),),
     )
     return {row[0]: row for row in found}
+
+
+def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
+    """What `keys_of` says of documents that all have keys of one width; None of others, and where one is damaged."""
+    dense = rows[-1] - rows[0] < 2 * len(rows)
+    found = connection.execute(
+        _AT_ONCE.format(_BETWEEN if dense else _BY_DOCUMENT),
+        (numbers_text(rows), rows[0], rows[-1]) if dense else (numbers_text(rows),),
+    ).fetchone()
+    count, n_keys, n_values = found[:3]
+    keys = _alike(found[12], n_keys, *found[3:5])
+    values = _alike(found[13], n_values, *found[5:7])
+    numbers, owners, checksums, firsts, lasts = (numbers_of(text) for text in found[7:12])
+    if (
+        keys is None
+        or n_keys != count
+        or n_values != (0 if values is None else count)
+        or any(len(each) != count for each in (numbers, owners, checksums, firsts, lasts))
+        or not _complete(numbers, owners, rows)
+        or (vectors_checksums(numbers, owners, firsts, lasts, keys, values) != checksums).any()
+    ):
+        return None
+    return KeyRows(numbers, owners, keys, values)
+
+
+def _alike(vectors: bytes | None, count: int, shortest: int | None, longest: int | None) -> Matrix | None:
+    """So many vectors as they follow one another, float32[count, d]; None where they are not of one width."""
+    if vectors is None or shortest != longest or not shortest or len(vectors) != count * shortest or shortest % 4:
+        return None
+    return vector_of(vectors).reshape(count, -1)
+
+
+def _complete(numbers: RowNumbers, owners: RowNumbers, rows: Sequence[int]) -> bool:
+    """Whether rows with these numbers and owners int64[n] are those of the documents, each from its first one on."""
+    first = np.ones(len(numbers), dtype=np.bool_)
+    first[1:] = owners[1:] != owners[:-1]
+    begun = np.array_equal(numbers[first], rows) and np.array_equal(owners[first], rows)
+    return begun and bool((np.diff(numbers)[~first[1:]] == 1).all())
+
+
+def _one_by_one(
+    connection: Connection, rows: Sequence[int], damaged: Callable[[DocumentDamaged], object] | None
+) -> KeyRows | None:
+    """See `keys_of`."""
+    by_document = defaultdict(list)
+    for row in _read(connection, "document", rows).values():
+        by_document[row[1]].append(row)
+    sound: list[StoredVectors] = []
+    for number in rows:
+        try:
+            found = [vectors_of(row) for row in by_document[number]]
+            if [each.row for each in found] != list(range(number, number + max(len(found), 1))):
+                raise DocumentDamaged(number, None, vectors=True)
+            sound += (each for each in found if each.key is not None)
+        except DocumentDamaged as error:
+            if damaged is None:
+                raise
+            damaged(error)
+    if not sound:
+        return None
+    keys = [each.key for each in sound if each.key is not None]
+    values = None
+    if any(each.value is not None for each in sound):
+        values = matrix_of([key if each.value is None else each.value for each, key in zip(sound, keys, strict=True)])
+    numbers, owners = np.array([(each.row, each.document) for each in sound], dtype=np.int64).T
+    return KeyRows(numbers, owners, matrix_of(keys), values)

@@ -18,13 +18,18 @@ BASE = 1000
 
 
 def keys_of(rows, width, *, share=0.8, seed=0):
-    """Coded keys at random, and their codes; scales are powers of 2, so that similarities are exact."""
+    """Coded keys at random, and their codes; scales are powers of 2, so that similarities are exact.
+
+    Of the second panel none may be attended to.
+    """
     random = np.random.default_rng([rows, width, seed])
     codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
     stored = rows_room(rows, width)
     put_rows(stored, 0, codes)
     scales = f32(2.0) ** random.integers(-8, -3, rows).astype(f32)
-    return CodedKeys(stored, scales, random.random(rows) < share, BASE), codes
+    allowed = random.random(rows) < share
+    allowed[64:128] = False
+    return CodedKeys(stored, scales, allowed, BASE), codes
 
 
 def asked(queries, width, *, fine, seed=0):

@@ -42,6 +42,23 @@ def test_a_blend_of_weights_that_are_whole_levels_is_exact(rows, width, queries,
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("most", [LEVELS, FINE_LEVELS])
+def test_a_chunk_without_weights_is_left_out(most):
+    random = np.random.default_rng(3)
+    rows, width = 3 * CHUNK - 5, 9
+    codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
+    levels = random.integers(0, most + 1, (2, rows))
+    levels[:, CHUNK : 2 * CHUNK] = 0
+    levels[1, CHUNK + 7] = 1  # of the second query alone
+    nowhere, steps = np.full((rows, width), np.nan, dtype=f32), np.full(2, 0.5, f32)
+    for chunks in ((0, 1, 2), (1,), (2,)):
+        some = np.where(np.isin(np.arange(rows) // CHUNK, chunks), levels, 0)
+        found = np.zeros((2, width))
+        weights = np.ascontiguousarray(some * f32(0.5), dtype=f32)
+        value_passes.blend(turned(codes), weights, np.ones(rows, f32), steps, most, nowhere, found, False)
+        np.testing.assert_array_equal(found, 0.5 * (some @ codes.astype(np.int64)))
+
+
 @pytest.mark.parametrize("rows", [1, 63, 64, 65, 1025])
 @pytest.mark.parametrize("width", [3, 64, 70])
 def test_a_row_above_the_levels_of_one_byte_is_added_by_itself(rows, width):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,16 +77,104 @@ def test_a_sweep_over_nothing(filled):
         sweep(view, Question(np.ones(3), Auto()), [1.0])
 
 
-def test_few_components_are_answered_exactly_and_many_from_their_codes(clusters, in_pieces, monkeypatch):
+def method_of(view, question):
+    """Which path answers, with whatever company, and the same for a sweep."""
+    alone = answer(view, question).certificate.method
+    company = [question, Question(question.query, 0.3, mask=question.mask), question, Question(question.query, 0)]
+    found = answers(view, company)
+    assert [found[0].certificate.method, found[2].certificate.method] == [alone, alone]
+    assert {at.method for at in sweep(view, question, [0.05, 1.0]).certificates} == {alone}
+    return alone
+
+
+def test_few_components_are_answered_exactly_and_many_from_their_codes_whoever_asks_beside(
+    clusters, in_pieces, monkeypatch
+):
     keys, _, queries = clusters
     view = in_pieces("cosine", keys)
     monkeypatch.setattr(answering, "SMALL_CELLS", 1000 * keys.shape[1])
-    few, many = view.mask(np.arange(1000)), view.mask(np.arange(1001))
-    asked = [Question(query, 0.05, mask=mask) for query, mask in zip(queries, (None, few, many, few), strict=False)]
+    monkeypatch.setattr(answering, "SCANNED", np.inf)
+    for count, expected in ((1000, "exact"), (1001, "quantised")):
+        mask = view.mask(np.arange(count))
+        assert method_of(view, Question(queries[0], 0.05, mask=mask)) == expected
+    assert method_of(view, Question(queries[0], 0.05)) == "quantised"
+    # For an error that a scan seldom proves, more rows are read in float64 at once.
+    for count, expected in ((4000, "exact"), (4001, "quantised")):
+        mask = view.mask(np.arange(count))
+        assert method_of(view, Question(queries[0], 0.0, mask=mask, max_error=1e-5)) == expected
+    assert method_of(view, Question(queries[0], 0.0, mask=view.mask(np.arange(1001)), max_error=1e-4)) == "quantised"
+
+
+def test_rows_that_a_scan_would_read_beside_those_that_pass_count_for_the_exact_path(clusters, filled, monkeypatch):
+    keys, _, queries = clusters
+    monkeypatch.setattr(answering, "SMALL_CELLS", 1000 * keys.shape[1])
+    monkeypatch.setattr(answering, "SCANNED", 4)
+    view = filled("cosine", keys)
+    own = view.numbers()
+    # 1,250 rows that stand together are read alone; 1,250 of 2,500 with as many others, which is worth 312 rows more.
+    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own[:1250]))) == "quantised"
+    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own[:2500:2]))) == "exact"
+    assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own[:3000:2]))) == "quantised"
+
+
+def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, oracle, oracle_weights, monkeypatch):
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    keys, _, queries = clusters
+    view = in_pieces("cosine", keys)
+    true = oracle("cosine", queries[0], keys)
+    temperatures = [0, 1e-3, 0.02, 0.1, 0.5, 3.0, np.inf]
+    swept = sweep(view, Question(queries[0], 1.0, null=0.3), temperatures)
+    for weights, evidence, proof, temperature in zip(
+        swept.weights, swept.evidence, swept.certificates, temperatures, strict=True
+    ):
+        found = answer(view, Question(queries[0], temperature, null=0.3))
+        assert (found.certificate.method, proof.method) == ("quantised", "quantised")
+        np.testing.assert_array_equal(found.numbers, swept.numbers)
+        exact, null = oracle_weights(true, temperature, 0.3)
+        for mine, mine_null, bound in (
+            (weights, evidence.null_weight, proof.total_variation),
+            (found.weights, found.null_weight, found.certificate.total_variation),
+        ):
+            rest = abs(exact[swept.numbers].sum() + null - mine.sum() - mine_null)
+            apart = (np.abs(exact[swept.numbers] - mine).sum() + abs(null - mine_null) + rest) / 2
+            assert apart <= bound + 1e-13
+
+
+def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_exact_path(
+    clusters, in_pieces, monkeypatch
+):
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    keys, _, queries = clusters
+    view = in_pieces("dot", keys)
+    asked = [Question(query, Auto(5), output=False) for query in (queries[0], queries[1] * 1e32, queries[2])]
     methods = [found.certificate.method for found in answers(view, asked)]
-    assert methods == ["quantised", "exact", "quantised", "exact"]
-    assert sweep(view, asked[0], [0.1]).certificates[0].method == "quantised"
-    assert sweep(view, asked[1], [0.1]).certificates[0].method == "exact"
+    assert methods == ["quantised", "exact", "quantised"]
+
+
+def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    narrow, wide = quantised.Width(64, 128), quantised.Width(512, 2048)
+    scans, reading = [], quantised.reading
+
+    def counted(part, questions, width, *rest, **options):
+        scans.append(width)
+        return reading(part, questions, width, *rest, **options)
+
+    monkeypatch.setattr(quantised, "reading", counted)
+    keys, _, queries = clusters
+    view, question = in_pieces("cosine", keys), Question(queries[0], 0.05, output=False)
+    proven = []
+    for width in (narrow, wide):
+        monkeypatch.setattr(quantised, "WIDTHS", (width,))
+        proven.append(answer(view, question).certificate.total_variation)
+    monkeypatch.setattr(quantised, "WIDTHS", (narrow, wide))
+    for asked, expected, method in (
+        (replace(question, max_error=sum(proven) / 2), [narrow, wide], "quantised"),
+        (replace(question, max_error=1e-9, temperature=1.0), [narrow], "exact"),
+    ):
+        scans.clear()
+        assert answer(view, asked).certificate.method == method
+        assert scans == expected
 
 
 def test_rows_without_codes_are_answered_exactly(clusters, in_pieces, monkeypatch):

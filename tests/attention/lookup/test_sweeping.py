@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Auto, Question, answering, answers, sweeping
 from attention.lookup.exact import exact_answers, exact_sweep
+from attention.lookup.parts import whole
 from attention.lookup.quantised import Width
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.sweeping import Tail, quantised_sweep, solved
@@ -72,6 +73,25 @@ def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
         assert mine.answered == true.answered
         assert mine.log_partition == pytest.approx(true.log_partition, rel=1e-2, abs=1e-2)
         assert mine.effective_documents == pytest.approx(true.effective_documents, rel=2e-2)
+
+
+def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clusters, in_pieces, monkeypatch):
+    keys, values, queries = clusters
+    view, temperatures = in_pieces("cosine", keys, values), [0, 0.02, 0.1, 0.5]
+    question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], whole.similarities_at
+    monkeypatch.setattr(whole, "similarities_at", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
+    monkeypatch.setattr(sweeping, "WIDTHS", (Width(2048, 512),))
+    exact, counts = exact_sweep(view, question, temperatures), []
+    for most in (10, 400):
+        monkeypatch.setattr(whole, "KNOWN", most)
+        looked_up.clear()
+        found = quantised_sweep(view, question, temperatures)
+        counts.append(sum(looked_up))
+        np.testing.assert_array_equal(found.numbers, exact.numbers)
+        for mine, true, proof in zip(found.weights, exact.weights, found.certificates, strict=True):
+            assert np.abs(mine - true).sum() / 2 <= proof.total_variation
+    assert counts[0] < counts[1] / 4
+    assert counts[1] > 100
 
 
 def test_as_many_temperatures_as_one_likes_make_no_difference_to_each(clusters, in_pieces, monkeypatch):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner, Result
 
 from service.cli import app
@@ -67,7 +68,8 @@ def softkv(service: RunningService) -> Softkv:
         # The service is in this process too, and its log is none of the command's output.
         logging.disable(logging.INFO)
         try:
-            return CliRunner().invoke(app, [*arguments, "--url", service.url], input=input, env=environment)
+            with structlog.testing.capture_logs():
+                return CliRunner().invoke(app, [*arguments, "--url", service.url], input=input, env=environment)
         finally:
             logging.disable(logging.NOTSET)
 

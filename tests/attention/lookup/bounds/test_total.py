@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import Slack
-from attention.lookup.bounds.total import tail_variation, total_variation
+from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
 from attention.lookup.softmax.distribution import one_hot, softmax, sparse
 from attention.lookup.softmax.mixture import TailSums, alone, mix
 from attention.lookup.softmax.null import NullKey
@@ -54,7 +54,7 @@ def test_rounding_moves_no_distribution_further(seed, normaliser, temperature, e
         return len(set(vectors[seen == seen.max()])) == 1
 
     found, real = (distribution(normaliser, similarities, null, temperature) for similarities in (seen, true))
-    bound = total_variation(found, normaliser, seen, Slack(error, 0.0), len(seen), alike)
+    bound = total_variation(found, normaliser, seen, seen.max(), Slack(error, 0.0), len(seen), alike)
     moved = apart(found.weights, real.weights, found.evidence.null_weight, real.evidence.null_weight)
     assert 0 < bound <= 1
     assert moved <= bound + 1e-12
@@ -63,7 +63,7 @@ def test_rounding_moves_no_distribution_further(seed, normaliser, temperature, e
 @pytest.mark.parametrize("normaliser", NORMALISERS)
 def test_nothing_is_not_moved(normaliser):
     found = distribution(normaliser, np.empty(0), NullKey(0.5), 1.0)
-    assert total_variation(found, normaliser, np.empty(0), Slack(1.0, 0.0), 0, lambda: True) == 0
+    assert total_variation(found, normaliser, np.empty(0), -np.inf, Slack(1.0, 0.0), 0, lambda: True) == 0
 
 
 def test_whether_rows_are_copies_is_asked_only_where_it_matters():
@@ -73,15 +73,15 @@ def test_whether_rows_are_copies_is_asked_only_where_it_matters():
     similarities, slack = np.array([0.1, 0.9, 0.9]), Slack(1e-15, 0.0)
     for normaliser, temperature in (("softmax", 0.1), ("sparsemax", 0.1), ("entmax15", 1e-3)):
         found = distribution(normaliser, similarities, None, temperature)
-        assert total_variation(found, normaliser, similarities, slack, 3, never) < 1e-6
+        assert total_variation(found, normaliser, similarities, similarities.max(), slack, 3, never) < 1e-6
 
 
 @pytest.mark.parametrize(("normaliser", "temperature"), [("softmax", 0), ("softmax", 1e-30), ("one_hot", 1.0)])
 def test_rows_that_tie_without_being_copies_may_all_be_wrong(normaliser, temperature):
     similarities, slack = np.array([0.1, 0.9, 0.9]), Slack(1e-15, 0.0)
     found = distribution(normaliser, similarities, None, temperature)
-    assert total_variation(found, normaliser, similarities, slack, 3, lambda: False) == 1
-    assert total_variation(found, normaliser, similarities, slack, 3, lambda: True) < 1e-14
+    assert total_variation(found, normaliser, similarities, similarities.max(), slack, 3, lambda: False) == 1
+    assert total_variation(found, normaliser, similarities, similarities.max(), slack, 3, lambda: True) < 1e-14
 
 
 @settings(deadline=None)
@@ -110,6 +110,30 @@ def test_quantisation_moves_no_distribution_further(seed, temperature, error, li
     real = softmax(true, null, temperature)
     assert apart(weights, real.weights, found.evidence.null_weight, real.evidence.null_weight) <= bound + 1e-12
     assert bound <= tail_variation(found, QuantisationError(error, np.inf, 0.0)) < 1.001
+
+
+@settings(deadline=None)
+@given(
+    seed=SEEDS,
+    temperature=st.sampled_from([0.02, 0.3, 5.0]),
+    error=st.sampled_from([1e-6, 1e-3, 0.05]),
+    listed=st.integers(0, 30),
+    more=st.integers(0, 150),
+)
+def test_looking_so_many_rows_up_proves_no_less(seed, temperature, error, listed, more):
+    similarities = np.sort(np.random.default_rng(seed).random(200))[::-1]
+
+    def mixture(known, candidates):
+        head, rows, summed = np.split(similarities, [known, known + candidates])
+        level = summed.max()
+        x = (summed - level) / temperature
+        sums = np.array([[[np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()]]])
+        return mix(head, rows, TailSums(np.array([level]), sums), [None], np.array([temperature]))[0]
+
+    off = QuantisationError(error, 200 * (error / 3) ** 2, 0.0)
+    least = least_variation(mixture(10, listed), off, 200, more)
+    assert least <= tail_variation(mixture(10 + more, min(listed, 30)), off) * (1 + 1e-9)
+    assert more > 20 or temperature < 5 or least > error / 50  # where weights are even, it says much
 
 
 def test_where_no_tail_has_weight_quantisation_moves_nothing():

@@ -12,7 +12,8 @@ from attention.lookup.codes.quantisation import to_codes
 
 
 def moments_of(vectors):
-    return Moments.of_nothing(vectors.shape[1]).joined(vectors, to_codes(vectors)[2])
+    left = to_codes(vectors)[2]
+    return Moments.of_nothing(vectors.shape[1]).joined(Moments.of(vectors, left.astype(np.float32), left.sum(axis=0)))
 
 
 def around(vectors, centre):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels.layout import CHUNK, LEVELS, columns_of
-from attention.lookup.codes.quantisation import WIDEST_GRAM, Codes, ValueCodes, residual_lengths, to_codes
+from attention.lookup.codes.quantisation import WIDEST_GRAM, Coded, Codes, ValueCodes, residual_lengths, to_codes
 
 SCALES = [1e-42, 1e-30, 1e-6, 1.0, 1e12, 1e38]
 
@@ -18,6 +18,15 @@ def vectors_of(seed, count, width, scale):
     vectors = np.random.default_rng(seed).uniform(-1, 1, (count, width)) * scale
     vectors[::3, 1:] = 0
     return vectors.astype(np.float32)
+
+
+def write(stored, start, vectors, norms=None):
+    """Keep vectors from row `start` on, those of each chunk by themselves."""
+    places = np.arange(start, start + len(vectors))
+    for chunk in np.unique(places // CHUNK):
+        some = places // CHUNK == chunk
+        coded = Coded.of(vectors[some], None if norms is None else norms[some])
+        stored.count_in(stored.write(int(places[some][0]), coded))
 
 
 def moved(vectors, codes, scales):
@@ -68,7 +77,7 @@ def test_stored_codes_are_off_by_no_more_than_their_residual(seed, count, width,
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     stored = Codes.with_room(count, width)
     for part in (slice(0, cut), slice(cut, count)):
-        stored.write(part.start, vectors[part], norms[part] if directions else None)
+        write(stored, part.start, vectors[part], norms[part] if directions else None)
     codes = stored.at(np.arange(count), width)
     np.testing.assert_array_equal(codes, to_codes(vectors)[0])
     targets = vectors / norms[:, None] if directions else vectors
@@ -79,15 +88,42 @@ def test_stored_codes_are_off_by_no_more_than_their_residual(seed, count, width,
 
 
 @pytest.mark.parametrize("directions", [True, False])
-def test_grams_are_of_the_residuals_and_of_the_vectors(directions):
-    vectors = vectors_of(1, 2500, 6, 1.0)
+@pytest.mark.parametrize("scale", [1.0, 1e-30])
+def test_grams_are_of_the_residuals_and_of_the_vectors(directions, scale):
+    vectors = vectors_of(1, 2500, 6, scale)
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     stored = Codes.with_room(2500, 6)
     for part in np.split(np.arange(2500), [3, 1100]):
-        stored.write(part[0], vectors[part], norms[part] if directions else None)
+        write(stored, part[0], vectors[part], norms[part] if directions else None)
     by = norms[:, None] if directions else 1.0
     for found, rows in zip(stored.grams, (to_codes(vectors)[2] / by, vectors / by), strict=True):
-        np.testing.assert_allclose(found, rows.T @ rows, atol=2.0**-13 * (rows * rows).sum())
+        underflow = 2500 * 2.0**-125
+        np.testing.assert_allclose(found, rows.T @ rows, atol=2.0**-13 * (rows * rows).sum() + underflow)
+
+
+@pytest.mark.parametrize("off", [0.0, 2.0**-24, 2.0**-11, 2.0**-9])
+def test_grams_of_directions_are_never_below_what_they_are_and_hardly_above(off):
+    random = np.random.default_rng(4)
+    vectors = random.standard_normal((1500, 6))
+    wanted = 1 + off * random.uniform(-1, 1, 1500)
+    vectors = (vectors * (wanted / np.linalg.norm(vectors, axis=1))[:, None]).astype(np.float32)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    stored = Codes.with_room(1500, 6)
+    write(stored, 0, vectors, norms)
+    for found, rows in zip(stored.grams, (to_codes(vectors)[2], vectors), strict=True):
+        true = (rows / norms[:, None]).T @ (rows / norms[:, None])
+        assert np.linalg.eigvalsh(found - true)[0] >= -(2.0**-13) * np.trace(true)
+        assert np.trace(found) <= np.trace(true) * (1 + 2.0**-8)
+
+
+def test_directions_of_vectors_as_good_as_unit_ones_cost_no_sums_of_their_own():
+    unit = vectors_of(5, 40, 3, 1.0)
+    unit[:, 0] += 1
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    for scale, own in ((1.0, False), (1.0005, False), (1.01, True), (1e-30, True)):
+        vectors = (unit * scale).astype(np.float32)
+        coded = Coded.of(vectors, np.linalg.norm(vectors.astype(np.float64), axis=1))
+        assert (coded.directions is not None) == own
 
 
 def test_vectors_too_wide_for_them_have_no_grams():
@@ -99,7 +135,9 @@ def test_vectors_too_wide_for_them_have_no_grams():
 
 def test_vectors_near_float32_s_end_have_grams_that_bound_nothing_and_say_so():
     stored = Codes.with_room(2, 3)
-    stored.write(0, np.full((2, 3), 3e38, dtype=np.float32), None)
+    write(stored, 0, np.full((2, 3), 3e38, dtype=np.float32))
+    assert not np.isfinite(stored.grams[1]).all()
+    write(stored, 1, np.array([[3e38, -3e38, 3e38]], dtype=np.float32))  # the sums of both are infinite on two sides
     assert not np.isfinite(stored.grams[1]).all()
     assert np.isfinite(stored.residuals).all()
 
@@ -116,7 +154,7 @@ def test_values_come_back_from_their_chunks_however_they_were_written(seed, widt
     values, cut = vectors_of(seed, count, width, scale), min(cut, count)
     stored = ValueCodes.with_room(count, width)
     for start, part in ((0, values[:cut]), (cut, values[cut:])):
-        stored.write(start, part)
+        write(stored, start, part)
     firsts = range(0, count, CHUNK)
     read = [columns_of(stored.codes[at], 0, min(CHUNK, count - first), width) for at, first in enumerate(firsts)]
     codes, _, left = to_codes(values)
@@ -133,11 +171,10 @@ def test_values_come_back_from_their_chunks_however_they_were_written(seed, widt
 def test_a_copy_goes_on_where_the_other_was(kind):
     vectors = vectors_of(3, 90, 7, 1.0)
     small, large, whole = (kind.with_room(rows, 7) for rows in (60, 200, 200))
-    arguments = [None] if kind is Codes else []
-    small.write(0, vectors[:50], *arguments)
+    write(small, 0, vectors[:50])
     large.copy_from(small, 50)
-    large.write(50, vectors[50:], *arguments)
-    whole.write(0, vectors, *arguments)
+    write(large, 50, vectors[50:])
+    write(whole, 0, vectors)
     np.testing.assert_array_equal(large.scales[:90], whole.scales[:90])
     np.testing.assert_array_equal(large.residuals[:90], whole.residuals[:90])
     if kind is Codes:

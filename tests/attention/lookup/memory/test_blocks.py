@@ -13,7 +13,8 @@ from attention.kernels.layout import CHUNK
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory.blocks import Block, BlockFormat, Segment, lengths, originals
+from attention.lookup.memory import originals as originals_module
+from attention.lookup.memory.blocks import Block, BlockFormat, Segment, lengths
 
 WIDTH = 5
 
@@ -23,7 +24,7 @@ def small_blocks(monkeypatch):
     for module in (blocks_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(blocks_module, "SMALLEST_FILE", 1)
+    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 1)
 
 
 def rows_of(numbers, own_values=False, seed=0):
@@ -143,15 +144,6 @@ def test_a_sample_has_one_row_in_64_or_256_rows_in_no_order(count, stride):
         np.arange(len(sample.places)), WIDTH
     )
     np.testing.assert_array_equal(rows, codes.at(sample.places, WIDTH))
-
-
-def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks_module, "SMALLEST_FILE", 400)
-    small, large = originals(9, 11, tmp_path), originals(10, 10, tmp_path)
-    assert [type(each) for each in (small, large, originals(10, 10, None))] == [np.ndarray, np.memmap, np.ndarray]
-    large[:] = 3
-    assert (large.shape, large.dtype, large.sum()) == ((10, 10), np.float32, 300)
-    assert not list(tmp_path.iterdir())
 
 
 def test_originals_in_files_leave_nothing_behind(small_blocks, tmp_path):

@@ -17,6 +17,7 @@ from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import originals as originals_module
 
 
 class Histories(RuleBasedStateMachine):
@@ -109,7 +110,7 @@ def small_blocks(monkeypatch):
     for module in (blocks_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
-    monkeypatch.setattr(blocks_module, "SMALLEST_FILE", 1)
+    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 1)
 
 
 class HistoriesInFiles(Histories):
@@ -201,3 +202,14 @@ def test_no_row_comes_into_a_document_where_it_is_cut(monkeypatch):
 def test_a_memory_of_arrays_takes_owners():
     view = Memory.of(np.eye(4), owners=[0, 0, 2, 2]).view
     assert (view.n, view.documents) == (4, 2)
+
+
+def test_rows_that_are_expected_have_room_from_the_beginning_and_more_may_come():
+    memory = Memory("dot", expected=50)
+    blocks = []
+    for start in range(0, 90, 10):
+        rows = Rows(np.arange(start, start + 10), np.full((10, 3), start, np.float32))
+        blocks.append(memory.publish(add=rows).segments[-1].block)
+    assert [block.capacity for block in blocks[:6]] == [64] * 6
+    assert len({id(block) for block in blocks[:6]}) == 1
+    assert memory.view.numbers().tolist() == list(range(90))

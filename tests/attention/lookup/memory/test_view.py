@@ -34,6 +34,23 @@ def rows(mask: Mask):
     return np.concatenate(found).tolist() if found else []
 
 
+def test_a_scan_reads_the_panels_in_which_a_row_passes(monkeypatch):
+    for module in (blocks_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
+    view = filled(range(1500), removed={70})
+    assert [segment.count for segment in view.segments] == [1024, 476]
+    for passing, expected in (
+        ([], 0),
+        ([0], 64),
+        ([63, 64], 128),
+        ([70], 0),
+        ([1023, 1024], 128),
+        ([1024 + 448], 28),
+        (range(0, 1500, 64), 1500),
+    ):
+        assert view.mask(np.array(passing, dtype=np.int64)).scanned == expected
+
+
 some_rows = st.sets(st.integers(0, 150) | st.integers(FAR - 200, FAR), max_size=120)
 
 

@@ -134,7 +134,11 @@ def test_a_keyless_document_is_like_any_other_but_for_its_weight(
 def test_a_document_gets_a_key_and_loses_it_again(client: httpx.Client, collection: Callable[..., str]) -> None:
     path = collection()
     put(client, path, [{"id": "a", "value": "a value that is a text"}])
-    counts = lambda: [client.get(path).json()[field] for field in ("documents", "keyless", "keys")]  # noqa: E731
+
+    def counts() -> list[int]:
+        record = client.get(path).json()
+        return [record[field] for field in ("documents", "keyless", "keys")]
+
     assert counts() == [0, 1, 0]
     assert client.patch(f"{path}/documents/a", json={"key": "cats"}).status_code == 200
     assert counts() == [1, 0, 1]

@@ -150,7 +150,11 @@ def test_it_is_read_replaced_patched_and_deleted_as_one(client: httpx.Client, co
     parts = [{"start": 0, "end": 3}, {"start": 4, "end": 7}, {"start": 8, "end": 11}]
     document = {"id": "a", "key": "one two six", "value": 1, "key_vectors": keys, "parts": parts, "metadata": {"n": 1}}
     write(client, path, [document, {"id": "b", "key_vector": [1, 1]}])
-    counts = lambda: [client.get(path).json()[field] for field in ("documents", "keyless", "keys")]  # noqa: E731
+
+    def counts() -> list[int]:
+        record = client.get(path).json()
+        return [record[field] for field in ("documents", "keyless", "keys")]
+
     assert counts() == [2, 0, 4]
     include = {"include": ["key", "value", "metadata", "key_vector"]}
     np.testing.assert_equal(client.get(f"{path}/documents/a", params=include).json(), document)

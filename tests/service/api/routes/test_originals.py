@@ -36,14 +36,20 @@ def test_originals_in_files_answer_the_same_and_leave_nothing(tmp_path: Path) ->
         )
         assert orjson.loads(sent.text.splitlines()[-1])["upserted"] == N
         assert mapped() > before
-        asked = {"query": keys[5].tolist(), "top_k": 3, "null": None}
-        answer = client.post("/v1/collections/many/attend", json=asked).raise_for_status().json()
         unit = keys.astype(np.float64) / np.linalg.norm(keys.astype(np.float64), axis=1, keepdims=True)
         similarities = unit @ unit[5]
         masses = np.exp(similarities / 0.1)
         best = np.argsort(-similarities)[:3]
-        assert [match["id"] for match in answer["matches"]] == [str(i) for i in best]
-        found = [match["weight"] for match in answer["matches"]]
-        np.testing.assert_allclose(found, masses[best] / masses.sum(), rtol=1e-9)
+        asked = {"query": keys[5].tolist(), "top_k": 3, "null": None}
+        # A scan reads codes, and the originals of the best; for so small an error every original is read.
+        for options, method in (({}, "quantised"), ({"max_error": 1e-10}, "exact")):
+            answer = client.post("/v1/collections/many/attend", json={**asked, **options}).raise_for_status().json()
+            assert [match["id"] for match in answer["matches"]] == [str(i) for i in best]
+            np.testing.assert_allclose(
+                [match["similarity"] for match in answer["matches"]], similarities[best], rtol=1e-12
+            )
+            assert answer["certificate"]["method"] == method
+            off = [match["weight"] for match in answer["matches"]] - masses[best] / masses.sum()
+            assert np.abs(off).max() <= answer["certificate"]["total_variation"] + 1e-14
         files = sorted(path.name for path in tmp_path.rglob("*"))
         assert not [name for name in files if name.startswith("originals-")]

@@ -57,57 +57,6 @@ def test_a_text_of_5000_words_answers_on_its_last_sentence_and_says_where(
     assert compared["attention"]["matches"][0]["id"] == "essay"
 
 
-def test_what_leaves_the_text_leaves_what_the_output_blends(
-    client: httpx.Client, collection: Callable[..., str]
-) -> None:
-    path = collection()
-    text, _ = essay(300)
-    asked = {"query": "an insect", "include": ["output"], "null": False, "temperature": 0.05}
-    document = {"id": "essay", "key": text, "split": {"tokens": 64}}
-    write(client, path, [document])
-    blended = ask(client, path, **asked)["output"]
-    include = {"include": ["key", "value", "key_vector"]}
-    read_back = client.get(f"{path}/documents/essay", params=include).json()
-    for patch in ({"metadata": {"n": 1}}, {"value": text}, {"value": None}, {"value_vector": None}, {"key": text}):
-        assert client.patch(f"{path}/documents/essay", json=patch).json() == {"upserted": 1, "truncated": []}
-        assert ask(client, path, **asked)["output"] == blended, patch
-    assert write(client, path, [read_back]) == {"upserted": 1, "truncated": []}
-    assert ask(client, path, **asked)["output"] == blended
-
-    update = {"ids": ["essay"], "patch": {"value": "of its own"}}
-    assert client.post(f"{path}/documents/update", json=update).json() == {"updated": 1}
-    assert ask(client, path, **asked)["output"] != blended
-    update = {"ids": ["essay"], "patch": {"value": text}}
-    assert client.post(f"{path}/documents/update", json=update).json() == {"updated": 1}
-    assert ask(client, path, **asked)["output"] == blended
-
-
-def test_parts_alone_are_those_of_the_stored_keys(client: httpx.Client, collection: Callable[..., str]) -> None:
-    path = collection(encoder=None)
-    keys, parts = [[1.0, 0.0], [0.0, 1.0]], [{"start": 0, "end": 3}, {"start": 4, "end": 7}]
-    write(client, path, [{"id": "a", "key": "one two", "key_vectors": keys, "parts": parts}])
-
-    def patched(**patch: Any) -> tuple[Any, Any]:
-        answer = client.patch(f"{path}/documents/a", json=patch)
-        assert answer.status_code in (200, 422), answer.text
-        if answer.status_code == 422:
-            return None, [error["pointer"] for error in answer.json()["errors"]]
-        stored = client.get(f"{path}/documents/a", params={"include": ["key", "key_vector"]}).json()
-        assert stored["key_vectors"] == keys
-        return stored["key"], stored.get("parts")
-
-    assert patched(key="three four") == (None, ["/parts"])
-    assert patched(key=None) == (None, ["/parts"])
-    assert patched(parts=parts[:1]) == (None, ["/parts"])
-    wide = [{"start": 0, "end": 5}, {"start": 6, "end": 10}]
-    assert patched(key="three four", parts=wide) == ("three four", wide)
-    assert patched(metadata={"n": 1}) == ("three four", wide)
-    assert patched(parts=None) == ("three four", None)
-    assert patched(parts=parts) == ("three four", parts)
-    assert patched(parts=[]) == ("three four", None)
-    assert patched(key="five") == ("five", None)
-
-
 def test_the_parts_are_encoded_as_texts_of_their_own(client: httpx.Client, collection: Callable[..., str]) -> None:
     path = collection()
     text, _ = essay(600)
@@ -128,7 +77,7 @@ def test_the_parts_are_encoded_as_texts_of_their_own(client: httpx.Client, colle
     assert client.patch(f"{path}/documents/essay", json={"key": "short", "split": None}).status_code == 200
     assert client.get(path).json()["keys"] == 1
     assert client.patch(f"{path}/documents/essay", json={"key": text, "split": {}}).status_code == 200
-    assert client.get(path).json()["keys"] == -(-600 * 3 // 2 // 220) or client.get(path).json()["keys"] > 2
+    assert client.get(path).json()["keys"] > 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import threading
 import weakref
 
@@ -72,7 +73,7 @@ def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held):
         logits = KEYS.astype(np.float64) @ query.astype(np.float64)
         weights = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
         best = np.argsort(-logits)[:10]
-        assert [match.document.value for match in result.matches] == best.tolist()
+        assert [json.loads(match.document.value) for match in result.matches] == best.tolist()
         np.testing.assert_allclose([match.weight for match in result.matches], weights[best], rtol=1e-9)
 
 

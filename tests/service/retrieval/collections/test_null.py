@@ -110,6 +110,35 @@ def unrelated(n: int, seed: int = 0) -> np.ndarray:
     return (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
 
 
+def test_a_version_is_measured_once(tmp_path):
+    with Store.open(tmp_path) as store:
+        with store.writing() as writer:
+            stored = writer.create_collection("c", CollectionSettings("cosine", 0.5))
+        collection = Collection(stored, store, ready=True)
+        keys = unrelated(40)
+        collection.write([DocumentRecord(f"d{i}", None, None, key[None]) for i, key in enumerate(keys)])
+        ran: list[str] = []
+
+        def own() -> Own:
+            with collection.snapshot() as snapshot:
+                snapshot.reader._connection.set_trace_callback(ran.append)
+                found = snapshot.own()
+                snapshot.reader._connection.set_trace_callback(None)
+            return found
+
+        first = own()
+        assert ran
+        ran.clear()
+        assert own() is first
+        assert not ran
+        with collection.reading() as (seen, reader):
+            assert collection.sample.own(seen, reader) is first
+        assert own() is first
+        assert not ran
+        collection.write([DocumentRecord("one more", None, None, unrelated(1, 1))])
+        assert own() != first
+
+
 def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecord:
     settings = CollectionSettings(similarity, 0.05, dimension=64, encoder="an encoder")
     return CollectionRecord(1, "c", settings, documents=documents, keyless=keyless)

@@ -6,12 +6,14 @@ import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from service.storage import Comparison, DocumentDamaged, DocumentRecord, Part, Store
+from service.storage.sqlite import vector_rows
 from tests.service.storage.making import WIDTH, collection, document, plain
 
 
@@ -56,6 +58,40 @@ def test_documents_come_back_with_all_their_keys(tmp_path: Path, values: bool) -
         first_rows = [each.row for each in ways[0] if len(each.keys)]
         assert owners.tolist() == np.repeat(first_rows, [len(each.keys) for each in with_some]).tolist()
         assert list(store.check()) == []
+
+
+@pytest.mark.parametrize("values", [True, False])
+@pytest.mark.parametrize("counts", [[1] * 9, [1, 3, 1, 2, 7], [2, 2, 2]])
+def test_keys_that_are_read_at_once_are_those_that_are_read_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: bool, counts: list[int]
+) -> None:
+    with Store.open(tmp_path) as store:
+        number, other = collection(store), collection(store, name="other")
+        for i, count in enumerate(counts):
+            with store.writing() as writer:
+                # Rows of another collection in between: few, then so many that they are not walked through.
+                writer.upsert(other, [with_keys(f"{j}", 1 + j % 2, j) for j in range(12 if i > 2 else 1)])
+                writer.upsert(number, [with_keys(f"{i}", count, i, values=values)])
+        with monkeypatch.context() as patched:
+            patched.setattr(vector_rows, "_at_once", lambda *_: None)
+            one_by_one = every_key(store, number)
+        monkeypatch.setattr(vector_rows, "_one_by_one", None)
+        for batch in (1, 3, 100):
+            for found, wanted in zip(every_key(store, number, batch), one_by_one, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+                assert found.dtype == wanted.dtype
+
+
+def test_documents_without_keys_or_without_values_of_their_own_are_read_among_others(tmp_path: Path) -> None:
+    keyed = [replace(with_keys(each, i), value_vector=np.full(WIDTH, i, np.float32)) for i, each in enumerate("abc", 1)]
+    mixed = [*keyed, with_keys("none", 0, values=False), with_keys("its keys", 2, values=False)]
+    with Store.open(tmp_path) as store:
+        number = collection(store, mixed)
+        keys, stood_in = every_key(store, number, 100)[2:]
+        with_some = [each for each in mixed if len(each.keys)]
+        np.testing.assert_array_equal(keys, np.concatenate([each.keys for each in with_some]))
+        for found, wanted in zip(stood_in, np.concatenate([each.values() for each in with_some]), strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -> None:

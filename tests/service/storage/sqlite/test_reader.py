@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
+import orjson
 
 from service.storage import Comparison, Store
 from tests.service.storage.making import collection, document
@@ -48,6 +52,37 @@ def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> 
         condition = Comparison("metadata.seed", "==", 1)
         assert reader.count(number, ids=wanted, condition=condition) == 2
         assert reader.count(number, condition=Comparison("id", "<", "a")) == 3
+
+
+def test_texts_come_as_the_json_that_is_stored_and_reads_as_what_was_written(store: Store) -> None:
+    values = [
+        None,
+        True,
+        0,
+        -0.0,
+        1e22,
+        5e-324,
+        2**64 - 1,
+        -(2**63),
+        "",
+        'é😺\u2028\x00"\\',
+        [[], {}],
+        {"a": {"é": [1.5]}},
+    ]
+    written = [replace(document(str(i)), value=each, metadata={"v": i, "n": [1e22]}) for i, each in enumerate(values)]
+    number = collection(store, written)
+    with store.reading() as reader:
+        read = reader.page_of_texts(number, ids=[each.id for each in written])
+        again = reader.texts(number, np.array([each.row for each in read][::-1]))
+    assert again == read[::-1]
+    found = {each.id: each for each in read}
+    for each in written:
+        text = found[each.id]
+        assert repr(json.loads(text.value)) == repr(each.value)
+        assert json.loads(text.metadata) == each.metadata
+        whole = orjson.loads(orjson.dumps([orjson.Fragment(text.value), orjson.Fragment(text.metadata)]))
+        assert repr(whole[0]) == repr(each.value)
+        assert whole[1] == each.metadata
 
 
 def test_documents_are_looked_up_by_row_and_not_searched_for(store: Store) -> None:

@@ -1,0 +1,36 @@
+"""Room for the float32 originals of a block: in memory, or in a file that only this process knows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from attention.dtypes import F32
+
+SMALLEST_FILE = 2**24
+"""Bytes of originals from which on a file is worth its while."""
+
+
+def originals(rows: int, width: int, directory: Path | None) -> F32:
+    """Room for float32[rows, width], in memory, or in a file that goes when nobody maps it any more.
+
+    What lies in a file the system keeps in memory as far as it is read, and takes back when memory runs short.
+
+    The file has no name from the start, so that nothing is left behind however the process ends: what it holds can
+    be read again from where the rows came from. Its disk is taken up at once: a mapped file that runs out of disk on
+    writing would end the process. Where the disk has no room, memory has to do: what is written here was acknowledged
+    already.
+    """
+    size = rows * width * np.dtype(np.float32).itemsize
+    if directory is not None and size >= SMALLEST_FILE:
+        with suppress(OSError), tempfile.TemporaryFile(dir=directory, prefix="originals-") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
+    return np.empty((rows, width), dtype=np.float32)

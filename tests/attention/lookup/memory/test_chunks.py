@@ -1,0 +1,44 @@
+"""Rows are written a chunk at a time, each once, and nobody writes any more when a write has failed."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from attention.kernels.layout import CHUNK
+from attention.lookup.memory import chunks
+from attention.lookup.memory.chunks import written
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 0), (5, 6), (0, CHUNK), (CHUNK - 1, CHUNK + 1), (3, 9 * CHUNK), (7 * CHUNK, 11 * CHUNK + 1)]
+)
+def test_every_row_is_written_once_in_runs_of_one_chunk(monkeypatch, start, end, cores):
+    monkeypatch.setattr(chunks, "workers", lambda: cores)
+    runs = list(written(lambda first, stop: (first, stop), start, end))
+    assert [row for first, stop in runs for row in range(first, stop)] == list(range(start, end))
+    assert all(first // CHUNK == (stop - 1) // CHUNK for first, stop in runs)
+
+
+def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
+    for end, here in ((chunks.ALONE * CHUNK, True), ((chunks.ALONE + 1) * CHUNK, False)):
+        threads = set(written(lambda *_: threading.current_thread(), 0, end))
+        assert (threads == {threading.current_thread()}) == here
+
+
+def test_where_a_chunk_cannot_be_written_no_other_is_being_written_any_more(monkeypatch):
+    ended = []
+
+    def write(first, _):
+        if first == 0:
+            raise MemoryError("no room")
+        time.sleep(0.05)
+        ended.append(first)
+
+    monkeypatch.setattr(chunks, "workers", lambda: 3)
+    with pytest.raises(MemoryError, match="no room"):
+        list(written(write, 0, 8 * CHUNK))
+    assert sorted(ended) == [CHUNK, 2 * CHUNK]

@@ -1,0 +1,161 @@
+"""A function that is called directly gets and refuses what FastAPI would give it and refuse; nothing is skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.routing import iter_route_contexts
+
+from service.api.json import JSONAnswer
+from service.api.routes.once import Idempotent
+from service.api.routing import JSONRoute, Requirement, requires, undeclared_writes
+from service.api.state import IdInPath, NameInPath, Running, parts_of
+from service.app import create_app
+from service.schemas.attend import AttendRequest
+from service.settings import Settings
+from tests.running import RunningService
+
+ASKING = {"attend", "sweep", "compare", "query_documents", "describe_fields", "encode", "embeddings", "attend_arrays"}
+
+
+class SolvedRoute(JSONRoute):
+    """As FastAPI calls it."""
+
+    direct_call = None
+
+
+async def echo(name: NameInPath, id: IdInPath, body: AttendRequest, running: Running) -> Response:  # noqa: A002
+    """What it was called with."""
+    query = body.query if body.query is None or isinstance(body.query, str) else body.query.tolist()
+    said = body.model_dump(exclude={"query"}, exclude_unset=True)
+    return JSONAnswer({"name": name, "id": id, "query": query, "said": said, "most": running.max_queries})
+
+
+async def whole(request: Request, body: AttendRequest) -> Response:
+    """What the request says besides."""
+    return JSONAnswer({"method": request.method, "top_k": body.top_k, "again": (await request.json())["top_k"]})
+
+
+async def nothing(running: Running) -> Response:
+    """Without a path and a body."""
+    return Response(str(running.max_queries), 299)
+
+
+async def with_query(name: NameInPath, running: Running, limit: int = 3) -> Response:
+    """Something of the query string."""
+    return JSONAnswer([name, limit])
+
+
+async def with_header(body: AttendRequest, agent: Annotated[str, Header(alias="user-agent")]) -> Response:
+    """A header."""
+    return JSONAnswer([agent])
+
+
+async def with_key(body: AttendRequest, repeatable: Idempotent) -> Response:
+    """Another dependency."""
+    return JSONAnswer([])
+
+
+async def plain(running: Running) -> dict[str, int]:
+    """An answer that FastAPI writes."""
+    return {"most": running.max_queries}
+
+
+async def two(body: AttendRequest, other: AttendRequest) -> Response:
+    """Two bodies in one."""
+    return JSONAnswer([])
+
+
+async def forbidding() -> None:
+    """What a router may ask of all its routes."""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    running = RunningService(data_dir=tmp_path_factory.mktemp("echo"), encoder="none")
+    for prefix, kind in (("/v1/direct", JSONRoute), ("/v1/solved", SolvedRoute)):
+        router = APIRouter(prefix=prefix, route_class=kind, dependencies=[requires("read")])
+        router.post("/echo/{name}/{id:path}")(echo)
+        router.post("/whole")(whole)
+        router.get("/nothing")(nothing)
+        running.app.include_router(router)
+        running.app.router.routes.insert(0, running.app.router.routes.pop())
+    with running, running.client() as client:
+        yield client
+
+
+BODIES: list[Any] = [
+    {"query": [1, 2.5]},
+    {"query": "text", "top_k": 3.0, "include": ["key"], "null": False, "temperature": "auto"},
+    {},
+    {"query": [1, "2"], "top_k": -1, "unknown": {"a": [1]}},
+    {"query": [], "temperature": -1, "include": ["key", "no", 3], "filter": {"field": 1}},
+    {"queries": [[1], "a", {"base64": "AAA"}], "max_error": 0},
+    {"query": None, "normaliser": "hardmax"},
+    [],
+    None,
+    "text",
+    3,
+]
+
+
+@pytest.mark.parametrize("path", ["a/b", "a/b%2Fc/d", "-/b", "a/%2E%2E", "%20/%2E"])
+@pytest.mark.parametrize("body", BODIES, ids=str)
+def test_it_is_called_with_the_same_and_refuses_the_same(client, path, body):
+    direct, solved = (client.post(f"/v1/{way}/echo/{path}", json=body) for way in ("direct", "solved"))
+    assert (direct.status_code, direct.content) == (solved.status_code, solved.content)
+    assert direct.headers["content-type"] == solved.headers["content-type"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"\xff", b"[" * 2000])
+@pytest.mark.parametrize("kind", ["application/json", "application/x+json; charset=utf-8", "text/plain", None])
+def test_a_body_that_is_no_json_is_refused_the_same(client, content, kind):
+    headers = {} if kind is None else {"content-type": kind}
+    direct, solved = (
+        client.post(f"/v1/{way}/echo/a/b", content=content, headers=headers) for way in ("direct", "solved")
+    )
+    assert (direct.status_code, direct.content) == (solved.status_code, solved.content)
+    assert direct.status_code in (400, 415, 422)
+
+
+def test_it_may_take_the_request_or_nothing_at_all(client):
+    for way in ("direct", "solved"):
+        assert client.post(f"/v1/{way}/whole", json={"top_k": 3}).json() == {"method": "POST", "top_k": 3, "again": 3}
+        answer = client.get(f"/v1/{way}/nothing")
+        assert (answer.status_code, answer.text) == (299, "64")
+        assert client.head(f"/v1/{way}/nothing").headers["content-length"] == "2"
+        assert client.put(f"/v1/{way}/whole", json={}).status_code == 405
+
+
+def route(endpoint: Any, **options: Any) -> JSONRoute:
+    made = APIRouter(route_class=JSONRoute, dependencies=[requires("read")])
+    made.post("/{name}" if endpoint is with_query else "/", **options)(endpoint)
+    (found,) = made.routes
+    assert isinstance(found, JSONRoute)
+    return found
+
+
+@pytest.mark.parametrize("endpoint", [with_query, with_header, with_key, plain, two])
+def test_whatever_takes_or_answers_more_goes_fastapis_way(endpoint):
+    assert route(endpoint).direct_call is None
+
+
+def test_a_dependency_that_nobody_else_sees_to_is_not_skipped():
+    assert route(nothing).direct_call is not None
+    assert route(nothing, dependencies=[requires("write")]).direct_call is not None
+    assert route(nothing, dependencies=[Depends(forbidding)]).direct_call is None
+
+
+def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
+    direct = set()
+    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
+        found = context.original_route
+        if isinstance(found, JSONRoute) and found.direct_call is not None:
+            direct.add(found.name)
+            for each in context.dependant.dependencies:  # those of the application and its routers, too
+                assert each.call in (parts_of, undeclared_writes) or isinstance(each.call, Requirement)
+    assert direct >= ASKING

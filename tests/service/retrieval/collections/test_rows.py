@@ -1,0 +1,54 @@
+"""Rows on their way from the store into a memory of keys."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from service.retrieval.collections.rows import rows_ahead
+from service.storage import KeyRows
+
+PATIENCE = 30
+
+
+def batch(number):
+    numbers = np.arange(3) + 3 * number
+    return KeyRows(numbers, numbers, np.full((3, 2), number, np.float32), None)
+
+
+def test_batches_come_in_order_and_the_next_is_read_while_one_is_used():
+    read = [threading.Event() for _ in range(4)]
+
+    def batches():
+        for number, event in enumerate(read):
+            event.set()
+            yield batch(number)
+
+    found = []
+    for number, rows in enumerate(rows_ahead(batches())):
+        if number + 1 < len(read):
+            assert read[number + 1].wait(PATIENCE)
+        assert number + 2 >= len(read) or not read[number + 2].is_set()
+        found += rows.numbers.tolist()
+    assert found == list(range(12))
+
+
+def test_what_reading_raises_is_raised_where_the_rows_are_used():
+    def batches():
+        yield batch(0)
+        raise MemoryError("none left")
+
+    rows = rows_ahead(batches())
+    assert len(next(rows)) == 3
+    with pytest.raises(MemoryError, match="none left"):
+        next(rows)
+
+
+def test_who_goes_leaves_no_thread_behind():
+    before = threading.active_count()
+    rows = rows_ahead(batch(number) for number in range(9))
+    next(rows)
+    rows.close()
+    assert threading.active_count() == before

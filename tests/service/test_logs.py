@@ -1,0 +1,119 @@
+"""The log: one line for each thing that is told, on a pipe as on a console, in plain text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+
+import pytest
+import structlog
+
+from service import logs
+from tests.running import RunningService
+
+WHEN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
+
+
+@pytest.fixture
+def log():
+    """A logger that nothing was configured for before, as those of a service that starts are."""
+    logs.configure("console")
+    return structlog.get_logger("softkv")
+
+
+def test_a_line_has_its_time_its_level_and_what_belongs_to_it(log, capsys):
+    with structlog.contextvars.bound_contextvars(request_id="mine"):
+        log.info("request", status=200, path="/v1", took_ms=1.25)
+    line = capsys.readouterr().err
+    assert re.fullmatch(
+        rf"{WHEN} \[info     \] request {{24}}path=/v1 request_id=mine status=200 took_ms=1\.25\n", line
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["two words", "a=b", "it's", 'a "quote"', "a\nline", "\x1b[31mred", "\x9b1m", "", None]
+)
+def test_what_could_be_taken_for_something_else_stands_in_quotes(log, capsys, value):
+    log.warning("told", value=value, last=1)
+    line = capsys.readouterr().err
+    assert line.endswith(f" last=1 value={value!r}\n")
+    assert line.count("\n") == 1
+
+
+def test_the_line_is_the_one_that_structlog_has_for_consoles(log, capsys):
+    said = {"status": 200, "path": "/v1/collections/a", "reason": "no = room", "took_ms": 0.5, "n": None}
+    log.error("an event of more than thirty characters", **said)
+    wanted = structlog.dev.ConsoleRenderer(colors=False)(
+        None, "error", {"event": "an event of more than thirty characters", "level": "error", **said}
+    )
+    assert capsys.readouterr().err.partition("Z ")[2].rstrip("\n") == wanted
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_an_error_has_its_traceback_whoever_logs_it(capsys, log_format):
+    logs.configure(log_format)
+    try:
+        raise ValueError("on purpose")
+    except ValueError as error:
+        structlog.get_logger("softkv").error("failed", exc_info=error)
+        logging.getLogger("uvicorn.error").error("failed too", exc_info=error)
+    said = capsys.readouterr().err
+    if log_format == "json":
+        lines = [json.loads(line) for line in said.splitlines()]
+        assert [line["event"] for line in lines] == ["failed", "failed too"]
+        assert all("ValueError: on purpose" in line["exception"] for line in lines)
+    else:
+        assert said.count("\nValueError: on purpose\n") == 2
+
+
+def test_what_is_below_information_is_not_told(log, capsys):
+    log.debug("nothing")
+    logging.getLogger("uvicorn").debug("nothing")
+    logging.getLogger("another").info("nothing")
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_of_many_threads_stay_whole(log, capsys):
+    threads = [
+        threading.Thread(target=lambda: [log.info("told", value="x" * 500) for _ in range(200)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 800
+    assert {line.partition("Z ")[2] for line in lines} == {
+        f"[info     ] told                           value={'x' * 500}"
+    }
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_every_request_has_its_line(tmp_path, capfd, log_format):
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", log_format=log_format) as running,
+        running.client() as client,
+    ):
+        for path in ("/v1/collections", "/v1/nothing", "/livez", "/v1/collections/a%20b"):
+            client.get(path, headers={"x-request-id": f"id-of{path}"})
+    said = [line for line in capfd.readouterr().err.splitlines() if "id-of" in line]
+    if log_format == "json":
+        lines = [json.loads(line) for line in said]
+        assert [(line["path"], line["status"], line["request_id"]) for line in lines] == [
+            ("/v1/collections", 200, "id-of/v1/collections"),
+            ("/v1/nothing", 404, "id-of/v1/nothing"),
+            ("/v1/collections/a b", 422, "id-of/v1/collections/a%20b"),
+        ]
+        assert all(line["method"] == "GET" and line["took_ms"] > 0 and line["event"] == "request" for line in lines)
+    else:
+        assert [re.sub(r"took_ms=[\d.]+", "took_ms=1", line.partition("Z ")[2]) for line in said] == [
+            f"[info     ] request                        method=GET path={path} request_id=id-of{sent} status={status} "
+            "took_ms=1"
+            for path, sent, status in (
+                ("/v1/collections", "/v1/collections", 200),
+                ("/v1/nothing", "/v1/nothing", 404),
+                ("'/v1/collections/a b'", "/v1/collections/a%20b", 422),
+            )
+        ]
