@@ -43,8 +43,8 @@ MEASURED = Basis("measured", TWO, 0.999, 0.0055, 0.015, 0.01)
 DEVIATIONS = 4.0
 """Of the mean of all draws, in a certificate that is measured."""
 
-FARTHEST = 5.0
-"""In it no row's error is taken to be further than so many deviations of rows of the usual spread."""
+FARTHEST = 4.0
+"""In it no row that could be in the head is taken to be off by more than so many deviations of the usual spread."""
 
 ROUNDING = 3e-5
 """What float32 can move a sum of terms by, of itself: 64 terms at a time, exponents from −87 on."""
