@@ -1,0 +1,173 @@
+"""The service in this process: the same application, called without a network, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+
+URL = "http://localhost"
+NO_KEY = "local"  # so that a key for another service is not sent to this one, which wants none
+_OF_CLIENT = ("timeout", "retries", "connections")
+# Whoever is in this process is no stranger to it; and the settings of a service that listens say nothing here.
+_OWN = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_anonymous": "write", "demo": ()}
+
+
+class Host:
+    """A service's application in a thread with an event loop of its own.
+
+    Args:
+        settings: of the service.
+        directory: a temporary one, deleted with it.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], directory: tempfile.TemporaryDirectory[str] | None) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._live, name="softkv", daemon=True)
+        self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ended = asyncio.Event()
+        self._transport: httpx2.ASGITransport | None = None
+
+    def start(self) -> None:
+        """Open the store, and take calls.
+
+        Raises:
+            ImportError: the service is not installed.
+            Error: it cannot start; the error says why.
+        """
+        self._thread.start()
+        try:
+            self._started.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    async def begin(self) -> None:
+        """Start, and let others go on meanwhile."""
+        await asyncio.to_thread(self.start)
+
+    def stop(self) -> None:
+        """Finish what is under way, and give the directory back."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join()
+
+    def answer(self, request: httpx2.Request) -> concurrent.futures.Future[httpx2.Response]:
+        """A request that has been read → what the application answers it."""
+        if not self._thread.is_alive():
+            raise httpx2.ConnectError("this local service has ended, or has not begun: use its client within `with`")
+        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+
+    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        assert self._transport is not None
+        response = await self._transport.handle_async_request(request)
+        content = await response.aread()
+        return httpx2.Response(response.status_code, headers=response.headers, content=content)
+
+    def _live(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+            if self._directory is not None:
+                self._directory.cleanup()
+
+    async def _serve(self) -> None:
+        app = application(self._settings)
+        self._transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with app.router.lifespan_context(app):
+            self._started.set_result(None)
+            await self._ended.wait()
+
+
+class Transport(httpx2.BaseTransport):
+    """The way of a blocking client to a service in its process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One request."""
+        request.read()
+        return self._host.answer(request).result()
+
+    def close(self) -> None:
+        """End the service."""
+        self._host.stop()
+
+
+class AsyncTransport(httpx2.AsyncBaseTransport):
+    """The way of an awaited client to a service in its process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """One request."""
+        await request.aread()
+        return await asyncio.wrap_future(self._host.answer(request))
+
+    async def aclose(self) -> None:
+        """End the service."""
+        await asyncio.to_thread(self._host.stop)
+
+
+def host(path: str | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:
+    """A service to start, and what of the options is its client's."""
+    own = {name: each for name, each in options.items() if name in _OF_CLIENT}
+    settings = {**_OWN, **{name: each for name, each in options.items() if name not in _OF_CLIENT}}
+    if settings.get("encoder", "") is None:
+        settings["encoder"] = "none"
+    directory = tempfile.TemporaryDirectory(prefix="softkv-") if path is None else None
+    settings["data_dir"] = path if directory is None else directory.name
+    return Host(settings, directory), own
+
+
+def application(settings: Mapping[str, Any]) -> Any:
+    """The service, quiet: warnings on standard error, and no line for each request.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        with _own_logs():
+            from service.app import create_app
+            from service.settings import Settings
+
+            return create_app(Settings(**settings))
+    except ModuleNotFoundError as error:
+        if error.name != "service":
+            raise
+        raise ImportError(
+            "the service is not installed here: pip install 'softkv-client[server]', or start one elsewhere with "
+            "`softkv serve` and say Client(url)"
+        ) from error
+
+
+@contextmanager
+def _own_logs() -> Iterator[None]:
+    """Keep the program's own logging as it is: the service, which is used to a process for itself, sets it up anew."""
+    root, own = logging.getLogger(), logging.getLogger("softkv")
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        if root.handlers != handlers:
+            own.handlers[:], own.propagate = root.handlers[:], False
+            own.setLevel(logging.WARNING)
+        root.handlers[:] = handlers
+        root.setLevel(level)
