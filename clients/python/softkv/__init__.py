@@ -39,7 +39,7 @@ from softkv.errors import (
 )
 from softkv.filters import F, Filter
 from softkv.pages import AsyncPages, Pages
-from softkv.wire import OMITTED
+from softkv.wire.body import OMITTED
 
 __all__ = [
     "OMITTED",

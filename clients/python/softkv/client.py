@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,10 +11,10 @@ import httpx2
 from softkv import settings
 from softkv.answers.info import Readiness
 from softkv.calls import arrays, asking, service
+from softkv.calls.place import Known, Place
 from softkv.collection import AsyncCollection, Collection
 from softkv.errors import TimedOut, Unavailable
 from softkv.methods import async_paged, awaited, blocking, paged
-from softkv.place import Known, Place
 from softkv.retrying import Retrying
 from softkv.sending import AsyncSender, Options, Sender, adjusted, http_options
 
@@ -52,7 +53,7 @@ class Client:
         self._at = Known()
 
     @classmethod
-    def local(cls, path: str | None = None, **options: Any) -> Self:
+    def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
         """The service in this process, with its data in a directory of yours; without one, in one that goes with it.
 
         Needs the distribution `softkv`. Nobody else has that directory until the client is closed.
@@ -64,9 +65,9 @@ class Client:
         from softkv import local
 
         host, own = local.host(path, options)
-        host.start()
         client = cls(local.URL, key=local.NO_KEY, transport=local.Transport(host), **own)
         try:
+            host.start()
             client.wait_until_ready(besides=_LATER)
         except BaseException:
             client.close()
@@ -162,7 +163,7 @@ class AsyncClient:
         self._host: Host | None = None
 
     @classmethod
-    def local(cls, path: str | None = None, **options: Any) -> Self:
+    def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
         """The service in this process, as `Client.local`; it starts with `async with`."""
         from softkv import local
 
@@ -214,8 +215,8 @@ class AsyncClient:
 
     async def __aenter__(self) -> Self:
         if self._host is not None:
-            await self._host.begin()
             try:
+                await self._host.begin()
                 await self.wait_until_ready(besides=_LATER)
             except BaseException:
                 await self.close()

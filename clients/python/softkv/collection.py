@@ -7,8 +7,8 @@ from typing import Any, TypeAlias, cast
 
 from softkv.answers.answer import Answer
 from softkv.calls import asking, collections, documents, facts, writing
+from softkv.calls.place import Place
 from softkv.methods import Attend, async_paged, awaited, blocking, paged
-from softkv.place import Place
 from softkv.sending import AsyncSender, Sender
 
 _Attend: TypeAlias = Attend[Answer, list[Answer]]

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from softkv.problems import flawed
 from softkv.record import Record
-from softkv.wire import plain
+from softkv.wire.body import plain
 
 METADATA = "metadata."
 _TEXTS = ("id", "key")

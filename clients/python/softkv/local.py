@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import httpx2
+
+from softkv.errors import Error
+from softkv.problems import flawed
 
 URL = "http://localhost"
 NO_KEY = "local"  # so that a key for another service is not sent to this one, which wants none
@@ -42,14 +46,11 @@ class Host:
 
         Raises:
             ImportError: the service is not installed.
-            Error: it cannot start; the error says why.
+            Invalid: it does not take these settings.
+            Error: the data directory cannot be used; the error says why.
         """
         self._thread.start()
-        try:
-            self._started.result()
-        except BaseException:
-            self._thread.join()
-            raise
+        self._started.result()
 
     async def begin(self) -> None:
         """Start, and let others go on meanwhile."""
@@ -60,6 +61,8 @@ class Host:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def answer(self, request: httpx2.Request) -> concurrent.futures.Future[httpx2.Response]:
         """A request that has been read → what the application answers it."""
@@ -83,13 +86,17 @@ class Host:
         finally:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
-            if self._directory is not None:
-                self._directory.cleanup()
 
     async def _serve(self) -> None:
         app = application(self._settings)
+        from service.storage import StorageError
+
         self._transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
-        async with app.router.lifespan_context(app):
+        async with AsyncExitStack() as living:
+            try:
+                await living.enter_async_context(app.router.lifespan_context(app))
+            except StorageError as error:
+                raise Error(str(error)) from error
             self._started.set_result(None)
             await self._ended.wait()
 
@@ -126,7 +133,7 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
         await asyncio.to_thread(self._host.stop)
 
 
-def host(path: str | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:
+def host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:
     """A service to start, and what of the options is its client's."""
     own = {name: each for name, each in options.items() if name in _OF_CLIENT}
     settings = {**_OWN, **{name: each for name, each in options.items() if name not in _OF_CLIENT}}
@@ -148,7 +155,10 @@ def application(settings: Mapping[str, Any]) -> Any:
             from service.app import create_app
             from service.settings import Settings
 
-            return create_app(Settings(**settings))
+            try:
+                return create_app(Settings(**settings))
+            except ValueError as error:
+                raise flawed("", f"the service does not take these settings: {error}") from error
     except ModuleNotFoundError as error:
         if error.name != "service":
             raise

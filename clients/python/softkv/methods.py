@@ -6,9 +6,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
-from softkv.call import Call, Plan
+from softkv.calls.call import Call, Plan
+from softkv.calls.paging import Paging
 from softkv.pages import AsyncPages, Pages
-from softkv.paging import Paging
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

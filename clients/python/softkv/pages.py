@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Generic, TypeVar
 
-from softkv.paging import Page, Paging
+from softkv.calls.paging import Page, Paging
 from softkv.sending import AsyncSender, Sender
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from softkv.call import Call
+from softkv.calls.call import Call
 from softkv.errors import Error, Refused, TimedOut, Unreachable
 from softkv.record import Record
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from softkv.call import Call, Plan
+from softkv.calls.call import Call, Plan
 from softkv.errors import Error, TimedOut, Unreachable
 from softkv.problems import flawed
 from softkv.record import Record
@@ -196,6 +196,8 @@ def http_options(url: str, key: str | None, connections: int) -> dict[str, Any]:
 
 
 def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options: Options) -> httpx2.Request:
+    if http.is_closed:
+        raise Unreachable("this client is closed: make another, or ask within its `with`")
     return http.build_request(
         call.method,
         call.path,

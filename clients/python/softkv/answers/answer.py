@@ -12,7 +12,7 @@ from softkv.answers.html import bars
 from softkv.answers.match import Match, match
 from softkv.answers.tables import arrow_table, data_frame
 from softkv.record import Record
-from softkv.vectors import incoming
+from softkv.wire.vectors import incoming
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from softkv.vectors import Array
+    from softkv.wire.vectors import Array
 
 NONE_OF_THESE = "none of these"
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from softkv.record import Record
-from softkv.vectors import incoming, maybe_incoming
+from softkv.wire.vectors import incoming, maybe_incoming
 
 if TYPE_CHECKING:
-    from softkv.vectors import Array
+    from softkv.wire.vectors import Array
 
 
 class Attended(Record):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from softkv.vectors import incoming, maybe_incoming, outgoing
-from softkv.wire import OMITTED, LeftOut
+from softkv.wire.body import OMITTED, LeftOut
+from softkv.wire.vectors import incoming, maybe_incoming, outgoing
 
 if TYPE_CHECKING:
-    from softkv.vectors import Array, Vector
+    from softkv.wire.vectors import Array, Vector
 
 _VECTORS, _SEVERAL = ("key_vector", "value_vector"), "key_vectors"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from softkv.vectors import incoming
+from softkv.wire.vectors import incoming
 
 
 class Encoded(np.ndarray[Any, np.dtype[np.float32]]):

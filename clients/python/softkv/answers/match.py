@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from softkv.answers.document import short
 from softkv.record import Record
-from softkv.vectors import incoming, maybe_incoming
+from softkv.wire.vectors import incoming, maybe_incoming
 
 if TYPE_CHECKING:
-    from softkv.vectors import Array
+    from softkv.wire.vectors import Array
+
+_SHOWN = ("id", "weight", "similarity", "key", "value")
 
 
 class Part(Record):
@@ -55,6 +58,10 @@ class Match(Record):
     parts: list[Mapping[str, int]] | None = None
     value_vector: Array | None = None
     explanation: Explanation | None = None
+
+    def __repr__(self) -> str:
+        shown = {name: each for name, each in self._fields().items() if name in _SHOWN and each is not None}
+        return f"Match({', '.join(f'{name}={short(each)}' for name, each in shown.items())})"
 
 
 def match(content: Mapping[str, Any]) -> Match:

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from softkv import checks
 from softkv.answers.arrays import Attended, Embeddings, Trace, attended, embeddings
 from softkv.answers.arrays import trace as traced
-from softkv.call import WRITE_SECONDS, Call, Plan
 from softkv.calls.asking import Normaliser
+from softkv.calls.call import WRITE_SECONDS, Call, Plan
+from softkv.calls.place import Known
 from softkv.calls.service import limit
-from softkv.place import Known
 from softkv.problems import flawed, refuse
-from softkv.vectors import FORMAT, nested
-from softkv.wire import body, said
+from softkv.wire import checks
+from softkv.wire.body import body, said
+from softkv.wire.vectors import FORMAT, nested
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

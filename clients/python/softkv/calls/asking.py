@@ -6,24 +6,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from softkv import checks, filters
+from softkv import filters
 from softkv.answers.answer import Answer
 from softkv.answers.comparison import Comparison, comparison
 from softkv.answers.document import wire_fields
 from softkv.answers.swept import Swept
-from softkv.call import Call, Plan
+from softkv.calls.call import Call, Plan
 from softkv.calls.collections import Null, info
+from softkv.calls.place import Known, Place
 from softkv.calls.service import limit
 from softkv.errors import Flaw
 from softkv.filters import Where
-from softkv.place import Known, Place
 from softkv.problems import flawed, refuse
 from softkv.reply import Reply
-from softkv.vectors import FORMAT, is_vector, outgoing, width
-from softkv.wire import body, said
+from softkv.wire import checks
+from softkv.wire.body import body, said
+from softkv.wire.vectors import FORMAT, is_vector, outgoing, width
 
 if TYPE_CHECKING:
-    from softkv.vectors import Vector
+    from softkv.wire.vectors import Vector
 
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Literal, TypeAlias
 
 from softkv.answers.info import CollectionInfo, collection_info
-from softkv.call import WRITE_SECONDS, Call, nothing
-from softkv.checks import number
-from softkv.checks import temperature as temperature_flaws
+from softkv.calls.call import WRITE_SECONDS, Call, nothing
+from softkv.calls.place import Place
 from softkv.errors import Conflict
-from softkv.place import Place
 from softkv.problems import refuse
 from softkv.reply import Reply
-from softkv.vectors import MOST_COMPONENTS
-from softkv.wire import OMITTED, LeftOut, body, said
+from softkv.wire.body import OMITTED, LeftOut, body, said
+from softkv.wire.checks import number
+from softkv.wire.checks import temperature as temperature_flaws
+from softkv.wire.vectors import MOST_COMPONENTS
 
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 Similarity: TypeAlias = Literal["cosine", "dot", "scaled_dot", "gaussian"]

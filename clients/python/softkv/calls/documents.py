@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from softkv import checks, filters
+from softkv import filters
 from softkv.answers.document import Document, document, wire_fields
 from softkv.answers.info import Written
-from softkv.call import WRITE_SECONDS, Call, Plan, nothing
+from softkv.calls.call import WRITE_SECONDS, Call, Plan, nothing
+from softkv.calls.paging import Page, Paging
+from softkv.calls.place import Place
 from softkv.errors import NotFound
 from softkv.filters import Where
-from softkv.paging import Page, Paging
-from softkv.place import Place
 from softkv.problems import flawed, refuse
 from softkv.reply import Reply
-from softkv.vectors import FORMAT
-from softkv.wire import OMITTED, LeftOut, body, said
+from softkv.wire import checks
+from softkv.wire.body import OMITTED, LeftOut, body, said
+from softkv.wire.vectors import FORMAT
 
 if TYPE_CHECKING:
-    from softkv.vectors import Vector
+    from softkv.wire.vectors import Vector
 
 DocumentField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]
 _PAGE = 1000

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from softkv import checks, filters
+from softkv import filters
 from softkv.answers.info import FieldFacts, FieldValue, field_facts
-from softkv.call import Call, Plan
+from softkv.calls.call import Call, Plan
+from softkv.calls.paging import Page, Paging
+from softkv.calls.place import Place
 from softkv.filters import Field, Where, field_name
-from softkv.paging import Page, Paging
-from softkv.place import Place
 from softkv.problems import refuse
 from softkv.reply import Reply
-from softkv.wire import body, said
+from softkv.wire import checks
+from softkv.wire.body import body, said
 
 T = TypeVar("T")
 MOST_VALUES = 1000

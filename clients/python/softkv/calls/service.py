@@ -7,12 +7,12 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from softkv.answers.info import CollectionInfo, Model, Readiness, ServiceInfo, collection_info
-from softkv.call import Call, Plan
-from softkv.checks import MOST_ON_A_PAGE, number
-from softkv.paging import Page, Paging
-from softkv.place import Known
+from softkv.calls.call import Call, Plan
+from softkv.calls.paging import Page, Paging
+from softkv.calls.place import Known
 from softkv.problems import refuse
 from softkv.reply import Reply
+from softkv.wire.checks import MOST_ON_A_PAGE, number
 
 
 def info(known: Known) -> Call[ServiceInfo]:

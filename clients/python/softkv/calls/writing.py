@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from softkv import checks
 from softkv.answers.document import Document, wire_document
 from softkv.answers.info import Written
-from softkv.call import NDJSON_TYPE, WRITE_SECONDS, Call, Plan
+from softkv.calls.call import NDJSON_TYPE, WRITE_SECONDS, Call, Plan
 from softkv.calls.documents import written
+from softkv.calls.place import Place
 from softkv.errors import Flaw, Invalid
-from softkv.place import Place
 from softkv.problems import flawed, foreign, of_problem, refuse
 from softkv.reply import Reply
-from softkv.wire import body
+from softkv.wire import checks
+from softkv.wire.body import body
 
 OnConflict: TypeAlias = Literal["replace", "skip", "fail"]
 _MODES: Mapping[OnConflict, str] = {"replace": "upsert", "skip": "skip", "fail": "create"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from softkv.call import Call
+from softkv.calls.call import Call
 from softkv.record import Record
 
 T = TypeVar("T")

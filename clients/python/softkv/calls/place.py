@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from softkv.checks import name_in_path
 from softkv.record import Record
+from softkv.wire.checks import name_in_path
 
 
 class Known:
