@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx2
@@ -39,6 +39,8 @@ class Host:
         self._thread = threading.Thread(target=self._live, name="softkv", daemon=True)
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._ended = asyncio.Event()
+        self._closing = False
+        self._under_way: set[concurrent.futures.Future[httpx2.Response]] = set()
         self._transport: httpx2.ASGITransport | None = None
 
     def start(self) -> None:
@@ -58,17 +60,22 @@ class Host:
 
     def stop(self) -> None:
         """Finish what is under way, and give the directory back."""
+        self._closing = True
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._ended.set)
+            with suppress(RuntimeError):  # its loop is closed: it has ended by itself
+                self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
         if self._directory is not None:
             self._directory.cleanup()
 
     def answer(self, request: httpx2.Request) -> concurrent.futures.Future[httpx2.Response]:
         """A request that has been read → what the application answers it."""
-        if not self._thread.is_alive():
+        if self._closing or not self._thread.is_alive():
             raise httpx2.ConnectError("this local service has ended, or has not begun: use its client within `with`")
-        return asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+        answered = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
+        self._under_way.add(answered)
+        answered.add_done_callback(self._under_way.discard)
+        return answered
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         assert self._transport is not None
@@ -77,15 +84,17 @@ class Host:
         return httpx2.Response(response.status_code, headers=response.headers, content=content)
 
     def _live(self) -> None:
+        failure: BaseException | None = None
         try:
             self._loop.run_until_complete(self._serve())
-        except BaseException as error:
-            if self._started.done():
-                raise
-            self._started.set_exception(error)
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
+        except BaseException as error:  # whoever waits for the start has to hear of it
+            failure = error
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+        if failure is not None and self._started.done():
+            raise failure
+        if failure is not None:
+            self._started.set_exception(failure)
 
     async def _serve(self) -> None:
         app = application(self._settings)
@@ -99,6 +108,8 @@ class Host:
                 raise Error(str(error)) from error
             self._started.set_result(None)
             await self._ended.wait()
+            while under_way := [asyncio.wrap_future(each) for each in list(self._under_way)]:
+                await asyncio.wait(under_way)
 
 
 class Transport(httpx2.BaseTransport):

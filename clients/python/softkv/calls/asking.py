@@ -150,7 +150,7 @@ def compare(
     where: Where | None = None,
 ) -> Call[Comparison]:
     """Ask in four ways: SQL's `=`, SQL's full text, the nearest documents, and attention."""
-    return _compared(f"{place.path}/compare", query, temperature, top_k, null, where)
+    return _compared(f"{place.path}/compare", query, temperature, top_k, null, filter=filters.wire(where))
 
 
 def compare_rows(
@@ -161,11 +161,10 @@ def compare_rows(
     temperature: float | None = None,
     top_k: int | None = None,
     null: Null | None = None,
-    where: Where | None = None,
 ) -> Call[Comparison]:
     """Ask the same of rows that come with the question, each with a `key` and perhaps an `id` and a `value`."""
     sent = [each if isinstance(each, Mapping) else {"id": each.id, **wire_fields(each.fields)} for each in rows]
-    return _compared("/v1/compare", query, temperature, top_k, null, where, rows=sent)
+    return _compared("/v1/compare", query, temperature, top_k, null, rows=sent)
 
 
 def _compared(
@@ -174,16 +173,15 @@ def _compared(
     temperature: float | None,
     top_k: int | None,
     null: Null | None,
-    where: Where | None,
     **others: Any,
 ) -> Call[Comparison]:
     refuse(chain(checks.temperature(temperature), checks.matches(top_k)))
-    options = said(temperature=temperature, top_k=top_k, null=null, filter=filters.wire(where))
+    options = said(temperature=temperature, top_k=top_k, null=null, **others)
     return Call(
         "POST",
         path,
         lambda reply: comparison(reply.json(), query, reply.request_id),
-        content=body({"query": query, **options, **others}),
+        content=body({"query": query, **options}),
     )
 
 
