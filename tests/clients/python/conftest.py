@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,8 +17,17 @@ from tests.running import RunningService
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session", params=["blocking", "awaited", "local"])
-def softkv_client(request: pytest.FixtureRequest) -> Iterator[Any]:
+@pytest.fixture(scope="package", autouse=True)
+def logged_as_before() -> Iterator[None]:
+    """A local service makes the service's log quiet, which tests of other packages read."""
+    log = logging.getLogger("softkv")
+    before = (log.handlers[:], log.level, log.propagate)
+    yield
+    log.handlers[:], log.level, log.propagate = before
+
+
+@pytest.fixture(scope="package", params=["blocking", "awaited", "local"])
+def softkv_client(request: pytest.FixtureRequest, logged_as_before: None) -> Iterator[Any]:
     """A client, in each of the three ways."""
     if request.param == "local":
         with Client.local() as client:

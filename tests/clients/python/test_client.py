@@ -62,7 +62,14 @@ def test_embeddings_as_openai_has_them(softkv_client):
 def test_attention_on_arrays(softkv_client):
     query, key, value = np.array([[1.0, 0.0]]), np.eye(2), np.array([[10.0], [20.0]])
     found = softkv_client.attend(
-        query, key, value, similarity="dot", temperature=0.5, null=0.5, bias=[[0, 1]], mask=[[True, True]],
+        query,
+        key,
+        value,
+        similarity="dot",
+        temperature=0.5,
+        null=0.5,
+        bias=[[0, 1]],
+        mask=[[True, True]],
         intermediates=True,
     )
     assert found.output == pytest.approx(np.array([[10.0]]), rel=1e-4)

@@ -96,7 +96,9 @@ def request_fields(operation: dict[str, Any]) -> set[str]:
     while waiting:
         schema = resolved(waiting.pop())
         waiting += schema.get("oneOf", []) + schema.get("anyOf", [])
-        found |= {name for name, each in schema.get("properties", {}).items() if each is not False and each != {"not": {}}}
+        found |= {
+            name for name, each in schema.get("properties", {}).items() if each is not False and each != {"not": {}}
+        }
     return found
 
 
@@ -156,15 +158,21 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(waited, awai
     for name, each in public(waited).items():
         if inspect.isfunction(each):
             other = public(awaited)[name]
-            assert list(inspect.signature(each).parameters.values())[1:] == (
-                list(inspect.signature(other).parameters.values())[1:]
+            assert (
+                list(inspect.signature(each).parameters.values())[1:]
+                == (list(inspect.signature(other).parameters.values())[1:])
             ), name
             assert (each.__doc__ or "").split("\n")[0], name
 
 
 def test_every_described_call_is_a_method_of_both():
     built = {build for build, _ in BUILT.values()} | {
-        service.access, writing.upsert, documents.count, documents.exists, documents.get_many, facts.values,
+        service.access,
+        writing.upsert,
+        documents.count,
+        documents.exists,
+        documents.get_many,
+        facts.values,
     }
     for faces in ((Client, Collection), (AsyncClient, AsyncCollection)):
         described = {

@@ -13,7 +13,9 @@ def test_a_document_comes_back_as_it_was_written(made):
     collection = made(encoder=None)
     vector = np.array([0.1, -2.5], dtype=np.float32)
     name = "a/b c?#%é"
-    assert collection.put(name, "key", {"any": ["JSON"]}, {"n": 1}, key_vector=vector, value_vector=[1, 2]).upserted == 1
+    assert (
+        collection.put(name, "key", {"any": ["JSON"]}, {"n": 1}, key_vector=vector, value_vector=[1, 2]).upserted == 1
+    )
     found = collection.get(name, include=["key", "value", "metadata", "key_vector", "value_vector"])
     assert (found.id, found.key, found.value, found.metadata) == (name, "key", {"any": ["JSON"]}, {"n": 1})
     assert found.key_vector.tobytes() == vector.tobytes()

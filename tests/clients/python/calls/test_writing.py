@@ -51,7 +51,10 @@ def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on
     report = collection.upsert(given(), on_conflict=on_conflict)
     assert (report.rows, report.upserted) == (2506, 2501)
     assert sorted((each.row, each.id) for each in report.refused if each.id is not None) == [
-        (0, ""), (2502, "wide"), (2503, "nan"), (2504, "field"),
+        (0, ""),
+        (2502, "wide"),
+        (2503, "nan"),
+        (2504, "field"),
     ]
     assert {each.row for each in report.refused} == {0, 2502, 2503, 2504, 2505}
     details = {each.row: each.detail for each in report.refused}
