@@ -40,8 +40,8 @@ def test_commands_are_answered_as_the_page_shows(page, library):
 
 
 @each
-def test_python_prints_what_its_comments_say(page):
-    run_python(page)
+def test_python_prints_what_its_comments_say(page, library):
+    run_python(page, library.url)
 
 
 @pytest.mark.parametrize("page", MAPS, ids=lambda page: page.name)

@@ -43,9 +43,9 @@ def test_a_service_that_asks_for_time_gets_it(calling, status, code):
 
 
 def test_a_wait_that_is_too_long_is_the_caller_s(calling):
-    with Scripted(problem(503, "stopping", **{"Retry-After": "3600"})).running() as server:
-        with pytest.raises(softkv.Unavailable) as refused:
-            calling(server.url).info()
+    stopping = problem(503, "stopping", **{"Retry-After": "3600"})
+    with Scripted(stopping).running() as server, pytest.raises(softkv.Unavailable) as refused:
+        calling(server.url).info()
     assert len(server.heard) == 1
     assert (refused.value.retry_after, refused.value.code) == (3600.0, "stopping")
 
@@ -134,16 +134,18 @@ def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):
         assert calling(server.url).collection("a").upsert([{"id": "a"}]).upserted == 1
     assert len(server.heard) == 2
     told = json.dumps({"status": 507, "code": "disk_full", "detail": "no room"}).encode()
-    with Scripted(Said(200, stopped % told)).running() as server:
-        with pytest.raises(softkv.StorageFull, match="no room"):
-            calling(server.url).collection("a").upsert([{"id": "a"}])
+    with Scripted(Said(200, stopped % told)).running() as server, pytest.raises(softkv.StorageFull, match="no room"):
+        calling(server.url).collection("a").upsert([{"id": "a"}])
 
 
 def test_a_service_of_one_at_a_time_answers_everybody_in_the_end(tmp_path):
-    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running:
-        with Client(running.url, retries=30) as client, ThreadPoolExecutor(4) as threads:
-            client.collection("a").create()
-            assert set(threads.map(lambda _: client.collection("a").count(), range(8))) == {0}
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running,
+        Client(running.url, retries=30) as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        client.collection("a").create()
+        assert set(threads.map(lambda _: client.collection("a").count(), range(8))) == {0}
 
 
 def test_tasks_share_one_pool(service):
