@@ -20,7 +20,7 @@ LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README
 MAPS = [page for page in (*PAGES, Page("ARCHITECTURE.md")) if page.name != "README.md"]
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
 NO_PATHS = ("application/", "text/", ".venv/", "~/.cache")
-HOUSE = [ROOT / name for name in ("attention", "service", "tests", "benchmarks")]
+HOUSE = [ROOT / name for name in ("attention", "service", "clients", "tests", "benchmarks")]
 
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 

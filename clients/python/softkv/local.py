@@ -162,7 +162,7 @@ def application(settings: Mapping[str, Any]) -> Any:
         ImportError: it is not installed.
     """
     try:
-        with _own_logs():
+        with _logs_kept():
             from service.app import create_app
             from service.settings import Settings
 
@@ -180,15 +180,20 @@ def application(settings: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _own_logs() -> Iterator[None]:
-    """Keep the program's own logging as it is: the service, which is used to a process for itself, sets it up anew."""
+def _logs_kept() -> Iterator[None]:
+    """Keep the program's own logging as it is: the service, which is used to a process for itself, sets it up anew.
+
+    What it has set up for all of the process becomes that of its own log, from warnings on.
+    """
     root, own = logging.getLogger(), logging.getLogger("softkv")
-    handlers, level = root.handlers[:], root.level
+    others = [root, *map(logging.getLogger, ("uvicorn", "uvicorn.error"))]
+    before = [(each, each.handlers[:], each.level, each.propagate) for each in others]
     try:
         yield
     finally:
-        if root.handlers != handlers:
+        if root.handlers != before[0][1]:
             own.handlers[:], own.propagate = root.handlers[:], False
             own.setLevel(logging.WARNING)
-        root.handlers[:] = handlers
-        root.setLevel(level)
+        for each, handlers, level, propagate in before:
+            each.handlers[:], each.propagate = handlers, propagate
+            each.setLevel(level)
