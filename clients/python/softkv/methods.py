@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from functools import wraps
+from functools import update_wrapper
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from softkv.calls.call import Call, Plan
@@ -23,17 +24,17 @@ T = TypeVar("T")
 At = TypeVar("At")
 One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
+M = TypeVar("M", bound=Callable[..., Any])
 
 
 def blocking(build: Callable[Concatenate[At, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
     """The method of a blocking client; what it stands at is the first argument of the description."""
 
-    @wraps(build)
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
         result: T = self._sender.run(build(self._at, *given, **named))
         return result
 
-    return method
+    return _with_words_of(build, method)
 
 
 def awaited(
@@ -41,32 +42,40 @@ def awaited(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """The method of an awaited client."""
 
-    @wraps(build)
     async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
         result: T = await self._sender.run(build(self._at, *given, **named))
         return result
 
-    return method
+    return _with_words_of(build, method)
 
 
 def paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], Pages[T]]:
     """The method of a blocking client for a list of any length."""
 
-    @wraps(build)
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Pages[T]:
         return Pages(self._sender, build(self._at, *given, **named))
 
-    return method
+    return _with_words_of(build, method, "Pages")
 
 
 def async_paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], AsyncPages[T]]:
     """The method of an awaited client for a list of any length; it is not awaited itself."""
 
-    @wraps(build)
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> AsyncPages[T]:
         return AsyncPages(self._sender, build(self._at, *given, **named))
 
-    return method
+    return _with_words_of(build, method, "AsyncPages")
+
+
+def _with_words_of(build: Callable[..., Any], method: M, kind: str = "") -> M:
+    """Give a method the name, the words and the arguments of what describes its call; what comes back is its own."""
+    assert isinstance(build, FunctionType)
+    shown = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)
+    shown.__kwdefaults__ = build.__kwdefaults__
+    _, _, result = build.__annotations__["return"].partition("[")  # of a Call, a Plan or a Paging
+    shown.__annotations__ = build.__annotations__ | {"return": f"{kind}[{result}" if kind else result.removesuffix("]")}
+    shown.__doc__ = build.__doc__
+    return update_wrapper(method, shown, updated=())  # type: ignore[return-value]
 
 
 class Attend(Protocol[One, Many]):
