@@ -15,22 +15,30 @@ class Record:
     """
 
     _names: ClassVar[tuple[str, ...]] = ()
+    _defaults: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = (name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_"))
+        own = [name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_")]
         cls._names = (*cls._names, *own)
+        cls._defaults = cls._defaults | {name: vars(cls)[name] for name in own if name in vars(cls)}
 
     def __init__(self, *given: Any, **named: Any) -> None:
-        cls = type(self)
-        fields = dict(zip(self._names, given, strict=False))
-        if len(given) > len(fields) or fields.keys() & named.keys() or not named.keys() <= set(self._names):
-            raise TypeError(f"{cls.__name__} has the fields {', '.join(self._names)}: give each once")
-        fields |= named
-        if missing := [name for name in self._names if name not in fields and not hasattr(cls, name)]:
-            raise TypeError(f"{cls.__name__} lacks {', '.join(missing)}")
-        self.__dict__.update({name: fields[name] if name in fields else getattr(cls, name) for name in self._names})
+        names = self._names
+        fields = {**self._defaults, **dict(zip(names, given, strict=False)), **named}
+        known = len(given) <= len(names) and not any(name in named for name in names[: len(given)])
+        if len(fields) != len(names) or not known:
+            raise TypeError(self._wrong(given, named))
+        self.__dict__.update(fields)
         self._made()
+
+    def _wrong(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> str:
+        """What is the matter with the fields that it was to be made of."""
+        kind, names = type(self).__name__, self._names
+        missing = [name for name in names[len(given) :] if name not in named and name not in self._defaults]
+        if missing and named.keys() <= set(names):
+            return f"{kind} lacks {', '.join(missing)}"
+        return f"{kind} has the fields {', '.join(names)}: give each once"
 
     def _made(self) -> None:
         """Check the fields, or make those that follow from others."""
@@ -38,7 +46,7 @@ class Record:
     @classmethod
     def read(cls, content: Mapping[str, Any], **others: Any) -> Self:
         """One from JSON with fields of its names; further fields are left, `others` take the place of some."""
-        return cls(**{name: content[name] for name in cls._names if name in content} | others)
+        return cls(**{name: each for name, each in content.items() if name in cls._names} | others)
 
     def replaced(self, **fields: Any) -> Self:
         """A copy with other fields."""

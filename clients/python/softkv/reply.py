@@ -15,7 +15,7 @@ class Reply(Record):
     status: int
     headers: Mapping[str, str]
     content: bytes
-    url: str
+    url: object
 
     @property
     def request_id(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import httpx2
@@ -35,8 +36,12 @@ class Options(Record):
 
     def limits(self, call: Call[Any]) -> httpx2.Timeout:
         """How long a call may take; for a place in the pool it waits as long as it must."""
-        seconds = call.timeout if self.timeout is None else self.timeout
-        return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
+        return _limits(call.timeout if self.timeout is None else self.timeout)
+
+
+@cache
+def _limits(seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS), pool=None)
 
 
 class Sender:
@@ -200,7 +205,7 @@ def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options:
         raise Unreachable("this client is closed: make another, or ask within its `with`")
     return http.build_request(
         call.method,
-        call.path,
+        _address(str(http.base_url), call.path),
         params=call.query or None,
         content=call.content,
         headers=call.headers,
@@ -208,5 +213,10 @@ def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options:
     )
 
 
+@lru_cache(1024)  # to take an address to pieces takes longer than all else that is done here
+def _address(url: str, path: str) -> httpx2.URL:
+    return httpx2.URL(url.rstrip("/") + path)
+
+
 def _reply(response: httpx2.Response) -> Reply:
-    return Reply(response.status_code, response.headers, response.content, str(response.url))
+    return Reply(response.status_code, response.headers, response.content, response.url)

@@ -64,9 +64,12 @@ class Match(Record):
         return f"Match({', '.join(f'{name}={short(each)}' for name, each in shown.items())})"
 
 
+_FIELDS = frozenset(Match.__annotations__)
+
+
 def match(content: Mapping[str, Any]) -> Match:
     """A match from the wire."""
-    fields = dict(content)
+    fields = {name: each for name, each in content.items() if name in _FIELDS}
     if "logit" in fields and fields["logit"] is None:
         fields["logit"] = -math.inf
     if "part" in fields:
@@ -78,4 +81,4 @@ def match(content: Mapping[str, Any]) -> Match:
             fields[name] = maybe_incoming(fields[name])
     if "key_vectors" in fields:
         fields["key_vectors"] = [incoming(each) for each in fields["key_vectors"]]
-    return Match.read(fields)
+    return Match(**fields)
