@@ -188,10 +188,10 @@ def _compared(
 def _list(queries: Any) -> list[Any]:
     """Several queries, from whatever holds them."""
     dimensions = getattr(queries, "ndim", None)
-    if isinstance(queries, Mapping) or dimensions in (0, 1) or (dimensions or 0) > 2:
+    if isinstance(queries, Mapping) or dimensions == 0 or (dimensions or 0) > 2:
         raise flawed("/query", "wanted a text, a vector, a list of these, or a matrix with a row a query")
     try:
-        return list(queries)
+        return list(queries.tolist() if dimensions == 1 else queries)
     except TypeError:
         raise flawed("/query", f"wanted a text, a vector or a list of these, got {type(queries).__name__}") from None
 

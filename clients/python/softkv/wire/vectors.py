@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 FORMAT = "base64"
 MOST_COMPONENTS = 65_536
+_TEXTS = "OSTU"  # kinds of NumPy's types that are texts, or anything
 
 
 def is_vector(given: Any) -> bool:
-    """Whether this is one vector, not a text, and not several of either."""
+    """Whether this is one vector, not a text, and not several of either, as an array or a column of texts is."""
     dimensions = getattr(given, "ndim", None)
     if dimensions is not None:
-        return bool(dimensions == 1)
+        return bool(dimensions == 1) and getattr(given.dtype, "kind", "f") not in _TEXTS
     return isinstance(given, Sequence) and not isinstance(given, str) and all(map(_is_number, given))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import softkv
@@ -72,6 +73,8 @@ def test_texts_are_questions_too(made):
     answer = library.attend("a kitten", include=["value"])
     assert answer[0].value == "Old Possum"
     assert answer.question == "a kitten"
+    assert [found.question for found in library.attend(pd.Series(["cats", "dogs"]))] == ["cats", "dogs"]
+    assert [found.question for found in library.attend(np.array(["cats", "dogs"]), top_k=1)] == ["cats", "dogs"]
     yes, no = library.attend(["cats that purr", "flurb zindle quax"], null=0.5)
     assert yes
     assert not no
