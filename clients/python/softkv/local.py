@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
+import atexit
+import concurrent.futures.thread  # which asks to be called as the interpreter ends: after what asks later
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import httpx2
 
@@ -19,6 +21,7 @@ from softkv.problems import flawed
 
 URL = "http://localhost"
 NO_KEY = "local"  # so that a key for another service is not sent to this one, which wants none
+_living: WeakSet[Host] = WeakSet()
 _OF_CLIENT = ("timeout", "retries", "connections")
 # Whoever is in this process is no stranger to it; and the settings of a service that listens say nothing here.
 _OWN = {"host": "127.0.0.1", "api_keys": (), "read_keys": (), "allow_anonymous": "write", "demo": ()}
@@ -52,6 +55,9 @@ class Host:
             Error: the data directory cannot be used; the error says why.
         """
         self._thread.start()
+        if not _living:
+            _before_threads_end(_stop_living)
+        _living.add(self)
         self._started.result()
 
     async def begin(self) -> None:
@@ -65,6 +71,7 @@ class Host:
             with suppress(RuntimeError):  # its loop is closed: it has ended by itself
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
+        _living.discard(self)
         if self._directory is not None:
             self._directory.cleanup()
 
@@ -142,6 +149,21 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """End the service."""
         await asyncio.to_thread(self._host.stop)
+
+
+def _stop_living() -> None:
+    """Stop what a program has not closed before it ends."""
+    for each in list(_living):
+        each.stop()
+
+
+def _before_threads_end(call: Callable[[], None]) -> None:
+    """Have this called as the interpreter ends, while threads can still be given work.
+
+    What `atexit` calls comes after that, when the service can no longer close its store; concurrent.futures, which
+    ends then, asks `threading` in the same way.
+    """
+    getattr(threading, "_register_atexit", atexit.register)(call)
 
 
 def host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tuple[Host, dict[str, Any]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 import softkv
 from softkv import AsyncClient, Client
+from tests.examples import ROOT
 
 
 def test_a_directory_is_one_s_own_until_the_client_is_closed(tmp_path):
@@ -86,6 +90,20 @@ def test_a_list_goes_in_parts_of_what_the_service_takes(tmp_path):
 def test_a_setting_that_there_is_none_of_is_refused():
     with pytest.raises(softkv.Invalid, match="does not take these settings"):
         Client.local(encoder=None, colour="red")
+
+
+def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
+    program = (
+        "from softkv import Client\n"
+        "client = Client.local(encoder=None)\n"
+        "client.collection('a').create()\n"
+        "print(client.collection('a').count())\n"
+    )
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
+    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_its_thread_ends_with_it(tmp_path):

@@ -114,6 +114,7 @@ def upsert(
     while batch := _batch(lines):
         while batch:
             batch = yield from _sent(place, batch, on_conflict, report)
+    report.refused.sort(key=lambda refused: refused.row)
     return report
 
 

@@ -58,6 +58,7 @@ def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on
     ]
     assert {each.row for each in report.refused} == {0, 2502, 2503, 2504, 2505}
     details = {each.row: each.detail for each in report.refused}
+    assert list(details) == sorted(details)
     assert details[0] == "wanted an id of 1 to 256 characters, got 0"
     assert "width 3" in details[2502]
     assert "no NaN" in details[2503]
