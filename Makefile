@@ -32,13 +32,16 @@ PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $*
 
+# The service and its client, two distributions.
+PROJECTS := pyproject.toml clients/python/pyproject.toml
+
 # What serves, and all of it with what tests and lint need.
-$(VENV)/.serves: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python $(PIP) -c constraints.txt -e .
+$(VENV)/.serves: $(PROJECTS) constraints.txt | $(BIN)/pip
+	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e .
 	@touch $@
 
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/python $(PIP) -c constraints.txt -e '.[dev]'
+$(VENV)/.installed: $(PROJECTS) constraints.txt | $(BIN)/pip
+	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[dev]'
 	@touch $(VENV)/.serves $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
@@ -84,4 +87,4 @@ image:
 	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(RIVALS) build *.egg-info
+	rm -rf $(VENV) $(OTHERS) $(RIVALS) build *.egg-info clients/python/build clients/python/*.egg-info

@@ -78,10 +78,14 @@ def run_commands(page: Page, url: str) -> int:
     return compared
 
 
-def run_python(page: Page) -> int:
-    """Run the python blocks, one after another in one place; each prints what its comments say → how many."""
+def run_python(page: Page, url: str = SHOWN_URL) -> int:
+    """Run the python blocks, one after another in one place; each prints what its comments say → how many.
+
+    Args:
+        url: of the service that they ask.
+    """
     names: dict[str, Any] = {}
-    blocks = [text for language, text in page.blocks if language == "python"]
+    blocks = [text.replace(SHOWN_URL, url) for language, text in page.blocks if language == "python"]
     for text in blocks:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

@@ -20,7 +20,7 @@ LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README
 MAPS = [page for page in (*PAGES, Page("ARCHITECTURE.md")) if page.name != "README.md"]
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
 NO_PATHS = ("application/", "text/", ".venv/", "~/.cache")
-HOUSE = [ROOT / name for name in ("attention", "service", "tests", "benchmarks")]
+HOUSE = [ROOT / name for name in ("attention", "service", "clients", "tests", "benchmarks")]
 
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -40,8 +40,8 @@ def test_commands_are_answered_as_the_page_shows(page, library):
 
 
 @each
-def test_python_prints_what_its_comments_say(page):
-    run_python(page)
+def test_python_prints_what_its_comments_say(page, library):
+    run_python(page, library.url)
 
 
 @pytest.mark.parametrize("page", MAPS, ids=lambda page: page.name)

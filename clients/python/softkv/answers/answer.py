@@ -1,0 +1,209 @@
+"""The answer to a question: who has how much of the weight, and how much the collection knew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from softkv.answers.document import short
+from softkv.answers.html import bars
+from softkv.answers.match import Match, match
+from softkv.answers.tables import arrow_table, data_frame
+from softkv.record import Record
+from softkv.wire.vectors import incoming
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from softkv.wire.vectors import Array
+
+NONE_OF_THESE = "none of these"
+
+
+class Evidence(Record):
+    """How much the collection knew; docs/asking.md tells of each."""
+
+    answered: bool
+    null_weight: float
+    null_similarity: float | None
+    log_partition: float | None
+    entropy: float
+    effective_documents: float
+
+
+class Certificate(Record):
+    """A proven bound on the distance to the exact answer; docs/certificate.md tells of it."""
+
+    method: Literal["exact", "quantised"]
+    total_variation: float
+    output_error: float | None
+
+
+class Answer(Sequence[Match]):
+    """The matches, by weight; true where the documents outweigh "none of these".
+
+    The weights of the matches, `rest_weight` and `null_weight` sum to one.
+
+    Attributes:
+        question: the query, where it was a text.
+        request_id: the request's name in the service's log.
+    """
+
+    def __init__(
+        self, content: Mapping[str, Any], *, question: str | None = None, request_id: str | None = None
+    ) -> None:
+        self._content = content
+        self.question = question
+        self.request_id = request_id
+
+    @cached_property
+    def matches(self) -> list[Match]:
+        """The documents that are named."""
+        return [match(each) for each in self._content["matches"]]
+
+    @property
+    def rest_weight(self) -> float:
+        """What all other documents that pass weigh together."""
+        return float(self._content["rest_weight"])
+
+    @property
+    def null_weight(self) -> float:
+        """What "none of these" weighs."""
+        return float(self._content["evidence"]["null_weight"])
+
+    @property
+    def complete(self) -> bool:
+        """False where `top_k` came before `top_p` was reached."""
+        return bool(self._content["complete"])
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """How much the collection knew."""
+        return Evidence.read(self._content["evidence"])
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """How far all this is from the exact answer at most."""
+        return Certificate.read(self._content["certificate"])
+
+    @cached_property
+    def output(self) -> Array | None:
+        """Σ weight · value vector, float32 [d_v], where `include` asked for it."""
+        output = self._content.get("output")
+        return None if output is None else incoming(output)
+
+    @property
+    def temperature(self) -> float:
+        """The one that was used."""
+        return float(self._content["temperature"])
+
+    @property
+    def documents(self) -> int:
+        """How many pass the filter and can be attended to."""
+        return int(self._content["documents"])
+
+    @property
+    def keys(self) -> int:
+        """How many keys these have."""
+        return int(self._content["keys"])
+
+    @property
+    def took_ms(self) -> float:
+        """Milliseconds in the service."""
+        return float(self._content["took_ms"])
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Of the matches, in their order."""
+        import numpy as np
+
+        return np.array([each["weight"] for each in self._content["matches"]], dtype=np.float64)
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the matches, in their order."""
+        return [each["id"] for each in self._content["matches"]]
+
+    @property
+    def values(self) -> list[Any]:
+        """Of the matches, in their order."""
+        return [each.value for each in self.matches]
+
+    @property
+    def above_null(self) -> list[Match]:
+        """The matches more similar to the query than "none of these"; all of them where there is no null key."""
+        level = self.evidence.null_similarity
+        return [each for each in self.matches if level is None or each.similarity > level]
+
+    @overload
+    def __getitem__(self, place: int) -> Match: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Match]: ...
+    def __getitem__(self, place: int | slice) -> Match | list[Match]:
+        return self.matches[place]
+
+    def __len__(self) -> int:
+        return len(self._content["matches"])
+
+    def __bool__(self) -> bool:
+        return bool(self._content["evidence"]["answered"])
+
+    def explain(self) -> str:
+        """Who has how much of the weight, line by line: the lines add up to one."""
+        rows = [(each.weight or 0.0, each.id, _told(each)) for each in self.matches]
+        others = self.documents - len(rows)
+        if others > 0:
+            rows.append((self.rest_weight, f"{others:,} other document{'s' if others > 1 else ''}", ""))
+        rows.append((self.null_weight, NONE_OF_THESE, ""))
+        wide = max(len(name) for _, name, _ in rows)
+        lines = [f"{weight:8.4f}  {name:<{wide}}  {told}".rstrip() for weight, name, told in rows]
+        return "\n".join([*lines, f"{sum(weight for weight, _, _ in rows):8.4f}  {self._verdict()}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it came over the wire."""
+        return dict(self._content)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The matches as a DataFrame, a row each."""
+        return data_frame(self.rows())
+
+    def to_arrow(self) -> pa.Table:
+        """The matches as a table of Arrow's; values that are no texts, and metadata, as JSON."""
+        return arrow_table(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The matches as objects, with the fields that were asked for."""
+        names = ("id", "weight", "similarity", "logit", "key", "value", "metadata")
+        return [
+            {name: getattr(found, name) for name in names if name in content}
+            for found, content in zip(self.matches, self._content["matches"], strict=True)
+        ]
+
+    def _verdict(self) -> str:
+        return "answered" if self else "not answered: the documents do not outweigh none of these"
+
+    def __repr__(self) -> str:
+        best = f", {short(self.ids[0], 32)} {self[0].weight:.3f}" if len(self) else ""
+        said = "" if self else "not answered, "
+        return f"<Answer {said}{len(self)} of {self.documents:,} documents{best}, null {self.null_weight:.3f}>"
+
+    def _repr_html_(self) -> str:
+        rows = [(each.id, _told(each), each.weight or 0.0, "match") for each in self.matches]
+        others = self.documents - len(rows)
+        if others > 0:
+            rows.append((f"{others:,} others", "", self.rest_weight, "rest"))
+        rows.append((NONE_OF_THESE, "", self.null_weight, "null"))
+        return bars(rows, self.question, self._verdict())
+
+
+def _told(found: Match) -> str:
+    """What a match says, in a line."""
+    told = found.value if found.value is not None else found.key
+    text = told if isinstance(told, str) else "" if told is None else json.dumps(told, ensure_ascii=False)
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else f"{line[:59]}…"

@@ -1,0 +1,135 @@
+"""Small answers whose fields are those of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from softkv.record import Record
+
+
+class Background(Record):
+    """How similarities that mean nothing are spread: what a null key with a name stands on."""
+
+    mean: float
+    deviation: float
+    of: Literal["encoder", "keys", "both"]
+    pairs: int
+
+
+class CollectionInfo(Record):
+    """A collection's settings, and how many documents it holds.
+
+    Attributes:
+        documents: how many can be attended to; `keyless` ones stand beside them.
+        keys: how many keys they have; None while they are read from disk.
+    """
+
+    name: str
+    similarity: Literal["cosine", "dot", "scaled_dot", "gaussian"]
+    dimension: int | None
+    value_dimension: int | None
+    encoder: str | None
+    precision: str | None
+    value_from: Literal["value", "key"]
+    temperature: float
+    null: float | Literal["auto", "lenient", "strict", False]
+    background: Background | None
+    null_similarity: float | None
+    documents: int
+    keyless: int
+    keys: int | None
+    ready: bool
+
+
+class ServiceInfo(Record):
+    """What a service says of itself: its limits by name, as docs/limits.md has them."""
+
+    version: str
+    encoder: str | None
+    keys_required: bool
+    limits: Mapping[str, int]
+
+
+class Readiness(Record):
+    """Whether everything is loaded, what still loads, and what could not be; true where it is ready."""
+
+    status: Literal["ready", "loading", "failed"]
+    loading: list[str]
+    failed: list[str]
+
+    def __bool__(self) -> bool:
+        return self.status == "ready"
+
+
+class Model(Record):
+    """A model of the service's; what is None is known once it has loaded."""
+
+    id: str
+    state: Literal["loading", "ready", "failed"]
+    runs_on: str | None
+    dimension: int | None
+    max_tokens: int | None
+    precision: str | None
+    similarity: Literal["cosine", "dot", "gaussian"] | None
+    temperature: float | None
+    temperature_source: Literal["model card", "measured"] | None
+    batched: bool | None
+    notes: list[str] | None
+    object: str
+    created: int
+    owned_by: str
+
+
+class FieldValue(Record):
+    """A value that a field has, and in how many documents."""
+
+    value: Any
+    count: int
+
+
+class FieldFacts(Record):
+    """What a field of the metadata holds.
+
+    Attributes:
+        count: how many documents have it.
+        values: those of most documents first, where they were asked for; `next_cursor` where there are more of them.
+    """
+
+    types: list[str]
+    count: int
+    distinct: int
+    min: Any
+    max: Any
+    values: list[FieldValue] | None
+    next_cursor: str | None
+
+
+class Written(Record):
+    """What a write did.
+
+    Attributes:
+        skipped: ids that were taken, whose documents stay as they are.
+        truncated: ids of documents with a text that is longer than the encoder reads, and was cut.
+    """
+
+    upserted: int
+    truncated: list[str]
+    skipped: list[str]
+
+
+def background(content: Mapping[str, Any] | None) -> Background | None:
+    """The background of a null key, where there is one."""
+    return None if content is None else Background.read(content)
+
+
+def collection_info(content: Mapping[str, Any]) -> CollectionInfo:
+    """One collection."""
+    return CollectionInfo.read(content, background=background(content["background"]))
+
+
+def field_facts(content: Mapping[str, Any]) -> FieldFacts:
+    """The facts on one field."""
+    values = content["values"]
+    found = None if values is None else [FieldValue.read(each) for each in values]
+    return FieldFacts.read(content, values=found)

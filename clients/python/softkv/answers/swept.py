@@ -1,0 +1,98 @@
+"""One question at many temperatures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from softkv.answers.answer import Evidence
+from softkv.answers.document import short
+from softkv.answers.match import Match, match
+from softkv.answers.tables import wanted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Swept:
+    """The same matches at every temperature, best first, and what each weighs there.
+
+    Attributes:
+        matches: the `top_k` best by similarity.
+        documents: how many pass the filter.
+        keys: how many keys these have.
+    """
+
+    def __init__(
+        self, content: Mapping[str, Any], *, question: str | None = None, request_id: str | None = None
+    ) -> None:
+        self._at: list[Mapping[str, Any]] = content["temperatures"]
+        self.matches: list[Match] = [match(each) for each in content["matches"]]
+        self.documents: int = content["documents"]
+        self.keys: int = content["keys"]
+        self.took_ms: float = content["took_ms"]
+        self.question = question
+        self.request_id = request_id
+
+    @property
+    def temperatures(self) -> NDArray[np.float64]:
+        """As they were asked for, [T]."""
+        return self._column("temperature")
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Of the matches at each temperature, [T, top_k]."""
+        import numpy as np
+
+        return np.array([each["weights"] for each in self._at], dtype=np.float64).reshape(len(self._at), -1)
+
+    @property
+    def rest_weights(self) -> NDArray[np.float64]:
+        """Of all other documents at each temperature, [T]."""
+        return self._column("rest_weight")
+
+    @property
+    def null_weights(self) -> NDArray[np.float64]:
+        """Of "none of these" at each temperature, [T]."""
+        import numpy as np
+
+        return np.array([each["evidence"]["null_weight"] for each in self._at], dtype=np.float64)
+
+    @cached_property
+    def evidence(self) -> list[Evidence]:
+        """How much the collection knew, at each temperature."""
+        return [Evidence.read(each["evidence"]) for each in self._at]
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the matches, in their order."""
+        return [each.id for each in self.matches]
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw every weight over the temperature, with matplotlib → its axes.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        if axes is None:
+            axes = wanted("matplotlib.pyplot", "matplotlib").subplots()[1]
+        for place, name in enumerate(self.ids):
+            axes.plot(self.temperatures, self.weights[:, place], label=name)
+        axes.plot(self.temperatures, self.rest_weights, label="all others", linestyle="--")
+        axes.plot(self.temperatures, self.null_weights, label="none of these", color="grey")
+        if (self.temperatures > 0).all():
+            axes.set_xscale("log")
+        axes.set(xlabel="temperature", ylabel="weight", title=self.question or "", ylim=(0, 1))
+        axes.legend()
+        return axes
+
+    def _column(self, name: str) -> NDArray[np.float64]:
+        import numpy as np
+
+        return np.array([each[name] for each in self._at], dtype=np.float64)
+
+    def __repr__(self) -> str:
+        best = f", {short(self.ids[0], 32)}" if self.matches else ""
+        return f"<Swept {len(self._at)} temperatures, {len(self.matches)} of {self.documents:,} documents{best}>"

@@ -1,0 +1,97 @@
+"""A collection, for both clients: the same words, waited for or awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeAlias, cast
+
+from softkv.answers.answer import Answer
+from softkv.calls import asking, collections, documents, facts, writing
+from softkv.calls.place import Place
+from softkv.methods import Attend, async_paged, awaited, blocking, paged
+from softkv.sending import AsyncSender, Sender
+
+_Attend: TypeAlias = Attend[Answer, list[Answer]]
+_AsyncAttend: TypeAlias = Attend[Coroutine[Any, Any, Answer], Coroutine[Any, Any, list[Answer]]]
+
+
+class Collection:
+    """A collection by its name; nothing is sent before something is asked of it."""
+
+    def __init__(self, sender: Sender, place: Place) -> None:
+        self._sender = sender
+        self._at = place
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._at.name
+
+    create = blocking(collections.create)
+    change = blocking(collections.change)
+    info = blocking(collections.info)
+    drop = blocking(collections.drop)
+
+    attend: _Attend = cast("_Attend", blocking(asking.attend))
+    sweep = blocking(asking.sweep)
+    compare = blocking(asking.compare)
+
+    put = blocking(documents.put)
+    patch = blocking(documents.patch)
+    get = blocking(documents.get)
+    get_many = blocking(documents.get_many)
+    exists = blocking(documents.exists)
+    find = paged(documents.find)
+    count = blocking(documents.count)
+    remove = blocking(documents.remove)
+    delete = blocking(documents.delete)
+    update = blocking(documents.update)
+    write = blocking(writing.write)
+    upsert = blocking(writing.upsert)
+
+    fields = blocking(facts.fields)
+    values = paged(facts.values)
+
+    def __repr__(self) -> str:
+        return f"<Collection {self.name} at {self._sender.http.base_url}>"
+
+
+class AsyncCollection:
+    """A collection by its name; nothing is sent before something is asked of it."""
+
+    def __init__(self, sender: AsyncSender, place: Place) -> None:
+        self._sender = sender
+        self._at = place
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self._at.name
+
+    create = awaited(collections.create)
+    change = awaited(collections.change)
+    info = awaited(collections.info)
+    drop = awaited(collections.drop)
+
+    attend: _AsyncAttend = cast("_AsyncAttend", awaited(asking.attend))
+    sweep = awaited(asking.sweep)
+    compare = awaited(asking.compare)
+
+    put = awaited(documents.put)
+    patch = awaited(documents.patch)
+    get = awaited(documents.get)
+    get_many = awaited(documents.get_many)
+    exists = awaited(documents.exists)
+    find = async_paged(documents.find)
+    count = awaited(documents.count)
+    remove = awaited(documents.remove)
+    delete = awaited(documents.delete)
+    update = awaited(documents.update)
+    write = awaited(writing.write)
+    upsert = awaited(writing.upsert)
+
+    fields = awaited(facts.fields)
+    values = async_paged(facts.values)
+
+    def __repr__(self) -> str:
+        return f"<AsyncCollection {self.name} at {self._sender.http.base_url}>"

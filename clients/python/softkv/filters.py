@@ -1,0 +1,273 @@
+"""Filters as expressions: `(F.year >= 1930) & F.topics.contains("animals")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeAlias
+
+from softkv.problems import flawed
+from softkv.record import Record
+from softkv.wire.body import plain
+
+METADATA = "metadata."
+_TEXTS = ("id", "key")
+_ORDERING = (">", ">=", "<", "<=")
+_MOST_LEVELS, _MOST_VALUES = 32, 5000
+_SHOWN = 60
+_NO_TRUTH = (
+    "a filter is neither true nor false here: the service decides it for each document. Join filters with &, | and ~ "
+    "(not with and, or, not), each in parentheses; write 1900 <= F.year < 1950 as (F.year >= 1900) & (F.year < 1950)"
+)
+
+
+class Filter:
+    """A condition that a document passes or not; joined by `&`, `|`, and turned round by `~`."""
+
+    def wire(self) -> dict[str, Any]:
+        """The filter as the service reads it."""
+        raise NotImplementedError
+
+    def __and__(self, other: Filter) -> Filter:
+        return _joined("AND", self, other)
+
+    def __or__(self, other: Filter) -> Filter:
+        return _joined("OR", self, other)
+
+    def __invert__(self) -> Filter:
+        return Combination("NOT", (self,))
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(_NO_TRUTH)
+
+
+class Comparison(Record, Filter):
+    """One field compared with a value.
+
+    Raises:
+        Invalid: the value is none that this field can be compared with so.
+    """
+
+    field: str
+    operator: str
+    value: Any
+    ignore_case: bool = False
+
+    def _made(self) -> None:
+        self.__dict__["value"] = _operand(self.value)
+        how = f"{self.operator} with ignore_case" if self.ignore_case else self.operator
+        wanted = "a text" if self.ignore_case else _wanted(self.operator, self.field)
+        if not _fits(self.value, wanted):
+            raise flawed("/value", f"{how} on {self.field} wants {wanted}, not {_cut(self.value)}")
+
+    def wire(self) -> dict[str, Any]:
+        """The filter as the service reads it."""
+        case = {"ignore_case": True} if self.ignore_case else {}
+        return {"field": self.field, "operator": self.operator, "value": self.value, **case}
+
+    def __repr__(self) -> str:
+        case = " (ignore_case)" if self.ignore_case else ""
+        return f"{self.field} {self.operator} {_cut(self.value)}{case}"
+
+
+class Combination(Record, Filter):
+    """Filters joined by AND, OR or NOT (not all of them).
+
+    Raises:
+        Invalid: they nest deeper, or compare with more values, than a service reads.
+    """
+
+    operator: str
+    conditions: tuple[Filter, ...]
+
+    def _made(self) -> None:
+        if _depth(self) > _MOST_LEVELS:
+            raise flawed("/conditions", f"conditions nest at most {_MOST_LEVELS} deep: flatten them")
+        if (values := _values(self)) > _MOST_VALUES:
+            raise flawed("/conditions", f"a filter compares with at most {_MOST_VALUES} values, not {values}: split it")
+
+    def wire(self) -> dict[str, Any]:
+        """The filter as the service reads it."""
+        return {"operator": self.operator, "conditions": [each.wire() for each in self.conditions]}
+
+    def __repr__(self) -> str:
+        if self.operator == "NOT":
+            return f"not ({' and '.join(map(repr, self.conditions))})"
+        return f" {self.operator.lower()} ".join(f"({each!r})" for each in self.conditions)
+
+
+class Field:
+    """A field of the documents, to be compared: `F.year >= 1930`."""
+
+    __slots__ = ("name",)
+    __hash__ = None  # type: ignore[assignment]  # == makes a filter of it
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __eq__(self, value: object) -> Comparison:  # type: ignore[override]
+        return Comparison(self.name, "==", value)
+
+    def __ne__(self, value: object) -> Comparison:  # type: ignore[override]
+        return Comparison(self.name, "!=", value)
+
+    def __lt__(self, value: Any) -> Comparison:
+        return Comparison(self.name, "<", value)
+
+    def __le__(self, value: Any) -> Comparison:
+        return Comparison(self.name, "<=", value)
+
+    def __gt__(self, value: Any) -> Comparison:
+        return Comparison(self.name, ">", value)
+
+    def __ge__(self, value: Any) -> Comparison:
+        return Comparison(self.name, ">=", value)
+
+    def is_in(self, values: Iterable[Any]) -> Comparison:
+        """Equal to one of these."""
+        return Comparison(self.name, "in", _listed(values))
+
+    def not_in(self, values: Iterable[Any]) -> Comparison:
+        """Equal to none of these."""
+        return Comparison(self.name, "not in", _listed(values))
+
+    def contains(self, value: Any, *, ignore_case: bool = False) -> Comparison:
+        """A list that holds the value, or a text that has it as a part."""
+        return Comparison(self.name, "contains", value, ignore_case)
+
+    def is_missing(self) -> Comparison:
+        """Not there, or null, which is the same to a filter."""
+        return Comparison(self.name, "==", None)
+
+    def __getitem__(self, name: str) -> Field:
+        return Field(f"{self.name}.{name}")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        path = f"{self.name}.{name}".removeprefix(METADATA)
+        raise AttributeError(f'a field has no {name!r}: a field of an object inside it is written F["{path}"]')
+
+    def __contains__(self, value: object) -> NoReturn:
+        raise TypeError(f"write F[…].contains({value!r}) for a field that holds it, F[…].is_in([…]) for one of several")
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{self!r} stands for a field of every document: it has no items here")
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(_NO_TRUTH)
+
+    def __repr__(self) -> str:
+        return f"F[{self.name.removeprefix(METADATA)!r}]" if self.name.startswith(METADATA) else f"F.{self.name}"
+
+
+class Fields:
+    """The fields by name: `F.id` and `F.key` are the document's own, all others are of its metadata.
+
+    `F["loc.page"]` is `page` in the object `loc`, and the way to write a name that is no word of Python's. Brackets are
+    of the metadata always, so `F["id"]` is a field that somebody called so.
+    """
+
+    def __getattr__(self, name: str) -> Field:
+        if name.startswith("_"):
+            raise AttributeError(f'write F["{name}"] for a field whose name begins so')
+        return Field(name if name in _TEXTS else METADATA + name)
+
+    def __getitem__(self, name: str) -> Field:
+        return Field(METADATA + name)
+
+    def __repr__(self) -> str:
+        return "F"
+
+
+F = Fields()
+Where: TypeAlias = Filter | Mapping[str, Any]
+
+
+def wire(where: Where | None) -> Any:
+    """A filter, or one written as the service reads it → the latter."""
+    if where is None or isinstance(where, Mapping):
+        return where
+    if isinstance(where, Filter):
+        return where.wire()
+    raise flawed("/filter", f"wanted a filter such as F.year >= 1930, or an object, got {type(where).__name__}")
+
+
+def field_name(field: Field | str) -> str:
+    """A field, or its name → the name that the service knows it by."""
+    return field.name if isinstance(field, Field) else field
+
+
+def _joined(operator: str, left: Filter, right: Filter) -> Filter:
+    """Chains of one operator become one list, so that long ones do not nest."""
+    if not isinstance(right, Filter):
+        raise TypeError(f"{operator} joins filters, not {type(right).__name__}: put each comparison in parentheses")
+    sides = [
+        side.conditions if isinstance(side, Combination) and side.operator == operator else (side,)
+        for side in (left, right)
+    ]
+    return Combination(operator, (*sides[0], *sides[1]))
+
+
+def _depth(condition: Filter) -> int:
+    return 1 + max(map(_depth, condition.conditions), default=0) if isinstance(condition, Combination) else 0
+
+
+def _values(condition: Filter) -> int:
+    if isinstance(condition, Combination):
+        return sum(map(_values, condition.conditions))
+    value = condition.value if isinstance(condition, Comparison) else None
+    return len(value) if isinstance(value, list) else 1
+
+
+def _operand(value: Any) -> Any:
+    """A value as JSON has it, where it is a number of NumPy's or a date."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_operand(each) for each in value]
+    return value if isinstance(value, str | int | float | Mapping | None) else plain(value)
+
+
+def _listed(values: Iterable[Any]) -> Any:
+    return values if isinstance(values, str) else list(values)
+
+
+def _wanted(operator: str, field: str) -> str:
+    """What an operator compares a field with, in the service's words."""
+    if operator in ("in", "not in"):
+        return f"a list of at most {_MOST_VALUES} " + {"id": "texts", "key": "texts and nulls"}.get(field, "scalars")
+    if field == "key" and operator in ("==", "!="):
+        return "a text or null"
+    if field in _TEXTS:
+        return "a text"
+    if operator in _ORDERING:
+        return "a number or a text"
+    return "a scalar" if operator == "contains" else "a scalar or a list of scalars"
+
+
+def _fits(value: Any, wanted: str) -> bool:
+    text, scalar = isinstance(value, str), _is_scalar(value)
+    if wanted.startswith("a list"):
+        each = {"texts": _is_text, "texts and nulls": _is_text_or_null}.get(wanted.split(" ", 6)[6], _is_scalar)
+        return isinstance(value, list) and len(value) <= _MOST_VALUES and all(map(each, value))
+    return {
+        "a text": text,
+        "a text or null": text or value is None,
+        "a number or a text": scalar and not isinstance(value, bool | None),
+        "a scalar": scalar,
+    }.get(wanted, scalar or (isinstance(value, Sequence) and all(map(_is_scalar, value))))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, float):
+        return value == value and abs(value) != float("inf")
+    return value is None or isinstance(value, str | int)
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}…"

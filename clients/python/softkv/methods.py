@@ -1,0 +1,113 @@
+"""From the description of a call to the methods of both clients: they have its arguments and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import update_wrapper
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+
+from softkv.calls.call import Call, Plan
+from softkv.calls.paging import Paging
+from softkv.pages import AsyncPages, Pages
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from softkv.answers.encoded import Encoded
+    from softkv.calls.asking import MatchField, Normaliser
+    from softkv.calls.collections import Null
+    from softkv.filters import Where
+
+P = ParamSpec("P")
+T = TypeVar("T")
+At = TypeVar("At")
+One = TypeVar("One", covariant=True)
+Many = TypeVar("Many", covariant=True)
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def blocking(build: Callable[Concatenate[At, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
+    """The method of a blocking client; what it stands at is the first argument of the description."""
+
+    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
+        result: T = self._sender.run(build(self._at, *given, **named))
+        return result
+
+    return _with_words_of(build, method)
+
+
+def awaited(
+    build: Callable[Concatenate[At, P], Call[T] | Plan[T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """The method of an awaited client."""
+
+    async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
+        result: T = await self._sender.run(build(self._at, *given, **named))
+        return result
+
+    return _with_words_of(build, method)
+
+
+def paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], Pages[T]]:
+    """The method of a blocking client for a list of any length."""
+
+    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Pages[T]:
+        return Pages(self._sender, build(self._at, *given, **named))
+
+    return _with_words_of(build, method, "Pages")
+
+
+def async_paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], AsyncPages[T]]:
+    """The method of an awaited client for a list of any length; it is not awaited itself."""
+
+    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> AsyncPages[T]:
+        return AsyncPages(self._sender, build(self._at, *given, **named))
+
+    return _with_words_of(build, method, "AsyncPages")
+
+
+def _with_words_of(build: Callable[..., Any], method: M, kind: str = "") -> M:
+    """Give a method the name, the words and the arguments of what describes its call; what comes back is its own."""
+    assert isinstance(build, FunctionType)
+    shown = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)
+    shown.__kwdefaults__ = build.__kwdefaults__
+    _, _, result = build.__annotations__["return"].partition("[")  # of a Call, a Plan or a Paging
+    shown.__annotations__ = build.__annotations__ | {"return": f"{kind}[{result}" if kind else result.removesuffix("]")}
+    shown.__doc__ = build.__doc__
+    return update_wrapper(method, shown, updated=())  # type: ignore[return-value]
+
+
+class Attend(Protocol[One, Many]):
+    """`attend` of a collection: one query in, one answer out; a list in, a list out."""
+
+    @overload
+    def __call__(
+        self,
+        query: Encoded | list[str] | list[NDArray[Any]] | list[list[float]] | tuple[str, ...],
+        *,
+        temperature: float | Literal["auto"] | None = None,
+        effective_documents: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        where: Where | None = None,
+        normaliser: Normaliser | None = None,
+        null: Null | None = None,
+        max_error: float | None = None,
+        include: Sequence[MatchField] | None = None,
+    ) -> Many: ...
+    @overload
+    def __call__(
+        self,
+        query: str | NDArray[Any] | Sequence[float],
+        *,
+        temperature: float | Literal["auto"] | None = None,
+        effective_documents: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        where: Where | None = None,
+        normaliser: Normaliser | None = None,
+        null: Null | None = None,
+        max_error: float | None = None,
+        include: Sequence[MatchField] | None = None,
+    ) -> One: ...

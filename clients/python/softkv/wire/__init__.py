@@ -1,0 +1,1 @@
+"""What goes into a request: JSON, vectors in base64, and the checks that need no service."""

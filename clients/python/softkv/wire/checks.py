@@ -1,0 +1,86 @@
+"""What a request must not say, seen before it is sent and told in the service's words."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from softkv.errors import Flaw
+from softkv.problems import refuse
+
+MOST_MATCHES = MOST_ON_A_PAGE = 10_000
+_MOST_CHARACTERS = 256
+_SMALLEST_TEMPERATURE = 1e-30
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+
+
+def number(
+    given: Any, pointer: str, *, above: float | None = None, least: float | None = None, most: float | None = None
+) -> Iterator[Flaw]:
+    """Whether a number lies where it must; None is left out."""
+    value = _value(given)
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        yield Flaw(
+            pointer, "wanted a number" if not isinstance(value, float) else "wanted a finite number within float64"
+        )
+    elif above is not None and value <= above:
+        yield Flaw(pointer, f"wanted a number above {above}, got {value}")
+    elif least is not None and value < least:
+        yield Flaw(pointer, f"wanted a number from {least} on, got {value}")
+    elif most is not None and value > most:
+        yield Flaw(pointer, f"wanted a number up to {most}, got {value}")
+
+
+def temperature(given: Any, pointer: str = "/temperature", *, auto: bool = False) -> Iterator[Flaw]:
+    """0, or from the smallest on; `"auto"` where that is one."""
+    value = _value(given)
+    if value is None or (auto and isinstance(value, str) and value == "auto"):
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and (value == 0 or _SMALLEST_TEMPERATURE <= value < math.inf)):
+        yield Flaw(pointer, f"wanted 0, or a number from {_SMALLEST_TEMPERATURE} on")
+
+
+def matches(top_k: int | None) -> Iterator[Flaw]:
+    """How many documents to name."""
+    return number(top_k, "/top_k", least=0, most=MOST_MATCHES)
+
+
+def document_id(given: Any, pointer: str) -> Iterator[Flaw]:
+    """1 to 256 characters, none of which controls anything."""
+    if not isinstance(given, str):
+        yield Flaw(pointer, f"wanted a text, got {json.dumps(given, default=repr)}")
+    elif not 1 <= len(given) <= _MOST_CHARACTERS:
+        yield Flaw(pointer, f"wanted an id of 1 to {_MOST_CHARACTERS} characters, got {len(given)}")
+    elif given in (".", ".."):
+        yield Flaw(pointer, "an id may not be . or .., which a URL would swallow: add a character")
+    elif any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
+        yield Flaw(pointer, "an id may hold no control character and no lone surrogate")
+
+
+def document_ids(given: Iterable[Any]) -> Iterator[Flaw]:
+    """Each of some ids."""
+    for place, each in enumerate(given):
+        yield from document_id(each, f"/ids/{place}")
+
+
+def id_in_path(given: str) -> None:
+    """Raise Invalid where an id is none."""
+    refuse(Flaw("", f"path.id: {flaw.detail}") for flaw in document_id(given, ""))
+
+
+def name_in_path(given: str) -> None:
+    """Raise Invalid where a name can be no collection's."""
+    if not isinstance(given, str) or not re.fullmatch(_NAME, given):
+        refuse([Flaw("", f"path.name: wanted a text of the form {_NAME}, got {json.dumps(given, default=repr)}")])
+
+
+def _value(given: Any) -> Any:
+    """A number of NumPy's as Python has it."""
+    return given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else given

@@ -1,0 +1,117 @@
+"""How an answer reads: as a truth value, a line, a sum, a table, a picture."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from softkv.answers.answer import Answer
+
+
+def answer(*, answered=True, question="who <wrote> it?", null_similarity=0.3, **others):
+    content = {
+        "matches": [
+            {"id": "<b>", "similarity": 0.6, "logit": 12.0, "weight": 0.5, "key": "a key", "value": "<script>alert(1)",
+             "metadata": {"n": 1}},
+            {"id": "c", "similarity": 0.2, "logit": 4.0, "weight": 0.25, "key": None, "value": {"any": ["JSON"]},
+             "metadata": {}},
+        ],
+        "rest_weight": 0.125,
+        "complete": True,
+        "evidence": {"answered": answered, "null_weight": 0.125, "null_similarity": null_similarity,
+                     "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.7},
+        "certificate": {"method": "exact", "total_variation": 1e-12, "output_error": None},
+        "temperature": 0.05, "documents": 1200, "keys": 1300, "took_ms": 1.5, "a field of the future": 1,
+        **others,
+    }  # fmt: skip
+    return Answer(content, question=question, request_id="named")
+
+
+def test_it_is_true_where_it_was_answered():
+    assert answer()
+    assert not answer(answered=False)
+
+
+def test_it_is_a_sequence_of_its_matches():
+    found = answer()
+    assert len(found) == 2
+    assert [each.id for each in found] == found.ids == ["<b>", "c"]
+    assert found[0].weight == 0.5
+    assert found[-1] == found[1]
+    assert [each.id for each in found[:1]] == ["<b>"]
+    assert found.values == ["<script>alert(1)", {"any": ["JSON"]}]
+    with pytest.raises(IndexError):
+        found[2]
+
+
+def test_what_is_above_none_of_these():
+    assert [each.id for each in answer().above_null] == ["<b>"]
+    assert len(answer(null_similarity=None).above_null) == 2
+    assert answer(null_similarity=0.9).above_null == []
+
+
+def test_its_sum_is_told_line_by_line():
+    assert answer().explain().splitlines() == [
+        "  0.5000  <b>                    <script>alert(1)",
+        '  0.2500  c                      {"any": ["JSON"]}',
+        "  0.1250  1,198 other documents",
+        "  0.1250  none of these",
+        "  1.0000  answered",
+    ]
+    assert answer(answered=False).explain().endswith("not answered: the documents do not outweigh none of these")
+
+
+def test_its_line_fits_a_line():
+    assert repr(answer()) == "<Answer 2 of 1,200 documents, '<b>' 0.500, null 0.125>"
+    assert repr(answer(answered=False)).startswith("<Answer not answered, 2 of")
+    long = {"id": "x" * 256, "similarity": 0.6, "logit": 12.0, "weight": 0.5, "value": "y" * 500}
+    assert len(repr(answer(matches=[long]))) <= 120
+    assert len(repr(answer(matches=[long])[0])) <= 160
+    assert repr(answer(matches=[])) == "<Answer 0 of 1,200 documents, null 0.125>"
+
+
+class Tags(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.seen, self.text, self.styles = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append(tag)
+        self.styles += [value for name, value in attributes if name == "style"]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_a_notebook_shows_a_bar_for_each_weight():
+    page = Tags(answer()._repr_html_())
+    assert set(page.seen) <= {"table", "caption", "tbody", "tr", "td", "div"}
+    assert {"<b>", "<script>alert(1)", "who <wrote> it?", "none of these", "1,198 others", "0.5000"} <= set(page.text)
+    bars = [style for style in page.styles if style.startswith("width:") and "height" in style]
+    assert [bar.split(";")[0] for bar in bars] == ["width:50.00%", "width:25.00%", "width:12.50%", "width:12.50%"]
+    assert "#8c8c8c" in bars[-1]
+    assert not any("#8c8c8c" in bar for bar in bars[:-1])
+    # Of colours only those of the bars are its own, so it can be read on a light page and on a dark one.
+    assert all(
+        "color:inherit" in style for style in page.styles if style.startswith(("border", "padding:2px 8px;text"))
+    )
+
+
+def test_tables():
+    frame = answer().to_pandas()
+    assert frame["id"].tolist() == ["<b>", "c"]
+    assert frame["value"].tolist()[1] == {"any": ["JSON"]}
+    table = answer().to_arrow().to_pylist()
+    assert [row["weight"] for row in table] == [0.5, 0.25]
+    assert [row["value"] for row in table] == ["<script>alert(1)", '{"any": ["JSON"]}']
+    assert table[0]["metadata"] == '{"n": 1}'
+    bare = answer(matches=[{"id": "a", "similarity": 1.0, "logit": None, "weight": 0.0}])
+    assert list(bare.to_pandas().columns) == ["id", "weight", "similarity", "logit"]
+
+
+def test_what_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    with pytest.raises(ImportError, match="pip install pandas"):
+        answer().to_pandas()

@@ -1,0 +1,53 @@
+"""Every field of an answer on the wire is a field, or a property, of what it becomes here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import softkv
+from softkv.answers.answer import Answer, Certificate, Evidence
+from softkv.answers.arrays import Attended, Token, Trace
+from softkv.answers.comparison import Comparison, Found, Nearest
+from softkv.answers.encoded import Encoded
+from softkv.answers.info import Background
+from softkv.answers.swept import Swept
+from tests.description import FILE
+
+SCHEMAS = json.loads(FILE.read_text(encoding="utf-8"))["components"]["schemas"]
+KINDS = {
+    "AttendAnswer": Answer,
+    "Match": softkv.Match,
+    "MatchPart": softkv.Part,
+    "Explanation": softkv.Explanation,
+    "Evidence": Evidence,
+    "Certificate": Certificate,
+    "SweepAnswer": Swept,
+    "CompareAnswer": Comparison,
+    "SQLAnswer": Found,
+    "TopKAnswer": Nearest,
+    "NullBackground": Background,
+    "CollectionAnswer": softkv.CollectionInfo,
+    "ServiceAnswer": softkv.ServiceInfo,
+    "Readiness": softkv.Readiness,
+    "Model": softkv.Model,
+    "FieldFacts": softkv.FieldFacts,
+    "FieldValue": softkv.FieldValue,
+    "Upserted": softkv.Written,
+    "AttentionAnswer": Attended,
+    "TraceAnswer": Trace,
+    "TracedToken": Token,
+    "EncodeAnswer": Encoded,
+    "FieldProblem": softkv.Flaw,
+}
+# `dimension` and `embeddings` are the array's own shape and content; a swept match has no temperature to itself.
+OWN = {"EncodeAnswer": {"dimension", "embeddings"}}
+
+
+@pytest.mark.parametrize("schema", KINDS)
+def test_no_field_is_lost(schema):
+    kind = KINDS[schema]
+    here = {name for each in kind.__mro__ for name in (*vars(each), *vars(each).get("__annotations__", ()))}
+    here |= {"matches", "documents", "keys", "took_ms"} if kind is Swept else set()
+    assert SCHEMAS[schema]["properties"].keys() - OWN.get(schema, set()) - here == set()

@@ -1,0 +1,119 @@
+"""Questions to a collection, in each of the three ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import softkv
+from softkv import F
+
+
+def test_an_answer_names_the_matches_and_what_the_rest_weighs(shelf):
+    answer = shelf.attend([1.0, 0.0], top_k=2, include=["key", "value", "metadata", "explanation"])
+    assert answer.ids == ["codd", "hopper"]
+    assert answer.weights == pytest.approx([each.weight for each in answer])
+    assert answer.weights.sum() + answer.rest_weight + answer.null_weight == pytest.approx(1, abs=1e-9)
+    assert answer
+    assert [each.id for each in answer.above_null] == ["codd", "hopper"]
+    assert (answer.documents, answer.keys, answer.temperature, answer.complete) == (3, 3, 1.0, True)
+    assert answer[0].metadata == {"year": 1970, "topics": ["data"]}
+    assert [each.id for each in answer[1:]] == ["hopper"]
+    told = answer[0].explanation
+    assert told.logit - told.log_partition == pytest.approx(told.log_weight)
+    assert answer.certificate.method == "exact"
+    assert answer.output is None
+    assert answer.request_id
+
+
+def test_one_query_in_one_answer_out_and_a_list_in_a_list_out(shelf):
+    one = shelf.attend(np.array([1.0, 0.0]), top_k=1)
+    assert one.ids == ["codd"]
+    for several in ([[1.0, 0.0], [0.0, 1.0]], np.eye(2), [np.array([1.0, 0.0]), [0.0, 1.0]], np.eye(2, dtype=np.int8)):
+        assert [answer.ids[0] for answer in shelf.attend(several, top_k=1)] == ["codd", "hopper"]
+    assert [answer.ids for answer in shelf.attend([[1, 0]], top_k=1)] == [["codd"]]
+    assert shelf.attend([]) == []
+
+
+def test_a_list_of_any_length_is_answered_in_order(shelf):
+    queries = np.array([[1.0, index] for index in range(150)], dtype=np.float32)
+    answers = shelf.attend(queries, include=["output"], top_k=0)
+    for index in (0, 63, 64, 127, 128, 149):
+        assert answers[index].output == pytest.approx(shelf.attend(queries[index], include=["output"]).output, rel=1e-5)
+
+
+def test_the_output_is_what_the_weights_blend(shelf):
+    answer = shelf.attend([1.0, 0.0], include=["output", "key_vector", "value_vector"])
+    assert answer.output.dtype == np.float32
+    blended = sum(each.weight * each.value_vector for each in answer)
+    assert answer.output == pytest.approx(blended, rel=1e-5)
+    assert answer[0].key_vector.tolist() == [1.0, 0.0]
+
+
+def test_at_temperature_0_what_has_no_weight_has_a_logit_of_minus_infinity(shelf):
+    answer = shelf.attend([2.0, 1.0], temperature=0)
+    assert answer.weights.tolist() == [0.0, 0.0, 1.0][::-1]
+    assert answer[-1].logit == -np.inf
+
+
+def test_every_option_goes_through(shelf):
+    auto = shelf.attend([2, 1], temperature="auto", effective_documents=1.5, null=False, max_error=1e-6)
+    assert auto.evidence.effective_documents == pytest.approx(1.5, rel=0.02)
+    assert auto.null_weight == 0
+    assert len(shelf.attend([1, 0], top_p=0.5, normaliser="one_hot")) == 1
+    assert shelf.attend([1, 0], where=F.year < 1960).ids == ["hopper"]
+    assert shelf.attend([1, 0], where={"field": "id", "operator": "==", "value": "codd"}).ids == ["codd"]
+    assert shelf.attend([1, 0], where=F["loc.page"] == 7, temperature=np.float32(0.5)).ids == ["noether"]
+
+
+def test_texts_are_questions_too(made):
+    library = made()
+    library.write([softkv.Document("cats", "pets that purr", "Old Possum"), softkv.Document("sql", "databases")])
+    answer = library.attend("a kitten", include=["value"])
+    assert answer[0].value == "Old Possum"
+    assert answer.question == "a kitten"
+    assert [found.question for found in library.attend(pd.Series(["cats", "dogs"]))] == ["cats", "dogs"]
+    assert [found.question for found in library.attend(np.array(["cats", "dogs"]), top_k=1)] == ["cats", "dogs"]
+    yes, no = library.attend(["cats that purr", "flurb zindle quax"], null=0.5)
+    assert yes
+    assert not no
+    assert no.evidence.answered is False
+    compared = library.compare("databases", top_k=1, where=F.key == "databases")
+    assert [row["id"] for row in compared.sql.rows] == ["sql"]
+    assert compared.top_k.documents == 1
+
+
+def test_a_sweep_is_arrays(shelf):
+    temperatures = np.geomspace(0.01, 10, 7)
+    swept = shelf.sweep([1.0, 0.0], temperatures, top_k=2, where=F.id != "noether", include=["key", "key_vector"])
+    assert swept.weights.shape == (7, 2)
+    assert swept.temperatures == pytest.approx(temperatures)
+    assert swept.weights.sum(axis=1) + swept.rest_weights + swept.null_weights == pytest.approx(np.ones(7), abs=1e-9)
+    assert swept.ids == ["codd", "hopper"]
+    assert len(swept.evidence) == 7
+    assert swept.matches[0].weight is None
+    assert swept.matches[1].key_vector.tolist() == [1.0, 1.0]
+    at_one = shelf.attend([1.0, 0.0], temperature=temperatures[3], where=F.id != "noether")
+    assert swept.weights[3] == pytest.approx(at_one.weights, rel=1e-6)
+
+
+def test_a_width_is_refused_before_it_is_sent_where_it_is_known(shelf, softkv_client):
+    with pytest.raises(softkv.Invalid) as refused:
+        shelf.attend([1.0, 0.0, 0.0])
+    assert refused.value.request_id
+    shelf.info()
+    with pytest.raises(softkv.Invalid) as seen:
+        shelf.attend([[1.0, 0.0], [1.0, 0.0, 0.0]])
+    assert seen.value.request_id is None
+    assert seen.value.detail == refused.value.detail
+    assert seen.value.errors[0].pointer == "/queries/1"
+
+
+def test_what_is_known_of_a_width_may_have_changed(made, softkv_client):
+    collection = made(encoder=None, dimension=2)
+    collection.info()
+    other = softkv_client.collection(collection.name)
+    other.drop()
+    other.create(encoder=None, dimension=3)
+    assert len(collection.attend([1.0, 0.0, 0.0])) == 0

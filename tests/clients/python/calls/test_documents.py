@@ -1,0 +1,117 @@
+"""Documents written, read, found, changed and deleted, in each of the three ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import softkv
+from softkv import F
+
+
+def test_a_document_comes_back_as_it_was_written(made):
+    collection = made(encoder=None)
+    vector = np.array([0.1, -2.5], dtype=np.float32)
+    name = "a/b c?#%é"
+    assert (
+        collection.put(name, "key", {"any": ["JSON"]}, {"n": 1}, key_vector=vector, value_vector=[1, 2]).upserted == 1
+    )
+    found = collection.get(name, include=["key", "value", "metadata", "key_vector", "value_vector"])
+    assert (found.id, found.key, found.value, found.metadata) == (name, "key", {"any": ["JSON"]}, {"n": 1})
+    assert found.key_vector.tobytes() == vector.tobytes()
+    assert found.value_vector.tolist() == [1.0, 2.0]
+    assert collection.get(name) == softkv.Document(name, "key", {"any": ["JSON"]}, {"n": 1})
+    assert collection.get(name, include=["value"]).key is None
+
+
+def test_left_out_and_none_are_two_things(made):
+    collection = made(encoder=None)
+    collection.put("left out", "the key")
+    collection.put("none", "the key", None)
+    assert collection.get("left out").value == "the key"
+    assert collection.get("none").value is None
+
+
+def test_several_keys_come_back_as_several(made):
+    collection = made(encoder=None, similarity="dot")
+    parts = [{"start": 0, "end": 4}, {"start": 5, "end": 9}]
+    collection.put("two", "cats dogs", key_vectors=np.eye(2), parts=parts)
+    found = collection.get("two", include=["key_vector"])
+    assert [each.tolist() for each in found.key_vectors] == [[1.0, 0.0], [0.0, 1.0]]
+    assert found.parts == parts
+    part = collection.attend([0.0, 1.0])[0].part
+    assert (part.index, part.start, part.end) == (1, 5, 9)
+
+
+def test_a_long_text_is_split(made):
+    collection = made()
+    collection.put("long", "one two three four five six seven", split={"tokens": 5, "overlap": 0})
+    assert collection.info().keys > 1
+
+
+def test_what_is_not_there(shelf):
+    with pytest.raises(softkv.NotFound) as missing:
+        shelf.get("nobody")
+    assert missing.value.code == "document_not_found"
+    with pytest.raises(softkv.NotFound):
+        shelf.remove("nobody")
+    with pytest.raises(softkv.NotFound):
+        shelf.patch("nobody", value=1)
+    assert shelf.delete("nobody") == 0
+    assert not shelf.exists("nobody")
+    assert shelf.exists("codd")
+
+
+def test_many_come_in_the_order_asked(shelf):
+    found = shelf.get_many(["noether", "nobody", "codd", "noether"], include=["key_vector"])
+    assert [each and each.id for each in found] == ["noether", None, "codd", "noether"]
+    assert found[2].key_vector.tolist() == [1.0, 0.0]
+    assert shelf.get_many([]) == []
+
+
+def test_finding_goes_over_all_pages(shelf):
+    assert [each.id for each in shelf.find(page=1)] == ["codd", "hopper", "noether"]
+    assert [[each.id for each in page] for page in shelf.find(page=2).pages()] == [["codd", "hopper"], ["noether"]]
+    found = shelf.find(where=F.topics.contains("data"), include=["key"])
+    assert [each.id for each in found] == ["codd", "hopper"]
+    assert found.count() == shelf.count(where=F.topics.contains("data")) == 2
+    assert found.first().id == "codd"
+    assert shelf.find(where=F.id == "nobody").first() is None
+    assert [each.id for each in shelf.find(ids=["hopper", "nobody"])] == ["hopper"]
+    assert shelf.count() == 3
+
+
+def test_a_change_merges(shelf):
+    shelf.patch("codd", metadata={"year": None, "lent": True}, key_vector=[3, 0])
+    found = shelf.get("codd", include=["metadata", "key_vector"])
+    assert found.metadata == {"topics": ["data"], "lent": True}
+    assert found.key_vector.tolist() == [3.0, 0.0]
+    assert shelf.update(where=F.year < 1960, metadata={"old": True}, value="moved") == 1
+    assert (shelf.get("hopper").metadata["old"], shelf.get("hopper").value) == (True, "moved")
+    assert shelf.update(["codd", "nobody"], metadata=None) == 1
+    assert shelf.get("codd").metadata == {}
+
+
+def test_deleting(shelf):
+    shelf.remove("codd")
+    assert shelf.delete(where=F.year == 1952) == 1
+    assert shelf.delete(["noether", "nobody"]) == 1
+    assert shelf.count() == 0
+
+
+@pytest.mark.parametrize("call", ["delete", "update"])
+def test_ids_or_a_filter_and_not_both(shelf, call):
+    for which in ({}, {"ids": ["a"], "where": F.id == "a"}):
+        with pytest.raises(softkv.Invalid, match="send exactly one of ids and filter"):
+            getattr(shelf, call)(**which)
+
+
+def test_facts_on_fields(shelf):
+    facts = shelf.fields([F.year, "metadata.topics"], values=True, limit=1, where=F.id != "noether")
+    assert list(facts) == ["metadata.year", "metadata.topics"]
+    year = facts["metadata.year"]
+    assert (year.types, year.count, year.distinct, year.min, year.max) == (["integer"], 2, 2, 1952, 1970)
+    assert [(each.value, each.count) for each in facts["metadata.topics"].values] == [("data", 2)]
+    assert "metadata.loc.page" in shelf.fields()
+    assert [each.value for each in shelf.values(F.topics)] == ["data", "code"]
+    assert shelf.values("metadata.topics").count() == 2

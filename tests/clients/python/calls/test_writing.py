@@ -1,0 +1,91 @@
+"""Many documents at once, in each of the three ways."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import softkv
+from softkv import Document
+
+
+def test_all_or_none(shelf):
+    with pytest.raises(softkv.Invalid) as refused:
+        shelf.write([{"id": "new", "key_vector": [1, 2]}, {"id": "wide", "key_vector": [1, 2, 3]}])
+    assert refused.value.errors[0].pointer == "/documents/1/key_vector"
+    assert not shelf.exists("new")
+
+
+def test_what_becomes_of_an_id_that_is_taken(shelf):
+    rows = [{"id": "codd", "value": 1}, {"id": "new", "key_vector": [1, 2]}]
+    with pytest.raises(softkv.Conflict) as refused:
+        shelf.write(rows, on_conflict="fail")
+    assert refused.value.code == "documents_exist"
+    assert shelf.write(rows, on_conflict="skip").skipped == ["codd"]
+    assert shelf.get("codd").value == "relations"
+    assert shelf.write(rows).upserted == 2
+    assert shelf.get("codd").value == 1
+
+
+def rows(many: int) -> Iterator[dict[str, object]]:
+    for number in range(many):
+        yield {"id": f"row-{number:05}", "key_vector": np.array([number, 1.0]), "metadata": {"n": np.int64(number)}}
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "skip"])
+def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on_conflict):
+    collection = made(encoder=None, dimension=2)
+
+    def given() -> Iterator[object]:
+        yield {"id": "", "key_vector": [1, 1]}
+        yield from rows(2500)
+        yield Document("last", value=datetime.date(2026, 1, 2), key_vector=[1, 2])
+        yield {"id": "wide", "key_vector": [1, 2, 3]}
+        yield {"id": "nan", "value": float("nan")}
+        yield {"id": "field", "colour": "red"}
+        yield {"value": "without an id"}
+
+    report = collection.upsert(given(), on_conflict=on_conflict)
+    assert (report.rows, report.upserted) == (2506, 2501)
+    assert sorted((each.row, each.id) for each in report.refused if each.id is not None) == [
+        (0, ""),
+        (2502, "wide"),
+        (2503, "nan"),
+        (2504, "field"),
+    ]
+    assert {each.row for each in report.refused} == {0, 2502, 2503, 2504, 2505}
+    details = {each.row: each.detail for each in report.refused}
+    assert list(details) == sorted(details)
+    assert details[0] == "wanted an id of 1 to 256 characters, got 0"
+    assert "width 3" in details[2502]
+    assert "no NaN" in details[2503]
+    assert collection.count() == 2501
+    assert collection.get("last").value == "2026-01-02"
+    with pytest.raises(softkv.Invalid, match="and 4 more"):
+        report.raise_for_refused()
+
+
+def test_rows_that_are_there_are_skipped_or_refused(made):
+    collection = made(encoder=None, dimension=2)
+    assert collection.upsert(rows(3)).raise_for_refused().upserted == 3
+    report = collection.upsert(rows(5), on_conflict="skip")
+    assert (report.upserted, report.skipped) == (2, ["row-00000", "row-00001", "row-00002"])
+    with pytest.raises(softkv.Conflict):
+        collection.upsert(rows(5), on_conflict="fail")
+
+
+def test_a_text_that_was_cut_is_named(made):
+    report = made().upsert([{"id": "long", "key": "word " * 400}, {"id": "short", "key": "word"}])
+    assert report.truncated == ["long"]
+
+
+def test_nothing_is_written_of_nothing(shelf):
+    assert shelf.upsert([]).rows == 0
+
+
+def test_what_is_no_row_says_so(shelf):
+    with pytest.raises(softkv.Invalid, match="wanted a Document or an object with its fields, got int"):
+        shelf.upsert([{"id": "a"}, 3])

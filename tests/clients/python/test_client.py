@@ -1,0 +1,106 @@
+"""What a client does without a collection, in each of the three ways."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import softkv
+
+
+def test_the_service_says_what_it_is(softkv_client):
+    info = softkv_client.info()
+    assert info.encoder == "all-MiniLM-L6-v2"
+    assert info.limits["queries"] == 64
+    assert softkv_client.access() == "write"
+    assert softkv_client.alive()
+    assert softkv_client.ready().status in ("ready", "loading")
+    assert "softkv" in softkv_client.metrics()
+
+
+def test_models(softkv_client):
+    (listed,) = softkv_client.models()
+    assert listed == softkv_client.model(listed.id)
+    assert (listed.dimension, listed.state) == (384, "ready")
+    with pytest.raises(softkv.NotFound):
+        softkv_client.model("a/b")
+
+
+def test_texts_become_an_array_with_what_was_made_of_each(softkv_client):
+    encoded = softkv_client.encode(["a cat", "word " * 400], purpose="query", tokens=True)
+    assert encoded.shape == (2, 384)
+    assert encoded.dtype == np.float32
+    assert encoded.truncated == [False, True]
+    assert encoded.token_counts[0] == 4 < 256 < encoded.token_counts[1]
+    assert encoded.unknown_tokens == [0, 0]
+    assert [token["text"] for token in encoded.tokens[0]] == ["[CLS]", "a", "cat", "[SEP]"]
+    assert encoded.model == "all-MiniLM-L6-v2"
+    assert encoded[0].token_counts is None
+    assert softkv_client.encode([]).shape == (0, 384)
+
+
+def test_a_trace_is_of_arrays(softkv_client):
+    trace = softkv_client.trace("cat", "pets", layers=[-1], heads=[0, 1], include=["changes", "query"])
+    assert [token.text for token in trace.tokens] == ["[CLS]", "cat", "[SEP]", "pets", "[SEP]"]
+    assert trace.attention.shape == (1, 2, 5, 5)
+    assert trace.attention.sum(axis=-1) == pytest.approx(np.ones((1, 2, 5)), abs=1e-5)
+    assert trace.query.shape[:3] == (1, 2, 5)
+    assert trace.changes[0]["layer"].shape == (5,)
+    assert trace.logits is None
+
+
+def test_embeddings_as_openai_has_them(softkv_client):
+    found = softkv_client.embed(["cat", "dog"], "all-MiniLM-L6-v2", dimensions=2)
+    assert found.vectors.shape == (2, 2)
+    assert found.vectors[0] == pytest.approx([0.5894, 0.8078], abs=1e-3)
+    assert (found.prompt_tokens, found.truncated) == (6, [])
+    with pytest.raises(softkv.Invalid) as refused:
+        softkv_client.embed("cat", "all-MiniLM-L6-v2", dimensions=1000)
+    assert refused.value.errors[0].pointer == "/dimensions"
+
+
+def test_attention_on_arrays(softkv_client):
+    query, key, value = np.array([[1.0, 0.0]]), np.eye(2), np.array([[10.0], [20.0]])
+    found = softkv_client.attend(
+        query,
+        key,
+        value,
+        similarity="dot",
+        temperature=0.5,
+        null=0.5,
+        bias=[[0, 1]],
+        mask=[[True, True]],
+        intermediates=True,
+    )
+    assert found.output == pytest.approx(np.array([[10.0]]), rel=1e-4)
+    assert found.weights == pytest.approx(np.array([[0.5761, 0.2119]]), abs=1e-4)
+    assert found.null_weight == pytest.approx(np.array([0.2119]), abs=1e-4)
+    assert set(found.intermediates) >= {"similarities", "weights"}
+    masked = softkv_client.attend(query, key, value, mask=[[True, False]])
+    assert masked.weights.tolist() == [[1.0, 0.0]]
+    assert not np.isfinite(masked.logits[0, 1])
+    recalled = softkv_client.attend(query, key, key, hopfield_steps=2, temperature=0.1)
+    assert recalled.output == pytest.approx(np.array([[1.0, 0.0]]), abs=1e-2)
+    eye = np.eye(2)
+    projected = softkv_client.attend(
+        query, key, key, projections={"W_Q": eye, "W_K": eye, "W_V": eye, "W_O": eye, "n_heads": 2}
+    )
+    assert projected.weights.shape == (2, 1, 2)
+    bilinear = softkv_client.attend(query, key, value, similarity="bilinear", parameters={"W": eye})
+    assert bilinear.logits.tolist() == [[1.0, 0.0]]
+
+
+def test_rows_that_come_with_the_question_are_compared(softkv_client):
+    rows = [{"key": "cat", "value": "meows"}, softkv.Document("d", "dog", ["barks"])]
+    found = softkv_client.compare("cat", rows, top_k=1)
+    assert [row["value"] for row in found.sql.rows] == ["meows"]
+    assert [row["key"] for row in found.full_text.rows] == ["cat"]
+    assert "MATCH" in found.full_text.statement
+    assert found.top_k.matches[0].value == found.attention[0].value == "meows"
+    assert found.background.of == "encoder"
+    assert found.attention.request_id
+
+
+def test_a_client_with_other_options_has_the_same_connections(softkv_client):
+    hurried = softkv_client.with_options(timeout=30, retries=0)
+    assert hurried.info() == softkv_client.info()

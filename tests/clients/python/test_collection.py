@@ -1,0 +1,46 @@
+"""A collection as a whole, in each of the three ways."""
+
+from __future__ import annotations
+
+import pytest
+
+import softkv
+
+
+def test_it_is_made_looked_at_changed_listed_and_dropped(softkv_client):
+    collection = softkv_client.collection("client-life")
+    made = collection.create(encoder=None, similarity="dot", dimension=3, temperature=0.5, null=False)
+    assert (made.similarity, made.dimension, made.encoder, made.null) == ("dot", 3, None, False)
+    assert collection.change(temperature=2, null=0.1).null == 0.1
+    assert collection.info().temperature == 2
+    assert [each.name for each in softkv_client.collections("client-li", page=1)] == ["client-life"]
+    collection.drop()
+    with pytest.raises(softkv.NotFound) as refused:
+        collection.info()
+    assert (refused.value.code, refused.value.status) == ("collection_not_found", 404)
+    assert refused.value.request_id
+
+
+def test_one_that_is_there_is_taken_only_where_that_was_said(made, softkv_client):
+    collection = made(encoder=None, similarity="dot")
+    with pytest.raises(softkv.Conflict, match="exist_ok"):
+        collection.create(encoder=None, similarity="dot")
+    assert collection.create(encoder=None, similarity="dot", exist_ok=True).name == collection.name
+    with pytest.raises(softkv.Conflict) as refused:
+        collection.create(similarity="cosine", exist_ok=True)
+    assert refused.value.code == "collection_conflict"
+
+
+def test_a_name_that_none_can_have_is_refused_at_once(silent):
+    with pytest.raises(softkv.Invalid, match=r"path\.name: wanted a text of the form"):
+        silent().collection("a b")
+
+
+def test_collections_are_listed_over_pages(made, softkv_client):
+    names = sorted(made(encoder=None).name for _ in range(5))
+    listed = [each.name for each in softkv_client.collections("client-", page=2)]
+    assert set(names) <= set(listed)
+    assert listed == sorted(listed)
+    assert softkv_client.collections("client-").count() == len(listed)
+    assert softkv_client.collections("client-").first().name == listed[0]
+    assert softkv_client.collections("there is none").first() is None

@@ -1,0 +1,140 @@
+"""Filters as expressions: what they say on the wire, and what they refuse to say."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+
+import numpy as np
+import pytest
+
+import softkv
+from softkv import F
+
+
+def compared(field, operator, value, **others):
+    return {"field": field, "operator": operator, "value": value, **others}
+
+
+@pytest.mark.parametrize(
+    ("expression", "wire"),
+    [
+        (F.year == 1930, compared("metadata.year", "==", 1930)),
+        (F.year != None, compared("metadata.year", "!=", None)),  # noqa: E711
+        (F.year > 1930, compared("metadata.year", ">", 1930)),
+        (F.year >= np.int64(1930), compared("metadata.year", ">=", 1930)),
+        (F.date < datetime.date(2026, 1, 2), compared("metadata.date", "<", "2026-01-02")),
+        (F.score <= 0.5, compared("metadata.score", "<=", 0.5)),
+        (1930 <= F.year, compared("metadata.year", ">=", 1930)),  # noqa: SIM300
+        (F.year.is_missing(), compared("metadata.year", "==", None)),
+        (F.topics == ["a", "b"], compared("metadata.topics", "==", ["a", "b"])),
+        (F.topics.contains("a"), compared("metadata.topics", "contains", "a")),
+        (F.key.contains("A", ignore_case=True), compared("key", "contains", "A", ignore_case=True)),
+        (F["loc.page"] == 7, compared("metadata.loc.page", "==", 7)),
+        (F.loc["page"] == 7, compared("metadata.loc.page", "==", 7)),
+        (F.id == "a", compared("id", "==", "a")),
+        (F["id"] == 3, compared("metadata.id", "==", 3)),
+        (F.id.is_in(["a", "b"]), compared("id", "in", ["a", "b"])),
+        (F.year.not_in({1930}), compared("metadata.year", "not in", [1930])),
+        (F.year.is_in(np.array([1, 2])), compared("metadata.year", "in", [1, 2])),
+        (F.key == None, compared("key", "==", None)),  # noqa: E711
+    ],
+    ids=repr,
+)
+def test_a_comparison_is_what_the_service_reads(expression, wire):
+    assert expression.wire() == wire
+
+
+def test_chains_of_one_operator_do_not_nest():
+    many = F.n == 0
+    for n in range(1, 100):
+        many = many | (F.n == n)
+    assert len(many.wire()["conditions"]) == 100
+    joined = ((F.a == 1) & (F.b == 2)) & ~((F.c == 3) | (F.d == 4))
+    assert joined.wire() == {
+        "operator": "AND",
+        "conditions": [
+            compared("metadata.a", "==", 1),
+            compared("metadata.b", "==", 2),
+            {
+                "operator": "NOT",
+                "conditions": [
+                    {"operator": "OR", "conditions": [compared("metadata.c", "==", 3), compared("metadata.d", "==", 4)]}
+                ],
+            },
+        ],
+    }
+    assert repr(~(F.a == 1) & (F.b < 2)) == "(not (metadata.a == 1)) and (metadata.b < 2)"
+
+
+def test_a_filter_has_no_truth_value():
+    for wrong in (
+        lambda: bool(F.year == 1),
+        lambda: (F.year > 1) and (F.year < 3),
+        lambda: 1 < F.year < 3,
+        lambda: not F.year,
+        lambda: "a" in F.topics,
+        lambda: list(F.topics),
+    ):
+        with pytest.raises(TypeError, match=r"&, \||contains|no items"):
+            wrong()
+    with pytest.raises(TypeError, match="in parentheses"):
+        (F.year == 1) & True
+
+
+def test_a_field_inside_an_object_is_written_in_brackets():
+    with pytest.raises(AttributeError, match=r'F\["loc\.page"\]'):
+        F.loc.page  # noqa: B018
+    with pytest.raises(AttributeError, match=r'F\["_x"\]'):
+        F._x  # noqa: B018
+    assert copy.copy(F) is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "wire"),
+    [
+        (lambda: F.id == 1, compared("id", "==", 1)),
+        (lambda: F.id.is_in([1]), compared("id", "in", [1])),
+        (lambda: F.key.is_in(["a", 1]), compared("key", "in", ["a", 1])),
+        (lambda: F.key == 1, compared("key", "==", 1)),
+        (lambda: F.year < None, compared("metadata.year", "<", None)),
+        (lambda: F.year > True, compared("metadata.year", ">", True)),
+        (lambda: F.year == {"a": 1}, compared("metadata.year", "==", {"a": 1})),
+        (lambda: F.year.is_in("abc"), compared("metadata.year", "in", "abc")),
+        (lambda: F.year.contains([1]), compared("metadata.year", "contains", [1])),
+        (lambda: F.year.contains(1, ignore_case=True), compared("metadata.year", "contains", 1, ignore_case=True)),
+        (lambda: F.n.is_in(range(5001)), compared("metadata.n", "in", list(range(5001)))),
+    ],
+)
+def test_what_a_field_cannot_be_is_refused_as_the_service_refuses_it(make, wire, client, collection):
+    with pytest.raises(softkv.Invalid) as refused:
+        make()
+    path = collection(encoder=None)
+    answer = client.post(f"{path}/attend", json={"query": [1], "filter": wire}).json()
+    assert refused.value.detail == answer["detail"]
+    assert refused.value.code == answer["code"]
+    assert f"/filter{refused.value.errors[0].pointer}" == answer["errors"][0]["pointer"]
+
+
+def test_what_nests_too_deep_or_compares_too_much_is_refused_as_the_service_refuses_it(client, collection):
+    path = collection(encoder=None)
+
+    def answered(wire):
+        return client.post(f"{path}/attend", json={"query": [1], "filter": wire}).json()["detail"]
+
+    deep, wire = F.n == 1, compared("metadata.n", "==", 1)
+    for _ in range(32):
+        deep, wire = ~deep, {"operator": "NOT", "conditions": [wire]}
+    with pytest.raises(softkv.Invalid) as refused:
+        ~deep  # noqa: B018
+    wire = {"operator": "NOT", "conditions": [wire]}
+    assert refused.value.detail == answered(wire)
+    halves = [F.n.is_in(range(3000)), F.n.is_in(range(3000))]
+    with pytest.raises(softkv.Invalid) as refused:
+        halves[0] & halves[1]
+    assert refused.value.detail == answered({"operator": "AND", "conditions": [each.wire() for each in halves]})
+
+
+def test_what_is_no_filter_at_all_is_refused(silent):
+    with pytest.raises(softkv.Invalid, match="wanted a filter such as"):
+        silent().collection("a").attend("cats", where="year > 3")

@@ -1,0 +1,62 @@
+"""What `import softkv` loads: what httpx2 does, and itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from softkv.version import VERSION
+from tests.examples import ROOT
+
+CLIENT = ROOT / "clients" / "python"
+
+
+def loaded(statements: str) -> set[str]:
+    program = f"import json, sys\n{statements}\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(CLIENT)}
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_importing_it_loads_little_more_than_httpx2():
+    more = loaded("import softkv") - loaded("import httpx2")
+    assert {name for name in more if name.partition(".")[0] != "softkv"} == set()
+    assert len(more) < 50
+
+
+def test_numpy_comes_with_the_first_array():
+    filters = "from softkv import F, Client\n(F.year > 3).wire()\nclient = Client('http://127.0.0.1:9')"
+    assert "numpy" not in loaded(filters)
+    assert "numpy" in loaded("from softkv.wire.vectors import outgoing\noutgoing([1.0], '')")
+
+
+def test_the_service_comes_with_a_local_client_only():
+    assert not {name for name in loaded("import softkv.local") if name.partition(".")[0] in ("service", "attention")}
+
+
+def test_a_local_client_without_the_service_says_what_to_install():
+    program = (
+        "import softkv, sys\nsys.meta_path.insert(0, type('No', (), {'find_spec': staticmethod(lambda name, *_: "
+        "(_ for _ in ()).throw(ModuleNotFoundError(name, name=name)) if name == 'service' else None)}))\n"
+        "try:\n    softkv.Client.local()\nexcept ImportError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(CLIENT)}
+    )
+    assert "pip install 'softkv-client[server]'" in done.stdout
+
+
+def test_its_version_is_that_of_its_distribution():
+    project = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == VERSION
+    assert [each.split(">")[0] for each in project["dependencies"]] == ["httpx2", "numpy"]
+
+
+@pytest.mark.parametrize("name", sorted(__import__("softkv").__all__))
+def test_the_face_has_what_it_says(name):
+    assert hasattr(__import__("softkv"), name)

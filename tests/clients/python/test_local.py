@@ -1,0 +1,117 @@
+"""The service in this process: its directory, its silence, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import softkv
+from softkv import AsyncClient, Client
+from tests.examples import ROOT
+
+
+def test_a_directory_is_one_s_own_until_the_client_is_closed(tmp_path):
+    with Client.local(tmp_path, encoder=None) as client:
+        client.collection("a").create(dimension=2)
+        with pytest.raises(softkv.Error, match="is in use by process"):
+            Client.local(tmp_path, encoder=None)
+    with Client.local(str(tmp_path), encoder=None) as client:
+        assert [each.name for each in client.collections()] == ["a"]
+    with pytest.raises(softkv.Unreachable):
+        client.info()
+
+
+def test_awaited(tmp_path):
+    async def ask() -> list[str]:
+        async with AsyncClient.local(tmp_path, encoder=None) as client:
+            collection = client.collection("a")
+            await collection.create(dimension=2)
+            async with asyncio.TaskGroup() as group:
+                for number in range(20):
+                    group.create_task(collection.put(f"{number:02}", key_vector=[number, 1]))
+            return [each.id async for each in collection.find(page=7)]
+
+    assert asyncio.run(ask()) == [f"{number:02}" for number in range(20)]
+    with Client.local(tmp_path, encoder=None) as client:
+        assert client.collection("a").count() == 20
+
+
+def test_an_awaited_one_begins_with_its_block():
+    async def ask() -> None:
+        await AsyncClient.local(encoder=None, retries=0).info()
+
+    with pytest.raises(softkv.Unreachable, match="within `with`"):
+        asyncio.run(ask())
+
+
+def test_without_a_directory_nothing_stays(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Client.local(encoder=None) as client:
+        client.collection("a").create()
+        assert list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_quiet_and_leaves_the_program_s_logging_as_it_was(capfd, tmp_path):
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level)
+    with Client.local(tmp_path, encoder=None) as client:
+        client.collection("a").create()
+        assert (root.handlers[:], root.level) == before
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""
+
+
+def test_no_key_and_no_setting_of_another_service_is_taken_for_its_own(monkeypatch, tmp_path):
+    for name, setting in {"URL": "http://elsewhere", "API_KEYS": "a", "HOST": "0.0.0.0", "DEMO": "library"}.items():
+        monkeypatch.setenv(f"SOFTKV_{name}", setting)
+    with Client.local(tmp_path, encoder=None, max_queries=3) as client:
+        assert client.access() == "write"
+        assert client.info().limits["queries"] == 3
+        assert list(client.collections()) == []
+
+
+def test_a_list_goes_in_parts_of_what_the_service_takes(tmp_path):
+    with Client.local(tmp_path, encoder=None, max_queries=3) as client:
+        collection = client.collection("a")
+        collection.create(similarity="dot")
+        collection.write([{"id": str(number), "key_vector": [number, -number * number / 2]} for number in range(8)])
+        answers = collection.attend([[float(number), 1.0] for number in range(8)], top_k=1)
+    assert [answer.ids for answer in answers] == [[str(number)] for number in range(8)]
+
+
+def test_a_setting_that_there_is_none_of_is_refused():
+    with pytest.raises(softkv.Invalid, match="does not take these settings"):
+        Client.local(encoder=None, colour="red")
+
+
+def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
+    program = (
+        "from softkv import Client\n"
+        "client = Client.local(encoder=None)\n"
+        "client.collection('a').create()\n"
+        "print(client.collection('a').count())\n"
+    )
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
+    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_thread_ends_with_it(tmp_path):
+    def threads() -> int:
+        return [thread.name for thread in threading.enumerate()].count("softkv")
+
+    before = threads()
+    with Client.local(tmp_path, encoder=None):
+        assert threads() == before + 1
+    assert threads() == before
+    assert not Path(tmp_path, "softkv.pid").exists()

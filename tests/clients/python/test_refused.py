@@ -1,0 +1,113 @@
+"""What the client sees is wrong is refused before it is sent, in the words in which the service refuses it."""
+
+from __future__ import annotations
+
+import pytest
+
+import softkv
+
+SENT = "attend", {"query": [1.0, 0.0]}
+
+
+def at(collection, call, arguments):
+    return getattr(collection, call)(**arguments)
+
+
+# the client's call · where the same goes by plain HTTP · its body there
+WRONG = [
+    ("attend", {"query": [1, 0], "temperature": -1}, "/attend", {"query": [1, 0], "temperature": -1}),
+    ("attend", {"query": [1, 0], "temperature": 1e-31}, "/attend", {"query": [1, 0], "temperature": 1e-31}),
+    ("attend", {"query": [1, 0], "temperature": "hot"}, "/attend", {"query": [1, 0], "temperature": "hot"}),
+    ("attend", {"query": [1, 0], "top_k": 10_001}, "/attend", {"query": [1, 0], "top_k": 10_001}),
+    (
+        "attend",
+        {"query": [1, 0], "temperature": True, "top_k": -3, "top_p": 2},
+        "/attend",
+        {"query": [1, 0], "temperature": True, "top_k": -3, "top_p": 2},
+    ),
+    ("attend", {"query": [1, 0], "top_p": 0}, "/attend", {"query": [1, 0], "top_p": 0}),
+    ("attend", {"query": [1, 0], "effective_documents": 0.5}, "/attend", {"query": [1, 0], "effective_documents": 0.5}),
+    ("attend", {"query": [1, 0], "max_error": 0}, "/attend", {"query": [1, 0], "max_error": 0}),
+    ("sweep", {"query": [1, 0], "temperatures": []}, "/sweep", {"query": [1, 0], "temperatures": []}),
+    ("sweep", {"query": [1, 0], "temperatures": [1, -1]}, "/sweep", {"query": [1, 0], "temperatures": [1, -1]}),
+    ("compare", {"query": "a", "top_k": -1}, "/compare", {"query": "a", "top_k": -1}),
+    ("get_many", {"ids": ["a", ""]}, "/documents/query", {"ids": ["a", ""]}),
+    ("delete", {"ids": ["."]}, "/documents/delete", {"ids": ["."]}),
+    ("delete", {"ids": ["a\n"]}, "/documents/delete", {"ids": ["a\n"]}),
+    ("delete", {}, "/documents/delete", {}),
+    ("update", {"ids": ["x" * 257]}, "/documents/update", {"ids": ["x" * 257], "patch": {}}),
+    ("write", {"documents": [{"id": ""}]}, "/documents", {"documents": [{"id": ""}]}),
+    ("write", {"documents": [{"id": 3}]}, "/documents", {"documents": [{"id": 3}]}),
+    ("fields", {"limit": 0}, "/documents/fields", {"limit": 0}),
+]
+
+
+@pytest.mark.parametrize(("call", "arguments", "path", "body"), WRONG)
+def test_the_words_are_the_service_s(silent, client, collection, call, arguments, path, body):
+    with pytest.raises(softkv.Invalid) as refused:
+        at(silent().collection("a"), call, arguments)
+    answer = client.post(collection(encoder=None, dimension=2) + path, json=body)
+    assert answer.status_code == refused.value.status == 422
+    problem = answer.json()
+    assert refused.value.detail == problem["detail"]
+    assert refused.value.code == problem["code"]
+    assert [(flaw.pointer, flaw.detail) for flaw in refused.value.errors] == [
+        (each["pointer"], each["detail"]) for each in problem["errors"]
+    ]
+
+
+@pytest.mark.parametrize("call", ["get", "put", "patch", "remove", "exists"])
+@pytest.mark.parametrize("wrong", ["", "x" * 257])
+def test_an_id_that_none_can_have(silent, client, collection, call, wrong):
+    with pytest.raises(softkv.Invalid) as refused:
+        getattr(silent().collection("a"), call)(wrong)
+    answer = client.put(f"{collection(encoder=None)}/documents/{wrong}", json={})
+    assert refused.value.detail == answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("settings"), [{"temperature": -1}, {"dimension": 0, "temperature": -1}])
+def test_settings_that_none_can_have(silent, client, settings):
+    with pytest.raises(softkv.Invalid) as refused:
+        silent().collection("a").create(**settings)
+    assert refused.value.detail == client.put("/v1/collections/never", json=settings).json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ([float("nan"), 1.0], "number 0 is not finite as float32: keep magnitudes below 3.4e38"),
+        ([1.0, 1e39], "number 1 is not finite as float32: keep magnitudes below 3.4e38"),
+        ([True, False], "wanted numbers, got an array of bool"),
+        (3, "wanted a text, a vector or a list of these, got int"),
+        ({"a": 1}, "wanted a text, a vector, a list of these, or a matrix with a row a query"),
+    ],
+)
+def test_what_is_no_query(silent, query, words):
+    with pytest.raises(softkv.Invalid) as refused:
+        silent().collection("a").attend(query)
+    assert refused.value.detail.endswith(words)
+
+
+def test_what_is_no_json(silent):
+    for value, words in (
+        (float("inf"), "no NaN and no Infinity"),
+        (object(), "got object"),
+        ("\ud800", "lone surrogate"),
+    ):
+        with pytest.raises(softkv.Invalid, match=words):
+            silent().collection("a").put("b", value=value)
+
+
+def test_one_text_is_no_list_of_texts(silent):
+    with pytest.raises(softkv.Invalid, match=r"encode\(\[text\]\)\[0\]"):
+        silent().encode("a text")
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "http://[::1"])
+def test_what_is_no_address(url):
+    with pytest.raises(softkv.Invalid, match=r"give one such as http://127\.0\.0\.1:8000"):
+        softkv.Client(url)
+
+
+def test_filters_and_options_that_are_right_are_sent(shelf):
+    assert len(at(shelf, *SENT)) == 3

@@ -1,0 +1,60 @@
+"""The rule by which calls are sent again."""
+
+from __future__ import annotations
+
+import pytest
+
+from softkv.calls.call import Call, nothing
+from softkv.errors import REPEATABLE, Busy, Conflict, Invalid, Refused, TimedOut, Unavailable, Unreachable
+from softkv.retrying import Retrying
+from tests.examples import Page
+
+SAFE = Call("GET", "/", nothing)
+UNSAFE = Call("POST", "/", nothing, repeatable=False)
+ALWAYS = Retrying(retries=20, chance=lambda: 1.0)
+
+
+def not_sent() -> Unreachable:
+    error = Unreachable("no connection")
+    error.sent = False
+    return error
+
+
+def test_waits_grow_to_a_limit_and_scatter():
+    waits = [ALWAYS.wait(SAFE, Unreachable("lost"), tried) for tried in range(1, 9)]
+    assert waits == [0.25, 0.5, 1, 2, 4, 8, 8, 8]
+    assert Retrying(chance=lambda: 0.0).wait(SAFE, Unreachable("lost"), 1) == 0.125
+    assert Retrying(retries=2).wait(SAFE, Unreachable("lost"), 3) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "safe", "unsafe"),
+    [
+        (Unreachable("lost"), True, False),
+        (not_sent(), True, True),
+        (TimedOut("slow"), False, False),
+        (Busy("full", code="queue_full", status=429), True, True),
+        (Unavailable("loads", code="encoder_unavailable", status=503), True, True),
+        (Unavailable("damaged", code="collection_damaged", status=503), False, False),
+        (Unavailable("a proxy", status=502), True, False),
+        (Conflict("changed", code="document_changed", status=409), True, True),
+        (Conflict("there", code="documents_exist", status=409), False, False),
+        (Invalid("wrong", code="invalid_content", status=422), False, False),
+        (Refused("odd", status=200), False, False),
+    ],
+    ids=repr,
+)
+def test_only_what_is_safe_is_sent_again(error, safe, unsafe):
+    assert (ALWAYS.wait(SAFE, error, 1) is not None) == safe
+    assert (ALWAYS.wait(UNSAFE, error, 1) is not None) == unsafe
+
+
+def test_a_service_is_given_the_time_it_asks_for():
+    assert ALWAYS.wait(SAFE, Busy("full", code="queue_full", status=429, retry_after=17.0), 1) == 17.0
+    assert ALWAYS.wait(SAFE, Busy("full", code="queue_full", status=429, retry_after=61.0), 1) is None
+
+
+def test_the_codes_are_those_of_the_page_of_errors():
+    rows = [line.split("|") for line in Page("docs/errors.md").text.splitlines() if line.startswith("| `")]
+    again = {row[1].strip(" `") for row in rows if row[3].strip() == "yes"}
+    assert again | {"rate_limit_exceeded"} == REPEATABLE

@@ -1,0 +1,168 @@
+"""How calls are sent again: over real sockets, by both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import softkv
+from softkv import AsyncClient, Client
+from tests.clients.python.scripted import Said, Scripted, problem
+from tests.clients.python.ways import Awaited
+from tests.running import RunningService
+
+INFO = Said(200, {"version": "1", "encoder": None, "keys_required": False, "limits": {}}, {"X-Request-ID": "named"})
+WRITTEN = Said(200, {"upserted": 1, "truncated": []})
+LOST = Said(None)
+
+
+@pytest.fixture(params=["blocking", "awaited"])
+def calling(request):
+    """Makes clients of an address."""
+    with asyncio.Runner() as runner:
+
+        def make(url: str, **options: Any) -> Any:
+            if request.param == "blocking":
+                return Client(url, **options)
+            return Awaited(AsyncClient(url, **options), runner)
+
+        yield make
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "queue_full"), (503, "encoder_unavailable")])
+def test_a_service_that_asks_for_time_gets_it(calling, status, code):
+    with Scripted(problem(status, code, **{"Retry-After": "1"}), INFO).running() as server:
+        assert calling(server.url).info().version == "1"
+    first, second = server.heard
+    assert second.at - first.at >= 1.0
+    assert first.headers["X-Request-ID"] == second.headers["X-Request-ID"]
+
+
+def test_a_wait_that_is_too_long_is_the_caller_s(calling):
+    stopping = problem(503, "stopping", **{"Retry-After": "3600"})
+    with Scripted(stopping).running() as server, pytest.raises(softkv.Unavailable) as refused:
+        calling(server.url).info()
+    assert len(server.heard) == 1
+    assert (refused.value.retry_after, refused.value.code) == (3600.0, "stopping")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (problem(503, "storage_failed", **{"Retry-After": "2"}), softkv.Unavailable),
+        (problem(422, "invalid_content"), softkv.Invalid),
+        (problem(401, "key_refused"), softkv.KeyRefused),
+        (problem(403, "forbidden"), softkv.Forbidden),
+        (problem(404, "not_found"), softkv.NotFound),
+        (problem(409, "collection_conflict"), softkv.Conflict),
+        (problem(413, "too_much"), softkv.TooLarge),
+        (problem(500, "internal_error"), softkv.ServiceFailed),
+        (problem(507, "disk_full"), softkv.StorageFull),
+        (problem(405, "method_not_allowed"), softkv.Refused),
+        (Said(200, b"<html>"), softkv.Refused),
+        (Said(200, {"another": "program"}), softkv.Refused),
+        (Said(404, b"<html>"), softkv.NotFound),
+    ],
+)
+def test_what_will_not_change_is_not_asked_again(calling, said, kind):
+    with Scripted(said).running() as server, pytest.raises(softkv.Refused) as refused:
+        calling(server.url).info()
+    assert type(refused.value) is kind
+    assert len(server.heard) == 1
+    assert refused.value.status == said.status
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_name(calling):
+    with Scripted(LOST, WRITTEN).running() as server:
+        calling(server.url).collection("a").put("b", "text")
+    first, second = server.heard
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    assert first.body == second.body
+    with Scripted(WRITTEN).running() as server:
+        collection = calling(server.url).collection("a")
+        collection.put("b", "text")
+        collection.put("b", "text")
+    assert len({each.headers["Idempotency-Key"] for each in server.heard}) == 2
+
+
+def test_no_more_often_than_was_said(calling):
+    with Scripted(LOST).running() as server, pytest.raises(softkv.Unreachable) as failed:
+        calling(server.url, retries=1).info()
+    assert len(server.heard) == 2
+    assert failed.value.request_id == server.heard[0].headers["X-Request-ID"]
+    with Scripted(LOST).running() as server, pytest.raises(softkv.Unreachable):
+        calling(server.url).with_options(retries=0).info()
+    assert len(server.heard) == 1
+
+
+def test_time_that_ran_out_is_not_spent_again(calling):
+    with Scripted(Said(200, {}, after=1.0)).running() as server, pytest.raises(softkv.TimedOut, match="timeout="):
+        calling(server.url, timeout=0.2).info()
+    assert len(server.heard) == 1
+
+
+def test_nobody_there(calling):
+    with pytest.raises(softkv.Unreachable, match="softkv serve"):
+        calling("http://127.0.0.1:9", retries=0).info()
+
+
+def test_a_closed_client_says_so(calling):
+    client = calling("http://127.0.0.1:9")
+    client.close()
+    with pytest.raises(softkv.Unreachable, match="closed"):
+        client.info()
+
+
+def test_the_key_and_the_address_are_the_environment_s_unless_they_are_said(calling, monkeypatch):
+    with Scripted(INFO).running() as server:
+        monkeypatch.setenv("SOFTKV_URL", server.url)
+        monkeypatch.setenv("SOFTKV_KEY", "secret")
+        calling(None).info()
+        calling(server.url, key="other").info()
+    assert [each.headers["Authorization"] for each in server.heard] == ["Bearer secret", "Bearer other"]
+
+
+def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):
+    stopped = b'{"done": false, "upserted": 0, "refused": 0, "problem": %s}\n'
+    ended = b'{"upserted": 1, "truncated": [], "refused": []}\n{"done": true, "upserted": 1, "refused": 0}\n'
+    told = json.dumps({"status": 503, "code": "stopping", "detail": "it stops"}).encode()
+    with Scripted(Said(200, stopped % told), Said(200, ended)).running() as server:
+        assert calling(server.url).collection("a").upsert([{"id": "a"}]).upserted == 1
+    assert len(server.heard) == 2
+    told = json.dumps({"status": 507, "code": "disk_full", "detail": "no room"}).encode()
+    with Scripted(Said(200, stopped % told)).running() as server, pytest.raises(softkv.StorageFull, match="no room"):
+        calling(server.url).collection("a").upsert([{"id": "a"}])
+
+
+def test_a_service_of_one_at_a_time_answers_everybody_in_the_end(tmp_path):
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running,
+        Client(running.url, retries=30) as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        client.collection("a").create()
+        assert set(threads.map(lambda _: client.collection("a").count(), range(8))) == {0}
+
+
+def test_tasks_share_one_pool(service):
+    async def ask() -> set[str]:
+        async with AsyncClient(service.url, connections=3) as client, asyncio.TaskGroup() as group:
+            tasks = [group.create_task(client.info()) for _ in range(40)]
+        return {task.result().version for task in tasks}
+
+    assert len(asyncio.run(ask())) == 1
+
+
+def test_a_key_that_may_only_read(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none", api_keys=("write",), read_keys=("read",)) as running:
+        with Client(running.url, key="read") as reader:
+            assert reader.access() == "read"
+            with pytest.raises(softkv.Forbidden):
+                reader.collection("a").create()
+        with Client(running.url) as nobody, pytest.raises(softkv.KeyRefused) as refused:
+            nobody.info()
+        assert refused.value.code == "key_refused"

@@ -1,0 +1,196 @@
+"""Both clients against each other and against docs/openapi.json: no call without a method, no field without a name."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
+from softkv.calls import arrays, asking, collections, documents, facts, service, writing
+from softkv.calls.call import Call
+from softkv.calls.place import Known, Place
+from tests.description import FILE
+
+DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
+
+# operation → the description of the call, and an example of its arguments
+BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+    "attend": (asking.attend, ("cats",)),
+    "sweep": (asking.sweep, ("cats", [0.1])),
+    "compare": (asking.compare, ("cats",)),
+    "compare_rows": (asking.compare_rows, ("cats", [{"key": "cats"}])),
+    "post_documents": (writing.write, ([{"id": "a"}],)),
+    "put_document": (documents.put, ("a/b",)),
+    "patch_document": (documents.patch, ("a/b",)),
+    "get_document": (documents.get, ("a/b",)),
+    "delete_document": (documents.remove, ("a/b",)),
+    "query_documents": (documents.find, ()),
+    "delete_documents": (documents.delete, ("a",)),
+    "update_documents": (documents.update, ("a",)),
+    "describe_fields": (facts.fields, ()),
+    "put_collection": (collections.create, ()),
+    "patch_collection": (collections.change, ()),
+    "get_collection": (collections.info, ()),
+    "delete_collection": (collections.drop, ()),
+    "list_collections": (service.collections, ()),
+    "get_service": (service.info, ()),
+    "livez": (service.alive, ()),
+    "readyz": (service.ready, ()),
+    "metrics": (service.metrics, ()),
+    "list_models": (service.models, ()),
+    "get_model": (service.model, ("a/b",)),
+    "encode": (arrays.encode, (["cats"],)),
+    "trace": (arrays.trace, ("cats",)),
+    "embeddings": (arrays.embed, ("cats", "a model")),
+    "attend_arrays": (arrays.attend, ([[1]], [[1]], [[1]])),
+}
+# field of a request → the argument that says it
+NAMED = {
+    "filter": "where",
+    "queries": "query",
+    "mode": "on_conflict",
+    "patch": "value",
+    "limit": "page",
+    "Idempotency-Key": None,  # each write has its own, and keeps it as it is sent again
+    "vector_format": None,  # always base64, and arrays here
+    "encoding_format": None,
+    "cursor": None,  # lists are gone through
+    "name": None,  # the collection's own
+    "count": None,  # a method of lists
+}
+OWN = {"describe_fields": {"limit": "limit"}, "get_model": {}, "embeddings": {}}
+# Arguments that are no field: what the client does by itself.
+BESIDES = {"put_collection": {"exist_ok"}, "put_document": {"id"}, "patch_document": {"id"}, "list_collections": set()}
+COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in ("service", "arrays")} - {
+    "compare_rows"
+}
+
+
+def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:
+    return {
+        operation["operationId"]: (method.upper(), path, operation)
+        for path, methods in DESCRIPTION["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+OPERATIONS = operations()
+
+
+def resolved(node: Any) -> Any:
+    while isinstance(node, dict) and "$ref" in node:
+        *_, room, name = node["$ref"].split("/")
+        node = DESCRIPTION["components"][room][name]
+    return node
+
+
+def request_fields(operation: dict[str, Any]) -> set[str]:
+    """Every field of its body, of whichever form, and every parameter."""
+    found = {parameter["name"] for parameter in map(resolved, operation.get("parameters", ()))}
+    body = resolved(operation.get("requestBody", {})).get("content", {}).get("application/json")
+    waiting = [body["schema"]] if body else []
+    while waiting:
+        schema = resolved(waiting.pop())
+        waiting += schema.get("oneOf", []) + schema.get("anyOf", [])
+        found |= {
+            name for name, each in schema.get("properties", {}).items() if each is not False and each != {"not": {}}
+        }
+    return found
+
+
+def arguments(build: Callable[..., Any]) -> set[str]:
+    return set(list(inspect.signature(build).parameters)[1:])
+
+
+def test_every_operation_has_a_method_and_no_method_is_of_none():
+    assert BUILT.keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_field_of_a_request_has_an_argument(name):
+    build, _ = BUILT[name]
+    named = NAMED | OWN.get(name, {})
+    wanted = {named.get(field, field) for field in request_fields(OPERATIONS[name][2])} - {None}
+    if name == "update_documents":
+        wanted |= {"value", "metadata"}
+    assert wanted - arguments(build) == set()
+    assert arguments(build) - wanted <= BESIDES.get(name, set())
+
+
+def test_a_document_has_every_field():
+    fields = resolved(DESCRIPTION["components"]["schemas"]["Document"])["properties"]
+    assert set(inspect.signature(Document).parameters) == fields.keys()
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_call_goes_where_the_description_says(name):
+    build, given = BUILT[name]
+    method, path, _ = OPERATIONS[name]
+    known = Known()
+    known.limits = {"encode_texts": 10_000}
+    steps = build(Place("library", known) if name in COLLECTION else known, *given)
+    call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
+    assert (call.method, call.path) == (method, path.replace("{name}", "library").replace("{id}", "a%2Fb"))
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_only_a_write_that_a_service_does_once_has_an_idempotency_key(name):
+    build, given = BUILT[name]
+    known = Known()
+    known.limits = {"encode_texts": 10_000}
+    steps = build(Place("library", known) if name in COLLECTION else known, *given)
+    call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
+    assert ("Idempotency-Key" in call.headers) == ("Idempotency-Key" in request_fields(OPERATIONS[name][2]))
+    assert call.headers == call.headers
+
+
+def public(kind: type) -> dict[str, Any]:
+    return {name: each for name, each in vars(kind).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(("waited", "awaited"), [(Client, AsyncClient), (Collection, AsyncCollection)])
+def test_both_clients_have_the_same_methods_with_the_same_arguments(waited, awaited):
+    assert public(waited).keys() == public(awaited).keys()
+    for name, each in public(waited).items():
+        if inspect.isfunction(each):
+            other = public(awaited)[name]
+            assert (
+                list(inspect.signature(each).parameters.values())[1:]
+                == (list(inspect.signature(other).parameters.values())[1:])
+            ), name
+            assert (each.__doc__ or "").split("\n")[0], name
+
+
+def test_every_described_call_is_a_method_of_both():
+    built = {build for build, _ in BUILT.values()} | {
+        service.access,
+        writing.upsert,
+        documents.count,
+        documents.exists,
+        documents.get_many,
+        facts.values,
+    }
+    for faces in ((Client, Collection), (AsyncClient, AsyncCollection)):
+        described = {
+            each.__wrapped__.__code__
+            for face in faces
+            for each in public(face).values()
+            if inspect.isfunction(each) and hasattr(each, "__wrapped__")
+        }
+        assert described == {build.__code__ for build in built}
+
+
+def test_a_method_says_what_comes_back():
+    for method, result in (
+        (Collection.get, "Document"),
+        (AsyncCollection.get, "Document"),
+        (Collection.find, "Pages[Document]"),
+        (AsyncCollection.find, "AsyncPages[Document]"),
+        (Collection.get_many, "list[Document | None]"),
+    ):
+        assert inspect.signature(method).return_annotation == result
+    assert "temperature: 0, or from 1e-30 on" in inspect.getdoc(Collection.attend)

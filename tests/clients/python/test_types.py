@@ -1,0 +1,28 @@
+"""What a type checker tells whoever writes with the client."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.examples import ROOT
+
+TYPED = Path(__file__).with_name("typed.py")
+WRONG = re.compile(r"# wrong: ([\w-]+)$")
+
+
+def test_it_knows_what_comes_back_and_what_is_no_argument():
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--show-error-codes", "--no-error-summary", str(TYPED)],
+        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "MYPYPATH": str(ROOT / "clients" / "python")},
+    )  # fmt: skip
+    found = {
+        (int(line), code) for line, code in re.findall(r":(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.MULTILINE)
+    }
+    lines = TYPED.read_text(encoding="utf-8").splitlines()
+    wanted = {(number, said[1]) for number, line in enumerate(lines, start=1) if (said := WRONG.search(line))}
+    assert len(wanted) == 4
+    assert found == wanted, done.stdout + done.stderr
