@@ -26,6 +26,7 @@ NAMES = {
     "stages": "where the time of an answer goes, stage by stage",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",
+    "thin": "2 and 4 bits a component: how far answers are off, and how long they take",
     "large": "ten million rows on one machine",
     "page": "the workshop page in a browser: transfer, first paint, frames a second",
 }

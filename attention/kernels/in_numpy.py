@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
 from attention.kernels.interface import LOWEST, VANISHED, CandidateLists, CodedKeys
 from attention.kernels.layout import CHUNK, LEVELS, columns_of, rows_at
+from attention.kernels.thin.in_numpy import accumulate_thin as accumulate_thin
+from attention.kernels.thin.in_numpy import sample_top_thin as sample_top_thin
+from attention.kernels.thin.in_numpy import thin_queries as thin_queries
 
 NAME = "NumPy"
 AMX = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
+from attention.dtypes import F32, F64, I16, I64, U64, Bools, Bytes
 
 VANISHED = -800.0
 """An exponent whose exponential is 0."""
@@ -47,6 +47,46 @@ class CandidateLists(NamedTuple):
     thresholds: F32
     places: I64
     similarities: F32
+    counts: I64
+
+
+class ThinKeys(NamedTuple):
+    """Keys in thin codes, side by side.
+
+    Attributes:
+        high: uint8[groups, quads, 16, 4], the upper 2 bits of each component of r keys and more; see `layout`.
+        low: the lower 2 bits; of no groups where only 2 bits are to be read.
+        scales: float32[r].
+        spreads: float32[r], how far each is from its code.
+        allowed: bool[r], True = may be attended to.
+        base: the place of the first one among all rows.
+    """
+
+    high: Bytes
+    low: Bytes
+    scales: F32
+    spreads: F32
+    allowed: Bools
+    base: int
+
+
+class Draws(NamedTuple):
+    """Rows drawn for q queries as they were read, by a Poisson process on the line of their terms.
+
+    Attributes:
+        keys: uint64[q], what the random numbers are made of.
+        rates: float64[q], points to one of mass; 0 for none.
+        places: int64[q, m], of the rows that a point fell on, as often as points did.
+        similarities: float32[q, m], as they were scanned.
+        marks: float64[q, m], a random number above 0 and at most 1 for each.
+        counts: int64[q], how many points there were; more than m where not all found room.
+    """
+
+    keys: U64
+    rates: F64
+    places: I64
+    similarities: F32
+    marks: F64
     counts: I64
 
 
@@ -95,6 +135,27 @@ class Kernels(Protocol):
             lows: float32[q], where the first bin begins.
             finer: float32[q], bins to one of similarity.
             histogram: float64[q, bins, 2], count and sum of similarities, added to.
+        """
+
+    def thin_queries(self, codes: I16, steps: F32, units: F32, usual: float, bits: int) -> Any:
+        """What the passes over thin keys read, of codes int16[q, d], steps and units float32[q].
+
+        Similarity = product of codes·scale·step + max(spread − usual, 0)·unit, where a field f of a key means 2·f − 3
+        where it has 2 bits, and 2·f − 15 where it has 4.
+        """
+
+    def sample_top_thin(self, keys: ThinKeys, queries: Any, best: F32) -> None:
+        """`sample_top`, of thin keys."""
+
+    def accumulate_thin(
+        self, keys: ThinKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, draws: Draws
+    ) -> int:
+        """`accumulate`, of thin keys and without weights; what is summed may be drawn as well.
+
+        Args:
+            keys: the first one at a multiple of 1,024 rows from where random numbers are to begin; each 1,024 have
+                numbers of their own, which follow from a query's key and the place of the first of them.
+            draws: added to.
         """
 
     def weight_of(self, weights: F32, rows: int) -> tuple[F64, F64]:

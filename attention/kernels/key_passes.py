@@ -39,7 +39,7 @@ class Packed(NamedTuple):
 
 
 _KEYS = record(CodedKeys, array(uint8, 4), array(float32, 1), array(boolean, 1), int64)
-_PACKED = record(Packed, array(int32, 2), int64, array(int32, 1), array(float32, 1), boolean)
+PACKED = record(Packed, array(int32, 2), int64, array(int32, 1), array(float32, 1), boolean)
 _CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(float32, 2), array(int64, 1))
 
 
@@ -63,7 +63,7 @@ def _nothing(weights: F32, start: int, stop: int) -> None:
 
 
 @njit(inline="always")
-def _list(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
+def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, base: int) -> int:
     """Add those of 64 rows that reach the threshold to a query's list, of which so much is used; how much is then."""
     for i in range(PANEL):
         if similarities[i] >= lists.thresholds[query] and similarities[i] > NOT_ALLOWED:
@@ -73,7 +73,7 @@ def _list(lists: CandidateLists, query: int, used: int, similarities: F32, base:
     return used
 
 
-@compiled(_KEYS, int64, _PACKED, _CANDIDATES, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
+@compiled(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
 def accumulate(
     keys: CodedKeys,
     first: int,
@@ -117,7 +117,7 @@ def accumulate(
             totals[j, 1] += gap
             totals[j, 2] += square
             if listed:
-                used[j] = _list(lists, j, used[j], similarities, keys.base + start)
+                used[j] = list_panel(lists, j, used[j], similarities, keys.base + start)
                 longest = max(longest, used[j])
         start += PANEL
     sums += totals
@@ -125,7 +125,7 @@ def accumulate(
     return min(start, rows)
 
 
-@compiled(_KEYS, int64, _PACKED, _CANDIDATES, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
+@compiled(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float32, 1), array(float64, 3), fastmath=True)
 def fill_histogram(
     keys: CodedKeys,
     first: int,
@@ -169,14 +169,14 @@ def fill_histogram(
                 histogram[j, bins[i], 0] += counted[i, 0]
                 histogram[j, bins[i], 1] += counted[i, 1]
             if hits > 0:
-                used[j] = _list(lists, j, used[j], similarities, keys.base + start)
+                used[j] = list_panel(lists, j, used[j], similarities, keys.base + start)
                 longest = max(longest, used[j])
         start += PANEL
     lists.counts[:] = used
     return min(start, rows)
 
 
-@compiled(_KEYS, _PACKED, array(float32, 2), fastmath=True)
+@compiled(_KEYS, PACKED, array(float32, 2), fastmath=True)
 def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
     """See `Kernels`."""
     codes, scales, allowed = keys.codes, keys.scales, keys.allowed

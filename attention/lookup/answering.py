@@ -19,6 +19,7 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.null import Background
 from attention.lookup.sweeping import quantised_sweep, solved
+from attention.lookup.thin import thin_first
 
 SMALL_CELLS = 4_096 * 384
 """So many components among the rows that pass are read in float64 in the time that a scan takes for its own steps, for
@@ -43,20 +44,21 @@ def attend(
     top_p: float | None = None,
     output: bool = True,
     max_error: float | None = None,
+    basis: str = "proven",
 ) -> Answer:
     """Attend with one query over every row of a memory: softmax(similarity(query, keys) / temperature) · values.
 
     Args:
         query: float[d].
         memory: a memory, whose current view is asked, or a view.
-        temperature, null, mask, normaliser, top_k, top_p, output, max_error: as in `Question`.
+        temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis: as in `Question`.
 
     Raises:
         ShapeError: the query has another width than the keys.
         ParameterError: a number out of its range, a zero query under cosine, or a mask of another view.
     """
     view = memory.view if isinstance(memory, Memory) else memory
-    return answer(view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error))
+    return answer(view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis))
 
 
 def answer(view: View, question: Question) -> Answer:
@@ -92,6 +94,9 @@ def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
             found[index] = one.answer
             asked[index] = replace(questions[index], temperature=one.temperature)
     scanned = [index for index in large if found[index] is None]
+    for index, answer in zip(scanned, thin_first(view, [asked[i] for i in scanned]), strict=True):
+        found[index] = answer
+    scanned = [index for index in scanned if found[index] is None]
     for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
         found[index] = answer
     rest = [index for index, answer in enumerate(found) if answer is None]

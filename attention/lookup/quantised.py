@@ -242,10 +242,10 @@ def _mixtures(
     for index in sorted({*told} - {*warm}):
         rescored = known[index]
         assert rescored is not None
-        yield index, _without_tail(questions[index], rescored, gathered.keys)
+        yield index, without_tail(questions[index], rescored, gathered.keys)
 
 
-def _without_tail(question: Question, rescored: Rescored, keys: int) -> Mixture:
+def without_tail(question: Question, rescored: Rescored, keys: int) -> Mixture:
     """The distribution where known rows have all the weight."""
     assert not isinstance(question.temperature, Auto)
     if question.normaliser in SUPPORT and question.temperature > 0:

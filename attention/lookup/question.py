@@ -16,6 +16,7 @@ from attention.lookup.memory.view import Mask, View
 from attention.lookup.softmax.null import Background, NullKey
 from attention.normalisers import NORMALISERS
 
+BASES = ("proven", "measured")
 TOP_K = 10
 TOP_K_WITH_TOP_P = 1000
 
@@ -56,6 +57,7 @@ class Question:
         output: whether the blended value is wanted.
         max_error: a bound to keep on total variation, and on the output's error relative to the largest
             value.
+        basis: "proven", or "measured" where an estimate will do whose error was measured, see `Certificate`.
 
     Raises:
         ShapeError: the query is not a vector.
@@ -72,6 +74,7 @@ class Question:
     top_p: float | None = None
     output: bool = True
     max_error: float | None = None
+    basis: str = "proven"
 
     def __post_init__(self) -> None:
         query = np.asarray(self.query, dtype=np.float64)
@@ -99,6 +102,8 @@ class Question:
             raise ParameterError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
         if self.max_error is not None and not (np.isfinite(self.max_error) and self.max_error > 0):
             raise ParameterError(f"max_error must be a finite number above 0, got {self.max_error!r}")
+        if self.basis not in BASES:
+            raise ParameterError(f"basis must be one of {', '.join(BASES)}, got {self.basis!r}")
 
     @property
     def vector(self) -> F64:

@@ -13,6 +13,7 @@ from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, WIDEST, Coded, Codes, ValueCodes
+from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import originals
 from attention.lookup.memory.owners import beginning, between, longest, ranges
@@ -34,10 +35,12 @@ class BlockFormat:
     Attributes:
         similarity: what they are compared by; cosine has directions in codes, gaussian has no codes.
         directory: where the float32 originals lie in files; None for memory.
+        rotation: of thin codes; None where keys have none.
     """
 
     similarity: str
     directory: Path | None = None
+    rotation: Rotation | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +81,7 @@ class Block:
             None if value_dimension is None else originals(rows, value_dimension, layout.directory),
             norms,
             norms if value_dimension is None else np.empty(rows),
-            Codes.with_room(rows, dimension) if in_codes else None,
+            Codes.with_room(rows, dimension, rotation=layout.rotation) if in_codes else None,
             ValueCodes.with_room(rows, value_dimension or dimension) if in_codes else None,
             layout.similarity == "cosine",
         )
@@ -128,7 +131,10 @@ class Block:
             self.value_norms[here] = lengths(values)
         if self.codes is None or self.value_codes is None:
             return None, None
-        coded = Coded.of(keys, self.norms[here] if self.normalised else None)
+        norms = self.norms[here] if self.normalised else None
+        if self.codes.thin is not None:
+            self.codes.thin.write(first, keys, norms)
+        coded = Coded.of(keys, norms)
         coded_values = coded if rows.values is None else Coded.of(values)
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
 

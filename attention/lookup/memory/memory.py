@@ -10,6 +10,7 @@ import numpy as np
 
 from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
+from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, BlockFormat, Segment
 from attention.lookup.memory.compaction import compacted, in_place_of
 from attention.lookup.memory.rows import Rows
@@ -27,21 +28,34 @@ class Memory:
             row's key and d_v for its value.
         expected: how many rows are to be added, as far as it is known: there is room for them from the beginning, and
             nothing is moved when more come.
+        thin_seed: 32 secret bytes, to keep keys in 2 and 4 bits as well, d/2 bytes a row: one query over very many rows
+            reads these. None for 8 bits alone.
 
     Raises:
-        ParameterError: another similarity.
+        ParameterError: another similarity, or not so many bytes.
     """
 
-    def __init__(self, similarity: str, directory: Path | None = None, *, expected: int = 0) -> None:
+    def __init__(
+        self, similarity: str, directory: Path | None = None, *, expected: int = 0, thin_seed: bytes | None = None
+    ) -> None:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
         self._view = View(similarity)
-        self._layout = BlockFormat(similarity, directory)
+        rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
+        self._layout = BlockFormat(similarity, directory, rotation)
         self._expected = expected
         self._turn = Lock()
 
     @classmethod
-    def of(cls, keys: F32, values: F32 | None = None, *, similarity: str = "cosine", owners: I64 | None = None) -> Self:
+    def of(
+        cls,
+        keys: F32,
+        values: F32 | None = None,
+        *,
+        similarity: str = "cosine",
+        owners: I64 | None = None,
+        thin_seed: bytes | None = None,
+    ) -> Self:
         """A memory of n rows, numbered from 0 on.
 
         Args:
@@ -50,13 +64,14 @@ class Memory:
             similarity: cosine, dot, scaled_dot or gaussian.
             owners: int64[n], the first row of the document that each row is a key of, see `Rows`; None where each is
                 a document by itself.
+            thin_seed: as for the memory itself.
 
         Raises:
             ShapeError: keys, values and owners are not so many rows each.
             ParameterError: another similarity, a key that it is not defined for, or an owner that its rows do not
                 follow.
         """
-        memory = cls(similarity)
+        memory = cls(similarity, thin_seed=thin_seed)
         memory.publish(add=Rows(np.arange(len(keys)), keys, values, owners))
         return memory
 

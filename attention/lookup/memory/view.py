@@ -14,6 +14,7 @@ from attention.kernels.layout import PANEL
 from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.owners import beginning
+from attention.lookup.memory.thin import ThinFacts
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,11 @@ class View:
     def traces(self) -> list[float]:
         """Of each of `grams`."""
         return [] if self.grams is None else [float(np.trace(gram)) for gram in self.grams]
+
+    @cached_property
+    def thin(self) -> ThinFacts | None:
+        """What is known of all thin codes; None where rows are not kept so."""
+        return ThinFacts.of(self.segments)
 
     def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""

@@ -1,0 +1,178 @@
+"""Thin scans: how far answers from 4 and 2 bits are off, beside what they say of it, and how long they take.
+
+    python -m benchmarks.thin [--rows 100000] [--questions 1000] [--repeats 25] [--embeddings FILE.npy]
+
+Every question is compared with a float64 computation over all rows: total variation over the matches and the rest. The
+rotation is secret and made anew, so the questions are chosen without knowledge of it. The times are of one question, at
+T = 0.05 and at T = 0, each way in turn; NumPy computes in float32, weights and the ten best. The exit code is 1 where a
+proven certificate does not hold, or a measured one in more than one question of a thousand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from attention.lookup import Answer, Memory, Question, Rows, View
+from attention.lookup.bounds.draws import MEASURED, PROVEN, Basis
+from attention.lookup.quantised import quantised_answers
+from attention.lookup.thin import thin_answers
+from benchmarks.keys import BLOCK, gathered, near
+
+Array = NDArray[np.float64]
+TEMPERATURES = (0.1, 0.05, 0.02, 0.0)
+TOGETHER = 50
+BEST = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one answer: how far it was from the truth, how far at most it said, and what the rest weighs."""
+
+    apart: float
+    bound: float
+    rest: float
+
+
+def weights_of(similarities: Array, temperature: float) -> Array:
+    """float64[n]."""
+    if temperature == 0:
+        ties = similarities == similarities.max()
+        return ties / np.count_nonzero(ties)
+    masses = np.exp((similarities - similarities.max()) / temperature)
+    return masses / masses.sum()
+
+
+def compared(answer: Answer, similarities: Array, temperature: float) -> Found:
+    """An answer beside the true one.
+
+    Raises:
+        AssertionError: a row that is among the ten best is not in the head.
+    """
+    kth = np.partition(similarities, -BEST)[-BEST]
+    assert set(np.flatnonzero(similarities > kth + 1e-12)) <= set(answer.numbers.tolist())
+    weights = weights_of(similarities, temperature)
+    known = weights[answer.numbers]
+    rest = 1 - known.sum()
+    apart = (np.abs(known - answer.weights).sum() + abs(rest - (1 - answer.weights.sum()))) / 2
+    return Found(float(apart), answer.certificate.total_variation, float(rest))
+
+
+def accuracy(view: View, wide: Array, queries: Array, console: Console) -> bool:
+    """Print a table; whether as many certificates held as should."""
+    table = Table(title=f"{len(wide):,} rows, {len(queries):,} questions each", box=box.MARKDOWN)
+    for name in ("basis", "T", "answered", "held", "rest", "total variation", "certificate", "ratio"):
+        table.add_column(name, justify="right")
+    good = True
+    found: dict[tuple[str, float], list[Found]] = {
+        (basis.name, temperature): [] for basis in (PROVEN, MEASURED) for temperature in TEMPERATURES
+    }
+    for first in track(range(0, len(queries), TOGETHER), "comparing", console=Console(stderr=True)):
+        some = queries[first : first + TOGETHER]
+        similarities = some @ wide.T
+        for basis in (PROVEN, MEASURED):
+            for temperature in TEMPERATURES:
+                for query, own in zip(some, similarities, strict=True):
+                    (answer,) = thin_answers(view, [Question(query, temperature, output=False)], basis)
+                    if answer is not None:
+                        found[basis.name, temperature].append(compared(answer, own, temperature))
+    for (basis_name, temperature), told in found.items():
+        held = sum(each.apart <= each.bound for each in told)
+        good = good and held >= (1.0 if basis_name == "proven" else MEASURED.holds_with) * len(told) - 1e-9
+        apart, bound, rest = np.array([(e.apart, e.bound, e.rest) for e in told] or [(np.nan,) * 3]).T
+        table.add_row(
+            basis_name,
+            f"{temperature:g}",
+            f"{len(told):,}",
+            f"{held:,}",
+            f"{np.median(rest):.2f}",
+            f"{np.median(apart):.1e}, at most {apart.max():.1e}",
+            f"{np.median(bound):.1e}, at most {bound.max():.1e}",
+            f"{np.median(bound / np.maximum(apart, 1e-18)):.0f}×",
+        )
+    console.print(table)
+    return good
+
+
+def ways(view: View, keys: NDArray[np.float32], temperature: float) -> dict[str, Callable[[Array], object]]:
+    """Each way to answer one question."""
+
+    def asked(query: Array) -> list[Question]:
+        return [Question(query, temperature, output=False)]
+
+    def thin(basis: Basis) -> Callable[[Array], object]:
+        return lambda query: thin_answers(view, asked(query), basis)
+
+    def numpy(query: Array) -> object:
+        logits = keys @ (query.astype(np.float32) / np.float32(temperature or 1.0))
+        weights = np.exp(logits - logits.max())
+        return np.argpartition(weights, -BEST)[-BEST:], weights / weights.sum()
+
+    return {
+        "8 bits": lambda query: quantised_answers(view, asked(query)),
+        "proven, 4 bits": thin(PROVEN),
+        "measured, 2 bits": thin(MEASURED),
+        "NumPy": numpy,
+    }
+
+
+def speed(view: View, keys: NDArray[np.float32], queries: Array, repeats: int, console: Console) -> None:
+    """Print the times of one question, all ways in turn."""
+    table = Table(title="one question: milliseconds, the median and the least", box=box.MARKDOWN)
+    for temperature in (0.05, 0.0):
+        calls = ways(view, keys, temperature)
+        if not table.columns:
+            for name in ("T", *calls, "8 bits / proven", "8 bits / measured"):
+                table.add_column(name, justify="right")
+        times: dict[str, list[float]] = {name: [] for name in calls}
+        for turn in range(repeats + 2):
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call(queries[turn % len(queries)])
+                if turn >= 2:
+                    times[name].append(1000 * (time.perf_counter() - start))
+        middle = {name: float(np.median(own)) for name, own in times.items()}
+        cells = [f"{middle[name]:.1f}, {min(own):.1f}" for name, own in times.items()]
+        ratios = [f"{middle['8 bits'] / middle[name]:.2f}×" for name in ("proven, 4 bits", "measured, 2 bits")]
+        table.add_row(f"{temperature:g}", *cells, *ratios)
+    console.print(table)
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--questions", type=int, default=1_000)
+    parser.add_argument("--repeats", type=int, default=25)
+    parser.add_argument("--embeddings", help="a .npy file of float32 rows, in the place of clusters")
+    arguments = parser.parse_args()
+    keys = np.load(arguments.embeddings)[: arguments.rows] if arguments.embeddings else gathered(arguments.rows)
+    keys = np.ascontiguousarray(keys, dtype=np.float32)
+    memory = Memory("cosine", thin_seed=secrets.token_bytes(32))
+    for start in range(0, len(keys), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(keys)))
+        memory.publish(add=Rows(rows, keys[rows]))
+    console = Console(width=200)
+    queries = near(keys, max(arguments.questions, 40), 8).astype(np.float64)
+    speed(memory.view, keys, queries[:40], arguments.repeats, console)
+    if not arguments.questions:
+        return 0
+    wide = keys.astype(np.float64)
+    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    return 0 if accuracy(memory.view, wide, queries[: arguments.questions], console) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
