@@ -100,7 +100,7 @@ TABLE: Mapping[str, Refusal] = {
     "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
         429,
-        "too many requests are under way: try again",
+        "too many calls of this kind are under way: try again",
         api.QueueFull,
         repeat=True,
         openai_code="rate_limit_exceeded",

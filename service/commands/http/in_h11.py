@@ -9,6 +9,7 @@ from typing import Any, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from service.api.places import caller_gone
 from service.api.problems.errors import APIError
 from service.commands.http.joining import Joining
 from service.commands.http.unreadable import MOST_HEAD_BYTES, PIECE_BYTES, refusal, to_refuse, too_large
@@ -25,6 +26,13 @@ class InH11(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin with a connection that a caller has made."""
         super().connection_made(cast(asyncio.Transport, Joining(transport, self.loop)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered."""
+        super().connection_lost(exc)
+        self._refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            caller_gone(self.cycle.scope["state"])
 
     def data_received(self, data: bytes) -> None:
         """Read on, a piece at a time, unless it is refused already what comes here."""

@@ -15,6 +15,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.api.places import caller_gone
 from service.api.problems.errors import APIError
 from service.commands.http.joining import Joining
 from service.commands.http.unreadable import (
@@ -57,7 +58,7 @@ class InHttptools(HttpToolsProtocol):
         super().connection_made(cast(asyncio.Transport, Joining(transport, self.loop)))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the request that is being answered; uvicorn tells the one that was read last."""
+        """Tell the request that is being answered; uvicorn's own tells the one that was read last."""
         super().connection_lost(exc)
         self._deaf = True
         self._unread = b""
@@ -65,6 +66,7 @@ class InHttptools(HttpToolsProtocol):
         if self._answering is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._answering.message_event.set()
+            caller_gone(self._answering.scope["state"])
 
     def data_received(self, data: bytes) -> None:
         """Read on, a piece at a time, as long as few requests wait."""
@@ -108,7 +110,9 @@ class InHttptools(HttpToolsProtocol):
         if self._is_last and not (self._in_head or self._in_body):
             return  # it follows a request that ends the connection
         raised = error.__context__
-        self._refuse(raised if isinstance(raised, APIError) else refusal(str(error), in_body=self._in_body))
+        if raised is not None and not isinstance(raised, APIError):  # a defect of ours, in a callback
+            raise raised
+        self._refuse(raised or refusal(str(error), in_body=self._in_body))
 
     def on_message_begin(self) -> None:
         """A request line begins."""
