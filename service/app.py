@@ -23,6 +23,7 @@ from service.api.middleware.head_as_get import HeadAsGet
 from service.api.middleware.limits import Limits
 from service.api.middleware.request_id import RequestId
 from service.api.middleware.wellformed import WellFormed
+from service.api.places import Places
 from service.api.problems import handlers
 from service.api.routes import metrics, once, page
 from service.api.routing import undeclared_writes
@@ -131,8 +132,9 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.frame_ancestors = settings.frame_ancestors
     app.state.cors_origins = settings.cors_origins
     app.state.meters = metrics.Meters()
+    app.state.places = Places(settings.max_queue)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, max_queue=settings.max_queue)
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(
         Access,
         write_keys=settings.api_keys,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -11,23 +12,27 @@ import httpx
 import uvicorn
 
 from service.app import create_app
-from service.commands.one_write import OneWriteProtocol
+from service.commands.http import protocol
 from service.settings import Settings
 
 
 class RunningService:
-    """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would."""
+    """Starts the service; `url` is where it listens. Leaving the block stops it as Ctrl-C would.
 
-    def __init__(self, **settings: Any) -> None:
+    `http` reads its connections: what `softkv serve` would take, or another.
+    """
+
+    def __init__(self, *, http: type[asyncio.Protocol] | None = None, **settings: Any) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         # asyncio does this itself only on sockets that it makes; without it a second answer waits 40 ms for an ACK.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.http = http or protocol()
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, http=OneWriteProtocol, log_config=None, access_log=False, lifespan="on")
+            uvicorn.Config(self.app, http=self.http, ws="none", log_config=None, access_log=False, lifespan="on")
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 

@@ -1,4 +1,4 @@
-"""A route: who may call it, how much it reads and what it takes are settled before anything of the request is read."""
+"""A route: who may call it, how many at once, how much it reads and what it takes are settled before it reads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from service.api.body import JSONRequest, require_json
 from service.api.direct_call import DirectCall
 from service.api.middleware.access import LEVELS, Level, admit
 from service.api.middleware.limits import body_limit
+from service.api.places import Kind, Places, given_up
 from service.api.problems.refusals import ANY_CALL, Responses
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -29,6 +30,29 @@ class Requirement:
     async def __call__(self, request: Request) -> None:
         """Refuse who may not."""
         admit(request.scope, self.level)
+
+
+@dataclass(frozen=True)
+class Taking:
+    """The kind of place that a route takes, as one of its dependencies; a route's own goes before its router's."""
+
+    kind: Kind
+
+    async def __call__(self) -> None:
+        """Nothing: the route itself takes it."""
+
+
+def takes(kind: Kind) -> Any:
+    """Of which kind the calls of a router or a route are, for its `dependencies`."""
+    return Depends(Taking(kind))
+
+
+def taken(route: Any) -> Kind | None:
+    """The kind that a route declares, None where it declares none."""
+    kinds: list[Kind] = [
+        each.dependency.kind for each in getattr(route, "dependencies", ()) if isinstance(each.dependency, Taking)
+    ]
+    return kinds[-1] if kinds else None
 
 
 def requires(level: Level) -> Any:
@@ -51,7 +75,10 @@ async def undeclared_writes(request: Request) -> None:
 
 
 class GuardedRoute(APIRoute):
-    """Checks what it declares with `requires`, and the length of the body; one that declares nothing is for writers."""
+    """Checks what it declares with `requires`, the length of the body, and whether there is a place of its kind.
+
+    One that declares nothing is for writers, and takes a place as they do; one that is for anybody takes none.
+    """
 
     reads_any_length = False
 
@@ -65,12 +92,26 @@ class GuardedRoute(APIRoute):
         if self.reads_any_length:
             limit.lift()
         limit.check()
-        await self.answer(scope, receive, send)
+        if self.kind is None:
+            await self.answer(scope, receive, send)
+            return
+        places: Places = scope["app"].state.places
+        with places.held(self.kind):
+            if self.kind == "write":  # which is not stopped half-way
+                await self.answer(scope, receive, send)
+                return
+            with given_up(scope):
+                await self.answer(scope, receive, send)
 
     @cached_property
     def needed(self) -> Level:
         """What its caller must be allowed."""
         return required(self) or "write"
+
+    @cached_property
+    def kind(self) -> Kind | None:
+        """Of which kind the place is that it takes."""
+        return None if self.needed == "none" else taken(self) or "write"
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is left to do for who may call it, with a method that it takes."""
@@ -109,12 +150,16 @@ class JSONRoute(GuardedRoute):
 
 
 def _settled(dependency: Any) -> bool:
-    """Whether a route has done by itself what a dependency would: `GuardedRoute` admits callers."""
-    return isinstance(dependency, Requirement) or dependency is undeclared_writes
+    """Whether a route does by itself what a dependency would: `GuardedRoute` admits callers and takes places."""
+    return isinstance(dependency, Requirement | Taking) or dependency is undeclared_writes
 
 
-def json_router(prefix: str, tag: str, responses: Responses = ANY_CALL) -> APIRouter:
-    """A router of calls that take JSON, for whoever may read; those that write say so themselves."""
+def json_router(prefix: str, tag: str, kind: Kind, responses: Responses = ANY_CALL) -> APIRouter:
+    """A router of calls of a kind that take JSON, for whoever may read; those that write say so themselves."""
     return APIRouter(
-        prefix=prefix, tags=[tag], route_class=JSONRoute, dependencies=[requires("read")], responses=responses
+        prefix=prefix,
+        tags=[tag],
+        route_class=JSONRoute,
+        dependencies=[requires("read"), takes(kind)],
+        responses=responses,
     )

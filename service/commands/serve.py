@@ -51,7 +51,7 @@ def serve(
     max_body_bytes: Annotated[int | None, typer.Option(help="The largest request.", show_default="33554432")] = None,
     max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,
-    max_queue: Annotated[int | None, typer.Option(help="Requests that may wait.", show_default="256")] = None,
+    max_queue: Annotated[int | None, typer.Option(help="Calls of each kind at once.", show_default="256")] = None,
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,

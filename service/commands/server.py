@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from service.commands.console import progress
-from service.commands.one_write import OneWriteProtocol
+from service.commands.http import protocol
 
 if TYPE_CHECKING:
     from service.retrieval.documents import Seeding
@@ -40,8 +40,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                # h11: httptools answers malformed requests itself, as text and without an id.
-                http=OneWriteProtocol,
+                http=protocol(),
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,

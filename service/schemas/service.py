@@ -13,7 +13,7 @@ class Limits(Wire):
     """The most that one request may ask or send; one more is refused, with 422 or 413 unless it says otherwise."""
 
     body_bytes: int = Field(description="Bytes of a body; of NDJSON, of a line.")
-    requests_at_once: int = Field(description="Calls under way; one more is a 429.")
+    requests_at_once: int = Field(description="Calls of one kind under way; one more of it is a 429.")
     documents: int = Field(description="Documents in a JSON body; a stream of NDJSON takes any number.")
     queries: int = Field(description="`queries` of one attend.")
     temperatures: int = Field(description="`temperatures` of one sweep.")

@@ -91,6 +91,8 @@ export function again(code: SchemaProblemCode): boolean {
     case "out_of_memory":
     case "stopping":
       return true;
+    case "malformed_request":
+    case "head_too_large":
     case "malformed_path":
     case "ambiguous_length":
     case "malformed_host":

@@ -1,4 +1,4 @@
-"""What no request may be, whoever sends it: one with a control character in its path, or with two lengths."""
+"""What no request may be, whoever sends it: unreadable, with a control character in its path, or with two lengths."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from urllib.parse import unquote_to_bytes
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems.errors import AmbiguousLength, APIError, MalformedPath
+from service.api.problems.errors import AmbiguousLength, APIError, MalformedPath, MalformedRequest
 from service.api.problems.handlers import of_error
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc: C0, DEL and C1
+
+VERSIONS = ("1.1", "1.0")
+UNREADABLE = "unreadable"  # in a request's state: the error that the server met when it read it
 
 
 class WellFormed:
@@ -24,12 +27,20 @@ class WellFormed:
         """The ASGI call."""
         if scope["type"] == "http":
             try:
+                if (unreadable := scope.get("state", {}).get(UNREADABLE)) is not None:
+                    raise unreadable
+                _check_version(scope["http_version"])
                 _check_path(scope["path"], scope.get("raw_path") or b"")
                 _check_length(Headers(scope=scope), scope["http_version"])
             except APIError as refusal:
                 await of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _check_version(version: str) -> None:
+    if version not in VERSIONS:
+        raise MalformedRequest(f"the request is of HTTP/{version}: send it as HTTP/1.1")
 
 
 def _check_path(path: str, raw: bytes) -> None:

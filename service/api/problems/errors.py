@@ -7,12 +7,20 @@ class APIError(Exception):
     """The root of this room's errors."""
 
 
+class MalformedRequest(APIError):
+    """What came is no request of HTTP/1.1."""
+
+
+class HeadTooLarge(APIError):
+    """A request line and headers of more bytes than the service takes."""
+
+
 class MalformedPath(APIError):
     """The path holds a control character, or is not UTF-8."""
 
 
 class AmbiguousLength(APIError):
-    """The body has two lengths, or one in a form that its version of HTTP does not have."""
+    """The body has two lengths, one that is none, or one in a form that its version of HTTP does not have."""
 
 
 class MalformedBody(APIError):
@@ -36,7 +44,7 @@ class Forbidden(APIError):
 
 
 class MalformedHost(APIError):
-    """Several Host headers, or one that is no host."""
+    """No Host header, several, or one that is no host."""
 
 
 class HostRefused(APIError):

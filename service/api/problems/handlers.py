@@ -25,7 +25,8 @@ log = structlog.get_logger("softkv")
 
 MOST_FLAWS = 100
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
-LAST_ON_ITS_CONNECTION = "ambiguous_length"  # where the next request would begin is not known
+# Where the next request would begin is not known.
+LAST_ON_ITS_CONNECTION = ("ambiguous_length", "malformed_request", "head_too_large")
 READING = ("GET", "HEAD")
 
 
@@ -45,7 +46,7 @@ class ProblemAnswer(JSONAnswer):
         if flaws is not None:
             self.problem["errors"] = [asdict(flaw) for flaw in flaws[:MOST_FLAWS]]
         headers = {HEADERS[status].name: HEADERS[status].sent} if status in HEADERS else {}
-        if code == LAST_ON_ITS_CONNECTION:
+        if code in LAST_ON_ITS_CONNECTION:
             headers["Connection"] = "close"
         super().__init__(self.problem, status_code=status, headers=headers)
 

@@ -32,11 +32,16 @@ class Refusal:
 
 # code → what it stands for; of an error's classes, the most particular one that is here decides
 TABLE: Mapping[str, Refusal] = {
+    # These two are found as a request is read, before there is a call.
+    "malformed_request": Refusal(400, None, api.MalformedRequest),
+    "head_too_large": Refusal(431, None, api.HeadTooLarge),
     "malformed_path": Refusal(400, "the path holds a control character, or is not UTF-8", api.MalformedPath),
     "ambiguous_length": Refusal(
-        400, "the request has a Content-Length and a Transfer-Encoding; the connection is closed", api.AmbiguousLength
+        400,
+        "the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed",
+        api.AmbiguousLength,
     ),
-    "malformed_host": Refusal(400, "several Host headers, or one that is no host, and no key", api.MalformedHost),
+    "malformed_host": Refusal(400, "no Host header or several; or one that is no host, and no key", api.MalformedHost),
     "malformed_json": Refusal(400, "the body is not JSON", api.MalformedBody),
     "key_refused": Refusal(401, "no key, or an unknown one", api.KeyRefused, openai_code="invalid_api_key"),
     "forbidden": Refusal(403, "this key may read and not write", api.Forbidden),
@@ -95,7 +100,7 @@ TABLE: Mapping[str, Refusal] = {
     "untraceable": Refusal(422, "the model cannot show its attention: all-MiniLM-L6-v2 can", encoding.Untraceable),
     "queue_full": Refusal(
         429,
-        "too many requests are under way: try again",
+        "too many calls of this kind are under way: try again",
         api.QueueFull,
         repeat=True,
         openai_code="rate_limit_exceeded",

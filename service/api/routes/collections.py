@@ -13,7 +13,7 @@ from fastapi import Query, Request, Response
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.once import Idempotent
-from service.api.routing import json_router, requires
+from service.api.routing import json_router, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
 from service.retrieval.collections import Changed, Collection, Standing, loaded_encoder, null_shown
@@ -22,7 +22,7 @@ from service.schemas.collection import CollectionAnswer, CollectionChange, Colle
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
-router = json_router("/v1/collections", "collections")
+router = json_router("/v1/collections", "collections", "read")
 
 
 def _describe(collection: Collection) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
 
 @router.put(
     "/{name}",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
@@ -104,7 +104,7 @@ async def put_collection(
 
 @router.patch(
     "/{name}",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
     response_description="The collection as it is now.",
@@ -157,7 +157,7 @@ async def get_collection(name: NameInPath, running: Running) -> Response:
 
 @router.delete(
     "/{name}",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     status_code=204,
     responses=refusals(*OF_A_COLLECTION, *WRITING),
     response_description="Deleted.",

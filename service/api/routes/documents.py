@@ -11,7 +11,7 @@ from service.api.document_form import reads, said, sent, shape
 from service.api.json import NDJSON, JSONAnswer
 from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.routes.once import Idempotent
-from service.api.routing import json_router, requires
+from service.api.routing import json_router, requires, takes
 from service.api.state import IdInPath, NameInPath, Running
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval import documents as store
@@ -35,12 +35,12 @@ from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition
 
-router = json_router("/v1/collections/{name}/documents", "documents")
+router = json_router("/v1/collections/{name}/documents", "documents", "read")
 
 
 @router.post(
     "",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=Upserted,
     responses={
         200: {"content": {NDJSON: UPLOAD_ANSWER}},
@@ -103,7 +103,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
 
 @router.post(
     "/delete",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=Deleted,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="How many there were.",
@@ -124,7 +124,7 @@ async def delete_documents(
 
 @router.post(
     "/update",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=Updated,
     responses=refusals(*WITH_BODY, *WRITING, *ASKING),
     response_description="How many there were.",
@@ -156,7 +156,7 @@ async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | Non
 
 @router.put(
     "/{id:path}",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=Upserted,
     responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *WRITING, *ASKING)},
     response_description="Replaced.",
@@ -180,7 +180,7 @@ async def put_document(
 
 @router.patch(
     "/{id:path}",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     response_model=Upserted,
     responses=refusals(*WITH_BODY, *WRITING, *ASKING, "document_not_found", "document_changed"),
     response_description="Changed.",
@@ -226,7 +226,7 @@ async def get_document(
 
 @router.delete(
     "/{id:path}",
-    dependencies=[requires("write")],
+    dependencies=[requires("write"), takes("write")],
     status_code=204,
     responses=refusals(*OF_A_COLLECTION, *WRITING, "document_not_found", "collection_loading"),
     response_description="Deleted.",

@@ -37,6 +37,9 @@ class Meters:
             buckets=SECONDS,
         )
         self.under_way = Gauge("softkv_requests_under_way", "Requests being answered.", registry=self.registry)
+        self.places = Gauge(
+            "softkv_places_taken", "Calls under way, by the kind of place.", ("kind",), registry=self.registry
+        )
         self.collections = Gauge("softkv_collections", "Collections.", registry=self.registry)
         self.documents = Gauge("softkv_documents", "Documents in all collections.", registry=self.registry)
         self.waiting = Gauge("softkv_encoder_waiting_texts", "Texts that wait for the encoder.", registry=self.registry)
@@ -92,8 +95,10 @@ def _route(scope: Scope) -> str:
     response_description="The numbers, in Prometheus' text format.",
 )
 async def metrics(request: Request, running: Running) -> Response:
-    """Requests by route and status, their times, documents, and how many texts wait for the encoder."""
+    """Requests by route and status, their times, places taken by kind, documents, and how many texts wait."""
     meters: Meters = request.app.state.meters
+    for kind, taken in request.app.state.places.taken.items():
+        meters.places.labels(kind).set(taken)
     catalogue = running.catalogue
     meters.collections.set(len(catalogue.collections()))
     meters.documents.set(sum(collection.size for collection in catalogue.collections()))

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
 from service.api.routes.page import PageMount
-from service.api.routing import GuardedRoute, required, requires
+from service.api.routing import GuardedRoute, required, requires, taken, takes
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
@@ -44,6 +44,41 @@ def test_every_route_declares_what_it_asks():
         **dict.fromkeys(writes, "write"),
     }
     assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines"}
+
+
+KINDS = {
+    "lookup": {"attend", "sweep", "compare"},
+    "encode": {"encode", "embeddings", "trace"},
+    "write": WRITES.keys() | {"post_lines"},
+    "stateless": {"attend_arrays", "compare_rows"},
+}
+
+
+def test_every_call_declares_the_kind_of_its_place():
+    kinds: dict[str, set[str]] = {}
+    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
+        route = context.original_route
+        if isinstance(route, GuardedRoute) and route.needed != "none":
+            assert taken(route) is not None, f"{context.methods} {context.path} declares no kind: give it a takes()"
+            assert route.kind == taken(route)
+            kinds.setdefault(route.kind, set()).add(route.name)
+    reads = kinds.pop("read")
+    assert kinds == KINDS
+    assert reads == DESCRIBED.operations.keys() - OPEN - set().union(*KINDS.values())
+
+
+def test_what_declares_no_kind_takes_the_place_of_a_write_and_a_probe_none():
+    router = APIRouter(dependencies=[requires("read"), takes("read")], route_class=GuardedRoute)
+    bare = APIRouter(route_class=GuardedRoute)
+
+    @router.get("/a", dependencies=[takes("lookup")])
+    @router.get("/b")
+    @bare.get("/c")
+    @bare.get("/d", dependencies=[requires("none")])
+    async def route() -> None: ...
+
+    kinds = {each.path: each.kind for each in (*router.routes, *bare.routes)}
+    assert kinds == {"/a": "lookup", "/b": "read", "/c": "write", "/d": None}
 
 
 def test_the_description_says_of_the_calls_that_write_that_they_may_be_forbidden():
@@ -137,7 +172,7 @@ def test_who_may_not_write_is_told_before_the_body_is_read(keyed):
 
 @pytest.mark.parametrize("path", ["nothing", "collections/a/b", "collections/a/documents/b", ""])
 def test_without_a_key_an_unknown_place_is_a_401(keyed, path):
-    for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE", "BREW"):
+    for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE", "PROPFIND"):
         assert httpx.request(method, f"{keyed.url}/v1/{path}").status_code == 401
     assert httpx.options(f"{keyed.url}/v1/{path}").status_code in (404, 405)
 

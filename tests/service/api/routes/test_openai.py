@@ -203,7 +203,7 @@ def test_a_full_queue_is_a_rate_limit(tmp_path):
 
             def body():
                 yield b'{"model": '
-                answers.append(client.get("/v1/models"))
+                answers.append(ask(client, input="a"))
                 yield b'"a", "input": "a"}'
 
             answers = []

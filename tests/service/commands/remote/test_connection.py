@@ -20,7 +20,7 @@ def test_a_connection_refuses_what_is_no_address() -> None:
 
 
 def test_a_connection_comes_again_when_the_service_is_full(tmp_path: Path) -> None:
-    """A request whose body has not ended fills a queue of one; it ends while the connection waits."""
+    """A request whose body has not ended fills the one place of a write; it ends while the connection waits."""
     with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full:
         slow = socket.create_connection(("127.0.0.1", full.port))
         slow.sendall(
@@ -37,6 +37,7 @@ def test_a_connection_comes_again_when_the_service_is_full(tmp_path: Path) -> No
         with Connection(full.url, sleep=sleep) as connection, slow:
             until = time.monotonic() + 10
             while not waits and time.monotonic() < until:
-                answer = connection.call("GET", "/v1/collections")
-        assert [collection["name"] for collection in answer["collections"]] == ["one"]
+                connection.call("PUT", "/v1/collections/two", {})
+            answer = connection.call("GET", "/v1/collections")
+        assert [collection["name"] for collection in answer["collections"]] == ["one", "two"]
         assert waits == [1.0]

@@ -1,11 +1,11 @@
-"""uvicorn's protocol, whose answers leave in one piece: head and body are one write to the socket and one packet."""
+"""A transport whose answers leave in one piece: head and body are one write to the socket and one packet."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+LINGER_SECONDS = 1.0
 
 
 class Joining:
@@ -19,10 +19,11 @@ class Joining:
         self._transport = transport
         self._loop = loop
         self._held = b""
+        self._lingers = self._ends = False
 
     def write(self, data: bytes) -> None:
         """Send it with what waits; where nothing does, it waits itself."""
-        if not data:
+        if not data or self._ends:
             return
         if self._held:
             held, self._held = self._held, b""
@@ -37,18 +38,27 @@ class Joining:
         if held and not self._transport.is_closing():
             self._transport.write(held)
 
+    def linger(self) -> None:
+        """Let `close` hear the caller out for a moment, as RFC 9112, 9.6 wants it.
+
+        Closed with something unread, a socket resets the connection, and the caller may never see the last answer.
+        """
+        self._lingers = True
+
     def close(self) -> None:
         """Close it, once what waits is sent."""
         self.flush()
-        self._transport.close()
+        if not self._lingers or self._transport.is_closing():
+            self._transport.close()
+        elif not self._ends:
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(LINGER_SECONDS, self._transport.close)
+        self._ends = True
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._ends or self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-
-class OneWriteProtocol(H11Protocol):
-    """A connection that is written to through `Joining`."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin with a connection that a caller has made."""
-        super().connection_made(cast(asyncio.Transport, Joining(transport, self.loop)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.commands.one_write import Joining
+from service.commands.http.joining import Joining
 from tests.running import RunningService
 
 

@@ -1,0 +1,178 @@
+"""Places by kind: a flood of one takes none of another, and who hangs up gives his back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import httpx
+import pytest
+from fastapi import APIRouter, Response
+
+from service.api.places import KINDS
+from service.api.routing import GuardedRoute, requires, takes
+from service.commands.http.in_h11 import InH11
+from tests.running import RunningService
+
+MOST = 3
+PATHS = {
+    "lookup": "POST /v1/collections/c/attend",
+    "encode": "POST /v1/encode",
+    "write": "PUT /v1/collections/c/documents/a",
+    "read": "POST /v1/collections/c/documents/query",
+    "stateless": "POST /v1/attend",
+}
+BODIES = {
+    "lookup": {"query": [1, 2]},
+    "encode": {"texts": ["a"]},
+    "write": {"key_vector": [1, 2]},
+    "read": {},
+    "stateless": {"query": [[1]], "key": [[1]], "value": [[1]]},
+}
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with three places of each kind, and a collection."""
+    data = tmp_path_factory.mktemp("tight")
+    with (
+        RunningService(data_dir=data, encoder="none", max_queue=MOST, api_keys=("w",)) as running,
+        running.client(headers={"x-api-key": "w"}) as client,
+    ):
+        running.wait_until_ready()
+        client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
+        client.put("/v1/collections/c/documents/a", json={"key_vector": [1, 2]})
+        yield running
+
+
+@pytest.fixture
+def client(tight: RunningService) -> Iterator[httpx.Client]:
+    with tight.client(headers={"x-api-key": "w"}) as client:
+        yield client
+
+
+def head(line: str, *headers: str) -> bytes:
+    return "\r\n".join((f"{line} HTTP/1.1", "Host: localhost", *headers, "", "")).encode()
+
+
+def half(running: RunningService, kind: str, key: str = "w") -> socket.socket:
+    """A call whose body does not end."""
+    raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
+    raw.sendall(head(PATHS[kind], "Content-Type: application/json", "Content-Length: 99", f"X-API-Key: {key}") + b"{")
+    return raw
+
+
+def ask(client: httpx.Client, kind: str) -> httpx.Response:
+    method, path = PATHS[kind].split()
+    return client.request(method, path, json=BODIES[kind])
+
+
+def taken(client: httpx.Client) -> dict[str, int]:
+    """By kind, as /metrics has it."""
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith("softkv_places_taken{")]
+    return {line.split('"')[1]: int(float(line.split()[-1])) for line in lines}
+
+
+def until(client: httpx.Client, **expected: int) -> None:
+    deadline = time.monotonic() + 20
+    while taken(client) != dict.fromkeys(KINDS, 0) | expected:
+        assert time.monotonic() < deadline, taken(client)
+        time.sleep(0.01)
+
+
+@contextmanager
+def full(running: RunningService, client: httpx.Client, kind: str) -> Iterator[list[socket.socket]]:
+    """All places of a kind taken, for as long as the block runs."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(half(running, kind)) for _ in range(MOST)]
+        until(client, **{kind: MOST})
+        yield held
+    until(client)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flood_of_one_kind_refuses_that_kind_and_no_other(tight, client, kind):
+    with full(tight, client, kind):
+        for other in KINDS:
+            answer = ask(client, other)
+            if other == kind:
+                assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+                assert f"kind {kind} " in answer.json()["detail"]
+                assert answer.headers["retry-after"] == "1"
+            else:  # there is no encoder
+                assert answer.status_code == (404 if other == "encode" else 200), answer.text
+    assert ask(client, kind).status_code != 429
+
+
+def test_who_is_refused_and_what_is_nowhere_take_no_place(tight, client):
+    with full(tight, client, "read"):
+        assert client.get("/v1/collections", headers={"x-api-key": "x"}).status_code == 401
+        assert client.get("/v1/nothing").status_code == 404
+        assert client.delete("/v1/collections").status_code == 405
+        assert client.get("/livez").status_code == 200
+        assert client.get("/v1/collections").status_code == 429
+    with ExitStack() as stack:
+        for _ in range(2 * MOST):
+            stack.enter_context(half(tight, "write", key="x"))
+        assert client.put("/v1/collections/c/documents/b", json={"key_vector": [1, 2]}).status_code in (200, 201)
+
+
+def test_a_place_is_given_back_when_its_answer_is_sent(client):
+    for _ in range(5 * MOST):
+        for kind in KINDS:
+            assert ask(client, kind).status_code != 429
+    until(client)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_come_back_when_callers_hang_up(tight, client, kind):
+    for _ in range(3):
+        with full(tight, client, kind) as held:
+            for each in held:
+                each.close()
+            until(client)
+
+
+@pytest.mark.parametrize("http", [None, InH11])
+def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_path, http):
+    running = RunningService(http=http, data_dir=tmp_path, encoder="none", max_queue=MOST)
+    router, events = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute), list[str]()
+    go_on = asyncio.Event()
+
+    async def wait(kind: str) -> Response:
+        try:
+            await go_on.wait()
+        except asyncio.CancelledError:
+            events.append(f"{kind} ended")
+            raise
+        events.append(f"{kind} done")
+        return Response()
+
+    async def release() -> Response:
+        go_on.set()
+        return Response()
+
+    router.add_api_route("/lookup/{kind}", wait, dependencies=[takes("lookup")])
+    router.add_api_route("/write/{kind}", wait, dependencies=[takes("write")])
+    router.add_api_route("/release", release, dependencies=[takes("read")])
+    running.app.include_router(router)
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    with running, running.client() as client:
+        for kind in ("lookup", "write"):
+            with ExitStack() as stack:
+                for _ in range(MOST):
+                    raw = stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
+                    raw.sendall(head(f"GET /{kind}/{kind}"))
+                until(client, **{kind: MOST})
+            if kind == "lookup":
+                until(client)
+                assert events == ["lookup ended"] * MOST
+        assert taken(client)["write"] == MOST
+        client.get("/release")
+        until(client)
+        assert events == ["lookup ended"] * MOST + ["write done"] * MOST
+        assert client.get("/lookup/again").status_code == 200
+        assert "500" not in client.get("/metrics").text.split("softkv_requests_total", 1)[1].split("# HELP")[0]

@@ -1,0 +1,235 @@
+"""What a connection is, beside its requests: what is sent ahead, asked for in another protocol, or left half-way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+
+from service.api.routing import requires
+from service.commands.http.in_h11 import InH11
+from tests.running import RunningService
+from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
+
+PUT = b"PUT /v1/collections/c/documents/a HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
+LIVEZ = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
+DOCUMENT = b'{"key_vector": [1, 2]}'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collection(service: RunningService) -> None:
+    with service.client() as client:
+        client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
+
+
+def asked(service: RunningService, *pieces: bytes, methods: str = "") -> list[Answer]:
+    return answers(sent(service, *pieces), methods)
+
+
+def nowhere(number: int) -> bytes:
+    return b"GET /v1/nothing/%d HTTP/1.1\r\n" % number + HOST + b"\r\n"
+
+
+def chunked(body: bytes, size: int = 3) -> bytes:
+    parts = [body[i : i + size] for i in range(0, len(body), size)]
+    return b"".join(b"%x;a=b\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("number", [3, 40, 3000])
+def test_what_is_sent_ahead_is_answered_in_its_order(service, number):
+    found = asked(service, b"".join(map(nowhere, range(number))) + LAST)
+    details = [json.loads(answer.content)["detail"] for answer in found[:-1]]
+    assert [int(detail.split("/")[3].split(":")[0]) for detail in details] == list(range(number))
+    assert found[-1].status == 200
+
+
+def test_bodies_sent_ahead_are_told_apart(service):
+    lengths = PUT + b"Content-Length: %d\r\n\r\n" % len(DOCUMENT) + DOCUMENT
+    chunks = PUT + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(DOCUMENT)
+    found = asked(service, (lengths + chunks) * 10 + LAST)
+    assert [answer.status for answer in found] == [found[0].status, *[200] * 20]
+
+
+@pytest.mark.parametrize("body", [b"length", b"chunks"])
+def test_a_large_body_arrives_as_it_is(service, body):
+    document = b'{"key_vector": [1, 2], "value": "%b"}' % (b"0123456789abcdef" * 20_000)
+    if body == b"length":
+        request = PUT + b"Content-Length: %d\r\n\r\n" % len(document) + document
+    else:
+        request = PUT + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(document, 40_001)
+    get = b"GET /v1/collections/c/documents/a HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
+    _, found = asked(service, request + get)
+    assert json.loads(found.content)["value"] == "0123456789abcdef" * 20_000
+
+
+def test_what_follows_the_last_request_is_not_answered(service):
+    assert len(asked(service, LAST + LIVEZ * 5)) == 1
+    assert len(asked(service, LIVEZ.replace(b"HTTP/1.1", b"HTTP/1.0") + LIVEZ * 5)) == 1
+    assert len(asked(service, LAST + b"\x00\x00 no request")) == 1
+
+
+def test_trailers_are_no_headers(service):
+    trailers = b"Authorization: Bearer x\r\nX-Request-ID: trailed\r\nIdempotency-Key: trailed\r\n\r\n"
+    chunks = PUT + b"Transfer-Encoding: chunked\r\nTrailer: X-Request-ID\r\n\r\n" + chunked(DOCUMENT)[:-2] + trailers
+    found = asked(service, chunks + LAST)
+    assert [answer.status // 100 for answer in found] == [2, 2]
+    assert found[0].headers["x-request-id"] != "trailed"
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket", b"a, b"])
+@pytest.mark.parametrize("pieces", [1, 2, 9])
+def test_who_asks_for_another_protocol_is_answered_in_this_one(service, protocol, pieces):
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol + b"\r\nHTTP2-Settings: AAMAAABk\r\n"
+    upgrade += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    plain = LIVEZ[:-2] + upgrade + b"\r\n"
+    length = PUT + upgrade + b"Content-Length: %d\r\n\r\n" % len(DOCUMENT) + DOCUMENT
+    chunks = PUT + upgrade + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(DOCUMENT)
+    sent_ = plain + length + chunks + plain + LAST
+    size = -(-len(sent_) // pieces)
+    found = asked(service, *(sent_[i : i + size] for i in range(0, len(sent_), size)))
+    assert [answer.status for answer in found] in ([200, 201, 200, 200, 200], [200, 200, 200, 200, 200])
+    assert all("upgrade" not in answer.headers for answer in found)
+
+
+def test_a_body_behind_an_upgrade_is_no_request(service):
+    smuggled = b"DELETE /v1/collections/c HTTP/1.1\r\n" + HOST + b"\r\n"
+    upgrade = LIVEZ[:-2].replace(b"GET /livez", b"POST /v1/nothing") + b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+    found = asked(service, upgrade + b"Content-Length: %d\r\n\r\n" % len(smuggled) + smuggled + LAST)
+    assert [answer.status for answer in found] == [404, 200]
+    with service.client() as client:
+        assert client.get("/v1/collections/c").status_code == 200
+
+
+def test_a_tunnel_is_not_made(service):
+    found = asked(service, b"CONNECT localhost:80 HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n" + LIVEZ)
+    assert [answer.status // 100 for answer in found] == [4]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"/livez", 200),
+        (b"/livez?a=b?c", 200),
+        (b"/%6Civez", 200),
+        (b"http://localhost/livez", 404),
+        (b"http://evil.example/v1/collections/c", 404),
+        (b"*", 404),
+        (b"//livez", 404),
+        (b"/livez#a", 404),
+    ],
+)
+def test_a_target_is_a_path(service, target, status):
+    (answer,) = asked(service, LAST.replace(b"/livez", target))
+    assert answer.status == status
+
+
+def test_head_has_no_body(service):
+    head = LIVEZ.replace(b"GET", b"HEAD")
+    found = asked(service, head + nowhere(1).replace(b"GET", b"HEAD") + LAST, methods="HHG")
+    assert [answer.status for answer in found] == [200, 404, 200]
+    assert int(found[0].headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_who_waits_to_be_told_to_go_on_is_told_in_1_1(service, version):
+    head = PUT.replace(b"HTTP/1.1", b"HTTP/" + version) + b"Expect: 100-continue\r\nConnection: close\r\n"
+    head += b"Content-Length: %d\r\n\r\n" % len(DOCUMENT)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+        raw.sendall(head)
+        told = raw.recv(1000) if version == b"1.1" else b""
+        raw.sendall(DOCUMENT)
+        found = answers(told + b"".join(iter(lambda: raw.recv(65536), b"")))
+    assert [answer.status // 100 for answer in found] == ([1, 2] if version == b"1.1" else [2])
+
+
+def test_what_is_refused_for_its_head_is_not_told_to_go_on(service):
+    head = PUT.replace(b"application/json", b"text/plain") + b"Expect: 100-continue\r\nContent-Length: 99\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+        raw.sendall(head)
+        (answer,) = answers(raw.recv(65536))
+    assert answer.status == 415
+
+
+def test_an_answer_without_a_length_ends_with_the_connection_in_1_0(service):
+    head = b"POST /v1/collections/c/documents HTTP/1.0\r\nContent-Type: application/x-ndjson\r\n" + HOST
+    line = b"".join(b'{"id": "%d", "key_vector": [1, 2]}\n' % i for i in range(2000))
+    (answer,) = asked(service, head + b"Content-Length: %d\r\n\r\n" % len(line) + line)
+    assert "transfer-encoding" not in answer.headers
+    assert json.loads(answer.content.splitlines()[-1]) == {"done": True, "upserted": 2000, "refused": 0}
+
+
+def test_a_stream_comes_in_chunks_in_1_1(service):
+    head = b"POST /v1/collections/c/documents HTTP/1.1\r\nContent-Type: application/x-ndjson\r\n" + HOST
+    line = b"".join(b'{"id": "%d", "key_vector": [1, 2]}\n' % i for i in range(2000))
+    found = asked(service, head + b"Content-Length: %d\r\n\r\n" % len(line) + line + LAST)
+    assert found[0].headers["transfer-encoding"] == "chunked"
+    assert json.loads(found[0].content.splitlines()[-1])["upserted"] == 2000
+    assert found[1].status == 200
+
+
+def test_empty_lines_before_a_request_are_nothing(service, with_httptools):
+    if with_httptools:
+        assert [answer.status for answer in asked(service, b"\r\n" + LIVEZ + b"\r\n" + LAST)] == [200, 200]
+
+
+def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
+    """While a request is being answered the service stops reading, and so its caller has to stop sending."""
+    answer_now = threading.Event()
+
+    async def parts() -> AsyncIterator[bytes]:
+        while not answer_now.is_set():
+            await asyncio.sleep(0.01)
+        yield b"late"
+
+    async def late() -> Response:
+        return StreamingResponse(parts())
+
+    running = RunningService(http=service.http, data_dir=tmp_path, encoder="none")
+    running.app.router.add_api_route("/late", late, dependencies=[requires("none")])
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    most = 64 << 20
+    with running, socket.create_connection(("127.0.0.1", running.port)) as raw:
+        raw.sendall(LIVEZ.replace(b"/livez", b"/late"))
+        raw.settimeout(1)
+        sent_, ahead = 0, LIVEZ * 10_000
+        with suppress(TimeoutError):
+            while sent_ < most:
+                sent_ += raw.send(ahead[sent_ % len(LIVEZ) :])
+        assert sent_ < most
+        answer_now.set()
+        raw.settimeout(20)
+        received = b""
+        while received.count(b"HTTP/1.1 200") < 1000:
+            received += raw.recv(1 << 20)
+        assert received.index(b"late") < received.index(b"alive")
+
+
+def test_a_caller_who_hangs_up_ends_its_request(service):
+    with service.client() as client, socket.create_connection(("127.0.0.1", service.port)) as raw:
+        before = under_way(client)
+        raw.sendall(PUT + b"Content-Length: 100\r\n\r\n{")
+        while under_way(client) == before:
+            time.sleep(0.01)
+        raw.close()
+        while under_way(client) != before:
+            time.sleep(0.01)
+
+
+def under_way(client) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("softkv_requests_under_way "))
+
+
+def test_h11_is_there_where_httptools_is_not(monkeypatch):
+    from service.commands import http
+
+    monkeypatch.setattr(http, "find_spec", lambda name: None)
+    assert http.protocol() is InH11
