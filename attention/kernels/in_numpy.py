@@ -42,7 +42,8 @@ def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
     """float32[q, r] of the rows of `part`."""
     rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
     products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
-    return products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
+    similarities = products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
+    return similarities + keys.addends[part] if len(keys.addends) else similarities
 
 
 def _parts(keys: CodedKeys, first: int, lists: CandidateLists) -> Iterator[slice]:
