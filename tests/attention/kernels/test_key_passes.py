@@ -175,8 +175,9 @@ def test_at_temperature_0_what_is_below_the_threshold_weighs_next_to_nothing():
 @passes
 @queries_of
 @pytest.mark.parametrize("size", [1, 4, 70])
-def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size):
-    keys, codes = keys_of(rows, width)
+@pytest.mark.parametrize("addends", [True, False])
+def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size, addends):
+    keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
     similarities = np.where(keys.allowed, similarities_of(keys, codes, query_codes, steps), -np.inf)
     before = np.sort(np.random.default_rng(0).standard_normal((queries, size)).astype(f32), axis=1)
