@@ -45,7 +45,11 @@ def _similarities(keys: CodedKeys, part: slice, queries: Queries) -> F32:
     """float32[q, r] of the rows of `part`."""
     rows = rows_at(keys.codes, np.arange(part.start, part.stop), queries.codes.shape[1])
     products: NDArray[Any] = queries.codes @ rows.T.astype(queries.codes.dtype)
-    return products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
+    whole, scales = products.astype(np.float32), keys.scales[part] * queries.steps[:, None]
+    if not len(keys.addends):
+        return whole * scales
+    # Rounded once, as a processor does that adds while it multiplies.
+    return (whole.astype(np.float64) * scales + keys.addends[part]).astype(np.float32)
 
 
 def _parts(keys: CodedKeys, first: int, lists: CandidateLists) -> Iterator[slice]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from attention.dtypes import F32, F64, I16, I64, U64, Bools, Bytes
 
 VANISHED = -800.0
@@ -16,6 +18,8 @@ VANISHED = -800.0
 
 LOWEST = -1e30
 """The least logit: what is below it would be infinite, and is nothing all the same."""
+
+NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 
 
 class CodedKeys(NamedTuple):
@@ -26,12 +30,14 @@ class CodedKeys(NamedTuple):
         scales: float32[r].
         allowed: bool[r], True = may be attended to.
         base: the place of the first one among all rows.
+        addends: float32[r], what is added to each similarity, within ±1e30; float32[0] for nothing.
     """
 
     codes: Bytes
     scales: F32
     allowed: Bools
     base: int
+    addends: F32 = NO_ADDENDS
 
 
 class CandidateLists(NamedTuple):
@@ -102,7 +108,8 @@ class Kernels(Protocol):
     def packed_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
         """What the passes over keys read, of codes int16[q, d] and steps float32[q].
 
-        Similarity = product of codes·scale·step. Codes that are not fine are within −127 to 127.
+        Similarity = product of codes·scale·step, and the key's addend where it has one. Codes that are not fine are
+        within −127 to 127.
         """
 
     def sample_top(self, keys: CodedKeys, queries: Any, best: F32) -> None:

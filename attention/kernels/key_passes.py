@@ -17,7 +17,7 @@ from attention.kernels.dot import byte_products
 from attention.kernels.dot_amx import amx_usable, padded
 from attention.kernels.interface import CandidateLists, CodedKeys
 from attention.kernels.layout import LANES, OFFSET, PANEL, packed
-from attention.kernels.softmax_terms import NOT_ALLOWED, scale_and_mask, terms_of, to_similarities
+from attention.kernels.softmax_terms import NOT_ALLOWED, add_to_terms, scale_and_mask, terms_of, to_similarities
 
 
 class Packed(NamedTuple):
@@ -38,7 +38,7 @@ class Packed(NamedTuple):
     amx: bool
 
 
-_KEYS = record(CodedKeys, array(uint8, 4), array(float32, 1), array(boolean, 1), int64)
+_KEYS = record(CodedKeys, array(uint8, 4), array(float32, 1), array(boolean, 1), int64, array(float32, 1))
 PACKED = record(Packed, array(int32, 2), int64, array(int32, 1), array(float32, 1), boolean)
 _CANDIDATES = record(CandidateLists, array(float32, 1), array(int64, 2), array(float32, 2), array(int64, 1))
 
@@ -84,7 +84,7 @@ def accumulate(
     weights: F32,
 ) -> int:
     """See `Kernels`."""
-    codes, scales, allowed = keys.codes, keys.scales, keys.allowed
+    codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
     rows, q = scales.shape[0], steps.shape[0]
     planes = queries.each
@@ -102,6 +102,8 @@ def accumulate(
             _nothing(weights, start, min(start + PANEL, rows))
             start += PANEL
             continue
+        if len(addends):
+            add_to_terms(addends, start, scaling)
         byte_products(codes, start // LANES, factors, products, queries.amx)
         for j in range(q):
             to_similarities(products, planes, j, scaling, offsets[j], steps[j], similarities)
@@ -136,7 +138,7 @@ def fill_histogram(
     histogram: F64,
 ) -> int:
     """See `Kernels`."""
-    codes, scales, allowed = keys.codes, keys.scales, keys.allowed
+    codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps, thresholds = queries.planes, queries.offsets, queries.steps, lists.thresholds
     rows, q = scales.shape[0], steps.shape[0]
     planes = queries.each
@@ -153,6 +155,8 @@ def fill_histogram(
         if not scale_and_mask(scales, allowed, start, scaling):
             start += PANEL
             continue
+        if len(addends):
+            add_to_terms(addends, start, scaling)
         byte_products(codes, start // LANES, factors, products, queries.amx)
         for j in range(q):
             to_similarities(products, planes, j, scaling, offsets[j], steps[j], similarities)
@@ -179,7 +183,7 @@ def fill_histogram(
 @compiled(_KEYS, PACKED, array(float32, 2), fastmath=True)
 def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
     """See `Kernels`."""
-    codes, scales, allowed = keys.codes, keys.scales, keys.allowed
+    codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps = queries.planes, queries.offsets, queries.steps
     q, size = best.shape
     products = np.empty((factors.shape[0], PANEL), dtype=np.int32)
@@ -188,6 +192,8 @@ def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
     for start in range(0, scales.shape[0], PANEL):
         if not scale_and_mask(scales, allowed, start, scaling):
             continue
+        if len(addends):
+            add_to_terms(addends, start, scaling)
         byte_products(codes, start // LANES, factors, products, queries.amx)
         for j in range(q):
             to_similarities(products, queries.each, j, scaling, offsets[j], steps[j], similarities)

@@ -71,6 +71,13 @@ def scale_and_mask(scales: F32, allowed: Bools, first: int, scaling: F32) -> boo
     return some
 
 
+@njit(nogil=True)
+def add_to_terms(addends: F32, first: int, scaling: F32) -> None:
+    """Add those of rows from `first` on, within ±1e30, to the terms of scaling float32[2, 64]; far below stays so."""
+    for i in range(min(PANEL, len(addends) - first)):
+        scaling[1, i] += addends[first + i]
+
+
 def _similarities(planes: int) -> Callable[..., None]:
     """The intrinsic that fills float32[64] with product·(factor·step) + term, for queries in one byte or two."""
 

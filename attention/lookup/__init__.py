@@ -16,6 +16,7 @@ from __future__ import annotations
 from attention.kernels import prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
+from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import Mask, View
@@ -27,6 +28,7 @@ __all__ = [
     "Answer",
     "Auto",
     "Background",
+    "Bias",
     "Certificate",
     "Evidence",
     "Mask",

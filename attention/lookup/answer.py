@@ -15,6 +15,7 @@ from attention.lookup.head.documents import Grouping, log_parts
 from attention.lookup.head.top import choose, choose_by_weight, cut
 from attention.lookup.question import Question
 from attention.lookup.softmax.evidence import Evidence
+from attention.lookup.softmax.mixture import log_or_nothing
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,17 @@ class Answer:
         numbers: int64[k'], the head: the best documents by weight, then by similarity, and all that tie in both with
             the last of them. A document has the number of its first row.
         parts: int64[k'], the key of each that is most similar, the first of those that tie: a row's number.
-        similarities, logits: float64[k'], of that key.
+        similarities, logits: float64[k'], of that key; the logit has the bias in it, but at temperature 0.
         weights: float64[k'], each the sum over all keys of the document.
         log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over them, 0 for one key. With softmax the
             logarithm of a weight is logit − log_partition + log_parts, within the certificate, and where the weight
             vanishes as well; at temperature 0 it is the logarithm of how many of the document's keys tie for the best
-            of all. 0 where the normaliser is not softmax.
+            of all, and the bias of these. 0 where the normaliser is not softmax.
         matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); the head
             is longer only by ties with the last one, of which any may be kept.
         complete: False where top_k came before top_p was reached.
         evidence: at the temperature used.
-        best_similarity: the best that passes; None where none does.
+        best_similarity: the best that passes, with a bias that of the largest logit; None where none does.
         output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
         certificate: a proven bound on the error of all this.
         documents: how many documents pass.
@@ -147,6 +148,8 @@ def answer_to(
     keys: int | None = None,
     grouping: Grouping | None = None,
     order: I64 | None = None,
+    raw: Callable[[Index], F64] | None = None,
+    biased: bool = False,
 ) -> Answer:
     """The answer that a distribution makes.
 
@@ -159,11 +162,15 @@ def answer_to(
         keys: how many rows pass; None where as many as documents.
         grouping: of the rows that are known, all of a document among them; None where each is a document by itself.
         order: int64[n], by which rows that tie are told apart; None for as they stand.
+        raw: the similarities of some of the rows, where logits were given in their place; None for those given.
+        biased: whether what ties for the best shares by a bias, as at temperature 0; all rows that pass are known.
     """
     if grouping is None:
         head = choose(similarities, question.cap, order)
+        if biased:
+            head = choose_by_weight(weights, similarities, question.cap)
         if question.top_p is not None:
-            head = cut(head, similarities, weights, question.top_p, elsewhere)
+            head = cut(head, similarities, weights, question.top_p, elsewhere, by_weight=biased)
         rows = head.places
         parts = documents_of = numbers(rows)
         shares, more = weights[rows], np.zeros(len(rows))
@@ -178,17 +185,21 @@ def answer_to(
         shares, more = sums[head.places], np.zeros(len(rows))
         if question.normaliser == "softmax":
             more = log_parts(grouping, similarities, evidence.temperature)[head.places]
+    logits = _logits(similarities, rows, evidence)
+    if biased and evidence.log_partition is not None:
+        more = np.where(logits == 0, log_or_nothing(shares) + evidence.log_partition, 0.0)
+    first = np.flatnonzero(similarities == similarities.max(initial=-np.inf))[:1]
     return Answer(
         numbers=documents_of,
         parts=parts,
-        similarities=similarities[rows],
-        logits=_logits(similarities, rows, evidence),
+        similarities=similarities[rows] if raw is None else raw(rows),
+        logits=logits,
         weights=shares,
         log_parts=more,
         matches=head.matches,
         complete=head.complete,
         evidence=evidence,
-        best_similarity=float(similarities.max()) if documents else None,
+        best_similarity=float((similarities[first] if raw is None else raw(first))[0]) if documents else None,
         output=output,
         certificate=certificate,
         documents=documents,

@@ -13,10 +13,11 @@ from attention.kernels import held
 from attention.logits import checked_temperature
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
+from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.question import Auto, Question
+from attention.lookup.question import Auto, Question, without_forbidden
 from attention.lookup.softmax.null import Background
 from attention.lookup.sweeping import quantised_sweep, solved
 from attention.lookup.thin import thin_first
@@ -39,6 +40,7 @@ def attend(
     temperature: float | Auto,
     null: float | Background | None = None,
     mask: Mask | None = None,
+    bias: Bias | None = None,
     normaliser: str = "softmax",
     top_k: int | None = None,
     top_p: float | None = None,
@@ -51,14 +53,16 @@ def attend(
     Args:
         query: float[d].
         memory: a memory, whose current view is asked, or a view.
-        temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis: as in `Question`.
+        temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis, bias: as in `Question`.
 
     Raises:
         ShapeError: the query has another width than the keys.
-        ParameterError: a number out of its range, a zero query under cosine, or a mask of another view.
+        ParameterError: a number out of its range, a zero query under cosine, or a mask or a bias of another view.
     """
     view = memory.view if isinstance(memory, Memory) else memory
-    return answer(view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis))
+    return answer(
+        view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis, bias)
+    )
 
 
 def answer(view: View, question: Question) -> Answer:
@@ -66,7 +70,7 @@ def answer(view: View, question: Question) -> Answer:
 
     Raises:
         ShapeError: the query has another width than the keys.
-        ParameterError: a zero query under cosine, or a mask of another view.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
     return answers(view, [question])[0]
 
@@ -76,12 +80,12 @@ def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
     Raises:
         ShapeError: a query has another width than the keys.
-        ParameterError: a zero query under cosine, or a mask of another view.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
     for question in questions:
         question.check(view)
     with held():
-        return _answers(view, questions)
+        return _answers(view, without_forbidden(questions))
 
 
 def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
@@ -109,7 +113,8 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
     """Answer one question at many temperatures from one reading of the keys.
 
     Args:
-        question: softmax only, a number for its temperature, which is not used; no `top_p`.
+        question: softmax only, a number for its temperature, which is not used; no `top_p`. Where it has a bias every
+            row is read in float64, for no one scan knows the logits of each temperature.
         temperatures: each 0, or from 1e-30 to infinity.
 
     Raises:
@@ -121,8 +126,10 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     for temperature in temperatures:
         checked_temperature(temperature)
+    (question,) = without_forbidden([question])
     with held():
-        found = None if _is_small(view, question) else quantised_sweep(view, question, temperatures)
+        exact = question.bias is not None or _is_small(view, question)
+        found = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found
 
 

@@ -7,16 +7,17 @@ equal documents have equal weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.output import bound_summed
-from attention.lookup.bounds.rounding import slack
+from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.bounds.total import total_variation
+from attention.lookup.bounds.weights import bound_ties
 from attention.lookup.head.documents import Grouping
 from attention.lookup.head.originals import all_similarities, all_sums
 from attention.lookup.head.top import refine
@@ -24,6 +25,8 @@ from attention.lookup.memory.tiles import Passing, alike
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
+from attention.lookup.softmax.evidence import Evidence
+from attention.lookup.softmax.logits import relative_logits, restored, shared_by_bias
 from attention.lookup.softmax.temperature import solve
 
 METHOD = "exact"
@@ -48,23 +51,81 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
     passing, grouping = _passing(view, question.mask)
-    similarities = _similarities(view, passing, [question])[0]
+    (similarities,) = _similarities(view, passing, [replace(question, bias=None)])
+    biases = _biases(passing, question)
     asked = [replace(question, temperature=temperature, normaliser="softmax") for temperature in temperatures]
-    found = [_distribution(each, similarities) for each in asked]
+    found = [Weighed.of(each, similarities, biases) for each in asked]
     known, weighed = similarities, found
     if grouping is not None:
         known = _summed_alike(view, passing, question, similarities)
-        weighed = [_distribution(each, known) for each in asked]
+        weighed = [Weighed.of(each, known, biases) for each in asked]
     return sweep_of(
         question,
         passing.places.numbers,
         known,
-        [(by.weights, each.evidence) for by, each in zip(weighed, found, strict=True)],
-        [Certificate(METHOD, _variation(view, passing, question, similarities, each), None) for each in found],
+        [(by.found.weights, each.evidence) for by, each in zip(weighed, found, strict=True)],
+        [Certificate(METHOD, _variation(view, passing, each), None) for each in found],
         documents=passing.n if grouping is None else len(grouping.numbers),
         keys=passing.n,
         grouping=grouping,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """One question's distribution over all rows that pass.
+
+    Attributes:
+        question: as it was asked.
+        similarities: float64[n].
+        biases: float64[n], or None.
+        asked: what softmax is asked: the question, or where it has a bias above temperature 0, the same in logits.
+        levels: float64[n], the similarities that are meant there, or the logits relative to the peak.
+        peak: the largest similarity where these are logits; else 0.
+        found: the distribution of the levels.
+    """
+
+    question: Question
+    similarities: F64
+    biases: F64 | None
+    asked: Question
+    levels: F64
+    peak: float
+    found: Distribution
+
+    @classmethod
+    def of(cls, question: Question, similarities: F64, biases: F64 | None) -> Weighed:
+        """Weigh rows of these similarities and biases."""
+        temperature, n = question.temperature, similarities.size
+        if biases is None:
+            return cls(question, similarities, None, question, similarities, 0.0, _distribution(question, similarities))
+        assert not isinstance(temperature, Auto)
+        if temperature == 0:
+            null, softmax_asked = question.null_key(0.0, n), question.normaliser == "softmax"
+            shared = shared_by_bias(similarities, biases, null, log_partition=softmax_asked)
+            return cls(question, similarities, biases, question, similarities, 0.0, shared)
+        levels, peak = relative_logits(similarities, biases, temperature)
+        asked = question.in_logits(n, peak)
+        return cls(question, similarities, biases, asked, levels, peak, _distribution(asked, levels))
+
+    @property
+    def in_logits(self) -> bool:
+        """Whether the levels are logits."""
+        return self.asked is not self.question
+
+    @property
+    def temperature(self) -> float:
+        """The one used."""
+        asked = self.question.temperature
+        return self.found.evidence.temperature if isinstance(asked, Auto) else asked
+
+    @property
+    def evidence(self) -> Evidence:
+        """At that temperature."""
+        if not self.in_logits:
+            return self.found.evidence
+        null = self.question.null_key(self.temperature, self.levels.size)
+        return restored(self.found.evidence, null, self.temperature, self.peak)
 
 
 def _passing(view: View, mask: Mask | None) -> tuple[Passing, Grouping | None]:
@@ -75,14 +136,21 @@ def _passing(view: View, mask: Mask | None) -> tuple[Passing, Grouping | None]:
 
 def _each(view: View, passing: Passing, grouping: Grouping | None, questions: Sequence[Question]) -> Iterator[Answer]:
     similarities = _similarities(view, passing, questions)
-    found = [_distribution(question, s) for question, s in zip(questions, similarities, strict=True)]
+    found = [
+        Weighed.of(question, own, _biases(passing, question))
+        for question, own in zip(questions, similarities, strict=True)
+    ]
     blended = [index for index, question in enumerate(questions) if question.output]
     outputs: dict[int, F64] = {}
     if blended:
-        weights = np.array([found[index].weights for index in blended])
+        weights = np.array([found[index].found.weights for index in blended])
         outputs = dict(zip(blended, all_sums(passing.tiles, weights, view.value_dimension or 0), strict=True))
-    for index, question in enumerate(questions):
-        yield _answer(view, passing, grouping, question, similarities[index], found[index], outputs.get(index))
+    for index, weighed in enumerate(found):
+        yield _answer(view, passing, grouping, weighed, outputs.get(index))
+
+
+def _biases(passing: Passing, question: Question) -> F64 | None:
+    return None if question.bias is None else question.bias.all_of(passing.places)
 
 
 def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -> F64:
@@ -91,8 +159,16 @@ def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -
     similarities = all_similarities(view.similarity, passing.tiles, queries)
     if passing.n:
         for row, question in zip(similarities, questions, strict=True):
-            error = slack(view.similarity, question.vector, view.facts.key_norm).at(float(row.max()))
-            refine(passing, view.similarity, question.vector, row, max(question.cap, 1), error)
+            rounding, k = slack(view.similarity, question.vector, view.facts.key_norm), max(question.cap, 1)
+            biases, temperature = _biases(passing, question), question.temperature
+            if biases is None or not temperature:
+                error = rounding.at(float(row.max()))
+                refine(passing, view.similarity, question.vector, row, k, error)
+            else:
+                assert not isinstance(temperature, Auto)
+                logits, _ = relative_logits(row, biases, temperature)
+                error = rounding.in_logits(temperature, float(np.abs(row).max())).at(float(np.abs(logits).max()))
+                refine(passing, view.similarity, question.vector, row, k, error, logits)
     return similarities
 
 
@@ -116,43 +192,59 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
     return sparse(similarities, null, temperature, question.normaliser)
 
 
-def _answer(
-    view: View,
-    passing: Passing,
-    grouping: Grouping | None,
-    question: Question,
-    similarities: F64,
-    found: Distribution,
-    output: F64 | None,
-) -> Answer:
-    variation = _variation(view, passing, question, similarities, found)
+def _answer(view: View, passing: Passing, grouping: Grouping | None, weighed: Weighed, output: F64 | None) -> Answer:
+    variation = _variation(view, passing, weighed)
     terms = len(passing.tiles) + max((tile.stop - tile.start for tile in passing.tiles), default=0)
     error = None if output is None else bound_summed(variation, view.facts.value_norm, terms)
-    known, weights = similarities, found.weights
+    question, counted = weighed.question, weighed
     if grouping is not None:
-        known = _summed_alike(view, passing, question, similarities)
-        weights = _distribution(replace(question, temperature=found.evidence.temperature), known).weights
-    return answer_to(
-        question,
+        known = _summed_alike(view, passing, question, weighed.similarities)
+        counted = Weighed.of(replace(question, temperature=weighed.temperature), known, weighed.biases)
+    found = answer_to(
+        counted.asked,
         passing.places.numbers,
-        known,
-        weights,
-        found.evidence,
+        counted.levels,
+        counted.found.weights,
+        weighed.found.evidence,
         Certificate(METHOD, variation, error),
         documents=passing.n if grouping is None else len(grouping.numbers),
         keys=passing.n,
         output=output,
         grouping=grouping,
+        raw=counted.similarities.__getitem__ if weighed.in_logits else None,
+        biased=weighed.biases is not None and not weighed.in_logits,
     )
+    if not weighed.in_logits:
+        return found
+    return replace(found, evidence=weighed.evidence, logits=found.logits + counted.peak / weighed.temperature)
 
 
-def _variation(view: View, passing: Passing, question: Question, similarities: F64, found: Distribution) -> float:
-    return total_variation(
-        found,
-        question.normaliser,
-        similarities,
-        float(similarities.max(initial=-np.inf)),
-        slack(view.similarity, question.vector, view.facts.key_norm),
+def _variation(view: View, passing: Passing, weighed: Weighed) -> float:
+    similarities, levels = weighed.similarities, weighed.levels
+    if not levels.size:
+        return 0.0
+    rounding = slack(view.similarity, weighed.question.vector, view.facts.key_norm)
+    null_key = weighed.question.null_key(weighed.temperature, passing.n)
+    null = None if null_key is None else null_key.similarity
+    ties = levels == levels.max()
+
+    def copies() -> bool:
+        return alike(passing.places, np.flatnonzero(ties))
+
+    if weighed.biases is None:
+        return _rounded(weighed, rounding, passing.n, copies)
+    if not weighed.in_logits:
+        return bound_ties(similarities, null, rounding, alike=copies())
+    largest = max(float(np.abs(similarities).max()), 0.0 if null is None else abs(null))
+    biases = weighed.biases
+    return _rounded(
+        weighed,
+        rounding.in_logits(weighed.temperature, largest),
         passing.n,
-        lambda: alike(passing.places, np.flatnonzero(similarities == similarities.max())),
+        lambda: bool((biases[ties] == biases[ties][0]).all()) and copies(),
     )
+
+
+def _rounded(weighed: Weighed, rounding: Slack, n: int, alike: Callable[[], bool]) -> float:
+    levels = weighed.levels
+    return total_variation(weighed.found, weighed.asked.normaliser, levels, float(levels.max()), rounding, n, alike)

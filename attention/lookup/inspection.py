@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.codes.queries import query_codes
 from attention.lookup.memory.view import View
-from attention.lookup.parts.whole import Whole
-from attention.lookup.quantised import WIDTHS, drafted, scanned_at
+from attention.lookup.quantised import WIDTHS, drafted, part_of, scanned_at
 from attention.lookup.question import Question
 
 
@@ -23,17 +21,14 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     `bounds.weights.bound_counted`.
 
     Args:
-        questions: without masks.
+        questions: without masks; of one bias and temperature, or of none. With a bias it is logits that are seen, and
+            their softmax at temperature 1.
     """
-    part = Whole(view, None)
+    part, bias = part_of(view, questions[0]), questions[0].bias
+    questions = [part.asked(question) for question in questions]
     vectors = np.array([question.vector for question in questions])
-    queries = query_codes(
-        view.similarity,
-        vectors,
-        outputs=any(question.output for question in questions),
-        temperatures=np.array([scanned_at(question) for question in questions]),
-        key_norm=view.facts.key_norm,
-    )
+    temperatures = np.array([scanned_at(question) for question in questions])
+    queries = part.codes(vectors, temperatures, outputs=any(question.output for question in questions))
     drafts = drafted(part, questions, WIDTHS[0])[1]
     numbers, seen = [], []
     for segment in view.segments:
@@ -41,7 +36,8 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
         assert codes is not None
         rows = codes.at(np.arange(segment.count), vectors.shape[1]).astype(np.float64)
         products = (queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count]
-        seen.append(products * queries.scales[:, None])
+        addends = 0.0 if bias is None or not len(bias.scanned(segment)) else bias.scanned(segment).astype(np.float64)
+        seen.append(products * queries.scales[:, None] + addends)
         numbers.append(segment.numbers)
     everything = np.concatenate(seen, axis=1)
     lives = np.concatenate([np.ones(s.count, dtype=np.bool_) if s.live is None else s.live for s in view.segments])

@@ -12,16 +12,17 @@ from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, answer_to
 from attention.lookup.bounds.output import bound_quantised
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack
 from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted
 from attention.lookup.head.candidates import Rescored, Rescoring
 from attention.lookup.memory.owners import between
 from attention.lookup.memory.view import View
+from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
-from attention.lookup.question import Auto, Question, by_mask
+from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, alone, mix_each
@@ -53,20 +54,29 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
     the rest by their codes, and where `max_error` asks for more than a scan can prove, even with a wide head.
     """
     answers: list[Answer | None] = [None] * len(questions)
-    for mask, group in by_mask(questions):
-        part = Whole(view, mask)
-        open_ones = [index for index in group if fits_scan(part, questions[index])]
+    for group in by_logits(questions):
+        part = part_of(view, questions[group[0]])
+        asked = {index: part.asked(questions[index]) for index in group if fits_scan(part, questions[index])}
+        open_ones = list(asked)
         for width in WIDTHS:
             again = []
             for first in range(0, len(open_ones), TOGETHER):
                 some = open_ones[first : first + TOGETHER]
-                for index, found in zip(some, _answers(part, [questions[i] for i in some], width), strict=True):
+                for index, found in zip(some, _answers(part, [asked[i] for i in some], width), strict=True):
                     if isinstance(found, Answer):
-                        answers[index] = found
+                        answers[index] = part.restored(questions[index], found)
                     elif found is Undecided.WIDER:
                         again.append(index)
             open_ones = again
     return answers
+
+
+def part_of(view: View, question: Question) -> Whole:
+    """The rows that a question is asked of, as it compares them."""
+    if question.bias is None:
+        return Whole(view, question.mask)
+    assert not isinstance(question.temperature, Auto)
+    return Biased(view, question.mask, question.bias, question.temperature)
 
 
 def fits_scan(part: Whole, question: Question) -> bool:
@@ -173,7 +183,7 @@ def draft(
         question.normaliser,
         rescored.similarities,
         rescored.best,
-        rounding or slack(part.facts.similarity, question.vector, part.facts.key_norm),
+        rounding or part.slack(question.vector),
         part.keys,
         lambda: part.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
     )
@@ -215,6 +225,7 @@ def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, 
         elsewhere=elsewhere,
         grouping=rows.grouping,
         order=rows.places,
+        raw=part.raw(question.vector, rows.places),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from attention.dtypes import F64
 from attention.errors import ParameterError, ShapeError
 from attention.logits import checked_temperature
+from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.softmax.logits import null_logit
 from attention.lookup.softmax.null import Background, NullKey
 from attention.normalisers import NORMALISERS
 
@@ -58,6 +60,8 @@ class Question:
         max_error: a bound to keep on total variation, and on the output's error relative to the largest
             value.
         basis: "proven", or "measured" where an estimate will do whose error was measured, see `Certificate`.
+        bias: what is added to the logits of some documents, −∞ to forbid one; None for nothing. Of the view that is
+            asked, like the mask; a null key has none.
 
     Raises:
         ShapeError: the query is not a vector.
@@ -75,6 +79,7 @@ class Question:
     output: bool = True
     max_error: float | None = None
     basis: str = "proven"
+    bias: Bias | None = None
 
     def __post_init__(self) -> None:
         query = np.asarray(self.query, dtype=np.float64)
@@ -89,6 +94,11 @@ class Question:
             if self.normaliser != "softmax":
                 raise ParameterError(
                     f'temperature "auto" is for softmax only, got {self.normaliser}: give a number, or use softmax'
+                )
+            if self.bias is not None:
+                raise ParameterError(
+                    'temperature "auto" is not for a question with a bias, whose weights need not spread as it rises: '
+                    "give a number"
                 )
         else:
             checked_temperature(self.temperature)
@@ -127,12 +137,23 @@ class Question:
             return self.null.null_key(temperature if self.normaliser == "softmax" else 0.0, keys)
         return None if self.null is None else NullKey(self.null)
 
+    def in_logits(self, keys: int, peak: float = 0.0) -> Question:
+        """The same asked of logits less peak/T, which have the bias in them: at temperature 1, which must be above 0.
+
+        Args:
+            keys: how many rows pass.
+            peak: a similarity.
+        """
+        assert not isinstance(self.temperature, Auto)
+        null = null_logit(self.null_key(self.temperature, keys), self.temperature, peak)
+        return replace(self, temperature=1.0, null=null, bias=None)
+
     def check(self, view: View) -> None:
         """Refuse a question that this view cannot be asked.
 
         Raises:
             ShapeError: the query has another width than the keys.
-            ParameterError: a zero query under cosine, or a mask of another view.
+            ParameterError: a zero query under cosine, or a mask or a bias of another view.
         """
         if view.dimension is not None and self.query.size != view.dimension:
             raise ShapeError(
@@ -143,6 +164,8 @@ class Question:
             raise ParameterError("the query is a zero vector, for which cosine is not defined: send another one")
         if self.mask is not None and self.mask.view is not view:
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
+        if self.bias is not None and self.bias.view is not view:
+            raise ParameterError("the bias belongs to another view: make it with Bias.of(view, numbers, addends)")
 
 
 def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:
@@ -152,3 +175,27 @@ def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[i
         groups.setdefault(id(question.mask), []).append(index)
     for group in groups.values():
         yield questions[group[0]].mask, group
+
+
+def by_logits(questions: Sequence[Question]) -> Iterator[list[int]]:
+    """The questions' indices, grouped by what a scan takes: by mask, bias, and temperature where there is one."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, question in enumerate(questions):
+        biased = () if question.bias is None else (id(question.bias), question.temperature)
+        groups.setdefault((id(question.mask), *biased), []).append(index)
+    yield from groups.values()
+
+
+def without_forbidden(questions: Sequence[Question]) -> list[Question]:
+    """The same questions, where what a bias of −∞ forbids is left out by their masks; one for all that share both."""
+    masks: dict[tuple[int, int], Mask] = {}
+    found = []
+    for question in questions:
+        allowed = None if question.bias is None else question.bias.mask
+        if allowed is not None:
+            pair = id(question.mask), id(question.bias)
+            if pair not in masks:
+                masks[pair] = allowed if question.mask is None else question.mask & allowed
+            question = replace(question, mask=masks[pair])
+        found.append(question)
+    return found

@@ -104,7 +104,8 @@ def thin_answers(view: View, questions: Sequence[Question], basis: Basis) -> lis
 def fits_thin(part: ThinWhole, question: Question) -> bool:
     """Whether a scan of thin codes can answer a question: one about rows and their weights at a given temperature."""
     even = question.normaliser == "one_hot" and question.temperature == np.inf
-    plain = not question.output and not part.facts.several and not isinstance(question.temperature, Auto)
+    alone = not question.output and question.bias is None and not part.facts.several
+    plain = alone and not isinstance(question.temperature, Auto)
     return plain and not even and question.cap <= MOST_ASKED and part.keys > LISTED and part.fits(question.vector)
 
 

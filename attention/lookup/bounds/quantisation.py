@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.dtypes import F64, I64
 from attention.kernels import kernels
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.view import View
@@ -66,6 +66,29 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
     return np.stack([largest, squares, uniform], axis=1)
+
+
+def rounded_with_addends(errors: F64, thresholds: F64, starts: I64, logits: F64) -> F64:
+    """Bounds on logits to which a scan added a bias: float64[q, 3], of those without it.
+
+    To add a bias in float32, itself rounded to it, moves a logit z by 2⁻²⁴ of the bias, at most |z| and the product
+    together, and 2⁻²⁴ of z: by no more than a quarter of what float32 left open already and 2⁻²² of |z|. What is too
+    small for float32 is far less than 10⁻²⁸.
+
+    |z| is taken for the largest there is among listed rows, at the threshold, and 128 below it: enough for all rows in
+    between. One further below is off by more, but by no more than 2⁻²² of how much further; so it is not among the best
+    either, and weighs less than e⁻¹²⁷ of the best, truly and as computed.
+
+    Args:
+        thresholds: float64[q], the highest that a row may have been scanned at without being listed; −∞ where all are.
+        starts, logits: int64[q + 1] and float64[l], of those listed, each query's best first.
+    """
+    ends = np.append(logits, 0.0)
+    first, last = (ends[np.clip(at, 0, len(logits))] for at in (starts[:-1], starts[1:] - 1))
+    listed = np.where(starts[1:] > starts[:-1], np.maximum(np.abs(first), np.abs(last)), 0.0)
+    level = np.maximum(listed, np.abs(np.where(np.isfinite(thresholds), thresholds, 0.0))) + 128
+    more = errors[:, 2] / 4 + 2.0**-22 * (level + errors[:, 0]) + 1e-28
+    return errors + more[:, None] * (1.0, 0.0, 1.0)
 
 
 def _form(vectors: F64, gram: F64, trace: float, lost: float, *, exact: bool) -> F64:

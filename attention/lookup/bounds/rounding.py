@@ -19,7 +19,7 @@ UNIT_ROUNDOFF = 2.0**-53
 
 @dataclass(frozen=True)
 class Slack:
-    """How far a computed similarity s can be from the true one: `absolute` + `relative`·|s|."""
+    """How far a computed similarity or logit s can be from the true one: `absolute` + `relative`·|s|."""
 
     absolute: float
     relative: float
@@ -27,6 +27,18 @@ class Slack:
     def at(self, similarity: float) -> float:
         """The bound for one computed similarity."""
         return self.absolute + self.relative * abs(similarity)
+
+    def in_logits(self, temperature: float, largest: float) -> Slack:
+        """The bound on a logit z = (s − c)/T + bias that is computed of computed similarities, c any of them or 0.
+
+        s is off by no more than at the largest, s − c by 2u·largest on top of it, the quotient by as much again over T;
+        and the sum by u·|z|.
+
+        Args:
+            temperature: above 0.
+            largest: at least |s|, and the size of a null key's similarity.
+        """
+        return Slack((self.at(largest) + 8 * UNIT_ROUNDOFF * largest) / temperature, 2 * UNIT_ROUNDOFF)
 
 
 def slack(similarity: str, query: F64, key_norm: float) -> Slack:

@@ -67,6 +67,23 @@ def bound_separated(similarities: F64, null: float | None, slack: Slack, tempera
     return min(1.0, rest / count + count * UNIT_ROUNDOFF)
 
 
+def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bool) -> float:
+    """Total variation at temperature 0 where what ties for the best shares as softmax(bias).
+
+    Where copies of one vector tie, and nobody else may be level with them, they truly do: what is left is the rounding
+    of a softmax of their biases, as in `bound_rounding`. There Σŵ|x| ≤ 1 + ln n. Elsewhere a bias can carry all of the
+    weight to whoever ties in truth.
+
+    Args:
+        similarities, null, slack, alike: as in `bound_separated`.
+    """
+    count = int(np.count_nonzero(similarities == similarities.max()))
+    # One rival adds 1/count to that bound, rounding no more than count·u.
+    if bound_separated(similarities, null, slack, 0.0, alike=alike) > 0.5 / count:
+        return 1.0
+    return min(1.0, (64 + 8 * math.log2(count + 1)) * UNIT_ROUNDOFF)
+
+
 def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, support: float) -> float:
     """Total variation of sparsemax (support 1) and entmax15 (support 2) under such errors.
 

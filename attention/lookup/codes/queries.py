@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,16 @@ class QueryCodes:
     def count(self) -> int:
         """How many queries."""
         return len(self.scales)
+
+    def over(self, temperature: float) -> QueryCodes:
+        """Of the same queries divided by a temperature above 0, with the same codes."""
+        return replace(
+            self,
+            scales=self.scales / temperature,
+            norms=self.norms / temperature,
+            residuals=self.residuals / temperature,
+            residuals_norm=self.residuals_norm / temperature * (1 + 1e-15),
+        )
 
 
 def query_codes(

@@ -11,7 +11,9 @@ from attention.lookup.head.originals import similarities_at
 from attention.lookup.memory.tiles import Passing
 
 
-def refine(passing: Passing, similarity: str, query: F64, similarities: F64, k: int, slack: float) -> None:
+def refine(
+    passing: Passing, similarity: str, query: F64, similarities: F64, k: int, slack: float, logits: F64 | None = None
+) -> None:
     """Put similarities that are summed alike in the place of scanned ones, for every row that can be among the best k
     or tie there.
 
@@ -23,10 +25,12 @@ def refine(passing: Passing, similarity: str, query: F64, similarities: F64, k: 
         similarities: float64[n] as scanned; changed in place.
         k: how many are wanted, at least 1.
         slack: how far a computed similarity can be from the true one.
+        logits: float64[n], where it is by these that the best are the best, and the slack is theirs.
     """
-    n = similarities.size
-    kth = similarities.min() if k >= n else np.partition(similarities, n - k)[n - k]
-    places = np.flatnonzero(similarities >= kth - 4 * slack)
+    levels = similarities if logits is None else logits
+    n = levels.size
+    kth = levels.min() if k >= n else np.partition(levels, n - k)[n - k]
+    places = np.flatnonzero(levels >= kth - 4 * slack)
     first = np.zeros(len(places), dtype=np.int64)
     similarities[places] = similarities_at(similarity, passing.places, query[None, :], places, first)
 

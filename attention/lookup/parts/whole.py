@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.kernels import kernels
+from attention.lookup.answer import Answer
 from attention.lookup.bounds.quantisation import quantisation_errors
-from attention.lookup.codes.queries import query_codes
+from attention.lookup.bounds.rounding import Slack, slack
+from attention.lookup.codes.queries import QueryCodes, query_codes
 from attention.lookup.head.candidates import Candidates, heavy
 from attention.lookup.head.originals import add_rows, similarities_at
+from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.gathered import Gathered, Sums, added_up
+from attention.lookup.question import Question
 from attention.lookup.scan.accumulator import MASS, Accumulator
 from attention.lookup.scan.scan import fits, scan, whole
 
@@ -31,8 +35,8 @@ class Whole:
         documents, keys: how many documents pass, and how many rows.
     """
 
-    def __init__(self, view: View, mask: Mask | None) -> None:
-        self._view, self._mask = view, mask
+    def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None) -> None:
+        self._view, self._mask, self._bias = view, mask, bias
         self._rows = whole(view)
         self.facts = view.facts
         self.keys = view.n if mask is None else mask.n
@@ -43,6 +47,27 @@ class Whole:
     def fits(self, query: F64) -> bool:
         """Whether a scan can hold the products of its keys with a query."""
         return fits(self._view, query)
+
+    def asked(self, question: Question) -> Question:
+        """The question as it is asked of what these rows are compared by: here of similarities."""
+        return question
+
+    def restored(self, question: Question, found: Answer) -> Answer:
+        """The answer to a question, of what was answered to it as it was asked."""
+        return found
+
+    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
+        """The similarities of a query and of some of rows at `places`, where `similarities_at` has others; or None."""
+        return None
+
+    def slack(self, query: F64) -> Slack:
+        """How far rounding can carry what `similarities_at` computes."""
+        return slack(self.facts.similarity, query, self.facts.key_norm)
+
+    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool) -> QueryCodes:
+        """The queries float64[q, d] in codes; see `gather`."""
+        similarity, key_norm = self.facts.similarity, self.facts.key_norm
+        return query_codes(similarity, vectors, outputs=outputs, temperatures=temperatures, key_norm=key_norm)
 
     def gather(
         self,
@@ -65,18 +90,14 @@ class Whole:
             temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
             outputs: whether the weighted values are to be summed as well.
         """
-        queries = query_codes(
-            self.facts.similarity,
-            vectors,
-            outputs=outputs,
-            temperatures=temperatures,
-            key_norm=self.facts.key_norm,
-        )
-        under_way = scan(self._view, self._mask, self._rows, queries, listed, temperatures, outputs=outputs)
+        queries = self.codes(vectors, temperatures, outputs=outputs)
+        begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
+        under_way = scan(*begun, outputs=outputs)
         errors = quantisation_errors(self._view, queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
         starts, places, similarities = _listed(accumulators)
+        errors = self._rounded(errors, totals.thresholds, starts, similarities)
         none = np.zeros(len(ks))
         candidates = Candidates(np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0])
         inverse = accumulators[0].inverse.astype(np.float64)
@@ -105,6 +126,10 @@ class Whole:
             # The outermost bins also hold what rounding carries past their ends.
             bin_widths=1.01 / accumulators[0].finer.astype(np.float64),
         )
+
+    def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
+        """Errors float64[q, 3] of codes, and of what a scan adds to their products: here nothing."""
+        return errors
 
     def _outputs(self, totals: Sums) -> F64 | None:
         """The sums of coded values, and what their codes leave out as far as all weights have it in common."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from attention.dtypes import F32, F64, Bools
-from attention.kernels import CodedKeys, Kernels, kernels, pool, workers
+from attention.dtypes import F32, F64, I64, Bools
+from attention.kernels import NO_ADDENDS, CodedKeys, Kernels, kernels, pool, workers
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.memory.blocks import BLOCK_ROWS, SAMPLE_STRIDE
+from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.blocks import BLOCK_ROWS, SAMPLE_STRIDE, Segment
 from attention.lookup.memory.tiles import Places, Tile
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD, Accumulator
@@ -66,6 +67,7 @@ def scan(
     queries: QueryCodes,
     listed: int,
     temperatures: F64 | None,
+    bias: Bias | None = None,
     *,
     outputs: bool = False,
 ) -> UnderWay:
@@ -76,6 +78,7 @@ def scan(
         queries: q of them, coded so that code·code·scales is the similarity.
         listed: about how many rows to list for each query.
         temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
+        bias: what is added to each similarity.
         outputs: whether the weighted values are to be summed as well.
     """
     running = kernels()
@@ -83,7 +86,7 @@ def scan(
     inverse = np.ones(queries.count) if temperatures is None else 1 / np.maximum(temperatures, 1e-30)
     longest = 1.05 if view.similarity == "cosine" else 2 * view.facts.key_norm
     limit = (queries.norms + queries.residuals_norm) * longest
-    thresholds = _opening_thresholds(view, mask, running, packed, queries.count, listed)
+    thresholds = _opening_thresholds(view, mask, bias, running, packed, queries.count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
     most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_A_WORKER), MOST_ROWS)
     height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
@@ -101,7 +104,7 @@ def scan(
     # Weights a little wider than a power of 2, since places so far apart share the same few lines of a cache.
     room = (queries.count, height + PANEL) if outputs else (0, 0)
     tiles = iter(list(_tiles(view, mask, rows, height)))
-    return UnderWay(partial(_work, tiles, running, packed, queries.fine, room, rows), accumulators)
+    return UnderWay(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators)
 
 
 def whole(view: View) -> Places:
@@ -115,6 +118,7 @@ def whole(view: View) -> Places:
 
 def _work(
     tiles: Iterator[tuple[Tile, Bools]],
+    bias: Bias | None,
     running: Kernels,
     packed: Any,
     fine: bool,
@@ -128,7 +132,8 @@ def _work(
         codes = tile.segment.block.codes
         assert codes is not None
         start, stop = tile.span
-        keys = CodedKeys(codes.codes[start // LANES :], codes.scales[start:stop], allowed, tile.start)
+        addends = _addends(bias, tile.segment, slice(start, stop))
+        keys = CodedKeys(codes.codes[start // LANES :], codes.scales[start:stop], allowed, tile.start, addends)
         done = 0
         while (done := _pass(running, accumulator, keys, done, packed, weights)) < stop - start:
             accumulator.make_room(PANEL, rows, weights[:, :done])
@@ -143,7 +148,15 @@ def _pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, packe
     return running.accumulate(keys, done, packed, into.lists, into.inverse, into.sums, weights)
 
 
-def _opening_thresholds(view: View, mask: Mask | None, running: Kernels, packed: Any, queries: int, listed: int) -> F32:
+def _addends(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
+    """float32[r], what is added to the similarities of some rows of a segment; float32[0] for nothing."""
+    addends = NO_ADDENDS if bias is None else bias.scanned(segment)
+    return addends[rows] if len(addends) else addends
+
+
+def _opening_thresholds(
+    view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
+) -> F32:
     """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
     segments = list(view.passing(mask))
     # One row in so many of every segment, also of one that has more of its rows in its sample.
@@ -156,7 +169,8 @@ def _opening_thresholds(view: View, mask: Mask | None, running: Kernels, packed:
         count = min(-(-segment.count // stride), len(sample.places))
         allowed = EVERY_ROW[:count] if passes is None else passes[sample.places[:count]]
         seen += int(np.count_nonzero(allowed))
-        running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0), packed, best)
+        addends = _addends(bias, segment, sample.places[:count])
+        running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0, addends), packed, best)
     return best[:, 0].copy() if seen >= 4 * best.shape[1] else np.full(queries, NO_THRESHOLD)
 
 

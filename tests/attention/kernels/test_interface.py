@@ -46,11 +46,14 @@ def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
         assert list(inspect.signature(getattr(function, "py_func", function)).parameters) == wanted
 
 
-def coded(random, rows, width, queries, fine):
-    """(keys, codes and steps of queries) with float scales, as a memory has them."""
+def coded(random, rows, width, queries, fine, addends=False):
+    """(keys, codes and steps of queries) with float scales, as a memory has them, and addends, as a bias has them."""
     stored = rows_room(rows, width)
     put_rows(stored, 0, random.integers(-127, 128, (rows, width)).astype(np.int8))
     keys = CodedKeys(stored, random.random(rows, dtype=f32) / 1000, random.random(rows) < 0.8, 7)
+    if addends:
+        own = np.where(random.random(rows) < 0.5, 0, random.standard_normal(rows) * random.choice([0.01, 1.0, 1e4]))
+        keys = keys._replace(addends=own.astype(f32))
     top = FINE_LEVELS if fine else LEVELS
     codes = random.integers(-top, top + 1, (queries, width)).astype(np.int16)
     return keys, codes, (random.random(queries) / top).astype(f32)
@@ -85,10 +88,10 @@ def passed(twin, keys, packed, thresholds, inverse):
 
 
 @settings(deadline=None)
-@given(seed=seeds, fine=st.booleans(), **sizes)
-def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed, fine, rows, width, queries):
+@given(seed=seeds, fine=st.booleans(), addends=st.booleans(), **sizes)
+def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed, fine, addends, rows, width, queries):
     random = np.random.default_rng(seed)
-    keys, codes, steps = coded(random, rows, width, queries, fine)
+    keys, codes, steps = coded(random, rows, width, queries, fine, addends)
     thresholds = random.choice([-3e38, -0.01, 0.0, 0.02], queries).astype(f32)
     inverse = random.choice([0.0, 1.0, 300.0, 1e30], queries).astype(f32)
     one, other = (

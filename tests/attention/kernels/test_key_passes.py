@@ -17,10 +17,10 @@ BASE = 1000
 """The place of the first row among all."""
 
 
-def keys_of(rows, width, *, share=0.8, seed=0):
+def keys_of(rows, width, *, share=0.8, seed=0, addends=False):
     """Coded keys at random, and their codes; scales are powers of 2, so that similarities are exact.
 
-    Of the second panel none may be attended to.
+    Of the second panel none may be attended to. Addends are sixteenths, −2 to 2, and exact as well.
     """
     random = np.random.default_rng([rows, width, seed])
     codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
@@ -29,7 +29,8 @@ def keys_of(rows, width, *, share=0.8, seed=0):
     scales = f32(2.0) ** random.integers(-8, -3, rows).astype(f32)
     allowed = random.random(rows) < share
     allowed[64:128] = False
-    return CodedKeys(stored, scales, allowed, BASE), codes
+    keys = CodedKeys(stored, scales, allowed, BASE)
+    return (keys._replace(addends=(random.integers(-32, 33, rows) / 16).astype(f32)) if addends else keys), codes
 
 
 def asked(queries, width, *, fine, seed=0):
@@ -49,11 +50,9 @@ def lists_of(thresholds, capacity):
 
 def similarities_of(keys, codes, query_codes, steps):
     """float64[q, r], exactly."""
-    return (
-        (query_codes.astype(np.int64) @ codes.T.astype(np.int64))
-        * keys.scales.astype(float)
-        * steps[:, None].astype(float)
-    )
+    products = query_codes.astype(np.int64) @ codes.T.astype(np.int64)
+    similarities = products * keys.scales.astype(float) * steps[:, None].astype(float)
+    return (similarities + keys.addends.astype(float)).astype(f32).astype(float) if len(keys.addends) else similarities
 
 
 def middle(similarities):
@@ -69,9 +68,12 @@ queries_of = pytest.mark.parametrize(("queries", "fine"), [(1, True), (3, True),
 @passes
 @queries_of
 @pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("addends", [True, False])
 @pytest.mark.parametrize("temperature", [0.5, 20.0, np.inf])
-def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(rows, width, queries, fine, kept, temperature):
-    keys, codes = keys_of(rows, width)
+def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(
+    rows, width, queries, fine, kept, addends, temperature
+):
+    keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
     similarities = similarities_of(keys, codes, query_codes, steps)
     lists, inverse = lists_of(middle(similarities), 1100), np.full(queries, 1 / temperature, dtype=f32)
@@ -94,8 +96,9 @@ def test_what_reaches_the_threshold_is_listed_and_the_rest_summed(rows, width, q
 
 @passes
 @queries_of
-def test_what_does_not_reach_it_is_counted_in_its_bin(rows, width, queries, fine):
-    keys, codes = keys_of(rows, width)
+@pytest.mark.parametrize("addends", [True, False])
+def test_what_does_not_reach_it_is_counted_in_its_bin(rows, width, queries, fine, addends):
+    keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
     similarities = similarities_of(keys, codes, query_codes, steps)
     lists, bins = lists_of(middle(similarities), 1100), 32
@@ -172,8 +175,9 @@ def test_at_temperature_0_what_is_below_the_threshold_weighs_next_to_nothing():
 @passes
 @queries_of
 @pytest.mark.parametrize("size", [1, 4, 70])
-def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size):
-    keys, codes = keys_of(rows, width)
+@pytest.mark.parametrize("addends", [True, False])
+def test_the_best_of_a_sample_are_kept_in_order(rows, width, queries, fine, size, addends):
+    keys, codes = keys_of(rows, width, addends=addends)
     packed, query_codes, steps = asked(queries, width, fine=fine)
     similarities = np.where(keys.allowed, similarities_of(keys, codes, query_codes, steps), -np.inf)
     before = np.sort(np.random.default_rng(0).standard_normal((queries, size)).astype(f32), axis=1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Auto, Background, Memory, Question, answer
-from attention.lookup.question import by_mask
+from attention.lookup import Auto, Background, Bias, Memory, Question, answer
+from attention.lookup.question import by_logits, by_mask, without_forbidden
 from attention.lookup.softmax.null import NullKey
 
 
@@ -90,3 +90,38 @@ def test_questions_of_one_mask_are_asked_together(filled):
     again = view.mask(np.array([101]))
     assert [group for _, group in by_mask([Question(np.ones(3), 1.0, mask=m) for m in (odd, again)])] == [[0], [1]]
     assert list(by_mask([])) == []
+
+
+def test_questions_of_one_bias_and_temperature_share_a_scan():
+    view = Memory.of(np.eye(3)).view
+    odd, one, other = view.mask(np.array([1])), Bias.of(view, [1], [2.0]), Bias.of(view, [1], [2.0])
+    asked = [
+        Question(np.ones(3), temperature, mask=mask, bias=bias)
+        for temperature, mask, bias in (
+            (1.0, None, None),
+            (2.0, None, one),
+            (2.0, None, None),
+            (1.0, None, one),
+            (2.0, odd, one),
+            (2.0, None, other),
+            (2.0, None, one),
+        )
+    ]
+    assert list(by_logits(asked)) == [[0, 2], [1, 6], [3], [4], [5]]
+
+
+def test_what_a_bias_forbids_its_mask_leaves_out():
+    view = Memory.of(np.eye(3)).view
+    odd, bias = view.mask(np.array([1, 2])), Bias.of(view, [0, 1], [2.0, -np.inf])
+    plain = Question(np.ones(3), 1.0)
+    asked = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
+    found = without_forbidden(asked)
+    assert found[0] is plain
+    assert [each.mask.n for each in found[1:]] == [2, 1, 1]
+    assert found[2].mask is found[3].mask
+
+
+def test_auto_is_not_for_a_bias():
+    bias = Bias.of(Memory.of(np.eye(3)).view, [1], [2.0])
+    with pytest.raises(ParameterError, match="not for a question with a bias"):
+        Question(np.ones(3), Auto(), bias=bias)

@@ -9,7 +9,7 @@ import pytest
 
 from attention import ParameterError
 from attention.kernels import engine
-from attention.lookup import Background, Memory, Question, Rows, answering, attend, thin
+from attention.lookup import Background, Bias, Memory, Question, Rows, answering, attend, thin
 from attention.lookup.bounds import draws
 from attention.lookup.bounds.draws import CHANCE, MEASURED, PROVEN
 from attention.lookup.exact import exact_answers
@@ -180,6 +180,12 @@ def test_an_error_that_is_asked_for_is_kept_or_left_to_others(view, asked):
 )
 def test_what_it_is_not_for_is_left_to_others(view, asked, changes):
     question = replace(Question(asked[0], 0.1, output=False), **changes)
+    assert thin_answers(view, [question], PROVEN) == [None]
+
+
+def test_a_question_with_a_bias_is_left_to_others(view, asked):
+    question = Question(asked[0], 0.1, bias=Bias.of(view, [3, 4], [1.0, -2.0]), output=False)
+    assert thin_first(view, [question]) == [None]
     assert thin_answers(view, [question], PROVEN) == [None]
 
 

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.bounds.rounding import Slack
-from attention.lookup.bounds.weights import bound_counted, bound_rounding, bound_separated, bound_sparse, bound_tail
+from attention.lookup.bounds.weights import (
+    bound_counted,
+    bound_rounding,
+    bound_separated,
+    bound_sparse,
+    bound_tail,
+    bound_ties,
+)
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
@@ -156,3 +163,13 @@ def test_rows_of_a_tail_that_are_counted_exactly(seed, temperature, error, head,
     square = np.sqrt(((computed[tail] / estimate) ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
     sharper = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
     assert moved <= bound_counted(sharper) + 1e-12
+
+
+def test_ties_that_share_by_a_bias_are_sure_only_where_they_are_copies_and_alone():
+    slack, similarities = Slack(1e-9, 0.0), np.array([0.5, 1.0, 1.0, 0.9])
+    assert bound_ties(similarities, None, slack, alike=True) < 1e-13
+    assert bound_ties(similarities, 0.9, slack, alike=True) < 1e-13
+    assert bound_ties(similarities, None, slack, alike=False) == 1.0
+    assert bound_ties(np.append(similarities, 1 - 1e-9), None, slack, alike=True) == 1.0
+    assert bound_ties(similarities, 1.0, slack, alike=True) == 1.0
+    assert bound_ties(similarities, 2.0, slack, alike=False) < 1e-13

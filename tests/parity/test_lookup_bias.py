@@ -1,0 +1,162 @@
+"""The lookup with a bias is `attend` with one, over the keys of a collection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attention import attend
+from attention.lookup import Bias, Memory, Question, Rows, answering, answers, sweep
+
+RNG = np.random.default_rng(24)
+N, M, D, D_V = 103, 4, 11, 5
+KEYS, VALUES = RNG.normal(size=(N, D)).astype(np.float32), RNG.normal(size=(N, D_V)).astype(np.float32)
+KEYS[40:44] = KEYS[3]
+QUERIES = np.concatenate([RNG.normal(size=(M - 1, D)), KEYS[3:4]])
+TEMPERATURES = [0, 1e-30, 1e-6, 0.05, 1, 1e6, 1e30, np.inf]
+
+SPARSE = np.where(RNG.random(N) < 0.1, RNG.exponential(2.0, N), 0.0)
+DENSE = RNG.normal(size=N) * 3
+FORBIDDING = np.where(RNG.random(N) < 0.3, -np.inf, SPARSE)
+BIASES = {"sparse": SPARSE, "dense": DENSE, "forbidding": FORBIDDING, "nothing": np.zeros(N), "far": DENSE - 1e4}
+
+
+@pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
+def view(request):
+    """Written in three parts, with rows in between that are gone."""
+    memory = Memory(request.param)
+    for part in np.array_split(np.arange(N), 3):
+        memory.publish(add=Rows(part, KEYS[part], VALUES[part]))
+        gone = 1000 + part
+        memory.publish(add=Rows(gone, KEYS[part] + 1, VALUES[part]))
+        memory.publish(remove=gone)
+    return memory.view
+
+
+@pytest.fixture(params=["exact", "quantised"])
+def path(request, monkeypatch):
+    """Which path is asked first; the quantised one leaves to the other what it cannot tell."""
+    if request.param == "quantised":
+        monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+        monkeypatch.setattr(answering, "SCANNED", np.inf)
+    return request.param
+
+
+def wanted(similarity, bias, mask=None, **asked):
+    key, value = KEYS.astype(np.float64), VALUES.astype(np.float64)
+    return attend(QUERIES, key, value, similarity=similarity, bias=bias, mask=mask, **asked)
+
+
+def bias_of(view, bias):
+    """Of the documents that have one, in any order, and of some that are not there."""
+    some = RNG.permutation(np.flatnonzero(bias))
+    return Bias.of(view, np.append(some, [5000, 1003]), np.append(bias[some], [9.0, 9.0]))
+
+
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
+@pytest.mark.parametrize("kind", BIASES)
+@pytest.mark.parametrize("null", [None, 0.3])
+def test_weights_output_and_evidence(view, path, kind, normaliser, null):
+    for temperature in TEMPERATURES:
+        held(view, kind, normaliser, temperature, null)
+
+
+def held(view, kind, normaliser, temperature, null):
+    """Hold answers to all queries against the definition."""
+    allowed = RNG.random(N) < 0.8
+    asked = {"temperature": temperature, "null": null, "normaliser": normaliser}
+    question = Question(
+        QUERIES[0], mask=view.mask(np.flatnonzero(allowed)), bias=bias_of(view, BIASES[kind]), top_k=N, **asked
+    )
+    found = answers(view, [replace(question, query=query) for query in QUERIES])
+    want = wanted(view.similarity, BIASES[kind], allowed, **asked)
+    similarities = wanted(view.similarity, None, temperature=1.0).logits
+    passes = allowed & (BIASES[kind] > -np.inf)
+    for row, answer in enumerate(found):
+        # What ties within rounding cannot be told apart in the cold: the certificate says so.
+        atol = 1e-9 + 2 * min(answer.certificate.total_variation, 1.0)
+        if answer.certificate.total_variation > 0.1:
+            assert temperature in (0, 1e-30, 1e-6) or normaliser == "one_hot" or kind == "far"
+            continue
+        weights = np.zeros(N)
+        weights[answer.numbers] = answer.weights
+        assert set(answer.numbers) == set(np.flatnonzero(passes))
+        np.testing.assert_allclose(weights, want.weights[row], atol=atol)
+        np.testing.assert_allclose(answer.output, want.output[row], atol=1e-9 + answer.certificate.output_error)
+        assert answer.null_weight == pytest.approx(float(want.null_weight[row]), abs=atol)
+        assert (np.diff(answer.weights) <= 1e-12).all()
+        np.testing.assert_allclose(answer.similarities, similarities[row, answer.numbers], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(answer.logits, want.logits[row, answer.numbers], rtol=1e-9, atol=1e-9)
+        assert (answer.documents, answer.keys, answer.temperature) == (passes.sum(), passes.sum(), temperature)
+        if normaliser == "softmax":
+            assert answer.log_partition == pytest.approx(float(want.log_partition[row]), rel=1e-6, abs=1e-6)
+            if temperature not in (1e-30, 1e-6):  # where logits are so large that they have no digits for it
+                parts = answer.logits - answer.log_partition + answer.log_parts
+                np.testing.assert_allclose(np.exp(parts), answer.weights, atol=atol + 1e-6)
+
+
+def test_ties_at_zero_share_by_their_bias(view, path):
+    if view.similarity in ("dot", "scaled_dot"):
+        pytest.skip("the longest key has the largest product")
+    query = KEYS[3].astype(np.float64)
+    bias = Bias.of(view, [40, 41, 42, 50], [1.0, 2.0, -np.inf, 99.0])
+    (found,) = answers(view, [Question(query, 0, bias=bias, top_k=2)])
+    shares = np.exp([2.0, 1.0, 0.0, 0.0])
+    assert found.numbers.tolist() == [41, 40]
+    np.testing.assert_allclose(found.weights, shares[:2] / shares.sum())
+    assert found.log_partition == pytest.approx(np.log(shares.sum()))
+    assert found.effective_documents == pytest.approx(
+        np.exp(-(shares / shares.sum() * np.log(shares / shares.sum())).sum())
+    )
+    assert found.certificate.total_variation < 1e-12
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense", "forbidding"])
+def test_a_sweep_is_attend_at_each_temperature(view, path, kind):
+    question = Question(QUERIES[0], 1.0, null=0.3, bias=bias_of(view, BIASES[kind]), top_k=N)
+    swept = sweep(view, question, TEMPERATURES)
+    for at, temperature in enumerate(TEMPERATURES):
+        want = wanted(view.similarity, BIASES[kind], temperature=temperature, null=0.3)
+        np.testing.assert_allclose(swept.weights[at], want.weights[0, swept.numbers], atol=1e-9)
+        assert swept.evidence[at].log_partition == pytest.approx(float(want.log_partition[0]), rel=1e-9, abs=1e-9)
+        assert swept.evidence[at].temperature == temperature
+        assert swept.certificates[at].method == "exact"
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "gaussian"])
+@pytest.mark.parametrize("temperature", [0, 0.05, 1, 1e6])
+def test_all_keys_of_a_document_have_its_bias(similarity, path, temperature):
+    owners = np.arange(N) // 3 * 3
+    view = Memory.of(KEYS, VALUES, similarity=similarity, owners=owners).view
+    documents = np.unique(owners)
+    per_document = RNG.normal(size=len(documents)) * 2
+    per_document[:3] = -np.inf
+    bias = Bias.of(view, documents, per_document)
+    want = wanted(similarity, per_document[owners // 3], temperature=temperature, null=0.1)
+    question = Question(QUERIES[0], temperature, null=0.1, bias=bias, top_k=7)
+    for row, answer in enumerate(answers(view, [replace(question, query=query) for query in QUERIES])):
+        true = np.bincount(owners // 3, weights=want.weights[row])
+        bound = answer.certificate.total_variation
+        np.testing.assert_allclose(answer.weights, true[answer.numbers // 3], atol=1e-9 + 2 * bound)
+        if bound < 1e-9:
+            np.testing.assert_allclose(answer.weights, np.sort(true)[::-1][: len(answer.weights)], atol=1e-9)
+            log_weights = answer.logits - answer.log_partition + answer.log_parts
+            np.testing.assert_allclose(np.exp(log_weights), answer.weights, atol=1e-9)
+        assert (answer.documents, answer.keys) == (len(documents) - 3, N - 9)
+
+
+def test_a_bias_that_cannot_be_is_refused():
+    view = Memory.of(KEYS, VALUES).view
+    other = Memory.of(KEYS, VALUES).view
+    with pytest.raises(ValueError, match="one addend for each document"):
+        Bias.of(view, [1, 2], [1.0])
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        Bias.of(view, [1, 2], [1.0, np.nan])
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        Bias.of(view, [1], [1.0], elsewhere=np.inf)
+    with pytest.raises(ValueError, match="document 2 has two addends"):
+        Bias.of(view, [2, 1, 2], [1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match="belongs to another view"):
+        answers(view, [Question(QUERIES[0], 1.0, bias=Bias.of(other, [1], [1.0]))])
