@@ -16,6 +16,7 @@ from __future__ import annotations
 from attention.kernels import prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
+from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
@@ -25,6 +26,7 @@ from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import Background
 
 __all__ = [
+    "SEED_BYTES",
     "Answer",
     "Auto",
     "Background",

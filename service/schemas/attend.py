@@ -14,6 +14,7 @@ from service.schemas.keys import MatchPart, Part
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
+    Basis,
     DocumentedAs,
     Form,
     JSONValue,
@@ -93,6 +94,11 @@ class AttendRequest(Wire):
         description="A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the "
         "largest value.",
         json_schema_extra={"exclusiveMinimum": 0},
+    )
+    basis: Basis | None = Field(
+        None,
+        description="What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left "
+        "out: the collection's.",
     )
     include: list[MatchInclude] = Field(
         default=["value", "key", "metadata"],
@@ -175,16 +181,23 @@ class Evidence(Wire):
 
 
 class Certificate(Wire):
-    """A proven bound on the distance between this answer and the exact one."""
+    """A bound on the distance between this answer and the exact one, and what stands behind it."""
 
-    method: Literal["exact", "quantised"] = Field(
-        description="`exact`: every key in float64. `quantised`: every key as int8, the best again in float64."
+    method: Literal["exact", "quantised", "thin"] = Field(
+        description="`exact`: every key in float64. `quantised`: every key as int8, the best again in float64. `thin`: "
+        "every key in 4 or 2 bits a component, the best and a sample of the others again in float64."
     )
+    basis: Basis = Field(description="`proven`: a theorem. `measured`: an estimate whose error was measured.")
     total_variation: float = Field(
-        description="½ Σ |weight − exact weight|, over every document and the null key, is at most this."
+        description="½ Σ |weight − exact weight|, over every document and the null key, is at most this; "
+        "with `thin` over the matches, all others together, and the null key."
     )
     output_error: float | None = Field(
         description="‖output − exact output‖₂ is at most this; null where no output was asked for."
+    )
+    holds_with: float = Field(
+        description="The chance that this holds, over secret random numbers: 1 but for `thin`. Where it was measured, "
+        "the share of answers that did."
     )
 
 
@@ -232,7 +245,13 @@ class AttendAnswer(Wire):
                         "entropy": 0.0002,
                         "effective_documents": 1.0002,
                     },
-                    "certificate": {"method": "exact", "total_variation": 8.7e-13, "output_error": None},
+                    "certificate": {
+                        "method": "exact",
+                        "basis": "proven",
+                        "total_variation": 8.7e-13,
+                        "output_error": None,
+                        "holds_with": 1.0,
+                    },
                     "temperature": 0.05,
                     "documents": 2,
                     "keys": 2,

@@ -71,10 +71,11 @@ def vectors_checksums(
     return (digests ^ np.uint64(2**63)).view(np.int64)
 
 
-def settings_checksum(name: str, settings: tuple[str | float | None, ...]) -> int:
+def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
     """Of a row of the table `collections`, its counts left out."""
-    texts = (_NONE if each is None else _bytes(str(each)) for each in settings)
-    return _signed(_BETWEEN.join((_bytes(name), *texts)))
+    texts = (each.hex() if isinstance(each, bytes) else each for each in settings)
+    stored = (_NONE if each is None else _bytes(str(each)) for each in texts)
+    return _signed(_BETWEEN.join((_bytes(name), *stored)))
 
 
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:

@@ -14,6 +14,7 @@ Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
 JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
+Basis: TypeAlias = Literal["proven", "measured"]
 
 
 # What a write does with a document whose id is taken: replaces it, refuses everything, or leaves it as it is.
@@ -25,6 +26,7 @@ class CollectionSettings:
     """What a collection is; everything but `temperature` and `null` is fixed once it holds documents.
 
     `dimension` and `value_dimension` are None until the first write that commits sets them.
+    `basis` is what may stand behind a certificate of its answers, where a question does not say.
     `null` is "auto", "lenient" or "strict", a similarity, or False for no null key.
     """
 
@@ -35,6 +37,7 @@ class CollectionSettings:
     encoder: str | None = None
     precision: str | None = None
     value_from: Literal["value", "key"] = "value"
+    basis: Basis = "proven"
     null: Null = False
 
 
@@ -43,6 +46,7 @@ class CollectionRecord:
     """A stored collection; `id` is never given to another one, even after this one is deleted.
 
     `documents` is how many it holds, `keyless` how many of these have no key vector and cannot be attended to.
+    `thin_seed` is the secret, 32 bytes, that thin codes of its keys are made with; None where it keeps none.
     """
 
     id: int
@@ -50,6 +54,7 @@ class CollectionRecord:
     settings: CollectionSettings
     documents: int = 0
     keyless: int = 0
+    thin_seed: bytes | None = field(default=None, repr=False)  # what is printed or logged has no secret in it
 
     @property
     def attendable(self) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from softkv.answers.encoded import Encoded
     from softkv.calls.asking import MatchField, Normaliser
-    from softkv.calls.collections import Null
+    from softkv.calls.collections import Basis, Null
     from softkv.filters import Where
 
 P = ParamSpec("P")
@@ -94,6 +94,7 @@ class Attend(Protocol[One, Many]):
         normaliser: Normaliser | None = None,
         null: Null | None = None,
         max_error: float | None = None,
+        basis: Basis | None = None,
         include: Sequence[MatchField] | None = None,
     ) -> Many: ...
     @overload
@@ -109,5 +110,6 @@ class Attend(Protocol[One, Many]):
         normaliser: Normaliser | None = None,
         null: Null | None = None,
         max_error: float | None = None,
+        basis: Basis | None = None,
         include: Sequence[MatchField] | None = None,
     ) -> One: ...

@@ -74,8 +74,10 @@ def shape_result(
     answer["evidence"] = evidence(found.evidence)
     answer["certificate"] = {
         "method": found.certificate.method,
+        "basis": found.certificate.basis,
         "total_variation": found.certificate.total_variation,
         "output_error": found.certificate.output_error,
+        "holds_with": found.certificate.holds_with,
     }
     counts = {"documents": found.documents, "keys": found.keys}
     return answer | {"temperature": found.temperature, **counts, "took_ms": took_ms}

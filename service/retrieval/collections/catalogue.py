@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from attention.lookup import SEED_BYTES
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import check_temperature, settings_of
@@ -151,7 +153,8 @@ class Catalogue:
 
     def _create(self, name: str, settings: CollectionSettings, once: Once[Changed] | None) -> Collection:
         with self.store.writing(once) as writer:
-            record = writer.create_collection(name, settings)
+            seed = secrets.token_bytes(SEED_BYTES) if settings.basis == "measured" else None
+            record = writer.create_collection(name, settings, seed)
             collection = Collection(record, self.store, self.encoder, ready=True, originals=self._originals)
             writer.keep_answer(once, Changed(collection, record, writer, created=True))
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))

@@ -71,7 +71,7 @@ class Collection:
         self._gone = False
         self._store = store
         self._originals = originals
-        self._memory = Memory(record.settings.similarity, originals)
+        self._memory = Memory(record.settings.similarity, originals, thin_seed=record.thin_seed)
         self._masks = Masks(lambda: self._memory.view)
         self._version = 0
         self._compaction = Compaction(record.name, self._compact)
@@ -104,7 +104,8 @@ class Collection:
             MemoryError: there is no room for them.
         """
         with self.reading() as (record, reader):
-            memory = Memory(record.settings.similarity, self._originals, expected=record.attendable)
+            similarity, expected, seed = record.settings.similarity, record.attendable, record.thin_seed
+            memory = Memory(similarity, self._originals, expected=expected, thin_seed=seed)
             with closing(rows_ahead(reader.vectors(record.id, damaged=self.damage.note))) as batches:
                 for rows in batches:
                     memory.publish(add=rows)
@@ -121,6 +122,8 @@ class Collection:
             query = view.segments[0].keys[0]
             temperature = self.record.settings.temperature
             answers(view, [Question(query, temperature)])
+            if self.record.thin_seed is not None:
+                answers(view, [Question(query, temperature, output=False, basis="measured")])
             sweep(view, Question(query, 1.0, output=False), [temperature])
 
     def mark_deleted(self) -> None:

@@ -41,6 +41,7 @@ class Options:
     normaliser: str = "softmax"
     null: NullChoice | None = None
     max_error: float | None = None
+    basis: Literal["proven", "measured"] | None = None
     output: bool = False
     reads: Reads = "texts"
 
@@ -135,4 +136,5 @@ def question(
         top_p=options.top_p,
         output=options.output,
         max_error=options.max_error,
+        basis=options.basis or record.settings.basis,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
 from service.storage.fields import casefold
-from service.storage.sqlite.migrations import OLDER, Report, check, create, unfinished, write_anew
+from service.storage.sqlite.migrations import CHANGES, OLDER, Report, change, check, create, unfinished, write_anew
 
 _MAGIC = b"SQLite format 3\0"
 _OLDEST = (3, 37, 0)  # STRICT tables
@@ -36,6 +36,8 @@ def open_database(path: Path, report: Report) -> sqlite3.Connection:
             raise DatabaseDamaged(path, verdict)
         if version == 0:
             create(connection)
+        if version in CHANGES:
+            change(connection, version)
     except BaseException:
         connection.close()
         raise

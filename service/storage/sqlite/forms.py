@@ -25,8 +25,10 @@ from service.storage.records import (
 )
 from service.storage.storable import json_text
 
-# In the order of CollectionSettings.
-SETTINGS_COLUMNS = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
+# In the order of CollectionSettings, and the seed.
+SETTINGS_COLUMNS = (
+    "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed"
+)
 COLLECTION_COLUMNS = f"id, name, documents, keyless, checksum, {SETTINGS_COLUMNS}"
 TEXT_COLUMNS = (
     'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
@@ -68,14 +70,14 @@ def numbers_text(rows: Any) -> str:
     return json.dumps(np.asarray(rows, dtype=np.int64).tolist())
 
 
-def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]:
-    """The settings in the order of SETTINGS_COLUMNS."""
+def settings_row(settings: CollectionSettings, thin_seed: bytes | None) -> tuple[str | float | bytes | None, ...]:
+    """The settings and the seed in the order of SETTINGS_COLUMNS."""
     null = settings.null
     named = null is False or (isinstance(null, str) and null in ("auto", "lenient", "strict"))
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", a similarity or False')
     similarity, temperature, *others, _ = astuple(settings)
-    return similarity, float(temperature), *others, json_text(null if named else float(null), "null")
+    return similarity, float(temperature), *others, json_text(null if named else float(null), "null"), thin_seed
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -83,8 +85,9 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, checksum, *stored = row
     if settings_checksum(name, tuple(stored)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
+    thin_seed = stored.pop()
     stored[-1] = json.loads(stored[-1])  # the null
-    return CollectionRecord(number, name, CollectionSettings(*stored), documents, keyless)
+    return CollectionRecord(number, name, CollectionSettings(*stored), documents, keyless, thin_seed)
 
 
 class StoredVectors(NamedTuple):

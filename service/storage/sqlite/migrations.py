@@ -1,18 +1,18 @@
-"""The schema's versions: a new file is given the last one, an older file is written anew in it."""
+"""The schema's versions: a new file is given the last one, an older file is written anew in it, or changed in place."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from service.storage.errors import DatabaseForeign, DatabaseTooNew, StorageFailed
-from service.storage.sqlite import schema_1
+from service.storage.sqlite import schema_1, schema_2
 
-SCHEMA = 2
+SCHEMA = 3
 # "skv1": says in the file's header that it is ours.
 APPLICATION_ID = 0x736B7631
 
@@ -21,6 +21,9 @@ Report: TypeAlias = Callable[[int, int], object]
 
 # An older version → what fills an empty database of the last one from a file of it.
 OLDER: Mapping[int, Callable[[sqlite3.Connection, Path, Report], None]] = {1: schema_1.copy}
+
+# An older version that little is to be changed of → what makes the next one of it.
+CHANGES: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.change}
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
@@ -45,17 +48,20 @@ def create(connection: sqlite3.Connection) -> None:
     # Five keys of the usual 384 floats fit a page, of the default 4096 bytes only two.
     connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _all_or_none(connection):
         for statement in _statements((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+
+
+def change(connection: sqlite3.Connection, version: int) -> None:
+    """Make the last version of an older one where it lies, all of it or nothing."""
+    with _all_or_none(connection):
+        while version in CHANGES:
+            CHANGES[version](connection)
+            version += 1
+        connection.execute(f"PRAGMA user_version = {version}")
 
 
 def log(path: Path) -> Path:
@@ -96,6 +102,18 @@ def write_anew(path: Path, version: int, report: Report) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+@contextmanager
+def _all_or_none(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _statements(script: str) -> Iterator[str]:

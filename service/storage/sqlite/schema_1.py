@@ -12,6 +12,8 @@ from service.storage.sqlite import full_text
 
 _BATCH = 4096
 _SETTINGS = "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key"
+# As a checksum is of them: with what such a collection has of the columns that are new.
+_CHECKED = _SETTINGS.replace("null_key", "'proven', null_key, NULL")
 
 _DOCUMENTS = """\
 INSERT INTO main.documents ("row", collection, id, key, value, metadata, keys, id_hash, checksum)
@@ -27,7 +29,7 @@ FROM old.vectors WHERE "row" > ? AND "row" <= ?"""
 
 
 def copy(connection: Connection, path: Path, report: Callable[[int, int], object]) -> None:
-    """Fill an empty database of schema 2 with what a file of schema 1 holds, row numbers included."""
+    """Fill an empty database of the last schema with what a file of schema 1 holds, row numbers included."""
     for function in (id_hash, document_checksum, vectors_checksum):
         connection.create_function(function.__name__, -1, function, deterministic=True)
     connection.create_function("settings_checksum", -1, lambda name, *stored: settings_checksum(name, stored))
@@ -35,7 +37,7 @@ def copy(connection: Connection, path: Path, report: Callable[[int, int], object
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute(
         f"INSERT INTO main.collections (id, name, checksum, documents, {_SETTINGS})"
-        f" SELECT id, name, settings_checksum(name, {_SETTINGS}),"
+        f" SELECT id, name, settings_checksum(name, {_CHECKED}),"
         f" (SELECT count(*) FROM old.documents WHERE collection = collections.id), {_SETTINGS} FROM old.collections"
     )
     for (number,) in connection.execute("SELECT id FROM main.collections").fetchall():

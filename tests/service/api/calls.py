@@ -89,9 +89,9 @@ SEVERAL: dict[str, Any] = {
 
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
-    _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
+    _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto", basis="measured"),
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
-    _new(similarity="gaussian", encoder=None, null=-0.5),
+    _new(similarity="gaussian", encoder=None, null=-0.5, basis="proven"),
     Call("list_collections", query={"prefix": "v", "limit": 1, "cursor": "bGlicmFyeQ=="}),
     Call("put_document", {"key_vector": [3, 4], "value_vector": {"base64": TWO}}, {"name": "vectors"}),
     Call("patch_document", {"key": "k", "value": {"a": 1}, "key_vector": [1, 1]}, {"name": "vectors", "id": "a"}),
@@ -144,6 +144,7 @@ EVERY_FIELD = [
     _ask(query={"base64": TWO}, temperature="auto", effective_documents=1.5, vector_format="base64"),
     _ask(query=[1, 0], temperature=0, top_k=1, include=["output", "key_vector", "value_vector"], null=False),
     _ask(query=[1, 0], top_p=0.5, max_error=1e-6, vector_format="numbers"),
+    *(_ask(query=[1, 0], basis=each) for each in ("proven", "measured")),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
     Call(

@@ -37,11 +37,13 @@ class Evidence(Record):
 
 
 class Certificate(Record):
-    """A proven bound on the distance to the exact answer; docs/certificate.md tells of it."""
+    """A bound on the distance to the exact answer, and what stands behind it; docs/certificate.md tells of it."""
 
-    method: Literal["exact", "quantised"]
+    method: Literal["exact", "quantised", "thin"]
+    basis: Literal["proven", "measured"]
     total_variation: float
     output_error: float | None
+    holds_with: float
 
 
 class Answer(Sequence[Match]):

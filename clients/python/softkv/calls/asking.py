@@ -12,7 +12,7 @@ from softkv.answers.comparison import Comparison, comparison
 from softkv.answers.document import wire_fields
 from softkv.answers.swept import Swept
 from softkv.calls.call import Call, Plan
-from softkv.calls.collections import Null, info
+from softkv.calls.collections import Basis, Null, info
 from softkv.calls.place import Known, Place
 from softkv.calls.service import limit
 from softkv.errors import Flaw
@@ -43,6 +43,7 @@ def attend(
     normaliser: Normaliser | None = None,
     null: Null | None = None,
     max_error: float | None = None,
+    basis: Basis | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
     """Give every document that passes its weight; docs/asking.md tells of each argument.
@@ -56,6 +57,7 @@ def attend(
         where: which documents may be attended to, as `F.year >= 1930`.
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
+        basis: what may stand behind the certificate; the collection's if left out.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
     refuse(
@@ -76,6 +78,7 @@ def attend(
         normaliser=normaliser,
         null=null,
         max_error=max_error,
+        basis=basis,
         include=include,
         vector_format=FORMAT,
     )

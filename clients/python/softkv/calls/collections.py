@@ -17,6 +17,7 @@ from softkv.wire.vectors import MOST_COMPONENTS
 
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 Similarity: TypeAlias = Literal["cosine", "dot", "scaled_dot", "gaussian"]
+Basis: TypeAlias = Literal["proven", "measured"]
 _CREATED = 201
 
 
@@ -28,6 +29,7 @@ def create(
     value_dimension: int | None = None,
     encoder: str | LeftOut | None = OMITTED,
     value_from: Literal["value", "key"] | None = None,
+    basis: Basis | None = None,
     temperature: float | None = None,
     null: Null | None = None,
     exist_ok: bool = False,
@@ -35,6 +37,7 @@ def create(
     """Make the collection; what is left out is the service's choice, and `encoder=None` is none.
 
     Args:
+        basis: what may stand behind a certificate; "measured" keeps thin codes too, as docs/thin.md tells.
         exist_ok: take one that is there and has these settings.
 
     Raises:
@@ -48,7 +51,7 @@ def create(
         ]
     )
     settings = said(similarity=similarity, dimension=dimension, value_dimension=value_dimension, value_from=value_from)
-    settings |= said(temperature=temperature, null=null)
+    settings |= said(basis=basis, temperature=temperature, null=null)
     if encoder is not OMITTED:
         settings["encoder"] = encoder
 
