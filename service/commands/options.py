@@ -40,11 +40,12 @@ def json_object(given: str) -> dict[str, Any]:
     return parsed
 
 
-Url = Annotated[str, typer.Option("--url", help="Where the service answers.")]
+Url = Annotated[str, typer.Option("--url", envvar="SOFTKV_URL", help="Where the service answers.")]
 ApiKey = Annotated[
     str | None,
     typer.Option(
         "--api-key",
+        envvar="SOFTKV_KEY",
         parser=_read_key,
         metavar="KEY|@FILE",
         help="The key, if the service wants one; @FILE reads it from a file.",
