@@ -11,7 +11,7 @@ import typer
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-def _read_key(given: str) -> str:
+def key_or_file(given: str) -> str:
     """A key as it is, or the first line of a file: a command line can be read by others on the machine."""
     if not given.startswith("@"):
         return given
@@ -46,7 +46,7 @@ ApiKey = Annotated[
     typer.Option(
         "--api-key",
         envvar="SOFTKV_KEY",
-        parser=_read_key,
+        parser=key_or_file,
         metavar="KEY|@FILE",
         help="The key, if the service wants one; @FILE reads it from a file.",
     ),
