@@ -22,8 +22,8 @@ from service.commands.stores.record import Wanted
 from tests.service.commands.conftest import Softkv
 
 HERE = Path(__file__).parent
-# What chroma 1.5.9 answered to get() on the directory that it left: 30 documents added one by one, which moved out of the
-# queue into files at the twentieth; two of them deleted meanwhile, and some changed.
+# What chroma 1.5.9 answered to get() on the directory that it left: 30 documents added one by one, of which twenty
+# moved out of the queue into files; two deleted meanwhile, and some changed.
 ANSWERED = [json.loads(line) for line in (HERE / "chroma.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
