@@ -6,6 +6,9 @@ PIP := -m pip install --quiet --disable-pip-version-check
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 IMAGE ?= softkv
+DIST ?= dist
+# --no-build-isolation takes the setuptools of the environment.
+WHEEL_FLAGS ?=
 DEMO ?= library,videos,python,unicode
 
 # Other libraries that softkv is tried with; what they want is no business of ours, so they have their own environment.
@@ -26,13 +29,13 @@ LONG_MINUTES ?= 55
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long lint format openapi bench image clean
+.PHONY: install run test test-long lint format openapi wheels bench image clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $*
 
-# The service and its client, two distributions.
+# The service requires its client: both are given to pip at once, which then looks for neither anywhere else.
 PROJECTS := pyproject.toml clients/python/pyproject.toml
 
 # What serves, and all of it with what tests and lint need.
@@ -77,8 +80,14 @@ format: install
 openapi: install
 	$(BIN)/python -m tests.description
 
+# Both distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
+# go into the wheel too.
+wheels: | $(BIN)/pip
+	rm -rf build clients/python/build
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./clients/python .
+
 bench: install $(RIVALS)/.installed
-	$(BIN)/python $(PIP) -c constraints.txt -e '.[bench]'
+	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 
 # docker/README.md says where torch comes from, and what the build arguments are.
@@ -87,4 +96,4 @@ image:
 	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(RIVALS) build *.egg-info clients/python/build clients/python/*.egg-info
+	rm -rf $(VENV) $(OTHERS) $(RIVALS) build dist *.egg-info clients/python/build clients/python/*.egg-info

@@ -14,6 +14,8 @@ from service.commands.demo import demo
 from service.commands.doctor import doctor
 from service.commands.encode import encode
 from service.commands.errors import CommandError
+from service.commands.export import export
+from service.commands.import_ import import_
 from service.commands.load import load
 from service.commands.serve import serve
 
@@ -56,8 +58,9 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, demo, load, attend, encode, doctor):
+for command in (serve, demo, load, export, attend, encode, doctor):
     app.command()(command)
+app.command("import")(import_)
 # What is not an option of ours is one of theirs, --help included.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)
 

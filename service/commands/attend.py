@@ -70,32 +70,34 @@ def attend(
     softkv attend python "make a temporary directory"
     """
     from service.commands.console import output, write_json
-    from service.commands.remote.collection import RemoteCollection
-    from service.commands.remote.connection import Connection
+    from service.commands.remote.connection import connected
     from service.commands.render import show
 
-    options = {
+    options: dict[str, Any] = {
         "temperature": temperature,
         "effective_documents": effective_documents,
         "top_k": top_k,
         "top_p": top_p,
         "null": null,
-        "filter": filter_,
+        "where": filter_,
         "normaliser": normaliser,
         "max_error": max_error,
     }
-    request = {"query": _vector(text) if vector else text}
-    request |= {name: value for name, value in options.items() if value is not None}
-    with Connection(url, api_key) as connection:
-        answer = RemoteCollection(connection, collection).attend(request)
+    question = _vector(text) if vector else text
+    with connected(url, api_key) as client:
+        answer = client.collection(collection).attend(question, **options).to_dict()
     if as_json:
         write_json(answer)
         return
     show(answer, output())
 
 
-def _vector(text: str) -> Any:
+def _vector(text: str) -> list[float]:
     try:
-        return json.loads(text)
+        vector = json.loads(text)
     except ValueError:
-        raise typer.BadParameter(f"with --vector the question is a JSON list of numbers, got {text!r}") from None
+        vector = None
+    numbers = isinstance(vector, list) and all(type(number) in (int, float) for number in vector)
+    if not vector or not numbers:
+        raise typer.BadParameter(f"with --vector the question is a JSON list of numbers, got {text!r}")
+    return list(vector)

@@ -16,7 +16,18 @@ from service.settings import Settings
 
 Severity = Literal["ok", "note", "broken"]
 
-_NEEDED = ("numpy", "numba", "torch", "sentence-transformers", "fastapi", "uvicorn", "pydantic", "orjson")
+_NEEDED = (
+    "softkv-client",
+    "numpy",
+    "numba",
+    "torch",
+    "sentence-transformers",
+    "fastapi",
+    "uvicorn",
+    "pydantic",
+    "orjson",
+    "httpx2",
+)
 # What each adds to the service where it is installed.
 _OPTIONAL = {
     "pyarrow": "reads Parquet files",

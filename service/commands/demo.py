@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from service.commands.remote.collection import RemoteCollection
     from service.datasets import Demo
+    from softkv import Collection
 
 # About a second of encoding: often enough for a bar, seldom enough for the round trips not to count.
 _BATCH = 64
@@ -39,18 +39,17 @@ def demo(
     softkv demo library python
     """
     from service.commands.console import messages, output, progress, write_json
-    from service.commands.remote.collection import RemoteCollection
-    from service.commands.remote.connection import Connection
+    from service.commands.remote.connection import connected
     from service.datasets import DEMOS
 
     unknown = [name for name in names or () if name not in DEMOS]
     if unknown:
         raise Misused(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
     done: list[dict[str, Any]] = []
-    with Connection(url, api_key) as connection, progress(messages()) as bar:
+    with connected(url, api_key) as client, progress(messages()) as bar:
         for name in dict.fromkeys(names or DEMOS):
             report = partial(_show, bar, bar.add_task(name, total=None))
-            counts = _load(DEMOS[name], RemoteCollection(connection, name), report)
+            counts = _load(DEMOS[name], client.collection(name), report)
             done.append({"name": name} | counts)
     if as_json:
         write_json(done)
@@ -65,17 +64,19 @@ def _show(bar: Progress, task: TaskID, written: int, total: int) -> None:
     bar.update(task, completed=written, total=total)
 
 
-def _load(demo: Demo, collection: RemoteCollection, report: Callable[[int, int], None]) -> dict[str, int]:
+def _load(demo: Demo, collection: Collection, report: Callable[[int, int], None]) -> dict[str, int]:
     """Write the documents that the collection lacks; `report` hears how many of how many are there."""
-    collection.create(demo.settings)
+    from service.commands.remote.upload import present
+
+    collection.create(**demo.settings, exist_ok=True)
     documents = list(demo.documents())
     loaded = 0
     for start in range(0, len(documents), _BATCH):
         batch = documents[start : start + _BATCH]
-        present = collection.present([document["id"] for document in batch])
-        missing = [document for document in batch if document["id"] not in present]
+        there = present(collection, (document["id"] for document in batch))
+        missing = [document for document in batch if document["id"] not in there]
         if missing:
-            collection.upsert(missing)
+            collection.write(missing)
             loaded += len(missing)
         report(start + len(batch), len(documents))
     return {"documents": len(documents), "loaded": loaded}

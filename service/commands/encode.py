@@ -52,16 +52,16 @@ def encode(
     """
     from service.commands.console import messages, output, progress, write_json
     from service.commands.files.text_files import open_texts
-    from service.commands.remote.connection import Connection
+    from service.commands.remote.connection import connected
     from service.commands.remote.encoding import Encoding
 
     target = out or (_STDIO if file == _STDIO else file.with_suffix(".npy"))
     if as_json and target == _STDIO:
         raise Misused("--json and the embeddings both go to standard output: name a file with --out")
     texts = open_texts(file, key)
-    with Connection(url, api_key) as connection, progress(messages()) as bar, _sink(target) as sink:
+    with connected(url, api_key) as client, progress(messages()) as bar, _sink(target) as sink:
         task = bar.add_task(file.name, total=texts.total)
-        run = Encoding(connection, sink, purpose, model)
+        run = Encoding(client, sink, purpose, model)
         run.run(texts, lambda done: bar.update(task, completed=done))
         sink.finish()
     if as_json:

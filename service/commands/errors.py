@@ -10,15 +10,7 @@ class CommandError(Exception):
 
 
 class Refused(CommandError):
-    """The service refused what was asked.
-
-    `status` is the HTTP status, `problem` the body of the answer (RFC 9457) where it was one.
-    """
-
-    def __init__(self, message: str, status: int, problem: dict[str, object]) -> None:
-        super().__init__(message)
-        self.status = status
-        self.problem = problem
+    """The service refused what was asked."""
 
 
 class Misused(CommandError):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.errors import CommandError, Interrupted, Misused
 from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
+
+if TYPE_CHECKING:
+    from service.commands.files.source import DocumentSource
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -59,45 +63,74 @@ def load(
 ) -> None:
     """Write the documents of a file into a collection, which is created where it is not there.
 
-    In a table the columns id, key and value are those, and every other one
-    is metadata. Documents that are there already are written again: loading
-    twice is loading once. After an interruption, --resume asks the service
-    which documents it has and sends the others.
+        In a table the columns id, key and value are those, and every other one
+        is metadata. Documents that are there already are written again: loading
+        twice is loading once. After an interruption, --resume asks the service
+        which documents it has and sends the others. What `softkv export` wrote
+    brings the settings of its collection along.
 
-    softkv load books.csv --collection library --key title
+        softkv load books.csv --collection library --key title
     """
-    from service.commands.console import messages, output, progress, write_json
     from service.commands.files.document_files import open_source
     from service.commands.files.source import ColumnNames
-    from service.commands.remote.collection import RemoteCollection
-    from service.commands.remote.connection import Connection
-    from service.commands.remote.upload import Upload
 
-    name = collection or file.stem
+    source = open_source(file, ColumnNames(id_column, key_column, value_column, text), ids)
+    name = collection_name(collection or (file.stem if file.name != "-" else source.name or "-"))
+    given = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
+    carry(source, name, given, resume=resume, url=url, api_key=api_key, as_json=as_json)
+
+
+def collection_name(name: str) -> str:
+    """A name that a collection can have.
+
+    Raises:
+        Misused: it cannot.
+    """
     if not _NAME.fullmatch(name):
         raise Misused(f"{name!r} cannot name a collection: give another with --collection (letters, digits, . _ -)")
-    given = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
-    settings = {
-        field: None if setting == "none" else setting for field, setting in given.items() if setting is not None
-    }
-    source = open_source(file, ColumnNames(id_column, key_column, value_column, text), ids)
+    return name
+
+
+def carry(
+    source: DocumentSource,
+    name: str,
+    given: Mapping[str, str | None],
+    *,
+    resume: bool,
+    url: str,
+    api_key: str | None,
+    as_json: bool,
+) -> None:
+    """Write what there is into a collection, with a bar, and say what became of it.
+
+    Args:
+        given: settings from the command line, before those that the source brings; "none" is none, None left out.
+        resume: leave out documents that are there.
+    """
+    from service.commands.console import messages, output, progress, write_json
+    from service.commands.remote.connection import connected, failure
+    from service.commands.remote.upload import Upload
+    from softkv import Error
+
+    said = {field: None if setting == "none" else setting for field, setting in given.items() if setting is not None}
     console = messages()
-    with Connection(url, api_key) as connection, progress(console) as bar:
+    with connected(url, api_key) as client, progress(console) as bar:
         task = bar.add_task(name, total=source.total)
-        upload = Upload(RemoteCollection(connection, name), source, lambda done: bar.update(task, completed=done))
-        upload.collection.create(settings)
+        upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done))
+        upload.collection.create(**{**source.settings, **said}, exist_ok=True)
         try:
             upload.run(resume=resume)
-        except (KeyboardInterrupt, CommandError) as error:
-            why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        except (KeyboardInterrupt, CommandError, Error) as error:
+            reason = failure(error, url) if isinstance(error, Error) else error
+            why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(reason)
             raise Interrupted(
-                f"{why}\n{upload.upserted:,} documents are written: --resume sends the others", error
+                f"{why}\n{upload.upserted:,} documents are written: --resume sends the others", reason
             ) from None
     if as_json:
         write_json(upload.summary())
     else:
         output().print(str(upload))
-    for number, detail in upload.refused:
-        console.print(f"line {number}: {detail}")
+    for flaw in upload.flaws():
+        console.print(flaw)
     if upload.refused:
         raise CommandError(f"{len(upload.refused):,} documents were refused, the others are written")

@@ -11,7 +11,7 @@ import typer
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-def _read_key(given: str) -> str:
+def key_or_file(given: str) -> str:
     """A key as it is, or the first line of a file: a command line can be read by others on the machine."""
     if not given.startswith("@"):
         return given
@@ -40,12 +40,13 @@ def json_object(given: str) -> dict[str, Any]:
     return parsed
 
 
-Url = Annotated[str, typer.Option("--url", help="Where the service answers.")]
+Url = Annotated[str, typer.Option("--url", envvar="SOFTKV_URL", help="Where the service answers.")]
 ApiKey = Annotated[
     str | None,
     typer.Option(
         "--api-key",
-        parser=_read_key,
+        envvar="SOFTKV_KEY",
+        parser=key_or_file,
         metavar="KEY|@FILE",
         help="The key, if the service wants one; @FILE reads it from a file.",
     ),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from service.commands.errors import CommandError, Misused
+from service.commands.files.head import read_head
 from service.commands.files.source import ColumnNames, DocumentSource, Entry, write_document
 from service.commands.files.tables import open_csv, open_parquet
 
@@ -21,7 +23,7 @@ def open_source(path: Path, columns: ColumnNames, ids: Path | None = None) -> Do
     if ids is not None and path.suffix.lower() != ".npy":
         raise Misused(f"--ids names the documents of vectors in a .npy file, and {path} has its own ids: leave it out")
     if str(path) == "-":
-        return DocumentSource(None, lambda: _numbered(sys.stdin.buffer))
+        return _streamed(_numbered(sys.stdin.buffer))
     match path.suffix.lower():
         case ".ndjson" | ".jsonl":
             return _ndjson(path)
@@ -41,12 +43,26 @@ def _numbered(lines: Iterable[bytes]) -> Iterator[Entry]:
             yield Entry(number, content)
 
 
+def _streamed(entries: Iterator[Entry]) -> DocumentSource:
+    """Documents of a stream, which is gone through once; its first line may be the head of an export."""
+    first = next(entries, None)
+    head = None if first is None else read_head(first)
+    if head is not None:
+        return DocumentSource(None, lambda: entries, head.settings, head.name)
+    return DocumentSource(None, lambda: chain([] if first is None else [first], entries))
+
+
 def _ndjson(path: Path) -> DocumentSource:
     def entries() -> Iterator[Entry]:
         with path.open("rb") as file:
             yield from _numbered(file)
 
-    return DocumentSource(sum(1 for _ in entries()), entries)
+    first = next(entries(), None)
+    head = None if first is None else read_head(first)
+    total = sum(1 for _ in entries())
+    if head is None:
+        return DocumentSource(total, entries)
+    return DocumentSource(total - 1, lambda: islice(entries(), 1, None), head.settings, head.name)
 
 
 def _npy(path: Path, columns: ColumnNames, ids: Path | None) -> DocumentSource:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NoReturn
 
 import orjson
 
@@ -22,17 +24,40 @@ class Entry:
     @property
     def document(self) -> dict[str, Any] | None:
         """What the JSON says, None where it is not an object."""
+        return self._read[0]
+
+    @property
+    def flaw(self) -> str:
+        """Why it is no document; empty where it is one."""
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Any] | None, str]:
         try:
-            document = orjson.loads(self.content)
-        except orjson.JSONDecodeError:
-            return None
-        return document if isinstance(document, dict) else None
+            read = _parsed(self.content)
+        except (ValueError, RecursionError) as error:
+            return None, f"it is not JSON: {error}"
+        if isinstance(read, dict):
+            return read, ""
+        return None, f"wanted a document as a JSON object, got {self.content[:40].decode(errors='replace')}"
 
     @property
     def id(self) -> str | None:
         """The document's id, None where there is none to be read."""
         id_ = (self.document or {}).get("id")
         return id_ if isinstance(id_, str) else None
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON as the service reads it: what orjson does not take, lone surrogates and huge numbers, it names itself."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number; send null or leave the field out")
 
 
 @dataclass(frozen=True)
@@ -53,10 +78,20 @@ class ColumnNames:
 
 @dataclass(frozen=True)
 class DocumentSource:
-    """A file's documents: how many, where that is known, and the way to read them from the start."""
+    """Documents of a file, or of another program, and the way to read them from the start.
+
+    Attributes:
+        total: how many, where that is known.
+        settings: of the collection that they were of, as `create` takes them; empty where the file does not say.
+        name: of that collection.
+        unit: what an entry's number counts.
+    """
 
     total: int | None
     entries: Callable[[], Iterator[Entry]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    unit: str = "line"
 
 
 def write_document(document: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Vectors on the wire and in files: base64 of float32, .npy, NDJSON."""
+"""Vectors in files: base64 of float32, .npy, NDJSON."""
 
 from __future__ import annotations
 
@@ -12,16 +12,8 @@ from numpy.typing import NDArray
 from service.commands.files.source import write_document
 
 
-def read_vectors(sent: Any) -> NDArray[np.float32]:
-    """n vectors of an answer, as nested lists or as base64 with a shape → float32 [n, d]."""
-    if isinstance(sent, dict):
-        flat = np.frombuffer(base64.b64decode(sent["base64"]), dtype="<f4")
-        return flat.reshape(sent["shape"]).astype(np.float32)
-    return np.asarray(sent, dtype=np.float32)
-
-
 def write_vector(vector: NDArray[Any]) -> dict[str, str]:
-    """A vector [d] → its base64 form on the wire, five times shorter than its numbers."""
+    """A vector [d] → its base64 form, as the wire has it, five times shorter than its numbers."""
     return {"base64": base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode("ascii")}
 
 

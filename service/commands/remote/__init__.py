@@ -1,1 +1,1 @@
-"""The running service, as the commands use it: over HTTP like anyone else."""
+"""The running service, as the commands use it: through the client, like anyone else."""

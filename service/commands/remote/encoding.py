@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from service.commands.files.source import DocumentSource, batches
-from service.commands.files.vectors import ArrayFile, LineFile, read_vectors
-from service.commands.remote.connection import Connection
+from service.commands.files.vectors import ArrayFile, LineFile
+from softkv import Client
 
 _BATCH = 64
 
@@ -19,28 +21,26 @@ class Encoding:
     tokens that it reads as one and the same.
     """
 
-    def __init__(self, connection: Connection, sink: ArrayFile | LineFile, purpose: str, model: str | None) -> None:
+    def __init__(self, client: Client, sink: ArrayFile | LineFile, purpose: str, model: str | None) -> None:
         self.model = model
         self.dimension = 0
         self.texts = 0
         self.truncated: list[int] = []
         self.unknown_tokens = 0
-        self._connection = connection
+        self._client = client
         self._sink = sink
-        self._request: dict[str, Any] = {"purpose": purpose, "vector_format": "base64"}
-        if model is not None:
-            self._request["model"] = model
+        self._options: dict[str, Any] = {"purpose": purpose, "model": model}
 
     def run(self, texts: DocumentSource, report: Callable[[int], None]) -> None:
         """Encode every text; `report` hears how many are done."""
         for batch in batches(texts.entries(), _BATCH):
             documents = [entry.document or {} for entry in batch]
-            request = self._request | {"texts": [document["key"] for document in documents]}
-            answer = self._connection.call("POST", "/v1/encode", request)
-            self._sink.append(documents, read_vectors(answer["embeddings"]))
-            self.model, self.dimension = answer["model"], answer["dimension"]
-            self.truncated += [entry.number for entry, cut in zip(batch, answer["truncated"], strict=True) if cut]
-            self.unknown_tokens += sum(answer["unknown_tokens"])
+            vectors = self._client.encode([document["key"] for document in documents], **self._options)
+            self._sink.append(documents, np.asarray(vectors))
+            self.model, self.dimension = vectors.model, vectors.shape[1]
+            cut = cast("list[bool]", vectors.truncated)
+            self.truncated += [entry.number for entry, was_cut in zip(batch, cut, strict=True) if was_cut]
+            self.unknown_tokens += sum(vectors.unknown_tokens or ())
             self.texts += len(batch)
             report(self.texts)
 

@@ -1,13 +1,13 @@
-"""Writing a file's documents into a collection: batches of lines, and the count of what became of them."""
+"""Writing documents into a collection: batches of them, and the count of what became of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import softkv
 from service.commands.errors import Refused
 from service.commands.files.source import DocumentSource, Entry, batches
-from service.commands.remote.collection import RemoteCollection
 
 # About a second of encoding short texts.
 BATCH = 256
@@ -17,12 +17,12 @@ _LONGEST_ID = 256
 class Upload:
     """One upload: `run` it, then read the counts.
 
-    `read` lines became `upserted` documents, `skipped` ones that were there already, and `refused` ones,
-    each with its number in the file and the reason; `truncated` are the ids of documents whose text was
+    `read` entries became `upserted` documents, `skipped` ones that were there already, and `refused` ones,
+    each with its number in the source and the reason; `truncated` are the ids of documents whose text was
     longer than the encoder reads.
     """
 
-    def __init__(self, collection: RemoteCollection, source: DocumentSource, report: Callable[[int], None]) -> None:
+    def __init__(self, collection: softkv.Collection, source: DocumentSource, report: Callable[[int], None]) -> None:
         self.collection = collection
         self.read = 0
         self.upserted = 0
@@ -36,29 +36,28 @@ class Upload:
         """Send every document, or with `resume` those whose ids the collection does not have."""
         for batch in batches(self._source.entries(), BATCH):
             wanted = self._missing(batch) if resume else batch
-            if wanted:
-                self._send(wanted)
+            self._send(wanted)
             self.skipped += len(batch) - len(wanted)
             self.read += len(batch)
             self._report(self.read)
 
     def _missing(self, batch: list[Entry]) -> list[Entry]:
-        # An id that may not be one is sent, so that the service says what is wrong with it.
-        ids = {entry.id for entry in batch}
-        present = self.collection.present([id_ for id_ in ids if id_ and id_.isprintable() and len(id_) <= _LONGEST_ID])
-        return [entry for entry in batch if entry.id not in present]
+        there = present(self.collection, (entry.id for entry in batch if entry.id is not None))
+        return [entry for entry in batch if entry.id not in there]
 
     def _send(self, batch: list[Entry]) -> None:
+        documents = [(entry.number, entry.document) for entry in batch]
+        refused = [(entry.number, entry.flaw) for entry in batch if entry.document is None]
+        numbers = [number for number, document in documents if document is not None]
         try:
-            *answers, _ = self.collection.upload([entry.content for entry in batch])
-        except Refused as error:
-            where = f"lines {batch[0].number} to {batch[-1].number}"
-            raise Refused(f"{where}: {error}", error.status, error.problem) from None
-        for answer in answers:
-            self.upserted += answer["upserted"]
-            self.truncated += answer["truncated"]
-            for refused in answer["refused"]:
-                self.refused.append((batch[refused["line"] - 1].number, refused["detail"]))
+            report = self.collection.upsert(document for _, document in documents if document is not None)
+        except softkv.Refused as error:
+            where = f"{self._source.unit}s {batch[0].number} to {batch[-1].number}"
+            raise Refused(f"{where}: {error}") from None
+        self.upserted += report.upserted
+        self.truncated += report.truncated
+        refused += [(numbers[each.row], each.detail) for each in report.refused]
+        self.refused += sorted(refused)
 
     def summary(self) -> dict[str, Any]:
         """The counts, for programs."""
@@ -67,9 +66,13 @@ class Upload:
             "documents": self.read,
             "upserted": self.upserted,
             "skipped": self.skipped,
-            "refused": [{"line": line, "detail": detail} for line, detail in self.refused],
+            "refused": [{self._source.unit: number, "detail": detail} for number, detail in self.refused],
             "truncated": self.truncated,
         }
+
+    def flaws(self) -> list[str]:
+        """What was refused, and why, in a line each."""
+        return [f"{self._source.unit} {number}: {detail}" for number, detail in self.refused]
 
     def __str__(self) -> str:
         counts = [f"{self.upserted:,} documents written"]
@@ -80,3 +83,10 @@ class Upload:
         if self.truncated:
             counts.append(f"{len(self.truncated):,} longer than the encoder reads")
         return f"{self.collection.name}: {', '.join(counts)}"
+
+
+def present(collection: softkv.Collection, ids: Iterable[str]) -> set[str]:
+    """Which of these ids the collection holds; one that cannot be an id is none of them."""
+    # What is not asked for is sent, so that the service says what is wrong with it.
+    asked = {id_ for id_ in ids if id_.isprintable() and 0 < len(id_) <= _LONGEST_ID and id_ not in (".", "..")}
+    return {document.id for document in collection.find(ids=sorted(asked), include=[])} if asked else set()

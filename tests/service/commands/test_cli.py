@@ -11,20 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 NOBODY = "http://127.0.0.1:9"
 
 
 def test_the_command_starts_without_what_a_command_needs() -> None:
-    heavy = ["torch", "numpy", "fastapi", "pydantic", "httpx", "uvicorn", "sentence_transformers"]
+    heavy = ["torch", "numpy", "fastapi", "pydantic", "httpx2", "softkv", "uvicorn", "sentence_transformers"]
     code = f"import sys, service.cli; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 def test_help_names_every_command_and_the_exit_codes(bare: Softkv) -> None:
     help_ = bare("--help").output
-    for command in ("serve", "demo", "load", "attend", "encode", "bench", "doctor"):
+    for command in ("serve", "demo", "load", "export", "import", "attend", "encode", "bench", "doctor"):
         assert f" {command} " in help_
         assert bare(command, "--help").exit_code == 0 or command == "bench"
     assert "3 the service cannot be" in help_
@@ -36,7 +37,13 @@ def test_the_version_is_that_of_the_distribution(bare: Softkv) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["attend", "library", "cats"], ["demo"], ["load", "-", "--collection", "library"], ["encode", "-"]],
+    [
+        ["attend", "library", "cats"],
+        ["demo"],
+        ["load", "-", "--collection", "library"],
+        ["export", "library", "-"],
+        ["encode", "-"],
+    ],
     ids=lambda a: a[0],
 )
 def test_a_service_that_is_not_there_is_exit_code_3(arguments: list[str]) -> None:
@@ -59,9 +66,13 @@ def test_a_service_that_is_not_there_is_exit_code_3(arguments: list[str]) -> Non
         ["attend", "library", "cats", "--filter", "{"],
         ["attend", "library", "cats", "--filter", "[1]"],
         ["attend", "library", "cats", "--url", "library"],
+        ["attend", "library", "cats", "--url", ""],
+        ["attend", "library", "cats", "--url", "http://[::1"],
         ["attend", "library", "cats", "--url", "ftp://localhost"],
         ["attend", "library", "cats", "--api-key", "@/nowhere"],
         ["attend", "library", "1, 2", "--vector"],
+        ["attend", "library", "[[1, 2]]", "--vector"],
+        ["export", "library", "library.xlsx", "--url", NOBODY, "--json"],
         ["demo", "librarry"],
         ["load", "/nowhere.csv"],
         ["serve", "--port", "eighty"],
@@ -92,13 +103,22 @@ def test_a_key_is_given_as_it_is_or_in_a_file(bare: Softkv, tmp_path: Path, monk
         assert "the key is not one" in bare(*asked, "--api-key", "open simsim").stderr
         assert "no collection 'atlantis'" in bare(*asked, "--api-key", "open sesame").stderr
         assert "no collection 'atlantis'" in bare(*asked, "--api-key", f"@{tmp_path / 'key'}").stderr
+        assert "no collection 'atlantis'" in bare(*asked, SOFTKV_KEY=f"@{tmp_path / 'key'}").stderr
 
 
-def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv) -> None:
-    ended = softkv("attend", "atlantis", "cats", "--top-k", "-1", "--normaliser", "loudest")
+@pytest.mark.parametrize("options", [["--top-k", "-1", "--top-p", "2"], ["--normaliser", "loud"]])
+def test_each_flaw_is_shown_with_its_pointer(softkv: Softkv, options: list[str]) -> None:
+    """Those that the client sees before it asks, and those that the service sees."""
+    ended = softkv("attend", "atlantis", "cats", *options)
     assert ended.exit_code == 1
-    assert "/top_k" in ended.stderr
-    assert "/normaliser" in ended.stderr
+    for option in options[::2]:
+        assert f"/{option.removeprefix('--').replace('-', '_')}" in ended.stderr
+
+
+def test_where_the_service_is_may_be_said_by_the_environment(service: RunningService, bare: Softkv) -> None:
+    assert bare("attend", "atlantis", "cats", SOFTKV_URL=service.url).exit_code == 1
+    assert bare("attend", "atlantis", "cats", SOFTKV_URL=NOBODY).exit_code == 3
+    assert bare("attend", "atlantis", "cats", "--url", service.url, SOFTKV_URL=NOBODY).exit_code == 1
 
 
 def test_something_else_than_softkv_is_told_apart() -> None:
@@ -113,4 +133,4 @@ def test_something_else_than_softkv_is_told_apart() -> None:
         )
         other.shutdown()
     assert ended.returncode == 1
-    assert "not softkv's: check --url" in ended.stderr
+    assert "not softkv's: check the address" in ended.stderr

@@ -19,12 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.commands.errors import Unreachable
 from service.commands.files.document_files import open_source
 from service.commands.files.source import ColumnNames
-from service.commands.remote.collection import RemoteCollection
-from service.commands.remote.connection import Connection
 from service.commands.remote.upload import BATCH, Upload
+from softkv import Client, Unreachable
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
@@ -164,9 +162,9 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
 def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
     """Killed between two batches; started again, --resume writes the rest."""
     source = open_source(write_lines(tmp_path / "books.ndjson", vectors(1000)), ColumnNames())
-    with serving(tmp_path / "data") as running, Connection(running.url) as connection:
-        collection = RemoteCollection(connection, "books")
-        collection.create({"encoder": None})
+    with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
+        collection = client.collection("books")
+        collection.create(encoder=None)
 
         def kill(done: int) -> None:
             if done > 300:
@@ -178,8 +176,8 @@ def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) ->
             upload.run(resume=False)
         acknowledged = upload.upserted
         assert 300 < acknowledged < 1000
-    with serving(tmp_path / "data") as running, Connection(running.url) as connection:
-        upload = Upload(RemoteCollection(connection, "books"), source, lambda done: None)
+    with serving(tmp_path / "data") as running, Client(running.url) as client:
+        upload = Upload(client.collection("books"), source, lambda done: None)
         upload.run(resume=True)
         assert upload.skipped >= acknowledged
         assert upload.skipped + upload.upserted == 1000

@@ -1,0 +1,110 @@
+"""`softkv export COLLECTION FILE`: a collection as a file, out of which `softkv load` makes the same one again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from service.commands.errors import CommandError, Misused
+from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url
+
+if TYPE_CHECKING:
+    from softkv import CollectionInfo, Document
+
+_ENDINGS = (".ndjson", ".jsonl")
+# Some megabytes of vectors at a time.
+_PAGE = 500
+
+
+def export(
+    collection: Annotated[str, typer.Argument(help="The collection to write out.", show_default=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A .ndjson file, or - for standard output.", metavar="FILE", show_default=False),
+    ],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Write a collection into a file: its settings, and every document with its vectors, bit by bit.
+
+    Nothing has to be encoded again when it is loaded. A file takes its name
+    only when it is complete.
+
+    softkv export library library.ndjson
+    softkv export library - | softkv load - --url http://elsewhere:8000
+    """
+    from service.commands.console import messages, output, progress, write_json
+    from service.commands.files.head import Head
+    from service.commands.files.source import write_document
+    from service.commands.remote.connection import connected
+
+    if as_json and file.name == "-":
+        raise Misused("--json and the documents both go to standard output: name a file")
+    if file.name != "-" and file.suffix.lower() not in _ENDINGS:
+        raise Misused(f"{file} ends in none of {' '.join(_ENDINGS)}: name one of these, or - for standard output")
+    written = 0
+    with connected(url, api_key) as client:
+        asked = client.collection(collection)
+        info = asked.info()
+        with progress(messages()) as bar, _written(file) as sink:
+            task = bar.add_task(collection, total=info.documents + info.keyless)
+            sink.write(Head.of(info).line() + b"\n")
+            found = asked.find(include=["key", "value", "metadata", "key_vector", "value_vector"], page=_PAGE)
+            for page in found.pages():
+                sink.writelines(write_document(_line(document, info)) + b"\n" for document in page)
+                written += len(page)
+                bar.update(task, completed=written)
+    if as_json:
+        write_json({"collection": collection, "file": str(file), "documents": written})
+        return
+    (messages() if file.name == "-" else output()).print(f"{file}: {written:,} documents of {collection}")
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[BinaryIO]:
+    """Where the lines go; a file takes its name only when it is complete."""
+    if target.name == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = target.with_name(f"{target.name}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        os.replace(partial, target)
+    except OSError as error:
+        raise CommandError(f"{target} cannot be written ({error.strerror}): choose another file") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
+    """A document as it is to be written again, for the same vectors without encoding anything."""
+    from service.commands.files.vectors import write_vector
+
+    fields = {"id": document.id, **document.fields}
+    vector, several, value = (fields.pop(name, None) for name in ("key_vector", "key_vectors", "value_vector"))
+    if vector is not None:
+        fields["key_vector"] = write_vector(vector)
+    if several is not None:
+        fields["key_vectors"] = [write_vector(each) for each in several]
+    # Where none was sent the first key comes in its place, and none is sent again; but a text would be encoded.
+    first = vector if vector is not None else several[0] if several else None
+    own = first is None or value is None or value.tobytes() != first.tobytes()
+    if value is not None and (own or _encodes_value(document, info)):
+        fields["value_vector"] = write_vector(value)
+    return fields
+
+
+def _encodes_value(document: Document, info: CollectionInfo) -> bool:
+    """Whether the service would encode this document's value if no vector came with it."""
+    if info.encoder is None or info.value_from == "key" or not isinstance(document.value, str):
+        return False
+    return len(document.parts or ()) <= 1 or document.value != document.key

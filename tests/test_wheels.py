@@ -1,0 +1,104 @@
+"""`make wheels`: a bare environment takes both distributions from there, and asks a question."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from tests.examples import ROOT
+
+# What goes into the build, and nothing that a checkout has besides.
+BUILT_OF = (
+    "Makefile",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "attention",
+    "service",
+    "clients/python/pyproject.toml",
+    "clients/python/README.md",
+    "clients/python/softkv",
+)
+# NumPy answers: machine code is kept by the place of its source, and would be made anew for this one.
+ASK = """
+import sys
+sys.modules["numba"] = None
+import json, attention, service, softkv
+from importlib.metadata import requires, version
+with softkv.Client.local(encoder=None) as client:
+    notes = client.collection("notes")
+    notes.create(similarity="dot", temperature=0.5)
+    notes.put("a", key_vector=[1, 0], value="found")
+    notes.put("b", key_vector=[0, 1])
+    best = notes.attend([1.0, 0.0])[0].value
+places = [module.__file__ for module in (attention, service, softkv)]
+print(json.dumps([best, places, version("softkv"), version("softkv-client"), requires("softkv")]))
+"""
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make wheels` makes of a copy of the checkout, with the setuptools that is here."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    for name in BUILT_OF:
+        source, target = ROOT / name, checkout / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(source, target)
+    (checkout / "build" / "lib" / "service").mkdir(parents=True)
+    (checkout / "build" / "lib" / "service" / "left_over.py").touch()
+    command = ["make", "-s", "wheels", f"VENV={sys.prefix}", "WHEEL_FLAGS=--no-build-isolation --no-index"]
+    subprocess.run(command, cwd=checkout, check=True, env=plain_environment())
+    return checkout / "dist"
+
+
+def plain_environment() -> dict[str, str]:
+    """This one without what would lead Python, or make, back to the checkout."""
+    hidden = ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV", "WHEEL_FLAGS", "DIST")
+    return {name: each for name, each in os.environ.items() if name not in hidden}
+
+
+def test_both_are_built_of_what_is_there_now(dist: Path) -> None:
+    found = {re.split(r"-\d", path.name)[0]: ZipFile(path).namelist() for path in dist.iterdir()}
+    assert found.keys() == {"softkv", "softkv_client"}
+    assert {name.split("/")[0] for name in found["softkv"] if ".dist-info" not in name} == {"attention", "service"}
+    assert {name.split("/")[0] for name in found["softkv_client"] if ".dist-info" not in name} == {"softkv"}
+    assert "service/left_over.py" not in found["softkv"]
+    assert "service/web/index.html" in found["softkv"]
+    assert "softkv/py.typed" in found["softkv_client"]
+
+
+def test_a_bare_environment_takes_both_and_asks(dist: Path, tmp_path: Path) -> None:
+    """What they need besides is taken from the environment of these tests; that pip would find it is no matter here."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python), "install"]
+    take = [*pip, "--no-index", "--no-deps", "--find-links", str(dist), "softkv", "softkv-client"]
+    subprocess.run(take, check=True, env=plain_environment(), cwd=tmp_path)
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    site = tmp_path / "bare" / "lib" / here / "site-packages"
+    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    ran = subprocess.run(
+        [python, "-c", ASK], cwd=tmp_path, env=plain_environment(), capture_output=True, text=True, check=True
+    )
+    best, places, service, client, required = json.loads(ran.stdout)
+    assert best == "found"
+    assert [Path(place).is_relative_to(site) for place in places] == [True] * 3
+    assert f"softkv-client=={client}" in required
+    assert service == client
+    told = subprocess.run(
+        [tmp_path / "bare" / "bin" / "softkv", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert told.stdout == f"softkv {service}\n"
