@@ -12,7 +12,6 @@ from softkv.calls.call import Call, Plan
 from softkv.calls.paging import Paging
 from softkv.calls.upload import Upload
 from softkv.pages import AsyncPages, Pages
-from softkv.uploading import run, run_awaited
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +55,8 @@ def uploading(build: Callable[Concatenate[At, P], Upload]) -> Callable[Concatena
     """The method of a blocking client that sends rows."""
 
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Report:
+        from softkv.uploading import run  # which few need, and not as softkv is imported
+
         return run(self._sender, build(self._at, *given, **named))
 
     return _with_words_of(build, method, "Report")
@@ -67,6 +68,8 @@ def async_uploading(
     """The method of an awaited client that sends rows."""
 
     async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Report:
+        from softkv.uploading import run_awaited
+
         return await run_awaited(self._sender, build(self._at, *given, **named))
 
     return _with_words_of(build, method, "Report")
