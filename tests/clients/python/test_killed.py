@@ -37,7 +37,7 @@ def killing(service: Service, at: int, moment: float) -> Callable[[Report], None
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize(("on_conflict", "many"), [("replace", 100_000), ("skip", 100_000), ("fail", 20_000)])
+@pytest.mark.parametrize(("on_conflict", "many"), [("replace", 100_000), ("skip", 20_000), ("fail", 10_000)])
 def test_report_and_store_agree_and_the_upload_goes_on(tmp_path: Path, on_conflict: Any, many: int) -> None:
     moments = random.Random(many)
     there = [f"{number:06}" for number in (3, many // 2, many - 1)] if on_conflict == "skip" else []
