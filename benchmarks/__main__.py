@@ -23,6 +23,7 @@ NAMES = {
     "clients": "many clients at once over HTTP, beside a scan for each question",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
+    "client": "the Python client beside curl and bare httpx2: uploads, attends, import, memory",
     "stages": "where the time of an answer goes, stage by stage",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",

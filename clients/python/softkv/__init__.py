@@ -16,8 +16,8 @@ from softkv.answers.comparison import Comparison
 from softkv.answers.document import Document
 from softkv.answers.info import CollectionInfo, FieldFacts, FieldValue, Model, Readiness, ServiceInfo, Written
 from softkv.answers.match import Explanation, Match, Part
+from softkv.answers.report import Refusal, Report
 from softkv.answers.swept import Swept
-from softkv.calls.writing import Refusal, Report
 from softkv.client import AsyncClient, Client
 from softkv.collection import AsyncCollection, Collection
 from softkv.errors import (

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, cast
 from softkv.answers.answer import Answer
 from softkv.calls import asking, collections, documents, facts, writing
 from softkv.calls.place import Place
-from softkv.methods import Attend, async_paged, awaited, blocking, paged
+from softkv.methods import Attend, async_paged, async_uploading, awaited, blocking, paged, uploading
 from softkv.sending import AsyncSender, Sender
 
 _Attend: TypeAlias = Attend[Answer, list[Answer]]
@@ -47,7 +47,7 @@ class Collection:
     delete = blocking(documents.delete)
     update = blocking(documents.update)
     write = blocking(writing.write)
-    upsert = blocking(writing.upsert)
+    upsert = uploading(writing.upsert)
 
     fields = blocking(facts.fields)
     values = paged(facts.values)
@@ -88,7 +88,7 @@ class AsyncCollection:
     delete = awaited(documents.delete)
     update = awaited(documents.update)
     write = awaited(writing.write)
-    upsert = awaited(writing.upsert)
+    upsert = async_uploading(writing.upsert)
 
     fields = awaited(facts.fields)
     values = async_paged(facts.values)

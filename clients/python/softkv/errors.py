@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Flaw(NamedTuple):
@@ -28,7 +28,10 @@ class Error(Exception):
         status: of HTTP; None where no service answered.
         request_id: the request's name, which the service's log has in every line; None where none was sent.
         retry_after: after how many seconds the service asked to be called again; None where it did not.
+        report: the `Report` of an upload that this ended, for `resume`; else None.
     """
+
+    report: Any = None
 
     def __init__(
         self,

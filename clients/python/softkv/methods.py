@@ -7,8 +7,10 @@ from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
 
+from softkv.answers.report import Report
 from softkv.calls.call import Call, Plan
 from softkv.calls.paging import Paging
+from softkv.calls.upload import Upload
 from softkv.pages import AsyncPages, Pages
 
 if TYPE_CHECKING:
@@ -49,6 +51,30 @@ def awaited(
     return _with_words_of(build, method)
 
 
+def uploading(build: Callable[Concatenate[At, P], Upload]) -> Callable[Concatenate[Any, P], Report]:
+    """The method of a blocking client that sends rows."""
+
+    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Report:
+        from softkv.uploading import run  # which few need, and not as softkv is imported
+
+        return run(self._sender, build(self._at, *given, **named))
+
+    return _with_words_of(build, method, "Report")
+
+
+def async_uploading(
+    build: Callable[Concatenate[At, P], Upload],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, Report]]:
+    """The method of an awaited client that sends rows."""
+
+    async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Report:
+        from softkv.uploading import run_awaited
+
+        return await run_awaited(self._sender, build(self._at, *given, **named))
+
+    return _with_words_of(build, method, "Report")
+
+
 def paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], Pages[T]]:
     """The method of a blocking client for a list of any length."""
 
@@ -72,8 +98,9 @@ def _with_words_of(build: Callable[..., Any], method: M, kind: str = "") -> M:
     assert isinstance(build, FunctionType)
     shown = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)
     shown.__kwdefaults__ = build.__kwdefaults__
-    _, _, result = build.__annotations__["return"].partition("[")  # of a Call, a Plan or a Paging
-    shown.__annotations__ = build.__annotations__ | {"return": f"{kind}[{result}" if kind else result.removesuffix("]")}
+    _, bracket, result = build.__annotations__["return"].partition("[")  # of a Call, a Plan or a Paging; not an Upload
+    returned = f"{kind}{bracket}{result}" if kind else result.removesuffix("]")
+    shown.__annotations__ = build.__annotations__ | {"return": returned}
     shown.__doc__ = build.__doc__
     return update_wrapper(method, shown, updated=())  # type: ignore[return-value]
 

@@ -34,8 +34,7 @@ def body(content: Any) -> bytes:
         Invalid: what is in it is no JSON.
     """
     try:
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain)
-        return text.encode()
+        return _JSON.encode(content).encode()
     except UnicodeEncodeError:
         raise flawed("", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8") from None
     except ValueError as error:
@@ -55,3 +54,6 @@ def plain(given: Any) -> Any:
     if isinstance(given, set | frozenset | tuple):
         return list(given)
     raise flawed("", f"wanted JSON: texts, numbers, true, false, null, lists, objects; got {type(given).__name__}")
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain)

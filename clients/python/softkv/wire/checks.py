@@ -60,7 +60,7 @@ def document_id(given: Any, pointer: str) -> Iterator[Flaw]:
         yield Flaw(pointer, f"wanted an id of 1 to {_MOST_CHARACTERS} characters, got {len(given)}")
     elif given in (".", ".."):
         yield Flaw(pointer, "an id may not be . or .., which a URL would swallow: add a character")
-    elif any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
+    elif not given.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
         yield Flaw(pointer, "an id may hold no control character and no lone surrogate")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = NDArray[np.float32]
     Vector: TypeAlias = NDArray[Any] | Sequence[float]
+    Matrix: TypeAlias = NDArray[Any] | Sequence[Sequence[float]] | Sequence[NDArray[Any]]
 
 FORMAT = "base64"
 MOST_COMPONENTS = 65_536
@@ -39,6 +40,15 @@ def outgoing(given: Any, pointer: str) -> dict[str, str]:
     Raises:
         Invalid: it is none, or holds what is not finite as float32; `pointer` says where in the request.
     """
+    return {FORMAT: b64encode(single(given, pointer).data).decode("ascii")}
+
+
+def single(given: Any, pointer: str) -> Array:
+    """A vector → little-endian float32, in one piece.
+
+    Raises:
+        Invalid: as `outgoing`.
+    """
     import numpy as np
 
     array = _numbers(given, pointer)
@@ -48,13 +58,14 @@ def outgoing(given: Any, pointer: str) -> dict[str, str]:
         raise flawed(pointer, "wanted at least one number, got none")
     if array.size > MOST_COMPONENTS:
         raise flawed(pointer, f"wanted at most {MOST_COMPONENTS} numbers, got {array.size}")
-    with np.errstate(over="ignore"):
-        single = array.astype("<f4")
-    finite = np.isfinite(single)
+    if array.dtype != "<f4":
+        with np.errstate(over="ignore"):
+            array = array.astype("<f4")
+    finite = np.isfinite(array)
     if not finite.all():
         at = int(np.flatnonzero(~finite)[0])
         raise flawed(pointer, f"number {at} is not finite as float32: keep magnitudes below 3.4e38")
-    return {FORMAT: b64encode(single.tobytes()).decode("ascii")}
+    return np.ascontiguousarray(array)
 
 
 def incoming(given: Any) -> Array:

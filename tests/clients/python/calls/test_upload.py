@@ -1,0 +1,250 @@
+"""An upload: what is refused before it is sent, what ends it early, and how it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+import softkv
+from softkv import AsyncClient, Client, Report
+from tests.clients.python.ways import Awaited
+from tests.running import RunningService
+
+WIDE = "key_vector has width 3, collection {!r} holds width 2: use the model that its other documents were made with"
+
+
+def rows(many: int, first: int = 0) -> Iterator[dict[str, Any]]:
+    for number in range(first, many):
+        yield {"id": f"row-{number:05}", "key_vector": [number, 1.0], "value": number}
+
+
+def words(report: Report) -> dict[int, str]:
+    return {each.row: each.detail for each in report.refused}
+
+
+class BrokenRowsError(Exception):
+    """What a generator of the caller's raises."""
+
+
+def breaking(many: int) -> Iterator[dict[str, Any]]:
+    yield from rows(many)
+    raise BrokenRowsError
+
+
+class Losing(httpx2.HTTPTransport):
+    """Sends writes for real, and loses the answers to some: of `lost`, counted from 0."""
+
+    def __init__(self, lost: set[int]) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+        self.lost = lost
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = super().handle_request(request)
+        if request.method == "POST" and request.url.path.endswith("/documents"):
+            self.sent.append(request.read())
+            if len(self.sent) - 1 in self.lost:
+                response.read()
+                raise httpx2.ReadError("the answer was lost")
+        return response
+
+
+class AsyncLosing(httpx2.AsyncHTTPTransport):
+    """The same, awaited."""
+
+    def __init__(self, lost: set[int]) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+        self.lost = lost
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await super().handle_async_request(request)
+        if request.method == "POST" and request.url.path.endswith("/documents"):
+            self.sent.append(await request.aread())
+            if len(self.sent) - 1 in self.lost:
+                await response.aread()
+                raise httpx2.ReadError("the answer was lost")
+        return response
+
+
+@pytest.fixture(params=["blocking", "awaited"])
+def losing(request: pytest.FixtureRequest, service: RunningService) -> Iterator[Callable[..., tuple[Any, Any]]]:
+    """Makes a client whose answers are lost, and its transport."""
+    with asyncio.Runner() as runner:
+        made: list[Any] = []
+
+        def make(lost: set[int]) -> tuple[Any, Any]:
+            if request.param == "blocking":
+                transport: Any = Losing(lost)
+                made.append(Client(service.url, retries=0, transport=transport))
+            else:
+                transport = AsyncLosing(lost)
+                made.append(Awaited(AsyncClient(service.url, retries=0, transport=transport), runner))
+            return made[-1], transport
+
+        yield make
+        for client in made:
+            client.close()
+
+
+@pytest.fixture
+def name(service: RunningService) -> Iterator[str]:
+    """A collection of keys of width 2."""
+    with Client(service.url) as client:
+        client.collection("uploaded").create(encoder=None, dimension=2)
+        yield "uploaded"
+        client.collection("uploaded").drop()
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "skip"])
+@pytest.mark.parametrize("dimension", [2, None])
+def test_a_width_that_is_not_the_keys_is_refused_wherever_it_comes(made, on_conflict, dimension):
+    collection = made(encoder=None, dimension=dimension)
+    given = list(rows(2500))
+    for at in (700, 1500, 2499):
+        given[at]["key_vector"] = [1, 2, 3]
+    report = collection.upsert(given, on_conflict=on_conflict)
+    assert words(report) == dict.fromkeys((700, 1500, 2499), WIDE.format(collection.name))
+    assert all(each.errors[0].pointer == "/key_vector" for each in report.refused)
+    assert (report.upserted, collection.count()) == (2497, 2497)
+
+
+def test_a_width_that_is_known_is_not_sent(losing, name):
+    client, transport = losing(set())
+    collection = client.collection(name)
+    assert words(collection.upsert([{"id": "a", "key_vector": [1, 2, 3]}])) == {0: WIDE.format(name)}
+    assert len(transport.sent) == 1  # where nothing was known of it
+    report = collection.upsert([{"id": "a", "key_vector": [1, 2, 3]}, {"id": "b", "key_vector": [1, 2]}])
+    assert words(report) == {0: WIDE.format(name)}
+    assert len(transport.sent) == 2
+    assert b'"a"' not in transport.sent[1]
+    assert collection.upsert([{"id": "a", "key_vector": [1, 2, 3]}]).refused[0].row == 0
+    assert len(transport.sent) == 2
+
+
+def test_what_is_remembered_of_a_collection_that_was_made_anew_refuses_nothing(service):
+    with Client(service.url) as client, Client(service.url) as other:
+        collection = client.collection("anew")
+        collection.create(encoder=None, dimension=2)
+        other.collection("anew").drop()
+        other.collection("anew").create(encoder=None, dimension=3)
+        assert collection.upsert([{"id": "a", "key_vector": [1, 2, 3]}]).raise_for_refused().upserted == 1
+        collection.drop()
+
+
+def test_an_id_twice_in_a_batch_is_refused_in_the_service_s_words_and_in_two_the_last_stays(made, client, collection):
+    twice = [{"id": "a", "key_vector": [1, 1], "value": 1}, {"id": "a", "key_vector": [2, 2], "value": 2}]
+    shelf = made(encoder=None, dimension=2)
+    report = shelf.upsert(twice)
+    answer = client.post(
+        f"{collection(encoder=None, dimension=2)}/documents",
+        content=b"\n".join(json.dumps(each).encode() for each in twice),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    (refused,) = json.loads(answer.text.splitlines()[0])["refused"]
+    assert words(report) == {refused["line"] - 1: refused["detail"]}
+    assert [flaw._asdict() for flaw in report.refused[0].errors] == refused["errors"]
+    assert shelf.get("a").value == 1
+    assert shelf.upsert([twice[0], *rows(999), twice[1], *rows(1500, 1000)]).refused == []
+    assert shelf.get("a").value == 2
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "skip", "fail"])
+def test_an_answer_that_was_lost_leaves_a_report_to_go_on_from(losing, name, on_conflict):
+    client, transport = losing({2})
+    collection = client.collection(name)
+    with pytest.raises(softkv.Unreachable) as broken:
+        collection.upsert(rows(5500), on_conflict=on_conflict)
+    report = pickle.loads(pickle.dumps(broken.value.report))
+    assert (report.acknowledged, report.upserted) == (2000, 2000)
+    assert collection.count() >= 3000
+    before = len(transport.sent)
+    with pytest.raises(softkv.Invalid, match="1,500 rows came and 2,000 are acknowledged"):
+        collection.upsert(rows(1500), on_conflict=on_conflict, resume=report)
+    assert len(transport.sent) == before
+    done = collection.upsert(rows(5500), on_conflict=on_conflict, resume=report)
+    assert (done.rows, done.acknowledged, done.upserted) == (5500, 5500, 5500)
+    assert (done.skipped, done.refused) == ([], [])
+    assert transport.sent[before] == transport.sent[2]
+    assert [document.value for document in collection.find(include=["value"])] == list(range(5500))
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "skip"])
+def test_refused_rows_and_those_before_them_are_told_once(losing, name, on_conflict):
+    client, _ = losing({3})
+    collection = client.collection(name)
+    given = list(rows(3500))
+    for at in (5, 1005, 2005, 3005):
+        given[at]["colour"] = "red"
+    with pytest.raises(softkv.Unreachable) as broken:
+        collection.upsert(given, on_conflict=on_conflict)
+    done = collection.upsert(given, on_conflict=on_conflict, resume=broken.value.report)
+    assert list(words(done)) == [5, 1005, 2005, 3005]
+    assert (done.upserted, done.skipped, collection.count()) == (3496, [], 3496)
+
+
+def test_an_id_that_is_taken_ends_all_that_comes_after_it(made):
+    collection = made(encoder=None, dimension=2)
+    collection.put("row-01500", key_vector=[1, 1])
+    with pytest.raises(softkv.Conflict) as refused:
+        collection.upsert(rows(5000), on_conflict="fail")
+    report = refused.value.report
+    assert (report.acknowledged, report.upserted, collection.count()) == (1000, 1000, 1001)
+    done = collection.upsert(rows(5000), on_conflict="skip", resume=report)
+    assert (done.upserted, done.skipped) == (4999, ["row-01500"])
+
+
+def test_rows_that_break_off_have_what_was_sent_of_them_in_a_report_of_one_s_own(made):
+    collection = made(encoder=None, dimension=2)
+    own = Report()
+    with pytest.raises(BrokenRowsError) as broken:
+        collection.upsert(breaking(3500), resume=own)
+    assert "3,000 of 3,500 rows written" in broken.value.__notes__[0]
+    assert (own.rows, own.acknowledged, own.upserted) == (3500, 3000, 3000)
+    assert collection.count() == 3000
+    assert collection.upsert(rows(4000), resume=own).upserted == 4000
+    assert collection.count() == 4000
+
+
+def test_a_collection_that_is_not_there_gets_one_batch_only(losing):
+    client, transport = losing(set())
+    with pytest.raises(softkv.NotFound) as refused:
+        client.collection("nowhere").upsert(rows(5000))
+    assert (refused.value.report.acknowledged, len(transport.sent)) == (0, 1)
+
+
+@pytest.mark.parametrize("on_conflict", ["replace", "skip"])
+def test_a_row_that_the_service_does_not_take_keeps_no_other_back(tmp_path, on_conflict):
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=65_536, max_documents=300) as running,
+        Client(running.url) as client,
+    ):
+        collection = client.collection("a")
+        collection.create(encoder=None)
+        given = [{"id": f"{number:04}", "key": "word " * 20} for number in range(1500)]
+        given[700]["key"] = "word " * 20_000
+        report = collection.upsert(given, on_conflict=on_conflict)
+        assert [each.row for each in report.refused] == [700]
+        assert "shorten it" in report.refused[0].detail
+        assert (report.upserted, collection.count()) == (1499, 1499)
+
+
+def test_others_have_their_turn_while_rows_are_sent(service, name):
+    async def ask() -> tuple[Report, int]:
+        async with AsyncClient(service.url) as client:
+            upload = asyncio.create_task(client.collection(name).upsert(rows(6400)))
+            turns = 0
+            while not upload.done():
+                await asyncio.sleep(0)
+                turns += 1
+            return upload.result(), turns
+
+    report, turns = asyncio.run(ask())
+    assert report.upserted == 6400
+    assert turns >= 100

@@ -1,0 +1,57 @@
+"""How far an upload is, drawn with what is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Any
+
+import pytest
+
+from softkv import Report
+from softkv.progress import told
+
+
+def acknowledged(many: int) -> Report:
+    report = Report()
+    report.rows = report.acknowledged = many
+    return report
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Hides distributions."""
+
+    def hide(*names: str) -> None:
+        found = importlib.util.find_spec
+        monkeypatch.setattr("softkv.progress.find_spec", lambda name: None if name in names else found(name))
+
+    return hide
+
+
+@pytest.mark.parametrize("missing", [(), ("rich",), ("rich", "tqdm")])
+@pytest.mark.parametrize("total", [2500, None])
+def test_it_is_drawn_on_standard_error(capfd, without, missing, total):
+    without(*missing)
+    with told(True, total) as tell:
+        tell(acknowledged(1000))
+        tell(acknowledged(2500))
+    drawn = capfd.readouterr()
+    assert drawn.out == ""
+    assert "2500" in drawn.err.replace(",", "")
+
+
+def test_nothing_is_drawn_unless_it_is_asked_for(capfd, without):
+    with told(False, None) as tell:
+        tell(acknowledged(1))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_function_hears_of_every_batch(made):
+    heard = []
+    report = made(encoder=None).upsert(
+        ({"id": str(number)} for number in range(2500)), progress=lambda report: heard.append(report.acknowledged)
+    )
+    assert heard == [1000, 2000, 2500]
+    assert report.upserted == 2500
+    assert "softkv.uploading" in sys.modules
