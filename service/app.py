@@ -134,7 +134,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.meters = metrics.Meters()
     app.state.places = Places(settings.max_queue)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, places=app.state.places)
     app.add_middleware(
         Access,
         write_keys=settings.api_keys,

@@ -95,7 +95,7 @@ class GuardedRoute(APIRoute):
         if self.kind is None:
             await self.answer(scope, receive, send)
             return
-        places: Places = scope["app"].state.places
+        places: Places = scope["state"]["places"]
         with places.held(self.kind):
             if self.kind == "write":  # which is not stopped half-way
                 await self.answer(scope, receive, send)

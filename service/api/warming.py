@@ -16,6 +16,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
 from service.api.middleware.limits import BodyLimit
+from service.api.places import Places
 from service.retrieval.collections import LOOKUP_THREADS, LOOKUPS, Catalogue, loaded_encoder
 
 TEXT = "a first question"
@@ -85,6 +86,6 @@ async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
         "root_path": "",
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
-        "state": {"access": "write", "body_limit": limit},
+        "state": {"access": "write", "body_limit": limit, "places": Places(1)},
     }
     await inner(scope, limit.receive, send)

@@ -1,10 +1,11 @@
-"""How much one request may bring: bytes of a body."""
+"""How much a service takes on: bytes of a body, and the places that calls take."""
 
 from __future__ import annotations
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.places import Places
 from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired
 from service.api.problems.handlers import of_error
 
@@ -12,12 +13,14 @@ from service.api.problems.handlers import of_error
 class Limits:
     """Refuses bodies over `max_body_bytes` (413), unless the route that runs lifts that.
 
-    A body of NDJSON is a stream of batches and has no limit of its own.
+    A body of NDJSON is a stream of batches and has no limit of its own. Routes find the `places` that they take in a
+    request's state.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, places: Places) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._places = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
@@ -29,7 +32,7 @@ class Limits:
         except APIError as refusal:
             await of_error(refusal)(scope, receive, send)
             return
-        scope["state"]["body_limit"] = limit
+        scope["state"].update(body_limit=limit, places=self._places)
         await self._app(scope, limit.receive, send)
 
 

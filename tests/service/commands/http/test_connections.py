@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from service.api.routing import requires
+from service.commands.http import protocol
 from service.commands.http.in_h11 import InH11
 from tests.running import RunningService
 from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
@@ -229,7 +231,6 @@ def under_way(client) -> float:
 
 
 def test_h11_is_there_where_httptools_is_not(monkeypatch):
-    from service.commands import http
-
-    monkeypatch.setattr(http, "find_spec", lambda name: None)
-    assert http.protocol() is InH11
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    monkeypatch.delitem(sys.modules, "service.commands.http.in_httptools", raising=False)
+    assert protocol() is InH11
