@@ -58,7 +58,16 @@ class _Lines:
 
 
 _LINES = _Lines()
+_OWN = logging.getLogger("softkv")
+_LEVELS = logging.getLevelNamesMapping()
 _PROCESSORS: list[Processor] = []  # of loggers that were used before, too
+
+
+def wanted(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Leave out lines below the level of the logger `softkv`: a program around the service may not want them all."""
+    if not _OWN.isEnabledFor(_LEVELS.get(method.upper(), logging.INFO)):
+        raise structlog.DropEvent
+    return event
 
 
 def plain(_: WrappedLogger, __: str, event: EventDict) -> str:
@@ -79,6 +88,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
 
     The service's own go there straight, for there is one with every request; others come through `logging`.
     """
+    _OWN.setLevel(logging.INFO)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -91,7 +101,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
         last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         last.append(plain)
-    _PROCESSORS[:] = [*shared, *last]
+    _PROCESSORS[:] = [wanted, *shared, *last]
     structlog.configure(
         processors=_PROCESSORS,
         logger_factory=lambda *_: _LINES,

@@ -11,7 +11,10 @@ TESTS = Path(__file__).parent
 MODULES = TESTS.parents[1] / "attention"
 ROOMS = ("lookup", "kernels")
 
-ELSEWHERE = {"kernels/in_numpy": "test_interface.py holds it against its twin, kernel by kernel"}
+ELSEWHERE = {
+    "kernels/in_numpy": "test_interface.py holds it against its twin, kernel by kernel",
+    "kernels/thin/in_numpy": "test_passes.py beside it holds it against its twin",
+}
 """Modules without a test of their own name, and where they are tested. Records and faces have nothing to test."""
 
 

@@ -1,0 +1,65 @@
+"""A scan of thin codes: what it lists lies above its threshold, what it draws below, and nothing that is masked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Rows
+from attention.lookup.parts.thin import ThinWhole
+from attention.lookup.scan.thin import MOST_TIMES
+
+N, WIDTH, LISTED, WANTED = 9_000, 64, 300, 500.0
+BITS = pytest.mark.parametrize("bits", [2, 4])
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return np.random.default_rng(4).standard_normal((N, WIDTH)).astype(np.float32)
+
+
+def scanned(view, mask, bits, temperature=0.2, wanted=WANTED, query=None):
+    part = ThinWhole(view, mask, view.thin)
+    vector = np.random.default_rng(5).standard_normal(WIDTH) if query is None else query
+    queries = part.queries(vector[None])
+    units = np.zeros(1, dtype=np.float32)
+    numbers = np.array([wanted]), np.array([17], dtype=np.uint64)
+    return part.scanned(queries, units, bits, LISTED, np.array([temperature]), *numbers)[0]
+
+
+@BITS
+def test_rows_are_listed_from_the_threshold_on_and_drawn_below(running, keys, bits):
+    found = scanned(Memory.of(keys, thin_seed=bytes(32)).view, None, bits)
+    assert LISTED / 2 < len(found.places) < 2 * LISTED
+    assert len(set(found.places.tolist())) == len(found.places)
+    assert found.similarities.min() >= found.threshold > found.drawn.max()
+    assert abs(len(found.drawn_places) - WANTED) < 6 * np.sqrt(WANTED) + 0.2 * WANTED
+    assert not set(found.drawn_places.tolist()) & set(found.places.tolist())
+    assert 0 <= found.marks.min() <= found.marks.max() < 1
+
+
+@BITS
+def test_masked_and_removed_rows_are_neither(running, keys, bits):
+    memory = Memory("cosine", thin_seed=bytes(32))
+    for rows in np.array_split(np.arange(N), 2):
+        memory.publish(add=Rows(rows, keys[rows]))
+    view = memory.publish(remove=np.arange(0, N, 3))
+    mask = view.mask(np.arange(N // 2))
+    part, found = ThinWhole(view, mask, view.thin), scanned(view, mask, bits)
+    for places in (found.places, found.drawn_places):
+        numbers = part.numbers(places)
+        assert len(numbers) > 0
+        assert (numbers % 3 > 0).all()
+        assert (numbers < N // 2).all()
+
+
+def test_nothing_is_drawn_where_nothing_is_wanted(running, keys):
+    found = scanned(Memory.of(keys, thin_seed=bytes(32)).view, None, 4, wanted=0.0)
+    assert len(found.drawn_places) == len(found.marks) == 0
+    assert found.sums[0] > 0
+
+
+def test_too_many_to_list_are_not_told_of(running, keys):
+    copies = np.repeat(keys[:1], MOST_TIMES * LISTED + N // 2, axis=0)
+    view = Memory.of(copies, thin_seed=bytes(32)).view
+    assert scanned(view, None, 4, query=keys[0].astype(np.float64)) is None
