@@ -32,15 +32,7 @@ def test_the_rows_drawn_are_those_of_low_marks_by_their_places(oracle):
     part = whole("dot")
     places = np.array([40, 7, 300, 7, 12])
     scanned, marks = np.arange(5, dtype=np.float32), np.array([0.9, 0.1, 0.3, 0.5, 0.6])
-    found = ThinScan(
-        0.0,
-        np.empty(0, np.int64),
-        np.empty(0, np.float32),
-        np.ones(3),
-        places,
-        scanned,
-        np.array([0.9, 0.1, 0.3, 0.5, 0.6]),
-    )
+    found = ThinScan(0.0, np.empty(0, np.int64), np.empty(0, np.float32), np.ones(3), places, scanned, marks)
     drawn = part.drawn(VECTOR, found, wanted=3.0)
     np.testing.assert_array_equal(drawn.scanned, [1, 3, 4, 2])
     np.testing.assert_allclose(drawn.similarities, oracle("dot", VECTOR, KEYS[[7, 7, 12, 300]]), rtol=1e-12)
