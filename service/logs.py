@@ -57,8 +57,16 @@ class _Lines:
     log = debug = info = warn = warning = exception = error = critical = fatal = msg
 
 
+_OWN = logging.getLogger("softkv")
 _LINES = _Lines()
 _PROCESSORS: list[Processor] = []  # of loggers that were used before, too
+
+
+def wanted(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Drop a line below the level of the log: whoever has the service in a process of theirs sets a higher one."""
+    if _OWN.isEnabledFor(structlog.stdlib.NAME_TO_LEVEL[method]):
+        return event
+    raise structlog.DropEvent
 
 
 def plain(_: WrappedLogger, __: str, event: EventDict) -> str:
@@ -79,6 +87,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
 
     The service's own go there straight, for there is one with every request; others come through `logging`.
     """
+    _OWN.setLevel(logging.INFO)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -91,7 +100,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
         last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         last.append(plain)
-    _PROCESSORS[:] = [*shared, *last]
+    _PROCESSORS[:] = [wanted, *shared, *last]
     structlog.configure(
         processors=_PROCESSORS,
         logger_factory=lambda *_: _LINES,
