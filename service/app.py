@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -38,6 +38,8 @@ from service.settings import Settings
 from service.storage import Store
 
 log = structlog.get_logger("softkv")
+
+Load = Callable[[], Awaitable[None]]
 
 KEYS_FIRST_SECONDS = 2.0
 """How long the encoder and machine code wait for keys to be read."""
@@ -163,9 +165,9 @@ async def _load(app: FastAPI, parts: State) -> None:
     """Load keys, encoder and machine code, then the demo collections; ask a first question; check all texts."""
     catalogue = parts.catalogue
     await keys_first(
-        asyncio.to_thread(catalogue.rebuild),
-        asyncio.to_thread(parts.machine_code.load),
-        *([catalogue.encoder.start()] if catalogue.encoder else []),
+        partial(asyncio.to_thread, catalogue.rebuild),
+        partial(asyncio.to_thread, parts.machine_code.load),
+        *([catalogue.encoder.start] if catalogue.encoder else []),
     )
     await parts.demo.run()
     await warm(app, catalogue)
@@ -173,7 +175,7 @@ async def _load(app: FastAPI, parts: State) -> None:
     await asyncio.to_thread(catalogue.check_texts)
 
 
-async def keys_first(keys: Awaitable[None], *others: Awaitable[None]) -> None:
+async def keys_first(keys: Load, *others: Load) -> None:
     """All of them; the others begin when the keys are there, or after a while: large collections take longer.
 
     What is imported holds Python's lock most of the time, so that beside it nothing else gets on.
@@ -182,13 +184,13 @@ async def keys_first(keys: Awaitable[None], *others: Awaitable[None]) -> None:
 
     async def first() -> None:
         try:
-            await keys
+            await keys()
         finally:
             there.set()
 
-    async def later(other: Awaitable[None]) -> None:
+    async def later(other: Load) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(there.wait(), KEYS_FIRST_SECONDS)
-        await other
+        await other()
 
     await asyncio.gather(first(), *map(later, others))

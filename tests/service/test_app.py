@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_others_begin_when_the_keys_are_there():
         await asyncio.sleep(0)
         happened.append(f"{name} ends")
 
-    asyncio.run(keys_first(part("keys"), part("encoder"), part("machine code")))
+    asyncio.run(keys_first(*(partial(part, name) for name in ("keys", "encoder", "machine code"))))
     assert happened == [
         *("keys begins", "keys ends"),
         *("encoder begins", "machine code begins", "encoder ends", "machine code ends"),
@@ -37,7 +38,7 @@ def test_others_wait_for_many_keys_no_longer_than_a_while(monkeypatch):
     async def encoder():
         begun.set()
 
-    asyncio.run(keys_first(keys(), encoder()))
+    asyncio.run(keys_first(keys, encoder))
 
 
 def test_others_are_loaded_where_the_keys_cannot_be():
@@ -51,7 +52,7 @@ def test_others_are_loaded_where_the_keys_cannot_be():
 
     async def both():
         with pytest.raises(RuntimeError, match="unreadable"):
-            await keys_first(keys(), encoder())
+            await keys_first(keys, encoder)
         await asyncio.wait_for(begun.wait(), PATIENCE)
 
     asyncio.run(both())

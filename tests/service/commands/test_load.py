@@ -184,15 +184,15 @@ def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) ->
         assert httpx.get(f"{running.url}{PATH}").json()["documents"] == 1000
 
 
-def test_a_service_that_stops_within_an_upload_says_why(tmp_path: Path) -> None:
-    """A line that is longer than the service takes, after one that is not."""
+def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:
     documents = [{"id": "short", "key_vector": [1]}, {"id": "long", "key": "x" * 300_000, "key_vector": [1]}]
     path = write_lines(tmp_path / "books.ndjson", documents)
     with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
         ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
-    assert ended.exit_code == 1
-    assert re.match(r"softkv: lines 1 to 2: line \d has \d+ bytes or more", ended.stderr)
-    assert ended.stderr.endswith("0 documents are written: --resume sends the others\n")
+        documents = httpx.get(f"{running.url}{PATH}").json()["documents"]
+    assert (ended.exit_code, documents) == (1, 1)
+    assert re.match(r"line 2: the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)
+    assert ended.stderr.endswith("softkv: 1 documents were refused, the others are written\n")
 
 
 def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client, tmp_path: Path) -> None:
