@@ -64,7 +64,7 @@ _PROCESSORS: list[Processor] = []  # of loggers that were used before, too
 
 def wanted(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Drop a line below the level of the log: whoever has the service in a process of theirs sets a higher one."""
-    if _OWN.isEnabledFor(structlog.stdlib.NAME_TO_LEVEL[method]):
+    if _OWN.isEnabledFor(getattr(logging, method.upper(), logging.ERROR)):
         return event
     raise structlog.DropEvent
 
