@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 
-import structlog
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
-from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.api import openapi, routes
@@ -27,22 +22,10 @@ from service.api.places import Places
 from service.api.problems import handlers
 from service.api.routes import metrics, once, page
 from service.api.routing import undeclared_writes
-from service.api.state import State
-from service.api.warming import warm
 from service.datasets import DEMOS
-from service.encoding import LoadingEncoder, encoder_name, load_encoder
-from service.opening import open_store
-from service.retrieval.collections import Catalogue, MachineCode
-from service.retrieval.documents import Seeding
+from service.lifespan import lifespan
 from service.settings import Settings
 from service.storage import Store
-
-log = structlog.get_logger("softkv")
-
-Load = Callable[[], Awaitable[None]]
-
-KEYS_FIRST_SECONDS = 2.0
-"""How long the encoder and machine code wait for keys to be read."""
 
 
 class UnknownDemo(ValueError):
@@ -68,52 +51,13 @@ def create_app(settings: Settings, opening: Future[Store] | None = None) -> Fast
     if unknown := [name for name in settings.demo if name not in DEMOS]:
         raise UnknownDemo(f"there is no demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # What reads many rows has threads of its own, and those of a BLAS, which spin while they wait, take the cores
-        # from them. Libraries that are loaded later, as the encoder's, keep theirs.
-        with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
-            async with running(app):
-                yield
-
-    @asynccontextmanager
-    async def running(app: FastAPI) -> AsyncIterator[None]:
-        store = await (asyncio.to_thread(open_store, settings) if opening is None else asyncio.wrap_future(opening))
-        try:
-            if store.warning is not None:
-                log.warning(store.warning)
-            encoder = _encoder(settings)
-            catalogue = Catalogue(store, encoder, settings.data_dir if settings.originals == "files" else None)
-            parts = State(
-                catalogue,
-                MachineCode(settings.cache_dir),
-                Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
-                settings.max_queries,
-                settings.max_documents,
-                settings.max_body_bytes,
-                settings.max_queue,
-                keys_required=settings.keyed and settings.allow_anonymous is None,
-            )
-            app.state.parts = parts
-            loading = asyncio.create_task(_load(app, parts))
-            loading.add_done_callback(_report)
-            try:
-                yield
-            finally:
-                loading.cancel()
-                await asyncio.gather(loading, return_exceptions=True)
-                if encoder is not None:
-                    await encoder.close()
-        finally:
-            await asyncio.to_thread(store.close)
-
     app = Service(
         title="softkv",
         description=openapi.INTRODUCTION,
         openapi_tags=openapi.TAGS,
         generate_unique_id_function=openapi.operation_id,
         version=version("softkv"),
-        lifespan=lifespan,
+        lifespan=partial(lifespan, settings, opening),
         dependencies=[Depends(undeclared_writes)],
         docs_url=None,
         redoc_url=None,
@@ -146,51 +90,3 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     )
     app.add_middleware(WellFormed)
     app.add_middleware(metrics.Metered, meters=app.state.meters)
-
-
-def _encoder(settings: Settings) -> LoadingEncoder | None:
-    if settings.encoder_name is None:
-        return None
-    load = partial(load_encoder, settings.encoder_name, threads=settings.threads, precision=settings.precision)
-    return LoadingEncoder(encoder_name(settings.encoder_name), load)
-
-
-def _report(loading: asyncio.Task[None]) -> None:
-    """Say what ended the loading, which /readyz would wait for."""
-    if not loading.cancelled() and (error := loading.exception()) is not None:
-        log.error("loading ended by an unexpected error", exc_info=error)
-
-
-async def _load(app: FastAPI, parts: State) -> None:
-    """Load keys, encoder and machine code, then the demo collections; ask a first question; check all texts."""
-    catalogue = parts.catalogue
-    await keys_first(
-        partial(asyncio.to_thread, catalogue.rebuild),
-        partial(asyncio.to_thread, parts.machine_code.load),
-        *([catalogue.encoder.start] if catalogue.encoder else []),
-    )
-    await parts.demo.run()
-    await warm(app, catalogue)
-    parts.warmed.set()
-    await asyncio.to_thread(catalogue.check_texts)
-
-
-async def keys_first(keys: Load, *others: Load) -> None:
-    """All of them; the others begin when the keys are there, or after a while: large collections take longer.
-
-    What is imported holds Python's lock most of the time, so that beside it nothing else gets on.
-    """
-    there = asyncio.Event()
-
-    async def first() -> None:
-        try:
-            await keys()
-        finally:
-            there.set()
-
-    async def later(other: Load) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(there.wait(), KEYS_FIRST_SECONDS)
-        await other()
-
-    await asyncio.gather(first(), *map(later, others))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from attention import attend
-from attention.lookup import Memory, Question, Rows, answers
+from attention.lookup import Question, answers
+from tests.parity.memories import piecemeal
 
 RNG = np.random.default_rng(5)
 N, M, D, D_V = 103, 7, 11, 13
@@ -16,14 +17,7 @@ QUERIES = RNG.normal(size=(M, D))
 
 @pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
 def view(request):
-    """Written in three parts, with rows in between that are gone."""
-    memory = Memory(request.param)
-    for part in np.array_split(np.arange(N), 3):
-        memory.publish(add=Rows(part, KEYS[part], VALUES[part]))
-        gone = 1000 + part
-        memory.publish(add=Rows(gone, KEYS[part] + 1, VALUES[part]))
-        memory.publish(remove=gone)
-    return memory.view
+    return piecemeal(request.param, KEYS, VALUES).view
 
 
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])

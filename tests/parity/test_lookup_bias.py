@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from attention import attend
-from attention.lookup import Bias, Memory, Question, Rows, answering, answers, sweep
+from attention.lookup import Bias, Memory, Question, answering, answers, sweep
+from tests.parity.memories import piecemeal
 
 RNG = np.random.default_rng(24)
 N, M, D, D_V = 103, 4, 11, 5
@@ -25,14 +26,7 @@ BIASES = {"sparse": SPARSE, "dense": DENSE, "forbidding": FORBIDDING, "nothing":
 
 @pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
 def view(request):
-    """Written in three parts, with rows in between that are gone."""
-    memory = Memory(request.param)
-    for part in np.array_split(np.arange(N), 3):
-        memory.publish(add=Rows(part, KEYS[part], VALUES[part]))
-        gone = 1000 + part
-        memory.publish(add=Rows(gone, KEYS[part] + 1, VALUES[part]))
-        memory.publish(remove=gone)
-    return memory.view
+    return piecemeal(request.param, KEYS, VALUES).view
 
 
 @pytest.fixture(params=["exact", "quantised"])

@@ -7,6 +7,7 @@ codes that are meant are the odd numbers 2·field − 3 and 2·field − 15; a c
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def _everywhere(byte: int) -> int:
     return int.from_bytes(bytes([byte] * 4), "little", signed=True)
 
 
-def _two_bits(high: Lanes, low: Lanes | None) -> list[tuple[Lanes, int, int]]:
+def _two_bits(high: Lanes) -> list[tuple[Lanes, int, int]]:
     """(bytes, which field, whether they count 16 times) of the four fields of 2 bits in each byte."""
     shifted = high >> 2
     lower, upper = _everywhere(0x03), _everywhere(0x30)
@@ -53,6 +54,49 @@ def _four_bits(high: Lanes, low: Lanes) -> list[tuple[Lanes, int, int]]:
     odd = (high & mask) | ((low >> 2) & others)
     lower, upper = high._like(_everywhere(0x0F)), high._like(_everywhere(0xF0))
     return [(even & lower, 0, 0), (even & upper, 2, 1), (odd & lower, 1, 0), (odd & upper, 3, 1)]
+
+
+Sums = dict[tuple[int, int, int], Any]
+"""Of a group of 16 rows, a query's plane, and whether it counts 16 times: int32[16 rows] in a register."""
+
+
+def _asked(builder: Any, factors: list[Any], step: Any) -> list[list[Any]]:
+    """Four words of each of a query's planes, every one in all 16 places of a register."""
+    asked = []
+    for plane in factors:
+        at = builder.gep(plane, [builder.mul(step, _LONG(FIELDS))])
+        words = [builder.load(builder.gep(at, [_LONG(field)])) for field in range(FIELDS)]
+        asked.append([builder.bitcast(Lanes.everywhere(builder, word).value, _BYTES) for word in words])
+    return asked
+
+
+def _added(builder: Any, planes: list[Any], quads: Any, step: Any, asked: list[list[Any]], totals: Sums) -> Sums:
+    """The sums with one quad more of 64 rows; what stands at its place in the 64 behind them is fetched."""
+    multiply = builder.module.declare_intrinsic(
+        "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
+    )
+    sums, behind = dict(totals), builder.mul(quads, _LONG(GROUPS))
+    for part in range(GROUPS):
+        here = builder.add(step, builder.mul(quads, _LONG(part)))
+        loaded = [Lanes.load(builder, WORDS, builder.gep(plane, [here])) for plane in planes]
+        for plane in planes:
+            prefetch(builder, builder.gep(plane, [builder.add(here, behind)]))
+        cut = _four_bits(*loaded) if len(loaded) == PLANES else _two_bits(*loaded)
+        for rows, field, heavy in cut:
+            codes = builder.bitcast(rows.value, _BYTES)
+            for plane, words in enumerate(asked):
+                into = part, plane, heavy
+                sums[into] = builder.call(multiply, [sums[into], codes, words[field]])
+    return sums
+
+
+def _store(builder: Any, sums: Sums, products: Any) -> None:
+    """Write twice of what both sums of a group and a plane come to."""
+    for part in range(GROUPS):
+        for plane in range(PLANES):
+            once, heavy_sum = (Lanes(builder, sums[part, plane, heavy]) for heavy in range(2))
+            total = (once + (heavy_sum >> 4)) << 1
+            builder.store(total.value, builder.gep(products, [_LONG(plane * GROUPS + part)]), align=4)
 
 
 def _block(bits: int) -> Callable[..., None]:
@@ -80,51 +124,21 @@ def _block(bits: int) -> Callable[..., None]:
                 builder.gep(packed.data, [builder.mul(builder.add(query, _LONG(plane)), words)])
                 for plane in range(PLANES)
             ]
-            multiply = builder.module.declare_intrinsic(
-                "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
-            )
             before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(loop)
             builder.position_at_end(loop)
             step = builder.phi(_LONG)
-            step.add_incoming(_LONG(0), before)
-            totals = {
-                (part, plane, heavy): builder.phi(WORDS)
-                for part in range(GROUPS)
-                for plane in range(PLANES)
-                for heavy in range(2)
-            }
-            sums: dict[tuple[int, int, int], Any] = dict(totals)
-            asked = []
-            for plane in range(PLANES):
-                at = builder.gep(factors[plane], [builder.mul(step, _LONG(FIELDS))])
-                words_of = [builder.load(builder.gep(at, [_LONG(field)])) for field in range(FIELDS)]
-                asked.append([builder.bitcast(Lanes.everywhere(builder, word).value, _BYTES) for word in words_of])
-            behind = builder.mul(quads, _LONG(GROUPS))
-            for part in range(GROUPS):
-                here = builder.add(step, builder.mul(quads, _LONG(part)))
-                loaded = [Lanes.load(builder, WORDS, builder.gep(plane, [here])) for plane in planes]
-                for plane in planes:
-                    prefetch(builder, builder.gep(plane, [builder.add(here, behind)]))
-                cut = _four_bits(loaded[0], loaded[1]) if bits == 4 else _two_bits(loaded[0], None)
-                for rows, field, heavy in cut:
-                    codes = builder.bitcast(rows.value, _BYTES)
-                    for plane in range(PLANES):
-                        into = part, plane, heavy
-                        sums[into] = builder.call(multiply, [sums[into], codes, asked[plane][field]])
+            totals = {place: builder.phi(WORDS) for place in product(range(GROUPS), range(PLANES), range(2))}
+            sums = _added(builder, planes, quads, step, _asked(builder, factors, step), totals)
             following = builder.add(step, _LONG(1))
+            step.add_incoming(_LONG(0), before)
             step.add_incoming(following, loop)
             for place, total in totals.items():
                 total.add_incoming(ir.Constant(WORDS, [0] * LANES), before)
                 total.add_incoming(sums[place], loop)
             builder.cbranch(builder.icmp_signed("<", following, quads), loop, after)
             builder.position_at_end(after)
-            out = builder.bitcast(products.data, WORDS.as_pointer())
-            for part in range(GROUPS):
-                for plane in range(PLANES):
-                    once, heavy_sum = (Lanes(builder, sums[part, plane, heavy]) for heavy in range(2))
-                    total = (once + (heavy_sum >> 4)) << 1
-                    builder.store(total.value, builder.gep(out, [_LONG(plane * GROUPS + part)]), align=4)
+            _store(builder, sums, builder.bitcast(products.data, WORDS.as_pointer()))
             return context.get_dummy_value()
 
         return types.void(high, low, types.int64, packed, types.int64, products), build

@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from service import app as app_module
-from service.app import keys_first
+from service import lifespan
+from service.lifespan import keys_first
 
 PATIENCE = 30
 
@@ -29,7 +29,7 @@ def test_others_begin_when_the_keys_are_there():
 
 
 def test_others_wait_for_many_keys_no_longer_than_a_while(monkeypatch):
-    monkeypatch.setattr(app_module, "KEYS_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(lifespan, "KEYS_FIRST_SECONDS", 0.01)
     begun = asyncio.Event()
 
     async def keys():

@@ -1,0 +1,18 @@
+"""Memories as writes leave them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attention.lookup import Memory, Rows
+
+
+def piecemeal(similarity, keys, values):
+    """Numbered from 0, written in three parts, with rows in between that are gone."""
+    memory = Memory(similarity)
+    for part in np.array_split(np.arange(len(keys)), 3):
+        memory.publish(add=Rows(part, keys[part], values[part]))
+        gone = len(keys) + 1000 + part
+        memory.publish(add=Rows(gone, keys[part] + 1, values[part]))
+        memory.publish(remove=gone)
+    return memory
