@@ -21,6 +21,7 @@ from attention.lookup.question import Auto, Question, without_forbidden
 from attention.lookup.softmax.null import Background
 from attention.lookup.sweeping import quantised_sweep, solved
 from attention.lookup.thin import thin_first
+from attention.lookup.thin_only import thin_alone
 
 SMALL_CELLS = 4_096 * 384
 """So many components among the rows that pass are read in float64 in the time that a scan takes for its own steps, for
@@ -28,6 +29,9 @@ one question; for several together it is half as many, but who asks beside it do
 
 SCANNED = 24
 """Reading one row in float64 takes about as long as scanning so many."""
+
+ALONE = 4
+"""Where keys have thin codes alone, so many times as many rows, as long as memory holds them."""
 
 PRECISE, PATIENCE = 1e-4, 4
 """A scan seldom proves less than this; where that is asked for, so many times as many rows are read in float64."""
@@ -91,22 +95,31 @@ def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 def _answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     found: list[Answer | None] = [None] * len(questions)
     large = [index for index, question in enumerate(questions) if not _is_small(view, question)]
-    auto = [index for index in large if isinstance(questions[index].temperature, Auto)]
-    asked = {index: questions[index] for index in large}
-    for index, one in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
-        if one is not None:
-            found[index] = one.answer
-            asked[index] = replace(questions[index], temperature=one.temperature)
-    scanned = [index for index in large if found[index] is None]
-    for index, answer in zip(scanned, thin_first(view, [asked[i] for i in scanned]), strict=True):
-        found[index] = answer
-    scanned = [index for index in scanned if found[index] is None]
-    for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
+    by_scan = thin_alone if view.thin_only else _scanned
+    for index, answer in zip(large, by_scan(view, [questions[i] for i in large]), strict=True):
         found[index] = answer
     rest = [index for index, answer in enumerate(found) if answer is None]
     for index, answer in zip(rest, exact_answers(view, [questions[i] for i in rest]), strict=True):
         found[index] = answer
     return [answer for answer in found if answer is not None]
+
+
+def _scanned(view: View, questions: Sequence[Question]) -> list[Answer | None]:
+    """Answer each question by its codes, thin ones or bytes; None where the exact path has to."""
+    found: list[Answer | None] = [None] * len(questions)
+    auto = [index for index, question in enumerate(questions) if isinstance(question.temperature, Auto)]
+    asked = list(questions)
+    for index, one in zip(auto, solved(view, [questions[i] for i in auto]), strict=True):
+        if one is not None:
+            found[index] = one.answer
+            asked[index] = replace(questions[index], temperature=one.temperature)
+    scanned = [index for index, answer in enumerate(found) if answer is None]
+    for index, answer in zip(scanned, thin_first(view, [asked[i] for i in scanned]), strict=True):
+        found[index] = answer
+    scanned = [index for index in scanned if found[index] is None]
+    for index, answer in zip(scanned, quantised_answers(view, [asked[i] for i in scanned]), strict=True):
+        found[index] = answer
+    return found
 
 
 def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
@@ -128,7 +141,7 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         checked_temperature(temperature)
     (question,) = without_forbidden([question])
     with held():
-        exact = question.bias is not None or _is_small(view, question)
+        exact = question.bias is not None or view.thin_only or _is_small(view, question)
         found = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found
 
@@ -139,13 +152,15 @@ def _is_small(view: View, question: Question) -> bool:
     Also where some are not kept in codes. It follows from the view, the mask and the question alone: so an answer takes
     the same path whoever asks beside it, and a sweep takes that of `attend`.
     """
-    if any(segment.block.codes is None for segment in view.segments):
+    if not view.thin_only and any(segment.block.codes is None for segment in view.segments):
         return True
     passing, beside = view.n, 0
     if question.mask is not None:
         passing, beside = question.mask.n, question.mask.scanned - question.mask.n
     width = view.dimension or 1
     most = SMALL_CELLS + beside * width / SCANNED
+    if view.thin_only:
+        most = SMALL_CELLS if view.beyond_memory else most * ALONE
     if question.max_error is not None and question.max_error < PRECISE:
         most *= PATIENCE
     return passing * width <= most

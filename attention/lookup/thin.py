@@ -82,12 +82,19 @@ def _is_large(view: View, question: Question, basis: Basis) -> bool:
     return passing * (view.dimension or 1) >= cells
 
 
-def thin_answers(view: View, questions: Sequence[Question], basis: Basis) -> list[Answer | None]:
-    """Answer each question from a scan of thin codes; None where 8 bits have to.
+def thin_answers(
+    view: View, questions: Sequence[Question], basis: Basis, *, listed: int = LISTED, most: float | None = None
+) -> list[Answer | None]:
+    """Answer each question from a scan of thin codes; None where others have to.
 
     That is so where `fits_thin` says so, where the rows that decide the head cannot be told apart from the rest, and
-    where total variation is above `basis.most`, or above `max_error`.
+    where total variation is above `most`, or above `max_error`.
+
+    Args:
+        listed: about how many rows a query lists and looks up, or a few times what it asks for.
+        most: the largest `total_variation` to answer with; None for `basis.most`.
     """
+    most = basis.most if most is None else most
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
         if view.thin is None:
@@ -95,7 +102,7 @@ def thin_answers(view: View, questions: Sequence[Question], basis: Basis) -> lis
         part = ThinWhole(view, mask, view.thin)
         fit = [index for index in group if fits_thin(part, questions[index])]
         if fit:
-            found = _answers(part, [questions[index] for index in fit], basis)
+            found = _answers(part, [questions[index] for index in fit], basis, listed, most)
             for index, answer in zip(fit, found, strict=True):
                 answers[index] = answer
     return answers
@@ -109,7 +116,9 @@ def fits_thin(part: ThinWhole, question: Question) -> bool:
     return plain and not even and question.cap <= MOST_ASKED and part.keys > LISTED and part.fits(question.vector)
 
 
-def _answers(part: ThinWhole, questions: Sequence[Question], basis: Basis) -> list[Answer | None]:
+def _answers(
+    part: ThinWhole, questions: Sequence[Question], basis: Basis, listed: int, most: float
+) -> list[Answer | None]:
     vectors = np.array([question.vector for question in questions])
     queries = part.queries(vectors)
     temperatures = np.array([scanned_at(question) for question in questions])
@@ -129,12 +138,12 @@ def _answers(part: ThinWhole, questions: Sequence[Question], basis: Basis) -> li
         part.thin.rotation.key(question.vector.tobytes(), np.float64(temperature).tobytes(), basis.name.encode())
         for question, temperature in zip(questions, temperatures, strict=True)
     ]
-    listed = max(LISTED, 3 * max(question.cap for question in questions))
+    listed = max(listed, 3 * max(question.cap for question in questions))
     scans = part.scanned(
         queries, bounds.units, basis.bits, listed, temperatures, np.array(wanted), np.array(keys, dtype=np.uint64)
     )
     return [
-        None if found is None else _answer(part, question, found, error, basis)
+        None if found is None else _answer(part, question, found, error, basis, most)
         for question, found, error in zip(questions, scans, errors, strict=True)
     ]
 
@@ -144,7 +153,9 @@ def _weighs(question: Question) -> bool:
     return question.normaliser == "softmax" and question.temperature != 0
 
 
-def _answer(part: ThinWhole, question: Question, found: ThinScan, error: ThinError, basis: Basis) -> Answer | None:
+def _answer(
+    part: ThinWhole, question: Question, found: ThinScan, error: ThinError, basis: Basis, most: float
+) -> Answer | None:
     places, known = _near(part, question, found, error)
     if not _is_decided(question, found, known, error, part.keys):
         return None
@@ -173,7 +184,7 @@ def _answer(part: ThinWhole, question: Question, found: ThinScan, error: ThinErr
     )
     shown = float(answer.weights.sum()) + answer.null_weight
     variation = min(1.0, exact + thin_variation(mixture.log_tail, factors, shown))
-    if variation > min(basis.most, question.max_error or 1.0):
+    if variation > min(most, question.max_error or 1.0):
         return None
     return replace(answer, certificate=replace(answer.certificate, total_variation=variation))
 

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from attention.dtypes import F32, F64, I8, Bytes, Index
 from attention.kernels.layout import CHUNK, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments, gram_matrices
-from attention.lookup.codes.rotation import Rotation
-from attention.lookup.codes.thin import ThinCodes
 
 WIDEST = (2**31 - 1) // (LEVELS * 255)
 """The widest vectors whose codes' dot products stay exact in 32 bits."""
@@ -42,24 +40,21 @@ class Codes:
         grams: float64[2, d, d], Σ (x − x̂)(x − x̂)ᵀ and Σ x xᵀ over all vectors in use, relative likewise. New ones take
             their place with every write, so a reader may hold some that count more vectors than it sees: as what is
             added is never negative, they bound from above all the same. None where vectors are too wide for them.
-        thin: the same vectors in 2 and 4 bits, for a caller to write; None where they are not kept so.
     """
 
     codes: Bytes
     scales: F32
     residuals: F32
     grams: F64 | None
-    thin: ThinCodes | None = None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, *, grams: bool = True, rotation: Rotation | None = None) -> Codes:
+    def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> Codes:
         """Room for so many vectors."""
         return cls(
             rows_room(rows, dimension),
             np.empty(rows, dtype=np.float32),
             np.empty(rows, dtype=np.float32),
             np.zeros((2, dimension, dimension)) if grams and dimension <= WIDEST_GRAM else None,
-            ThinCodes.with_room(rows, dimension, rotation),
         )
 
     def copy_from(self, other: Codes, count: int) -> None:
@@ -68,8 +63,6 @@ class Codes:
         self.scales[:count] = other.scales[:count]
         self.residuals[:count] = other.residuals[:count]
         self.grams = other.grams
-        if self.thin is not None and other.thin is not None:
-            self.thin.copy_from(other.thin, count)
 
     def at(self, places: Index, width: int) -> I8:
         """int8[n, width]: the codes of the vectors at `places`."""

@@ -11,6 +11,7 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.kernels import kernels, pool, workers
 from attention.lookup.head.similarity import gaussian, scaled
+from attention.lookup.memory.originals import read_ahead
 from attention.lookup.memory.tiles import Places, Tile
 
 FEW = 1024
@@ -77,6 +78,10 @@ def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, qu
         products = running.row_products(tile.segment.keys, _indices(tile), vectors, asked)
         return scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
+    if rows.beyond_memory:
+        for _, tile in rows.grouped(places):
+            read_ahead(tile.segment.block.keys, _indices(tile))
+
     def look_up_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):
             similarities[here][index] = look_up(tile, queries[here][index])
@@ -99,6 +104,11 @@ def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64
         outputs: float64[q, d_v], added to.
     """
     running = kernels()
+
+    if rows.beyond_memory:
+        for _, tile in rows.grouped(places):
+            block = tile.segment.block
+            read_ahead(block.keys if block.values is None else block.values, _indices(tile))
 
     def add_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):

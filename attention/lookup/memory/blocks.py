@@ -14,6 +14,7 @@ from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, WIDEST, Coded, Codes, ValueCodes
 from attention.lookup.codes.rotation import Rotation
+from attention.lookup.codes.thin import ThinCodes
 from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import originals
 from attention.lookup.memory.owners import beginning, between, longest, ranges
@@ -36,11 +37,13 @@ class BlockFormat:
         similarity: what they are compared by; cosine has directions in codes, gaussian has no codes.
         directory: where the float32 originals lie in files; None for memory.
         rotation: of thin codes; None where keys have none.
+        thin_only: whether they have no others, and values none.
     """
 
     similarity: str
     directory: Path | None = None
     rotation: Rotation | None = None
+    thin_only: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,8 @@ class Block:
         value_norms: float64[capacity], ‖v‖ of each value; the same array where the values are the keys.
         codes: the keys in 8 bits, None where they are not scanned so.
         value_codes: the values in 8 bits; None with `codes`.
-        normalised: whether the scales of `codes` are those of the keys' directions, as cosine wants them.
+        thin: the keys in 2 and 4 bits; None where they are not kept so.
+        normalised: whether the keys' directions are what is coded, as cosine wants them.
     """
 
     numbers: I64
@@ -67,13 +71,15 @@ class Block:
     value_norms: F64
     codes: Codes | None
     value_codes: ValueCodes | None
+    thin: ThinCodes | None
     normalised: bool
 
     @classmethod
     def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
         norms = np.empty(rows)
-        in_codes = layout.similarity != "gaussian" and dimension <= WIDEST
+        coded = layout.similarity != "gaussian" and dimension <= WIDEST
+        in_bytes = coded and not layout.thin_only
         return cls(
             np.empty(rows, dtype=np.int64),
             np.empty(rows, dtype=np.int64),
@@ -81,8 +87,9 @@ class Block:
             None if value_dimension is None else originals(rows, value_dimension, layout.directory),
             norms,
             norms if value_dimension is None else np.empty(rows),
-            Codes.with_room(rows, dimension, rotation=layout.rotation) if in_codes else None,
-            ValueCodes.with_room(rows, value_dimension or dimension) if in_codes else None,
+            Codes.with_room(rows, dimension) if in_bytes else None,
+            ValueCodes.with_room(rows, value_dimension or dimension) if in_bytes else None,
+            ThinCodes.with_room(rows, dimension, layout.rotation) if coded else None,
             layout.similarity == "cosine",
         )
 
@@ -106,6 +113,8 @@ class Block:
             grown.codes.copy_from(self.codes, count)
         if self.value_codes is not None and grown.value_codes is not None:
             grown.value_codes.copy_from(self.value_codes, count)
+        if grown.thin is not None and self.thin is not None:
+            grown.thin.copy_from(self.thin, count)
         return grown
 
     def write(self, start: int, rows: Rows) -> None:
@@ -129,11 +138,11 @@ class Block:
         if self.values is not None:
             self.values[here] = values
             self.value_norms[here] = lengths(values)
+        norms = self.norms[here] if self.normalised else None
+        if self.thin is not None:
+            self.thin.write(first, keys, norms)
         if self.codes is None or self.value_codes is None:
             return None, None
-        norms = self.norms[here] if self.normalised else None
-        if self.codes.thin is not None:
-            self.codes.thin.write(first, keys, norms)
         coded = Coded.of(keys, norms)
         coded_values = coded if rows.values is None else Coded.of(values)
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
@@ -199,11 +208,15 @@ class Segment:
         return longest(self.numbers, self.owners, self.live)
 
     @cached_property
-    def sample(self) -> Sample:
+    def sample_places(self) -> I64:
         """One row in 64, or more of few; in an order of no meaning, so that any first part of it is a sample too."""
+        return np.random.default_rng(0).permutation(np.arange(0, self.count, self.sample_stride))
+
+    @cached_property
+    def sample(self) -> Sample:
+        """The rows at `sample_places`."""
         assert self.block.codes is not None
-        places = np.arange(0, self.count, self.sample_stride)
-        places = np.random.default_rng(0).permutation(places)
+        places = self.sample_places
         codes = rows_room(len(places), self.keys.shape[1])
         put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
         return Sample(places, codes, self.block.codes.scales[places])
@@ -270,8 +283,7 @@ class Segment:
 
     def extended(self, rows: Rows, layout: BlockFormat) -> Segment:
         """The segment with `rows` behind it; their numbers are above all that it has."""
-        count = self.count + len(rows)
-        block = self.block
+        count, block = self.count + len(rows), self.block
         if count > block.capacity:
             block = block.grown(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
         block.write(self.count, rows)

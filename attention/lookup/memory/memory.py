@@ -30,19 +30,33 @@ class Memory:
             nothing is moved when more come.
         thin_seed: 32 secret bytes, to keep keys in 2 and 4 bits as well, d/2 bytes a row: one query over very many rows
             reads these. None for 8 bits alone.
+        thin_only: keep no 8 bits beside these, of keys or of values: d/2 bytes a row in all, where originals lie in
+            files. What thin codes cannot answer is then answered from the originals, see `answering`.
 
     Raises:
-        ParameterError: another similarity, or not so many bytes.
+        ParameterError: another similarity, not so many bytes, or thin codes alone where there can be none.
     """
 
     def __init__(
-        self, similarity: str, directory: Path | None = None, *, expected: int = 0, thin_seed: bytes | None = None
+        self,
+        similarity: str,
+        directory: Path | None = None,
+        *,
+        expected: int = 0,
+        thin_seed: bytes | None = None,
+        thin_only: bool = False,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
+        if thin_only and thin_seed is None:
+            raise ParameterError("thin_only needs a thin_seed, got None: thin_seed=secrets.token_bytes(32) is one")
+        if thin_only and similarity == "gaussian":
+            raise ParameterError(
+                "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no thin codes: leave thin_only out"
+            )
         self._view = View(similarity)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
-        self._layout = BlockFormat(similarity, directory, rotation)
+        self._layout = BlockFormat(similarity, directory, rotation, thin_only)
         self._expected = expected
         self._turn = Lock()
 
@@ -55,6 +69,7 @@ class Memory:
         similarity: str = "cosine",
         owners: I64 | None = None,
         thin_seed: bytes | None = None,
+        thin_only: bool = False,
     ) -> Self:
         """A memory of n rows, numbered from 0 on.
 
@@ -64,14 +79,14 @@ class Memory:
             similarity: cosine, dot, scaled_dot or gaussian.
             owners: int64[n], the first row of the document that each row is a key of, see `Rows`; None where each is
                 a document by itself.
-            thin_seed: as for the memory itself.
+            thin_seed, thin_only: as for the memory itself.
 
         Raises:
             ShapeError: keys, values and owners are not so many rows each.
             ParameterError: another similarity, a key that it is not defined for, or an owner that its rows do not
                 follow.
         """
-        memory = cls(similarity, thin_seed=thin_seed)
+        memory = cls(similarity, thin_seed=thin_seed, thin_only=thin_only)
         memory.publish(add=Rows(np.arange(len(keys)), keys, values, owners))
         return memory
 

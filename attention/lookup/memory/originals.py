@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attention.dtypes import F32
+from attention.dtypes import F32, Index
 
 SMALLEST_FILE = 2**24
 """Bytes of originals from which on a file is worth its while."""
@@ -34,3 +35,30 @@ def originals(rows: int, width: int, directory: Path | None) -> F32:
                 file.truncate(size)
             return np.memmap(file, dtype=np.float32, mode="r+", shape=(rows, width))
     return np.empty((rows, width), dtype=np.float32)
+
+
+def in_file(vectors: F32) -> int:
+    """How many bytes of originals lie in a file; 0 where they lie in memory."""
+    return vectors.nbytes if isinstance(vectors, np.memmap) else 0
+
+
+def memory_of_machine() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def read_ahead(vectors: F32, rows: Index) -> None:
+    """Have the system read some rows that lie in a file, all at once, before one after another is waited for.
+
+    Args:
+        vectors: as `originals` made them.
+        rows: int64[r]; of them only what memory does not hold is read from disk.
+    """
+    mapped = vectors.base
+    if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
+        return
+    size = vectors.strides[0]
+    starts = rows * size
+    first = starts // mmap.PAGESIZE * mmap.PAGESIZE
+    for start, length in zip(first.tolist(), (starts + size - first).tolist(), strict=True):
+        mapped.madvise(mmap.MADV_WILLNEED, start, length)

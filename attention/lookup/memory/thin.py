@@ -20,7 +20,7 @@ USUAL = (1.15, 1.25)
 
 @dataclass(frozen=True, eq=False)
 class ThinSample:
-    """Some rows of a segment in thin codes, in an order of no meaning; see `Segment.sample`.
+    """Some rows of a segment in thin codes, in an order of no meaning; see `Segment.sample_places`.
 
     Attributes:
         places: int64[r], where they stand in it.
@@ -82,14 +82,13 @@ _summaries: WeakKeyDictionary[Segment, _Summary] = WeakKeyDictionary()
 
 
 def _summary(segment: Segment) -> _Summary | None:
-    codes = segment.block.codes
-    if codes is None or codes.thin is None:
+    thin = segment.block.thin
+    if thin is None:
         return None
-    thin = codes.thin
     found = _summaries.get(segment)
     if found is None:
         spreads = thin.spreads[:, : segment.count].astype(np.float64)
-        places = segment.sample.places
+        places = segment.sample_places
         sample = ThinSample(
             places,
             fields_room(len(places), thin.width),

@@ -51,10 +51,16 @@ class Tile:
 
 
 class Places:
-    """Where rows stand among many: counted from 0 through tiles that follow one another."""
+    """Where rows stand among many: counted from 0 through tiles that follow one another.
 
-    def __init__(self, tiles: Sequence[Tile]) -> None:
+    Args:
+        tiles: of some segments.
+        beyond_memory: whether their originals are likely to be on disk, see `View.beyond_memory`.
+    """
+
+    def __init__(self, tiles: Sequence[Tile], *, beyond_memory: bool = False) -> None:
         self.tiles = tiles
+        self.beyond_memory = beyond_memory
 
     @cached_property
     def _starts(self) -> Index:
@@ -126,7 +132,7 @@ class Passing:
                         rows = slice(int(rows[0]), int(rows[-1]) + 1)
                 tiles.append(Tile(segment, rows, n + first, n + last))
             n += count
-        self.places = Places(tiles)
+        self.places = Places(tiles, beyond_memory=view.beyond_memory)
         self.tiles = tiles
         self.n = n
 

@@ -13,8 +13,13 @@ from attention.errors import ParameterError
 from attention.kernels.layout import PANEL
 from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
 from attention.lookup.memory.thin import ThinFacts
+
+
+HELD = 0.5
+"""The part of a machine's memory in which the system may hold files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,18 @@ class View:
     def thin(self) -> ThinFacts | None:
         """What is known of all thin codes; None where rows are not kept so."""
         return ThinFacts.of(self.segments)
+
+    @cached_property
+    def thin_only(self) -> bool:
+        """Whether keys are kept in thin codes and in no others."""
+        blocks = [segment.block for segment in self.segments]
+        return bool(blocks) and all(block.codes is None and block.thin is not None for block in blocks)
+
+    @cached_property
+    def beyond_memory(self) -> bool:
+        """Whether so much of the originals lies in files that the system is not likely to hold them in memory."""
+        stored = [each for s in self.segments for each in (s.block.keys, s.block.values) if each is not None]
+        return sum(in_file(each) for each in stored) > HELD * memory_of_machine()
 
     def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""

@@ -113,7 +113,7 @@ def whole(view: View) -> Places:
     for segment in view.segments:
         tiles.append(Tile(segment, slice(0, segment.count), place, place + segment.count))
         place += segment.count
-    return Places(tiles)
+    return Places(tiles, beyond_memory=view.beyond_memory)
 
 
 def _work(

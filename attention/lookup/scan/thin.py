@@ -199,8 +199,7 @@ def _tiles(view: View, mask: Mask | None, bits: int, height: int) -> Iterator[Th
         starts[id(segment)] = place
         place += segment.count
     for segment, passes in view.passing(mask):
-        assert segment.block.codes is not None
-        codes = segment.block.codes.thin
+        codes = segment.block.thin
         assert codes is not None
         for first in range(0, segment.count, height):
             stop = min(first + height, segment.count)

@@ -23,7 +23,7 @@ def view():
 
 def test_spreads_are_of_the_rows_of_all_segments(view):
     spreads = np.concatenate(
-        [segment.block.codes.thin.spreads[:, : segment.count] for segment in view.segments], axis=1
+        [segment.block.thin.spreads[:, : segment.count] for segment in view.segments], axis=1
     ).astype(np.float64)
     assert spreads.shape == (2, 700)
     np.testing.assert_array_equal(view.thin.largest, spreads.max(axis=1))
@@ -38,7 +38,7 @@ def test_the_usual_spread_lies_between_the_typical_and_the_largest(view):
 
 def test_a_sample_has_the_codes_of_its_rows(view):
     for segment, sample in zip(view.segments, view.thin.samples, strict=True):
-        thin = segment.block.codes.thin
+        thin = segment.block.thin
         np.testing.assert_array_equal(sample.scales, thin.scales[:, sample.places])
         np.testing.assert_array_equal(sample.spreads, thin.spreads[:, sample.places])
         for plane, fields in zip((sample.high, sample.low), thin.at(sample.places), strict=True):
