@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from concurrent.futures import Future
 from functools import partial
 from importlib.metadata import version
 
@@ -24,8 +23,8 @@ from service.api.routes import metrics, once, page
 from service.api.routing import undeclared_writes
 from service.datasets import DEMOS
 from service.lifespan import lifespan
+from service.opening import Opening
 from service.settings import Settings
-from service.storage import Store
 
 
 class UnknownDemo(ValueError):
@@ -41,8 +40,8 @@ class Service(FastAPI):
         return RequestId(answered, frame_ancestors=self.state.frame_ancestors)
 
 
-def create_app(settings: Settings, opening: Future[Store] | None = None) -> FastAPI:
-    """The application; storage opens when it starts, the encoder and the keys load while it answers.
+def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
+    """The application; storage opens when it starts, keys and the encoder load while it answers.
 
     Args:
         opening: where that has begun already, of the settings' directory; the application starts once.

@@ -1,4 +1,4 @@
-"""What runs while the service does: its store, its encoder, and the loading of both and of the keys."""
+"""What runs while the service does, and in what order it is loaded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ from functools import partial
 
 import structlog
 from fastapi import FastAPI
-from threadpoolctl import ThreadpoolController
 
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
-from service.encoding import LoadingEncoder, encoder_name, load_encoder
-from service.opening import open_store
+from service.opening import Opening, begin, one_thread_of_blas
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import Seeding
 from service.settings import Settings
-from service.storage import Store
 
 log = structlog.get_logger("softkv")
 
@@ -31,27 +28,30 @@ KEYS_FIRST_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def lifespan(settings: Settings, opening: Future[Store] | None, app: FastAPI) -> AsyncIterator[None]:
-    """Open storage, then load while the application answers; afterwards leave the directory to others."""
-    # What reads many rows has threads of its own, and those of a BLAS, which spin while they wait, take the cores
-    # from them. Libraries that are loaded later, as the encoder's, keep theirs.
-    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
-        store = await (asyncio.to_thread(open_store, settings) if opening is None else asyncio.wrap_future(opening))
+async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) -> AsyncIterator[None]:
+    """Load while the application answers; afterwards leave the directory to others."""
+    with one_thread_of_blas():
+        opening = opening or begin(settings)
+        catalogue = await asyncio.wrap_future(opening.catalogue)
         try:
-            if store.warning is not None:
-                log.warning(store.warning)
-            async with _running(settings, store, app):
+            if catalogue.store.warning is not None:
+                log.warning(catalogue.store.warning)
+            app.state.parts = _parts(settings, catalogue)
+            loading = asyncio.create_task(_load(app, app.state.parts, opening.keys))
+            loading.add_done_callback(_report)
+            try:
                 yield
+            finally:
+                loading.cancel()
+                await asyncio.gather(loading, return_exceptions=True)
+                if catalogue.encoder is not None:
+                    await catalogue.encoder.close()
         finally:
-            await asyncio.to_thread(store.close)
+            await asyncio.to_thread(catalogue.store.close)
 
 
-@asynccontextmanager
-async def _running(settings: Settings, store: Store, app: FastAPI) -> AsyncIterator[None]:
-    """Give the application its parts over an open store, and load them."""
-    encoder = _encoder(settings)
-    catalogue = Catalogue(store, encoder, settings.data_dir if settings.originals == "files" else None)
-    app.state.parts = State(
+def _parts(settings: Settings, catalogue: Catalogue) -> State:
+    return State(
         catalogue,
         MachineCode(settings.cache_dir),
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
@@ -61,22 +61,6 @@ async def _running(settings: Settings, store: Store, app: FastAPI) -> AsyncItera
         settings.max_queue,
         keys_required=settings.keyed and settings.allow_anonymous is None,
     )
-    loading = asyncio.create_task(_load(app, app.state.parts))
-    loading.add_done_callback(_report)
-    try:
-        yield
-    finally:
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
-        if encoder is not None:
-            await encoder.close()
-
-
-def _encoder(settings: Settings) -> LoadingEncoder | None:
-    if settings.encoder_name is None:
-        return None
-    load = partial(load_encoder, settings.encoder_name, threads=settings.threads, precision=settings.precision)
-    return LoadingEncoder(encoder_name(settings.encoder_name), load)
 
 
 def _report(loading: asyncio.Task[None]) -> None:
@@ -85,11 +69,11 @@ def _report(loading: asyncio.Task[None]) -> None:
         log.error("loading ended by an unexpected error", exc_info=error)
 
 
-async def _load(app: FastAPI, parts: State) -> None:
-    """Load keys, encoder and machine code, then the demo collections; ask a first question; check all texts."""
+async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
+    """Wait for keys, load encoder, machine code and demo collections; ask a first question; check all texts."""
     catalogue = parts.catalogue
     await keys_first(
-        partial(asyncio.to_thread, catalogue.rebuild),
+        partial(asyncio.wrap_future, keys),
         partial(asyncio.to_thread, parts.machine_code.load),
         *([catalogue.encoder.start] if catalogue.encoder else []),
     )

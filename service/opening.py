@@ -1,12 +1,75 @@
-"""The store, opened: the first thing that a service does, before most of it is imported."""
+"""The collections, opened and read: the first thing that a service does, while most of it is still imported."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+# What else is imported here is imported where it is used: in the thread that opens, beside what the others import.
+from typing import TYPE_CHECKING
+
+from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.settings import Settings
 from service.storage import Store
 
+if TYPE_CHECKING:
+    from service.encoding import LoadingEncoder
+    from service.retrieval.collections import Catalogue
 
-def open_store(settings: Settings) -> Store:
-    """The settings' store; where it is written anew, the log says how far that is. Blocks, mostly outside of Python."""
-    return Store.open(settings.data_dir, logs.progress("the store is written anew"))
+
+@dataclass(frozen=True)
+class Opening:
+    """What comes of it.
+
+    Attributes:
+        catalogue: there when the store is open; fails where it can't be.
+        keys: done when every collection's keys were read.
+    """
+
+    catalogue: Future[Catalogue]
+    keys: Future[None]
+
+
+def begin(settings: Settings) -> Opening:
+    """Open and read in a thread of its own, mostly outside of Python's lock."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="opening")
+    catalogue = thread.submit(_open, settings)
+    keys = thread.submit(lambda: catalogue.result().rebuild())
+    thread.shutdown(wait=False)
+    return Opening(catalogue, keys)
+
+
+@contextmanager
+def one_thread_of_blas() -> Iterator[None]:
+    """Have NumPy's matrix products made by the thread that asks for them.
+
+    What reads many rows has threads of its own, and those of a BLAS, which spin while they wait, take the cores from
+    them. Libraries that are loaded later, as the encoder's, keep theirs.
+    """
+    import numpy  # noqa: F401 - loaded, so that it is found
+
+    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+        yield
+
+
+def _open(settings: Settings) -> Catalogue:
+    """The settings' store, with its collections; where it is written anew, the log says how far that is."""
+    store = Store.open(settings.data_dir, logs.progress("the store is written anew"))
+    # Here, beside what others import meanwhile.
+    from service.retrieval.collections import Catalogue
+
+    return Catalogue(store, _encoder(settings), settings.data_dir if settings.originals == "files" else None)
+
+
+def _encoder(settings: Settings) -> LoadingEncoder | None:
+    if settings.encoder_name is None:
+        return None
+    from service.encoding import LoadingEncoder, encoder_name, load_encoder
+
+    load = partial(load_encoder, settings.encoder_name, threads=settings.threads, precision=settings.precision)
+    return LoadingEncoder(encoder_name(settings.encoder_name), load)

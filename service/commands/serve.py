@@ -122,36 +122,36 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _run(settings: Settings, listener: socket.socket) -> None:
     import asyncio
-    from concurrent.futures import ThreadPoolExecutor
 
     import structlog
 
     from service import logs
-    from service.opening import open_store
+    from service.opening import begin, one_thread_of_blas
     from service.storage import StorageError
 
     logs.configure(settings.log_format)
-    # SQLite checks the file without Python's lock, and the rest takes about as long to import.
-    opening = ThreadPoolExecutor(1, thread_name_prefix="opening").submit(open_store, settings)
+    with one_thread_of_blas():
+        # SQLite checks and reads the file without Python's lock, and the rest takes about as long to import.
+        opening = begin(settings)
 
-    from service.app import UnknownDemo, create_app
-    from service.commands.server import event_loop, run
+        from service.app import UnknownDemo, create_app
+        from service.commands.server import event_loop, run
 
-    def announce() -> None:
-        if settings.log_format == "json":
-            structlog.get_logger("softkv").info("listening", url=_url(settings))
-        else:
-            typer.echo(f"softkv listens on {_url(settings)} (Ctrl-C stops it)", err=True)
+        def announce() -> None:
+            if settings.log_format == "json":
+                structlog.get_logger("softkv").info("listening", url=_url(settings))
+            else:
+                typer.echo(f"softkv listens on {_url(settings)} (Ctrl-C stops it)", err=True)
 
-    async def main() -> None:
-        # Within the loop, so that what the app makes may belong to it.
-        await run(create_app(settings, opening), listener, announce)
+        async def main() -> None:
+            # Within the loop, so that what the app makes may belong to it.
+            await run(create_app(settings, opening), listener, announce)
 
-    try:
-        with asyncio.Runner(loop_factory=event_loop) as runner:
-            runner.run(main())
-    except (StorageError, UnknownDemo) as error:
-        raise CommandError(str(error)) from None
+        try:
+            with asyncio.Runner(loop_factory=event_loop) as runner:
+                runner.run(main())
+        except (StorageError, UnknownDemo) as error:
+            raise CommandError(str(error)) from None
 
 
 def _url(settings: Settings) -> str:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import facts as facts_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import owners as owners_module
+from attention.lookup.memory import segments as segments_module
 
 QUERY = np.array([1.0, 20.0, 400.0]) / 1000
 
@@ -100,7 +100,7 @@ class Histories(RuleBasedStateMachine):
 
 
 def test_histories(monkeypatch):
-    for module in (blocks_module, compaction_module, memory_module):
+    for module in (segments_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
     for module in (owners_module, facts_module):

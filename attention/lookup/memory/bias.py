@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from attention.dtypes import F32, F64, I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import NO_ADDENDS
-from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.owners import between, ranges
+from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import Places, Tile
 from attention.lookup.memory.view import Mask, View
 

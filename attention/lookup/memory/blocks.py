@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
-from attention.kernels.layout import CHUNK, put_rows, rows_room
+from attention.dtypes import F32, F64, I64
 from attention.lookup.codes.moments import Moments
-from attention.lookup.codes.quantisation import AT_ONCE, WIDEST, Coded, Codes, ValueCodes
-from attention.lookup.codes.rotation import Rotation
+from attention.lookup.codes.quantisation import AT_ONCE, Coded, Codes, ValueCodes
 from attention.lookup.codes.thin import ThinCodes
+from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import originals
-from attention.lookup.memory.owners import beginning, between, longest, ranges
 from attention.lookup.memory.rows import Rows
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
-SAMPLE_STRIDE = 64
-LEAST_SAMPLED = 256
 
 Sums: TypeAlias = tuple[F64 | F32 | None, Moments | None]
 """What is added up of the keys and of the values of a chunk."""
-
-
-@dataclass(frozen=True)
-class BlockFormat:
-    """How a memory keeps its rows.
-
-    Attributes:
-        similarity: what they are compared by; cosine has directions in codes, gaussian has no codes.
-        directory: where the float32 originals lie in files; None for memory.
-        rotation: of thin codes; None where keys have none.
-        thin_only: whether they have no others, and values none.
-    """
-
-    similarity: str
-    directory: Path | None = None
-    rotation: Rotation | None = None
-    thin_only: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +56,6 @@ class Block:
     def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
         norms = np.empty(rows)
-        coded = layout.similarity != "gaussian" and dimension <= WIDEST
-        in_bytes = coded and not layout.thin_only
         return cls(
             np.empty(rows, dtype=np.int64),
             np.empty(rows, dtype=np.int64),
@@ -87,9 +63,7 @@ class Block:
             None if value_dimension is None else originals(rows, value_dimension, layout.directory),
             norms,
             norms if value_dimension is None else np.empty(rows),
-            Codes.with_room(rows, dimension) if in_bytes else None,
-            ValueCodes.with_room(rows, value_dimension or dimension) if in_bytes else None,
-            ThinCodes.with_room(rows, dimension, layout.rotation) if coded else None,
+            *_codes_room(rows, dimension, value_dimension or dimension, layout),
             layout.similarity == "cosine",
         )
 
@@ -115,7 +89,22 @@ class Block:
             grown.value_codes.copy_from(self.value_codes, count)
         if grown.thin is not None and self.thin is not None:
             grown.thin.copy_from(self.thin, count)
+        if self.bare:
+            grown.code(0, count)
         return grown
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is room for no codes of any kind."""
+        return self.codes is None and self.thin is None
+
+    def coded(self, count: int, layout: BlockFormat) -> Block:
+        """A block of the same originals, with the codes of the first `count` rows beside them."""
+        width = (self.keys if self.values is None else self.values).shape[1]
+        codes, value_codes, thin = _codes_room(self.capacity, self.keys.shape[1], width, layout)
+        made = replace(self, codes=codes, value_codes=value_codes, thin=thin)
+        made.code(0, count)
+        return made
 
     def write(self, start: int, rows: Rows) -> None:
         """Put `rows` at `start`, behind everything that a view can see."""
@@ -123,10 +112,18 @@ class Block:
         self.numbers[start:end] = rows.numbers
         self.owners[start:end] = rows.numbers if rows.owners is None else rows.owners
         for sums in written(partial(self._write_run, start, rows), start, end):
-            # Here, in the order of rows, so that they are the same each time.
-            if self.codes is not None and self.value_codes is not None:
-                self.codes.count_in(sums[0])
-                self.value_codes.count_in(sums[1])
+            self._count_in(sums)
+
+    def code(self, start: int, end: int) -> None:
+        """Put rows `start` to `end`, whose originals are there, into what codes there is room for."""
+        for sums in written(self._code_run, start, end):
+            self._count_in(sums)
+
+    def _count_in(self, sums: Sums) -> None:
+        """Here, in the order of rows, so that sums are the same each time."""
+        if self.codes is not None and self.value_codes is not None:
+            self.codes.count_in(sums[0])
+            self.value_codes.count_in(sums[1])
 
     def _write_run(self, start: int, rows: Rows, first: int, stop: int) -> Sums:
         """Put those of `rows` that come at `first` to `stop`, in one chunk → what is summed of keys and values."""
@@ -134,161 +131,40 @@ class Block:
         keys = rows.keys[part]
         self.keys[here] = keys
         self.norms[here] = lengths(keys)
-        values = keys if rows.values is None else rows.values[part]
         if self.values is not None:
-            self.values[here] = values
+            self.values[here] = values = keys if rows.values is None else rows.values[part]
             self.value_norms[here] = lengths(values)
+        return self._code_run(first, stop)
+
+    def _code_run(self, first: int, stop: int) -> Sums:
+        """Code rows `first` to `stop`, in one chunk → what is summed of keys and values."""
+        here = slice(first, stop)
         norms = self.norms[here] if self.normalised else None
         if self.thin is not None:
-            self.thin.write(first, keys, norms)
+            self.thin.write(first, self.keys[here], norms)
         if self.codes is None or self.value_codes is None:
             return None, None
-        coded = Coded.of(keys, norms)
-        coded_values = coded if rows.values is None else Coded.of(values)
+        coded = Coded.of(self.keys[here], norms)
+        coded_values = coded if self.values is None else Coded.of(self.values[here])
         return self.codes.write(first, coded), self.value_codes.write(first, coded_values)
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Some rows of a segment.
-
-    Attributes:
-        places: int64[r], where they stand in it.
-        codes: uint8[groups, depth, 16, 4], theirs side by side.
-        scales: float32[r].
-    """
-
-    places: I64
-    codes: Bytes
-    scales: F32
-
-
-@dataclass(frozen=True, eq=False)
-class Segment:
-    """A block as one view sees it: its first `count` rows, less the removed ones.
-
-    Attributes:
-        live: bool[count], False where a row was removed; None where none was. All rows of a document live, or none.
-        several: whether a row is a key of a document that begins with another row.
-        n: how many rows live.
-        key_norm, value_norm: the largest ‖k‖ and ‖v‖ of the segment.
-    """
-
-    block: Block
-    count: int
-    live: Bools | None = None
-    several: bool = False
-    n: int = field(init=False)
-    key_norm: float = field(init=False)
-    value_norm: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n", self.count if self.live is None else int(np.count_nonzero(self.live)))
-        object.__setattr__(self, "key_norm", float(self.block.norms[: self.count].max(initial=0.0)))
-        object.__setattr__(self, "value_norm", float(self.block.value_norms[: self.count].max(initial=0.0)))
-
-    @property
-    def numbers(self) -> I64:
-        """int64[count], ascending, the removed rows included."""
-        return self.block.numbers[: self.count]
-
-    @property
-    def owners(self) -> I64:
-        """int64[count], ascending: the document that each row is a key of."""
-        return self.block.owners[: self.count]
-
-    @cached_property
-    def documents(self) -> int:
-        """How many documents that live begin here."""
-        return beginning(self.numbers, self.owners, self.live) if self.several else self.n
-
-    @cached_property
-    def longest(self) -> I64:
-        """int64[l], the documents with most rows here, and all that begin elsewhere; ascending."""
-        return longest(self.numbers, self.owners, self.live)
-
-    @cached_property
-    def sample_places(self) -> I64:
-        """One row in 64, or more of few; in an order of no meaning, so that any first part of it is a sample too."""
-        return np.random.default_rng(0).permutation(np.arange(0, self.count, self.sample_stride))
-
-    @cached_property
-    def sample(self) -> Sample:
-        """The rows at `sample_places`."""
-        assert self.block.codes is not None
-        places = self.sample_places
-        codes = rows_room(len(places), self.keys.shape[1])
-        put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
-        return Sample(places, codes, self.block.codes.scales[places])
-
-    @property
-    def sample_stride(self) -> int:
-        """The sample has one row of so many."""
-        return max(1, min(SAMPLE_STRIDE, self.count // LEAST_SAMPLED))
-
-    @cached_property
-    def key_residual(self) -> float:
-        """An upper bound on ‖k − k̂‖, relative to ‖k‖ where directions are coded."""
-        assert self.block.codes is not None
-        return float(self.block.codes.residuals[: self.count].max(initial=0.0))
-
-    @cached_property
-    def value_residual(self) -> float:
-        """An upper bound on ‖v − v̂‖."""
-        assert self.block.value_codes is not None
-        return float(self.block.value_codes.residuals[: self.count].max(initial=0.0))
-
-    @cached_property
-    def code_norm(self) -> float:
-        """An upper bound on the length of a value's code."""
-        assert self.block.value_codes is not None
-        scales = self.block.value_codes.scales[: self.count].astype(np.float64)
-        lengths = self.block.value_norms[: self.count] + self.block.value_codes.residuals[: self.count]
-        return float(np.divide(lengths, scales, out=np.zeros_like(lengths), where=scales > 0).max(initial=0.0))
-
-    @cached_property
-    def inverse_scales(self) -> F64:
-        """float64[chunks], Σ scale⁻² of the values of each chunk; those of scale 0 left out, whose codes are 0."""
-        assert self.block.value_codes is not None
-        scales = self.block.value_codes.scales[: self.count].astype(np.float64)
-        squares = np.divide(1.0, scales * scales, out=np.zeros_like(scales), where=scales > 0)
-        return np.asarray(np.add.reduceat(squares, np.arange(0, self.count, CHUNK)))
-
-    @property
-    def keys(self) -> F32:
-        """float32[count, d]."""
-        return self.block.keys[: self.count]
-
-    @property
-    def values(self) -> F32:
-        """float32[count, d_v]."""
-        return self.keys if self.block.values is None else self.block.values[: self.count]
-
-    def positions(self, documents: I64) -> Index:
-        """Where the rows of the given documents int64[r] stand that live here; both ascend."""
-        if not self.count:
-            return np.empty(0, dtype=np.intp)
-        first, last = np.searchsorted(documents, self.owners[[0, -1]] + (0, 1))
-        if self.several:
-            return between(*ranges(self.owners, documents[first:last], self.live))
-        found = np.searchsorted(self.numbers, documents[first:last])
-        found = found[self.numbers[found] == documents[first:last]]
-        return np.asarray(found if self.live is None else found[self.live[found]], dtype=np.intp)
-
-    def without(self, positions: Index) -> Segment:
-        """The segment with the rows at `positions` removed."""
-        live = np.ones(self.count, dtype=np.bool_) if self.live is None else self.live.copy()
-        live[positions] = False
-        return Segment(self.block, self.count, live, self.several)
-
-    def extended(self, rows: Rows, layout: BlockFormat) -> Segment:
-        """The segment with `rows` behind it; their numbers are above all that it has."""
-        count, block = self.count + len(rows), self.block
-        if count > block.capacity:
-            block = block.grown(self.count, min(max(2 * block.capacity, count), BLOCK_ROWS), layout)
-        block.write(self.count, rows)
-        live = self.live if self.live is None else np.concatenate([self.live, np.ones(len(rows), dtype=np.bool_)])
-        return Segment(block, count, live, self.several or rows.owners is not None)
+def _codes_room(
+    rows: int, width: int, value_width: int, layout: BlockFormat
+) -> tuple[Codes | None, ValueCodes | None, ThinCodes | None]:
+    """What a block of so many rows has room for, see there."""
+    if not layout.codes(width):
+        return None, None, None
+    thin = ThinCodes.with_room(rows, width, layout.rotation)
+    return (
+        (None, None, thin)
+        if layout.thin_only
+        else (
+            Codes.with_room(rows, width),
+            ValueCodes.with_room(rows, value_width),
+            thin,
+        )
+    )
 
 
 def lengths(vectors: F32) -> F64:

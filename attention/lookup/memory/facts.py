@@ -10,8 +10,8 @@ import numpy as np
 
 from attention.dtypes import I64
 from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.owners import LONGEST, ranges
+from attention.lookup.memory.segments import Segment
 
 
 @dataclass(frozen=True, eq=False)

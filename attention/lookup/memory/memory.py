@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.dtypes import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.rotation import Rotation
-from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block, BlockFormat, Segment
+from attention.lookup.memory.block_format import BlockFormat
+from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
 from attention.lookup.memory.compaction import compacted, in_place_of
 from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
 from attention.similarity import SIMILARITIES
 
@@ -32,6 +36,7 @@ class Memory:
             reads these. None for 8 bits alone.
         thin_only: keep no 8 bits beside these, of keys or of values: d/2 bytes a row in all, where originals lie in
             files. What thin codes cannot answer is then answered from the originals, see `answering`.
+        codes_later: give rows no codes before `code` is called; until then every answer is made from the originals.
 
     Raises:
         ParameterError: another similarity, not so many bytes, or thin codes alone where there can be none.
@@ -45,6 +50,7 @@ class Memory:
         expected: int = 0,
         thin_seed: bytes | None = None,
         thin_only: bool = False,
+        codes_later: bool = False,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
@@ -52,11 +58,12 @@ class Memory:
             raise ParameterError("thin_only needs a thin_seed, got None: thin_seed=secrets.token_bytes(32) is one")
         if thin_only and similarity == "gaussian":
             raise ParameterError(
-                "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no thin codes: leave thin_only out"
+                "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no codes: leave it out"
             )
         self._view = View(similarity)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
-        self._layout = BlockFormat(similarity, directory, rotation, thin_only)
+        self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later)
+        self._coded: WeakKeyDictionary[Block, _Coded] = WeakKeyDictionary()
         self._expected = expected
         self._turn = Lock()
 
@@ -130,7 +137,36 @@ class Memory:
     def show(self, staged: View) -> None:
         """Make the view that was staged last the current one."""
         with self._turn:
-            self._view = staged
+            self._view = self._in_codes(staged)
+
+    def code(self) -> None:
+        """Give codes to the rows that were written without, see `codes_later`; for a thread of its own.
+
+        Readers and the writer go on meanwhile; what is written from now on has codes.
+
+        Raises:
+            MemoryError: there is no room for them; the rows are answered from their originals as before.
+        """
+        with self._turn:
+            self._layout = replace(self._layout, codes_later=False)
+        dimension = self._view.dimension
+        if dimension is None or not self._layout.codes(dimension):
+            return
+        while bare := next((segment for segment in self._view.segments if segment.block.bare), None):
+            made = _Coded(bare.block.coded(bare.count, self._layout), bare.count)
+            with self._turn:
+                self._coded[bare.block] = made
+                self._view = self._in_codes(self._view)
+
+    def _in_codes(self, view: View) -> View:
+        """The view with codes for what got some since it was staged."""
+        if not any(segment.block in self._coded for segment in view.segments):
+            return view
+        segments = tuple(
+            segment if (made := self._coded.get(segment.block)) is None else made.in_place_of(segment)
+            for segment in view.segments
+        )
+        return View(view.similarity, segments, view.dimension, view.value_dimension)
 
     def compact(self) -> bool:
         """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
@@ -170,6 +206,21 @@ class Memory:
             segments = _extended(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
         return View(view.similarity, tuple(segments), dimension, value_dimension)
+
+
+@dataclass
+class _Coded:
+    """A block that was given codes, and how many of its rows have them."""
+
+    block: Block
+    count: int
+
+    def in_place_of(self, bare: Segment) -> Segment:
+        """The segment with codes, those of rows that came meanwhile too."""
+        if bare.count > self.count:
+            self.block.code(self.count, bare.count)
+            self.count = bare.count
+        return Segment(self.block, bare.count, bare.live, bare.several)
 
 
 def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:

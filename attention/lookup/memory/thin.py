@@ -12,7 +12,7 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Bytes
 from attention.kernels.layout import fields_room, put_fields
 from attention.lookup.codes.rotation import Rotation
-from attention.lookup.memory.blocks import Segment
+from attention.lookup.memory.segments import Segment
 
 USUAL = (1.15, 1.25)
 """Times the typical ‖k‖·tan θ, of 2 bits and of 4: of directions of width 384 one row in a hundred has more."""

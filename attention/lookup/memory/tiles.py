@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.lookup.memory.blocks import Segment
+from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 
 Rows = slice | Index

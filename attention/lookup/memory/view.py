@@ -11,12 +11,11 @@ import numpy as np
 from attention.dtypes import F64, I64, Bools
 from attention.errors import ParameterError
 from attention.kernels.layout import PANEL
-from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
+from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.thin import ThinFacts
-
 
 HELD = 0.5
 """The part of a machine's memory in which the system may hold files."""

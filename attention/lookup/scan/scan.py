@@ -13,7 +13,8 @@ from attention.kernels import NO_ADDENDS, CodedKeys, Kernels, kernels, pool, wor
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.blocks import BLOCK_ROWS, SAMPLE_STRIDE, Segment
+from attention.lookup.memory.blocks import BLOCK_ROWS
+from attention.lookup.memory.segments import SAMPLE_STRIDE, Segment
 from attention.lookup.memory.tiles import Places, Tile
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD, Accumulator

@@ -13,7 +13,7 @@ from attention.kernels import CandidateLists, Draws, Kernels, ThinKeys, kernels,
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.codes.thin import FOUR
-from attention.lookup.memory.blocks import SAMPLE_STRIDE
+from attention.lookup.memory.segments import SAMPLE_STRIDE
 from attention.lookup.memory.thin import ThinFacts
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD

@@ -13,7 +13,7 @@ from attention.lookup import Background, Bias, Memory, Question, Rows, answering
 from attention.lookup.bounds import draws
 from attention.lookup.bounds.draws import CHANCE, MEASURED, PROVEN
 from attention.lookup.exact import exact_answers
-from attention.lookup.memory import blocks, compaction, memory
+from attention.lookup.memory import compaction, memory, segments
 from attention.lookup.thin import thin_answers, thin_first
 
 SEED = bytes(range(32))
@@ -119,7 +119,7 @@ def test_rows_that_are_masked_or_removed_have_no_part(keys, asked):
 
 
 def test_compaction_keeps_the_codes(keys, asked, monkeypatch):
-    for module in (blocks, compaction, memory):
+    for module in (compaction, memory, segments):
         monkeypatch.setattr(module, "BLOCK_ROWS", 16_384)
     written = memory_of(keys)
     assert len(written.view.segments) == 3

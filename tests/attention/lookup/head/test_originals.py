@@ -8,8 +8,8 @@ import pytest
 from attention.lookup import Memory, Rows
 from attention.lookup.head import originals
 from attention.lookup.head.originals import add_rows, all_similarities, all_sums, similarities_at
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.tiles import Passing
 
 N, WIDTH = 301, 13
@@ -21,7 +21,7 @@ QUERIES = RANDOM.standard_normal((4, WIDTH))
 @pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
 def view(request, monkeypatch):
     """In blocks of at most 64 rows, with values of their own; every seventh row is removed."""
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     memory = Memory(request.param)
     memory.publish(add=Rows(np.arange(N), KEYS, VALUES))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import memory as memory_module
-from attention.lookup.memory.blocks import BlockFormat
+from attention.lookup.memory import segments as segments_module
+from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.compaction import compacted, in_place_of
 
 DOT = BlockFormat("dot")
@@ -17,7 +17,7 @@ DOT = BlockFormat("dot")
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module in (blocks_module, compaction_module, memory_module):
+    for module in (segments_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import facts as facts_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import owners as owners_module
+from attention.lookup.memory import segments as segments_module
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
 
 

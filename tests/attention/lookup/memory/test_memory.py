@@ -14,10 +14,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import originals as originals_module
+from attention.lookup.memory import segments as segments_module
 
 
 class Histories(RuleBasedStateMachine):
@@ -107,7 +107,7 @@ class Histories(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module in (blocks_module, compaction_module, memory_module):
+    for module in (segments_module, compaction_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
     monkeypatch.setattr(originals_module, "SMALLEST_FILE", 1)
@@ -191,7 +191,7 @@ def test_no_row_comes_between_the_rows_of_another_document():
 
 
 def test_no_row_comes_into_a_document_where_it_is_cut(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 2)
     memory = Memory("dot")
     memory.publish(add=Rows([10, 20, 30, 40], np.ones((4, 1)), owners=[10, 10, 10, 10]))

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.tiles import Passing, Places, Tile, alike
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 32)
 
 

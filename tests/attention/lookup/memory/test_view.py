@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from attention.errors import ParameterError
 from attention.lookup import Memory, Question, Rows, answer
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.view import Mask
 
 FAR = 10**12
@@ -18,7 +18,7 @@ FAR = 10**12
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 32)
 
 
@@ -35,7 +35,7 @@ def rows(mask: Mask):
 
 
 def test_a_scan_reads_the_panels_in_which_a_row_passes(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
     view = filled(range(1500), removed={70})
     assert [segment.count for segment in view.segments] == [1024, 476]

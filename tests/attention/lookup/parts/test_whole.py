@@ -7,8 +7,8 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.codes.queries import query_codes
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
 from attention.lookup.parts.whole import Whole
 from attention.lookup.scan import scan as scan_module
 
@@ -24,7 +24,7 @@ KS = [1, 10, 40]
 @pytest.fixture(autouse=True)
 def small_tiles_and_blocks(monkeypatch):
     monkeypatch.setattr(scan_module, "MOST_ROWS", 1024)
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 1024)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from attention.lookup import Memory, Rows
 from attention.lookup.codes.queries import query_codes
-from attention.lookup.memory import blocks as blocks_module
 from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.scan.accumulator import NO_THRESHOLD, shifted
 from attention.lookup.scan.scan import fits, scan, whole
@@ -166,7 +166,7 @@ def test_values_are_summed_with_the_weights_of_the_rows_that_are(running, worker
 
 
 def test_where_rows_stand_removed_ones_are_counted(monkeypatch):
-    for module in (blocks_module, memory_module):
+    for module in (segments_module, memory_module):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     view = view_of(200, [0, 70])
     np.testing.assert_array_equal(whole(view).numbers(np.arange(200)), np.arange(200))

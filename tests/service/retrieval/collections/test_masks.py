@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from attention.lookup import Question, answer
-from attention.lookup.memory import blocks, compaction, memory
+from attention.lookup.memory import compaction, memory, segments
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import masks
 from service.retrieval.collections.collection import Collection
@@ -95,7 +95,7 @@ def test_a_new_view_lets_the_old_one_go(collection):
 
 
 def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypatch):
-    for module in (blocks, compaction, memory):
+    for module in (compaction, memory, segments):
         monkeypatch.setattr(module, "BLOCK_ROWS", 16)
     made = opened(tmp_path, numbered(*range(60)))
     collection = made.collection("c")

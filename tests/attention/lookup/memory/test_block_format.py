@@ -1,0 +1,22 @@
+"""What a block has room for."""
+
+from __future__ import annotations
+
+import pytest
+
+from attention.lookup.codes.quantisation import WIDEST
+from attention.lookup.memory.block_format import BlockFormat
+
+
+@pytest.mark.parametrize(
+    ("layout", "width", "coded"),
+    [
+        (BlockFormat("cosine"), 384, True),
+        (BlockFormat("dot"), WIDEST, True),
+        (BlockFormat("dot"), WIDEST + 1, False),
+        (BlockFormat("gaussian"), 384, False),
+        (BlockFormat("cosine", codes_later=True), 384, False),
+    ],
+)
+def test_keys_have_codes_where_these_say_something_and_are_wanted_now(layout, width, coded):
+    assert layout.codes(width) is coded

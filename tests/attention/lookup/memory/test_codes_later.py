@@ -1,0 +1,145 @@
+"""Rows that are answered from their originals before they have codes."""
+
+from __future__ import annotations
+
+import gc
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Question, Rows, answers
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+
+WIDTH, N = 64, 30_000
+RANDOM = np.random.default_rng(8)
+KEYS = RANDOM.standard_normal((N, WIDTH)).astype(np.float32)
+VALUES = RANDOM.standard_normal((N, 3)).astype(np.float32)
+QUESTION = Question(KEYS[7] + 0.5, 0.3, top_k=5)
+SEED = bytes(range(32))
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (segments_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 8192)
+    monkeypatch.setattr("attention.lookup.answering.SMALL_CELLS", 0)
+
+
+def part(start, stop):
+    return Rows(np.arange(start, stop), KEYS[start:stop], VALUES[start:stop])
+
+
+def bare(stop=N, **settings):
+    memory = Memory("cosine", codes_later=True, **settings)
+    memory.publish(add=part(0, stop))
+    return memory
+
+
+def at_once(**settings):
+    memory = Memory("cosine", **settings)
+    memory.publish(add=part(0, N))
+    return memory
+
+
+def same(found, wanted):
+    """The same codes, to the last bit, and the same answers."""
+    assert [s.count for s in found.segments] == [s.count for s in wanted.segments]
+    for one, other in zip(found.segments, wanted.segments, strict=True):
+        everywhere = np.arange(one.count)
+        np.testing.assert_array_equal(one.block.codes.at(everywhere, WIDTH), other.block.codes.at(everywhere, WIDTH))
+        for name in ("codes", "value_codes"):
+            mine, theirs = getattr(one.block, name), getattr(other.block, name)
+            np.testing.assert_array_equal(mine.scales[: one.count], theirs.scales[: one.count])
+            np.testing.assert_array_equal(mine.residuals[: one.count], theirs.residuals[: one.count])
+        np.testing.assert_allclose(one.block.codes.grams, other.block.codes.grams, atol=1e-5)
+        assert one.block.value_codes.moments.count == other.block.value_codes.moments.count
+    (mine,), (theirs,) = answers(found, [QUESTION]), answers(wanted, [QUESTION])
+    assert mine.certificate.method == theirs.certificate.method == "quantised"
+    np.testing.assert_array_equal(mine.numbers, theirs.numbers)
+    np.testing.assert_allclose(mine.weights, theirs.weights, rtol=1e-9)
+    np.testing.assert_allclose(mine.output, theirs.output, rtol=1e-6)
+
+
+def test_before_they_have_codes_answers_are_exact():
+    (found,) = answers(bare().view, [QUESTION])
+    assert found.certificate.method == "exact"
+    (wanted,) = answers(at_once().view, [QUESTION])
+    assert found.numbers[0] == wanted.numbers[0]
+    assert abs(found.weights - wanted.weights).sum() <= 2 * wanted.certificate.total_variation
+
+
+def test_codes_that_come_later_are_those_of_rows_that_had_them_at_once():
+    memory = bare()
+    memory.code()
+    same(memory.view, at_once().view)
+    after = memory.view
+    memory.code()  # there is nothing left to do
+    assert memory.view is after
+
+
+def test_thin_codes_come_later_too():
+    memory = bare(thin_seed=SEED)
+    assert memory.view.thin is None
+    memory.code()
+    for one, other in zip(memory.view.segments, at_once(thin_seed=SEED).view.segments, strict=True):
+        everywhere = np.arange(one.count)
+        np.testing.assert_array_equal(one.block.thin.at(everywhere), other.block.thin.at(everywhere))
+        np.testing.assert_array_equal(one.block.thin.scales[:, : one.count], other.block.thin.scales[:, : one.count])
+
+
+def test_rows_that_are_written_after_have_codes_at_once():
+    memory = bare(20_000)
+    memory.code()
+    memory.publish(add=part(20_000, N))
+    same(memory.view, at_once().view)
+
+
+@pytest.mark.parametrize("first", [20_000, 24_576, 100])
+def test_a_write_that_was_staged_before_and_is_shown_after_loses_no_codes(first):
+    memory = bare(first)
+    staged = memory.stage(add=part(first, N))
+    memory.code()
+    memory.show(staged)
+    if any(segment.block.bare for segment in memory.view.segments):
+        memory.code()  # blocks that the write began by itself
+    same(memory.view, at_once().view)
+
+
+def test_what_is_removed_meanwhile_stays_removed():
+    memory = bare()
+    staged = memory.stage(remove=np.arange(100))
+    memory.code()
+    memory.show(staged)
+    assert memory.view.n == N - 100
+    assert memory.view.numbers()[0] == 100
+    assert not any(segment.block.bare for segment in memory.view.segments)
+
+
+def test_a_writer_goes_on_meanwhile():
+    memory = bare(8192)
+    coding = Thread(target=memory.code)
+    coding.start()
+    for start in range(8192, N, 500):
+        memory.publish(add=part(start, min(start + 500, N)))
+    coding.join()
+    memory.code()
+    assert memory.view.n == N
+    (found,), (wanted,) = answers(memory.view, [QUESTION]), answers(at_once().view, [QUESTION])
+    np.testing.assert_allclose(found.weights, wanted.weights, rtol=1e-9)
+
+
+def test_blocks_without_codes_are_not_kept_alive():
+    memory = bare()
+    memory.code()
+    gc.collect()
+    assert not len(memory._coded)
+
+
+def test_gaussian_has_no_codes_to_wait_for():
+    memory = Memory("gaussian", codes_later=True)
+    memory.publish(add=part(0, 1000))
+    before = memory.view
+    memory.code()
+    assert memory.view is before

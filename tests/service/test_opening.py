@@ -1,0 +1,89 @@
+"""What a service begins with: its store and its keys, in a thread of their own."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import numpy as np
+import orjson
+import pytest
+
+from attention.lookup import Memory
+from service.opening import begin
+from service.settings import Settings
+from service.storage import StorageError
+from tests.running import RunningService
+
+PATIENCE = 60
+N, WIDTH = 6_000, 384
+KEYS = np.random.default_rng(3).standard_normal((N, WIDTH)).astype(np.float32)
+ASKED = {"query": KEYS[17].tolist(), "top_k": 3, "include": ["output"]}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """A stopped service's, with a collection that is large enough to be read by its codes."""
+    data_dir = tmp_path_factory.mktemp("data")
+    with RunningService(data_dir=data_dir, encoder="none") as running, running.client() as client:
+        client.put("/v1/collections/many", json={"encoder": None, "dimension": WIDTH}).raise_for_status()
+        lines = [orjson.dumps({"id": f"{at:05}", "key_vector": key.tolist()}) for at, key in enumerate(KEYS)]
+        sent = client.post(
+            "/v1/collections/many/documents",
+            content=b"\n".join(lines),
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+        assert orjson.loads(sent.text.splitlines()[-1]) == {"done": True, "upserted": N, "refused": 0}
+    return data_dir
+
+
+def test_keys_are_read_while_nothing_else_is_there_yet(directory):
+    opening = begin(Settings(data_dir=directory, encoder="none"))
+    catalogue = opening.catalogue.result(PATIENCE)
+    try:
+        opening.keys.result(PATIENCE)
+        assert catalogue.collection("many").size == N
+    finally:
+        catalogue.store.close()
+
+
+def test_who_waits_for_the_keys_hears_why_the_store_could_not_be_opened(tmp_path):
+    (tmp_path / "softkv.sqlite3").write_bytes(b"no database" * 1000)
+    opening = begin(Settings(data_dir=tmp_path, encoder="none"))
+    with pytest.raises(StorageError) as first:
+        opening.catalogue.result(PATIENCE)
+    with pytest.raises(StorageError) as second:
+        opening.keys.result(PATIENCE)
+    assert first.value is second.value
+
+
+def test_a_collection_answers_and_is_written_before_its_keys_have_codes(directory, monkeypatch):
+    go_on, code = Event(), Memory.code
+
+    def code_later(self):
+        assert go_on.wait(PATIENCE)
+        code(self)
+
+    monkeypatch.setattr(Memory, "code", code_later)
+    running = RunningService(data_dir=directory, encoder="none")
+    with running, running.client() as client:
+        try:
+            many = "/v1/collections/many"
+            while (before := client.post(f"{many}/attend", json=ASKED)).status_code == 503:
+                pass
+            before = before.raise_for_status().json()
+            assert client.get("/readyz").status_code == 503
+            new = {"key_vector": (-KEYS[17]).tolist(), "metadata": {"new": True}}
+            client.put(f"{many}/documents/new", json=new).raise_for_status()
+            filtered = {"filter": {"field": "metadata.new", "operator": "==", "value": True}}
+            (only,) = client.post(f"{many}/attend", json=ASKED | filtered).raise_for_status().json()["matches"]
+        finally:
+            go_on.set()
+        running.wait_until_ready()
+        after = client.post(f"{many}/attend", json=ASKED).raise_for_status().json()
+        client.delete(f"{many}/documents/new").raise_for_status()
+    assert only["id"] == "new"
+    assert before["certificate"]["method"] == "exact"
+    assert after["certificate"]["method"] == "quantised"
+    assert [each["id"] for each in after["matches"]] == [each["id"] for each in before["matches"]]
+    off = sum(abs(a["weight"] - b["weight"]) for a, b in zip(after["matches"], before["matches"], strict=True))
+    assert off <= 2 * (after["certificate"]["total_variation"] + before["certificate"]["total_variation"]) + 1e-3
