@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -19,7 +19,7 @@ from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Sample
-from service.retrieval.collections.rows import rows_ahead, rows_of
+from service.retrieval.collections.rows import memory_of, rows_of
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
@@ -37,9 +37,6 @@ from service.storage import (
 )
 
 log = structlog.get_logger("softkv")
-READ_FIRST = 2**18 * 384
-"""So many components or fewer answer from their originals, in some tens of milliseconds, before they have codes."""
-
 BATCH = 1000  # documents of an update that are held with their texts
 
 
@@ -107,12 +104,7 @@ class Collection:
             MemoryError: there is no room for them.
         """
         with self.reading() as (record, reader):
-            similarity, expected, seed = record.settings.similarity, record.attendable, record.thin_seed
-            soon = expected * (record.settings.dimension or 1) <= READ_FIRST
-            memory = Memory(similarity, self._originals, expected=expected, thin_seed=seed, codes_later=soon)
-            with closing(rows_ahead(reader.vectors(record.id, damaged=self.damage.note))) as batches:
-                for rows in batches:
-                    memory.publish(add=rows)
+            memory = memory_of(record, reader, self._originals, self.damage.note)
         self._memory = memory
         self._version += 1
         self._masks.forget()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 
-from attention.lookup import Rows
-from service.storage import DocumentRecord, KeyRows
+from attention.lookup import Memory, Rows
+from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
+
+READ_FIRST = 2**18 * 384
+"""So many components or fewer are answered from as they are stored, in some tens of milliseconds, before they have
+codes."""
 
 
 def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | None:
@@ -25,6 +31,28 @@ def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | 
         values,
         np.repeat([number for number, _ in keyed], [len(document.keys) for _, document in keyed]),
     )
+
+
+def memory_of(
+    record: CollectionRecord, reader: Reader, originals: Path | None, damaged: Callable[[DocumentDamaged], object]
+) -> Memory:
+    """The keys and values that are stored of a collection; those of a small one have no codes yet, see `Memory.code`.
+
+    Args:
+        originals: a directory for the float32 vectors of a large one; None keeps them in memory.
+        damaged: is told of each document that is not what its checksum says, which is left out.
+
+    Raises:
+        StorageError: they can't be read.
+        MemoryError: there is no room for them.
+    """
+    rows = record.attendable
+    soon = rows * (record.settings.dimension or 1) <= READ_FIRST
+    memory = Memory(record.settings.similarity, originals, expected=rows, thin_seed=record.thin_seed, codes_later=soon)
+    with closing(rows_ahead(reader.vectors(record.id, damaged=damaged))) as batches:
+        for batch in batches:
+            memory.publish(add=batch)
+    return memory
 
 
 def rows_ahead(batches: Iterator[KeyRows]) -> Generator[Rows]:
