@@ -17,7 +17,6 @@ from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
 from attention.lookup.memory.thin import ThinFacts
 
-
 HELD = 0.5
 """The part of a machine's memory in which the system may hold files."""
 
