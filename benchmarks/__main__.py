@@ -28,7 +28,7 @@ NAMES = {
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",
     "thin": "2 and 4 bits a component: how far answers are off, and how long they take",
-    "large": "ten million rows on one machine",
+    "large": "ten million rows on one machine, thirty in thin codes alone",
     "page": "the workshop page in a browser: transfer, first paint, frames a second",
 }
 

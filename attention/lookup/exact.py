@@ -144,7 +144,13 @@ def _each(view: View, passing: Passing, grouping: Grouping | None, questions: Se
     outputs: dict[int, F64] = {}
     if blended:
         weights = np.array([found[index].found.weights for index in blended])
-        outputs = dict(zip(blended, all_sums(passing.tiles, weights, view.value_dimension or 0), strict=True))
+        outputs = dict(
+            zip(
+                blended,
+                all_sums(passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory),
+                strict=True,
+            )
+        )
     for index, weighed in enumerate(found):
         yield _answer(view, passing, grouping, weighed, outputs.get(index))
 
@@ -156,7 +162,7 @@ def _biases(passing: Passing, question: Question) -> F64 | None:
 def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -> F64:
     """float64[q, n]: scanned by tile, then summed alike where the head is decided."""
     queries = np.array([question.vector for question in questions])
-    similarities = all_similarities(view.similarity, passing.tiles, queries)
+    similarities = all_similarities(view.similarity, passing.tiles, queries, beyond_memory=view.beyond_memory)
     if passing.n:
         for row, question in zip(similarities, questions, strict=True):
             rounding, k = slack(view.similarity, question.vector, view.facts.key_norm), max(question.cap, 1)

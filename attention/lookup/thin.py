@@ -252,7 +252,7 @@ def _weighed(
         return first, (0.0, 0.0)
     matches = np.partition(first.known, -question.head_size(part.keys))[-question.head_size(part.keys) :]
     shown = float(matches.sum()) + first.evidence.null_weight
-    wanted = draws_wanted(error, temperature, first.log_tail, shown, basis)
+    wanted = draws_wanted(error, temperature, first.log_tail, shown, basis, far=part.beyond_memory)
     drawn = part.drawn(question.vector, found, wanted)
     if not len(drawn.scanned) or not wanted:
         return first, moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.draws import MEASURED, PROVEN
@@ -14,10 +15,10 @@ TOGETHER = 4
 """Questions to a scan: more of them do not make one of them any faster."""
 
 WIDEST = 0.5
-"""A certificate of thin codes with a `total_variation` above this says too little; one above `max_error` anyway."""
+"""A certificate of thin codes with a `total_variation` above this says too little."""
 
 WIDER = 16_384
-"""So many rows are listed where fewer do not decide a head, or leave too much to draws: far fewer than there are."""
+"""So many rows are listed where fewer do not decide a head, of many times as many."""
 
 WAYS = ((MEASURED, LISTED, MEASURED.most), (PROVEN, LISTED, WIDEST), (PROVEN, WIDER, WIDEST))
 """What is tried in turn: the basis, how many rows are listed, and how wide a certificate may be."""
@@ -29,19 +30,38 @@ def thin_alone(view: View, questions: Sequence[Question]) -> list[Answer | None]
     Where there are bytes beside thin codes, these answer what is above `Basis.most`. Here it is a certificate that says
     how wide it is, as long as `max_error` allows that.
     """
+
+    # Fewer bits want more originals, and where these are on disk that takes longer than it takes to read more bits.
+    def bases(question: Question) -> tuple[str, ...]:
+        return ("proven",) if view.beyond_memory else ("proven", question.basis)
+
     answers: list[Answer | None] = [None] * len(questions)
+    proven: set[int] = set()
     for basis, listed, most in WAYS:
         open_ones = [
             index
             for index, question in enumerate(questions)
-            if answers[index] is None and basis.name in ("proven", question.basis) and _are_few(view, question, listed)
+            if answers[index] is None
+            and index not in proven
+            and basis.name in bases(question)
+            and _are_few(view, question, listed)
         ]
         for first in range(0, len(open_ones), TOGETHER):
             some = open_ones[first : first + TOGETHER]
-            found = thin_answers(view, [questions[index] for index in some], basis, listed=listed, most=most)
-            for index, answer in zip(some, found, strict=True):
-                answers[index] = answer
+            asked = [replace(questions[index], max_error=None) for index in some]
+            for index, answer in zip(some, thin_answers(view, asked, basis, listed=listed, most=1.0), strict=True):
+                if answer is not None and _error(view, answer) <= min(most, questions[index].max_error or 1.0):
+                    answers[index] = answer
+                # Not again because of what was drawn: of two tries the more lucky one would hold less often.
+                if answer is not None and basis is PROVEN:
+                    proven.add(index)
     return answers
+
+
+def _error(view: View, answer: Answer) -> float:
+    """What `max_error` bounds."""
+    output_error = answer.certificate.output_error or 0.0
+    return max(answer.certificate.total_variation, output_error / max(view.facts.value_norm, 1e-300))
 
 
 def _are_few(view: View, question: Question, listed: int) -> bool:

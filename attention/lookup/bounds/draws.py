@@ -54,23 +54,31 @@ HOTTEST_EXPONENT = 20.0
 
 LEAST_DRAWN, MOST_DRAWN = 512, 16_384
 
+FAR = 0.03
+"""What `Basis.partition` is where each row that is drawn is read from disk."""
+
 
 def most_drawn(error: ThinError, temperature: float, basis: Basis) -> float:
     """How many draws are enough, whatever the rest weighs: where it is half, and the matches are the other half."""
     return draws_wanted(error, temperature, math.log(0.5), 0.5, basis)
 
 
-def draws_wanted(error: ThinError, temperature: float, log_rest: float, shown: float, basis: Basis) -> float:
+def draws_wanted(
+    error: ThinError, temperature: float, log_rest: float, shown: float, basis: Basis, *, far: bool = False
+) -> float:
     """How many draws make the rest's weight as sure as is aimed at; 0 where none can.
 
     With the rest's weight w off by a part r, the partition is off by about w·r, and total variation is `shown` times
     that, see `thin_variation`. A bet of λ bounds the mean of m draws of variance V to about ln(2/δ)/(m·λ) + λ·V/2, see
     `bet_interval`.
+
+    Args:
+        far: whether rows are read from disk, see `FAR`.
     """
     if error.above + error.below > HOTTEST_EXPONENT * temperature:
         return 0.0
     variance, largest = _foreseen(error, temperature)
-    partition = min(basis.partition, basis.aim / max(shown, 1e-9))
+    partition = min(FAR if far else basis.partition, basis.aim / max(shown, 1e-9))
     relative = math.exp(min(math.log(partition) - log_rest, 300.0))
     if basis is PROVEN:
         wealth, bet = math.log(4 / CHANCE), 0.98 / max(largest - 1, 1e-9)

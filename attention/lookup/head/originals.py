@@ -11,26 +11,31 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.kernels import kernels, pool, workers
 from attention.lookup.head.similarity import gaussian, scaled
-from attention.lookup.memory.originals import read_ahead
 from attention.lookup.memory.tiles import Places, Tile
 
 FEW = 1024
 
+MOST_AHEAD = 65_536
+"""Where more rows than this are looked up, they lie so close that the system reads ahead by itself."""
+
 Read = TypeVar("Read")
 
 
-def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64) -> F64:
+def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64, *, beyond_memory: bool = False) -> F64:
     """float64[q, n]: the similarity of every query with every row of the tiles, to the bounds of `bounds.rounding`.
 
     Args:
         tiles: following one another from 0.
         vectors: float64[q, d], the queries.
+        beyond_memory: see `Places`.
     """
     running = kernels()
     similarities = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
     lengths = np.sqrt((vectors * vectors).sum(axis=1))[:, None]
 
     def read(tile: Tile) -> None:
+        if beyond_memory and not isinstance(tile.rows, slice):
+            tile.ask_for_keys()
         part = similarities[:, tile.start : tile.stop]
         if similarity == "gaussian":
             keys = tile.keys()
@@ -44,11 +49,13 @@ def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64) -> F6
     return similarities
 
 
-def all_sums(tiles: Sequence[Tile], weights: F64, width: int) -> F64:
+def all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: bool = False) -> F64:
     """float64[q, d_v]: the values of all rows of the tiles, weighted by float64[q, n]; summed tile by tile."""
     running = kernels()
 
     def read(tile: Tile) -> F64:
+        if beyond_memory and not isinstance(tile.rows, slice):
+            tile.ask_for_values()
         sums = np.zeros((len(weights), width))
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
         running.all_sums(tile.segment.values, _indices(tile), share, sums)
@@ -78,9 +85,8 @@ def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, qu
         products = running.row_products(tile.segment.keys, _indices(tile), vectors, asked)
         return scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
-    if rows.beyond_memory:
-        for _, tile in rows.grouped(places):
-            read_ahead(tile.segment.block.keys, _indices(tile))
+    if rows.beyond_memory and len(places) <= MOST_AHEAD:
+        rows.ask_for_keys(places)
 
     def look_up_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):
@@ -105,10 +111,9 @@ def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64
     """
     running = kernels()
 
-    if rows.beyond_memory:
+    if rows.beyond_memory and len(places) <= MOST_AHEAD:
         for _, tile in rows.grouped(places):
-            block = tile.segment.block
-            read_ahead(block.keys if block.values is None else block.values, _indices(tile))
+            tile.ask_for_values()
 
     def add_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):

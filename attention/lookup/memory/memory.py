@@ -58,7 +58,7 @@ class Memory:
             raise ParameterError("thin_only needs a thin_seed, got None: thin_seed=secrets.token_bytes(32) is one")
         if thin_only and similarity == "gaussian":
             raise ParameterError(
-                "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no codes: leave it out"
+                "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no thin codes: leave it out"
             )
         self._view = View(similarity)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
+from attention.lookup.memory.originals import read_ahead
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 
@@ -44,6 +45,19 @@ class Tile:
     def norms(self) -> F64:
         """float64[r], ‖k‖."""
         return self.segment.block.norms[self.rows]
+
+    def ask_for_keys(self) -> None:
+        """Have the system read them, as far as they lie in files, before they are waited for."""
+        read_ahead(self.segment.block.keys, self._indices)
+
+    def ask_for_values(self) -> None:
+        """The same of the values."""
+        block = self.segment.block
+        read_ahead(block.keys if block.values is None else block.values, self._indices)
+
+    @property
+    def _indices(self) -> Index:
+        return np.arange(*self.span) if isinstance(self.rows, slice) else self.rows
 
     def values(self) -> F64:
         """float64[r, d_v]."""
@@ -87,6 +101,12 @@ class Places:
             index = order[first:last]
             tile = self.tiles[at[index[0]]]
             yield index, tile.some(places[index] - tile.start)
+
+    def ask_for_keys(self, places: Index) -> None:
+        """`Tile.ask_for_keys` of the rows at `places`, in any order."""
+        if len(places):
+            for _, tile in self.grouped(places):
+                tile.ask_for_keys()
 
     def numbers(self, places: Index) -> I64:
         """The row numbers at `places`, which may stand in any order."""

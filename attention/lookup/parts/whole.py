@@ -33,12 +33,14 @@ class Whole:
     Attributes:
         facts: of the view.
         documents, keys: how many documents pass, and how many rows.
+        beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
     """
 
     def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None) -> None:
         self._view, self._mask, self._bias = view, mask, bias
         self._rows = whole(view)
         self.facts = view.facts
+        self.beyond_memory = view.beyond_memory
         self.keys = view.n if mask is None else mask.n
         self.documents = self.keys
         if self.facts.several:

@@ -15,9 +15,10 @@ from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.codes.thin import FOUR
 from attention.lookup.memory.segments import SAMPLE_STRIDE
 from attention.lookup.memory.thin import ThinFacts
+from attention.lookup.memory.tiles import Places
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD
-from attention.lookup.scan.scan import EVERY_ROW, SAMPLED, TILES_A_WORKER
+from attention.lookup.scan.scan import EVERY_ROW, SAMPLED, TILES_A_WORKER, whole
 
 TALLEST, LOWEST = 32_768, 1_024
 """Rows of a tile; each 1,024 have random numbers of their own, so that what is drawn does not depend on its height."""
@@ -26,6 +27,9 @@ MOST_TIMES = 8
 """So many times the rows that were to be listed, or drawn, there is room for; what has more is not told of."""
 
 LEAST_LISTED = 256
+
+LEAST_ABOVE = 8
+"""Rows of a sample that are to lie above a threshold, where keys have thin codes alone."""
 
 NO_PLACES, NO_SIMILARITIES, NO_MARKS = (np.empty(0, dtype=kind) for kind in (np.int64, np.float32, np.float64))
 
@@ -79,19 +83,36 @@ def thin_scan(
         queries.codes, queries.scales.astype(np.float32), units, facts.usual(bits // 2 - 1), bits
     )
     inverse = (1 / np.maximum(temperatures, 1e-30)).astype(np.float32)
-    opening = _Opening(view, facts, mask, running, packed, bits, queries.count)
-    thresholds = opening.thresholds(listed)
+    opening = _Opening(view, facts, mask, running, packed, bits, queries.count, listed)
+    thresholds = opening.thresholds()
     rates = opening.rates(thresholds, inverse, wanted)
     room, drawn_room = MOST_TIMES * listed + PANEL, int(MOST_TIMES * wanted.max(initial=0.0)) + PANEL
     most = view.n // (workers() * TILES_A_WORKER)
     height = min(TALLEST, max(LOWEST, 2 ** (max(most, 1).bit_length() - 1)))
     tiles = iter(list(_tiles(view, mask, bits, height)))
     found = [_Found.of(thresholds, room, rates, drawn_room, keys) for _ in range(workers())]
-    others = [pool().submit(_work, tiles, running, packed, inverse, each) for each in found[1:]]
-    _work(tiles, running, packed, inverse, found[0])
+    rows = whole(view) if view.beyond_memory else None
+    others = [pool().submit(_work, _asking(tiles, rows, each), running, packed, inverse, each) for each in found[1:]]
+    _work(_asking(tiles, rows, found[0]), running, packed, inverse, found[0])
     for other in others:
         other.result()
     return [_joined(found, query, MOST_TIMES * listed, drawn_room) for query in range(queries.count)]
+
+
+def _asking(tiles: Iterator[ThinKeys], rows: Places | None, found: _Found) -> Iterator[ThinKeys]:
+    """The tiles; where originals are on disk, what a worker has listed for its weight is asked for as it goes on.
+
+    Args:
+        rows: all of the view; None where there is nothing to ask for.
+        found: what the worker adds to.
+    """
+    asked = np.zeros_like(found.lists.counts)
+    for tile in tiles:
+        yield tile
+        if rows is not None:
+            for query in np.flatnonzero((found.lists.counts > asked) & (found.draws.rates > 0)):
+                rows.ask_for_keys(found.lists.places[query, asked[query] : found.lists.counts[query]])
+            asked = found.lists.counts.copy()
 
 
 @dataclass(eq=False)
@@ -156,13 +177,17 @@ class _Opening:
         packed: Any,
         bits: int,
         queries: int,
+        listed: int,
     ) -> None:
-        self._running, self._packed, self._queries = running, packed, queries
+        self._running, self._packed, self._queries, self._listed = running, packed, queries, listed
         samples = {id(segment): sample for segment, sample in zip(view.segments, facts.samples, strict=True)}
         segments = list(view.passing(mask))
         # One row in so many of every segment, also of one that has more of its rows in its sample.
         stride = max((segment.sample_stride for segment, _ in segments), default=1)
-        self._stride = stride * max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
+        times = max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
+        if view.thin_only:  # of how many rows there may be, so few are listed that a sample must not be smaller
+            times = max(1, min(times, listed // (SAMPLE_STRIDE * LEAST_ABOVE)))
+        self._stride = stride * times
         self._keys, self._seen = [], 0
         for segment, passes in segments:
             sample = samples[id(segment)]
@@ -173,9 +198,9 @@ class _Opening:
             scales, spreads = sample.scales[code, :count], sample.spreads[code, :count]
             self._keys.append(ThinKeys(sample.high, low, scales, spreads, allowed, 0))
 
-    def thresholds(self, listed: int) -> F32:
-        """float32[q], so that about `listed` rows of all lie above."""
-        best = np.full((self._queries, max(4, max(listed, LEAST_LISTED) // self._stride)), NO_THRESHOLD)
+    def thresholds(self) -> F32:
+        """float32[q], so that about as many rows of all lie above as are to be listed."""
+        best = np.full((self._queries, max(4, max(self._listed, LEAST_LISTED) // self._stride)), NO_THRESHOLD)
         for keys in self._keys:
             self._running.sample_top_thin(keys, self._packed, best)
         return best[:, 0].copy() if self._seen >= 4 * best.shape[1] else np.full(self._queries, NO_THRESHOLD)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 
 from attention.lookup.memory import originals as originals_module
-from attention.lookup.memory.originals import originals
+from attention.lookup.memory.originals import in_file, originals, read_ahead
 
 
 def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, monkeypatch):
@@ -15,3 +17,26 @@ def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path, 
     large[:] = 3
     assert (large.shape, large.dtype, large.sum()) == ((10, 10), np.float32, 300)
     assert not list(tmp_path.iterdir())
+
+
+def test_only_what_lies_in_a_file_is_read_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr(originals_module, "SMALLEST_FILE", 0)
+    kept, filed = originals(900, 384, None), originals(900, 384, tmp_path)
+    assert (in_file(kept), in_file(filed)) == (0, 900 * 384 * 4)
+    kept[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
+    asked = []
+
+    class Mapped(mmap.mmap):
+        def madvise(self, option, start, length):
+            asked.append((start, length))
+            return super().madvise(option, start, length)
+
+    watched = np.ndarray((900, 384), np.float32, Mapped(-1, 900 * 384 * 4))
+    rows = np.array([0, 2, 3, 899])
+    for vectors in (kept, filed, watched):
+        read_ahead(vectors, rows)
+    np.testing.assert_array_equal(filed[rows], kept[rows])
+    for row, (start, length) in zip(rows.tolist(), asked, strict=True):
+        assert start % mmap.PAGESIZE == 0
+        assert start <= row * 1536 < start + mmap.PAGESIZE
+        assert start + length == (row + 1) * 1536

@@ -53,6 +53,16 @@ def test_masked_and_removed_rows_are_neither(running, keys, bits):
         assert (numbers < N // 2).all()
 
 
+def test_of_thin_codes_alone_no_more_are_listed_however_many_rows_there_are(keys, monkeypatch):
+    monkeypatch.setattr("attention.lookup.scan.thin.SAMPLED", 16)  # as if there were very many
+    alone, beside = (
+        len(scanned(Memory.of(keys, thin_seed=bytes(32), thin_only=thin_only).view, None, 4).places)
+        for thin_only in (True, False)
+    )
+    assert LISTED / 2 < alone < 2 * LISTED
+    assert beside > 1.5 * LISTED
+
+
 def test_nothing_is_drawn_where_nothing_is_wanted(running, keys):
     found = scanned(Memory.of(keys, thin_seed=bytes(32)).view, None, 4, wanted=0.0)
     assert len(found.drawn_places) == len(found.marks) == 0
