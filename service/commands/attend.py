@@ -62,7 +62,7 @@ def attend(
     max_error: Annotated[float | None, typer.Option(help="The error that the answer may have at most.")] = None,
     basis: Annotated[
         str | None,
-        typer.Option(metavar="proven|measured", help="What may stand behind the certificate. Default: the collection's."),
+        typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
     ] = None,
     vector: Annotated[bool, typer.Option("--vector", help="The question is a vector.")] = False,
     url: Url = DEFAULT_URL,

@@ -60,7 +60,8 @@ def load(
     basis: Annotated[
         str | None,
         typer.Option(
-            metavar="proven|measured", help="Of a new collection: what may stand behind a certificate, see docs/thin.md."
+            metavar="proven|measured",
+            help="Of a new collection: what may stand behind a certificate.",
         ),
     ] = None,
     url: Url = DEFAULT_URL,
