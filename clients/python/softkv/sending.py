@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from softkv import settings
 from softkv.calls.call import Call, Plan
 from softkv.errors import Error, TimedOut, Unreachable
 from softkv.problems import flawed
@@ -179,12 +180,13 @@ def adjusted(options: Options, timeout: float | None, retries: int | None) -> Op
     return options if retries is None else options.replaced(retrying=options.retrying.replaced(retries=retries))
 
 
-def http_options(url: str, key: str | None, connections: int) -> dict[str, Any]:
-    """What both of httpx2's clients are made with.
+def http_options(url: str | None, key: str | None, connections: int) -> dict[str, Any]:
+    """What both of httpx2's clients are made with; an address and a key that were not given are the environment's.
 
     Raises:
         Invalid: that is no address.
     """
+    url, key = url or settings.service_url(), key or settings.service_key()
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:

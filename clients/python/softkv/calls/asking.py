@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from softkv import filters
 from softkv.answers.answer import Answer
@@ -29,6 +29,21 @@ if TYPE_CHECKING:
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]
+
+
+class How(TypedDict, total=False):
+    """The arguments of `attend` besides its query, as they are written."""
+
+    temperature: float | Literal["auto"] | None
+    effective_documents: float | None
+    top_k: int | None
+    top_p: float | None
+    where: Where | None
+    normaliser: Normaliser | None
+    null: Null | None
+    max_error: float | None
+    basis: Basis | None
+    include: Sequence[MatchField] | None
 
 
 def attend(
