@@ -193,6 +193,10 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         raise flawed("", f"{url!r} is not a URL ({error}): give one such as http://127.0.0.1:8000") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise flawed("", f"{url!r} is not an http address: give one such as http://127.0.0.1:8000")
+    if parsed.path.rstrip("/").endswith("/v1"):
+        raise flawed("", f"{url!r} ends in /v1, which the client adds to each call: leave it out")
+    if key and not (key.isascii() and key.isprintable()):
+        raise flawed("", "the key has a line break, or another character that no header takes: see where it comes from")
     return {
         "base_url": parsed,
         "headers": {"User-Agent": f"softkv-client/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {}),

@@ -17,7 +17,7 @@ from softkv.calls.place import Known, Place
 from softkv.calls.service import limit
 from softkv.errors import Flaw
 from softkv.filters import Where
-from softkv.problems import flawed, refuse
+from softkv.problems import flawed, misfit, refuse
 from softkv.reply import Reply
 from softkv.wire import checks
 from softkv.wire.body import body, said
@@ -144,10 +144,14 @@ def sweep(
     include: Sequence[SweptField] | None = None,
 ) -> Plan[Swept]:
     """Ask one question at many temperatures, from one reading of the keys; `weights` is an array [T, top_k]."""
+    if not isinstance(temperatures, Iterable):
+        raise misfit("/temperatures", f"wanted a list of temperatures, got {temperatures!r}: write [{temperatures!r}]")
     asked = [float(each) for each in temperatures]
     flaws = chain.from_iterable(checks.temperature(each, f"/temperatures/{at}") for at, each in enumerate(asked))
     none = [] if asked else [Flaw("/temperatures", "wanted at least 1, got 0")]
     refuse([*none, *flaws, *checks.matches(top_k)])
+    if not (isinstance(query, str) or is_vector(query)):
+        raise misfit("/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one")
     yield from _fitting(place, [query], lambda _: "/query")
 
     def parse(reply: Reply) -> Swept:
