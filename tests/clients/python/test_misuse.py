@@ -104,6 +104,20 @@ def test_refused_rows_name_the_field(shelf):
     ]
 
 
+def test_ctrl_c_says_how_far_it_was(service):
+    def stop(report):
+        raise KeyboardInterrupt
+
+    with softkv.Client(service.url) as client:
+        collection = client.collection("interrupted")
+        collection.create(encoder=None)
+        rows = ({"id": f"{number}", "key_vector": [1, number]} for number in range(5000))
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            collection.upsert(rows, progress=stop)
+        collection.drop()
+    assert "1,000 acknowledged>; resume= takes a Report of yours" in stopped.value.__notes__[0]
+
+
 def test_one_id_is_no_list_of_characters(shelf):
     assert [document.id for document in shelf.get_many("codd")] == ["codd"]
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
