@@ -29,7 +29,7 @@ LONG_MINUTES ?= 55
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long lint format openapi wheels bench image clean
+.PHONY: install run test test-long lint format openapi notebook wheels bench image clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -79,6 +79,10 @@ format: install
 # docs/openapi.json, of which clients are made: what the service says of itself.
 openapi: install
 	$(BIN)/python -m tests.description
+
+# docs/client.ipynb, run, with what its cells show now.
+notebook: install
+	$(BIN)/python -m tests.notebook
 
 # Both distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
 # go into the wheel too.

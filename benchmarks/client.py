@@ -1,6 +1,6 @@
 """The Python client beside what it is made of: curl for uploads, bare httpx2 for questions and for its import.
 
-    python -m benchmarks.client [--rows 100000] [--rounds 5] [--attends 1000] [--most 300000]
+    python -m benchmarks.client [--rows 100000] [--rounds 5] [--attends 1000] [--most 300000] [--only-memory]
 
 Both sides of each comparison take turns, in an order that changes every round, against one service; a ratio is the
 median of the rounds' own. An upload is of rows of width 384 with made-up vectors: for curl they lie in a file, line by
@@ -190,6 +190,24 @@ def compared(table: Table, what: str, many: int, seconds: Mapping[str, list[floa
         table.add_row(what, name, f"{many / each:,.0f}", f"{1e3 * each / many:.3f}", f"{ratio:.2f}")
 
 
+def timed(service: Service, client: Client, options: argparse.Namespace, directory: Path) -> Table:
+    """Everything that takes time, each way beside the others."""
+    keys = np.random.default_rng(0).standard_normal((options.rows, DIMENSION), dtype=np.float32)
+    asked = client.collection(ASKED)
+    asked.create(encoder=None, dimension=DIMENSION)
+    asked.upsert(rows_of(keys[:FEWEST])).raise_for_refused()
+    table = Table(title="the Python client", box=box.MARKDOWN)
+    for column in ("what", "by", "a second", "ms each", "rate, ratio"):
+        table.add_column(column, justify="left" if column in ("what", "by") else "right")
+    sent, worked = uploads(service, client, keys, options.rounds, directory)
+    compared(table, f"upload of {options.rows:,} rows", options.rows, sent)
+    compared(table, "the same, by processor time", options.rows, worked)
+    questions = attends(service, keys[:FEWEST], options.attends, options.threads, 3 * options.rounds)
+    compared(table, f"{options.attends:,} attends, {options.threads} threads", options.attends, questions)
+    compared(table, "import", 1, imports(5 * options.rounds))
+    return table
+
+
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,27 +216,17 @@ def main() -> int:
     parser.add_argument("--attends", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--most", type=int, default=300_000, help="rows of the longer upload whose memory is taken")
+    parser.add_argument("--only-memory", action="store_true", help="take no times, which need a machine for themselves")
     options = parser.parse_args()
-    keys = np.random.default_rng(0).standard_normal((options.rows, DIMENSION), dtype=np.float32)
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory, Service(Path(directory), "--encoder", "none") as service:
         service.wait_until_ready()
         with Client(service.url) as client:
-            asked = client.collection(ASKED)
-            asked.create(encoder=None, dimension=DIMENSION)
-            asked.upsert(rows_of(keys[:FEWEST])).raise_for_refused()
-            table = Table(title="the Python client", box=box.MARKDOWN)
-            for column in ("what", "by", "a second", "ms each", "rate, ratio"):
-                table.add_column(column, justify="left" if column in ("what", "by") else "right")
-            sent, worked = uploads(service, client, keys, options.rounds, Path(directory))
-            compared(table, f"upload of {options.rows:,} rows", options.rows, sent)
-            compared(table, "the same, by processor time", options.rows, worked)
-            questions = attends(service, keys[:FEWEST], options.attends, options.threads, 3 * options.rounds)
-            compared(table, f"{options.attends:,} attends, {options.threads} threads", options.attends, questions)
-            compared(table, "import", 1, imports(5 * options.rounds))
+            table = None if options.only_memory else timed(service, client, options, Path(directory))
             most = {rows: memory(service, client, rows) for rows in (FEWEST, options.most)}
     console = Console(width=120)
-    console.print(table)
+    if table is not None:
+        console.print(table)
     told = ", ".join(f"{mebibytes:,.0f} MiB for {rows:,} rows" for rows, mebibytes in most.items())
     console.print(f"most memory of the client: {told}")
     console.print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores")

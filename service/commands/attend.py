@@ -60,6 +60,10 @@ def attend(
         str | None, typer.Option(help="softmax, sparsemax, entmax15 or one_hot.", show_default=False)
     ] = None,
     max_error: Annotated[float | None, typer.Option(help="The error that the answer may have at most.")] = None,
+    basis: Annotated[
+        str | None,
+        typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
+    ] = None,
     vector: Annotated[bool, typer.Option("--vector", help="The question is a vector.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -82,6 +86,7 @@ def attend(
         "where": filter_,
         "normaliser": normaliser,
         "max_error": max_error,
+        "basis": basis,
     }
     question = _vector(text) if vector else text
     with connected(url, api_key) as client:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 
-from softkv import settings
 from softkv.answers.info import Readiness
 from softkv.calls import arrays, asking, service
 from softkv.calls.place import Known, Place
@@ -47,8 +46,7 @@ class Client:
         connections: int = 64,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        made = http_options(url or settings.service_url(), key or settings.service_key(), connections)
-        http = httpx2.Client(transport=transport, **made)
+        http = httpx2.Client(transport=transport, **http_options(url, key, connections))
         self._sender = Sender(http, Options(timeout, Retrying(retries)))
         self._at = Known()
 
@@ -137,13 +135,7 @@ class Client:
 class AsyncClient:
     """A service, each call awaited; it may be shared among tasks of one event loop.
 
-    Args:
-        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
-        key: to call it with; left out, `SOFTKV_KEY`, or none.
-        timeout: seconds without a sign of the service; left out, a minute for questions, ten for writes.
-        retries: how often a call is sent again at most, where that is safe.
-        connections: how many there may be at once; further calls wait for one.
-        transport: what sends requests in place of the network.
+    Its arguments are those of `Client`; the transport is one that is awaited.
     """
 
     def __init__(
@@ -156,8 +148,7 @@ class AsyncClient:
         connections: int = 64,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        made = http_options(url or settings.service_url(), key or settings.service_key(), connections)
-        http = httpx2.AsyncClient(transport=transport, **made)
+        http = httpx2.AsyncClient(transport=transport, **http_options(url, key, connections))
         self._sender = AsyncSender(http, Options(timeout, Retrying(retries)))
         self._at = Known()
         self._host: Host | None = None

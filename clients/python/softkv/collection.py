@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, TypeAlias, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from softkv.answers.answer import Answer
 from softkv.calls import asking, collections, documents, facts, writing
@@ -11,14 +11,13 @@ from softkv.calls.place import Place
 from softkv.methods import Attend, async_paged, async_uploading, awaited, blocking, paged, uploading
 from softkv.sending import AsyncSender, Sender
 
+S = TypeVar("S", bound=Sender | AsyncSender)
 _Attend: TypeAlias = Attend[Answer, list[Answer]]
 _AsyncAttend: TypeAlias = Attend[Coroutine[Any, Any, Answer], Coroutine[Any, Any, list[Answer]]]
 
 
-class Collection:
-    """A collection by its name; nothing is sent before something is asked of it."""
-
-    def __init__(self, sender: Sender, place: Place) -> None:
+class _Named(Generic[S]):
+    def __init__(self, sender: S, place: Place) -> None:
         self._sender = sender
         self._at = place
 
@@ -26,6 +25,13 @@ class Collection:
     def name(self) -> str:
         """What it is called."""
         return self._at.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} at {self._sender.http.base_url}>"
+
+
+class Collection(_Named[Sender]):
+    """A collection by its name; nothing is sent before something is asked of it."""
 
     create = blocking(collections.create)
     change = blocking(collections.change)
@@ -52,21 +58,9 @@ class Collection:
     fields = blocking(facts.fields)
     values = paged(facts.values)
 
-    def __repr__(self) -> str:
-        return f"<Collection {self.name} at {self._sender.http.base_url}>"
 
-
-class AsyncCollection:
+class AsyncCollection(_Named[AsyncSender]):
     """A collection by its name; nothing is sent before something is asked of it."""
-
-    def __init__(self, sender: AsyncSender, place: Place) -> None:
-        self._sender = sender
-        self._at = place
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self._at.name
 
     create = awaited(collections.create)
     change = awaited(collections.change)
@@ -92,6 +86,3 @@ class AsyncCollection:
 
     fields = awaited(facts.fields)
     values = async_paged(facts.values)
-
-    def __repr__(self) -> str:
-        return f"<AsyncCollection {self.name} at {self._sender.http.base_url}>"

@@ -20,6 +20,9 @@ _NO_TRUTH = (
 )
 
 
+_UNCLOSED = "a field is no filter yet: compare it, each comparison in parentheses, as (F.year > 1930) & (F.pages < 200)"
+
+
 class Filter:
     """A condition that a document passes or not; joined by `&`, `|`, and turned round by `~`."""
 
@@ -137,6 +140,14 @@ class Field:
     def is_missing(self) -> Comparison:
         """Not there, or null, which is the same to a filter."""
         return Comparison(self.name, "==", None)
+
+    def __and__(self, other: object) -> NoReturn:
+        raise TypeError(_UNCLOSED)
+
+    __rand__ = __or__ = __ror__ = __and__
+
+    def __invert__(self) -> NoReturn:
+        raise TypeError(_UNCLOSED)
 
     def __getitem__(self, name: str) -> Field:
         return Field(f"{self.name}.{name}")

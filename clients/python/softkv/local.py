@@ -191,7 +191,7 @@ def application(settings: Mapping[str, Any]) -> Any:
             try:
                 return create_app(Settings(**settings))
             except ValueError as error:
-                raise flawed("", f"the service does not take these settings: {error}") from error
+                raise flawed("", f"the service does not take these settings: {_told(error)}") from error
     except ModuleNotFoundError as error:
         if error.name != "service":
             raise
@@ -199,6 +199,13 @@ def application(settings: Mapping[str, Any]) -> Any:
             "the service is not installed here: pip install 'softkv-client[server]', or start one elsewhere with "
             "`softkv serve` and say Client(url)"
         ) from error
+
+
+def _told(error: ValueError) -> str:
+    """What is wrong with settings, as pydantic says it, in a line."""
+    flaws: list[dict[str, Any]] = getattr(error, "errors", list)()
+    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in flaws]
+    return "; ".join(told) or str(error)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from functools import update_wrapper
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from softkv.answers.report import Report
 from softkv.calls.call import Call, Plan
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from softkv.answers.encoded import Encoded
-    from softkv.calls.asking import MatchField, Normaliser
-    from softkv.calls.collections import Basis, Null
-    from softkv.filters import Where
+    from softkv.calls.asking import How
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,31 +110,11 @@ class Attend(Protocol[One, Many]):
     def __call__(
         self,
         query: Encoded | list[str] | list[NDArray[Any]] | list[list[float]] | tuple[str, ...],
-        *,
-        temperature: float | Literal["auto"] | None = None,
-        effective_documents: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        where: Where | None = None,
-        normaliser: Normaliser | None = None,
-        null: Null | None = None,
-        max_error: float | None = None,
-        basis: Basis | None = None,
-        include: Sequence[MatchField] | None = None,
+        **how: Unpack[How],
     ) -> Many: ...
     @overload
     def __call__(
         self,
         query: str | NDArray[Any] | Sequence[float],
-        *,
-        temperature: float | Literal["auto"] | None = None,
-        effective_documents: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        where: Where | None = None,
-        normaliser: Normaliser | None = None,
-        null: Null | None = None,
-        max_error: float | None = None,
-        basis: Basis | None = None,
-        include: Sequence[MatchField] | None = None,
+        **how: Unpack[How],
     ) -> One: ...

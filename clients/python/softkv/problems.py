@@ -9,6 +9,11 @@ from softkv.errors import OF_STATUS, Flaw, Invalid, Refused
 from softkv.reply import Reply
 
 CONTENT = "invalid_content"
+# What to do in Python, where the service says it in words of HTTP; a note, which a traceback shows.
+_HERE = {
+    "key_refused": "in Python: Client(url, key=…), or the variable SOFTKV_KEY",
+    "collection_not_found": "in Python: collection.create() makes it, client.collections() lists what is there",
+}
 
 
 def refusal(reply: Reply) -> Refused:
@@ -27,7 +32,7 @@ def refusal(reply: Reply) -> Refused:
 def of_problem(problem: Mapping[str, Any], reply: Reply) -> Refused:
     """A problem of RFC 9457, the whole answer or the end of a stream."""
     status = problem.get("status", reply.status)
-    return OF_STATUS.get(status, Refused)(
+    error = OF_STATUS.get(status, Refused)(
         problem["detail"],
         code=problem.get("code"),
         errors=[Flaw(flaw.get("pointer", ""), flaw.get("detail", "")) for flaw in problem.get("errors") or ()],
@@ -35,6 +40,9 @@ def of_problem(problem: Mapping[str, Any], reply: Reply) -> Refused:
         request_id=reply.request_id,
         retry_after=reply.retry_after,
     )
+    if error.code in _HERE:
+        error.add_note(_HERE[error.code])
+    return error
 
 
 def foreign(reply: Reply) -> Refused:
@@ -65,6 +73,11 @@ def invalid(detail: str, errors: Iterable[Flaw]) -> Invalid:
 def flawed(pointer: str, detail: str) -> Invalid:
     """The refusal for one flaw."""
     return invalid(detail, [Flaw(pointer, detail)])
+
+
+def misfit(pointer: str, detail: str) -> Invalid:
+    """The refusal for one field that is not what it has to be, whose detail begins with its place."""
+    return invalid(f"{pointer}: {detail}" if pointer else detail, [Flaw(pointer, detail)])
 
 
 def _of_openai(error: Mapping[str, Any], reply: Reply) -> Refused:

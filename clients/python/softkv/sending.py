@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from softkv import settings
 from softkv.calls.call import Call, Plan
 from softkv.errors import Error, TimedOut, Unreachable
 from softkv.problems import flawed
@@ -179,18 +180,23 @@ def adjusted(options: Options, timeout: float | None, retries: int | None) -> Op
     return options if retries is None else options.replaced(retrying=options.retrying.replaced(retries=retries))
 
 
-def http_options(url: str, key: str | None, connections: int) -> dict[str, Any]:
-    """What both of httpx2's clients are made with.
+def http_options(url: str | None, key: str | None, connections: int) -> dict[str, Any]:
+    """What both of httpx2's clients are made with; an address and a key that were not given are the environment's.
 
     Raises:
         Invalid: that is no address.
     """
+    url, key = url or settings.service_url(), key or settings.service_key()
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:
         raise flawed("", f"{url!r} is not a URL ({error}): give one such as http://127.0.0.1:8000") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise flawed("", f"{url!r} is not an http address: give one such as http://127.0.0.1:8000")
+    if parsed.path.rstrip("/").endswith("/v1"):
+        raise flawed("", f"{url!r} ends in /v1, which the client adds to each call: leave it out")
+    if key and not (key.isascii() and key.isprintable()):
+        raise flawed("", "the key has a line break, or another character that no header takes: see where it comes from")
     return {
         "base_url": parsed,
         "headers": {"User-Agent": f"softkv-client/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {}),

@@ -57,6 +57,9 @@ def run(sender: Sender, upload: Upload) -> Report:
                     upload.acknowledge(batch, running.result())
             _has_report(error, upload.report)
             raise
+        except KeyboardInterrupt as error:
+            _has_report(error, upload.report)
+            raise
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
     return upload.report
@@ -118,7 +121,7 @@ async def _in_turns(rows: Any) -> AsyncGenerator[Any, None]:
             await asyncio.sleep(0)
 
 
-def _has_report(error: Exception, report: Report) -> None:
+def _has_report(error: BaseException, report: Report) -> None:
     """Say with an error how far the upload was."""
     if isinstance(error, Error):
         error.report = report

@@ -11,7 +11,7 @@ from service.commands.files.source import Entry, write_document
 
 VERSION = 1
 _MARK = "softkv_export"
-_SETTINGS = ("similarity", "dimension", "value_dimension", "encoder", "value_from", "temperature", "null")
+_SETTINGS = ("similarity", "dimension", "value_dimension", "encoder", "value_from", "basis", "temperature", "null")
 
 
 @dataclass(frozen=True)

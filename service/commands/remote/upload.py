@@ -1,16 +1,16 @@
-"""Writing documents into a collection: batches of them, and the count of what became of them."""
+"""Writing documents into a collection: the client's upload of a source's rows, each with its number there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import softkv
 from service.commands.errors import Refused
 from service.commands.files.source import DocumentSource, Entry, batches
 
-# About a second of encoding short texts.
-BATCH = 256
+_ASKED_AT_ONCE = 1000
 _LONGEST_ID = 256
 
 
@@ -24,40 +24,78 @@ class Upload:
 
     def __init__(self, collection: softkv.Collection, source: DocumentSource, report: Callable[[int], None]) -> None:
         self.collection = collection
-        self.read = 0
-        self.upserted = 0
         self.skipped = 0
-        self.refused: list[tuple[int, str]] = []
-        self.truncated: list[str] = []
         self._source = source
-        self._report = report
+        self._tell = report
+        self._unreadable: list[tuple[int, str]] = []
+        self._refused: list[tuple[int, str]] = []
+        self._sent = softkv.Report()
+        # The numbers of rows that are on their way, from the first that is not acknowledged on.
+        self._numbers: deque[int] = deque()
+        self._first = 0
+
+    @property
+    def read(self) -> int:
+        """Entries of which it is known what became of them."""
+        return self._sent.acknowledged + self.skipped + len(self._unreadable)
+
+    @property
+    def upserted(self) -> int:
+        """Documents that the service has acknowledged."""
+        return self._sent.upserted
+
+    @property
+    def refused(self) -> list[tuple[int, str]]:
+        """(number, reason) of what is no document, or was not taken as one."""
+        return sorted(self._unreadable + self._refused)
+
+    @property
+    def truncated(self) -> list[str]:
+        """Ids of documents whose text was cut."""
+        return self._sent.truncated
 
     def run(self, *, resume: bool) -> None:
         """Send every document, or with `resume` those whose ids the collection does not have."""
-        for batch in batches(self._source.entries(), BATCH):
-            wanted = self._missing(batch) if resume else batch
-            self._send(wanted)
-            self.skipped += len(batch) - len(wanted)
-            self.read += len(batch)
-            self._report(self.read)
-
-    def _missing(self, batch: list[Entry]) -> list[Entry]:
-        there = present(self.collection, (entry.id for entry in batch if entry.id is not None))
-        return [entry for entry in batch if entry.id not in there]
-
-    def _send(self, batch: list[Entry]) -> None:
-        documents = [(entry.number, entry.document) for entry in batch]
-        refused = [(entry.number, entry.flaw) for entry in batch if entry.document is None]
-        numbers = [number for number, document in documents if document is not None]
+        entries = self._source.entries()
+        rows = self._documents(self._missing(entries) if resume else entries)
         try:
-            report = self.collection.upsert(document for _, document in documents if document is not None)
+            self.collection.upsert(rows, progress=self._grown, resume=self._sent)
         except softkv.Refused as error:
-            where = f"{self._source.unit}s {batch[0].number} to {batch[-1].number}"
-            raise Refused(f"{where}: {error}") from None
-        self.upserted += report.upserted
-        self.truncated += report.truncated
-        refused += [(numbers[each.row], each.detail) for each in report.refused]
-        self.refused += sorted(refused)
+            self._settle()
+            if not self._numbers:
+                raise
+            raise Refused(f"from {self._source.unit} {self._numbers[0]} on: {error}") from None
+        self._tell(self.read)
+
+    def _missing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for batch in batches(entries, _ASKED_AT_ONCE):
+            there = present(self.collection, (entry.id for entry in batch if entry.id is not None))
+            missing = [entry for entry in batch if entry.id not in there]
+            self.skipped += len(batch) - len(missing)
+            self._tell(self.read)
+            yield from missing
+
+    def _documents(self, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+        """The entries that can be sent; the others are noted."""
+        for entry in entries:
+            if (document := entry.document) is None:
+                self._unreadable.append((entry.number, entry.flaw))
+                continue
+            self._numbers.append(entry.number)
+            yield document
+
+    def _grown(self, _: softkv.Report) -> None:
+        self._settle()
+        self._tell(self.read)
+
+    def _settle(self) -> None:
+        """Give refused rows their numbers, and forget those of rows that are done."""
+        report = self._sent
+        for refused in report.refused[len(self._refused) :]:
+            self._refused.append((self._numbers[refused.row - self._first], refused.detail))
+        for _ in range(report.acknowledged - self._first):
+            self._numbers.popleft()
+        self._first = report.acknowledged
 
     def summary(self) -> dict[str, Any]:
         """The counts, for programs."""

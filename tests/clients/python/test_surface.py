@@ -121,6 +121,12 @@ def test_every_field_of_a_request_has_an_argument(name):
     assert arguments(build) - wanted <= BESIDES.get(name, set())
 
 
+def test_a_type_checker_knows_the_arguments_of_attend_as_they_are():
+    named = [each for each in inspect.signature(asking.attend).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    written = {name: each.__forward_arg__ for name, each in asking.How.__annotations__.items()}
+    assert written == {each.name: each.annotation for each in named}
+
+
 def test_a_document_has_every_field():
     fields = resolved(DESCRIPTION["components"]["schemas"]["Document"])["properties"]
     assert set(inspect.signature(Document).parameters) == fields.keys()

@@ -19,9 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.commands.errors import Refused
 from service.commands.files.document_files import open_source
 from service.commands.files.source import ColumnNames
-from service.commands.remote.upload import BATCH, Upload
+from service.commands.remote.upload import Upload
 from softkv import Client, Unreachable
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
@@ -122,20 +123,29 @@ def test_loading_twice_is_loading_once_and_writes_what_changed(
 
 
 def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    """Line numbers are the file's, over blank lines and over several batches."""
-    documents = vectors(600)
+    """Line numbers are the file's, over blank lines and over what is sent at a time."""
+    documents = vectors(2600)
     lines = [json.dumps(document) for document in documents]
     lines[10] = "not json"
-    lines[550] = '{"key_vector": [1, 2, 3, 4, 5]}'
+    lines[1550] = '{"key_vector": [1, 2, 3, 4, 5]}'
+    lines[1551] = '{"id": "narrow", "key_vector": [1, 2]}'
+    lines[2590] = "[]"
     (tmp_path / "books.ndjson").write_text("\n\n" + "\n".join(lines) + "\n")
     ended = softkv("load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--json")
     assert ended.exit_code == 1
     told = json.loads(ended.stdout)
-    assert (told["documents"], told["upserted"]) == (600, 598)
-    assert [refused["line"] for refused in told["refused"]] == [13, 553]
-    assert re.search(r"^line 13: .+\nline 553: .+\nsoftkv: 2 documents were refused", ended.stderr, re.MULTILINE)
+    assert (told["documents"], told["upserted"]) == (2600, 2596)
+    assert [refused["line"] for refused in told["refused"]] == [13, 1553, 1554, 2593]
+    assert re.fullmatch(
+        r"line 13: it is not JSON: .+\n"
+        r"line 1553: /id: this field is needed\n"
+        r"line 1554: key_vector has width 2, .+\n"
+        r"line 2593: wanted a document as a JSON object, got \[\]\n"
+        r"softkv: 4 documents were refused, the others are written\n",
+        re.sub(r" \n(?!line|softkv)", " ", ended.stderr),
+    ), ended.stderr
     assert [document["id"] for document in stored(client)] == [
-        document["id"] for i, document in enumerate(documents) if i not in (10, 550)
+        document["id"] for i, document in enumerate(documents) if i not in (10, 1550, 1551, 2590)
     ]
 
 
@@ -160,14 +170,14 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
 
 
 def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
-    """Killed between two batches; started again, --resume writes the rest."""
-    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(1000)), ColumnNames())
+    """Killed between two thousands; started again, --resume writes the rest."""
+    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(6000)), ColumnNames())
     with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
         collection = client.collection("books")
         collection.create(encoder=None)
 
         def kill(done: int) -> None:
-            if done > 300:
+            if done >= 2000:
                 running.process.send_signal(signal.SIGKILL)
                 running.process.wait()
 
@@ -175,13 +185,13 @@ def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) ->
         with pytest.raises(Unreachable):
             upload.run(resume=False)
         acknowledged = upload.upserted
-        assert 300 < acknowledged < 1000
+        assert 2000 <= acknowledged < 6000
     with serving(tmp_path / "data") as running, Client(running.url) as client:
         upload = Upload(client.collection("books"), source, lambda done: None)
         upload.run(resume=True)
         assert upload.skipped >= acknowledged
-        assert upload.skipped + upload.upserted == 1000
-        assert httpx.get(f"{running.url}{PATH}").json()["documents"] == 1000
+        assert upload.skipped + upload.upserted == upload.read == 6000
+        assert httpx.get(f"{running.url}{PATH}").json()["documents"] == 6000
 
 
 def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:
@@ -210,7 +220,30 @@ def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client,
     written = re.fullmatch(r"softkv: interrupted\n([\d,]+) documents are written: --resume sends the others\n", errors)
     assert written is not None
     acknowledged = int(written[1].replace(",", ""))
-    assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + BATCH
+    assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + 2 * 1000
+
+
+def test_what_ends_it_is_told_with_the_line_that_it_came_to(tmp_path: Path) -> None:
+    """A collection that is dropped meanwhile takes no further rows; what was acknowledged before is counted."""
+    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(3000)), ColumnNames())
+    with serving(tmp_path / "data") as running, Client(running.url) as client:
+        collection = client.collection("books")
+        collection.create(encoder=None)
+        upload = Upload(collection, source, lambda done: collection.drop() if done == 1000 else None)
+        with pytest.raises(Refused, match=r"^from line 1001 on: .*'books'"):
+            upload.run(resume=False)
+        assert upload.upserted == 1000
+
+
+def test_a_basis_of_a_new_collection(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
+    path = str(write_lines(tmp_path / "books.ndjson", vectors(3)))
+    assert softkv("load", path, "--encoder", "none", "--basis", "measured").exit_code == 0
+    assert client.get(PATH).json()["basis"] == "measured"
+    ended = softkv("load", path, "--encoder", "none", "--basis", "proven")
+    assert (ended.exit_code, "basis" in ended.stderr) == (1, True)
+    client.delete(PATH)
+    wrong = softkv("load", path, "--encoder", "none", "--basis", "guessed")
+    assert (wrong.exit_code, "'proven' or 'measured'" in wrong.stderr) == (1, True), wrong.stderr
 
 
 def test_texts_that_are_cut_are_counted(softkv: Softkv, tmp_path: Path) -> None:

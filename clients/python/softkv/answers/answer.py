@@ -178,6 +178,19 @@ class Answer(Sequence[Match]):
         """The matches as a table of Arrow's; values that are no texts, and metadata, as JSON."""
         return arrow_table(self.rows())
 
+    def plot(self, axes: Any = None) -> Any:
+        """Draw a bar for each weight, with matplotlib, that of "none of these" in grey → its axes.
+
+        Args:
+            axes: to draw on; left out, those of a figure of its own.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        from softkv.answers.plots import bars as drawn
+
+        return drawn([(name, weight, kind) for name, _, weight, kind in self._bars()], self.question, axes)
+
     def rows(self) -> list[dict[str, Any]]:
         """The matches as objects, with the fields that were asked for."""
         names = ("id", "weight", "similarity", "logit", "key", "value", "metadata")
@@ -195,12 +208,16 @@ class Answer(Sequence[Match]):
         return f"<Answer {said}{len(self)} of {self.documents:,} documents{best}, null {self.null_weight:.3f}>"
 
     def _repr_html_(self) -> str:
+        return bars(self._bars(), self.question, self._verdict())
+
+    def _bars(self) -> list[tuple[str, str, float, str]]:
+        """(name, what it says, weight, kind) of each share of the weight."""
         rows = [(each.id, _told(each), each.weight or 0.0, "match") for each in self.matches]
         others = self.documents - len(rows)
         if others > 0:
             rows.append((f"{others:,} others", "", self.rest_weight, "rest"))
         rows.append((NONE_OF_THESE, "", self.null_weight, "null"))
-        return bars(rows, self.question, self._verdict())
+        return rows
 
 
 def _told(found: Match) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from softkv.problems import misfit
 from softkv.wire.body import OMITTED, LeftOut
 from softkv.wire.vectors import incoming, maybe_incoming, outgoing
 
@@ -120,10 +121,10 @@ def wire_fields(fields: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
     for name in _VECTORS:
         if content.get(name) is not None:
             content[name] = _vector(content[name], f"{pointer}/{name}")
-    if content.get(_SEVERAL) is not None:
-        content[_SEVERAL] = [
-            _vector(each, f"{pointer}/{_SEVERAL}/{place}") for place, each in enumerate(content[_SEVERAL])
-        ]
+    if (several := content.get(_SEVERAL)) is not None:
+        if not isinstance(several, Iterable) or isinstance(several, str | Mapping):
+            raise misfit(f"{pointer}/{_SEVERAL}", f"wanted a list of vectors, got {type(several).__name__}")
+        content[_SEVERAL] = [_vector(each, f"{pointer}/{_SEVERAL}/{place}") for place, each in enumerate(several)]
     return content
 
 

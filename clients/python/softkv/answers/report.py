@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from softkv.errors import Flaw
@@ -21,6 +22,13 @@ class Refusal(NamedTuple):
     id: str | None
     detail: str
     errors: tuple[Flaw, ...]
+
+    @classmethod
+    def of(cls, row: int, name: str | None, flaws: Sequence[Flaw]) -> Refusal:
+        """The refusal of a row for these flaws; its detail names the field of the first."""
+        pointer, detail = flaws[0]
+        field = pointer.rpartition("/")[2]
+        return cls(row, name, detail if field in detail else f"{pointer}: {detail}", tuple(flaws))
 
 
 class Report:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from softkv.answers.answer import Evidence
+from softkv.answers.answer import NONE_OF_THESE, Evidence
 from softkv.answers.document import short
 from softkv.answers.match import Match, match
-from softkv.answers.tables import wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,20 +72,19 @@ class Swept:
     def plot(self, axes: Any = None) -> Any:
         """Draw every weight over the temperature, with matplotlib → its axes.
 
+        Args:
+            axes: to draw on; left out, those of a figure of its own.
+
         Raises:
             ImportError: matplotlib is not installed.
         """
-        if axes is None:
-            axes = wanted("matplotlib.pyplot", "matplotlib").subplots()[1]
-        for place, name in enumerate(self.ids):
-            axes.plot(self.temperatures, self.weights[:, place], label=name)
-        axes.plot(self.temperatures, self.rest_weights, label="all others", linestyle="--")
-        axes.plot(self.temperatures, self.null_weights, label="none of these", color="grey")
-        if (self.temperatures > 0).all():
-            axes.set_xscale("log")
-        axes.set(xlabel="temperature", ylabel="weight", title=self.question or "", ylim=(0, 1))
-        axes.legend()
-        return axes
+        from softkv.answers.plots import lines
+
+        named = [(name, self.weights[:, place], "match") for place, name in enumerate(self.ids)]
+        if self.documents > len(named):
+            named.append(("all others", self.rest_weights, "rest"))
+        named.append((NONE_OF_THESE, self.null_weights, "null"))
+        return lines(self.temperatures, named, self.question, axes)
 
     def _column(self, name: str) -> NDArray[np.float64]:
         import numpy as np

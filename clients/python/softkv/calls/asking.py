@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from softkv import filters
 from softkv.answers.answer import Answer
@@ -17,7 +17,7 @@ from softkv.calls.place import Known, Place
 from softkv.calls.service import limit
 from softkv.errors import Flaw
 from softkv.filters import Where
-from softkv.problems import flawed, refuse
+from softkv.problems import flawed, misfit, refuse
 from softkv.reply import Reply
 from softkv.wire import checks
 from softkv.wire.body import body, said
@@ -29,6 +29,21 @@ if TYPE_CHECKING:
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]
+
+
+class How(TypedDict, total=False):
+    """The arguments of `attend` besides its query, as they are written."""
+
+    temperature: float | Literal["auto"] | None
+    effective_documents: float | None
+    top_k: int | None
+    top_p: float | None
+    where: Where | None
+    normaliser: Normaliser | None
+    null: Null | None
+    max_error: float | None
+    basis: Basis | None
+    include: Sequence[MatchField] | None
 
 
 def attend(
@@ -129,10 +144,14 @@ def sweep(
     include: Sequence[SweptField] | None = None,
 ) -> Plan[Swept]:
     """Ask one question at many temperatures, from one reading of the keys; `weights` is an array [T, top_k]."""
+    if not isinstance(temperatures, Iterable):
+        raise misfit("/temperatures", f"wanted a list of temperatures, got {temperatures!r}: write [{temperatures!r}]")
     asked = [float(each) for each in temperatures]
     flaws = chain.from_iterable(checks.temperature(each, f"/temperatures/{at}") for at, each in enumerate(asked))
     none = [] if asked else [Flaw("/temperatures", "wanted at least 1, got 0")]
     refuse([*none, *flaws, *checks.matches(top_k)])
+    if not (isinstance(query, str) or is_vector(query)):
+        raise misfit("/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one")
     yield from _fitting(place, [query], lambda _: "/query")
 
     def parse(reply: Reply) -> Swept:

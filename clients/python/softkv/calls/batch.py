@@ -33,7 +33,7 @@ class Batch:
         self.rows += 1
         if row.id is not None and row.id in self.ids:
             detail = f"the id {row.id!r} is in this request twice: send each id once"
-            self.refused.append(Refusal(row.place, row.id, detail, (Flaw("/id", detail),)))
+            self.refused.append(Refusal.of(row.place, row.id, [Flaw("/id", detail)]))
             return
         if row.id is not None:
             self.ids.add(row.id)
@@ -43,7 +43,7 @@ class Batch:
     def refuse(self, place: int, name: str | None, error: Invalid) -> None:
         """One more row, which is not sent."""
         self.rows += 1
-        self.refused.append(Refusal(place, name, error.errors[0].detail, error.errors))
+        self.refused.append(Refusal.of(place, name, error.errors))
 
 
 class Outcome:
@@ -57,4 +57,4 @@ class Outcome:
 
     def refuse(self, row: Line, flaws: Sequence[Flaw]) -> None:
         """One more row that was not written."""
-        self.refused.append(Refusal(row.place, row.id, flaws[0].detail, tuple(flaws)))
+        self.refused.append(Refusal.of(row.place, row.id, flaws))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from softkv import filters
@@ -93,11 +93,10 @@ def get(place: Place, id: str, *, include: Sequence[DocumentField] | None = None
 
 
 def get_many(
-    place: Place, ids: Iterable[str], *, include: Sequence[DocumentField] | None = None
+    place: Place, ids: str | Iterable[str], *, include: Sequence[DocumentField] | None = None
 ) -> Plan[list[Document | None]]:
     """The documents of these ids, in this order; None where there is none."""
-    asked = list(ids)
-    refuse(checks.document_ids(asked))
+    asked = _listed(ids)
     found: dict[str, Document] = {}
     for begin in range(0, len(asked), _PAGE):
         part = list(dict.fromkeys(asked[begin : begin + _PAGE]))
@@ -120,7 +119,7 @@ def find(
     place: Place,
     *,
     where: Where | None = None,
-    ids: Iterable[str] | None = None,
+    ids: str | Iterable[str] | None = None,
     include: Sequence[DocumentField] | None = None,
     page: int = _PAGE,
 ) -> Paging[Document]:
@@ -130,8 +129,8 @@ def find(
         ids: only these; unknown ones are silent.
         page: how many come at a time.
     """
-    asked = None if ids is None else list(ids)
-    refuse([*checks.document_ids(asked or ()), *checks.number(page, "/limit", least=1, most=checks.MOST_ON_A_PAGE)])
+    asked = None if ids is None else _listed(ids)
+    refuse([*checks.number(page, "/limit", least=1, most=checks.MOST_ON_A_PAGE)])
     which = said(ids=asked, filter=filters.wire(where))
 
     def ask(cursor: str | None, at_once: int) -> Call[Page[Document]]:
@@ -219,10 +218,11 @@ def _which(ids: str | Iterable[str] | None, where: Where | None) -> dict[str, An
         raise flawed("", "send exactly one of ids and filter")
     if where is not None:
         return {"filter": filters.wire(where)}
-    asked = [ids] if isinstance(ids, str) else list(_some(ids))
+    return {"ids": _listed(ids or ())}
+
+
+def _listed(ids: str | Iterable[str]) -> list[str]:
+    """Some ids, or one."""
+    asked = [ids] if isinstance(ids, str) else list(ids)
     refuse(checks.document_ids(asked))
-    return {"ids": asked}
-
-
-def _some(ids: Iterable[str] | None) -> Iterator[str]:
-    yield from ids or ()
+    return asked

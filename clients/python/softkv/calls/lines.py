@@ -60,7 +60,7 @@ def line(fields: Mapping[str, Any], place: int) -> Line:
         Invalid: no document can be so; the error says why, in the service's words.
     """
     if "id" in fields:
-        refuse(checks.document_id(fields["id"], ""))
+        refuse(checks.document_id(fields["id"], "/id"))
     vector = fields.get(_KEY_VECTOR)
     if vector is None or isinstance(vector, Mapping):
         return Line(place, name_of(fields), body(wire_fields(fields)), None)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1000
 _FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "parts", "split")
+_KEYS = ("key", "key_vector", "key_vectors")
 _VECTORS = ("key_vector", "value_vector")
 _TOLD = {
     "id": "ids",
@@ -49,6 +50,8 @@ def rows_of(given: Any, columns: Mapping[str, Any]) -> tuple[Iterable[Any] | Asy
         raise flawed("", "wanted rows, or columns that begin with ids=; send one of them")
     if columns:
         return _of_columns(columns)
+    if getattr(given, "gi_frame", given) is None or getattr(given, "ag_frame", given) is None:
+        raise flawed("", "these rows are a generator that has been gone through already: make it anew")
     total = len(given) if isinstance(given, Sized) else None
     if isinstance(given, Mapping | Document | str | bytes):
         raise flawed("", f"wanted rows, got one {type(given).__name__}: put it into a list")
@@ -69,6 +72,9 @@ def _of_columns(columns: Mapping[str, Any]) -> tuple[Iterator[Row], int]:
     held = {name: _matrix(column, _TOLD[name]) if name in _VECTORS else column for name, column in columns.items()}
     if "id" not in held:
         raise flawed("", "columns came without ids=: give each row its id")
+    for name, column in held.items():
+        if not isinstance(column, Sized):
+            raise flawed("", f"{_TOLD[name]}: wanted a list or an array, got {type(column).__name__}: write list(…)")
     many = {_TOLD[name]: len(column) for name, column in held.items()}
     if len(set(many.values())) > 1:
         told = ", ".join(f"{each:,} {name}" for name, each in many.items())
@@ -101,7 +107,7 @@ def _of_frame(frame: Any) -> Iterator[Row]:
     """The rows of a DataFrame of pandas'; a cell that is missing is left out."""
     if "id" not in frame.columns and frame.index.name == "id":
         frame = frame.reset_index()
-    _require_id(list(frame.columns))
+    _require_columns(list(frame.columns))
     for start in range(0, len(frame), _AT_ONCE):
         part = frame.iloc[start : start + _AT_ONCE]
         cells = {str(name): part.iloc[:, at].tolist() for at, name in enumerate(part.columns)}
@@ -113,7 +119,7 @@ def _of_frame(frame: Any) -> Iterator[Row]:
 def _of_arrow(batches: Iterable[Any]) -> Iterator[Row]:
     """The rows of Arrow's batches; a cell that is null is left out."""
     for batch in batches:
-        _require_id(batch.schema.names)
+        _require_columns(batch.schema.names)
         for start in range(0, batch.num_rows, _AT_ONCE):
             part = batch.slice(start, _AT_ONCE)
             cells = {name: _cells(part.column(at)) for at, name in enumerate(part.schema.names)}
@@ -147,7 +153,13 @@ def _row(cells: Mapping[str, Any]) -> dict[str, Any]:
     return fields | {"metadata": metadata} if metadata else fields
 
 
-def _require_id(names: Sequence[Any]) -> None:
+def _require_columns(names: Sequence[Any]) -> None:
+    told = f"its columns are {', '.join(map(str, names)) or 'none'}"
     if "id" not in names:
-        told = ", ".join(map(str, names)) or "none"
-        raise flawed("", f"the table has no column 'id', its columns are {told}: name the one that holds it so")
+        raise flawed("", f"the table has no column 'id', {told}: name the one that holds it so")
+    if not set(_KEYS) & set(names):
+        raise flawed(
+            "",
+            f"the table has no column of keys, {told}: name one of them key, if it has texts, or key_vector, "
+            "if it has vectors; documents without a key are written as objects",
+        )

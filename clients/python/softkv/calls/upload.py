@@ -20,7 +20,7 @@ from softkv.reply import Reply
 
 OnConflict: TypeAlias = Literal["replace", "skip", "fail"]
 Progress: TypeAlias = bool | Callable[[Report], object]
-MODES: Mapping[OnConflict, str] = {"replace": "upsert", "skip": "skip", "fail": "create"}
+_MODES: Mapping[OnConflict, str] = {"replace": "upsert", "skip": "skip", "fail": "create"}
 # What the service writes at once of a stream, and what is sent at once at most.
 _AT_ONCE, _MOST_BYTES = 1000, 8_000_000
 _SIDE_BY_SIDE = 2
@@ -177,8 +177,8 @@ class Upload:
         Args:
             name: of these rows, which an upload that goes on gives them again, so that they are written once.
         """
-        mode = MODES[self._on_conflict].encode()
-        content = b'{"mode":"%s","documents":[%s]}' % (mode, b",".join(row.content for row in rows))
+        head = f'{{"mode":"{mode(self._on_conflict)}","documents":['.encode()
+        content = head + b",".join(row.content for row in rows) + b"]}"
         path, named = self._place.documents, f"{self.report.id}-{name}"
         try:
             did = yield from Call("POST", path, written, content=content, once=True, timeout=WRITE_SECONDS, id=named)
@@ -193,6 +193,17 @@ class Upload:
         done.truncated += did.truncated
         done.skipped += did.skipped
         return []
+
+
+def mode(on_conflict: OnConflict) -> str:
+    """What the wire calls it.
+
+    Raises:
+        Invalid: it is none of these.
+    """
+    if on_conflict not in _MODES:
+        raise flawed("", f"on_conflict: wanted 'replace', 'skip' or 'fail', got {on_conflict!r}")
+    return _MODES[on_conflict]
 
 
 def _ndjson(place: Place, content: bytes) -> Call[list[Any]]:

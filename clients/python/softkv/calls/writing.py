@@ -12,8 +12,8 @@ from softkv.calls.call import WRITE_SECONDS, Call
 from softkv.calls.documents import written
 from softkv.calls.place import Place
 from softkv.calls.rows import Rows, rows_of
-from softkv.calls.upload import MODES, OnConflict, Progress, Upload
-from softkv.problems import refuse
+from softkv.calls.upload import OnConflict, Progress, Upload, mode
+from softkv.problems import flawed, refuse
 from softkv.wire import checks
 from softkv.wire.body import body
 
@@ -37,7 +37,7 @@ def write(
     sent = [wire_document(each, f"/documents/{at}") for at, each in enumerate(documents)]
     flaws = (checks.document_id(each.get("id"), f"/documents/{at}/id") for at, each in enumerate(sent))
     refuse(flaw for each in flaws for flaw in each)
-    content = body({"documents": sent, "mode": MODES[on_conflict]})
+    content = body({"documents": sent, "mode": mode(on_conflict)})
     return Call("POST", place.documents, written, content=content, once=True, timeout=WRITE_SECONDS)
 
 
@@ -81,6 +81,11 @@ def upsert(
         Conflict: an id is taken, with `on_conflict="fail"`.
         Error: whatever ends it early; its `report` says how far it was.
     """
+    mode(on_conflict)
+    if not isinstance(progress, bool) and not callable(progress):
+        raise flawed("", f"progress: wanted True, False or a function, got {progress!r}")
+    if resume is not None and not isinstance(resume, Report):
+        raise flawed("", f"resume: wanted the report of an upload that broke off, got {resume!r}")
     columns = {"id": ids, "key": keys, "key_vector": key_vectors, "value": values}
     columns |= {"value_vector": value_vectors, "metadata": metadata}
     given, total = rows_of(rows, {name: column for name, column in columns.items() if column is not None})

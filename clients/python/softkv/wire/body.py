@@ -18,6 +18,7 @@ class Omitted(Enum):
         return "OMITTED"
 
 
+_ENDLESS = "wanted JSON, got what holds itself, or lists and objects within others without end: send it flatter"
 OMITTED: Final = Omitted.OMITTED
 LeftOut: TypeAlias = Literal[Omitted.OMITTED]
 
@@ -37,7 +38,11 @@ def body(content: Any) -> bytes:
         return _JSON.encode(content).encode()
     except UnicodeEncodeError:
         raise flawed("", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8") from None
+    except RecursionError:
+        raise flawed("", _ENDLESS) from None
     except ValueError as error:
+        if "Circular" in str(error):
+            raise flawed("", _ENDLESS) from None
         raise flawed("", f"wanted JSON, which has no NaN and no Infinity: send null or a text ({error})") from None
 
 

@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from softkv.problems import flawed
+from softkv.problems import misfit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,18 +53,18 @@ def single(given: Any, pointer: str) -> Array:
 
     array = _numbers(given, pointer)
     if array.ndim != 1:
-        raise flawed(pointer, f"wanted a vector, got an array of shape {array.shape}")
+        raise misfit(pointer, f"wanted a vector, got an array of shape {array.shape}")
     if not array.size:
-        raise flawed(pointer, "wanted at least one number, got none")
+        raise misfit(pointer, "wanted at least one number, got none")
     if array.size > MOST_COMPONENTS:
-        raise flawed(pointer, f"wanted at most {MOST_COMPONENTS} numbers, got {array.size}")
+        raise misfit(pointer, f"wanted at most {MOST_COMPONENTS} numbers, got {array.size}")
     if array.dtype != "<f4":
         with np.errstate(over="ignore"):
             array = array.astype("<f4")
     finite = np.isfinite(array)
     if not finite.all():
         at = int(np.flatnonzero(~finite)[0])
-        raise flawed(pointer, f"number {at} is not finite as float32: keep magnitudes below 3.4e38")
+        raise misfit(pointer, f"number {at} is not finite as float32: keep magnitudes below 3.4e38")
     return np.ascontiguousarray(array)
 
 
@@ -98,9 +98,9 @@ def _numbers(given: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]:
     try:
         array = np.asarray(given)
     except ValueError:
-        raise flawed(pointer, "wanted rows of one length, got some that are longer than others") from None
+        raise misfit(pointer, "wanted rows of one length, got some that are longer than others") from None
     if array.dtype.kind not in kinds and array.size:
-        raise flawed(pointer, f"wanted numbers, got an array of {array.dtype}")
+        raise misfit(pointer, f"wanted numbers, got an array of {array.dtype}")
     return array
 
 

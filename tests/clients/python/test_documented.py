@@ -1,0 +1,28 @@
+"""The client's page names all that it has; fields that are the wire's are in the page of its names."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import softkv
+from softkv.record import Record
+from tests.examples import Page
+
+PAGE = set(re.findall(r"\w+", Page("docs/client.md").text))
+WIRE = PAGE | set(re.findall(r"\w+", Page("docs/names.md").text))
+KINDS = [kind for name in softkv.__all__ if isinstance(kind := getattr(softkv, name), type)]
+
+
+def test_every_name_stands_there():
+    assert set(softkv.__all__) - PAGE == set()
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_everything_of_it_is_told(kind):
+    of_all = set(dir(Record)) | set(dir(Exception)) | set(dir(tuple)) | set(dir(list))
+    names = {name for each in kind.__mro__ if each.__module__.startswith("softkv") for name in each.__dict__}
+    names |= {name for each in kind.__mro__ for name in getattr(each, "__annotations__", ())}
+    told = WIRE if issubclass(kind, Record) or kind is softkv.Document else PAGE
+    assert {name for name in names if not name.startswith("_")} - of_all - told == set()

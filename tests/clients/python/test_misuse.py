@@ -1,0 +1,142 @@
+"""What goes wrong in the first hour with the client, and what it says then; nothing of it is sent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import softkv
+from softkv import F
+
+
+def deep():
+    whole = level = {}
+    for _ in range(3000):
+        level["in"] = level = {}
+    return whole
+
+
+def endless():
+    whole = {}
+    whole["in"] = whole
+    return whole
+
+
+def gone():
+    rows = ({"id": str(number)} for number in range(3))
+    list(rows)
+    return rows
+
+
+ROW = {"id": "a", "key": "a text"}
+FRAME = pd.DataFrame({"id": ["a"], "embedding": [[1.0, 2.0]]})
+WRONG = {
+    "a key with its line break": (lambda _: softkv.Client(key="secret\n"), "the key has a line break"),
+    "an address with the version": (
+        lambda _: softkv.Client("http://127.0.0.1:8000/v1/"),
+        "ends in /v1, which the client adds",
+    ),
+    "a table without ids": (
+        lambda c: c.upsert(pd.DataFrame({"title": ["a"]})),
+        "no column 'id', its columns are title: name the one",
+    ),
+    "a table without keys": (
+        lambda c: c.upsert(FRAME),
+        "no column of keys, its columns are id, embedding: name one of them key, if it has",
+    ),
+    "the same of Arrow's": (
+        lambda c: c.upsert(pytest.importorskip("pyarrow").table({"id": ["a"], "text": ["b"]})),
+        "no column of keys",
+    ),
+    "a generator that is gone through": (lambda c: c.upsert(gone()), "gone through already: make it anew"),
+    "ids that have no length": (
+        lambda c: c.upsert(ids=(str(n) for n in range(3)), key_vectors=np.eye(3)),
+        "ids: wanted a list or an array",
+    ),
+    "resume that is no report": (lambda c: c.upsert([ROW], resume=True), "resume: wanted the report of an upload"),
+    "progress that is no function": (lambda c: c.upsert([ROW], progress="yes"), "progress: wanted True, False or"),
+    "no such on_conflict": (lambda c: c.upsert([ROW], on_conflict="ignore"), "wanted 'replace', 'skip' or 'fail', got"),
+    "the same of write": (lambda c: c.write([ROW], on_conflict="ignore"), "wanted 'replace', 'skip' or 'fail', got"),
+    "several keys that are none": (
+        lambda c: c.put("a", key_vectors=3),
+        "^/key_vectors: wanted a list of vectors, got int",
+    ),
+    "which vector is wrong": (
+        lambda c: c.put("a", value_vector=["x"]),
+        "^/value_vector: wanted numbers, got an array of",
+    ),
+    "JSON that holds itself": (lambda c: c.put("a", metadata=endless()), "got what holds itself"),
+    "JSON without an end": (lambda c: c.put("a", metadata=deep()), "within others without end"),
+    "one temperature to sweep": (lambda c: c.sweep("a", 0.1), r"wanted a list of temperatures, got 0.1: write \[0.1\]"),
+    "two queries to sweep": (lambda c: c.sweep(["a", "b"], [0.1]), "wanted one text or one vector, got list"),
+    "a matrix to sweep": (lambda c: c.sweep(np.eye(2), [0.1]), "wanted one text or one vector, got ndarray"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_it_says_what_was_wanted_and_what_to_do(silent, name):
+    wrong, words = WRONG[name]
+    with pytest.raises(softkv.Invalid, match=words):
+        wrong(silent().collection("a"))
+
+
+def test_a_key_that_cannot_be_sent_is_not_shown():
+    with pytest.raises(softkv.Invalid) as refused:
+        softkv.Client(key="secret\n")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "unclosed", [lambda: F.a > 3 & F.b < 4, lambda: F.a & (F.b > 3), lambda: (F.b > 3) | F.a, lambda: ~F.a]
+)
+def test_a_comparison_without_its_parentheses(unclosed):
+    with pytest.raises(TypeError, match="in parentheses"):
+        unclosed()
+
+
+def test_refused_rows_name_the_field(shelf):
+    rows = [{"id": 7, "key_vector": [1, 2]}, {"id": "b", "key_vectors": 3}, {"id": "c", "vector": [1, 2]}]
+    assert [(each.row, each.detail) for each in shelf.upsert(rows).refused] == [
+        (0, "/id: wanted a text, got 7"),
+        (1, "/key_vectors: wanted a list of vectors, got int"),
+        (2, "/vector: there is no such field here: leave it out"),
+    ]
+
+
+def test_ctrl_c_says_how_far_it_was(service):
+    def stop(report):
+        raise KeyboardInterrupt
+
+    with softkv.Client(service.url) as client:
+        collection = client.collection("interrupted")
+        collection.create(encoder=None)
+        rows = ({"id": f"{number}", "key_vector": [1, number]} for number in range(5000))
+        with pytest.raises(KeyboardInterrupt) as stopped:
+            collection.upsert(rows, progress=stop)
+        collection.drop()
+    assert "1,000 acknowledged>; resume= takes a Report of yours" in stopped.value.__notes__[0]
+
+
+def test_one_id_is_no_list_of_characters(shelf):
+    assert [document.id for document in shelf.get_many("codd")] == ["codd"]
+    assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
+
+
+def test_where_the_service_speaks_of_http_a_note_says_it_in_python(softkv_client):
+    with pytest.raises(softkv.NotFound) as missing:
+        softkv_client.collection("no-such").attend("a")
+    assert "collection.create()" in missing.value.__notes__[0]
+
+
+def test_a_field_that_no_document_has_passes_none(shelf):
+    answer = shelf.attend([1.0, 0.0], where=F.nothing == 3)
+    assert (bool(answer), answer.documents, len(answer)) == (False, 0, 0)
+
+
+def test_settings_that_a_local_service_does_not_have():
+    with pytest.raises(softkv.Invalid) as refused:
+        softkv.Client.local(encoder=None, tempreature=3, max_queue="many")
+    told = refused.value.detail.removeprefix("the service does not take these settings: ")
+    assert [each.partition(":")[0] for each in told.split("; ")] == ["max_queue", "tempreature"]
+    assert "pydantic" not in told

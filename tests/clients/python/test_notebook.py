@@ -1,0 +1,69 @@
+"""The notebook of the client's page: its cells run as they stand, and show what is stored with them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from tests.notebook import FILE, Notebook
+
+NUMBER = re.compile(r"(?<![\w#.])-?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return Notebook()
+
+
+@pytest.fixture(scope="module")
+def outputs(notebook, logged_as_before):
+    return notebook.run()
+
+
+def test_every_cell_shows_what_is_stored(notebook, outputs):
+    for cell, shown in zip(notebook.cells, outputs, strict=True):
+        source = "".join(cell["source"])
+        assert [parts(each).keys() for each in shown] == [parts(each).keys() for each in cell["outputs"]], source
+        for came, stored in zip(map(parts, shown), map(parts, cell["outputs"]), strict=True):
+            for kind in stored:
+                alike(kind, came[kind], stored[kind], source)
+
+
+def parts(output):
+    return output.get("data", {}) | {name: output[name] for name in ("output_type", "name", "text") if name in output}
+
+
+def alike(kind, came, stored, source):
+    if kind == "image/png":
+        one, other = (matplotlib.image.imread(io.BytesIO(base64.b64decode(each))) for each in (came, stored))
+        assert one.shape == other.shape, source
+        assert np.abs(one - other).mean() < 0.01, source
+        return
+    came, stored = "".join(came), "".join(stored)
+    assert NUMBER.sub("N", came).split() == NUMBER.sub("N", stored).split(), source
+    numbers = ([float(each) for each in NUMBER.findall(text)] for text in (came, stored))
+    assert next(numbers) == pytest.approx(next(numbers), rel=2e-3, abs=1.5e-3), source
+
+
+def test_it_shows_answers_a_table_and_plots(notebook):
+    kinds = [kind for cell in notebook.cells for output in cell["outputs"] for kind in output.get("data", ())]
+    assert kinds.count("image/png") == 3
+    assert kinds.count("text/html") == 4
+    assert "#8c8c8c" in FILE.read_text(encoding="utf-8")
+    assert [cell["execution_count"] for cell in notebook.cells] == list(range(1, len(notebook.cells) + 1))
+
+
+def test_it_is_a_notebook_as_jupyter_reads_one(notebook):
+    content = notebook.content
+    assert (content["nbformat"], content["nbformat_minor"]) == (4, 5)
+    ids = [cell["id"] for cell in content["cells"]]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[\w-]{1,64}", each) for each in ids)
+    wanted = {"code": {"execution_count", "outputs"}, "markdown": set()}
+    for cell in content["cells"]:
+        assert cell.keys() == {"cell_type", "id", "metadata", "source"} | wanted[cell["cell_type"]]
