@@ -199,8 +199,8 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
     return found
 
 
-def quadratic_forms(vectors: F32, matrix: F32) -> F64:
+def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
     """See `Kernels`."""
-    wide = vectors.astype(np.float64)
-    forms: F64 = ((wide @ matrix.astype(np.float64)) * wide).sum(axis=1)
-    return forms
+    squares = (vectors * vectors).sum(axis=1)
+    units = vectors / np.sqrt(np.maximum(squares, 1e-300))[:, None]
+    return squares, ((units @ matrix.astype(np.float64)) * units).sum(axis=1)

@@ -203,5 +203,8 @@ class Kernels(ListedKernels, Protocol):
             queries: float64[q, d].
         """
 
-    def quadratic_forms(self, vectors: F32, matrix: F32) -> F64:
-        """float64[q], xᵀ·M·x of each of vectors float32[q, d], M symmetric; off by γ of d terms in float32 at most."""
+    def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
+        """(float64[q], float64[q]): ‖x‖² and xᵀ·M·x/‖x‖² of each of vectors float64[q, d], M symmetric.
+
+        The second is off by no more than d + 8 roundings of float32 carry |x|ᵀ·|M|·|x|/‖x‖²; of a vector 0 it is 0.
+        """

@@ -37,18 +37,15 @@ def answers_together(
     caps = np.zeros(len(questions), dtype=np.int64)
     caps[told] = [questions[index].cap for index in told]
     candidates, counts = found.candidates, np.maximum(found.counts, 0)
-    edges, rows = kernels().heads(found.similarities, candidates.places, candidates.starts, counts, caps)
-    cases = np.zeros(len(questions), dtype=np.int64)
-    cases[list(drafts.warm)] = list(drafts.warm.values())
-    case_of = np.repeat(cases, np.diff(edges))
+    edges, rows, whose = kernels().heads(found.similarities, candidates.places, candidates.starts, counts, caps)
     similarities, numbers = found.similarities[rows], part.numbers(candidates.places[rows])
-    logits, log_parts = similarities / mixtures.temperatures[case_of], np.zeros(len(rows))
-    weights = mixtures.weights
-    if len(drafts.warm) == len(questions):
-        weights = weights[rows]
-    else:
-        moved = mixtures.runs.starts[:-1][cases] - candidates.starts[:-1]
-        weights = weights[rows + np.repeat(moved, np.diff(edges))]
+    if len(drafts.warm) < len(questions):  # then cases stand elsewhere than their questions
+        cases = np.zeros(len(questions), dtype=np.int64)
+        cases[list(drafts.warm)] = list(drafts.warm.values())
+        rows = rows + (mixtures.runs.starts[:-1][cases] - candidates.starts[:-1])[whose]
+        whose = cases[whose]
+    logits, weights = similarities / mixtures.temperatures[whose], mixtures.weights[rows]
+    log_parts = np.zeros(len(rows))
     starts, kept = edges.tolist(), np.minimum(caps, counts).tolist()
     answers = {}
     for index in told:

@@ -156,11 +156,12 @@ def weigh(
         )
 
 
-def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64]:
+def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
     """See `ListedKernels`."""
     rows = []
     for first, count, k in zip(starts.tolist(), counts.tolist(), ks.tolist(), strict=False):
         own, k = similarities[first : first + count], min(k, count)
         head = np.flatnonzero(own >= np.partition(own, count - k)[count - k]) if k else np.empty(0, dtype=np.int64)
         rows.append(first + head[np.lexsort((places[first + head], -own[head]))])
-    return np.append(0, np.cumsum([len(each) for each in rows])), np.concatenate(rows)
+    counts = np.array([len(each) for each in rows])
+    return np.append(0, counts.cumsum()), np.concatenate(rows), np.repeat(np.arange(len(counts)), counts)

@@ -178,11 +178,11 @@ class ListedKernels(Protocol):
             nulls: float64[c, 2], the null key's similarity, −∞ where there is none, and the logarithm of its count.
         """
 
-    def heads(self, similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64]:
-        """(int64[q + 1], int64[h]): where each head begins, and where its rows stand among all, best first.
+    def heads(self, similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
+        """(int64[q + 1], int64[h], int64[h]): where heads begin, where their rows stand among all, and whose each is.
 
-        Of each run's first ones these are the k best, and all that tie with the last of them; what ties stands in the
-        order of `places`.
+        Of each run's first ones these are the k best, best first, and all that tie with the last of them; what ties
+        stands in the order of `places`.
 
         Args:
             similarities, places: float64[m] and int64[m].

@@ -141,9 +141,10 @@ def _kth(values: F64, k: int) -> float:
 
 
 @compiled(array(float64, 1), array(int64, 1), array(int64, 1), array(int64, 1), array(int64, 1), fastmath=False)
-def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64]:
+def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
     """See `Kernels`."""
-    edges, rows = np.zeros(len(counts) + 1, dtype=np.int64), np.empty(counts.sum(), dtype=np.int64)
+    edges = np.zeros(len(counts) + 1, dtype=np.int64)
+    rows, runs = np.empty(counts.sum(), dtype=np.int64), np.empty(counts.sum(), dtype=np.int64)
     end = 0
     for query in range(len(counts)):
         first, begin = starts[query], end
@@ -172,4 +173,5 @@ def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> 
                 rows[at] = row
             gap //= 3
         edges[query + 1] = end
-    return edges, rows[:end].copy()
+        runs[begin:end] = query
+    return edges, rows[:end].copy(), runs[:end].copy()

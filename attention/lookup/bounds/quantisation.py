@@ -99,9 +99,7 @@ def _form(vectors: F64, unit_gram: F32, trace: float, lost: float, *, exact: boo
     the sizes of its elements. The form is taken in float32 as well, of vectors of length 1 and of M over its trace: off
     by γ of d + 8 ≤ 1,032 terms. Both together are less than 2.02·2⁻¹⁴.
     """
-    lengths = (vectors * vectors).sum(axis=1)
     if not exact:
-        return np.asarray(lengths * (trace * (1 + 2.0**-13) + lost))
-    units = vectors / np.sqrt(np.maximum(lengths, 1e-300))[:, None]
-    forms = kernels().quadratic_forms(units.astype(np.float32), unit_gram)
-    return np.asarray(lengths * (trace * (forms + 1.01 * 2.0**-13) + lost))
+        return np.asarray((vectors * vectors).sum(axis=1) * (trace * (1 + 2.0**-13) + lost))
+    squares, forms = kernels().quadratic_forms(vectors, unit_gram)
+    return np.asarray(squares * (trace * (forms + 1.01 * 2.0**-13) + lost))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -35,6 +36,8 @@ SAMPLED = 8_192
 """About how many rows the opening thresholds are taken from."""
 
 EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
+
+_WHOLE: WeakKeyDictionary[View, Places] = WeakKeyDictionary()
 
 LARGEST_PRODUCT, SMALLEST_PRODUCT = 1e30, 1e-30
 
@@ -112,12 +115,15 @@ def scan(
 
 
 def whole(view: View) -> Places:
-    """Where every row of a view stands, removed ones included."""
+    """Where every row of a view stands, removed ones included; the same one whoever asks."""
+    if view in _WHOLE:
+        return _WHOLE[view]
     tiles, place = [], 0
     for segment in view.segments:
         tiles.append(Tile(segment, slice(0, segment.count), place, place + segment.count))
         place += segment.count
-    return Places(tiles)
+    found = _WHOLE[view] = Places(tiles)
+    return found
 
 
 def _work(
