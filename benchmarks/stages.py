@@ -36,15 +36,14 @@ STAGES = {
     "scan, the rest of it": ("scan.scan", "UnderWay", "finish"),
     "workers added up": ("parts.whole", "added_up"),
     "lists in order": ("parts.whole", "_listed"),
-    "which are heavy": ("parts.whole", "heavy"),
     "originals": ("parts.whole", "Whole", "similarities_at"),
     "gathered": ("parts.whole", "Whole", "gather"),
-    "head decided": ("quantised", "reading"),
-    "mixture": ("quantised", "mix_each"),
-    "bounds": ("quantised", "draft"),
+    "head decided": ("drafts", "reading"),
+    "mixture": ("drafts", "mix_each"),
+    "bounds": ("drafts", "Drafts", "_bound"),
     "values of listed rows": ("parts.whole", "Whole", "add_values"),
     "output and its bound": ("quantised", "_outputs"),
-    "answer": ("quantised", "answer_of"),
+    "answer": ("quantised", "answers_together"),
 }
 """Each stage with the function that takes it: a module of the lookup, and a name in it or in a class of it."""
 

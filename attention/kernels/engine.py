@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 
 import numpy as np
 
 from attention.kernels import in_numpy
 from attention.kernels.interface import CodedKeys, Kernels
 from attention.kernels.layout import put_rows, rows_room
+
+ROWS_A_THREAD = 4_096
+"""Fewer rows are gone through in less time than another thread takes to begin."""
 
 _chosen: Kernels | None = None
 _held: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
@@ -78,3 +82,16 @@ def workers() -> int:
 def pool() -> ThreadPoolExecutor:
     """The threads that scan, shared by all questions of the process."""
     return ThreadPoolExecutor(workers(), thread_name_prefix="lookup")
+
+
+def side_by_side(work: Callable[[int, int], None], count: int, rows: int) -> None:
+    """Have `work` go through so many questions, from one to another, in all cores where they have many rows."""
+    parts = min(workers(), rows // ROWS_A_THREAD, count)
+    if parts < 2:
+        work(0, count)
+        return
+    edges = [count * part // parts for part in range(parts + 1)]
+    others = [pool().submit(work, *edge) for edge in pairwise(edges[1:])]
+    work(edges[0], edges[1])
+    for other in others:
+        other.result()

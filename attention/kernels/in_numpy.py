@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
-from attention.kernels.interface import LOWEST, VANISHED, CandidateLists, CodedKeys
+from attention.kernels.interface import CandidateLists, CodedKeys
 from attention.kernels.layout import CHUNK, LEVELS, columns_of, rows_at
+from attention.kernels.listed.in_numpy import at_first as at_first
+from attention.kernels.listed.in_numpy import deciding as deciding
+from attention.kernels.listed.in_numpy import first_ones as first_ones
+from attention.kernels.listed.in_numpy import heads as heads
+from attention.kernels.listed.in_numpy import heaviest as heaviest
+from attention.kernels.listed.in_numpy import in_order as in_order
+from attention.kernels.listed.in_numpy import weigh as weigh
 from attention.kernels.thin.in_numpy import accumulate_thin as accumulate_thin
 from attention.kernels.thin.in_numpy import sample_top_thin as sample_top_thin
 from attention.kernels.thin.in_numpy import thin_queries as thin_queries
@@ -193,56 +199,8 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
     return found
 
 
-def quadratic_forms(vectors: F64, matrix: F64) -> F64:
+def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:
     """See `Kernels`."""
-    lower = np.tril(matrix, -1)
-    forms: F64 = ((2 * (vectors @ lower) + vectors * matrix.diagonal()) * vectors).sum(axis=1)
-    return forms
-
-
-def best_first(similarities: F32, starts: I64) -> I64:
-    """See `Kernels`."""
-    queries = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    return np.lexsort((-similarities, queries))
-
-
-def heaviest(similarities: F64, starts: I64, inverse: F64, limits: F64) -> I64:
-    """See `Kernels`."""
-    counts = np.zeros(len(inverse), dtype=np.int64)
-    for query, (first, last) in enumerate(pairwise(starts.tolist())):
-        if first < last:
-            gaps = similarities[first:last] - similarities[first]
-            beyond = np.exp(np.maximum(gaps * (2 * inverse[query]), VANISHED))[::-1].cumsum()
-            counts[query] = np.count_nonzero(beyond > limits[query])
-    return counts
-
-
-def down_to(similarities: F64, starts: I64, least: F64) -> I64:
-    """See `Kernels`."""
-    runs = zip(pairwise(starts.tolist()), least.tolist(), strict=True)
-    found = [np.searchsorted(-similarities[first:last], -level, side="right") for (first, last), level in runs]
-    return np.array(found, dtype=np.int64)
-
-
-def levels(known: F64, counts: I64, ks: I64) -> tuple[F64, F64]:
-    """See `Kernels`."""
-    runs = np.split(known, counts.cumsum()[:-1])
-    worst = [own[:k].min() if len(own) >= k else -np.inf for own, k in zip(runs, ks.tolist(), strict=True)]
-    return np.array(worst, dtype=np.float64), np.array([own.max(initial=-np.inf) for own in runs])
-
-
-def masses(values: F64, starts: I64, counts: I64, temperatures: F64) -> tuple[F64, F64]:
-    """See `Kernels`."""
-    lengths = np.diff(starts)
-    edges = np.stack([starts[:-1], starts[:-1] + counts], axis=1).ravel()
-    best = np.maximum.reduceat(np.append(values, -np.inf), edges)[::2]
-    logits = np.maximum((values - np.repeat(best, lengths)) / np.repeat(temperatures, lengths), LOWEST)
-    found = np.exp(logits)
-
-    def sums(terms: F64) -> F64:
-        # In pairs, as `sum` does; of nothing, where all are first ones, 0.
-        both = np.add.reduceat(np.append(terms, 0.0), edges).reshape(-1, 2)
-        return np.where(np.stack([counts, lengths - counts], axis=1) > 0, both, 0.0)
-
-    mass, gap, square = sums(found), sums(found * logits), sums(found * found)
-    return found, np.stack([best, mass[:, 0], gap[:, 0], mass[:, 1], gap[:, 1], square[:, 1]], axis=1)
+    squares = (vectors * vectors).sum(axis=1)
+    units = vectors / np.sqrt(np.maximum(squares, 1e-300))[:, None]
+    return squares, ((units @ matrix.astype(np.float64)) * units).sum(axis=1)

@@ -11,13 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from attention.dtypes import F32, F64, I16, I64, U64, Bools, Bytes
-
-VANISHED = -800.0
-"""An exponent whose exponential is 0."""
-
-
-LOWEST = -1e30
-"""The least logit: what is below it would be infinite, and is nothing all the same."""
+from attention.kernels.listed.interface import ListedKernels
 
 NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 
@@ -96,7 +90,7 @@ class Draws(NamedTuple):
     counts: I64
 
 
-class Kernels(Protocol):
+class Kernels(ListedKernels, Protocol):
     """The steps of an answer that read many rows; q queries, r rows, width d, values of width d_v."""
 
     NAME: str
@@ -209,49 +203,8 @@ class Kernels(Protocol):
             queries: float64[q, d].
         """
 
-    def quadratic_forms(self, vectors: F64, matrix: F64) -> F64:
-        """float64[q], xᵀ·M·x of each of vectors float64[q, d]; of M, symmetric, the lower half counts."""
+    def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
+        """(float64[q], float64[q]): ‖x‖² and xᵀ·M·x/‖x‖² of each of vectors float64[q, d], M symmetric.
 
-    def best_first(self, similarities: F32, starts: I64) -> I64:
-        """int64[m]: the order in which each of q runs descends; what is level stays as it stands.
-
-        Args:
-            similarities: float32[m], none NaN.
-            starts: int64[q + 1]; run i is what lies from starts[i] to starts[i + 1].
-        """
-
-    def heaviest(self, similarities: F64, starts: I64, inverse: F64, limits: F64) -> I64:
-        """int64[q]: how many first ones of each run leave others whose squared weights add up to no more than a limit.
-
-        A weight is exp((s − best)·inverse).
-
-        Args:
-            similarities: float64[m], each run descending.
-            starts: int64[q + 1], as above.
-            inverse, limits: float64[q], 1/T and the limit, not below 0.
-        """
-
-    def down_to(self, similarities: F64, starts: I64, least: F64) -> I64:
-        """int64[q]: how many of each run, which descends, are no smaller than least float64[q]."""
-
-    def levels(self, known: F64, counts: I64, ks: I64) -> tuple[F64, F64]:
-        """(the worst of the first k, the best of all), each float64[q], of runs one after another.
-
-        Args:
-            known: float64[Σ counts].
-            counts: int64[q], how long the runs are.
-            ks: int64[q], at least 1; the worst is −∞ where there are fewer, and so is the best where there is none.
-        """
-
-    def masses(self, values: F64, starts: I64, counts: I64, temperatures: F64) -> tuple[F64, F64]:
-        """(float64[m], float64[c, 6]): exp(x) of each of m rows, x = (s − best)/T, and what each of c runs comes to.
-
-        That is its best, Σ exp(x) and Σ exp(x)·x of its first ones, the same two of the others, and Σ exp(x)² of those.
-        A sum of n terms is off by no more than (24 + log₂ n)·2⁻⁵³ of what their sizes add up to.
-
-        Args:
-            values: float64[m], similarities s.
-            starts: int64[c + 1], as above.
-            counts: int64[c], how many are first ones, at least 1; the best of the run is among them.
-            temperatures: float64[c], above 0.
+        The second is off by no more than d + 8 roundings of float32 carry |x|ᵀ·|M|·|x|/‖x‖²; of a vector 0 it is 0.
         """

@@ -130,34 +130,3 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
             total += np.float64(vectors[row, t]) * queries[query, t]
         found[m] = total
     return found
-
-
-@compiled(array(float64, 2), array(float64, 2), fastmath=True)
-def quadratic_forms(vectors: F64, matrix: F64) -> F64:
-    """See `Kernels`."""
-    # A BLAS would leave a thread spinning beside the scan. Four vectors at once, because reading the matrix takes
-    # longer than multiplying with it; behind the end the last vector stands in.
-    forms, last = np.zeros(len(vectors)), len(vectors) - 1
-    for first in range(0, len(vectors), 4):
-        places = (first, min(first + 1, last), min(first + 2, last), min(first + 3, last))
-        x_a, x_b, x_c, x_d = vectors[places[0]], vectors[places[1]], vectors[places[2]], vectors[places[3]]
-        form_a, form_b, form_c, form_d = 0.0, 0.0, 0.0, 0.0
-        for i in range(len(matrix)):
-            row = matrix[i]
-            a, b, c, d = 0.0, 0.0, 0.0, 0.0
-            if first == last:
-                for j in range(i):
-                    a += row[j] * x_a[j]
-            else:
-                for j in range(i):
-                    element = row[j]
-                    a += element * x_a[j]
-                    b += element * x_b[j]
-                    c += element * x_c[j]
-                    d += element * x_d[j]
-            form_a += x_a[i] * (2 * a + row[i] * x_a[i])
-            form_b += x_b[i] * (2 * b + row[i] * x_b[i])
-            form_c += x_c[i] * (2 * c + row[i] * x_c[i])
-            form_d += x_d[i] * (2 * d + row[i] * x_d[i])
-        forms[places[3]], forms[places[2]], forms[places[1]], forms[places[0]] = form_d, form_c, form_b, form_a
-    return forms

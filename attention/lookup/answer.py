@@ -12,7 +12,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64, Index
 from attention.lookup.head.documents import Grouping, log_parts
-from attention.lookup.head.top import choose, choose_by_weight, cut
+from attention.lookup.head.top import Head, choose, choose_by_weight, cut
 from attention.lookup.question import Question
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.mixture import log_or_nothing
@@ -166,38 +166,23 @@ def answer_to(
         biased: whether what ties for the best shares by a bias, as at temperature 0; all rows that pass are known.
     """
     if grouping is None:
-        head = choose(similarities, question.cap, order)
-        if biased:
-            head = choose_by_weight(weights, similarities, question.cap)
-        if question.top_p is not None:
-            head = cut(head, similarities, weights, question.top_p, elsewhere, by_weight=biased)
-        rows = head.places
-        parts = documents_of = numbers(rows)
-        shares, more = weights[rows], np.zeros(len(rows))
+        shown = _rows_shown(question, similarities, weights, elsewhere, order, biased=biased)
     else:
-        sums = grouping.sums(weights)
-        best = grouping.best(similarities)
-        head = choose_by_weight(sums, best, question.cap)
-        if question.top_p is not None:
-            head = cut(head, best, sums, question.top_p, elsewhere, by_weight=True)
-        rows = grouping.best_rows(similarities)[head.places]
-        parts, documents_of = numbers(rows), grouping.numbers[head.places]
-        shares, more = sums[head.places], np.zeros(len(rows))
-        if question.normaliser == "softmax":
-            more = log_parts(grouping, similarities, evidence.temperature)[head.places]
-    logits = _logits(similarities, rows, evidence)
+        shown = _documents_shown(question, similarities, weights, elsewhere, grouping, evidence.temperature)
+    rows = shown.rows
+    parts, logits, more = numbers(rows), _logits(similarities, rows, evidence), shown.log_parts
     if biased and evidence.log_partition is not None:
-        more = np.where(logits == 0, log_or_nothing(shares) + evidence.log_partition, 0.0)
+        more = np.where(logits == 0, log_or_nothing(shown.weights) + evidence.log_partition, 0.0)
     first = np.flatnonzero(similarities == similarities.max(initial=-np.inf))[:1]
     return Answer(
-        numbers=documents_of,
+        numbers=parts if shown.documents is None else shown.documents,
         parts=parts,
         similarities=similarities[rows] if raw is None else raw(rows),
         logits=logits,
-        weights=shares,
+        weights=shown.weights,
         log_parts=more,
-        matches=head.matches,
-        complete=head.complete,
+        matches=shown.head.matches,
+        complete=shown.head.complete,
         evidence=evidence,
         best_similarity=float((similarities[first] if raw is None else raw(first))[0]) if documents else None,
         output=output,
@@ -205,6 +190,50 @@ def answer_to(
         documents=documents,
         keys=documents if keys is None else keys,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What an answer tells of.
+
+    Attributes:
+        head: the best rows or documents.
+        rows: the row of each, the most similar one of a document.
+        weights, log_parts: as in `Answer`.
+        documents: int64[k'], their numbers; None where each row is one.
+    """
+
+    head: Head
+    rows: Index
+    weights: F64
+    log_parts: F64
+    documents: I64 | None = None
+
+
+def _rows_shown(
+    question: Question, similarities: F64, weights: F64, elsewhere: float, order: I64 | None, *, biased: bool
+) -> _Shown:
+    if biased:
+        head = choose_by_weight(weights, similarities, question.cap)
+    else:
+        head = choose(similarities, question.cap, order)
+    if question.top_p is not None:
+        head = cut(head, similarities, weights, question.top_p, elsewhere, by_weight=biased)
+    return _Shown(head, head.places, weights[head.places], np.zeros(len(head.places)))
+
+
+def _documents_shown(
+    question: Question, similarities: F64, weights: F64, elsewhere: float, grouping: Grouping, temperature: float
+) -> _Shown:
+    sums, best = grouping.sums(weights), grouping.best(similarities)
+    head = choose_by_weight(sums, best, question.cap)
+    if question.top_p is not None:
+        head = cut(head, best, sums, question.top_p, elsewhere, by_weight=True)
+    more = np.zeros(len(head.places))
+    if question.normaliser == "softmax":
+        more = log_parts(grouping, similarities, temperature)[head.places]
+    rows = grouping.best_rows(similarities)[head.places]
+    return _Shown(head, rows, sums[head.places], more, grouping.numbers[head.places])
 
 
 def sweep_of(

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from attention.dtypes import F64, I64
+from attention.lookup.drafts import drafted, scanned_at
 from attention.lookup.memory.view import View
-from attention.lookup.quantised import WIDTHS, drafted, part_of, scanned_at
+from attention.lookup.quantised import WIDTHS, part_of
 from attention.lookup.question import Question
 
 
@@ -29,7 +30,7 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     vectors = np.array([question.vector for question in questions])
     temperatures = np.array([scanned_at(question) for question in questions])
     queries = part.codes(vectors, temperatures, outputs=any(question.output for question in questions))
-    drafts = drafted(part, questions, WIDTHS[0])[1]
+    drafts = drafted(part, questions, WIDTHS[0])
     numbers, seen = [], []
     for segment in view.segments:
         codes = segment.block.codes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -11,12 +10,9 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, answer_to
 from attention.lookup.bounds.output import bound_quantised
-from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack
-from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
-from attention.lookup.bounds.weights import bound_counted
-from attention.lookup.head.candidates import Rescored, Rescoring
-from attention.lookup.memory.owners import between
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.bounds.total import least_variation
+from attention.lookup.drafts import Draft, Drafts, Width, drafted
 from attention.lookup.memory.view import View
 from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
@@ -24,24 +20,11 @@ from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.scan.accumulator import ERROR_DEGREES
-from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
-from attention.lookup.softmax.mixture import Mixture, alone, mix_each
+from attention.lookup.together import METHOD, answers_together, keeps
 
-METHOD = "quantised"
 TOGETHER = 64
 """Queries to a scan."""
 
-
-@dataclass(frozen=True)
-class Width:
-    """How many rows a query looks up in float64 at most, and about how many it lists."""
-
-    exact: int
-    listed: int
-
-
-FEWER = 8
-"""Of few rows one in so many is listed."""
 
 WIDTHS = (Width(2_048, 512), Width(8_192, 16_384))
 """What is tried in turn, until a head is decided and `max_error` is kept."""
@@ -93,108 +76,23 @@ class Undecided(Enum):
 
 
 def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | Undecided]:
-    gathered, drafts = drafted(part, questions, width)
-    blended = _outputs(part, questions, gathered, drafts)
-    for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
+    drafts = drafted(part, questions, width)
+    blended = _outputs(part, questions, drafts.gathered, drafts)
+    made = answers_together(part, questions, drafts, blended)
+    for index, question in enumerate(questions):
+        found = made.get(index)
+        if found is not None:
+            yield found
+            continue
+        draft = drafts[index]
         found = None if draft is None else answer_of(part, question, draft, blended.get(index))
         if found is not None:
             yield found
         elif draft is None or question.max_error is None:
             yield Undecided.WIDER
         else:
-            least = least_variation(draft.found, gathered.error(index), part.keys, WIDTHS[-1].exact)
+            least = least_variation(draft.found, drafts.gathered.error(index), part.keys, WIDTHS[-1].exact)
             yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
-
-
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """The rows known for one question, and their distribution.
-
-    Attributes:
-        total_variation: the bound on it.
-        exact_variation: the part of that which the tail has no share in.
-    """
-
-    rescored: Rescored
-    found: Mixture
-    total_variation: float
-    exact_variation: float
-
-    @property
-    def counted_variation(self) -> float:
-        """The bound where the documents of the answer are counted anew, all of their keys in float64."""
-        return min(1.0, self.exact_variation + bound_counted(self.total_variation - self.exact_variation))
-
-
-def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[Gathered, list[Draft | None]]:
-    """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
-    temperatures = np.array([scanned_at(question) for question in questions])
-    outputs = any(question.output for question in questions)
-    gathered, found = reading(part, questions, width, temperatures, outputs=outputs)
-    known = [found.of(index) for index in range(len(questions))]
-    drafts: list[Draft | None] = [None] * len(questions)
-    for index, mixture in _mixtures(questions, gathered, found, known):
-        rescored = known[index]
-        assert rescored is not None
-        drafts[index] = draft(part, questions[index], rescored, mixture, gathered.error(index))
-    return gathered, drafts
-
-
-def reading(
-    part: Whole, questions: Sequence[Question], width: Width, temperatures: F64 | None, *, outputs: bool = False
-) -> tuple[Gathered, Rescoring]:
-    """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
-
-    What is known shows which candidates may still be as good; these are looked up in a second round.
-    """
-    vectors = np.array([question.vector for question in questions])
-    ks = [question.head_size(part.keys) for question in questions]
-    listed = max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions))
-    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
-    candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
-    needed = candidates.deciding(gathered.known, first, width.exact)
-    known = gathered.known
-    more = np.maximum(needed - first, 0)
-    if more.any():
-        asked = np.repeat(np.arange(len(questions)), more)
-        begin = candidates.starts[:-1] + first
-        rest = part.similarities_at(vectors, candidates.places[between(begin, begin + more)], asked)
-        known = np.insert(known, np.repeat(gathered.known_starts[1:], more), rest)
-    told = np.where(needed < 0, 0, np.maximum(needed, first))
-    keep = np.repeat(needed >= 0, first + more)
-    return gathered, candidates.rescored(known[keep], np.where(needed < 0, -1, told))
-
-
-def draft(
-    part: Whole,
-    question: Question,
-    rescored: Rescored,
-    found: Mixture,
-    error: QuantisationError,
-    rounding: Slack | None = None,
-) -> Draft:
-    """A distribution with the bound on it: distances in the head and in the tail add up.
-
-    Args:
-        rounding: of the question's similarities, where it is known already.
-    """
-    exact = total_variation(
-        found,
-        question.normaliser,
-        rescored.similarities,
-        rescored.best,
-        rounding or part.slack(question.vector),
-        part.keys,
-        lambda: part.alike(np.sort(rescored.places[rescored.similarities == rescored.best])),
-    )
-    return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
-
-
-def coldest(question: Question, rescored: Rescored, keys: int, temperature: float) -> Mixture:
-    """All weight on the best: softmax at temperature 0, and one_hot at any."""
-    null = question.null_key(temperature, keys)
-    found = one_hot(rescored.similarities, null, temperature, log_partition=question.normaliser == "softmax")
-    return alone(found.weights, found.evidence, len(rescored.candidates))
 
 
 def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, float] | None) -> Answer | None:
@@ -204,10 +102,8 @@ def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, 
     """
     output, output_error = blended or (None, None)
     variation = made.counted_variation if part.facts.several else made.total_variation
-    if question.max_error is not None:
-        relative = 0.0 if output_error is None else output_error / max(part.facts.value_norm, 1e-300)
-        if max(variation, relative) > question.max_error:
-            return None
+    if not keeps(part, question, variation, output_error):
+        return None
     rows = counted(part, question, made.rescored, made.found)
     if rows is None:
         return None
@@ -229,49 +125,14 @@ def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, 
     )
 
 
-def scanned_at(question: Question) -> float:
-    """The temperature to sum at; where only the best matter, the coldest, at which nothing else weighs anything."""
-    assert not isinstance(question.temperature, Auto)
-    return question.temperature if question.normaliser == "softmax" else 0.0
-
-
-def _mixtures(
-    questions: Sequence[Question], gathered: Gathered, found: Rescoring, known: Sequence[Rescored | None]
-) -> Iterator[tuple[int, Mixture]]:
-    """The distribution of each question that the scan can tell of, with its index: softmax for all together."""
-    told = [index for index, rescored in enumerate(known) if rescored is not None]
-    warm = [i for i in told if questions[i].normaliser == "softmax" and questions[i].temperature != 0]
-    if warm:
-        temperatures = np.array([scanned_at(questions[index]) for index in warm])
-        nulls = [
-            questions[index].null_key(temperature, gathered.keys)
-            for index, temperature in zip(warm, temperatures.tolist(), strict=True)
-        ]
-        sums = gathered.sums[warm][:, None]
-        mixtures = mix_each(found.runs(warm), gathered.levels[warm, None], sums, nulls, temperatures)
-        yield from zip(warm, mixtures, strict=True)
-    for index in sorted({*told} - {*warm}):
-        rescored = known[index]
-        assert rescored is not None
-        yield index, without_tail(questions[index], rescored, gathered.keys)
-
-
-def without_tail(question: Question, rescored: Rescored, keys: int) -> Mixture:
-    """The distribution where known rows have all the weight."""
-    assert not isinstance(question.temperature, Auto)
-    if question.normaliser in SUPPORT and question.temperature > 0:
-        null = question.null_key(question.temperature, keys)
-        narrow = sparse(rescored.similarities, null, question.temperature, question.normaliser)
-        return alone(narrow.weights, narrow.evidence, len(rescored.candidates))
-    return coldest(question, rescored, keys, question.temperature)
-
-
 def _outputs(
-    part: Whole, questions: Sequence[Question], gathered: Gathered, drafts: Sequence[Draft | None]
+    part: Whole, questions: Sequence[Question], gathered: Gathered, drafts: Drafts
 ) -> dict[int, tuple[F64, float]]:
     """Σ weight·value over all rows, and how far that can be off, summing in float64 included."""
+    if gathered.outputs is None:
+        return {}
     wanted = {index: made for index, made in enumerate(drafts) if made is not None and questions[index].output}
-    if not wanted or gathered.outputs is None:
+    if not wanted:
         return {}
     outputs = np.zeros((len(questions), part.facts.value_dimension or 0))
     rescored = [made.rescored for made in wanted.values()]

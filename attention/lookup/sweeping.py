@@ -11,15 +11,17 @@ from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, sweep_of
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import slack
+from attention.lookup.drafts import coldest, draft, reading
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
-from attention.lookup.quantised import METHOD, WIDTHS, answer_of, coldest, draft, reading
+from attention.lookup.quantised import WIDTHS, answer_of
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 from attention.lookup.softmax.temperature import solve
+from attention.lookup.together import METHOD
 
 TOGETHER = 64
 """Temperatures at a time, so that memory does not grow with how many there are."""

@@ -30,10 +30,10 @@ from attention.lookup.bounds.draws import (
 from attention.lookup.bounds.rounding import slack
 from attention.lookup.bounds.thin import ThinError, reach, thin_errors
 from attention.lookup.bounds.total import total_variation
+from attention.lookup.drafts import scanned_at, without_tail
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
 from attention.lookup.parts.thin import Drawn, ThinWhole
-from attention.lookup.quantised import scanned_at, without_tail
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.scan.thin import ThinScan
 from attention.lookup.softmax.distribution import SUPPORT

@@ -13,6 +13,8 @@ ROOMS = ("lookup", "kernels")
 
 ELSEWHERE = {
     "kernels/in_numpy": "test_interface.py holds it against its twin, kernel by kernel",
+    "kernels/listed/in_numpy": "test_order.py and test_weights.py beside it hold it against plain definitions",
+    "kernels/listed/interface": "test_interface.py, which asks both twins for every function of it",
     "kernels/thin/in_numpy": "test_passes.py beside it holds it against its twin",
 }
 """Modules without a test of their own name, and where they are tested. Records and faces have nothing to test."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.dtypes import F32, F64, I64
 from attention.kernels import kernels
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.view import View
@@ -55,13 +55,13 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
     uniform = 2.0**-20 * lengths * (key + residual)
     largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
     squares = np.full(queries.count, np.inf)
-    if view.grams is not None:
+    if view.unit_grams is not None:
         seen = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.capacity for segment in view.segments) * seen.shape[1] * 2.0**-125
         parts = [
             _form(vectors, gram, trace, lost, exact=exact)
             for vectors, gram, trace, exact in zip(
-                (seen, queries.residuals), view.grams, view.traces, (True, not queries.fine), strict=True
+                (seen, queries.residuals), view.unit_grams, view.traces, (True, not queries.fine), strict=True
             )
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2
@@ -91,12 +91,15 @@ def rounded_with_addends(errors: F64, thresholds: F64, starts: I64, logits: F64)
     return errors + more[:, None] * (1.0, 0.0, 1.0)
 
 
-def _form(vectors: F64, gram: F64, trace: float, lost: float, *, exact: bool) -> F64:
+def _form(vectors: F64, unit_gram: F32, trace: float, lost: float, *, exact: bool) -> F64:
     """At least xᵀ·M·x of each of vectors float64[q, d]; from the trace of M alone where it need not be exact.
 
     The Gram matrix was summed in float32, up to 1,024 rows at a time: off by at most γ₁₀₂₄ of the trace, and in each
-    element by what falls below float32, `lost` in all. Its largest eigenvalue is at most its trace.
+    element by what falls below float32, `lost` in all. Its largest eigenvalue is at most its trace, and so is that of
+    the sizes of its elements. The form is taken in float32 as well, of vectors of length 1 and of M over its trace: off
+    by γ of d + 8 ≤ 1,032 terms. Both together are less than 2.02·2⁻¹⁴.
     """
-    lengths = (vectors * vectors).sum(axis=1)
-    forms = kernels().quadratic_forms(vectors, gram) if exact else lengths * trace
-    return np.asarray(forms + lengths * (2.0**-13 * trace + lost))
+    if not exact:
+        return np.asarray((vectors * vectors).sum(axis=1) * (trace * (1 + 2.0**-13) + lost))
+    squares, forms = kernels().quadratic_forms(vectors, unit_gram)
+    return np.asarray(squares * (trace * (forms + 1.01 * 2.0**-13) + lost))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from attention.dtypes import F64
+from attention.kernels import Totals
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.bounds.weights import bound_rounding, bound_separated, bound_sparse, bound_tail
@@ -56,9 +57,13 @@ def tail_variation(found: Mixture, error: QuantisationError) -> float:
         found: the distribution.
         error: of similarities that were only scanned.
     """
+    return tail_bound(found, found.evidence.temperature, error)
+
+
+def tail_bound(found: Mixture | Totals, temperature: float, error: QuantisationError) -> float:
+    """The same of what is known of the tail alone."""
     if found.log_tail == -math.inf:
         return 0.0
-    temperature = found.evidence.temperature
     mean = error.mean(found.tail, found.tail_square)
     mean_error = mean / temperature if math.isfinite(mean) else math.inf
     return bound_tail(error.largest, temperature, found.log_tail, found.tail_gap, mean_error)

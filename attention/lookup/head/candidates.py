@@ -12,8 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.kernels import kernels
-from attention.lookup.memory.owners import between
+from attention.kernels import Kernels, kernels
 from attention.lookup.softmax.runs import Runs
 
 LITTLE = 0.5
@@ -21,9 +20,6 @@ LITTLE = 0.5
 
 NOTHING = 1e-22
 """What they may come to in any case, relative to the square of the largest."""
-
-VANISHED = -800.0
-"""An exponent whose exponential is 0."""
 
 MARGIN = 1.25
 """Errors below the k-th best within which rows are looked up at once; a little more than they turn out to need."""
@@ -86,18 +82,13 @@ class Candidates:
             heavy: int64[q], how many weigh much, see `heavy`.
             most: of these.
         """
-        if not len(self.similarities):
-            return np.zeros_like(self.ks)
-        begin, lengths = self.starts[:-1], np.diff(self.starts)
-        enough = np.minimum(np.maximum(self.ks, heavy), np.minimum(lengths, most))
-        kth = self.similarities[begin + np.minimum(self.ks, lengths) - 1] - MARGIN * self.errors
-        least = np.minimum(self.similarities[begin + enough - 1], kth)
-        counts = np.minimum(kernels().down_to(self.similarities, self.starts, least), self._limits(most))
-        return np.where(lengths >= self.ks, counts, 0)
+        margins = MARGIN * self.errors
+        return kernels().at_first(self.similarities, self.starts, heavy, self.ks, margins, most, MOST_TIMES)
 
-    def first(self, counts: I64) -> I64:
-        """int64[Σ counts], where the first ones of each question stand."""
-        return between(self.starts[:-1], self.starts[:-1] + counts)
+    def first(self, counts: I64) -> tuple[I64, I64, I64]:
+        """(int64[q + 1], int64[Σ counts], int64[Σ counts]): of the first ones of each question, one question after
+        another, where these begin, where each stands, and whose it is."""
+        return kernels().first_ones(self.starts, counts)
 
     def deciding(self, known: F64, counts: I64, most: int) -> I64:
         """int64[q], how many have to be looked up, the first ones being known; −1 where that is not told.
@@ -111,30 +102,25 @@ class Candidates:
             counts: int64[q], of how many of each.
             most: rows that a question looks up for their weight.
         """
-        # The worst of any k is no better than the k-th best: only where that does not tell the k-th best is sought.
-        level, best = kernels().levels(known, counts, self.ks)
-        needed = self._needed(level, best, counts, most)
-        for question in np.flatnonzero((needed < 0) & (counts >= self.ks)):
-            stop, k = int(counts[: question + 1].sum()), int(self.ks[question])
-            own = known[stop - int(counts[question]) : stop]
-            level[question] = np.partition(own, len(own) - k)[len(own) - k]
-        return needed if (needed >= 0).all() else self._needed(level, best, counts, most)
-
-    def _needed(self, level: F64, best: F64, counts: I64, most: int) -> I64:
-        """`deciding`, where the k-th best are no worse than `level`."""
-        least = np.where(self.supports > 0, np.minimum(level, best - self.supports), level) - self.errors
-        reached = np.maximum(kernels().down_to(self.similarities, self.starts, least), counts)
-        told = (counts >= self.ks) & (self.thresholds <= least) & (reached <= self._limits(most))
-        return np.where(told, reached, -1)
+        return kernels().deciding(
+            self.similarities,
+            self.starts,
+            known,
+            counts,
+            self.ks,
+            self.supports,
+            self.thresholds,
+            self.errors,
+            most,
+            MOST_TIMES,
+        )
 
     def rescored(self, known: F64, counts: I64) -> Rescoring:
         """With similarities float64[Σ counts] of the first ones in place of scanned ones; a count is −1 for none."""
         similarities = self.similarities.copy()
-        similarities[self.first(np.maximum(counts, 0))] = known
+        _, at, _ = self.first(np.maximum(counts, 0))
+        similarities[at] = known
         return Rescoring(self, similarities, counts)
-
-    def _limits(self, most: int) -> I64:
-        return np.maximum(MOST_TIMES * most, 2 * self.ks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +159,18 @@ class Rescoring:
         )
 
 
-def heavy(similarities: F64, starts: I64, inverse: F64, levels: F64, summed_squares: F64) -> I64:
-    """int64[q]: how many candidates leave others whose squared weights are few beside those of what is summed.
+def heavy(
+    running: Kernels,
+    similarities: F64,
+    starts: I64,
+    inverse: F64,
+    levels: F64,
+    summed_squares: F64,
+    first: int,
+    last: int,
+    counts: I64,
+) -> None:
+    """Fill counts int64[q]: how many candidates leave others whose squared weights are few beside what is summed.
 
     It is squared weights that the bound on what quantisation moves grows with, see `QuantisationError.mean`.
 
@@ -183,7 +179,6 @@ def heavy(similarities: F64, starts: I64, inverse: F64, levels: F64, summed_squa
         starts: int64[q + 1], as in `Candidates`.
         inverse: float64[q], 1/T.
         levels, summed_squares: float64[q], the similarity that sums are relative to, and Σe² relative to it.
+        first, last: the questions that are meant.
     """
-    bests = np.append(similarities, 0.0)[np.minimum(starts[:-1], len(similarities))]
-    summed = summed_squares * np.exp(np.clip((levels - bests) * (2 * inverse), VANISHED, 0.0))
-    return kernels().heaviest(similarities, starts, inverse, np.maximum(LITTLE * summed, NOTHING))
+    running.heaviest(similarities, starts, inverse, levels, summed_squares, LITTLE, NOTHING, first, last, counts)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Bools
+from attention.dtypes import F32, F64, I64, Bools
 from attention.errors import ParameterError
 from attention.kernels.layout import PANEL
 from attention.lookup.memory.facts import Facts
@@ -64,6 +64,13 @@ class View:
             return None
         total = sum(known[1:], known[0])
         return total if np.isfinite(total).all() else None
+
+    @cached_property
+    def unit_grams(self) -> F32 | None:
+        """float32[2, d, d], the same over their traces, to be multiplied in float32."""
+        if self.grams is None:
+            return None
+        return np.asarray(self.grams / np.maximum(self.traces, 1e-300)[:, None, None], dtype=np.float32)
 
     @cached_property
     def traces(self) -> list[float]:

@@ -29,6 +29,8 @@ class Biased(Whole):
     here is in logits: what a scan sums, lists and bounds, and what is looked up in float64; see `Question.in_logits`.
     """
 
+    in_logits = True
+
     def __init__(self, view: View, mask: Mask | None, bias: Bias, temperature: float) -> None:
         super().__init__(view, mask, bias)
         self._addends, self._temperature = bias, temperature

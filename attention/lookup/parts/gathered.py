@@ -73,7 +73,7 @@ class Gathered:
             self.places,
             self.similarities,
             self.thresholds,
-            self.errors[:, 0],
+            self.errors[:, 0].copy(),
         )
 
 
@@ -102,11 +102,19 @@ def added_up(accumulators: Sequence[Accumulator]) -> Sums:
         levels = one.lists.thresholds.astype(np.float64)
         return Sums(_listed_from(levels), levels, one.sums, one.outputs, one.value_errors)
     thresholds = np.array([each.lists.thresholds for each in accumulators], dtype=np.float64)  # [workers, q]
+    if (thresholds == thresholds[0]).all():  # most scans end with thresholds as they opened
+        outputs = [each.outputs for each in accumulators if each.outputs is not None]
+        return Sums(
+            _listed_from(thresholds[0]),
+            thresholds[0],
+            reduce(np.add, [each.sums for each in accumulators]),
+            reduce(np.add, outputs) if outputs else None,
+            reduce(np.add, [each.value_errors for each in accumulators]),
+        )
     has_any = np.array([each.sums[:, 0] for each in accumulators]) > 0
     highest = thresholds.max(axis=0)
     levels = np.where(has_any, thresholds, -np.inf).max(axis=0)
     levels = np.where(levels > -np.inf, levels, highest)
-    # Most scans end with thresholds as they opened, and nothing is shifted.
     shifts = np.minimum(thresholds - levels, 0.0) * has_any
     summed = [_rebased(each, shift * each.inverse) for each, shift in zip(accumulators, shifts, strict=True)]
     outputs = [each for _, each, _ in summed if each is not None]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.kernels import kernels
+from attention.kernels import CandidateLists, kernels, side_by_side
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.bounds.rounding import Slack, slack
@@ -20,7 +20,7 @@ from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.gathered import Gathered, Sums, added_up
 from attention.lookup.question import Question
-from attention.lookup.scan.accumulator import MASS, Accumulator
+from attention.lookup.scan.accumulator import MASS
 from attention.lookup.scan.scan import fits, scan, whole
 
 KNOWN = 256
@@ -32,9 +32,12 @@ class Whole:
 
     Attributes:
         facts: of the view.
+        in_logits: whether `similarities_at` has logits in place of similarities.
         documents, keys: how many documents pass, and how many rows.
         beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
     """
+
+    in_logits = False
 
     def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None) -> None:
         self._view, self._mask, self._bias = view, mask, bias
@@ -98,15 +101,16 @@ class Whole:
         errors = quantisation_errors(self._view, queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
-        starts, places, similarities = _listed(accumulators)
+        inverse = accumulators[0].inverse.astype(np.float64)
+        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals)
         errors = self._rounded(errors, totals.thresholds, starts, similarities)
         none = np.zeros(len(ks))
-        candidates = Candidates(np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0])
-        inverse = accumulators[0].inverse.astype(np.float64)
-        weighty = heavy(similarities, starts, inverse, totals.levels, totals.sums[:, 2])
+        candidates = Candidates(
+            np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0].copy()
+        )
         if temperatures is None:  # at none of them does it help much to know more
             weighty = np.minimum(weighty, KNOWN)
-        counts = candidates.at_first(weighty, most)
+        known_starts, first, asked = candidates.first(candidates.at_first(weighty, most))
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(
             documents=self.documents,
@@ -117,10 +121,8 @@ class Whole:
             starts=starts,
             places=places,
             similarities=similarities,
-            known_starts=np.append(0, counts.cumsum()),
-            known=self.similarities_at(
-                vectors, places[candidates.first(counts)], np.repeat(np.arange(len(ks)), counts)
-            ),
+            known_starts=known_starts,
+            known=self.similarities_at(vectors, places[first], asked),
             errors=errors,
             outputs=self._outputs(totals),
             value_errors=totals.value_errors,
@@ -178,12 +180,20 @@ class Whole:
         return alike(self._rows, places)
 
 
-def _listed(accumulators: Sequence[Accumulator]) -> tuple[I64, I64, F64]:
-    """All rows listed, each query's best first: where these begin int64[q + 1], places and scanned similarities."""
-    lists = [(each.lists, int(each.lists.counts.max())) for each in accumulators]
-    used = np.concatenate([np.arange(most) < each.counts[:, None] for each, most in lists], axis=1)
-    places = np.concatenate([each.places[:, :most] for each, most in lists], axis=1)[used]
-    scanned = np.concatenate([each.similarities[:, :most] for each, most in lists], axis=1)[used]
-    starts = np.append(0, used.sum(axis=1).cumsum())
-    order = kernels().best_first(scanned, starts)
-    return starts, places[order], scanned[order].astype(np.float64)
+def _listed(lists: CandidateLists, inverse: F64, totals: Sums) -> tuple[I64, I64, F64, I64]:
+    """All rows that the workers listed, each query's best first.
+
+    Returns:
+        Where each query's begin int64[q + 1], places, scanned similarities, and how many of each query are heavy.
+    """
+    running = kernels()
+    starts = np.append(0, lists.counts.sum(axis=0).cumsum())
+    places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
+    weighty, squares = np.empty(len(inverse), dtype=np.int64), totals.sums[:, 2].copy()
+
+    def put(first: int, last: int) -> None:
+        running.in_order(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
+        heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty)
+
+    side_by_side(put, len(inverse), len(places))
+    return starts, places, similarities, weighty

@@ -34,6 +34,7 @@ class Accumulator:
         capacity: of each list.
         value_dimension: the width of the outputs, or None.
         limit: float32[q], the largest similarity that there can be, for a histogram; or None for sums.
+        lists: empty ones of these thresholds to begin with, see `lists_of`; None for its own.
 
     Attributes:
         lists: thresholds and candidates; a similarity from its threshold on is listed, one below is summed.
@@ -47,17 +48,18 @@ class Accumulator:
     """
 
     def __init__(
-        self, thresholds: F32, inverse: F32, capacity: int, value_dimension: int | None, limit: F32 | None
+        self,
+        thresholds: F32,
+        inverse: F32,
+        capacity: int,
+        value_dimension: int | None,
+        limit: F32 | None,
+        lists: CandidateLists | None = None,
     ) -> None:
         q = len(thresholds)
         self.inverse = inverse
         self.sums = np.zeros((q, 3))
-        self.lists = CandidateLists(
-            thresholds.copy(),
-            np.empty((q, capacity), dtype=np.int64),
-            np.empty((q, capacity), dtype=np.float32),
-            np.zeros(q, dtype=np.int64),
-        )
+        self.lists = lists or CandidateLists(*(each[0] for each in lists_of(1, thresholds, capacity)))
         self.outputs = None if value_dimension is None else np.zeros((q, value_dimension))
         self.value_errors = np.zeros((q, len(VALUE_ERRORS)))
         self.histogram = None if limit is None else np.zeros((q, BINS, 2))
@@ -111,6 +113,17 @@ class Accumulator:
         all_similarities[query, :kept] = similarities[~below]
         counts[query] = kept
         thresholds[query] = threshold
+
+
+def lists_of(workers: int, thresholds: F32, capacity: int) -> CandidateLists:
+    """Empty lists of so many workers, each array with one more axis for these."""
+    q = len(thresholds)
+    return CandidateLists(
+        np.repeat(thresholds[None], workers, axis=0),
+        np.empty((workers, q, capacity), dtype=np.int64),
+        np.empty((workers, q, capacity), dtype=np.float32),
+        np.zeros((workers, q), dtype=np.int64),
+    )
 
 
 def shifted(sums: F64, shift: float) -> F64:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools
-from attention.kernels import NO_ADDENDS, CodedKeys, Kernels, kernels, pool, workers
+from attention.kernels import NO_ADDENDS, CandidateLists, CodedKeys, Kernels, kernels, pool, workers
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
@@ -17,7 +18,7 @@ from attention.lookup.memory.blocks import BLOCK_ROWS
 from attention.lookup.memory.segments import SAMPLE_STRIDE, Segment
 from attention.lookup.memory.tiles import Places, Tile
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.accumulator import NO_THRESHOLD, Accumulator
+from attention.lookup.scan.accumulator import NO_THRESHOLD, Accumulator, lists_of
 from attention.lookup.scan.values import add_values
 
 TILE_CELLS = 131_072
@@ -37,19 +38,29 @@ SAMPLED = 8_192
 
 EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
 
+_WHOLE: WeakKeyDictionary[View, Places] = WeakKeyDictionary()
+
 LARGEST_PRODUCT, SMALLEST_PRODUCT = 1e30, 1e-30
 
 
 def fits(view: View, query: F64) -> bool:
     """Whether products of keys and a query keep clear of float32's ends."""
-    limit = view.facts.key_norm * float(np.linalg.norm(query))
-    return view.similarity == "cosine" or SMALLEST_PRODUCT < limit < LARGEST_PRODUCT
+    if view.similarity == "cosine":
+        return True
+    return SMALLEST_PRODUCT < view.facts.key_norm * float(np.linalg.norm(query)) < LARGEST_PRODUCT
 
 
 class UnderWay:
-    """A scan that the other workers have begun: what needs nothing of it can be done meanwhile."""
+    """A scan that the other workers have begun: what needs nothing of it can be done meanwhile.
 
-    def __init__(self, work: Callable[[Accumulator], None], accumulators: Sequence[Accumulator]) -> None:
+    Attributes:
+        lists: of all workers, each array with one more axis for these.
+    """
+
+    def __init__(
+        self, work: Callable[[Accumulator], None], accumulators: Sequence[Accumulator], lists: CandidateLists
+    ) -> None:
+        self.lists = lists
         self._work, self._accumulators = work, accumulators
         self._others = [pool().submit(work, each) for each in accumulators[1:]]
 
@@ -92,29 +103,28 @@ def scan(
     most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_A_WORKER), MOST_ROWS)
     height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
     alone = view.n * (queries.count + 16) * (3 if outputs else 1) <= ONE_WORKER
+    lists = lists_of(1 if alone else workers(), thresholds, max(8 * listed, LEAST_CAPACITY))
+    width, capacity = view.value_dimension if outputs else None, lists.places.shape[2]
+    tops, colds = limit.astype(np.float32) if temperatures is None else None, inverse.astype(np.float32)
     accumulators = [
-        Accumulator(
-            thresholds,
-            inverse.astype(np.float32),
-            max(8 * listed, LEAST_CAPACITY),
-            view.value_dimension if outputs else None,
-            limit.astype(np.float32) if temperatures is None else None,
-        )
-        for _ in range(1 if alone else workers())
+        Accumulator(thresholds, colds, capacity, width, tops, CandidateLists(*own)) for own in zip(*lists, strict=True)
     ]
     # Weights a little wider than a power of 2, since places so far apart share the same few lines of a cache.
     room = (queries.count, height + PANEL) if outputs else (0, 0)
     tiles = iter(list(_tiles(view, mask, rows, height)))
-    return UnderWay(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators)
+    return UnderWay(partial(_work, tiles, bias, running, packed, queries.fine, room, rows), accumulators, lists)
 
 
 def whole(view: View) -> Places:
-    """Where every row of a view stands, removed ones included."""
+    """Where every row of a view stands, removed ones included; the same one whoever asks."""
+    if view in _WHOLE:
+        return _WHOLE[view]
     tiles, place = [], 0
     for segment in view.segments:
         tiles.append(Tile(segment, slice(0, segment.count), place, place + segment.count))
         place += segment.count
-    return Places(tiles, beyond_memory=view.beyond_memory)
+    found = _WHOLE[view] = Places(tiles, beyond_memory=view.beyond_memory)
+    return found
 
 
 def _work(

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from attention.dtypes import F64
-from attention.kernels import kernels
+from attention.kernels import TOTALS, Totals, kernels, side_by_side
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import NullKey
 from attention.lookup.softmax.runs import Runs
 
-VANISHING = 1e-280
-"""A mass below this has lost digits, or all of itself; its logarithm is then taken another way."""
-
-LEAST_LOGIT = -745.0
-"""Of the smallest mass above 0."""
+NO_NULL = (-math.inf, 0.0)
+"""Similarity and logarithm of the count where there is no null key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,23 +94,14 @@ def mix(
         nulls: the null key at each temperature, or None.
         temperatures: float64[t], above 0.
     """
-    values, head = np.concatenate([known, candidates]), len(known)
-    best = float(known.max())
-    logits = np.maximum((values - best) / temperatures[:, None], LEAST_LOGIT)
-    masses = np.exp(logits)
-    listed, behind = masses[:, head:], logits[:, head:]
-    rows = [np.full(len(temperatures), best), masses[:, :head].sum(axis=1), (masses * logits)[:, :head].sum(axis=1)]
-    rows += [listed.sum(axis=1), *(np.einsum("tl,tl->t", listed, by) for by in (behind, listed))]
-    thresholds = np.broadcast_to(tail_sums.thresholds, (len(temperatures), len(tail_sums.thresholds)))
-    totals = _Totals.of(np.array(rows), thresholds, tail_sums.sums, nulls, temperatures)
-    masses *= totals.factor[:, None]
-    shares = [(own[:head], own[head:]) for own in masses]
-    return list(_mixtures(totals, shares, lambda case: candidates))
+    rows, t = len(known) + len(candidates), len(temperatures)
+    values = np.tile(np.concatenate([known, candidates]), t)
+    runs = Runs(values, rows * np.arange(t + 1), np.full(t, len(known)))
+    thresholds = np.broadcast_to(tail_sums.thresholds, (t, len(tail_sums.thresholds)))
+    return list(mix_each(runs, thresholds, tail_sums.sums, nulls, temperatures))
 
 
-def mix_each(
-    runs: Runs, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64
-) -> list[Mixture]:
+def mix_each(runs: Runs, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64) -> Mixtures:
     """The same for c cases that each have rows, sums and a temperature of their own.
 
     Args:
@@ -122,139 +110,70 @@ def mix_each(
         nulls: the null key of each case, or None.
         temperatures: float64[c], above 0.
     """
-    masses, rows = kernels().masses(runs.values, runs.starts, runs.counts, temperatures)
-    totals = _Totals.of(rows.T, thresholds, sums, nulls, temperatures)
-    masses *= np.repeat(totals.factor, np.diff(runs.starts))
-    return list(_mixtures(totals, runs.split(masses), runs.behind))
+    running, thresholds, sums = kernels(), np.ascontiguousarray(thresholds), np.ascontiguousarray(sums)
+    weights, factors = np.empty(len(runs.values)), np.empty(thresholds.shape)
+    totals = np.empty((len(nulls), TOTALS))
+    null_keys = np.array([NO_NULL if null is None else (null.similarity, null.log_count) for null in nulls])
+
+    def weigh(first: int, last: int) -> None:
+        running.weigh(
+            *(runs.values, runs.starts, runs.counts, temperatures, thresholds, sums, null_keys),
+            *(first, last, weights, factors, totals),
+        )
+
+    side_by_side(weigh, len(nulls), len(weights))
+    return Mixtures(runs, temperatures, nulls, weights, factors, [Totals._make(own) for own in totals.tolist()])
 
 
 @dataclass(frozen=True, eq=False)
-class _Totals:
-    """What the weights of each of c cases add up to; of masses relative to the best, and beside a null key.
+class Mixtures:
+    """Those of c cases, each made when it is asked for.
 
     Attributes:
-        temperatures, best: float64[c], and the largest similarity.
-        distances: float64[c, b], of the sums' thresholds from the best, in logits.
-        sums: float64[c, b], the masses summed below these.
-        factor: what makes a mass a weight.
-        factors: float64[c, b], what makes a term of a sum a weight.
-        tail: Σ mass of all candidates and of all that is summed.
-        log_partition: relative to the best.
-        numbers: float64[c, 8], what `Mixture` and `Evidence` have of each.
-        levels: the null keys' similarities, or None.
+        runs: similarities of the rows.
+        temperatures: float64[c].
+        nulls: the null key of each case, or None.
+        weights: float64[m], of the rows.
+        factors: float64[c, b], see `Mixture`.
+        totals: what each case comes to.
     """
 
+    runs: Runs
     temperatures: F64
-    best: F64
-    distances: F64
-    sums: F64
-    factor: F64
+    nulls: Sequence[NullKey | None]
+    weights: F64
     factors: F64
-    tail: F64
-    log_partition: F64
-    numbers: F64
-    levels: Sequence[float | None]
+    totals: Sequence[Totals]
 
-    @classmethod
-    def of(cls, rows: F64, thresholds: F64, sums: F64, nulls: Sequence[NullKey | None], temperatures: F64) -> _Totals:
-        """Of rows float64[6, c]: the best, Σ mass and Σ mass·x of what is known, these and Σ mass² of candidates."""
-        best, known, known_gap, candidates, candidates_gap, candidates_square = rows
-        distances = (thresholds - best[:, None]) / temperatures[:, None]
-        floors = np.maximum(distances, LEAST_LOGIT)
-        factors = np.exp(floors)
-        mass, gap, square = sums[..., 0], sums[..., 1], sums[..., 2]
-        tail = candidates + (factors * mass).sum(axis=1)
-        tail_gap = -(candidates_gap + (factors * (gap + floors * mass)).sum(axis=1))
-        summed_square = (factors * factors * square).sum(axis=1)
-        whole = known + tail
-        log_mass = np.log(whole)
-        mean_gap = (tail_gap - known_gap) / whole
-        entropy = log_mass + mean_gap
-        null_logits = np.full(len(best), -np.inf)
-        for case, null in enumerate(nulls):
-            if null is not None:
-                null_logits[case] = null.logit(float(best[case]), float(temperatures[case]))
-        ahead = null_logits - log_mass
-        rising = np.exp(-np.abs(ahead))
-        less, more = rising / (1 + rising), 1 / (1 + rising)
-        null_weight = np.where(ahead >= 0, more, less)
-        share = np.where(ahead > 0, less, more)
-        log_partition = np.maximum(log_mass, null_logits) + np.log1p(rising)
-        above, below = np.maximum(null_logits, 0.0), np.where(null_weight > 0, np.maximum(-null_logits, 0.0), 0.0)
-        mean_gap = (1 - null_weight) * (mean_gap + above) + null_weight * below
-        factor = share / whole
-        square_factor = factor * factor
-        return cls(
-            temperatures,
-            best,
-            distances,
-            mass,
-            factor,
-            factors * factor[:, None],
-            tail,
-            log_partition,
-            np.array(
-                [
-                    null_weight,
-                    best / temperatures + log_partition,
-                    entropy,
-                    mean_gap,
-                    np.minimum(tail * factor, 1.0),
-                    tail_gap * factor,
-                    (candidates_square + summed_square) * square_factor,
-                    summed_square * square_factor,
-                ]
-            ).T,
-            [None if null is None else null.level(t) for null, t in zip(nulls, temperatures.tolist(), strict=True)],
-        )
+    def __iter__(self) -> Iterator[Mixture]:
+        return map(self.__getitem__, range(len(self.totals)))
 
-    def log_tails(self, candidates: Callable[[int], F64]) -> list[float]:
-        """The logarithm of each tail's weight; where that vanishes, by the similarities of its candidates."""
-        log_tails = log_or_nothing(self.tail)
-        for case in np.flatnonzero(self.tail < VANISHING).tolist():
-            listed = (candidates(case) - self.best[case]) / self.temperatures[case]
-            terms = np.concatenate([listed, self.distances[case] + log_or_nothing(self.sums[case])])
-            log_tails[case] = np.logaddexp.reduce(terms, initial=-np.inf)
-        found: list[float] = np.minimum(log_tails - self.log_partition, 0.0).tolist()
-        return found
-
-
-def _mixtures(
-    totals: _Totals, shares: Iterable[tuple[F64, F64]], candidates: Callable[[int], F64]
-) -> Iterator[Mixture]:
-    """One for each case.
-
-    Args:
-        shares: of each the weights of its known rows and of its candidates.
-        candidates: the candidates' similarities.
-    """
-    temperatures, numbers, log_tails = (
-        totals.temperatures.tolist(),
-        totals.numbers.tolist(),
-        totals.log_tails(candidates),
-    )
-    for case, (known, listed) in enumerate(shares):
-        null_weight, log_partition, entropy, mean_gap, tail, tail_gap, tail_square, summed_square = numbers[case]
-        evidence = Evidence(
-            temperature=temperatures[case],
-            null_weight=null_weight,
-            null_similarity=totals.levels[case],
-            answered=null_weight < 0.5,
-            log_partition=log_partition,
-            entropy=entropy,
-            effective_documents=math.exp(entropy),
-        )
-        yield Mixture(
+    def __getitem__(self, case: int) -> Mixture:
+        own, (known, candidates) = self.totals[case], self.runs.of(self.weights, case)
+        return Mixture(
             known=known,
-            candidates=listed,
-            factors=totals.factors[case],
-            evidence=evidence,
-            mean_gap=mean_gap,
-            tail=tail,
-            log_tail=log_tails[case],
-            tail_gap=tail_gap,
-            tail_square=tail_square,
-            summed_square=summed_square,
+            candidates=candidates,
+            factors=self.factors[case],
+            evidence=self.evidence(case),
+            mean_gap=own.mean_gap,
+            tail=own.tail,
+            log_tail=own.log_tail,
+            tail_gap=own.tail_gap,
+            tail_square=own.tail_square,
+            summed_square=own.summed_square,
+        )
+
+    def evidence(self, case: int) -> Evidence:
+        """Of one case."""
+        own, null, temperature = self.totals[case], self.nulls[case], float(self.temperatures[case])
+        return Evidence(
+            temperature=temperature,
+            null_weight=own.null_weight,
+            null_similarity=None if null is None else null.level(temperature),
+            answered=own.null_weight < 0.5,
+            log_partition=own.log_partition,
+            entropy=own.entropy,
+            effective_documents=math.exp(own.entropy),
         )
 
 

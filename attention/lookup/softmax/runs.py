@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -33,11 +32,8 @@ class Runs:
         values = [self.values[self.starts[case] : self.starts[case + 1]] for case in cases]
         return Runs(np.concatenate(values), np.append(0, lengths.cumsum()), self.counts[cases])
 
-    def behind(self, case: int) -> F64:
-        """Of the candidates of one case."""
-        return self.values[self.starts[case] + self.counts[case] : self.starts[case + 1]]
-
-    def split(self, values: F64) -> Iterator[tuple[F64, F64]]:
-        """For each case, of float64[m] what its known rows and its candidates have."""
-        for (first, last), known in zip(pairwise(self.starts.tolist()), self.counts.tolist(), strict=True):
-            yield values[first : first + known], values[first + known : last]
+    def of(self, values: F64, case: int) -> tuple[F64, F64]:
+        """Of float64[m] what the known rows and the candidates of one case have."""
+        first, last = int(self.starts[case]), int(self.starts[case + 1])
+        middle = first + int(self.counts[case])
+        return values[first:middle], values[middle:last]

@@ -73,14 +73,3 @@ def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
     np.add.at(expected, asked, weights[:, None] * vectors[rows])
     original_passes.add_rows(vectors, rows, asked, weights, outputs)
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("width", [1, 3, 17, 64])
-@pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 9])
-def test_quadratic_forms_read_the_lower_half_of_a_symmetric_matrix(width, count):
-    random = np.random.default_rng(width)
-    vectors, matrix = random.standard_normal((count, width)), random.standard_normal((width, width))
-    matrix += matrix.T
-    expected = [x @ matrix @ x for x in vectors]
-    found = original_passes.quadratic_forms(vectors, np.tril(matrix))
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12 * width)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError
-from attention.lookup import Auto, Memory, Question, Rows, answer, answering, answers, quantised, sweep
+from attention.lookup import Auto, Memory, Question, Rows, answer, answering, answers, drafts, quantised, sweep
 
 
 def test_a_batch_answers_as_one_by_one(data, filled):
@@ -154,13 +154,13 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
 def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
     monkeypatch.setattr(answering, "SMALL_CELLS", 0)
     narrow, wide = quantised.Width(64, 128), quantised.Width(512, 2048)
-    scans, reading = [], quantised.reading
+    scans, reading = [], drafts.reading
 
     def counted(part, questions, width, *rest, **options):
         scans.append(width)
         return reading(part, questions, width, *rest, **options)
 
-    monkeypatch.setattr(quantised, "reading", counted)
+    monkeypatch.setattr(drafts, "reading", counted)
     keys, _, queries = clusters
     view, question = in_pieces("cosine", keys), Question(queries[0], 0.05, output=False)
     proven = []

@@ -10,12 +10,11 @@ RUNS = Runs(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
 
 
 def lists(runs):
-    return [(known.tolist(), rest.tolist()) for known, rest in runs.split(runs.values)]
+    return [tuple(each.tolist() for each in runs.of(runs.values, case)) for case in range(len(runs.counts))]
 
 
 def test_each_case_has_known_rows_and_others_behind_them():
     assert lists(RUNS) == [([0, 1, 2], [3]), ([4], []), ([5, 6], [7, 8, 9])]
-    assert [RUNS.behind(case).tolist() for case in range(3)] == [[3], [], [7, 8, 9]]
 
 
 def test_some_of_the_cases_are_as_they_were_among_all():

@@ -1,0 +1,62 @@
+"""Drafts of one scan: each the same as if its question's rows were weighed and bounded alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Question, Rows
+from attention.lookup.drafts import Width, draft, drafted, without_tail
+from attention.lookup.quantised import part_of
+from attention.lookup.softmax.mixture import mix_each
+
+WIDTH = Width(64, 128)
+
+
+@pytest.fixture(scope="module")
+def view(clusters):
+    return Memory("dot").publish(add=Rows(np.arange(len(clusters[0])), clusters[0]))
+
+
+def asked_of(queries):
+    """Some of which all rows have weight, from one that is all but certain on, and others between them."""
+    temperatures = [3.0, 0, 40.0, 9.0, 1e-12, 6.0]
+    normalisers = ["softmax", "softmax", "softmax", "one_hot", "softmax", "entmax15"]
+    return [
+        Question(query, temperature, 20.0, normaliser=normaliser, output=False)
+        for query, temperature, normaliser in zip(queries, temperatures, normalisers, strict=False)
+    ]
+
+
+def test_each_is_what_its_rows_make_alone(running, clusters, view):
+    questions = asked_of(clusters[2])
+    part = part_of(view, questions[0])
+    drafts = drafted(part, questions, WIDTH)
+    made = list(drafts)
+    assert [index for index in drafts.warm if made[index]] == [0, 2, 4]
+    for index, (question, found) in enumerate(zip(questions, made, strict=True)):
+        rescored = drafts.found.of(index)
+        if index not in drafts.warm:
+            mixture = without_tail(question, rescored, part.keys)
+        else:
+            levels, sums = drafts.gathered.levels[index], drafts.gathered.sums[index]
+            null, temperature = question.null_key(question.temperature, part.keys), np.array([question.temperature])
+            (mixture,) = mix_each(drafts.found.runs([index]), levels[None, None], sums[None, None], [null], temperature)
+        expected = draft(part, question, rescored, mixture, drafts.gathered.error(index))
+        np.testing.assert_array_equal(found.found.known, mixture.known)
+        np.testing.assert_array_equal(found.found.candidates, mixture.candidates)
+        np.testing.assert_array_equal(found.rescored.similarities, rescored.similarities)
+        assert found.found.evidence == mixture.evidence
+        assert (found.total_variation, found.exact_variation) == (expected.total_variation, expected.exact_variation)
+    assert 0 < made[4].exact_variation < 1e-6  # which one of two bounds has
+
+
+def test_where_the_scan_does_not_tell_there_is_none(running, clusters):
+    keys = np.concatenate([np.ones((3000, 37)), clusters[0][:3000]]).astype(np.float32)
+    view = Memory("cosine").publish(add=Rows(np.arange(6000), keys))
+    questions = [Question(np.ones(37), 0.1, output=False), Question(clusters[2][0], 0.1, output=False)]
+    drafts = drafted(part_of(view, questions[0]), questions, WIDTH)
+    assert drafts[0] is None
+    assert drafts[1] is not None
+    assert list(drafts.warm) == [1]
+    assert drafts[1] is drafts[1]

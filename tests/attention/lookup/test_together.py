@@ -1,0 +1,107 @@
+"""Answers made together are to the last bit those that each question's own draft makes."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from attention.lookup import Background, Bias, Memory, Question, Rows
+from attention.lookup.drafts import drafted
+from attention.lookup.quantised import WIDTHS, answer_of, part_of, quantised_answers
+from attention.lookup.together import answers_together
+
+RANDOM = np.random.default_rng(8)
+
+
+@pytest.fixture(scope="module")
+def view(clusters):
+    """Rows of which some are copies of others, every fifth removed."""
+    keys = clusters[0].copy()
+    keys[100:140] = keys[7]
+    memory = Memory("cosine")
+    memory.publish(add=Rows(np.arange(len(keys)), keys, clusters[1]))
+    return memory.publish(remove=np.arange(0, len(keys), 5))
+
+
+def same(found, expected):
+    for each in fields(expected):
+        one, other = getattr(found, each.name), getattr(expected, each.name)
+        np.testing.assert_array_equal(one, other, err_msg=each.name)
+
+
+def asked_of(clusters, count, **options):
+    """So many questions, of temperatures and null keys of their own; the first one is nearest to forty copies."""
+    keys = clusters[0]
+    near = [
+        keys[7],
+        *(keys[row] + RANDOM.standard_normal(keys.shape[1]) for row in RANDOM.integers(0, 6000, count - 1)),
+    ]
+    nulls = [None, 0.5, Background(0.1, 0.2)]
+    return [Question(q, [0.05, 0.3, 2.0][at % 3], nulls[at % 3], **options) for at, q in enumerate(near)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 64])
+@pytest.mark.parametrize("options", [{}, {"output": False}, {"top_k": 0}, {"top_k": 3}, {"top_k": 300}])
+def test_each_is_what_its_draft_makes(running, clusters, view, count, options):
+    questions = asked_of(clusters, count, **options)
+    part = part_of(view, questions[0])
+    drafts = drafted(part, questions, WIDTHS[0])
+    blended = {index: (np.full(11, float(index)), 0.25) for index in range(0, count, 2)}
+    found = answers_together(part, questions, drafts, blended)
+    assert list(found) == [index for index, count in enumerate(drafts.found.counts.tolist()) if count >= 0]
+    assert found
+    for index, answer in found.items():
+        same(answer, answer_of(part, questions[index], drafts[index], blended.get(index)))
+
+
+@pytest.mark.parametrize("count", [3, 64, 130, 200])
+def test_a_batch_of_all_kinds_has_each_answer_where_it_was_asked(running, clusters, view, count, agrees):
+    """Other normalisers, shares and masks beside plain questions, more than one scan takes."""
+    mask = view.mask(np.arange(0, len(clusters[0]), 2))
+    kinds = [
+        {},
+        {"temperature": 0},
+        {"normaliser": "sparsemax", "temperature": 0.01},
+        {"top_p": 0.2},
+        {"mask": mask},
+        {"normaliser": "one_hot"},
+        {"max_error": 0.2},
+    ]
+    queries = [clusters[2][at % len(clusters[2])] + 0.01 * RANDOM.standard_normal(37) for at in range(count)]
+    asked = [
+        Question(query, **{"temperature": 0.05, "output": False, **kinds[at % len(kinds)]})
+        for at, query in enumerate(queries)
+    ]
+    answers = quantised_answers(view, asked)
+    for at in [*range(min(count, len(kinds))), count - 1]:
+        if answers[at] is not None:
+            agrees(view, asked[at], answers[at])
+    assert sum(answer is not None for answer in answers) > 0.9 * count
+
+
+def test_a_bound_that_is_not_kept_and_a_share_are_for_others(running, clusters, view):
+    asked = [
+        Question(clusters[2][0], 0.3, output=False, max_error=1e-9),
+        Question(clusters[2][1], 0.3, output=False, max_error=0.9),
+        Question(clusters[2][2], 0.3, output=False, top_p=0.5),
+        Question(clusters[2][3], 0, output=False),
+        Question(clusters[2][4], 0.3, output=True, max_error=0.9),
+    ]
+    part = part_of(view, asked[0])
+    drafts = drafted(part, asked, WIDTHS[0])
+    far = {4: (np.zeros(11), 1.0 * part.facts.value_norm)}
+    assert list(answers_together(part, asked, drafts, far)) == [1]
+
+
+def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
+    keys, _, queries = clusters
+    pairs = Memory("cosine").publish(add=Rows(np.arange(4000), keys[:4000], owners=np.arange(4000) // 2 * 2))
+    alone = Memory("cosine").publish(add=Rows(np.arange(4000), keys[:4000]))
+    bias = Bias.of(alone, np.arange(4000), np.linspace(0, 1, 4000))
+    for view, more in ((pairs, {}), (alone, {"bias": bias})):
+        question = Question(queries[0], 0.3, output=False, **more)
+        part = part_of(view, question)
+        asked = [part.asked(question)]
+        assert answers_together(part, asked, drafted(part, asked, WIDTHS[0]), {}) == {}
