@@ -43,7 +43,7 @@ STAGES = {
     "mixture": ("quantised", "mix_each"),
     "bounds": ("quantised", "draft"),
     "values of listed rows": ("parts.whole", "Whole", "add_values"),
-    "output and its bound": ("quantised", "_outputs"),
+    "output and its bound": ("quantised", "blended"),
     "answer": ("quantised", "answer_of"),
 }
 """Each stage with the function that takes it: a module of the lookup, and a name in it or in a class of it."""

@@ -6,7 +6,14 @@ from attention.kernels.candidate_passes import best_first, down_to, heaviest, le
 from attention.kernels.dot_amx import amx_usable
 from attention.kernels.dot_vnni import has_vnni
 from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
-from attention.kernels.original_passes import add_rows, all_products, all_sums, quadratic_forms, row_products
+from attention.kernels.original_passes import (
+    add_rows,
+    all_products,
+    all_sums,
+    quadratic_forms,
+    residual_sum,
+    row_products,
+)
 from attention.kernels.thin.passes import accumulate_thin, sample_top_thin, thin_queries
 from attention.kernels.value_passes import blend, weight_of
 

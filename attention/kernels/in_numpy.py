@@ -193,6 +193,17 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
     return found
 
 
+def residual_sum(vectors: F32, rows: I64) -> F64:
+    """See `Kernels`."""
+    total = np.zeros(vectors.shape[1])
+    for first in range(0, len(rows), 256):
+        left = vectors[rows[first : first + 256]].astype(np.float64)
+        scales = np.abs(left).max(axis=1, keepdims=True) / LEVELS
+        left -= np.rint(left / np.where(scales > 0, scales, 1.0)) * scales
+        total += left.sum(axis=0)
+    return total
+
+
 def quadratic_forms(vectors: F64, matrix: F64) -> F64:
     """See `Kernels`."""
     lower = np.tril(matrix, -1)

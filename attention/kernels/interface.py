@@ -209,6 +209,9 @@ class Kernels(Protocol):
             queries: float64[q, d].
         """
 
+    def residual_sum(self, vectors: F32, rows: I64) -> F64:
+        """float64[d]: Σ (x − x̂) over m rows int64[m] of [n, d], x̂ what the 8-bit code of x says."""
+
     def quadratic_forms(self, vectors: F64, matrix: F64) -> F64:
         """float64[q], xᵀ·M·x of each of vectors float64[q, d]; of M, symmetric, the lower half counts."""
 

@@ -10,20 +10,18 @@ import numpy as np
 
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, answer_to
-from attention.lookup.bounds.output import bound_quantised
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack
+from attention.lookup.bounds.rounding import Slack
 from attention.lookup.bounds.total import least_variation, tail_variation, total_variation
-from attention.lookup.bounds.weights import bound_counted
 from attention.lookup.head.candidates import Rescored, Rescoring
 from attention.lookup.memory.owners import between
 from attention.lookup.memory.view import View
 from attention.lookup.parts.biased import Biased
+from attention.lookup.parts.blend import Blend, Draft, blended
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
-from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, alone, mix_each
 
@@ -59,15 +57,18 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
         asked = {index: part.asked(questions[index]) for index in group if fits_scan(part, questions[index])}
         open_ones = list(asked)
         for width in WIDTHS:
-            again = []
-            for first in range(0, len(open_ones), TOGETHER):
-                some = open_ones[first : first + TOGETHER]
-                for index, found in zip(some, _answers(part, [asked[i] for i in some], width), strict=True):
-                    if isinstance(found, Answer):
-                        answers[index] = part.restored(questions[index], found)
-                    elif found is Undecided.WIDER:
-                        again.append(index)
-            open_ones = again
+            wider: list[int] = []
+            for fine in (False, True):
+                finer: list[int] = []
+                for first in range(0, len(open_ones), TOGETHER):
+                    some = open_ones[first : first + TOGETHER]
+                    for index, found in zip(some, _answers(part, [asked[i] for i in some], width, fine), strict=True):
+                        if isinstance(found, Answer):
+                            answers[index] = part.restored(questions[index], found)
+                        elif found is not Undecided.EXACT:
+                            (finer if found is Undecided.FINER else wider).append(index)
+                open_ones = finer
+            open_ones = wider
     return answers
 
 
@@ -89,14 +90,20 @@ class Undecided(Enum):
     """Who answers in place of a scan that cannot."""
 
     WIDER = "a wider scan"
+    FINER = "a scan in 16 bits"
     EXACT = "the exact path"
 
 
-def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | Undecided]:
-    gathered, drafts = drafted(part, questions, width)
-    blended = _outputs(part, questions, gathered, drafts)
+def _answers(part: Whole, questions: Sequence[Question], width: Width, fine: bool) -> Iterator[Answer | Undecided]:
+    gathered, drafts = drafted(part, questions, width, fine=fine)
+    wanted = {index: made for index, made in enumerate(drafts) if made is not None and questions[index].output}
+    blends = blended(part, gathered, wanted)
     for index, (question, draft) in enumerate(zip(questions, drafts, strict=True)):
-        found = None if draft is None else answer_of(part, question, draft, blended.get(index))
+        blend = blends.get(index)
+        if blend is not None and blend.coarse:
+            yield Undecided.FINER
+            continue
+        found = None if draft is None else answer_of(part, question, draft, blend)
         if found is not None:
             yield found
         elif draft is None or question.max_error is None:
@@ -106,31 +113,13 @@ def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterat
             yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
 
 
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """The rows known for one question, and their distribution.
-
-    Attributes:
-        total_variation: the bound on it.
-        exact_variation: the part of that which the tail has no share in.
-    """
-
-    rescored: Rescored
-    found: Mixture
-    total_variation: float
-    exact_variation: float
-
-    @property
-    def counted_variation(self) -> float:
-        """The bound where the documents of the answer are counted anew, all of their keys in float64."""
-        return min(1.0, self.exact_variation + bound_counted(self.total_variation - self.exact_variation))
-
-
-def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[Gathered, list[Draft | None]]:
+def drafted(
+    part: Whole, questions: Sequence[Question], width: Width, *, fine: bool = False
+) -> tuple[Gathered, list[Draft | None]]:
     """What a scan brings home, and for each question what follows; None where the exact path has to answer."""
     temperatures = np.array([scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
-    gathered, found = reading(part, questions, width, temperatures, outputs=outputs)
+    gathered, found = reading(part, questions, width, temperatures, outputs=outputs, fine=fine)
     known = [found.of(index) for index in range(len(questions))]
     drafts: list[Draft | None] = [None] * len(questions)
     for index, mixture in _mixtures(questions, gathered, found, known):
@@ -141,7 +130,13 @@ def drafted(part: Whole, questions: Sequence[Question], width: Width) -> tuple[G
 
 
 def reading(
-    part: Whole, questions: Sequence[Question], width: Width, temperatures: F64 | None, *, outputs: bool = False
+    part: Whole,
+    questions: Sequence[Question],
+    width: Width,
+    temperatures: F64 | None,
+    *,
+    outputs: bool = False,
+    fine: bool = False,
 ) -> tuple[Gathered, Rescoring]:
     """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
@@ -150,7 +145,7 @@ def reading(
     vectors = np.array([question.vector for question in questions])
     ks = [question.head_size(part.keys) for question in questions]
     listed = max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions))
-    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
+    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs, fine=fine)
     candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
     needed = candidates.deciding(gathered.known, first, width.exact)
     known = gathered.known
@@ -197,12 +192,12 @@ def coldest(question: Question, rescored: Rescored, keys: int, temperature: floa
     return alone(found.weights, found.evidence, len(rescored.candidates))
 
 
-def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, float] | None) -> Answer | None:
+def answer_of(part: Whole, question: Question, made: Draft, blend: Blend | None) -> Answer | None:
     """The answer that a draft, and an output with its error, make.
 
     None where `max_error` asks for more, or where documents of several keys cannot be told apart.
     """
-    output, output_error = blended or (None, None)
+    output, output_error = (None, None) if blend is None else (blend.output, blend.error)
     variation = made.counted_variation if part.facts.several else made.total_variation
     if question.max_error is not None:
         relative = 0.0 if output_error is None else output_error / max(part.facts.value_norm, 1e-300)
@@ -264,35 +259,3 @@ def without_tail(question: Question, rescored: Rescored, keys: int) -> Mixture:
         narrow = sparse(rescored.similarities, null, question.temperature, question.normaliser)
         return alone(narrow.weights, narrow.evidence, len(rescored.candidates))
     return coldest(question, rescored, keys, question.temperature)
-
-
-def _outputs(
-    part: Whole, questions: Sequence[Question], gathered: Gathered, drafts: Sequence[Draft | None]
-) -> dict[int, tuple[F64, float]]:
-    """Σ weight·value over all rows, and how far that can be off, summing in float64 included."""
-    wanted = {index: made for index, made in enumerate(drafts) if made is not None and questions[index].output}
-    if not wanted or gathered.outputs is None:
-        return {}
-    outputs = np.zeros((len(questions), part.facts.value_dimension or 0))
-    rescored = [made.rescored for made in wanted.values()]
-    places = np.concatenate([places for each in rescored for places in (each.places, each.candidate_places)])
-    weights = np.concatenate([w for made in wanted.values() for w in (made.found.known, made.found.candidates)])
-    counts = [len(each.places) + len(each.candidate_places) for each in rescored]
-    part.add_values(places, np.repeat(np.array(list(wanted)), counts), weights, outputs)
-    blended = {}
-    for (index, made), count in zip(wanted.items(), counts, strict=True):
-        factor = float(made.found.factors.sum())  # of the only part
-        outputs[index] += factor * gathered.outputs[index]
-        bound = bound_quantised(
-            part.facts.value_spread if made.found.tail > 0 else None,
-            part.facts.value_norm,
-            made.found,
-            gathered.error(index),
-            outputs[index],
-            factor**ERROR_DEGREES * gathered.value_errors[index],
-            made.total_variation,
-            made.exact_variation,
-        )
-        terms = count + 64 * part.facts.blocks + made.found.tail * part.facts.n
-        blended[index] = outputs[index], bound + 4 * terms * UNIT_ROUNDOFF * part.facts.value_norm
-    return blended

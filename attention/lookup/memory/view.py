@@ -11,9 +11,11 @@ import numpy as np
 from attention.dtypes import F64, I64, Bools
 from attention.errors import ParameterError
 from attention.kernels.layout import PANEL
+from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.blocks import Segment
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.owners import beginning
+from attention.lookup.memory.residuals import residuals_of
 from attention.lookup.memory.thin import ThinFacts
 
 
@@ -70,6 +72,11 @@ class View:
     def thin(self) -> ThinFacts | None:
         """What is known of all thin codes; None where rows are not kept so."""
         return ThinFacts.of(self.segments)
+
+    @cached_property
+    def value_residuals(self) -> Residuals:
+        """Of the values of the rows that live, where `Facts.value_spread` is known."""
+        return residuals_of(self.passing(None), self.value_dimension or 0)
 
     def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""
@@ -162,6 +169,11 @@ class Mask:
             for segment, passes in zip(self.view.segments, self.allowed, strict=True)
             if passes is not None
         )
+
+    @cached_property
+    def value_residuals(self) -> Residuals:
+        """Of the values of the rows that may be attended to, see `View.value_residuals`; read once a mask."""
+        return residuals_of(self.view.passing(self), self.view.value_dimension or 0)
 
     @property
     def nbytes(self) -> int:

@@ -36,7 +36,8 @@ def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale
     found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
     assert found.count == 300
     np.testing.assert_allclose(found.mean, vectors.mean(axis=0, dtype=np.float64), rtol=1e-9)
-    np.testing.assert_allclose(found.residual_total, left.sum(axis=0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.residuals.total, left.sum(axis=0), rtol=1e-9, atol=1e-12)
+    assert found.residuals.count == 300
     assert found.residual_spread >= around(left, 0.0)
     underflow, rounding = 300 * width * 2.0**-124, 2.0**-12 * (vectors.astype(np.float64) ** 2).sum()
     for centre in (vectors.mean(axis=0), np.zeros(width), vectors[0]):
