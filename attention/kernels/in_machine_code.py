@@ -15,7 +15,7 @@ from attention.kernels.original_passes import (
     row_products,
 )
 from attention.kernels.thin.passes import accumulate_thin, sample_top_thin, thin_queries
-from attention.kernels.value_passes import blend, weight_of
+from attention.kernels.value_passes import add_values
 
 AMX = amx_usable()
 NAME = " + ".join(["numba"] + ["VNNI"] * has_vnni() + ["AMX"] * AMX)

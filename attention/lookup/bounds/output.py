@@ -6,9 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from attention.dtypes import F64
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.bounds.weights import largest_slope, moved_weight
@@ -36,8 +33,9 @@ def bound_quantised(
     value_norm: float,
     found: Mixture,
     error: QuantisationError,
-    output: F64,
-    value_errors: F64,
+    length: float,
+    from_mean: float,
+    value_errors: Sequence[float],
     variation: float,
     exact: float,
 ) -> float:
@@ -53,16 +51,16 @@ def bound_quantised(
         value_norm: the largest ‖v‖.
         found: the distribution.
         error: of similarities that were only scanned.
-        output: float64[d_v], ô.
-        value_errors: float64[5], see `accumulator.VALUE_ERRORS`, in weights.
+        length, from_mean: at least ‖ô‖, and how far ô is from the mean of all values.
+        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
         variation: the total variation between true and computed weights, at most.
         exact: the part of it that the tail has no share in.
     """
     plain = 2 * variation * value_norm
     if found.tail == 0 or spread is None or residuals is None:
-        return plain + float(value_errors[:3].sum())
+        return plain + sum(value_errors[:3])
     off = bound_value_codes(value_errors, found, spread, residuals, value_norm)
-    temperature, length = found.evidence.temperature, _length(output)
+    temperature = found.evidence.temperature
     mean = error.mean(found.tail, found.tail_square)
     moved = bound_blend(
         error.largest / temperature,
@@ -72,8 +70,8 @@ def bound_quantised(
         [
             Centre(bound_turn(found, error, square, value_norm + length) / temperature, distance + off)
             for length, square, distance in (
-                (length, spread.around(output), 0.0),
-                (spread.mean_length, spread.around_mean, _length(spread.mean - output)),
+                (length, spread.around(from_mean), 0.0),
+                (spread.mean_length, spread.around_mean, from_mean),
             )
         ],
         value_norm,
@@ -158,7 +156,9 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
     return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
 
 
-def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, residuals: Residuals, longest: float) -> float:
+def bound_value_codes(
+    value_errors: Sequence[float], found: Mixture, spread: Spread, residuals: Residuals, longest: float
+) -> float:
     """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
 
     A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ b·r‖ ≤ ‖b‖·√λ. What
@@ -172,13 +172,13 @@ def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, residua
     1,024 terms at a time.
 
     Args:
-        value_errors: float64[5], see `accumulator.VALUE_ERRORS`, in weights.
+        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
         found: for Σa² over all rows that were summed.
         spread: of the values of all rows.
         residuals: Σ r, and n.
         longest: the largest ‖v‖.
     """
-    left_out, residual, rounding, mass, rounding_square = map(float, value_errors)
+    left_out, residual, rounding, mass, rounding_square = value_errors
     mean = mass / max(residuals.count, 1)
     uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
     apart = _root(uneven) * _root(spread.residual_spread)
@@ -191,7 +191,3 @@ def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, residua
 def _root(square: float) -> float:
     """The square root, with room for the rounding of what stands under it."""
     return math.sqrt(square) * (1 + 1e-9)
-
-
-def _length(vector: F64) -> float:
-    return math.sqrt(float(np.einsum("i,i", vector, vector))) * (1 + 1e-9)

@@ -156,15 +156,14 @@ class Spread:
         square, residual_square = (float(sum(np.trace(some.grams[part]) for some in moments)) for part in (0, 1))
         return cls(count, mean, around, square, residuals, residual_spread, residual_square)
 
-    def around(self, centre: F64) -> float:
-        """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, c = `centre` float64[d]."""
-        apart = self.mean - centre
-        return self.around_mean + self.count * float(np.einsum("i,i", apart, apart))
+    def around(self, from_mean: float) -> float:
+        """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, for a c that is so far from the mean."""
+        return self.around_mean + self.count * from_mean**2
 
     @cached_property
     def around_zero(self) -> float:
         """The same around 0."""
-        return self.around(np.zeros_like(self.mean))
+        return self.around(self.mean_length)
 
     @cached_property
     def mean_length(self) -> float:
