@@ -42,7 +42,7 @@ STAGES = {
     "mixture": ("drafts", "mix_each"),
     "bounds": ("drafts", "Drafts", "_bound"),
     "values of listed rows": ("parts.whole", "Whole", "add_values"),
-    "output and its bound": ("quantised", "_outputs"),
+    "output and its bound": ("quantised", "blended"),
     "answer": ("quantised", "answers_together"),
 }
 """Each stage with the function that takes it: a module of the lookup, and a name in it or in a class of it."""

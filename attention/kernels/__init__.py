@@ -15,6 +15,6 @@ from attention.kernels.engine import (
     side_by_side,
     workers,
 )
-from attention.kernels.interface import NO_ADDENDS, CandidateLists, CodedKeys, Draws, Kernels, ThinKeys
+from attention.kernels.interface import NO_ADDENDS, CandidateLists, CodedKeys, CodedValues, Draws, Kernels, ThinKeys
 from attention.kernels.listed.interface import TOTALS, Totals
 from attention.kernels.machine_code import prepare, stand_in

@@ -7,10 +7,10 @@ from attention.kernels.dot_vnni import has_vnni
 from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
 from attention.kernels.listed.order import at_first, deciding, first_ones, heaviest, in_order
 from attention.kernels.listed.weights import heads, weigh
-from attention.kernels.original_passes import add_rows, all_products, all_sums, row_products
+from attention.kernels.original_passes import add_rows, all_products, all_sums, residual_sum, row_products
 from attention.kernels.quadratic_forms import quadratic_forms
 from attention.kernels.thin.passes import accumulate_thin, sample_top_thin, thin_queries
-from attention.kernels.value_passes import blend, weight_of
+from attention.kernels.value_passes import add_values
 
 AMX = amx_usable()
 NAME = " + ".join(["numba"] + ["VNNI"] * has_vnni() + ["AMX"] * AMX)

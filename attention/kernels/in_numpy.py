@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, F64, I16, I64, Bools, Bytes
-from attention.kernels.interface import CandidateLists, CodedKeys
-from attention.kernels.layout import CHUNK, LEVELS, columns_of, rows_at
+from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CandidateLists, CodedKeys, CodedValues
+from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_of, rows_at
 from attention.kernels.listed.in_numpy import at_first as at_first
 from attention.kernels.listed.in_numpy import deciding as deciding
 from attention.kernels.listed.in_numpy import first_ones as first_ones
@@ -138,22 +138,15 @@ def _list(hit: Bools, similarities: F32, base: int, lists: CandidateLists) -> No
 
 
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """See `Kernels`."""
+    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r]."""
     here = weights[:, :rows]
     return here.sum(axis=1, dtype=np.float64), here.max(axis=1).astype(np.float64)
 
 
 def blend(
-    codes: Bytes,
-    weights: F32,
-    scales: F32,
-    steps: F32,
-    most: int,
-    values: F32,
-    outputs: F64,
-    amx: bool = False,
+    codes: Bytes, weights: F32, scales: F32, steps: F32, most: int, values: F32, outputs: F64, amx: bool = False
 ) -> None:
-    """See `Kernels`."""
+    """See `value_passes.blend`."""
     rows = len(scales)
     levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))
     above = levels > most
@@ -165,6 +158,26 @@ def blend(
     for query in np.flatnonzero(above.any(axis=1)):
         listed = np.flatnonzero(above[query])
         outputs[query] += weights[query, listed].astype(np.float64) @ values[listed].astype(np.float64)
+
+
+def add_values(tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool) -> None:
+    """See `Kernels`."""
+    rows, levels = len(tile.scales), FINE_LEVELS if fine else LEVELS
+    masses, tops = weight_of(weights, rows)
+    if (masses <= NEGLIGIBLE * counts).all():
+        errors[:, 0] += masses * tile.length
+        return
+    known = masses
+    if not fine:
+        most = ABOVE_MEAN * masses / rows
+        # Rows added one by one count to no coded mass.
+        known = np.where(tops <= most, masses, 0.0)
+        tops = np.minimum(tops, most)
+    steps = np.maximum(tops * float(tile.scales.max()) / levels, LEAST_STEP).astype(np.float32)
+    rounding = steps.astype(np.float64) * (0.5 + levels * 2.0**-21)
+    linear = (masses * tile.residual, rows * rounding * tile.code_length, known)
+    errors[:, 1:] += np.stack([*linear, rounding * rounding * tile.inverse_squares.sum()], axis=1)
+    blend(tile.codes, weights, tile.scales, steps, levels, tile.values, outputs)
 
 
 def add_rows(
@@ -197,6 +210,17 @@ def row_products(vectors: F32, rows: I64, queries: F64, asked: I64) -> F64:
         part = slice(first, first + 256)
         found[part] = (vectors[rows[part]].astype(np.float64) * queries[asked[part]]).sum(axis=1)
     return found
+
+
+def residual_sum(vectors: F32, rows: I64) -> F64:
+    """See `Kernels`."""
+    total = np.zeros(vectors.shape[1])
+    for first in range(0, len(rows), 256):
+        left = vectors[rows[first : first + 256]].astype(np.float64)
+        scales = np.abs(left).max(axis=1, keepdims=True) / LEVELS
+        left -= np.rint(left / np.where(scales > 0, scales, 1.0)) * scales
+        total += left.sum(axis=0)
+    return total
 
 
 def quadratic_forms(vectors: F64, matrix: F32) -> tuple[F64, F64]:

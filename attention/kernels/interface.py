@@ -13,6 +13,14 @@ import numpy as np
 from attention.dtypes import F32, F64, I16, I64, U64, Bools, Bytes
 from attention.kernels.listed.interface import ListedKernels
 
+ABOVE_MEAN = 16.0
+"""With 127 levels, rows that weigh more than so many times the mean are added one by one."""
+
+NEGLIGIBLE = 1e-7
+"""So much beside what is listed is left out of a weighted sum."""
+
+LEAST_STEP = 1e-30
+
 NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 
 
@@ -48,6 +56,26 @@ class CandidateLists(NamedTuple):
     places: I64
     similarities: F32
     counts: I64
+
+
+class CodedValues(NamedTuple):
+    """Values in codes, turned, from the beginning of a chunk on.
+
+    Attributes:
+        codes: uint8[chunks, groups, words, 16, 4], of r values and more; see `layout`.
+        scales: float32[r].
+        values: float32[r, d_v], the originals.
+        inverse_squares: float64[chunks], Σ scale⁻² of each, at least.
+        residual, length, code_length: the most there can be of ‖v − v̂‖, of ‖v‖ and of the length of a code.
+    """
+
+    codes: Bytes
+    scales: F32
+    values: F32
+    inverse_squares: F64
+    residual: float
+    length: float
+    code_length: float
 
 
 class ThinKeys(NamedTuple):
@@ -159,22 +187,23 @@ class Kernels(ListedKernels, Protocol):
             draws: added to.
         """
 
-    def weight_of(self, weights: F32, rows: int) -> tuple[F64, F64]:
-        """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r], contiguous."""
-
-    def blend(
-        self, codes: Bytes, weights: F32, scales: F32, steps: F32, most: int, values: F32, outputs: F64, amx: bool
+    def add_values(
+        self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
     ) -> None:
-        """Add Σ weight·value over some chunks of coded values.
+        """Add Σ weight·value over some chunks of coded values, or leave them out where they weigh next to nothing.
+
+        A weight times its value's scale is rounded to whole levels of a step, at most 127, or 16 bits of them. Of 127,
+        rows that weigh more than ABOVE_MEAN times the mean are added one by one. Rounding weight·scale in float32 moves
+        it by at most (½ + levels·2⁻²¹)·step, and so the weight by that over scale.
 
         Args:
-            codes: uint8[chunks, groups, words, 16, 4], turned; see `ValueCodes`.
-            weights: float32[q, ≥ r], contiguous.
-            scales: float32[r], of the coded values.
-            steps: float32[q], the size of one level of weight·scale.
-            most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
-            values: float32[r, d_v], the originals.
+            tile: r of them.
+            weights: float32[q, ≥ r], contiguous, relative to a threshold.
+            counts: int64[q], rows that were listed; each has a term of 1 at least. What is so far below all of them
+                is left out.
+            fine: whether weights have 16 bits.
             outputs: float64[q, d_v], added to.
+            errors: float64[q, 5], added to; see `scan.accumulator.VALUE_ERRORS`.
             amx: whether the matrix unit may be used.
         """
 
@@ -202,6 +231,9 @@ class Kernels(ListedKernels, Protocol):
             rows, asked: int64[m], which row and which query.
             queries: float64[q, d].
         """
+
+    def residual_sum(self, vectors: F32, rows: I64) -> F64:
+        """float64[d]: Σ (x − x̂) over m rows int64[m] of [n, d], x̂ what the 8-bit code of x says."""
 
     def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
         """(float64[q], float64[q]): ‖x‖² and xᵀ·M·x/‖x‖² of each of vectors float64[q, d], M symmetric.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import float32, float64, int64, njit
+from numba import float32, float64, int32, int64, njit
 
 from attention.dtypes import F32, F64, I64
 from attention.kernels.cpu import array, compiled, fetch
+from attention.kernels.layout import LEVELS
 
 CACHE_LINE = 64
 """Bytes that are brought into the cache together."""
@@ -115,6 +116,33 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
                 a, b, c, d = shares[0], shares[1], shares[2], shares[3]
                 for t in range(vectors.shape[1]):
                     outputs[j, t] += a * four[0, t] + b * four[1, t] + c * four[2, t] + d * four[3, t]
+
+
+@compiled(array(float32, 2), array(int64, 1), fastmath=False)
+def residual_sum(vectors: F32, rows: I64) -> F64:
+    """See `Kernels`."""
+    # Each step in float64, in the order of `codes.quantisation.to_codes` and never joined with another: so a component
+    # at the edge between two codes is rounded as it was when it was coded. Bits of a float without its sign are in
+    # order, and the largest of integers is found many at a time.
+    width = vectors.shape[1]
+    sizes, total = vectors.view(np.int32), np.zeros(width)
+    longest = np.zeros(1, dtype=np.int32)
+    size = longest.view(np.float32)
+    for m in range(len(rows)):
+        if m + AHEAD < len(rows):
+            _fetch_row(vectors, rows[m + AHEAD])
+        row = rows[m]
+        most = int32(0)
+        for t in range(width):
+            most = max(most, sizes[row, t] & int32(0x7FFFFFFF))
+        if most == 0:
+            continue
+        longest[0] = most
+        scale = np.float64(size[0]) / LEVELS
+        for t in range(width):
+            component = np.float64(vectors[row, t])
+            total[t] += component - np.rint(component / scale) * scale
+    return total
 
 
 @compiled(array(float32, 2), array(int64, 1), array(float64, 2), array(int64, 1), fastmath=True)

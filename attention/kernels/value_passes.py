@@ -5,17 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, float32, float64, int32, int64, njit, uint8
 
-from attention.dtypes import F32, F64, I8, Bytes
-from attention.kernels.cpu import array, compiled
+from attention.dtypes import F32, F64, I8, I64, Bytes
+from attention.kernels.cpu import array, compiled, record
 from attention.kernels.dot import byte_products
 from attention.kernels.dot_amx import padded
-from attention.kernels.layout import DEEP, LANES, LEVELS, OFFSET, PANEL
+from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
+from attention.kernels.layout import DEEP, FINE_LEVELS, LANES, LEVELS, OFFSET, PANEL
 from attention.kernels.weight_levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest
 
+_VALUES = record(
+    CodedValues,
+    array(uint8, 5),
+    array(float32, 1),
+    array(float32, 2),
+    array(float64, 1),
+    float64,
+    float64,
+    float64,
+)
 
-@compiled(array(float32, 2), int64, fastmath=True)
+
+@njit(nogil=True, fastmath=True)
 def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
-    """See `Kernels`."""
+    """(sums float64[q], largest float64[q]) of the first `rows` of weights float32[q, ≥ r], contiguous."""
     width, full = weights.shape[1], rows - rows % PANEL
     sums, largest = np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
     for j in range(weights.shape[0]):
@@ -84,17 +96,7 @@ def _levels(
     return total, above
 
 
-@compiled(
-    array(uint8, 5),
-    array(float32, 2),
-    array(float32, 1),
-    array(float32, 1),
-    int64,
-    array(float32, 2),
-    array(float64, 2),
-    boolean,
-    fastmath=True,
-)
+@njit(nogil=True, fastmath=True)
 def blend(
     codes: Bytes,
     weights: F32,
@@ -105,7 +107,18 @@ def blend(
     outputs: F64,
     amx: bool,
 ) -> None:
-    """See `Kernels`."""
+    """Add Σ weight·value over some chunks of coded values.
+
+    Args:
+        codes: uint8[chunks, groups, words, 16, 4], turned; see `ValueCodes`.
+        weights: float32[q, ≥ r], contiguous.
+        scales: float32[r], of the coded values.
+        steps: float32[q], the size of one level of weight·scale.
+        most: levels there are: at most 127, or two bytes' worth. A row above them is added by itself.
+        values: float32[r, d_v], the originals.
+        outputs: float64[q, d_v], added to.
+        amx: whether the matrix unit may be used.
+    """
     q, width, chunk = weights.shape[0], outputs.shape[1], codes.shape[2] * DEEP
     planes = 1 if most <= LEVELS else 2
     packed = np.zeros((padded(q * planes, codes.shape[2], amx), chunk), dtype=np.int8)
@@ -145,3 +158,49 @@ def blend(
                         if planes == 2:
                             product = 256.0 * product + products[2 * j + 1, t - lowest]
                         outputs[j, t] += steps[j] * (product - offsets[j])
+
+
+@compiled(
+    _VALUES,
+    array(float32, 2),
+    array(int64, 1),
+    boolean,
+    array(float64, 2),
+    array(float64, 2),
+    boolean,
+    fastmath=True,
+)
+def add_values(
+    tile: CodedValues,
+    weights: F32,
+    counts: I64,
+    fine: bool,
+    outputs: F64,
+    errors: F64,
+    amx: bool,
+) -> None:
+    """See `Kernels`."""
+    rows, scales = len(tile.scales), tile.scales
+    levels = FINE_LEVELS if fine else LEVELS
+    masses, tops = weight_of(weights, rows)
+    if (masses <= NEGLIGIBLE * counts).all():
+        errors[:, 0] += masses * tile.length
+        return
+    largest, inverse_squares = float32(0.0), 0.0
+    for i in range(rows):
+        largest = max(largest, scales[i])
+    for i in range(len(tile.inverse_squares)):
+        inverse_squares += tile.inverse_squares[i]
+    steps = np.empty(len(masses), dtype=np.float32)
+    for j in range(len(masses)):
+        top, known, most = tops[j], masses[j], ABOVE_MEAN * masses[j] / rows
+        if not fine and top > most:
+            # Rows added one by one count to no coded mass.
+            top, known = most, 0.0
+        steps[j] = max(top * float64(largest) / levels, LEAST_STEP)
+        rounding = float64(steps[j]) * (0.5 + levels * 2.0**-21)
+        errors[j, 1] += masses[j] * tile.residual
+        errors[j, 2] += rows * rounding * tile.code_length
+        errors[j, 3] += known
+        errors[j, 4] += rounding * rounding * inverse_squares
+    blend(tile.codes, weights, scales, steps, levels, tile.values, outputs, amx)

@@ -120,15 +120,21 @@ class Drafts:
         return draft(self._part, question, rescored, mixture, self.gathered.error(index))
 
 
-def drafted(part: Whole, questions: Sequence[Question], width: Width) -> Drafts:
+def drafted(part: Whole, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
     """What a scan tells of each question."""
     temperatures = np.array([scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
-    return Drafts(part, questions, *reading(part, questions, width, temperatures, outputs=outputs))
+    return Drafts(part, questions, *reading(part, questions, width, temperatures, outputs=outputs, fine=fine))
 
 
 def reading(
-    part: Whole, questions: Sequence[Question], width: Width, temperatures: F64 | None, *, outputs: bool = False
+    part: Whole,
+    questions: Sequence[Question],
+    width: Width,
+    temperatures: F64 | None,
+    *,
+    outputs: bool = False,
+    fine: bool = False,
 ) -> tuple[Gathered, Rescoring]:
     """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
@@ -137,7 +143,7 @@ def reading(
     vectors = np.array([question.vector for question in questions])
     ks = [question.head_size(part.keys) for question in questions]
     listed = max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions))
-    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs)
+    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs, fine=fine)
     candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
     needed, known = candidates.deciding(gathered.known, first, width.exact), gathered.known
     more = needed - first

@@ -7,19 +7,15 @@ from enum import Enum
 
 import numpy as np
 
-from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, answer_to
-from attention.lookup.bounds.output import bound_quantised
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.blending import Blend, blended
 from attention.lookup.bounds.total import least_variation
-from attention.lookup.drafts import Draft, Drafts, Width, drafted
+from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.view import View
 from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
-from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
-from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.together import METHOD, answers_together, keeps
 
 TOGETHER = 64
@@ -42,15 +38,18 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
         asked = {index: part.asked(questions[index]) for index in group if fits_scan(part, questions[index])}
         open_ones = list(asked)
         for width in WIDTHS:
-            again = []
-            for first in range(0, len(open_ones), TOGETHER):
-                some = open_ones[first : first + TOGETHER]
-                for index, found in zip(some, _answers(part, [asked[i] for i in some], width), strict=True):
-                    if isinstance(found, Answer):
-                        answers[index] = part.restored(questions[index], found)
-                    elif found is Undecided.WIDER:
-                        again.append(index)
-            open_ones = again
+            wider: list[int] = []
+            for fine in (False, True):
+                finer: list[int] = []
+                for first in range(0, len(open_ones), TOGETHER):
+                    some = open_ones[first : first + TOGETHER]
+                    for index, found in zip(some, _answers(part, [asked[i] for i in some], width, fine), strict=True):
+                        if isinstance(found, Answer):
+                            answers[index] = part.restored(questions[index], found)
+                        elif found is not Undecided.EXACT:
+                            (finer if found is Undecided.FINER else wider).append(index)
+                open_ones = finer
+            open_ones = wider
     return answers
 
 
@@ -72,20 +71,24 @@ class Undecided(Enum):
     """Who answers in place of a scan that cannot."""
 
     WIDER = "a wider scan"
+    FINER = "a scan in 16 bits"
     EXACT = "the exact path"
 
 
-def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterator[Answer | Undecided]:
-    drafts = drafted(part, questions, width)
-    blended = _outputs(part, questions, drafts.gathered, drafts)
-    made = answers_together(part, questions, drafts, blended)
+def _answers(part: Whole, questions: Sequence[Question], width: Width, fine: bool) -> Iterator[Answer | Undecided]:
+    drafts = drafted(part, questions, width, fine=fine)
+    blends = blended(part, drafts, [index for index, question in enumerate(questions) if question.output])
+    made = answers_together(part, questions, drafts, blends)
     for index, question in enumerate(questions):
-        found = made.get(index)
+        found, blend = made.get(index), blends.get(index)
         if found is not None:
             yield found
             continue
+        if blend is not None and blend.coarse:
+            yield Undecided.FINER
+            continue
         draft = drafts[index]
-        found = None if draft is None else answer_of(part, question, draft, blended.get(index))
+        found = None if draft is None else answer_of(part, question, draft, blend)
         if found is not None:
             yield found
         elif draft is None or question.max_error is None:
@@ -95,14 +98,14 @@ def _answers(part: Whole, questions: Sequence[Question], width: Width) -> Iterat
             yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
 
 
-def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, float] | None) -> Answer | None:
+def answer_of(part: Whole, question: Question, made: Draft, blend: Blend | None) -> Answer | None:
     """The answer that a draft, and an output with its error, make.
 
     None where `max_error` asks for more, or where documents of several keys cannot be told apart.
     """
-    output, output_error = blended or (None, None)
+    output, output_error = (None, None) if blend is None else (blend.output, blend.error)
     variation = made.counted_variation if part.facts.several else made.total_variation
-    if not keeps(part, question, variation, output_error):
+    if not keeps(part, question, variation, blend):
         return None
     rows = counted(part, question, made.rescored, made.found)
     if rows is None:
@@ -123,37 +126,3 @@ def answer_of(part: Whole, question: Question, made: Draft, blended: tuple[F64, 
         order=rows.places,
         raw=part.raw(question.vector, rows.places),
     )
-
-
-def _outputs(
-    part: Whole, questions: Sequence[Question], gathered: Gathered, drafts: Drafts
-) -> dict[int, tuple[F64, float]]:
-    """Σ weight·value over all rows, and how far that can be off, summing in float64 included."""
-    if gathered.outputs is None:
-        return {}
-    wanted = {index: made for index, made in enumerate(drafts) if made is not None and questions[index].output}
-    if not wanted:
-        return {}
-    outputs = np.zeros((len(questions), part.facts.value_dimension or 0))
-    rescored = [made.rescored for made in wanted.values()]
-    places = np.concatenate([places for each in rescored for places in (each.places, each.candidate_places)])
-    weights = np.concatenate([w for made in wanted.values() for w in (made.found.known, made.found.candidates)])
-    counts = [len(each.places) + len(each.candidate_places) for each in rescored]
-    part.add_values(places, np.repeat(np.array(list(wanted)), counts), weights, outputs)
-    blended = {}
-    for (index, made), count in zip(wanted.items(), counts, strict=True):
-        factor = float(made.found.factors.sum())  # of the only part
-        outputs[index] += factor * gathered.outputs[index]
-        bound = bound_quantised(
-            part.facts.value_spread if made.found.tail > 0 else None,
-            part.facts.value_norm,
-            made.found,
-            gathered.error(index),
-            outputs[index],
-            factor**ERROR_DEGREES * gathered.value_errors[index],
-            made.total_variation,
-            made.exact_variation,
-        )
-        terms = count + 64 * part.facts.blocks + made.found.tail * part.facts.n
-        blended[index] = outputs[index], bound + 4 * terms * UNIT_ROUNDOFF * part.facts.value_norm
-    return blended

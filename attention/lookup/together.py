@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from attention.dtypes import F64
 from attention.kernels import kernels
 from attention.lookup.answer import Answer, Certificate
+from attention.lookup.blending import Blend
 from attention.lookup.drafts import Drafts
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Question
@@ -17,12 +17,12 @@ METHOD = "quantised"
 
 
 def answers_together(
-    part: Whole, questions: Sequence[Question], drafts: Drafts, blended: Mapping[int, tuple[F64, float]]
+    part: Whole, questions: Sequence[Question], drafts: Drafts, blends: Mapping[int, Blend]
 ) -> dict[int, Answer]:
     """The answers to some of the questions by their indices: to the last bit what `answer_of` makes of their drafts.
 
     Args:
-        blended: outputs with their errors.
+        blends: the blended values that were asked for, as far as there are.
     """
     mixtures, found = drafts.mixtures, drafts.found
     if mixtures is None or part.facts.several or part.in_logits:
@@ -32,7 +32,8 @@ def answers_together(
         index
         for index in drafts.warm
         if questions[index].top_p is None
-        and keeps(part, questions[index], variations[index][0], blended[index][1] if index in blended else None)
+        and not ((blend := blends.get(index)) and blend.coarse)
+        and keeps(part, questions[index], variations[index][0], blend)
     ]
     caps = np.zeros(len(questions), dtype=np.int64)
     caps[told] = [questions[index].cap for index in told]
@@ -50,7 +51,7 @@ def answers_together(
     answers = {}
     for index in told:
         here, case = slice(starts[index], starts[index + 1]), drafts.warm[index]
-        own, (output, output_error) = numbers[here], blended.get(index, (None, None))
+        own, blend = numbers[here], blends.get(index)
         answers[index] = Answer(
             numbers=own,
             parts=own,
@@ -62,17 +63,17 @@ def answers_together(
             complete=True,
             evidence=mixtures.evidence(case),
             best_similarity=mixtures.totals[case].best,
-            output=output,
-            certificate=Certificate(METHOD, variations[index][0], output_error),
+            output=None if blend is None else blend.output,
+            certificate=Certificate(METHOD, variations[index][0], None if blend is None else blend.error),
             documents=part.documents,
             keys=part.keys,
         )
     return answers
 
 
-def keeps(part: Whole, question: Question, variation: float, output_error: float | None) -> bool:
-    """Whether an answer of so much total variation, with an output of such an error, is within `max_error`."""
+def keeps(part: Whole, question: Question, variation: float, blend: Blend | None) -> bool:
+    """Whether an answer of so much total variation, with such a blended value, is within `max_error`."""
     if question.max_error is None:
         return True
-    relative = 0.0 if output_error is None else output_error / max(part.facts.value_norm, 1e-300)
+    relative = 0.0 if blend is None else blend.error / max(part.facts.value_norm, 1e-300)
     return max(variation, relative) <= question.max_error

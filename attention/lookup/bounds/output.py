@@ -6,13 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from attention.dtypes import F64
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.bounds.weights import largest_slope, moved_weight
-from attention.lookup.codes.moments import Spread
+from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.softmax.mixture import Mixture
 
 MOST_ROWS = 1e18
@@ -32,11 +29,13 @@ def bound_summed(total_variation: float, value_norm: float, terms: float) -> flo
 
 def bound_quantised(
     spread: Spread | None,
+    residuals: Residuals | None,
     value_norm: float,
     found: Mixture,
     error: QuantisationError,
-    output: F64,
-    value_errors: F64,
+    length: float,
+    from_mean: float,
+    value_errors: Sequence[float],
     variation: float,
     exact: float,
 ) -> float:
@@ -48,19 +47,20 @@ def bound_quantised(
 
     Args:
         spread: of the values; None where it is not known.
+        residuals: of rows among which are all that were summed, see `bound_value_codes`; None with the spread.
         value_norm: the largest ‖v‖.
         found: the distribution.
         error: of similarities that were only scanned.
-        output: float64[d_v], ô.
-        value_errors: float64[5], see `accumulator.VALUE_ERRORS`, in weights.
+        length, from_mean: at least ‖ô‖, and how far ô is from the mean of all values.
+        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
         variation: the total variation between true and computed weights, at most.
         exact: the part of it that the tail has no share in.
     """
     plain = 2 * variation * value_norm
-    if found.tail == 0 or spread is None:
-        return plain + float(value_errors[:3].sum())
-    off = bound_value_codes(value_errors, found, spread, value_norm)
-    temperature, length = found.evidence.temperature, _length(output)
+    if found.tail == 0 or spread is None or residuals is None:
+        return plain + sum(value_errors[:3])
+    off = bound_value_codes(value_errors, found, spread, residuals, value_norm)
+    temperature = found.evidence.temperature
     mean = error.mean(found.tail, found.tail_square)
     moved = bound_blend(
         error.largest / temperature,
@@ -70,8 +70,8 @@ def bound_quantised(
         [
             Centre(bound_turn(found, error, square, value_norm + length) / temperature, distance + off)
             for length, square, distance in (
-                (length, spread.around(output), 0.0),
-                (spread.mean_length, spread.around_mean, _length(spread.mean - output)),
+                (length, spread.around(from_mean), 0.0),
+                (spread.mean_length, spread.around_mean, from_mean),
             )
         ],
         value_norm,
@@ -156,38 +156,38 @@ def bound_turn(found: Mixture, error: QuantisationError, square: float, longest:
     return 1.001 * (min(bounds) + error.uniform * _root(found.tail_square) * _root(square))
 
 
-def bound_value_codes(value_errors: F64, found: Mixture, spread: Spread, longest: float) -> float:
+def bound_value_codes(
+    value_errors: Sequence[float], found: Mixture, spread: Spread, residuals: Residuals, longest: float
+) -> float:
     """A bound on ‖Σ a·v − ô‖ over the rows that were summed, a their weights before they were rounded to levels.
 
-    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ b·r‖ ≤ ‖b‖·√λ. What all
-    weights have in common is no loss, for Σ r is known: ô has ā·Σ r in it, see `Whole.gather`, and what is left out is
-    Σ(a − ā)·r, with sums over all n rows there are, a = 0 for those that are not summed in codes. With ā = Σa/n the sum
-    of squares is Σa² − (Σa)²/n: little where weights are much alike. Rounding weights by δ moves the blend by ‖Σ δ·v̂‖,
-    at most ‖δ‖ times the sum of the roots of λ for v and r. Sums of the norms are bounds as well, and the least holds.
+    A coded value is off by r = v − v̂, and Σ r·rᵀ has a largest eigenvalue λ over all rows: ‖Σ b·r‖ ≤ ‖b‖·√λ. What
+    weights have in common is no loss, for Σ r is known of n rows among which are all that were summed in codes: ô has
+    ā·Σ r in it, see `blending`, and what is left out is Σ(a − ā)·r over these n, a = 0 for those that were not
+    summed. With ā = Σa/n the sum of squares is Σa² − (Σa)²/n: little where weights are much alike. Rounding weights by
+    δ moves the blend by ‖Σ δ·v̂‖, at most ‖δ‖ times the sum of the roots of λ for v and r. Sums of the norms are bounds
+    as well, and the least holds.
 
     Stored scales are rounded to float32, which moves v̂ by 2⁻²⁴ of itself; Σa and Σa² were summed in float32, up to
     1,024 terms at a time.
 
     Args:
-        value_errors: float64[5], see `accumulator.VALUE_ERRORS`, in weights.
+        value_errors: see `accumulator.VALUE_ERRORS`, in weights.
         found: for Σa² over all rows that were summed.
-        spread: of the values.
+        spread: of the values of all rows.
+        residuals: Σ r, and n.
         longest: the largest ‖v‖.
     """
-    left_out, residual, rounding, mass, rounding_square = map(float, value_errors)
-    mean = mass / max(spread.count, 1)
+    left_out, residual, rounding, mass, rounding_square = value_errors
+    mean = mass / max(residuals.count, 1)
     uneven = max(1.0001 * found.summed_square - (1 - 2e-4) * mean * mass, 0.0)
     apart = _root(uneven) * _root(spread.residual_spread)
     scales = found.tail * (2.0**-23 * longest + 2.0**-140 * math.sqrt(len(spread.mean)))
     every = _root(spread.around_zero) + _root(spread.residual_spread)
     levels = 1.0001 * _root(rounding_square) * every
-    return left_out + min(residual + mean * spread.residual_length * (1 + 1e-9), apart + scales) + min(rounding, levels)
+    return left_out + min(residual + mean * residuals.length, apart + scales) + min(rounding, levels)
 
 
 def _root(square: float) -> float:
     """The square root, with room for the rounding of what stands under it."""
     return math.sqrt(square) * (1 + 1e-9)
-
-
-def _length(vector: F64) -> float:
-    return math.sqrt(float(np.einsum("i,i", vector, vector))) * (1 + 1e-9)

@@ -27,6 +27,30 @@ def gram_matrices(one: F32, other: F32) -> F32:
 
 
 @dataclass(frozen=True, eq=False)
+class Residuals:
+    """What the codes of some vectors leave out together.
+
+    Attributes:
+        count: how many vectors.
+        total: float64[d], Σ (v − v̂).
+    """
+
+    count: int
+    total: F64
+
+    def __add__(self, more: Residuals) -> Residuals:
+        return Residuals(self.count + more.count, self.total + more.total)
+
+    def __sub__(self, some: Residuals) -> Residuals:
+        return Residuals(self.count - some.count, self.total - some.total)
+
+    @property
+    def length(self) -> float:
+        """At least that of the total."""
+        return float(np.sqrt(np.einsum("i,i", self.total, self.total))) * (1 + 1e-9)
+
+
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Sums over vectors v that are kept as codes v̂. Never changed: more vectors make new ones.
 
@@ -65,6 +89,11 @@ class Moments:
         """float64[d]."""
         return self.total / max(self.count, 1)
 
+    @property
+    def residuals(self) -> Residuals:
+        """Of all of them."""
+        return Residuals(self.count, self.residual_total)
+
     @cached_property
     def spread(self) -> float:
         """At least the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ."""
@@ -96,15 +125,19 @@ class Spread:
         count: how many they are.
         mean: float64[d], theirs.
         around_mean: at least the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ.
-        residual_total: float64[d], Σ (v − v̂).
+        square: about Σ‖v‖².
+        residuals: Σ (v − v̂).
         residual_spread: at least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
+        residual_square: about Σ‖v − v̂‖².
     """
 
     count: int
     mean: F64
     around_mean: float
-    residual_total: F64
+    square: float
+    residuals: Residuals
     residual_spread: float
+    residual_square: float
 
     @classmethod
     def of(cls, moments: Sequence[Moments]) -> Spread | None:
@@ -116,27 +149,23 @@ class Spread:
         count = sum(some.count for some in moments)
         mean = np.sum([some.total for some in moments], axis=0) / max(count, 1)
         around = sum(some.spread + some.count * float(np.sum((some.mean - mean) ** 2)) for some in moments)
-        residuals = np.sum([some.residual_total for some in moments], axis=0)
+        residuals = Residuals(count, np.sum([some.residual_total for some in moments], axis=0))
         residual_spread = sum(some.residual_spread for some in moments)
-        finite = np.isfinite(around + residual_spread) and np.isfinite(residuals).all()
-        return cls(count, mean, around, residuals, residual_spread) if finite else None
+        if not (np.isfinite(around + residual_spread) and np.isfinite(residuals.total).all()):
+            return None
+        square, residual_square = (float(sum(np.trace(some.grams[part]) for some in moments)) for part in (0, 1))
+        return cls(count, mean, around, square, residuals, residual_spread, residual_square)
 
-    def around(self, centre: F64) -> float:
-        """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, c = `centre` float64[d]."""
-        apart = self.mean - centre
-        return self.around_mean + self.count * float(np.einsum("i,i", apart, apart))
+    def around(self, from_mean: float) -> float:
+        """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, for a c that is so far from the mean."""
+        return self.around_mean + self.count * from_mean**2
 
     @cached_property
     def around_zero(self) -> float:
         """The same around 0."""
-        return self.around(np.zeros_like(self.mean))
+        return self.around(self.mean_length)
 
     @cached_property
     def mean_length(self) -> float:
         """At least the mean's."""
         return float(np.sqrt(np.einsum("i,i", self.mean, self.mean))) * (1 + 1e-9)
-
-    @cached_property
-    def residual_length(self) -> float:
-        """‖Σ (v − v̂)‖."""
-        return float(np.sqrt(np.einsum("i,i", self.residual_total, self.residual_total)))

@@ -58,7 +58,13 @@ class QueryCodes:
 
 
 def query_codes(
-    similarity: str, vectors: F64, *, outputs: bool, temperatures: F64 | None = None, key_norm: float = 1.0
+    similarity: str,
+    vectors: F64,
+    *,
+    outputs: bool,
+    temperatures: F64 | None = None,
+    key_norm: float = 1.0,
+    fine: bool = False,
 ) -> QueryCodes:
     """Code queries so that code·code·scales of what a scan multiplies is the similarity.
 
@@ -68,12 +74,13 @@ def query_codes(
         outputs: whether values are to be summed as well.
         temperatures: float64[q], of the softmax whose weights these are summed with; None for all.
         key_norm: the largest ‖k‖, where the similarity is not cosine.
+        fine: whether they are to have 16 bits whatever is asked.
     """
     if similarity == "cosine":
         vectors, key_norm = vectors / np.sqrt((vectors * vectors).sum(axis=1))[:, None], 1.0
     elif similarity == "scaled_dot":
         vectors = vectors / np.sqrt(vectors.shape[1])
-    fine = len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE)
+    fine = fine or len(vectors) <= (FINE_WITH_OUTPUT if outputs else FINE)
     if outputs and not fine and temperatures is not None:
         lengths = np.sqrt((vectors * vectors).sum(axis=1))
         fine = bool((temperatures > HOT * key_norm * lengths).any())

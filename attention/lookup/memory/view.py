@@ -11,9 +11,11 @@ import numpy as np
 from attention.dtypes import F32, F64, I64, Bools
 from attention.errors import ParameterError
 from attention.kernels.layout import PANEL
+from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
+from attention.lookup.memory.residuals import residuals_of
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.thin import ThinFacts
 
@@ -93,6 +95,11 @@ class View:
         """Whether so much of the originals lies in files that the system is not likely to hold them in memory."""
         stored = [each for s in self.segments for each in (s.block.keys, s.block.values) if each is not None]
         return sum(in_file(each) for each in stored) > HELD * memory_of_machine()
+
+    @cached_property
+    def value_residuals(self) -> Residuals:
+        """Of the values of the rows that live, where `Facts.value_spread` is known."""
+        return residuals_of(self.passing(None), self.value_dimension or 0)
 
     def numbers(self) -> I64:
         """int64[n], the live row numbers in ascending order."""
@@ -185,6 +192,11 @@ class Mask:
             for segment, passes in zip(self.view.segments, self.allowed, strict=True)
             if passes is not None
         )
+
+    @cached_property
+    def value_residuals(self) -> Residuals:
+        """Of the values of the rows that may be attended to, see `View.value_residuals`; read once a mask."""
+        return residuals_of(self.view.passing(self), self.view.value_dimension or 0)
 
     @property
     def nbytes(self) -> int:

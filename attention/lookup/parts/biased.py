@@ -60,10 +60,10 @@ class Biased(Whole):
         """How far rounding in float64 can carry a logit."""
         return super().slack(query).in_logits(self._temperature, self._reach(query))
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool) -> QueryCodes:
+    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
         """The queries in codes, over the temperature."""
         warmth = np.full(len(vectors), self._temperature)
-        return super().codes(vectors, warmth, outputs=outputs).over(self._temperature)
+        return super().codes(vectors, warmth, outputs=outputs, fine=fine).over(self._temperature)
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the logit of query `queries[i]` with the row at `places[i]`."""

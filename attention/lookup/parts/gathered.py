@@ -33,6 +33,7 @@ class Gathered:
         errors: float64[q, 3], see `QuantisationError`.
         outputs: float64[q, d_v], Σe·v over the rows that are summed; None where no output is asked for.
         value_errors: float64[q, 5], what `outputs` can be off by, see `accumulator.VALUE_ERRORS`.
+        bits: of the queries' codes, 8 or 16.
         histogram: float64[q, bins, 2], count and sum of similarities, in place of sums; None where one temperature is
             asked for.
         bin_widths: float64[q]; a row is at most so far from its bin's mean.
@@ -51,6 +52,7 @@ class Gathered:
     errors: F64
     outputs: F64 | None
     value_errors: F64
+    bits: int
     histogram: F64 | None
     bin_widths: F64
 

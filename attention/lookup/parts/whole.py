@@ -11,16 +11,17 @@ from attention.kernels import CandidateLists, kernels, side_by_side
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.bounds.rounding import Slack, slack
+from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes, query_codes
 from attention.lookup.head.candidates import Candidates, heavy
-from attention.lookup.head.originals import add_rows, similarities_at
+from attention.lookup.head.originals import add_rows, indices, similarities_at
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.owners import between, ranges
+from attention.lookup.memory.residuals import residual_sum
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.gathered import Gathered, Sums, added_up
 from attention.lookup.question import Question
-from attention.lookup.scan.accumulator import MASS
 from attention.lookup.scan.scan import fits, scan, whole
 
 KNOWN = 256
@@ -69,10 +70,11 @@ class Whole:
         """How far rounding can carry what `similarities_at` computes."""
         return slack(self.facts.similarity, query, self.facts.key_norm)
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool) -> QueryCodes:
+    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
         """The queries float64[q, d] in codes; see `gather`."""
         similarity, key_norm = self.facts.similarity, self.facts.key_norm
-        return query_codes(similarity, vectors, outputs=outputs, temperatures=temperatures, key_norm=key_norm)
+        warmth = None if fine else temperatures
+        return query_codes(similarity, vectors, outputs=outputs, temperatures=warmth, key_norm=key_norm, fine=fine)
 
     def gather(
         self,
@@ -83,6 +85,7 @@ class Whole:
         temperatures: F64 | None,
         *,
         outputs: bool = False,
+        fine: bool = False,
     ) -> Gathered:
         """Scan every row that passes, and look up in float64 the candidates that weigh much.
 
@@ -94,8 +97,9 @@ class Whole:
                 looked up as well.
             temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
             outputs: whether the weighted values are to be summed as well.
+            fine: whether queries, and weights of values, are to have 16 bits however many they are.
         """
-        queries = self.codes(vectors, temperatures, outputs=outputs)
+        queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
         begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
         under_way = scan(*begun, outputs=outputs)
         errors = quantisation_errors(self._view, queries)
@@ -124,7 +128,8 @@ class Whole:
             known_starts=known_starts,
             known=self.similarities_at(vectors, places[first], asked),
             errors=errors,
-            outputs=self._outputs(totals),
+            outputs=totals.outputs,
+            bits=16 if queries.fine else 8,
             value_errors=totals.value_errors,
             histogram=sum(histograms[1:], histograms[0]) if histograms else None,
             # The outermost bins also hold what rounding carries past their ends.
@@ -135,12 +140,15 @@ class Whole:
         """Errors float64[q, 3] of codes, and of what a scan adds to their products: here nothing."""
         return errors
 
-    def _outputs(self, totals: Sums) -> F64 | None:
-        """The sums of coded values, and what their codes leave out as far as all weights have it in common."""
-        if totals.outputs is None or not self.facts.value_moments or self.facts.value_spread is None:
-            return totals.outputs
-        spread = self.facts.value_spread
-        return totals.outputs + totals.value_errors[:, [MASS]] / max(spread.count, 1) * spread.residual_total
+    @property
+    def value_residuals(self) -> Residuals:
+        """What the codes of the values of all these rows leave out together, where their spread is known."""
+        return self._view.value_residuals if self._mask is None else self._mask.value_residuals
+
+    def residuals_at(self, places: I64) -> Residuals:
+        """The same of the rows at `places`."""
+        sums = [residual_sum(tile.segment.values, indices(tile)) for _, tile in self._rows.grouped(places)]
+        return Residuals(len(places), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the similarity of query `queries[i]` with the row at `places[i]`, copies of a row alike."""

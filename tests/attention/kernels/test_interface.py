@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import CandidateLists, CodedKeys, Kernels, in_machine_code, in_numpy
+from attention.kernels import CandidateLists, CodedKeys, CodedValues, Kernels, in_machine_code, in_numpy, value_passes
 from attention.kernels.layout import FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_room
 from attention.kernels.listed.interface import ListedKernels
 
@@ -155,11 +155,21 @@ def test_they_blend_alike(rows, width, queries, most, above):
     steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
     values = codes * scales[:, None]
     found, expected = np.ones((queries, width)), np.ones((queries, width))
-    in_machine_code.blend(room, weights, scales, steps, most, values, found, in_machine_code.AMX)
+    value_passes.blend(room, weights, scales, steps, most, values, found, in_machine_code.AMX)
     in_numpy.blend(room, weights, scales, steps, most, values, expected, in_numpy.AMX)
     # A level half-way between two may go either way.
     room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
     assert (np.abs(found - expected) <= room_for_ties).all()
-    (sums, largest), (sums_too, largest_too) = (twin.weight_of(weights, rows) for twin in TWINS)
+    (sums, largest), (sums_too, largest_too) = (twin.weight_of(weights, rows) for twin in (value_passes, in_numpy))
     np.testing.assert_allclose(sums, sums_too, rtol=1e-6)
     np.testing.assert_array_equal(largest, largest_too)
+    tile = CodedValues(room, scales, values, random.random(len(room)), 0.1, 2.0, 30.0)
+    for counts in (np.zeros(queries, np.int64), np.full(queries, 10**11)):
+        outputs, errors = np.ones((2, queries, width)), np.ones((2, queries, 5))
+        for twin, output, error in zip(TWINS, outputs, errors, strict=True):
+            twin.add_values(tile, weights, counts, most == FINE_LEVELS, output, error, twin.AMX)
+        np.testing.assert_allclose(errors[0], errors[1], rtol=1e-5)
+        steps = 2 * (errors[1, :, 2] - 1) / (rows * tile.code_length)
+        room_for_ties = 2 * steps[:, None] * 127 + 1e-5 * np.abs(outputs[1]).max()
+        assert (np.abs(outputs[0] - outputs[1]) <= room_for_ties).all()
+        assert (outputs == 1).all() == bool(counts.any())

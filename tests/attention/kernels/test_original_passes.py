@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import original_passes
+from attention.kernels import in_numpy, original_passes
+from attention.lookup.codes.quantisation import to_codes
 
 N = 60
 
@@ -73,3 +74,18 @@ def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
     np.add.at(expected, asked, weights[:, None] * vectors[rows])
     original_passes.add_rows(vectors, rows, asked, weights, outputs)
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("twin", [original_passes, in_numpy])
+@pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 300])
+@pytest.mark.parametrize("scale", [1e-38, 1.0, 1e30])
+def test_what_codes_leave_out_adds_up_as_it_was_coded(twin, width, count, scale):
+    random, vectors, _ = data_of(width)
+    vectors *= np.float32(scale)
+    vectors[5] = 0
+    vectors[7, :2] = (254 * scale, scale)[:width]  # half a step: at the edge between two codes
+    rows = random.integers(0, N, count)
+    found = twin.residual_sum(vectors, rows)
+    expected = to_codes(vectors)[2][rows].sum(axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13 * scale)

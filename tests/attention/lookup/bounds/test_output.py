@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.codes.quantisation import to_codes
 from attention.lookup.exact import exact_answers
+from attention.lookup.parts import blend
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.softmax.distribution import softmax
@@ -145,6 +147,9 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
         mask = view.mask(np.arange(400, 2000)) if seed == 1 else None
         null = None if seed == 2 else 0.5
         scale = float(SCALES[similarity](width))
+        # Also where all is mended that can be, whatever it is worth; with this seed 16 bits answer the twelve, too.
+        monkeypatch.setattr(blend, "SEEN", 0.0 if seed == 1 else 2e-4)
+        monkeypatch.setattr(blend, "COARSE", 0.0 if seed == 1 else np.inf)
         for count in (1, 12):
             asked = [Question(query, temperature * scale, null, mask) for query in queries[:count]]
             exact = exact_answers(view, asked)
@@ -168,14 +173,40 @@ def test_the_bound_is_not_far_off(temperature, times):
     assert 1 < np.median(ratios) < times
 
 
+@pytest.mark.parametrize("passing", ["all", "half", "most", "a stretch"])
 @pytest.mark.parametrize("count", [1, 12])
-@pytest.mark.parametrize("temperature", [0.02, 0.07, 0.1, 0.2, 0.5, 1.0, 10.0, 1e6])
-def test_an_average_is_right_to_a_thousandth_of_its_own_length(count, temperature):
-    """20,000 rows of width 64 in 2,000 clusters: hot averages of them are short, but no less exact for that."""
+@pytest.mark.parametrize("temperature", [0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0, 10.0, 1e6])
+def test_an_average_is_right_to_a_thousandth_of_its_own_length(running, count, temperature, passing):
+    """60,000 rows of width 64 in 2,000 clusters: hot averages of them are short, but no less exact for that."""
     random = np.random.default_rng(5)
-    keys = random.standard_normal((2000, 64))[random.integers(0, 2000, 20_000)] + random.standard_normal((20_000, 64))
-    keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
-    view = Memory("cosine").publish(add=Rows(np.arange(20_000), keys))
-    asked = [Question(row + random.standard_normal(64) / 8, temperature) for row in keys[:count]]
+    view, keys = clusters_of_width_64()
+    rows = {
+        "all": None,
+        "half": random.permutation(60_000)[:30_000],
+        "most": random.permutation(60_000)[:55_000],
+        "a stretch": np.arange(10_000, 35_000),
+    }[passing]
+    mask = None if rows is None else view.mask(rows)
+    asked = [Question(row + random.standard_normal(64) / 8, temperature, mask=mask) for row in keys[:count]]
     for found, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
         assert length(found.output - true.output) <= 1e-3 * length(true.output)
+
+
+@cache
+def clusters_of_width_64():
+    random = np.random.default_rng(5)
+    keys = random.standard_normal((2000, 64))[random.integers(0, 2000, 60_000)] + random.standard_normal((60_000, 64))
+    keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+    return Memory("cosine").publish(add=Rows(np.arange(60_000), keys)), keys
+
+
+@pytest.mark.parametrize("passing", ["all", "half"])
+def test_an_average_of_all_alike_is_right_to_its_last_digits(running, passing):
+    """Values that point in all directions, so that their mean is short: what codes leave out is longer than a digit."""
+    random = np.random.default_rng(6)
+    keys, values = random.standard_normal((2, 20_000, 16)).astype(np.float32)
+    view = Memory("cosine").publish(add=Rows(np.arange(20_000), keys, values))
+    mask = view.mask(random.permutation(20_000)[:10_000]) if passing == "half" else None
+    asked = [Question(query, np.inf, mask=mask) for query in random.standard_normal((12, 16))]
+    for found, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
+        assert length(found.output - true.output) <= 1e-4 * length(true.output)

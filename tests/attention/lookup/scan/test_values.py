@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attention.kernels.interface import ABOVE_MEAN
 from attention.kernels.layout import CHUNK
 from attention.lookup import Memory, Rows
 from attention.lookup.memory.tiles import Tile
 from attention.lookup.scan.accumulator import Accumulator
-from attention.lookup.scan.values import ABOVE_MEAN, add_values
+from attention.lookup.scan.values import add_values
 
 LEFT_OUT, RESIDUAL, ROUNDING, MASS, ROUNDING_SQUARE = range(5)
 QUERIES = 3

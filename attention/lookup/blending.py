@@ -1,0 +1,148 @@
+"""What a scan brought home becomes the blended values of many questions, each with how far it can be off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention.dtypes import F64, I64
+from attention.lookup.bounds.output import bound_quantised
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
+from attention.lookup.codes.moments import Residuals, Spread
+from attention.lookup.drafts import Drafts
+from attention.lookup.parts.gathered import Gathered
+from attention.lookup.parts.whole import Whole
+from attention.lookup.scan.accumulator import ERROR_DEGREES, VALUE_ERRORS
+from attention.lookup.softmax.mixture import Mixture
+
+MASS, ROUNDING_SQUARE = (VALUE_ERRORS.index(name) for name in ("mass", "rounding_square"))
+
+SEEN = 2e-4
+"""Of a blend's own length: what is about as far off for a cause that can be taken away is made better."""
+
+COARSE = 5e-4
+"""Of a blend's own length: so far off by 8 bits of queries and weights, about, it is made anew with 16."""
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """A blended value.
+
+    Attributes:
+        output: float64[d_v], Σ weight·value over all rows.
+        error: how far it can be off, summing in float64 included.
+        coarse: whether it is an average of so many rows that 8 bits of queries and weights are about to be seen in it.
+    """
+
+    output: F64
+    error: float
+    coarse: bool
+
+
+def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
+    """Those of the questions with these numbers, as far as the scan can tell of them."""
+    gathered = drafts.gathered
+    if gathered.outputs is None:
+        return {}
+    wanted = {index: made for index in asked_for if (made := drafts[index]) is not None}
+    if not wanted:
+        return {}
+    facts, spread, asked = part.facts, part.facts.value_spread, np.array(list(wanted))
+    outputs = np.zeros((len(gathered.outputs), facts.value_dimension or 0))
+    rescored = [made.rescored for made in wanted.values()]
+    places = np.concatenate([places for each in rescored for places in (each.places, each.candidate_places)])
+    weights = np.concatenate([w for made in wanted.values() for w in (made.found.known, made.found.candidates)])
+    counts = [len(each.places) + len(each.candidate_places) for each in rescored]
+    part.add_values(places, np.repeat(asked, counts), weights, outputs)
+    factors = np.array([[made.found.factors.sum()] for made in wanted.values()])  # of the only part
+    outputs = outputs[asked] + factors * gathered.outputs[asked]
+    value_errors = factors**ERROR_DEGREES * gathered.value_errors[asked]
+    common: list[Residuals | None] = [None] * len(asked)
+    from_mean = np.zeros(len(asked))
+    if spread is not None:
+        common = _put_back(part, gathered, asked, value_errors[:, MASS], outputs, spread)
+        from_mean = _lengths(outputs - spread.mean)
+    blends = {}
+    for at, (length, away, errors) in enumerate(
+        zip(_lengths(outputs).tolist(), from_mean.tolist(), value_errors.tolist(), strict=True)
+    ):
+        index = int(asked[at])
+        made, error = wanted[index], gathered.error(index)
+        found = made.found
+        bound = bound_quantised(
+            spread if found.tail > 0 else None,
+            common[at],
+            facts.value_norm,
+            found,
+            error,
+            length,
+            away,
+            errors,
+            made.total_variation,
+            made.exact_variation,
+        )
+        terms = counts[at] + 64 * facts.blocks + found.tail * facts.n
+        bound += 4 * terms * UNIT_ROUNDOFF * facts.value_norm
+        coarse = gathered.bits == 8 and spread is not None and _shift(found, error, errors, spread) > COARSE * length
+        blends[index] = Blend(outputs[at], bound, coarse)
+    return blends
+
+
+def _put_back(
+    part: Whole, gathered: Gathered, asked: I64, masses: F64, outputs: F64, spread: Spread
+) -> list[Residuals | None]:
+    """Add to blends float64[w, d_v] what codes leave out of rows among which are all that were summed → of which rows.
+
+    It is known of all rows there are. Where few of them pass, or many are listed, the mean of all weights is not that
+    of the rows that were summed: then it is found of those that pass, once a mask, and of all but the listed ones.
+    Residuals of n vectors add up to √n times one of them, about; so what this mends is known beforehand.
+
+    Args:
+        asked: int64[w], the numbers of the questions.
+        masses: float64[w], the weight of all that was summed.
+    """
+    every, rows = spread.residuals, max(spread.count, 1)
+    outputs += masses[:, None] / rows * every.total
+    length = math.sqrt(spread.residual_square / rows)
+    found: list[Residuals | None] = [every] * len(asked)
+    worth = (SEEN * _lengths(outputs)).tolist()
+    for at, (index, mass) in enumerate(zip(asked.tolist(), masses.tolist(), strict=True)):
+        first, last = gathered.starts[index : index + 2].tolist()
+        some = every
+        if mass * length * _apart(some.count, part.keys) > worth[at]:
+            some = part.value_residuals
+        if mass * length * _apart(some.count, some.count - (last - first)) > worth[at]:
+            some -= part.residuals_at(gathered.places[first:last])
+        if some is not every:
+            outputs[at] += mass * (some.total / some.count - every.total / rows)
+            found[at] = some
+    return found
+
+
+def _apart(these: int, those: int) -> float:
+    """How far the mean of independent numbers is from that of some of them, relative to one of them."""
+    return math.sqrt(max(1 / those - 1 / max(these, 1), 0.0)) if those > 0 else 0.0
+
+
+def _shift(found: Mixture, error: QuantisationError, value_errors: Sequence[float], spread: Spread) -> float:
+    """About how far 8 bits of a query and of weights move a blend.
+
+    What a query's code leaves out is common to all keys: so it moves the blend by what keys and values have to do with
+    one another, at most what each of them spreads in its direction. Weights are each rounded by themselves, evenly.
+    """
+    rows, temperature = max(spread.count, 1), found.evidence.temperature
+    if found.tail == 0:
+        return 0.0
+    turned = found.tail * math.sqrt(error.squares / rows * spread.around_mean / rows) / 2 / temperature
+    rounded = math.sqrt(value_errors[ROUNDING_SQUARE] / 3 * spread.square / rows)
+    shift = math.hypot(turned, rounded)
+    return shift if math.isfinite(shift) else 0.0
+
+
+def _lengths(vectors: F64) -> F64:
+    """float64[w], at least ‖x‖ of each of float64[w, d]."""
+    return np.asarray(np.sqrt(np.einsum("wd,wd->w", vectors, vectors)) * (1 + 1e-9))

@@ -1,0 +1,57 @@
+"""What the codes of values leave out together: Σ (v − v̂) of the rows that pass, read from their originals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from attention.dtypes import F32, F64, I64, Bools
+from attention.kernels import kernels, pool
+from attention.lookup.codes.moments import Moments, Residuals
+from attention.lookup.memory.segments import Segment
+
+AT_A_TIME = 4_096
+"""Rows that one thread reads at a time."""
+
+
+def residuals_of(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
+    """Of the values of all rows that pass, where their moments are kept.
+
+    Those of a whole block are known. So where more than half of a block's rows pass the others are read, and taken off:
+    what is left may then count rows that were written since, or lie in no segment that passes, and bounds all the same.
+
+    Args:
+        passing: segments with bool[count] of their rows that pass; None for all of them.
+        width: of the values.
+    """
+    found = Residuals(0, np.zeros(width))
+    for segment, passes in passing:
+        whole = _moments(segment).residuals
+        if passes is None:
+            found += whole
+            continue
+        rows = np.flatnonzero(passes)
+        if 2 * len(rows) <= segment.count:
+            found += Residuals(len(rows), residual_sum(segment.values, rows))
+        else:
+            rest = np.flatnonzero(~passes)
+            found += whole - Residuals(len(rest), residual_sum(segment.values, rest))
+    return found
+
+
+def residual_sum(values: F32, rows: I64) -> F64:
+    """float64[d_v]: Σ (v − v̂) of some rows of values float32[n, d_v], in every core where they are many."""
+    running = kernels()
+    parts = [rows[first : first + AT_A_TIME] for first in range(0, len(rows), AT_A_TIME)]
+    if len(parts) < 2:
+        return running.residual_sum(values, rows)
+    sums = pool().map(lambda part: running.residual_sum(values, part), parts)
+    return np.asarray(np.sum(list(sums), axis=0))
+
+
+def _moments(segment: Segment) -> Moments:
+    codes = segment.block.value_codes
+    assert codes is not None
+    assert codes.moments is not None
+    return codes.moments

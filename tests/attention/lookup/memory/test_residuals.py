@@ -1,0 +1,66 @@
+"""What the codes of values leave out together: of rows that pass, by whichever of them are fewer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Rows
+from attention.lookup.codes.quantisation import to_codes
+from attention.lookup.memory import residuals
+
+N = 900
+RANDOM = np.random.default_rng(3)
+KEYS = RANDOM.standard_normal((N, 6)).astype(np.float32)
+VALUES = RANDOM.standard_normal((N, 5)).astype(np.float32)
+LEFT = to_codes(VALUES)[2]
+
+
+def gathered(values=VALUES):
+    memory = Memory("cosine")
+    for part in np.array_split(np.arange(N), 3):
+        memory.publish(add=Rows(part, KEYS[part], None if values is None else values[part]))
+    return memory
+
+
+@pytest.mark.parametrize("passing", [np.arange(0, N, 5), np.arange(7, N), np.array([0]), np.arange(N)])
+def test_a_mask_knows_those_of_the_rows_that_pass(running, passing):
+    view = gathered().view
+    found = view.mask(passing).value_residuals
+    assert found.count == len(passing)
+    np.testing.assert_allclose(found.total, LEFT[passing].sum(axis=0), rtol=1e-9, atol=1e-12)
+    assert view.value_residuals.count == N
+    np.testing.assert_allclose(view.value_residuals.total, LEFT.sum(axis=0), rtol=1e-9, atol=1e-12)
+
+
+def test_the_fewer_rows_are_read(monkeypatch):
+    read = []
+    reading = residuals.residual_sum
+    monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
+    view = gathered().view
+    for passing, others in ((np.arange(200), 200), (np.arange(200, N), 200), (np.arange(N), 0)):
+        read.clear()
+        mask = view.mask(passing)
+        assert mask.value_residuals is mask.value_residuals
+        assert sum(read) == others
+
+
+def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
+    memory = gathered(None)
+    before = memory.view
+    removed = np.arange(0, N, 9)
+    view = memory.publish(remove=removed)
+    lives = np.setdiff1d(np.arange(N), removed)
+    left = to_codes(KEYS)[2]
+    np.testing.assert_allclose(view.value_residuals.total, left[lives].sum(axis=0), rtol=1e-9, atol=1e-12)
+    memory.publish(add=Rows(np.arange(N, N + 50), KEYS[:50]))
+    mask = before.mask(np.arange(10, N))
+    found = mask.value_residuals
+    expected = left[10:].sum(axis=0) + (left[:50].sum(axis=0) if found.count > N - 10 else 0)
+    np.testing.assert_allclose(found.total, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_many_rows_are_summed_in_every_core(running, monkeypatch):
+    monkeypatch.setattr(residuals, "AT_A_TIME", 7)
+    rows = RANDOM.permutation(N)[:100]
+    np.testing.assert_allclose(residuals.residual_sum(VALUES, rows), LEFT[rows].sum(axis=0), rtol=1e-9, atol=1e-12)
