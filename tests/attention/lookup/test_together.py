@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Background, Bias, Memory, Question, Rows
+from attention.lookup.blending import Blend
 from attention.lookup.drafts import drafted
 from attention.lookup.quantised import WIDTHS, answer_of, part_of, quantised_answers
 from attention.lookup.together import answers_together
@@ -48,12 +49,12 @@ def test_each_is_what_its_draft_makes(running, clusters, view, count, options):
     questions = asked_of(clusters, count, **options)
     part = part_of(view, questions[0])
     drafts = drafted(part, questions, WIDTHS[0])
-    blended = {index: (np.full(11, float(index)), 0.25) for index in range(0, count, 2)}
-    found = answers_together(part, questions, drafts, blended)
+    blends = {index: Blend(np.full(11, float(index)), 0.25, coarse=False) for index in range(0, count, 2)}
+    found = answers_together(part, questions, drafts, blends)
     assert list(found) == [index for index, count in enumerate(drafts.found.counts.tolist()) if count >= 0]
     assert found
     for index, answer in found.items():
-        same(answer, answer_of(part, questions[index], drafts[index], blended.get(index)))
+        same(answer, answer_of(part, questions[index], drafts[index], blends.get(index)))
 
 
 @pytest.mark.parametrize("count", [3, 64, 130, 200])
@@ -81,17 +82,18 @@ def test_a_batch_of_all_kinds_has_each_answer_where_it_was_asked(running, cluste
     assert sum(answer is not None for answer in answers) > 0.9 * count
 
 
-def test_a_bound_that_is_not_kept_and_a_share_are_for_others(running, clusters, view):
+def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(running, clusters, view):
     asked = [
         Question(clusters[2][0], 0.3, output=False, max_error=1e-9),
         Question(clusters[2][1], 0.3, output=False, max_error=0.9),
         Question(clusters[2][2], 0.3, output=False, top_p=0.5),
         Question(clusters[2][3], 0, output=False),
         Question(clusters[2][4], 0.3, output=True, max_error=0.9),
+        Question(clusters[2][5], 0.3, output=True),
     ]
     part = part_of(view, asked[0])
     drafts = drafted(part, asked, WIDTHS[0])
-    far = {4: (np.zeros(11), 1.0 * part.facts.value_norm)}
+    far = {4: Blend(np.zeros(11), part.facts.value_norm, coarse=False), 5: Blend(np.zeros(11), 0.0, coarse=True)}
     assert list(answers_together(part, asked, drafts, far)) == [1]
 
 
