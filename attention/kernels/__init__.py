@@ -6,5 +6,14 @@
 from __future__ import annotations
 
 from attention.kernels.engine import choose, held, kernels, machine_code, pool, products_are_exact, workers
-from attention.kernels.interface import NO_ADDENDS, CandidateLists, CodedKeys, Draws, Kernels, ThinKeys
+from attention.kernels.interface import (
+    NO_ADDENDS,
+    NO_BLENDS,
+    CandidateLists,
+    CodedKeys,
+    Draws,
+    Kernels,
+    ThinBlends,
+    ThinKeys,
+)
 from attention.kernels.machine_code import prepare, stand_in

@@ -36,7 +36,7 @@ def _everywhere(byte: int) -> int:
     return int.from_bytes(bytes([byte] * 4), "little", signed=True)
 
 
-def _two_bits(high: Lanes, low: Lanes | None) -> list[tuple[Lanes, int, int]]:
+def two_bits(high: Lanes) -> list[tuple[Lanes, int, int]]:
     """(bytes, which field, whether they count 16 times) of the four fields of 2 bits in each byte."""
     shifted = high >> 2
     lower, upper = _everywhere(0x03), _everywhere(0x30)
@@ -44,7 +44,7 @@ def _two_bits(high: Lanes, low: Lanes | None) -> list[tuple[Lanes, int, int]]:
     return [(word & word._like(mask), field, heavy) for word, mask, field, heavy in words]
 
 
-def _four_bits(high: Lanes, low: Lanes) -> list[tuple[Lanes, int, int]]:
+def four_bits(high: Lanes, low: Lanes) -> list[tuple[Lanes, int, int]]:
     """The same of fields of 4 bits, of which the upper two lie in one plane and the lower two in another."""
     mask = high._like(UPPER_PAIRS)
     others = high._like(~UPPER_PAIRS)
@@ -106,7 +106,7 @@ def _block(bits: int) -> Callable[..., None]:
                 loaded = [Lanes.load(builder, WORDS, builder.gep(plane, [here])) for plane in planes]
                 for plane in planes:
                     prefetch(builder, builder.gep(plane, [builder.add(here, behind)]))
-                cut = _four_bits(loaded[0], loaded[1]) if bits == 4 else _two_bits(loaded[0], None)
+                cut = four_bits(loaded[0], loaded[1]) if bits == 4 else two_bits(loaded[0])
                 for rows, field, heavy in cut:
                     codes = builder.bitcast(rows.value, _BYTES)
                     for plane in range(PLANES):
