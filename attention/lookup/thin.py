@@ -38,7 +38,7 @@ from attention.lookup.scan.thin import Foreseen, ThinScan
 from attention.lookup.softmax.distribution import SUPPORT
 from attention.lookup.softmax.mixture import Mixture, mix_each
 from attention.lookup.softmax.runs import Runs
-from attention.lookup.thin_output import CHANCE_OF_OUTPUT, Rest, hopeful, output_of
+from attention.lookup.thin_output import CHANCE_OF_OUTPUT, Rest, draws_for_mass, enough_for, output_of
 
 METHOD = "thin"
 
@@ -132,9 +132,12 @@ def _answers(part: ThinWhole, questions: Sequence[Question], basis: Basis) -> li
     listed = max(LISTED, 3 * max(question.cap for question in questions))
     outputs = [question.output for question in questions]
 
-    def is_hopeful(index: int, foreseen: Foreseen) -> bool:
-        question, temperature = questions[index], float(temperatures[index])
-        return not question.output or hopeful(part, question.vector, foreseen, errors[index], temperature, basis)
+    def enough(index: int, foreseen: Foreseen) -> float:
+        question, error, temperature = questions[index], errors[index], float(temperatures[index])
+        if not question.output:
+            return wanted[index]
+        more = enough_for(part, question.vector, foreseen, error, temperature, basis)
+        return max(more, wanted[index]) if more else 0.0
 
     scans = part.scanned(
         queries,
@@ -144,7 +147,7 @@ def _answers(part: ThinWhole, questions: Sequence[Question], basis: Basis) -> li
         temperatures,
         np.array(wanted),
         np.array(keys, dtype=np.uint64),
-        is_hopeful,
+        enough,
         blending=any(each and weighs for each, weighs in zip(outputs, weighed, strict=True)),
     )
     return [
@@ -263,6 +266,8 @@ def _weighed(
     matches = np.partition(first.known, -question.head_size(part.keys))[-question.head_size(part.keys) :]
     shown = float(matches.sum()) + first.evidence.null_weight
     wanted = draws_wanted(error, temperature, first.log_tail, shown, basis)
+    if question.output and wanted:
+        wanted = max(wanted, draws_for_mass(error, temperature, first.tail))
     drawn = part.drawn(question.vector, found, wanted)
     if not len(drawn.scanned) or not wanted:
         return first, moved, None

@@ -1,8 +1,8 @@
-"""The blended value of the thin path: values that are known one by one, and the rest's by its codes and by what is drawn.
+"""The blended value of the thin path: of rows that are known one by one, and of the rest by its codes and by draws.
 
-Where values are the keys, a scan adds up the codes of the rest as they weigh: y, the mean of v̂. What is drawn of the rest
-tells how far X·v is from that on average, X the factor by which a row truly weighs more: that is a short vector, so few
-draws are enough to bound it, and seldom enough to mend it. Where values are others there are only the draws.
+Where values are the keys, a scan adds up the codes of the rest as they weigh: y, the mean of v̂. What is drawn of the
+rest tells how far X·v is from that on average, X the factor by which a row truly weighs more: that is a short vector,
+so few draws are enough to bound it, and seldom enough to mend it. Where values are others there are only the draws.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ NEAREST = 0.7
 """Of the largest similarity that there can be: as near is about the best row of a question that has one."""
 
 HOPE, SURE_SHARE = 1.5, 0.8
-"""Times the target that may be foreseen of codes and draws, and of the rest's mass, and rows be scanned all the same."""
+"""Times the target that may be foreseen of codes and draws, and the part of it that the rest's mass may have."""
+
+MOST_FOR_OUTPUT = 32_768
+"""Rows that are drawn for one output at most."""
+
+MOST_SHARE = 2.0001
+"""At most so many times its term a row counts when codes are added up, as whole levels are the nearest."""
 
 CHANCE_OF_OUTPUT = CHANCE / 4
 """As much is left to the mean of the factors where an output is asked for, and the half of `CHANCE` where none is."""
@@ -76,10 +82,19 @@ def known_output(part: ThinWhole, places: I64, weights: F64, exact: float) -> tu
     return part.blended(places, weights), bound_summed(exact, part.facts.value_norm, len(places) + 4)
 
 
-def hopeful(
+def draws_for_mass(error: ThinError, temperature: float, weight: float) -> float:
+    """How many draws make twice the deviation of the rest's mass move an output by `SURE_SHARE` of the target.
+
+    The rest's values have little in common, and the output is what the others weigh: so it is as much longer as they
+    weigh less.
+    """
+    return (2 * weight / (SURE_SHARE * TARGET)) ** 2 * _moved(error, temperature)
+
+
+def enough_for(
     part: ThinWhole, query: F64, foreseen: Foreseen, error: ThinError, temperature: float, basis: Basis
-) -> bool:
-    """Whether an output may well be as near as `TARGET`, by what a sample says of the rows.
+) -> float:
+    """How many draws an output that is as near as `TARGET` needs, by what a sample says of the rows; 0 for no hope.
 
     The best rows are seldom in it, and weigh much: so one more is taken to be there, as near as `NEAREST`.
 
@@ -92,16 +107,20 @@ def hopeful(
     logit = min((best - foreseen.threshold) / temperature, 300.0)
     everything = foreseen.mass + foreseen.listed + math.exp(logit)
     weight = foreseen.mass / everything
-    mean = foreseen.threshold + temperature * (foreseen.gap + foreseen.listed_gap + math.exp(logit) * logit) / everything
+    mean = (
+        foreseen.threshold + temperature * (foreseen.gap + foreseen.listed_gap + math.exp(logit) * logit) / everything
+    )
     # No output is shorter than what it has in the query's direction.
     length = norm * NEAREST * min(abs(mean) / max(best, 1e-300), 1.0) if math.isfinite(mean) else 0.0
-    moved = math.expm1(min((error.typical / temperature) ** 2, 100.0))
+    moved = _moved(error, temperature)
     off = weight * norm / math.sqrt(MOST_DRAWN)
     if part.blends:
         alike = foreseen.mass**2 / max(foreseen.square, 1e-300)
         off = weight * math.sqrt((moved * norm * norm + part.typical_spread(basis.bits) ** 2) / max(alike, 1e-300))
-    mass = 2 * weight * (1 - weight) * math.sqrt(moved / MOST_DRAWN)
-    return off <= HOPE * TARGET * length and mass <= SURE_SHARE * TARGET
+    wanted = draws_for_mass(error, temperature, weight)
+    if off > HOPE * TARGET * length or wanted > HOPE * MOST_FOR_OUTPUT:
+        return 0.0
+    return max(min(wanted, MOST_FOR_OUTPUT), 1.0)
 
 
 def output_of(
@@ -131,9 +150,9 @@ def output_of(
     if weight == 0 and mixture.log_tail == -math.inf:
         return known, error
     if rest is None:
-        # Neither its mass is known nor its values: both are at most so large.
+        # Neither its mass nor its mean value is known: its weight is w in the answer, and at most γ·w/(1 − w).
         most = math.exp(min(mixture.log_tail + factors[1], 0.0))
-        return (known, error + 4 * most * norm) if 2 * most * norm <= TARGET * _length(known) else None
+        return (known, error + 6 * most * norm) if 6 * most * norm <= TARGET * _length(known) else None
     found = _mean_value(part, rest, basis)
     output = known + weight * found.value
     length = _length(output)
@@ -162,13 +181,13 @@ def _mean_value(part: ThinWhole, rest: Rest, basis: Basis) -> _Mean:
         noise = max(float(squares.mean()) - _length(sampled) ** 2, 0.0) / count
         bound = DEVIATIONS * math.sqrt(noise)
         if basis is PROVEN:
-            foreseen = norm * norm * math.exp(min(typical * typical, 100.0))
+            foreseen = max(norm * norm * math.exp(min(typical * typical, 100.0)), 1e-300)
             bound = mean_distance(squares, highest * norm, foreseen, CHANCE_OF_OUTPUT)
         return _Mean(sampled / mean, math.sqrt(noise) / mean, bound / mean)
     mass, share = float(found.sums[0]), drawn.shares
     width = len(found.blend)
-    blend = part.restored(found.blend) / mass
-    off = sampled - part.restored(drawn.blend) / count
+    blend = part.turned_back(found.blend) / mass
+    off = sampled - part.turned_back(drawn.blend) / count
     data, codes = ((x - share) * lengths) ** 2 + 1e-6 * lengths * lengths, (share * spreads) ** 2
     squares = data + codes
     noise = max(float(squares.mean()) - _length(off) ** 2, 0.0) / count
@@ -184,14 +203,19 @@ def _mean_value(part: ThinWhole, rest: Rest, basis: Basis) -> _Mean:
     alike = mass * mass / max(float(found.sums[2]), 1e-300)
     expected = math.sqrt(noise * count / alike + seen)
     if basis is PROVEN:
-        longest = math.hypot(norm * max(highest, 2.0), 2 * part.largest_spread(basis.bits))
+        longest = math.hypot(norm * max(highest, MOST_SHARE), MOST_SHARE * part.largest_spread(basis.bits))
         foreseen = norm * norm * math.expm1(min(typical * typical, 100.0)) + part.typical_spread(basis.bits) ** 2
-        foreseen = max(foreseen, 1e-12 * norm * norm, 1e-300)
+        foreseen = max(foreseen, 1e-12 * norm * norm, 1e-300)  # of no temperature, or no length
         bound = (1 - mended) * math.sqrt(square) + mean_distance(squares, longest, foreseen, CHANCE_OF_OUTPUT)
     else:
         level = math.sqrt(2) * (float(data.mean()) + float(codes.mean()) / math.sqrt(width - 1)) / count
         bound = min(math.sqrt(max(square - noise, 0.0) + DEVIATIONS * level), DEVIATIONS * math.sqrt(noise))
     return _Mean(value / mean, expected / mean, bound / mean)
+
+
+def _moved(error: ThinError, temperature: float) -> float:
+    """The variance of a factor, were errors normal."""
+    return math.expm1(min((error.typical / temperature) ** 2, 100.0))
 
 
 def _length(vector: F64) -> float:

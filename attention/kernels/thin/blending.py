@@ -1,8 +1,8 @@
 """Sums of thin codes over 64 rows by whole levels of weight: by the processor's own instruction, or plainly.
 
 Codes lie as products want them, 16 rows side by side and four components of each together. A sum over rows wants four
-rows together: so the bytes of four groups of rows are turned as they are read, in registers. The sums of a component are
-then in four of 16 lanes, which whoever takes them adds up.
+rows together: so the bytes of four groups of rows are turned as they are read, in registers. The sums of a component
+are then in four of 16 lanes, which whoever takes them adds up.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ def _woven(builder: Any, one: Any, other: Any, *, upper: bool) -> Any:
     count = one.type.count
     part = count // 4
     first = part // 2 * upper
-    order = [start + first + at + count * which for start in range(0, count, part) for at in range(part // 2) for which in (0, 1)]
+    order = [
+        start + first + at + count * which
+        for start in range(0, count, part)
+        for at in range(part // 2)
+        for which in (0, 1)
+    ]
     return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), count), order))
 
 
@@ -45,11 +50,9 @@ def _turned(builder: Any, groups: Sequence[Any]) -> list[Lanes]:
     """
     found: list[Lanes] = []
     for upper in (False, True):
-        pairs = [
-            builder.bitcast(_woven(builder, groups[at], groups[at + 1], upper=upper), _PAIRS) for at in (0, 2)
-        ]
-        for half in (False, True):
-            found.append(Lanes(builder, builder.bitcast(_woven(builder, *pairs, upper=half), WORDS)))
+        pairs = [builder.bitcast(_woven(builder, groups[at], groups[at + 1], upper=upper), _PAIRS) for at in (0, 2)]
+        halves = [_woven(builder, *pairs, upper=half) for half in (False, True)]
+        found += [Lanes(builder, builder.bitcast(half, WORDS)) for half in halves]
     return found
 
 
@@ -85,10 +88,14 @@ def _block(bits: int) -> Callable[..., None]:
             step.add_incoming(_LONG(0), before)
             turned = []
             for plane in planes:
-                places = [builder.gep(plane, [builder.add(step, builder.mul(quads, _LONG(part)))]) for part in range(GROUPS)]
+                places = [
+                    builder.gep(plane, [builder.add(step, builder.mul(quads, _LONG(part)))]) for part in range(GROUPS)
+                ]
                 turned.append(_turned(builder, [Lanes.load(builder, _BYTES, place).value for place in places]))
             into = [
-                builder.gep(sums.data, [builder.mul(builder.add(builder.mul(step, _LONG(FIELDS)), _LONG(field)), _LONG(LANES))])
+                builder.gep(
+                    sums.data, [builder.mul(builder.add(builder.mul(step, _LONG(FIELDS)), _LONG(field)), _LONG(LANES))]
+                )
                 for field in range(FIELDS)
             ]
             totals = [Lanes.load(builder, WORDS, place).value for place in into]
@@ -164,7 +171,9 @@ def _one(bits: int) -> Callable[..., None]:
             _, _, first, weight, _, at = arguments
             high, low, into = arrays(context, builder, signature, arguments, 0, 1, 4)
             quads = cgutils.unpack_tuple(builder, high.shape)[1]
-            shifts = Lanes(builder, ir.Constant(WORDS, [8 * (lane % DEEP) + 2 * (lane // DEEP) for lane in range(LANES)]))
+            shifts = Lanes(
+                builder, ir.Constant(WORDS, [8 * (lane % DEEP) + 2 * (lane // DEEP) for lane in range(LANES)])
+            )
             weights = Lanes.everywhere(builder, weight)
             word = ir.IntType(32).as_pointer()
             planes = [builder.bitcast(plane.data, word) for plane in ((high, low) if bits == 4 else (high,))]

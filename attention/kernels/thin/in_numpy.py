@@ -39,7 +39,8 @@ def _codes(keys: ThinKeys, places: I64, bits: int, width: int) -> F64:
     fields = fields_at(keys.high, places, width).astype(np.float64)
     if bits == 4:
         fields = 4 * fields + fields_at(keys.low, places, width)
-    return 2 * fields - (2**bits - 1)
+    found: F64 = 2 * fields - (2**bits - 1)
+    return found
 
 
 def _similarities(keys: ThinKeys, part: slice, queries: ThinQueries) -> F32:

@@ -171,9 +171,7 @@ def _blend(
         add_code(keys.high, keys.low, begin + i, weight, blends.drawn, place)
 
 
-@compiled(
-    _KEYS, int64, _QUERIES, _CANDIDATES, array(float32, 1), array(float64, 2), _DRAWS, _BLENDS, fastmath=True
-)
+@compiled(_KEYS, int64, _QUERIES, _CANDIDATES, array(float32, 1), array(float64, 2), _DRAWS, _BLENDS, fastmath=True)
 def accumulate_thin(
     keys: ThinKeys,
     first: int,

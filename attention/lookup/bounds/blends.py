@@ -1,7 +1,7 @@
 """How far the mean of vectors that were drawn is from their expectation, whatever their law: a bound in any dimension.
 
-**Pinelis** (Annals of Probability 22, 1994, theorem 3.3; D = 1 in a Hilbert space). Let ξ₁ … ξₘ be independent vectors of
-one law with mean μ, ‖ξ − μ‖ ≤ b and E‖ξ − μ‖² ≤ v. Then ‖Σ (ξᵢ − μ)‖ ≥ r with a chance of at most
+**Pinelis** (Annals of Probability 22, 1994, theorem 3.4; D = 1 in a Hilbert space). Let ξ₁ … ξₘ be independent vectors
+of one law with mean μ, ‖ξ − μ‖ ≤ b and E‖ξ − μ‖² ≤ v. Then ‖Σ (ξᵢ − μ)‖ ≥ r with a chance of at most
 2·exp(r/b − (r/b + m·v/b²)·ln(1 + r·b/(m·v))). By (1 + x)·ln(1 + x) − x ≥ x²/(2 + 2x/3) that is at most
 2·exp(−r²/(2·m·v + 2·b·r/3)).
 """

@@ -70,13 +70,13 @@ class ThinWhole(Whole):
         temperatures: F64,
         wanted: F64,
         keys: U64,
-        hopeful: Callable[[int, Foreseen], bool],
+        enough: Callable[[int, Foreseen], float],
         *,
         blending: bool,
     ) -> list[ThinScan | None]:
         """What a scan brings home for each query, see `thin_scan`; `blending` where values are the keys."""
         view, mask, blending = self._view, self._mask, blending and self.blends
-        rest = temperatures, wanted, keys, hopeful
+        rest = temperatures, wanted, keys, enough
         return thin_scan(view, self.thin, mask, queries, units, bits, listed, *rest, blending=blending)
 
     def looked_up(self, vector: F64, places: I64) -> F64:
@@ -108,7 +108,7 @@ class ThinWhole(Whole):
         self.add_values(places, np.arange(len(places)) * PARTS // max(len(places), 1), weights, sums)
         return np.asarray(sums.sum(axis=0))
 
-    def restored(self, turned: F64) -> F64:
+    def turned_back(self, turned: F64) -> F64:
         """float64[d], a vector that was rotated as keys are."""
         return np.asarray(np.einsum("ij,i->j", self.thin.rotation.matrix(len(turned)), turned))
 

@@ -45,8 +45,8 @@ class ThinScan:
         sums: float64[3]: Σe, Σe·x and Σe² over the rows that are summed, x = (s − threshold)/T and e = exp(x).
         drawn_places, drawn, marks: int64[m], float32[m] and float64[m]: rows drawn with chances proportional to e, some
             maybe more than once; scanned similarities, and a random number for each. None where they were too many.
-        blend: float64[d], Σ a·c over the codes c of the rows that are summed, a about e times what makes c a value; None
-            where keys were not to be blended.
+        blend: float64[d], Σ a·c over the codes c of the rows that are summed, a about e times what makes c a value;
+            None where keys were not to be blended.
         drawn_blend: float64[MARKS, d], Σ (a/e)·c over the rows drawn, in parts by their marks.
         shares: float64[m], a/e of each row drawn, over what makes its code a value.
     """
@@ -92,7 +92,7 @@ def thin_scan(
     temperatures: F64,
     wanted: F64,
     keys: U64,
-    hopeful: Callable[[int, Foreseen], bool],
+    enough: Callable[[int, Foreseen], float],
     *,
     blending: bool,
 ) -> list[ThinScan | None]:
@@ -106,8 +106,8 @@ def thin_scan(
         temperatures: float64[q], not below 0.
         wanted: float64[q], about how many rows to draw of those that are summed.
         keys: uint64[q], of the random numbers.
-        hopeful: whether a query, by its number and by what a sample says, is to be scanned for; asked where some are
-            to be drawn.
+        enough: how many to draw, of a query by its number and by what a sample says; 0 where there is no hope in a
+            scan. Asked where some are wanted.
         blending: whether the codes are to be added up as they weigh, as those of values.
     """
     running = kernels()
@@ -117,10 +117,15 @@ def thin_scan(
     inverse = (1 / np.maximum(temperatures, 1e-30)).astype(np.float32)
     opening = _Opening(view, facts, mask, running, packed, bits, queries.count)
     thresholds = opening.thresholds(listed)
-    rates, foreseen = opening.rates(thresholds, inverse, wanted)
-    told = [each is None or hopeful(query, each) for query, each in enumerate(foreseen)]
+    foreseen = opening.foreseen(thresholds, inverse, wanted)
+    wanted = np.array([0.0 if each is None else enough(query, each) for query, each in enumerate(foreseen)])
+    told = [each is None or wanted[query] > 0 for query, each in enumerate(foreseen)]
     if not any(told):
         return [None] * queries.count
+    # Draws to one of mass.
+    rates = np.array(
+        [0.0 if each is None or not each.mass else n / each.mass for n, each in zip(wanted, foreseen, strict=True)]
+    )
     room, drawn_room = MOST_TIMES * listed + PANEL, int(MOST_TIMES * wanted.max(initial=0.0)) + PANEL
     most = view.n // (workers() * TILES_A_WORKER)
     height = min(TALLEST, max(LOWEST, 2 ** (max(most, 1).bit_length() - 1)))
@@ -179,13 +184,19 @@ def _work(
 
 def _joined(found: list[_Found], query: int, most: int, most_drawn: int, blended: int) -> ThinScan | None:
     """What all workers have for one query; None by how many rows that is together, not by who has them."""
-    lists, draws, blends = [each.lists for each in found], [each.draws for each in found], [each.blends for each in found]
+    lists, draws, blends = (
+        [each.lists for each in found],
+        [each.draws for each in found],
+        [each.blends for each in found],
+    )
     listed, drawn = (sum(int(each.counts[query]) for each in some) for some in (lists, draws))
     if any(each.full for each in found) or listed > most:
         return None
     if drawn > most_drawn - PANEL:  # far more than a sample foresaw: no law is known of those that found room
         draws = []
-    shares = [own.shares[query, : each.counts[query]] for own, each in zip(blends, draws, strict=False)] if blended else []
+    shares = (
+        [own.shares[query, : each.counts[query]] for own, each in zip(blends, draws, strict=False)] if blended else []
+    )
     places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
     scanned = np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
     order = np.argsort(places)
@@ -239,10 +250,10 @@ class _Opening:
             self._running.sample_top_thin(keys, self._packed, best)
         return best[:, 0].copy() if self._seen >= 4 * best.shape[1] else np.full(self._queries, NO_THRESHOLD)
 
-    def rates(self, thresholds: F32, inverse: F32, wanted: F64) -> tuple[F64, list[Foreseen | None]]:
-        """(float64[q], draws to one of mass, so that about as many as are wanted are drawn in all; what is foreseen)."""
+    def foreseen(self, thresholds: F32, inverse: F32, wanted: F64) -> list[Foreseen | None]:
+        """What a scan will find for each query of which some rows are wanted; None for the others."""
         if not wanted.any():
-            return np.zeros(self._queries), [None] * self._queries
+            return [None] * self._queries
         none = np.zeros(self._queries)
         found = _Found.of(thresholds, self._seen + 2 * PANEL, none, 0, np.zeros(self._queries, np.uint64))
         for keys in self._keys:
@@ -257,7 +268,7 @@ class _Opening:
             e = np.exp(x)
             listed = self._stride * e.sum(), self._stride * (e * x).sum()
             foreseen[query] = Foreseen(float(thresholds[query]), *map(float, (*sums[query], *listed)))
-        return np.where(sums[:, 0] > 0, wanted / np.maximum(sums[:, 0], 1e-300), 0.0), foreseen
+        return foreseen
 
 
 def _tiles(view: View, mask: Mask | None, bits: int, height: int) -> Iterator[tuple[ThinKeys, F64 | None]]:

@@ -172,7 +172,9 @@ def test_codes_are_added_up_by_the_terms_of_their_rows(twin, bits, rows):
         assert np.sqrt((off**2).mean()) <= 3 * np.sqrt((step**2).sum() / 12) * np.sqrt((meant**2).mean())
         count = draws.counts[query]
         drawn, shares = draws.places[query, :count] - BASE, blends.shares[query, :count]
-        np.testing.assert_allclose(shares * counts[drawn], step[drawn] * np.rint(counts[drawn] / step[drawn]), atol=1e-3)
+        np.testing.assert_allclose(
+            shares * counts[drawn], step[drawn] * np.rint(counts[drawn] / step[drawn]), atol=1e-3
+        )
         weights = shares * keys.value_scales[drawn]
         for part in range(4):
             of = (draws.marks[query, :count] > part / 4) & (draws.marks[query, :count] <= (part + 1) / 4)
@@ -187,7 +189,15 @@ def test_the_twins_add_up_alike(bits):
     for twin in TWINS:
         blends = ThinBlends(np.zeros((1, 112)), np.zeros((1, 16, 112)), np.zeros((1, 5000)))
         passed(
-            twin, keys, queries_of(1, 100), bits, np.full(1, 1e9, f32), np.zeros(1, f32), np.ones(1), 5000, blends=blends
+            twin,
+            keys,
+            queries_of(1, 100),
+            bits,
+            np.full(1, 1e9, f32),
+            np.zeros(1, f32),
+            np.ones(1),
+            5000,
+            blends=blends,
         )
         found.append(blends)
     for one, other in zip(*found, strict=True):
