@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ MOST_EXPONENT = 300.0
 MARKS = 16
 """Parts by their marks in which codes of rows drawn are added up."""
 
+NO_BLEND, NO_SHARES = np.zeros((MARKS, 0)), np.zeros(0)
 NO_PLACES, NO_SIMILARITIES, NO_MARKS = (np.empty(0, dtype=kind) for kind in (np.int64, np.float32, np.float64))
 
 
@@ -58,9 +59,9 @@ class ThinScan:
     drawn_places: I64
     drawn: F32
     marks: F64
-    blend: F64 | None
-    drawn_blend: F64
-    shares: F64
+    blend: F64 | None = None
+    drawn_blend: F64 = field(default_factory=lambda: NO_BLEND)
+    shares: F64 = field(default_factory=lambda: NO_SHARES)
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _joined(found: list[_Found], query: int, most: int, most_drawn: int, blended
         np.concatenate([NO_SIMILARITIES, *(each.similarities[query, : each.counts[query]] for each in draws)]),
         np.concatenate([NO_MARKS, *(each.marks[query, : each.counts[query]] for each in draws)]),
         np.sum([each.sums[query, :blended] for each in blends], axis=0) if blended else None,
-        np.sum([each.drawn[query, :, :blended] for each in blends], axis=0) if blended else np.zeros((MARKS, 0)),
+        np.sum([each.drawn[query, :, :blended] for each in blends], axis=0) if blended else NO_BLEND,
         np.concatenate([NO_MARKS, *shares]),
     )
 
