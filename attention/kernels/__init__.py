@@ -15,6 +15,16 @@ from attention.kernels.engine import (
     side_by_side,
     workers,
 )
-from attention.kernels.interface import NO_ADDENDS, CandidateLists, CodedKeys, CodedValues, Draws, Kernels, ThinKeys
+from attention.kernels.interface import (
+    NO_ADDENDS,
+    NO_BLENDS,
+    CandidateLists,
+    CodedKeys,
+    CodedValues,
+    Draws,
+    Kernels,
+    ThinBlends,
+    ThinKeys,
+)
 from attention.kernels.listed.interface import TOTALS, Totals
 from attention.kernels.machine_code import prepare, stand_in

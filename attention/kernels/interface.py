@@ -88,6 +88,7 @@ class ThinKeys(NamedTuple):
         spreads: float32[r], how far each is from its code.
         allowed: bool[r], True = may be attended to.
         base: the place of the first one among all rows.
+        value_scales: float32[r], what makes the odd numbers that fields mean a value; float32[0] where none is blended.
     """
 
     high: Bytes
@@ -96,6 +97,7 @@ class ThinKeys(NamedTuple):
     spreads: F32
     allowed: Bools
     base: int
+    value_scales: F32 = NO_ADDENDS
 
 
 class Draws(NamedTuple):
@@ -116,6 +118,26 @@ class Draws(NamedTuple):
     similarities: F32
     marks: F64
     counts: I64
+
+
+class ThinBlends(NamedTuple):
+    """Thin codes added up by the terms of the rows, for q queries; of no width where none are.
+
+    Terms times value scales become whole levels, at most 127, of a step for each 1,024 rows: a row counts by its level
+    times that step.
+
+    Attributes:
+        sums: float64[q, w], over all rows that are summed, w = 16·quads.
+        drawn: float64[q, b, w], over the rows drawn, each by its level's part of its term: in b parts by their marks.
+        shares: float64[q, m], for each row drawn what its level times the step is of its term times its value scale.
+    """
+
+    sums: F64
+    drawn: F64
+    shares: F64
+
+
+NO_BLENDS = ThinBlends(np.empty((0, 0)), np.empty((0, 0, 0)), np.empty((0, 0)))
 
 
 class Kernels(ListedKernels, Protocol):
@@ -177,14 +199,23 @@ class Kernels(ListedKernels, Protocol):
         """`sample_top`, of thin keys."""
 
     def accumulate_thin(
-        self, keys: ThinKeys, first: int, queries: Any, lists: CandidateLists, inverse: F32, sums: F64, draws: Draws
+        self,
+        keys: ThinKeys,
+        first: int,
+        queries: Any,
+        lists: CandidateLists,
+        inverse: F32,
+        sums: F64,
+        draws: Draws,
+        blends: ThinBlends,
     ) -> int:
-        """`accumulate`, of thin keys and without weights; what is summed may be drawn as well.
+        """`accumulate`, of thin keys and without weights; what is summed may be drawn, and its codes added up.
 
         Args:
             keys: the first one at a multiple of 1,024 rows from where random numbers are to begin; each 1,024 have
                 numbers of their own, which follow from a query's key and the place of the first of them.
             draws: added to.
+            blends: added to; `NO_BLENDS` for none.
         """
 
     def add_values(

@@ -21,7 +21,6 @@ from attention.lookup.bounds.draws import (
     MEASURED,
     PROVEN,
     Basis,
-    Interval,
     draws_wanted,
     mean_of,
     most_drawn,
@@ -33,12 +32,14 @@ from attention.lookup.bounds.total import total_variation
 from attention.lookup.drafts import scanned_at, without_tail
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
-from attention.lookup.parts.thin import Drawn, ThinWhole
+from attention.lookup.parts.thin import ThinWhole
 from attention.lookup.question import Auto, Question, by_mask
-from attention.lookup.scan.thin import ThinScan
+from attention.lookup.scan.thin import Foreseen
+from attention.lookup.scan.thin_accumulator import ThinScan
 from attention.lookup.softmax.distribution import SUPPORT
 from attention.lookup.softmax.mixture import Mixture, mix_each
 from attention.lookup.softmax.runs import Runs
+from attention.lookup.thin_output import CHANCE_OF_OUTPUT, Rest, draws_for_mass, enough_for, output_of
 
 METHOD = "thin"
 
@@ -111,7 +112,7 @@ def thin_answers(
 def fits_thin(part: ThinWhole, question: Question) -> bool:
     """Whether a scan of thin codes can answer a question: one about rows and their weights at a given temperature."""
     even = question.normaliser == "one_hot" and question.temperature == np.inf
-    alone = not question.output and question.bias is None and not part.facts.several
+    alone = question.bias is None and not part.facts.several
     plain = alone and not isinstance(question.temperature, Auto)
     return plain and not even and question.cap <= MOST_ASKED and part.keys > LISTED and part.fits(question.vector)
 
@@ -139,8 +140,25 @@ def _answers(
         for question, temperature in zip(questions, temperatures, strict=True)
     ]
     listed = max(listed, 3 * max(question.cap for question in questions))
+    outputs = [question.output for question in questions]
+
+    def enough(index: int, foreseen: Foreseen) -> float:
+        question, error, temperature = questions[index], errors[index], float(temperatures[index])
+        if not question.output:
+            return wanted[index]
+        more = enough_for(part, question.vector, foreseen, error, temperature, basis)
+        return max(more, wanted[index]) if more else 0.0
+
     scans = part.scanned(
-        queries, bounds.units, basis.bits, listed, temperatures, np.array(wanted), np.array(keys, dtype=np.uint64)
+        queries,
+        bounds.units,
+        basis.bits,
+        listed,
+        temperatures,
+        np.array(wanted),
+        np.array(keys, dtype=np.uint64),
+        enough,
+        blending=any(each and weighs for each, weighs in zip(outputs, weighed, strict=True)),
     )
     return [
         None if found is None else _answer(part, question, found, error, basis, most)
@@ -159,7 +177,7 @@ def _answer(
     places, known = _near(part, question, found, error)
     if not _is_decided(question, found, known, error, part.keys):
         return None
-    mixture, factors = _weighed(part, question, found, places, known, error, basis)
+    mixture, factors, rest = _weighed(part, question, found, places, known, error, basis)
     exact = total_variation(
         mixture,
         question.normaliser,
@@ -186,7 +204,13 @@ def _answer(
     variation = min(1.0, exact + thin_variation(mixture.log_tail, factors, shown))
     if variation > min(most, question.max_error or 1.0):
         return None
-    return replace(answer, certificate=replace(answer.certificate, total_variation=variation))
+    certificate = replace(answer.certificate, total_variation=variation)
+    if not question.output:
+        return replace(answer, certificate=certificate)
+    blended = output_of(part, places, mixture, rest, factors, exact, basis)
+    if blended is None or blended[1] > (question.max_error or math.inf) * part.facts.value_norm:
+        return None
+    return replace(answer, output=blended[0], certificate=replace(certificate, output_error=blended[1]))
 
 
 def _near(part: ThinWhole, question: Question, found: ThinScan, error: ThinError) -> tuple[I64, F64]:
@@ -233,12 +257,13 @@ def _weighed(
     known: F64,
     error: ThinError,
     basis: Basis,
-) -> tuple[Mixture, tuple[float, float]]:
-    """The distribution, and the logarithms of the least and the largest factor that the rest may be off by in it."""
+) -> tuple[Mixture, tuple[float, float], Rest | None]:
+    """The distribution, the logarithms of the least and the largest factor that the rest may be off by in it, and what
+    was drawn of the rest."""
     temperature = scanned_at(question)
     if not _weighs(question):
         rescored = Rescored(places, known, places[:0], known[:0], found.threshold, error.above, 0.0)
-        return without_tail(question, rescored, part.keys), (0.0, 0.0)
+        return without_tail(question, rescored, part.keys), (0.0, 0.0), None
     null = question.null_key(temperature, part.keys)
 
     def mixed(sums: F64) -> Mixture:
@@ -249,25 +274,20 @@ def _weighed(
     first = mixed(found.sums)
     moved = -error.below / temperature, error.above / temperature
     if first.log_tail == -math.inf:
-        return first, (0.0, 0.0)
+        return first, (0.0, 0.0), None
     matches = np.partition(first.known, -question.head_size(part.keys))[-question.head_size(part.keys) :]
     shown = float(matches.sum()) + first.evidence.null_weight
     wanted = draws_wanted(error, temperature, first.log_tail, shown, basis, far=part.beyond_memory)
+    if question.output and wanted:
+        wanted = max(wanted, draws_for_mass(error, temperature, first.tail))
     drawn = part.drawn(question.vector, found, wanted)
     if not len(drawn.scanned) or not wanted:
-        return first, moved
-    sums, mean = _corrected(found, drawn, temperature, error, basis)
-    return mixed(sums), mean.factors(*moved)
-
-
-def _corrected(
-    found: ThinScan, drawn: Drawn, temperature: float, error: ThinError, basis: Basis
-) -> tuple[F64, Interval]:
-    """The sums as true similarities would make them, and the mean that their mass was multiplied by."""
-    mass, gap, square = found.sums.tolist()
+        return first, moved, None
     scanned = np.maximum((drawn.scanned - found.threshold) / temperature, -87.0)
     true = (drawn.similarities - found.threshold) / temperature
-    mean, factors = mean_of(true - scanned, error, temperature, basis)
+    chance = CHANCE_OF_OUTPUT if question.output else CHANCE / 2
+    mean, x = mean_of(true - scanned, error, temperature, basis, chance)
+    mass, gap, square = found.sums.tolist()
     # What is drawn corrects what was summed of every row, which is known without chance.
-    moved = float((factors * true - scanned).mean())
-    return np.array([mass * mean.found, gap + mass * moved, square * mean.found]), mean
+    sums = np.array([mass * mean.found, gap + mass * float((x * true - scanned).mean()), square * mean.found])
+    return mixed(sums), mean.factors(*moved), Rest(found, drawn, x, mean, temperature, error)

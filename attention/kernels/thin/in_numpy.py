@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I16, U64
-from attention.kernels.interface import CandidateLists, Draws, ThinKeys
-from attention.kernels.layout import fields_at
+from attention.dtypes import F32, F64, I16, I64, U64
+from attention.kernels.interface import CandidateLists, Draws, ThinBlends, ThinKeys
+from attention.kernels.layout import LEVELS, fields_at
 
 TOGETHER = 1024
 """Rows to a step, which are those that share a stream of random numbers."""
+
+LEAST = 1e-30
+"""Of rows of which none counts for more than this none is blended."""
 
 GOLDEN, FIRST, SECOND = (np.uint64(number) for number in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
@@ -31,13 +34,19 @@ def thin_queries(codes: I16, steps: F32, units: F32, usual: float, bits: int) ->
     return ThinQueries(codes.astype(np.float64), steps, units, np.float32(usual), bits)
 
 
+def _codes(keys: ThinKeys, places: I64, bits: int, width: int) -> F64:
+    """float64[r, width], the odd numbers that the fields of some rows mean."""
+    fields = fields_at(keys.high, places, width).astype(np.float64)
+    if bits == 4:
+        fields = 4 * fields + fields_at(keys.low, places, width)
+    found: F64 = 2 * fields - (2**bits - 1)
+    return found
+
+
 def _similarities(keys: ThinKeys, part: slice, queries: ThinQueries) -> F32:
     """float32[q, r] of the rows of `part`."""
-    places, width = np.arange(part.start, part.stop), queries.codes.shape[1]
-    fields = fields_at(keys.high, places, width).astype(np.float64)
-    if queries.bits == 4:
-        fields = 4 * fields + fields_at(keys.low, places, width)
-    products = queries.codes @ (2 * fields - (2**queries.bits - 1)).T
+    codes = _codes(keys, np.arange(part.start, part.stop), queries.bits, queries.codes.shape[1])
+    products = queries.codes @ codes.T
     found: F32 = products.astype(np.float32) * (keys.scales[part] * queries.steps[:, None])
     found += np.maximum(keys.spreads[part] - queries.usual, np.float32(0)) * queries.units[:, None]
     return found
@@ -50,7 +59,14 @@ def sample_top_thin(keys: ThinKeys, queries: ThinQueries, best: F32) -> None:
 
 
 def accumulate_thin(
-    keys: ThinKeys, first: int, queries: ThinQueries, lists: CandidateLists, inverse: F32, sums: F64, draws: Draws
+    keys: ThinKeys,
+    first: int,
+    queries: ThinQueries,
+    lists: CandidateLists,
+    inverse: F32,
+    sums: F64,
+    draws: Draws,
+    blends: ThinBlends,
 ) -> int:
     """See `Kernels`."""
     thresholds = lists.thresholds[:, None]
@@ -73,8 +89,11 @@ def accumulate_thin(
             here = slice(lists.counts[j], lists.counts[j] + len(at))
             lists.places[j, here], lists.similarities[j, here] = keys.base + first + at, s[j, at]
             lists.counts[j] += len(at)
+            before = min(int(draws.counts[j]), draws.places.shape[1])
             if draws.rates[j] > 0:
                 _draw(draws, j, keys.base + first, e[j].astype(np.float64), s[j])
+            if blends.sums.shape[1]:
+                _blend(keys, part, queries.bits, e[j], j, blends, draws, before)
         first = stop
     return first
 
@@ -99,6 +118,26 @@ def _draw(draws: Draws, j: int, base: int, terms: F64, similarities: F32) -> Non
     draws.similarities[j, here] = similarities[rows_kept]
     draws.marks[j, here] = numbers[1 : 2 * kept : 2]
     draws.counts[j] += len(rows)
+
+
+def _blend(
+    keys: ThinKeys, part: slice, bits: int, terms: F32, j: int, blends: ThinBlends, draws: Draws, before: int
+) -> None:
+    """Add up the codes of the rows of `part`, and of the points from `before` on, which fell on them."""
+    counts = terms * keys.value_scales[part]
+    top, width = counts.max(), blends.sums.shape[1]
+    levels, step = np.zeros(len(counts)), 0.0
+    if top >= LEAST:
+        levels, step = np.rint(counts * (np.float32(LEVELS) / top)).astype(np.float64), float(top) / LEVELS
+    codes = _codes(keys, np.arange(part.start, part.stop), bits, width)
+    blends.sums[j] += step * (levels @ codes)
+    after = min(int(draws.counts[j]), draws.places.shape[1])
+    rows = draws.places[j, before:after] - keys.base - part.start
+    counted = step * levels[rows]
+    blends.shares[j, before:after] = counted / np.maximum(counts[rows].astype(np.float64), 1e-300)
+    parts = blends.drawn.shape[1]
+    into = np.minimum(np.ceil(draws.marks[j, before:after] * parts), parts).astype(np.int64) - 1
+    np.add.at(blends.drawn[j], into, (counted / terms[rows])[:, None] * codes[rows])
 
 
 def _mixed(states: U64) -> U64:

@@ -37,7 +37,7 @@ def _everywhere(byte: int) -> int:
     return int.from_bytes(bytes([byte] * 4), "little", signed=True)
 
 
-def _two_bits(high: Lanes) -> list[tuple[Lanes, int, int]]:
+def two_bits(high: Lanes) -> list[tuple[Lanes, int, int]]:
     """(bytes, which field, whether they count 16 times) of the four fields of 2 bits in each byte."""
     shifted = high >> 2
     lower, upper = _everywhere(0x03), _everywhere(0x30)
@@ -45,7 +45,7 @@ def _two_bits(high: Lanes) -> list[tuple[Lanes, int, int]]:
     return [(word & word._like(mask), field, heavy) for word, mask, field, heavy in words]
 
 
-def _four_bits(high: Lanes, low: Lanes) -> list[tuple[Lanes, int, int]]:
+def four_bits(high: Lanes, low: Lanes) -> list[tuple[Lanes, int, int]]:
     """The same of fields of 4 bits, of which the upper two lie in one plane and the lower two in another."""
     mask = high._like(UPPER_PAIRS)
     others = high._like(~UPPER_PAIRS)
@@ -81,7 +81,7 @@ def _added(builder: Any, planes: list[Any], quads: Any, step: Any, asked: list[l
         loaded = [Lanes.load(builder, WORDS, builder.gep(plane, [here])) for plane in planes]
         for plane in planes:
             prefetch(builder, builder.gep(plane, [builder.add(here, behind)]))
-        cut = _four_bits(*loaded) if len(loaded) == PLANES else _two_bits(*loaded)
+        cut = four_bits(*loaded) if len(loaded) == PLANES else two_bits(*loaded)
         for rows, field, heavy in cut:
             codes = builder.bitcast(rows.value, _BYTES)
             for plane, words in enumerate(asked):

@@ -90,15 +90,21 @@ def draws_wanted(
     return min(max(wanted, LEAST_DRAWN), MOST_DRAWN)
 
 
-def mean_of(moved: F64, error: ThinError, temperature: float, basis: Basis) -> tuple[Interval, F64]:
-    """(the mean of exp((s − ŝ)/T), these float64[m]) of rows drawn, of which `moved` float64[m] are the exponents."""
+def mean_of(
+    moved: F64, error: ThinError, temperature: float, basis: Basis, chance: float = CHANCE / 2
+) -> tuple[Interval, F64]:
+    """(the mean of exp((s − ŝ)/T), these float64[m]) of rows drawn, of which `moved` float64[m] are the exponents.
+
+    Args:
+        chance: that a proven interval does not hold it.
+    """
     variance, largest = _foreseen(error, temperature)
     smallest, largest = math.exp(-error.below / temperature) * (1 - 1e-6), largest * (1 + 1e-6)
     # Where an exponent was too small for float32 it was taken for −87, and a factor may be smaller than errors make it:
     # of no weight that could be told.
     factors = np.maximum(np.exp(moved), smallest)
     if basis is PROVEN:
-        return bet_interval(factors, smallest, largest, variance, CHANCE / 2), factors
+        return bet_interval(factors, smallest, largest, variance, chance), factors
     return clt_interval(factors, variance, DEVIATIONS), factors
 
 

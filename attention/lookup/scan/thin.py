@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, U64
-from attention.kernels import CandidateLists, Draws, Kernels, ThinKeys, kernels, pool, workers
+from attention.dtypes import F32, F64, U64
+from attention.kernels import NO_BLENDS, Kernels, ThinKeys, kernels, pool, workers
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.codes.thin import FOUR
@@ -19,6 +19,7 @@ from attention.lookup.memory.tiles import Places
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD
 from attention.lookup.scan.scan import EVERY_ROW, SAMPLED, TILES_A_WORKER, whole
+from attention.lookup.scan.thin_accumulator import ThinAccumulator, ThinScan, joined
 
 TALLEST, LOWEST = 32_768, 1_024
 """Rows of a tile; each 1,024 have random numbers of their own, so that what is drawn does not depend on its height."""
@@ -31,28 +32,25 @@ LEAST_LISTED = 256
 LEAST_ABOVE = 8
 """Rows of a sample that are to lie above a threshold, where keys have thin codes alone."""
 
-NO_PLACES, NO_SIMILARITIES, NO_MARKS = (np.empty(0, dtype=kind) for kind in (np.int64, np.float32, np.float64))
+MOST_EXPONENT = 300.0
 
 
-@dataclass(frozen=True, eq=False)
-class ThinScan:
-    """What a scan brings home for one query; its workers are added up to one.
+@dataclass(frozen=True)
+class Foreseen:
+    """What a sample says that a scan will find for one query.
 
     Attributes:
-        threshold: float32, as a number: a row that was scanned from here on is listed, one below is summed.
-        places, similarities: int64[l] and float32[l], of the rows listed, by their places.
-        sums: float64[3]: Σe, Σe·x and Σe² over the rows that are summed, x = (s − threshold)/T and e = exp(x).
-        drawn_places, drawn, marks: int64[m], float32[m] and float64[m]: rows drawn with chances proportional to e, some
-            maybe more than once; scanned similarities, and a random number for each. None where they were too many.
+        threshold: a row that is scanned from here on is listed.
+        mass, gap, square: Σe, Σe·x and Σe² over the rows that will be summed, see `ThinScan`.
+        listed, listed_gap: Σe and Σe·x over those that will be listed.
     """
 
     threshold: float
-    places: I64
-    similarities: F32
-    sums: F64
-    drawn_places: I64
-    drawn: F32
-    marks: F64
+    mass: float
+    gap: float
+    square: float
+    listed: float
+    listed_gap: float
 
 
 def thin_scan(
@@ -66,8 +64,11 @@ def thin_scan(
     temperatures: F64,
     wanted: F64,
     keys: U64,
+    enough: Callable[[int, Foreseen], float],
+    *,
+    blending: bool,
 ) -> list[ThinScan | None]:
-    """Weigh every row that passes by the thin codes of the keys; None for a query that lists too many.
+    """Weigh every row that passes by the thin codes of the keys; None for a query that lists too many, or has no hope.
 
     Args:
         queries: q of them, rotated and coded.
@@ -77,6 +78,9 @@ def thin_scan(
         temperatures: float64[q], not below 0.
         wanted: float64[q], about how many rows to draw of those that are summed.
         keys: uint64[q], of the random numbers.
+        enough: how many to draw, of a query by its number and by what a sample says; 0 where there is no hope in a
+            scan. Asked where some are wanted.
+        blending: whether the codes are to be added up as they weigh, as those of values.
     """
     running = kernels()
     packed = running.thin_queries(
@@ -85,21 +89,36 @@ def thin_scan(
     inverse = (1 / np.maximum(temperatures, 1e-30)).astype(np.float32)
     opening = _Opening(view, facts, mask, running, packed, bits, queries.count, listed)
     thresholds = opening.thresholds()
-    rates = opening.rates(thresholds, inverse, wanted)
+    foreseen = opening.foreseen(thresholds, inverse, wanted)
+    wanted = np.array([0.0 if each is None else enough(query, each) for query, each in enumerate(foreseen)])
+    told = [each is None or wanted[query] > 0 for query, each in enumerate(foreseen)]
+    if not any(told):
+        return [None] * queries.count
+    # Draws to one of mass.
+    rates = np.array(
+        [0.0 if each is None or not each.mass else n / each.mass for n, each in zip(wanted, foreseen, strict=True)]
+    )
     room, drawn_room = MOST_TIMES * listed + PANEL, int(MOST_TIMES * wanted.max(initial=0.0)) + PANEL
     most = view.n // (workers() * TILES_A_WORKER)
     height = min(TALLEST, max(LOWEST, 2 ** (max(most, 1).bit_length() - 1)))
     tiles = iter(list(_tiles(view, mask, bits, height)))
-    found = [_Found.of(thresholds, room, rates, drawn_room, keys) for _ in range(workers())]
     rows = whole(view) if view.beyond_memory else None
+    width = queries.codes.shape[1]
+    blended = width if blending else 0
+    found = [ThinAccumulator.of(thresholds, room, rates, drawn_room, keys, blended) for _ in range(workers())]
     others = [pool().submit(_work, _asking(tiles, rows, each), running, packed, inverse, each) for each in found[1:]]
     _work(_asking(tiles, rows, found[0]), running, packed, inverse, found[0])
     for other in others:
         other.result()
-    return [_joined(found, query, MOST_TIMES * listed, drawn_room) for query in range(queries.count)]
+    return [
+        joined(found, query, MOST_TIMES * listed, drawn_room, blended) if told[query] else None
+        for query in range(queries.count)
+    ]
 
 
-def _asking(tiles: Iterator[ThinKeys], rows: Places | None, found: _Found) -> Iterator[ThinKeys]:
+def _asking(
+    tiles: Iterator[tuple[ThinKeys, F64 | None]], rows: Places | None, found: ThinAccumulator
+) -> Iterator[tuple[ThinKeys, F64 | None]]:
     """The tiles; where originals are on disk, what a worker has listed for its weight is asked for as it goes on.
 
     Args:
@@ -115,54 +134,18 @@ def _asking(tiles: Iterator[ThinKeys], rows: Places | None, found: _Found) -> It
             asked = found.lists.counts.copy()
 
 
-@dataclass(eq=False)
-class _Found:
-    """What one worker has gathered; `full` where a list had no more room."""
-
-    lists: CandidateLists
-    sums: F64
-    draws: Draws
-    full: bool = False
-
-    @classmethod
-    def of(cls, thresholds: F32, room: int, rates: F64, drawn_room: int, keys: U64) -> _Found:
-        q = len(thresholds)
-        lists = CandidateLists(
-            thresholds, np.empty((q, room), np.int64), np.empty((q, room), np.float32), np.zeros(q, np.int64)
-        )
-        shape = (q, drawn_room if rates.any() else 0)
-        drawn = np.empty(shape, np.int64), np.empty(shape, np.float32), np.empty(shape)
-        return cls(lists, np.zeros((q, 3)), Draws(keys, rates, *drawn, np.zeros(q, np.int64)))
-
-
-def _work(tiles: Iterator[ThinKeys], running: Kernels, packed: Any, inverse: F32, found: _Found) -> None:
+def _work(
+    tiles: Iterator[tuple[ThinKeys, F64 | None]], running: Kernels, packed: Any, inverse: F32, found: ThinAccumulator
+) -> None:
     """Take tiles from the shared iterator until there are no more."""
-    for keys in tiles:
-        if running.accumulate_thin(keys, 0, packed, found.lists, inverse, found.sums, found.draws) < len(keys.scales):
+    lists, sums, draws, blends = found.lists, found.sums, found.draws, found.blends
+    for keys, norms in tiles:
+        if blends is not NO_BLENDS:
+            lengths = keys.scales if norms is None else (keys.scales * norms).astype(np.float32)
+            keys = keys._replace(value_scales=lengths)
+        if running.accumulate_thin(keys, 0, packed, lists, inverse, sums, draws, blends) < len(keys.scales):
             found.full = True
             return
-
-
-def _joined(found: list[_Found], query: int, most: int, most_drawn: int) -> ThinScan | None:
-    """What all workers have for one query; None by how many rows that is together, not by who has them."""
-    lists, draws = [each.lists for each in found], [each.draws for each in found]
-    listed, drawn = (sum(int(each.counts[query]) for each in some) for some in (lists, draws))
-    if any(each.full for each in found) or listed > most:
-        return None
-    if drawn > most_drawn - PANEL:  # far more than a sample foresaw: no law is known of those that found room
-        draws = []
-    places = np.concatenate([each.places[query, : each.counts[query]] for each in lists])
-    scanned = np.concatenate([each.similarities[query, : each.counts[query]] for each in lists])
-    order = np.argsort(places)
-    return ThinScan(
-        float(lists[0].thresholds[query]),
-        places[order],
-        scanned[order],
-        np.sum([each.sums[query] for each in found], axis=0),
-        np.concatenate([NO_PLACES, *(each.places[query, : each.counts[query]] for each in draws)]),
-        np.concatenate([NO_SIMILARITIES, *(each.similarities[query, : each.counts[query]] for each in draws)]),
-        np.concatenate([NO_MARKS, *(each.marks[query, : each.counts[query]] for each in draws)]),
-    )
 
 
 class _Opening:
@@ -205,20 +188,32 @@ class _Opening:
             self._running.sample_top_thin(keys, self._packed, best)
         return best[:, 0].copy() if self._seen >= 4 * best.shape[1] else np.full(self._queries, NO_THRESHOLD)
 
-    def rates(self, thresholds: F32, inverse: F32, wanted: F64) -> F64:
-        """float64[q]: draws to one of mass, so that about as many as are wanted are drawn in all."""
+    def foreseen(self, thresholds: F32, inverse: F32, wanted: F64) -> list[Foreseen | None]:
+        """What a scan will find for each query of which some rows are wanted; None for the others."""
         if not wanted.any():
-            return np.zeros(self._queries)
+            return [None] * self._queries
         none = np.zeros(self._queries)
-        found = _Found.of(thresholds, self._seen + 2 * PANEL, none, 0, np.zeros(self._queries, np.uint64))
+        found = ThinAccumulator.of(thresholds, self._seen + 2 * PANEL, none, 0, np.zeros(self._queries, np.uint64))
         for keys in self._keys:
-            self._running.accumulate_thin(keys, 0, self._packed, found.lists, inverse, found.sums, found.draws)
-        masses = found.sums[:, 0] * self._stride
-        return np.where(masses > 0, wanted / np.maximum(masses, 1e-300), 0.0)
+            self._running.accumulate_thin(
+                keys, 0, self._packed, found.lists, inverse, found.sums, found.draws, NO_BLENDS
+            )
+        sums = found.sums * self._stride
+        foreseen: list[Foreseen | None] = [None] * self._queries
+        for query in np.flatnonzero(wanted):
+            similarities = found.lists.similarities[query, : found.lists.counts[query]].astype(np.float64)
+            x = np.minimum((similarities - thresholds[query]) * inverse[query], MOST_EXPONENT)
+            e = np.exp(x)
+            listed = self._stride * e.sum(), self._stride * (e * x).sum()
+            foreseen[query] = Foreseen(float(thresholds[query]), *map(float, (*sums[query], *listed)))
+        return foreseen
 
 
-def _tiles(view: View, mask: Mask | None, bits: int, height: int) -> Iterator[ThinKeys]:
-    """The rows that pass, at most `height` at a time; tiles of which none passes are left out."""
+def _tiles(view: View, mask: Mask | None, bits: int, height: int) -> Iterator[tuple[ThinKeys, F64 | None]]:
+    """The rows that pass, at most `height` at a time, and ‖k‖ where codes are of directions.
+
+    Tiles of which none passes are left out.
+    """
     starts, place = {}, 0
     for segment in view.segments:
         starts[id(segment)] = place
@@ -233,4 +228,5 @@ def _tiles(view: View, mask: Mask | None, bits: int, height: int) -> Iterator[Th
                 low = codes.low[first // LANES :] if bits == FOUR else codes.low[:0]
                 scales, spreads = (each[bits // 2 - 1, first:stop] for each in (codes.scales, codes.spreads))
                 place = starts[id(segment)] + first
-                yield ThinKeys(codes.high[first // LANES :], low, scales, spreads, allowed, place)
+                norms = segment.block.norms[first:stop] if segment.block.normalised else None
+                yield ThinKeys(codes.high[first // LANES :], low, scales, spreads, allowed, place), norms

@@ -175,8 +175,8 @@ def test_an_error_that_is_asked_for_is_kept_or_left_to_others(view, asked):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"output": True}, {"top_k": 5000}, {"temperature": np.inf, "normaliser": "one_hot"}],
-    ids=["output", "many matches", "all tie"],
+    [{"output": True, "temperature": 1.0}, {"top_k": 5000}, {"temperature": np.inf, "normaliser": "one_hot"}],
+    ids=["hot output", "many matches", "all tie"],
 )
 def test_what_it_is_not_for_is_left_to_others(view, asked, changes):
     question = replace(Question(asked[0], 0.1, output=False), **changes)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import CandidateLists, Draws, ThinKeys, in_machine_code, in_numpy
+from attention.kernels import NO_BLENDS, CandidateLists, Draws, ThinBlends, ThinKeys, in_machine_code, in_numpy
 from attention.kernels.layout import fields_room, put_fields
 
 TWINS = (in_machine_code, in_numpy)
@@ -33,7 +33,7 @@ def queries_of(queries, width, seed=0):
     return codes, (random.random(queries) / 3000).astype(f32), random.random(queries, dtype=f32) / 50
 
 
-def passed(twin, keys, asked, bits, thresholds, inverse, rates, room=100_000):
+def passed(twin, keys, asked, bits, thresholds, inverse, rates, room=100_000, blends=NO_BLENDS):
     """(rows done, lists, sums, draws, best) of one pass."""
     codes, steps, units = asked
     q = len(codes)
@@ -42,7 +42,7 @@ def passed(twin, keys, asked, bits, thresholds, inverse, rates, room=100_000):
     kinds = [np.empty((q, room), kind) for kind in (np.int64, f32, np.float64)]
     draws = Draws(np.arange(7, 7 + q).astype(np.uint64), rates, *kinds, np.zeros(q, np.int64))
     sums, best = np.zeros((q, 3)), np.full((q, 5), -1, f32)
-    done = twin.accumulate_thin(keys, 0, packed, lists, inverse, sums, draws)
+    done = twin.accumulate_thin(keys, 0, packed, lists, inverse, sums, draws, blends)
     twin.sample_top_thin(keys, packed, best)
     return done, lists, sums, draws, best
 
@@ -145,3 +145,60 @@ def test_a_list_that_is_full_stops_the_pass(twin):
     keys, _ = keys_of(4096, 16, 2)
     done = passed(twin, keys, queries_of(1, 16), 2, np.full(1, -3e38, f32), np.zeros(1, f32), np.zeros(1))[0]
     assert 0 < done < 4096
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("rows", [5, 1500, 3100])
+def test_codes_are_added_up_by_the_terms_of_their_rows(twin, bits, rows):
+    keys, meant = keys_of(rows, 48, bits)
+    keys = keys._replace(value_scales=np.random.default_rng(rows).random(rows, dtype=f32))
+    asked = queries_of(2, 48)
+    inverse, room = np.full(2, 20, f32), 5000
+    blends = ThinBlends(np.zeros((2, 48)), np.zeros((2, 4, 48)), np.zeros((2, room)))
+    _, _, _, draws, _ = passed(
+        twin, keys, asked, bits, np.full(2, 0.02, f32), inverse, np.full(2, 0.8), room, blends=blends
+    )
+    everyone = passed(twin, keys, asked, bits, np.full(2, -3e38, f32), inverse, np.zeros(2))[1]
+    for query in range(2):
+        places = everyone.places[query, : everyone.counts[query]] - BASE
+        terms = np.zeros(rows)
+        similarities = everyone.similarities[query, : everyone.counts[query]].astype(float)
+        terms[places] = np.where(similarities < f32(0.02), np.exp((similarities - 0.02) * 20), 0.0)
+        counts = terms * keys.value_scales
+        step = np.repeat([counts[first : first + 1024].max() / 127 for first in range(0, rows, 1024)], 1024)[:rows]
+        off = np.abs(blends.sums[query] - counts @ meant)
+        assert (off <= 0.501 * step @ np.abs(meant)).all()
+        assert np.sqrt((off**2).mean()) <= 3 * np.sqrt((step**2).sum() / 12) * np.sqrt((meant**2).mean())
+        count = draws.counts[query]
+        drawn, shares = draws.places[query, :count] - BASE, blends.shares[query, :count]
+        np.testing.assert_allclose(
+            shares * counts[drawn], step[drawn] * np.rint(counts[drawn] / step[drawn]), atol=1e-3
+        )
+        weights = shares * keys.value_scales[drawn]
+        for part in range(4):
+            of = (draws.marks[query, :count] > part / 4) & (draws.marks[query, :count] <= (part + 1) / 4)
+            np.testing.assert_allclose(blends.drawn[query, part], weights[of] @ meant[drawn[of]], rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_twins_add_up_alike(bits):
+    keys, _ = keys_of(2500, 100, bits)
+    keys = keys._replace(value_scales=keys.scales)
+    found = []
+    for twin in TWINS:
+        blends = ThinBlends(np.zeros((1, 112)), np.zeros((1, 16, 112)), np.zeros((1, 5000)))
+        passed(
+            twin,
+            keys,
+            queries_of(1, 100),
+            bits,
+            np.full(1, 1e9, f32),
+            np.zeros(1, f32),
+            np.ones(1),
+            5000,
+            blends=blends,
+        )
+        found.append(blends)
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
