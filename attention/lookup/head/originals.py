@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.kernels import kernels, pool, workers
+from attention.kernels import kernels, pool, side_by_side, workers
 from attention.lookup.head.similarity import gaussian, scaled
 from attention.lookup.memory.tiles import Places, Tile
 
@@ -17,6 +17,9 @@ FEW = 1024
 
 MOST_AHEAD = 65_536
 """Where more rows than this are looked up, they lie so close that the system reads ahead by itself."""
+
+LISTED_A_ROW = 8
+"""Looking a row up takes at least as long as going through so many that were listed."""
 
 Read = TypeVar("Read")
 
@@ -88,14 +91,12 @@ def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, qu
     if rows.beyond_memory and len(places) <= MOST_AHEAD:
         rows.ask_for_keys(places)
 
-    def look_up_some(here: slice) -> None:
+    def look_up_some(first: int, last: int) -> None:
+        here = slice(first, last)
         for index, tile in rows.grouped(places[here]):
             similarities[here][index] = look_up(tile, queries[here][index])
 
-    if len(places) <= FEW:
-        look_up_some(slice(0, len(places)))
-    else:
-        list(pool().map(look_up_some, _cut(len(places), 2 * workers())))
+    side_by_side(look_up_some, len(places), LISTED_A_ROW * len(places))
     return similarities
 
 

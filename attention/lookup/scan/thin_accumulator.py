@@ -59,6 +59,7 @@ class ThinAccumulator:
     def of(
         cls, thresholds: F32, room: int, rates: F64, drawn_room: int, keys: U64, blended: int = 0
     ) -> ThinAccumulator:
+        """With room for so many rows listed and drawn a query, and for blends of codes `blended` wide."""
         q = len(thresholds)
         lists = CandidateLists(
             thresholds, np.empty((q, room), np.int64), np.empty((q, room), np.float32), np.zeros(q, np.int64)

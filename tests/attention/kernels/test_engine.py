@@ -101,3 +101,26 @@ def test_there_is_a_thread_for_each_core_and_one_pool_of_them(monkeypatch):
     assert engine.workers.__wrapped__() == os.cpu_count()
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert engine.workers.__wrapped__() == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "cores", "rows", "parts"), [(9, 2, 100, 2), (9, 4, 25, 2), (9, 4, 19, 1), (1, 4, 99, 1)]
+)
+def test_questions_of_many_rows_are_shared_by_the_cores(monkeypatch, count, cores, rows, parts):
+    monkeypatch.setattr(engine, "workers", lambda: cores)
+    monkeypatch.setattr(engine, "ROWS_A_THREAD", 10)
+    asked = []
+    engine.side_by_side(lambda first, last: asked.append(range(first, last)), count, rows)
+    assert len(asked) == parts
+    assert sorted(at for part in asked for at in part) == list(range(count))
+
+
+def test_what_fails_in_another_thread_fails_here(monkeypatch):
+    monkeypatch.setattr(engine, "workers", lambda: 2)
+
+    def work(first, last):
+        if first:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        engine.side_by_side(work, 2, 10**6)

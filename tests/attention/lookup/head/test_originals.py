@@ -54,9 +54,9 @@ def test_all_sums_are_weights_times_values(running, view, allowed):
     np.testing.assert_allclose(found, weights @ VALUES[numbers].astype(np.float64), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("few", [0, 1024])
-def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, view, monkeypatch, few):
-    monkeypatch.setattr(originals, "FEW", few)  # from there on in threads
+@pytest.mark.parametrize("heavy", [0, 10**6])
+def test_some_similarities_are_those_of_each_query_and_its_row(running, oracle, view, monkeypatch, heavy):
+    monkeypatch.setattr(originals, "LISTED_A_ROW", heavy)  # in one thread, or in all
     passing, numbers = passing_of(view, "all")
     random = np.random.default_rng(2)
     for count in (0, 1, 500):
