@@ -9,6 +9,7 @@ import pytest
 
 from attention.lookup.bounds.draws import (
     CHANCE,
+    LEAST_DRAWN,
     MEASURED,
     PROVEN,
     bet_interval,
@@ -91,6 +92,15 @@ def test_a_rest_or_matches_of_little_weight_want_fewer():
     ]
     assert wanted == sorted(wanted, reverse=True)
     assert wanted[0] > 2 * wanted[2] > 2 * wanted[-1] > 0
+
+
+def test_rows_on_disk_are_drawn_for_the_certificate_and_fewer_for_the_partition():
+    error = ThinError(0.04, 0.04, 0.0055)
+    most_of_it, matches = (0.99, 0.01), (0.5, 0.5)
+    for (rest, shown), fewer in ((most_of_it, True), (matches, False)):
+        near, far = (draws_wanted(error, 0.05, math.log(rest), shown, PROVEN, far=far) for far in (False, True))
+        assert LEAST_DRAWN <= far <= near
+        assert (far < near / 4) == fewer
 
 
 @pytest.mark.parametrize("weight", [1e-30, 1e-6, 0.3, 0.999999])
