@@ -23,7 +23,7 @@ from attention.lookup import (
 from attention.lookup.bounds import draws
 from attention.lookup.bounds.draws import MEASURED, PROVEN
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.memory import blocks, compaction, originals, view
+from attention.lookup.memory import compaction, originals, segments, view
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.thin import thin_answers
 
@@ -55,7 +55,7 @@ def scanned(monkeypatch):
     """However few rows there are; in blocks of 8,192, all of them in files where there is a directory."""
     monkeypatch.setattr(answering, "SMALL_CELLS", 0)
     monkeypatch.setattr(originals, "SMALLEST_FILE", 1)
-    for module in (blocks, compaction, memory_module):
+    for module in (compaction, memory_module, segments):
         monkeypatch.setattr(module, "BLOCK_ROWS", 8_192)
 
 
