@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, quantised
+from attention.lookup import Memory, Question, Rows, blending, quantised
 from attention.lookup.bounds.output import Centre, bound_blend, bound_turn
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.codes.quantisation import to_codes
 from attention.lookup.exact import exact_answers
-from attention.lookup.parts import blend
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 from attention.lookup.softmax.distribution import softmax
@@ -148,8 +147,8 @@ def test_the_bound_holds(running, monkeypatch, kind, temperature):
         null = None if seed == 2 else 0.5
         scale = float(SCALES[similarity](width))
         # Also where all is mended that can be, whatever it is worth; with this seed 16 bits answer the twelve, too.
-        monkeypatch.setattr(blend, "SEEN", 0.0 if seed == 1 else 2e-4)
-        monkeypatch.setattr(blend, "COARSE", 0.0 if seed == 1 else np.inf)
+        monkeypatch.setattr(blending, "SEEN", 0.0 if seed == 1 else 2e-4)
+        monkeypatch.setattr(blending, "COARSE", 0.0 if seed == 1 else np.inf)
         for count in (1, 12):
             asked = [Question(query, temperature * scale, null, mask) for query in queries[:count]]
             exact = exact_answers(view, asked)
