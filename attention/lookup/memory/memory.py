@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -15,6 +15,7 @@ from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
+from attention.lookup.memory.codes_later import Coded
 from attention.lookup.memory.compaction import compacted, in_place_of
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
@@ -63,7 +64,7 @@ class Memory:
         self._view = View(similarity)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
         self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later)
-        self._coded: WeakKeyDictionary[Block, _Coded] = WeakKeyDictionary()
+        self._coded: WeakKeyDictionary[Block, Coded] = WeakKeyDictionary()
         self._expected = expected
         self._turn = Lock()
 
@@ -153,7 +154,7 @@ class Memory:
         if dimension is None or not self._layout.codes(dimension):
             return
         while bare := next((segment for segment in self._view.segments if segment.block.bare), None):
-            made = _Coded(bare.block.coded(bare.count, self._layout), bare.count)
+            made = Coded(bare.block.coded(bare.count, self._layout), bare.count)
             with self._turn:
                 self._coded[bare.block] = made
                 self._view = self._in_codes(self._view)
@@ -206,21 +207,6 @@ class Memory:
             segments = _extended(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
         return View(view.similarity, tuple(segments), dimension, value_dimension)
-
-
-@dataclass
-class _Coded:
-    """A block that was given codes, and how many of its rows have them."""
-
-    block: Block
-    count: int
-
-    def in_place_of(self, bare: Segment) -> Segment:
-        """The segment with codes, those of rows that came meanwhile too."""
-        if bare.count > self.count:
-            self.block.code(self.count, bare.count)
-            self.count = bare.count
-        return Segment(self.block, bare.count, bare.live, bare.several)
 
 
 def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:

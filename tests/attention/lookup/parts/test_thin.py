@@ -67,7 +67,7 @@ def test_spreads_are_the_distances_of_codes_from_their_values(similarity):
     part = whole(similarity)
     places = np.arange(0, len(KEYS), 7)
     keys = KEYS[places].astype(np.float64)
-    codes = [segment.block.codes.thin for segment in part._view.segments]
+    codes = [segment.block.thin for segment in part._view.segments]
     assert len(codes) == 1
     high, low = codes[0].at(places)
     lengths, spreads, spreads_of_keys = part.spreads_at(places, 4)

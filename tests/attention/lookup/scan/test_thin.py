@@ -80,7 +80,7 @@ def test_too_many_to_list_are_not_told_of(running, keys):
 def test_codes_of_what_is_summed_are_added_up_and_of_what_is_drawn(running, keys, bits):
     view = Memory.of(keys * 3, thin_seed=bytes(32)).view
     found = scanned(view, None, bits, blending=True)
-    thin = view.segments[0].block.codes.thin
+    thin = view.segments[0].block.thin
     high, low = thin.at(np.arange(N))
     odd = 2.0 * (4 * high + low) - 15 if bits == 4 else 2.0 * high - 3
     coded = odd * (thin.scales[bits // 2 - 1, :N] * np.linalg.norm(keys * 3, axis=1))[:, None]
