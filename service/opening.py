@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.settings import Settings
-from service.storage import Store
+from service.storage import StorageError, Store
 
 if TYPE_CHECKING:
     from service.encoding import LoadingEncoder
@@ -33,6 +33,11 @@ class Opening:
 
     catalogue: Future[Catalogue]
     keys: Future[None]
+
+    def give_up(self) -> None:
+        """Let go of the directory, where no application takes what was opened; what is read yet is read no further."""
+        with suppress(StorageError):
+            self.catalogue.result().store.close()
 
 
 def begin(settings: Settings) -> Opening:

@@ -150,7 +150,10 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         try:
             with asyncio.Runner(loop_factory=event_loop) as runner:
                 runner.run(main())
-        except (StorageError, UnknownDemo) as error:
+        except StorageError as error:
+            raise CommandError(str(error)) from None
+        except UnknownDemo as error:
+            opening.give_up()
             raise CommandError(str(error)) from None
 
 

@@ -11,7 +11,7 @@ import pytest
 from attention.lookup import Memory
 from service.opening import begin
 from service.settings import Settings
-from service.storage import StorageError
+from service.storage import StorageError, Store
 from tests.running import RunningService
 
 PATIENCE = 60
@@ -44,6 +44,13 @@ def test_keys_are_read_while_nothing_else_is_there_yet(directory):
         assert catalogue.collection("many").size == N
     finally:
         catalogue.store.close()
+
+
+def test_what_no_application_takes_is_let_go(directory):
+    opening = begin(Settings(data_dir=directory, encoder="none"))
+    opening.give_up()
+    with Store.open(directory) as store:  # by itself: the directory is free
+        assert store.troubles() == []
 
 
 def test_who_waits_for_the_keys_hears_why_the_store_could_not_be_opened(tmp_path):
