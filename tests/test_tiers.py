@@ -38,8 +38,9 @@ RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-TEST = "python -m pytest -m not (browser or container or integration or kill or node or postgres or ray) --minutes 15"
-TEST_LONG = "python -m pytest -m browser or container or integration or kill or node or postgres or ray --minutes 55"
+MARKS = "browser or container or integration or kill or node or postgres or ray or thorough"
+TEST = f"python -m pytest -m not ({MARKS}) --minutes 15"
+TEST_LONG = f"python -m pytest -m {MARKS} --minutes 55"
 
 
 @pytest.fixture

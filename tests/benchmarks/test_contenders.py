@@ -84,6 +84,7 @@ def test_requests_to_postgresql_are_whole_only_with_their_last_byte():
         assert not any(wire.asked(request[:end]) for end in range(len(request)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["softkv", "chroma", "pgvector"])
 def test_each_store_finds_the_nearest_with_their_texts_and_starts_anew(name, documents, tmp_path_factory):
     if name in MISSING:
@@ -110,6 +111,7 @@ def test_an_answer_without_its_text_is_no_answer(documents):
         recalled(way, {0: b"nothing"}, [{id_of(3)}], documents)
 
 
+@pytest.mark.thorough
 def test_the_benchmark_tells_who_is_left_out_and_keeps_what_is_loaded(tmp_path):
     command = [sys.executable, "-m", "benchmarks.http", "--size", str(COUNT), "--others", tmp_path / "nobody"]
     command += ["--seconds", "0.05", "--rounds", "1", "--starts", "1", "--texts", "0", "--connections", "1", "4"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -198,4 +199,4 @@ def softmax(similarity: dict[Any, float], null: float, temperature: float) -> tu
 Histories.TestCase.settings = settings(
     max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.thorough(Histories.TestCase)

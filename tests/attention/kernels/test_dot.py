@@ -19,6 +19,7 @@ def test_products_are_exact_with_leave_to_use_the_matrix_unit_and_without(panels
         np.testing.assert_array_equal(products, expected)
 
 
+@pytest.mark.thorough
 def test_a_processor_without_the_instructions_gives_the_same_answers(answered):
     found, name = answered(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
     np.testing.assert_allclose(found, answered()[0], rtol=1e-5, atol=1e-5)

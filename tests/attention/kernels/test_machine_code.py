@@ -64,6 +64,7 @@ def test_after_preparing_nothing_is_left_to_compile(tmp_path):
         assert kernel.signatures == [tuple(arguments)], kernel
 
 
+@pytest.mark.thorough
 def test_the_next_process_finds_it(tmp_path):
     found, made, name = kept(tmp_path)
     assert (found, made > 8) == (0, True)
@@ -71,6 +72,7 @@ def test_the_next_process_finds_it(tmp_path):
     assert (again, anew, same) == (made, 0, name)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(this_target() is None, reason="this processor is of no common kind")
 def test_it_can_be_made_for_other_kinds_of_processor(tmp_path):
     own = this_target().name

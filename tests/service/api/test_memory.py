@@ -45,6 +45,7 @@ def bare_service(tmp_path: Path) -> Iterator[Service]:
         yield running
 
 
+@pytest.mark.thorough
 def test_twenty_failures_leave_memory_as_the_disk_is(bare_service: Service) -> None:
     """Each is a write of some hundreds of documents that has less room than it needs, where blocks grow too."""
     chosen = random.Random(3)

@@ -22,6 +22,7 @@ from tests.service.api.contract import Contract
 from tests.service.api.narrowed import NAMES, narrowed, without_streams
 
 load_all_checks()
+pytestmark = pytest.mark.thorough
 # Whether well-formed content is accepted depends on what is stored; and the ids `query`, `update` and `delete` share
 # their paths with calls of those names, so that OPTIONS there names the methods of both.
 UNDECIDED = [CHECKS.get_one("positive_data_acceptance"), CHECKS.get_one("allow_header_conformance")]
