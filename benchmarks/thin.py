@@ -102,9 +102,12 @@ def outputs(view: View, keys: NDArray[np.float32], wide: Array, queries: Array, 
                         apart = float(np.linalg.norm(answer.output - expected))
                         found[basis.name, temperature].append(Blended(apart / length, error / length))
     for (basis_name, temperature), told in found.items():
+        if not told:
+            table.add_row(basis_name, f"{temperature:g}", "0")
+            continue
         held = sum(each.apart <= each.bound for each in told)
         good = good and held >= (1.0 if basis_name == "proven" else MEASURED.holds_with) * len(told) - 1e-9
-        apart, bound = np.array([(e.apart, e.bound) for e in told] or [(np.nan,) * 2]).T
+        apart, bound = np.array([(e.apart, e.bound) for e in told]).T
         table.add_row(
             basis_name,
             f"{temperature:g}",
@@ -137,9 +140,12 @@ def accuracy(view: View, wide: Array, queries: Array, console: Console) -> bool:
                     if answer is not None:
                         found[basis.name, temperature].append(compared(answer, own, temperature))
     for (basis_name, temperature), told in found.items():
+        if not told:
+            table.add_row(basis_name, f"{temperature:g}", "0")
+            continue
         held = sum(each.apart <= each.bound for each in told)
         good = good and held >= (1.0 if basis_name == "proven" else MEASURED.holds_with) * len(told) - 1e-9
-        apart, bound, rest = np.array([(e.apart, e.bound, e.rest) for e in told] or [(np.nan,) * 3]).T
+        apart, bound, rest = np.array([(e.apart, e.bound, e.rest) for e in told]).T
         table.add_row(
             basis_name,
             f"{temperature:g}",
@@ -209,9 +215,10 @@ def speed(
                     times[name].append(1000 * (time.perf_counter() - start))
                 left[name] += turn >= 2 and not answered
         middle = {name: float(np.median(own)) if own else np.nan for name, own in times.items()}
-        cells = [f"{middle[name]:.1f}, {min(own, default=np.nan):.1f}" for name, own in times.items()]
+        cells = [f"{middle[name]:.1f}, {min(own):.1f}" if own else "–" for name, own in times.items()]
         thin = ("proven, 4 bits", "measured, 2 bits")
-        ratios = [f"{middle[other] / middle[name]:.2f}×" for other in ("8 bits", "NumPy") for name in thin]
+        pairs = [(other, name) for other in ("8 bits", "NumPy") for name in thin]
+        ratios = [f"{middle[other] / middle[name]:.2f}×" if times[name] else "–" for other, name in pairs]
         table.add_row(f"{temperature:g}", *cells, *ratios, " and ".join(str(left[name]) for name in thin))
     console.print(table)
 

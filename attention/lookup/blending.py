@@ -24,7 +24,7 @@ MASS, ROUNDING_SQUARE = (VALUE_ERRORS.index(name) for name in ("mass", "rounding
 SEEN = 2e-4
 """Of a blend's own length: what is about as far off for a cause that can be taken away is made better."""
 
-COARSE = 5e-4
+COARSE = 7e-4
 """Of a blend's own length: so far off by 8 bits of queries and weights, about, it is made anew with 16."""
 
 
