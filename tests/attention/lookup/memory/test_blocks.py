@@ -1,4 +1,4 @@
-"""Blocks and the segments that views see of them: what is kept of a row, and bounds over all of them."""
+"""Blocks: what is kept of a row, how they grow behind what is seen of them, and where originals lie."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import originals as originals_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import Block, lengths
-from attention.lookup.memory.segments import Segment
+from attention.lookup.memory.blocks import lengths
 
 WIDTH = 5
 
@@ -26,18 +25,6 @@ def small_blocks(monkeypatch):
         monkeypatch.setattr(module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(memory_module, "FIRST_ROWS", 4)
     monkeypatch.setattr(originals_module, "SMALLEST_FILE", 1)
-
-
-def rows_of(numbers, own_values=False, seed=0):
-    numbers = np.asarray(numbers)
-    keys = np.random.default_rng([seed, len(numbers)]).standard_normal((len(numbers), WIDTH)) * 3
-    return Rows(numbers, keys, keys[:, :2] + 1 if own_values else None)
-
-
-def segment_of(rows, similarity="dot", room=None):
-    width = None if rows.values is None else rows.values.shape[1]
-    block = Block.with_room(room or max(len(rows), 1), rows.keys.shape[1], width, BlockFormat(similarity))
-    return Segment(block, 0).extended(rows, BlockFormat(similarity))
 
 
 @settings(deadline=None, max_examples=30)
@@ -53,7 +40,7 @@ def test_lengths_are_norms_in_float64_alike_wherever_a_row_stands(rows, width, s
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "gaussian"])
 @pytest.mark.parametrize("own_values", [True, False])
-def test_a_block_that_has_grown_holds_what_one_written_at_once_does(similarity, own_values):
+def test_a_block_that_has_grown_holds_what_one_written_at_once_does(rows_of, segment_of, similarity, own_values):
     rows = rows_of(np.arange(3000), own_values)
     seen = segment_of(rows.part(0, 70), similarity)
     grown, at_once = seen.extended(rows.part(70, 3000), BlockFormat(similarity)), segment_of(rows, similarity)
@@ -75,7 +62,7 @@ def test_a_block_that_has_grown_holds_what_one_written_at_once_does(similarity, 
     np.testing.assert_allclose(moments.total, others.total)
 
 
-def test_an_append_leaves_what_others_see_as_it_was():
+def test_an_append_leaves_what_others_see_as_it_was(rows_of, segment_of):
     seen = segment_of(rows_of(np.arange(10)), room=40)
     before = seen.keys.copy()
     after = seen.extended(rows_of(np.arange(10, 30), seed=1), BlockFormat("dot"))

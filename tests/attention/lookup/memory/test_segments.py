@@ -10,23 +10,9 @@ from hypothesis import strategies as st
 from attention.kernels.layout import CHUNK
 from attention.lookup import Rows
 from attention.lookup.codes.quantisation import Codes
-from attention.lookup.memory.block_format import BlockFormat
-from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 
 WIDTH = 5
-
-
-def rows_of(numbers, own_values=False, seed=0):
-    numbers = np.asarray(numbers)
-    keys = np.random.default_rng([seed, len(numbers)]).standard_normal((len(numbers), WIDTH)) * 3
-    return Rows(numbers, keys, keys[:, :2] + 1 if own_values else None)
-
-
-def segment_of(rows, similarity="dot", room=None):
-    width = None if rows.values is None else rows.values.shape[1]
-    block = Block.with_room(room or max(len(rows), 1), rows.keys.shape[1], width, BlockFormat(similarity))
-    return Segment(block, 0).extended(rows, BlockFormat(similarity))
 
 
 @given(
@@ -34,7 +20,7 @@ def segment_of(rows, similarity="dot", room=None):
     asked=st.sets(st.integers(-60, 60), max_size=40),
     removed=st.sets(st.integers(0, 39), max_size=10),
 )
-def test_positions_are_those_of_the_rows_that_live(numbers, asked, removed):
+def test_positions_are_those_of_the_rows_that_live(rows_of, segment_of, numbers, asked, removed):
     segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
     gone = np.array(sorted(place for place in removed if place < len(numbers)), dtype=np.intp)
     segment = segment.without(gone)
@@ -45,7 +31,7 @@ def test_positions_are_those_of_the_rows_that_live(numbers, asked, removed):
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 @pytest.mark.parametrize("count", [1, 64, 65, CHUNK, 2 * CHUNK + 1])
-def test_a_segment_s_bounds_hold_for_each_of_its_rows(similarity, count):
+def test_a_segment_s_bounds_hold_for_each_of_its_rows(rows_of, segment_of, similarity, count):
     rows = rows_of(np.arange(count), own_values=True)
     segment = segment_of(rows, similarity, room=count + 100)
     codes, value_codes = segment.block.codes, segment.block.value_codes
@@ -67,14 +53,14 @@ def test_a_segment_s_bounds_hold_for_each_of_its_rows(similarity, count):
     np.testing.assert_allclose(segment.inverse_scales, chunks)
 
 
-def test_a_value_of_nothing_but_zeros_has_no_scale_that_could_be_divided_by():
+def test_a_value_of_nothing_but_zeros_has_no_scale_that_could_be_divided_by(segment_of):
     segment = segment_of(Rows(np.arange(3), np.ones((3, 2)), np.array([[0.0], [127.0], [0.0]])))
     assert segment.code_norm == pytest.approx(127, rel=1e-6)
     np.testing.assert_allclose(segment.inverse_scales, [1.0])
 
 
 @pytest.mark.parametrize(("count", "stride"), [(1, 1), (511, 1), (512, 2), (5000, 19), (20_000, 64)])
-def test_a_sample_has_one_row_in_64_or_256_rows_in_no_order(count, stride):
+def test_a_sample_has_one_row_in_64_or_256_rows_in_no_order(rows_of, segment_of, count, stride):
     segment = segment_of(rows_of(np.arange(count)))
     sample = segment.sample
     assert segment.sample_stride == stride

@@ -11,12 +11,12 @@ from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory.thin import ThinFacts
 
 SEED = bytes(range(32))
-N, WIDTH = 3_001, 48
+WIDTH = 48
 
 
 @pytest.fixture
 def view():
-    keys = np.random.default_rng(1).standard_normal((700, 48)).astype(np.float32)
+    keys = np.random.default_rng(1).standard_normal((700, WIDTH)).astype(np.float32)
     written = Memory("dot", thin_seed=SEED)
     for rows in np.array_split(np.arange(700), 3):
         written.publish(add=Rows(rows, keys[rows]))
@@ -48,25 +48,16 @@ def test_a_sample_has_the_codes_of_its_rows(view):
 
 
 def test_there_is_nothing_to_know_where_a_segment_has_no_thin_codes(view):
-    plain = Memory.of(np.ones((5, 48), dtype=np.float32), similarity="dot").view
+    plain = Memory.of(np.ones((5, WIDTH), dtype=np.float32), similarity="dot").view
     assert ThinFacts.of([]) is None
     assert ThinFacts.of(plain.segments) is None
     assert ThinFacts.of([*view.segments, *plain.segments]) is None
 
 
-@pytest.fixture(scope="module")
-def keys():
-    return np.random.default_rng(1).standard_normal((N, WIDTH)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def values():
-    return np.random.default_rng(2).standard_normal((N, 5)).astype(np.float32)
-
-
-def test_a_block_has_thin_codes_and_nothing_beside_them(keys, values):
-    plain = Memory("cosine", thin_seed=SEED)
-    plain.publish(add=Rows(np.arange(N), keys))
+def test_a_block_has_thin_codes_and_nothing_beside_them():
+    random = np.random.default_rng(1)
+    keys, values = (random.standard_normal((3_001, width)).astype(np.float32) for width in (WIDTH, 5))
+    plain = Memory.of(keys, thin_seed=SEED)
     for own in (None, values):
         found = Memory.of(keys, own, thin_seed=SEED, thin_only=True).view
         assert found.thin_only

@@ -1,0 +1,37 @@
+"""Rows of few components, and a segment of a block of its own that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from attention.lookup import Rows
+from attention.lookup.memory.block_format import BlockFormat
+from attention.lookup.memory.blocks import Block
+from attention.lookup.memory.segments import Segment
+
+
+@pytest.fixture(scope="session")
+def rows_of() -> Callable[..., Rows]:
+    """Of these numbers, with keys of width 5; values of their own have width 2."""
+
+    def make(numbers, own_values=False, seed=0):
+        numbers = np.asarray(numbers)
+        keys = np.random.default_rng([seed, len(numbers)]).standard_normal((len(numbers), 5)) * 3
+        return Rows(numbers, keys, keys[:, :2] + 1 if own_values else None)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def segment_of() -> Callable[..., Segment]:
+    """Of some rows, in a block with just so much room or more."""
+
+    def make(rows, similarity="dot", room=None):
+        width = None if rows.values is None else rows.values.shape[1]
+        block = Block.with_room(room or max(len(rows), 1), rows.keys.shape[1], width, BlockFormat(similarity))
+        return Segment(block, 0).extended(rows, BlockFormat(similarity))
+
+    return make
