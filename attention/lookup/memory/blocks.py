@@ -156,15 +156,9 @@ def _codes_room(
     if not layout.codes(width):
         return None, None, None
     thin = ThinCodes.with_room(rows, width, layout.rotation)
-    return (
-        (None, None, thin)
-        if layout.thin_only
-        else (
-            Codes.with_room(rows, width),
-            ValueCodes.with_room(rows, value_width),
-            thin,
-        )
-    )
+    if layout.thin_only:
+        return None, None, thin
+    return Codes.with_room(rows, width), ValueCodes.with_room(rows, value_width), thin
 
 
 def lengths(vectors: F32) -> F64:

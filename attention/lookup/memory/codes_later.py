@@ -9,7 +9,7 @@ from attention.lookup.memory.segments import Segment
 
 
 @dataclass
-class Coded:
+class CodedBlock:
     """A block that was given codes, and how many of its rows have them."""
 
     block: Block

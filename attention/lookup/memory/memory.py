@@ -15,7 +15,7 @@ from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
-from attention.lookup.memory.codes_later import Coded
+from attention.lookup.memory.codes_later import CodedBlock
 from attention.lookup.memory.compaction import compacted, in_place_of
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
@@ -64,7 +64,7 @@ class Memory:
         self._view = View(similarity)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
         self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later)
-        self._coded: WeakKeyDictionary[Block, Coded] = WeakKeyDictionary()
+        self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._turn = Lock()
 
@@ -154,7 +154,7 @@ class Memory:
         if dimension is None or not self._layout.codes(dimension):
             return
         while bare := next((segment for segment in self._view.segments if segment.block.bare), None):
-            made = Coded(bare.block.coded(bare.count, self._layout), bare.count)
+            made = CodedBlock(bare.block.coded(bare.count, self._layout), bare.count)
             with self._turn:
                 self._coded[bare.block] = made
                 self._view = self._in_codes(self._view)

@@ -37,6 +37,11 @@ class Tile:
         rows = picked + self.rows.start if isinstance(self.rows, slice) else self.rows[picked]
         return Tile(self.segment, rows, 0, len(picked))
 
+    @property
+    def indices(self) -> I64:
+        """int64[r], which rows of its segment it has."""
+        return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, slice) else self.rows
+
     def keys(self) -> F64:
         """float64[r, d]."""
         return self.segment.keys[self.rows].astype(np.float64)
@@ -48,16 +53,12 @@ class Tile:
 
     def ask_for_keys(self) -> None:
         """Have the system read them, as far as they lie in files, before they are waited for."""
-        read_ahead(self.segment.block.keys, self._indices)
+        read_ahead(self.segment.block.keys, self.indices)
 
     def ask_for_values(self) -> None:
         """The same of the values."""
         block = self.segment.block
-        read_ahead(block.keys if block.values is None else block.values, self._indices)
-
-    @property
-    def _indices(self) -> Index:
-        return np.arange(*self.span) if isinstance(self.rows, slice) else self.rows
+        read_ahead(block.keys if block.values is None else block.values, self.indices)
 
     def values(self) -> F64:
         """float64[r, d_v]."""

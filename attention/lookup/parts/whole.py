@@ -14,7 +14,7 @@ from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes, query_codes
 from attention.lookup.head.candidates import Candidates, heavy
-from attention.lookup.head.originals import add_rows, indices, similarities_at
+from attention.lookup.head.originals import add_rows, similarities_at
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.residuals import residual_sum
@@ -147,7 +147,7 @@ class Whole:
 
     def residuals_at(self, places: I64) -> Residuals:
         """The same of the rows at `places`."""
-        sums = [residual_sum(tile.segment.values, indices(tile)) for _, tile in self._rows.grouped(places)]
+        sums = [residual_sum(tile.segment.values, tile.indices) for _, tile in self._rows.grouped(places)]
         return Residuals(len(places), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
