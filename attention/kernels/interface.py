@@ -22,6 +22,7 @@ NEGLIGIBLE = 1e-7
 LEAST_STEP = 1e-30
 
 NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
+NO_SCALES: F32 = np.empty(0, dtype=np.float32)
 
 
 class CodedKeys(NamedTuple):
@@ -97,7 +98,7 @@ class ThinKeys(NamedTuple):
     spreads: F32
     allowed: Bools
     base: int
-    value_scales: F32 = NO_ADDENDS
+    value_scales: F32 = NO_SCALES
 
 
 class Draws(NamedTuple):

@@ -25,7 +25,7 @@ SIGN = np.uint32(0x80000000)
 def in_order(
     places: I64, similarities: F32, counts: I64, starts: I64, first: int, last: int, ordered: I64, descending: F64
 ) -> None:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     # Sorted digit by digit, the last one first: a few passes over a few hundred rows that the first cache holds.
     most = 0
     for query in range(first, last):
@@ -87,7 +87,7 @@ def heaviest(
     last: int,
     counts: I64,
 ) -> None:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     for query in range(first, last):
         begin, end = starts[query], starts[query + 1]
         counts[query] = 0
@@ -123,7 +123,7 @@ def _down_to(similarities: F64, first: int, last: int, least: float) -> int:
     fastmath=False,
 )
 def at_first(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, most: int, times: int) -> I64:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     counts = np.zeros(len(ks), dtype=np.int64)
     for query in range(len(ks)):
         first, last, k = starts[query], starts[query + 1], ks[query]
@@ -136,7 +136,7 @@ def at_first(similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, 
 
 @compiled(array(int64, 1), array(int64, 1), fastmath=False)
 def first_ones(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     edges = np.empty(len(counts) + 1, dtype=np.int64)
     edges[0] = 0
     for run in range(len(counts)):
@@ -173,7 +173,7 @@ def deciding(
     most: int,
     times: int,
 ) -> I64:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     needed = np.full(len(ks), -1, dtype=np.int64)
     stop = 0
     for query in range(len(ks)):

@@ -60,7 +60,7 @@ def weigh(
     factors: F64,
     totals: F64,
 ) -> None:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     added, distances = np.empty((2, 5)), np.empty(thresholds.shape[1])
     for case in range(first, last):
         begin, end, temperature = starts[case], starts[case + 1], temperatures[case]
@@ -142,7 +142,7 @@ def _kth(values: F64, k: int) -> float:
 
 @compiled(array(float64, 1), array(int64, 1), array(int64, 1), array(int64, 1), array(int64, 1), fastmath=False)
 def heads(similarities: F64, places: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
-    """See `Kernels`."""
+    """See `ListedKernels`."""
     edges = np.zeros(len(counts) + 1, dtype=np.int64)
     rows, runs = np.empty(counts.sum(), dtype=np.int64), np.empty(counts.sum(), dtype=np.int64)
     end = 0
