@@ -29,6 +29,13 @@ def has_vnni() -> bool:
     return compiles_for("avx512vnni")
 
 
+def add_products(builder: Any, totals: Any, codes: Any, factors: Any) -> Any:
+    """vpdpbusd, in code being built: int32[16] and to each of them four neighbours' products, uint8[64] by int8[64]."""
+    kind = ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
+    multiply = builder.module.declare_intrinsic("llvm.x86.avx512.vpdpbusd.512", fnty=kind)
+    return builder.call(multiply, [totals, codes, factors])
+
+
 def _block(queries: int) -> Callable[..., None]:
     """The intrinsic that fills int32[queries, 64] with the products of 64 rows with so many queries.
 
@@ -36,8 +43,7 @@ def _block(queries: int) -> Callable[..., None]:
     query. The 64 rows behind these are fetched into the cache meanwhile, for that is where a scan goes next.
     """
     # Registers of 64 bytes: 4 sums a query, int32[16 rows] each; 4 of keys, uint8[16 rows, 4 components]; one with a
-    # query's word, int8[4], in all 16 lanes. With four queries these are 21 of 32. vpdpbusd adds to each of 16 sums the
-    # products of four neighbours, unsigned by signed.
+    # query's word, int8[4], in all 16 lanes. With four queries these are 21 of 32.
 
     @intrinsic
     def block(typing_context: Any, codes: Any, group: Any, packed: Any, query: Any, products: Any) -> Any:
@@ -48,9 +54,6 @@ def _block(queries: int) -> Callable[..., None]:
             rows = builder.gep(builder.bitcast(codes.data, _BYTES.as_pointer()), [builder.mul(group, words)])
             factors = builder.gep(packed.data, [builder.mul(query, words)])
             sums = builder.gep(builder.bitcast(products.data, WORDS.as_pointer()), [builder.mul(query, _LONG(GROUPS))])
-            multiply = builder.module.declare_intrinsic(
-                "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
-            )
             before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(loop)
             builder.position_at_end(loop)
@@ -67,7 +70,7 @@ def _block(queries: int) -> Callable[..., None]:
                 word = builder.load(builder.gep(factors, [builder.add(step, builder.mul(words, _LONG(one)))]))
                 factor = builder.bitcast(Lanes.everywhere(builder, word).value, _BYTES)
                 mine = totals[one * GROUPS : (one + 1) * GROUPS]
-                added += [builder.call(multiply, [total, key, factor]) for total, key in zip(mine, keys, strict=True)]
+                added += [add_products(builder, total, key, factor) for total, key in zip(mine, keys, strict=True)]
             following = builder.add(step, _LONG(1))
             step.add_incoming(following, loop)
             for total, then in zip(totals, added, strict=True):

@@ -73,6 +73,18 @@ def list_panel(lists: CandidateLists, query: int, used: int, similarities: F32, 
     return used
 
 
+@njit(inline="always")
+def keep_best(best: F32, query: int, similarities: F32) -> None:
+    """Put those of 64 rows that are better than a query's worst among its best, which ascend, in its place."""
+    for s in similarities:
+        if s > best[query, 0]:
+            at = 0
+            while at + 1 < best.shape[1] and best[query, at + 1] < s:
+                best[query, at] = best[query, at + 1]
+                at += 1
+            best[query, at] = s
+
+
 @compiled(_KEYS, int64, PACKED, _CANDIDATES, array(float32, 1), array(float64, 2), array(float32, 2), fastmath=True)
 def accumulate(
     keys: CodedKeys,
@@ -185,7 +197,6 @@ def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
     """See `Kernels`."""
     codes, scales, allowed, addends = keys.codes, keys.scales, keys.allowed, keys.addends
     factors, offsets, steps = queries.planes, queries.offsets, queries.steps
-    q, size = best.shape
     products = np.empty((factors.shape[0], PANEL), dtype=np.int32)
     scaling = np.empty((2, PANEL), dtype=np.float32)
     similarities = np.empty(PANEL, dtype=np.float32)
@@ -195,12 +206,6 @@ def sample_top(keys: CodedKeys, queries: Packed, best: F32) -> None:
         if len(addends):
             add_to_terms(addends, start, scaling)
         byte_products(codes, start // LANES, factors, products, queries.amx)
-        for j in range(q):
+        for j in range(len(best)):
             to_similarities(products, queries.each, j, scaling, offsets[j], steps[j], similarities)
-            for s in similarities:
-                if s > best[j, 0]:
-                    at = 0
-                    while at + 1 < size and best[j, at + 1] < s:
-                        best[j, at] = best[j, at + 1]
-                        at += 1
-                    best[j, at] = s
+            keep_best(best, j, similarities)

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from attention.dtypes import F64, I32, Bytes
 from attention.kernels.cpu import arrays
-from attention.kernels.dot_vnni import has_vnni
+from attention.kernels.dot_vnni import add_products, has_vnni
 from attention.kernels.layout import DEEP, FIELDS, LANES, PANEL
 from attention.kernels.simd import DOUBLES, WORDS, Lanes
 from attention.kernels.thin.products import GROUPS, four_bits, two_bits
@@ -78,38 +78,22 @@ def _block(bits: int) -> Callable[..., None]:
                 order = [DEEP * (lane // DEEP) + row for lane in range(LANES)]
                 spread = builder.shuffle_vector(words, words, ir.Constant(WORDS, order))
                 weights.append(builder.bitcast(spread, _BYTES))
-            multiply = builder.module.declare_intrinsic(
-                "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
-            )
-            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            step = builder.phi(_LONG)
-            step.add_incoming(_LONG(0), before)
-            turned = []
-            for plane in planes:
-                places = [
-                    builder.gep(plane, [builder.add(step, builder.mul(quads, _LONG(part)))]) for part in range(GROUPS)
-                ]
-                turned.append(_turned(builder, [Lanes.load(builder, _BYTES, place).value for place in places]))
-            into = [
-                builder.gep(
-                    sums.data, [builder.mul(builder.add(builder.mul(step, _LONG(FIELDS)), _LONG(field)), _LONG(LANES))]
-                )
-                for field in range(FIELDS)
-            ]
-            totals = [Lanes.load(builder, WORDS, place).value for place in into]
-            for row in range(DEEP):
-                cut = four_bits(turned[0][row], turned[1][row]) if bits == 4 else two_bits(turned[0][row])
-                for fields, field, _ in cut:
-                    codes = builder.bitcast(fields.value, _BYTES)
-                    totals[field] = builder.call(multiply, [totals[field], codes, weights[row]])
-            for place, total in zip(into, totals, strict=True):
-                Lanes(builder, total).store(place)
-            following = builder.add(step, _LONG(1))
-            step.add_incoming(following, loop)
-            builder.cbranch(builder.icmp_signed("<", following, quads), loop, after)
-            builder.position_at_end(after)
+            with cgutils.for_range(builder, quads, intp=_LONG) as loop:
+                turned = []
+                for plane in planes:
+                    parts = [builder.add(loop.index, builder.mul(quads, _LONG(part))) for part in range(GROUPS)]
+                    loaded = [Lanes.load(builder, _BYTES, builder.gep(plane, [part])).value for part in parts]
+                    turned.append(_turned(builder, loaded))
+                numbers = [builder.add(builder.mul(loop.index, _LONG(FIELDS)), _LONG(field)) for field in range(FIELDS)]
+                into = [builder.gep(sums.data, [builder.mul(number, _LONG(LANES))]) for number in numbers]
+                totals = [Lanes.load(builder, WORDS, place).value for place in into]
+                for row in range(DEEP):
+                    cut = four_bits(turned[0][row], turned[1][row]) if bits == 4 else two_bits(turned[0][row])
+                    for fields, field, _ in cut:
+                        codes = builder.bitcast(fields.value, _BYTES)
+                        totals[field] = add_products(builder, totals[field], codes, weights[row])
+                for place, total in zip(into, totals, strict=True):
+                    Lanes(builder, total).store(place)
             return context.get_dummy_value()
 
         return types.void(high, low, types.int64, levels, types.int64, sums), build

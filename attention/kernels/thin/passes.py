@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from attention.dtypes import F32, F64, I8, I16, I32
 from attention.kernels.cpu import array, compiled, record
 from attention.kernels.interface import CandidateLists, Draws, ThinBlends, ThinKeys
-from attention.kernels.key_passes import PACKED, Packed, list_panel, packed_queries
+from attention.kernels.key_passes import PACKED, Packed, keep_best, list_panel, packed_queries
 from attention.kernels.layout import DEEP, FIELDS, LANES, LEVELS, PANEL
 from attention.kernels.simd import REALS, Lanes
 from attention.kernels.softmax_terms import parts, scale_and_mask, terms_of, to_similarities
@@ -259,19 +259,12 @@ def accumulate_thin(
 def sample_top_thin(keys: ThinKeys, queries: ThinPacked, best: F32) -> None:
     """See `Kernels`."""
     scales, allowed = keys.scales, keys.allowed
-    q, size = best.shape
     products = np.empty((PLANES, PANEL), dtype=np.int32)
     scaling = np.empty((2, PANEL), dtype=np.float32)
     similarities = np.empty(PANEL, dtype=np.float32)
     for start in range(0, scales.shape[0], PANEL):
         if not scale_and_mask(scales, allowed, start, scaling):
             continue
-        for j in range(q):
+        for j in range(len(best)):
             _similarities(keys, queries, start, j, products, scaling, similarities)
-            for s in similarities:
-                if s > best[j, 0]:
-                    at = 0
-                    while at + 1 < size and best[j, at + 1] < s:
-                        best[j, at] = best[j, at + 1]
-                        at += 1
-                    best[j, at] = s
+            keep_best(best, j, similarities)

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from attention.dtypes import I32, Bytes
 from attention.kernels.cpu import arrays, prefetch
-from attention.kernels.dot_vnni import has_vnni
+from attention.kernels.dot_vnni import add_products, has_vnni
 from attention.kernels.layout import DEEP, FIELDS, LANES, PANEL
 from attention.kernels.simd import WORDS, Lanes
 
@@ -72,9 +72,6 @@ def _asked(builder: Any, factors: list[Any], step: Any) -> list[list[Any]]:
 
 def _added(builder: Any, planes: list[Any], quads: Any, step: Any, asked: list[list[Any]], totals: Sums) -> Sums:
     """The sums with one quad more of 64 rows; what stands at its place in the 64 behind them is fetched."""
-    multiply = builder.module.declare_intrinsic(
-        "llvm.x86.avx512.vpdpbusd.512", fnty=ir.FunctionType(WORDS, [WORDS, _BYTES, _BYTES])
-    )
     sums, behind = dict(totals), builder.mul(quads, _LONG(GROUPS))
     for part in range(GROUPS):
         here = builder.add(step, builder.mul(quads, _LONG(part)))
@@ -86,7 +83,7 @@ def _added(builder: Any, planes: list[Any], quads: Any, step: Any, asked: list[l
             codes = builder.bitcast(rows.value, _BYTES)
             for plane, words in enumerate(asked):
                 into = part, plane, heavy
-                sums[into] = builder.call(multiply, [sums[into], codes, words[field]])
+                sums[into] = add_products(builder, sums[into], codes, words[field])
     return sums
 
 
