@@ -40,6 +40,10 @@ class Certificate:
     basis: str = "proven"
     holds_with: float = 1.0
 
+    def error(self, value_norm: float) -> float:
+        """What `max_error` bounds: total variation, and the output's error relative to the largest ‖v‖."""
+        return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:

@@ -68,7 +68,7 @@ class Drafts:
         self._part, self._questions = part, questions
         self._made: dict[int, Draft | None] = {}
         told = [index for index, count in enumerate(found.counts.tolist()) if count >= 0]
-        weighed = [i for i in told if questions[i].normaliser == "softmax" and questions[i].temperature != 0]
+        weighed = [index for index in told if questions[index].weighs_all]
         self.warm = {index: case for case, index in enumerate(weighed)}
         self.mixtures = self._mixed(weighed) if weighed else None
         self.variations: dict[int, tuple[float, float]] = {}

@@ -51,8 +51,8 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
     passing, grouping = _passing(view, question.mask)
-    (similarities,) = _similarities(view, passing, [replace(question, bias=None)])
-    biases = _biases(passing, question)
+    (similarities,) = _similarities(view, passing, [question], [None])
+    (biases,) = _biases(passing, [question])
     asked = [replace(question, temperature=temperature, normaliser="softmax") for temperature in temperatures]
     found = [Weighed.of(each, similarities, biases) for each in asked]
     known, weighed = similarities, found
@@ -135,11 +135,9 @@ def _passing(view: View, mask: Mask | None) -> tuple[Passing, Grouping | None]:
 
 
 def _each(view: View, passing: Passing, grouping: Grouping | None, questions: Sequence[Question]) -> Iterator[Answer]:
-    similarities = _similarities(view, passing, questions)
-    found = [
-        Weighed.of(question, own, _biases(passing, question))
-        for question, own in zip(questions, similarities, strict=True)
-    ]
+    biases = _biases(passing, questions)
+    similarities = _similarities(view, passing, questions, biases)
+    found = [Weighed.of(*each) for each in zip(questions, similarities, biases, strict=True)]
     blended = [index for index, question in enumerate(questions) if question.output]
     outputs: dict[int, F64] = {}
     if blended:
@@ -155,24 +153,29 @@ def _each(view: View, passing: Passing, grouping: Grouping | None, questions: Se
         yield _answer(view, passing, grouping, weighed, outputs.get(index))
 
 
-def _biases(passing: Passing, question: Question) -> F64 | None:
-    return None if question.bias is None else question.bias.all_of(passing.places)
+def _biases(passing: Passing, questions: Sequence[Question]) -> list[F64 | None]:
+    """float64[n] for each question that has a bias, one for all that share it."""
+    found: dict[int, F64] = {}
+    for bias in (question.bias for question in questions):
+        if bias is not None and id(bias) not in found:
+            found[id(bias)] = bias.all_of(passing.places)
+    return [found.get(id(question.bias)) for question in questions]
 
 
-def _similarities(view: View, passing: Passing, questions: Sequence[Question]) -> F64:
-    """float64[q, n]: scanned by tile, then summed alike where the head is decided."""
+def _similarities(view: View, passing: Passing, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
+    """float64[q, n]: scanned by tile, then summed alike where they decide the head, or the logits beside a bias do."""
     queries = np.array([question.vector for question in questions])
     similarities = all_similarities(view.similarity, passing.tiles, queries, beyond_memory=view.beyond_memory)
     if passing.n:
-        for row, question in zip(similarities, questions, strict=True):
+        for row, question, own in zip(similarities, questions, biases, strict=True):
             rounding, k = slack(view.similarity, question.vector, view.facts.key_norm), max(question.cap, 1)
-            biases, temperature = _biases(passing, question), question.temperature
-            if biases is None or not temperature:
+            temperature = question.temperature
+            if own is None or not temperature:
                 error = rounding.at(float(row.max()))
                 refine(passing, view.similarity, question.vector, row, k, error)
             else:
                 assert not isinstance(temperature, Auto)
-                logits, _ = relative_logits(row, biases, temperature)
+                logits, _ = relative_logits(row, own, temperature)
                 error = rounding.in_logits(temperature, float(np.abs(row).max())).at(float(np.abs(logits).max()))
                 refine(passing, view.similarity, question.vector, row, k, error, logits)
     return similarities

@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 
-from attention.lookup.answer import Answer, Certificate, answer_to
+from attention.lookup.answer import Answer, answer_to
 from attention.lookup.blending import Blend, blended
 from attention.lookup.bounds.total import least_variation
 from attention.lookup.drafts import Draft, Width, drafted
@@ -16,11 +16,10 @@ from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
-from attention.lookup.together import METHOD, answers_together, keeps
+from attention.lookup.together import answers_together, certificate_of, keeps
 
 TOGETHER = 64
 """Queries to a scan."""
-
 
 WIDTHS = (Width(2_048, 512), Width(8_192, 16_384))
 """What is tried in turn, until a head is decided and `max_error` is kept."""
@@ -103,9 +102,8 @@ def answer_of(part: Whole, question: Question, made: Draft, blend: Blend | None)
 
     None where `max_error` asks for more, or where documents of several keys cannot be told apart.
     """
-    output, output_error = (None, None) if blend is None else (blend.output, blend.error)
-    variation = made.counted_variation if part.facts.several else made.total_variation
-    if not keeps(part, question, variation, blend):
+    certificate = certificate_of(made.counted_variation if part.facts.several else made.total_variation, blend)
+    if not keeps(part, question, certificate):
         return None
     rows = counted(part, question, made.rescored, made.found)
     if rows is None:
@@ -117,10 +115,10 @@ def answer_of(part: Whole, question: Question, made: Draft, blend: Blend | None)
         rows.similarities,
         weights,
         made.found.evidence,
-        Certificate(METHOD, variation, output_error),
+        certificate,
         documents=part.documents,
         keys=part.keys,
-        output=output,
+        output=None if blend is None else blend.output,
         elsewhere=elsewhere,
         grouping=rows.grouping,
         order=rows.places,

@@ -14,6 +14,7 @@ from attention.errors import ParameterError, ShapeError
 from attention.logits import checked_temperature
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.softmax.distribution import SUPPORT
 from attention.lookup.softmax.logits import null_logit
 from attention.lookup.softmax.null import Background, NullKey
 from attention.normalisers import NORMALISERS
@@ -126,6 +127,19 @@ class Question:
         if self.top_k is not None:
             return self.top_k
         return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
+
+    @property
+    def weighs_all(self) -> bool:
+        """Whether every row that passes has a weight."""
+        return self.normaliser == "softmax" and self.temperature != 0
+
+    @property
+    def support(self) -> float:
+        """How far below the best a row can be and still have weight, where only such rows matter; or 0."""
+        if self.normaliser not in SUPPORT:
+            return 0.0
+        assert not isinstance(self.temperature, Auto)
+        return SUPPORT[self.normaliser] * self.temperature * (1 + 1e-6)
 
     def head_size(self, there: int) -> int:
         """How many of the best have to be known for it, of so many rows or documents that pass; at least one."""

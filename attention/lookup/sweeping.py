@@ -10,7 +10,6 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, sweep_of
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.bounds.rounding import slack
 from attention.lookup.drafts import coldest, draft, reading
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
@@ -78,7 +77,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     if rows is None:
         return None
     mixtures = _mixtures(question, part.keys, read, temperatures)
-    rounding = slack(part.facts.similarity, question.vector, part.facts.key_norm)
+    rounding = part.slack(question.vector)
     drafts = [draft(part, question, rescored, mixture, read.error, rounding) for mixture in mixtures]
     bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
     return sweep_of(

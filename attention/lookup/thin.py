@@ -26,7 +26,6 @@ from attention.lookup.bounds.draws import (
     most_drawn,
     thin_variation,
 )
-from attention.lookup.bounds.rounding import slack
 from attention.lookup.bounds.thin import ThinError, reach, thin_errors
 from attention.lookup.bounds.total import total_variation
 from attention.lookup.drafts import scanned_at, without_tail
@@ -36,7 +35,6 @@ from attention.lookup.parts.thin import ThinWhole
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.scan.thin import Foreseen
 from attention.lookup.scan.thin_accumulator import ThinScan
-from attention.lookup.softmax.distribution import SUPPORT
 from attention.lookup.softmax.mixture import Mixture, mix_each
 from attention.lookup.softmax.runs import Runs
 from attention.lookup.thin_output import CHANCE_OF_OUTPUT, Rest, draws_for_mass, enough_for, output_of
@@ -79,7 +77,7 @@ def thin_first(view: View, questions: Sequence[Question]) -> list[Answer | None]
 
 def _is_large(view: View, question: Question, basis: Basis) -> bool:
     passing = view.n if question.mask is None else question.mask.n
-    cells = DRAWN_CELLS if basis is PROVEN and _weighs(question) else THIN_CELLS
+    cells = DRAWN_CELLS if basis is PROVEN and question.weighs_all else THIN_CELLS
     return passing * (view.dimension or 1) >= cells
 
 
@@ -130,7 +128,7 @@ def _answers(
     bounds = thin_errors(queries, part.thin.usual(code), float(part.thin.largest[code]), length, far)
     typical = float(part.thin.typical[code]) * queries.norms / math.sqrt(width - 1)
     errors = [ThinError(*each) for each in np.stack([bounds.above, bounds.below, typical], axis=1).tolist()]
-    weighed = [_weighs(question) for question in questions]
+    weighed = [question.weighs_all for question in questions]
     wanted = [
         most_drawn(error, temperature, basis) if weighs else 0.0
         for error, temperature, weighs in zip(errors, temperatures.tolist(), weighed, strict=True)
@@ -166,11 +164,6 @@ def _answers(
     ]
 
 
-def _weighs(question: Question) -> bool:
-    """Whether every row has a weight."""
-    return question.normaliser == "softmax" and question.temperature != 0
-
-
 def _answer(
     part: ThinWhole, question: Question, found: ThinScan, error: ThinError, basis: Basis, most: float
 ) -> Answer | None:
@@ -183,7 +176,7 @@ def _answer(
         question.normaliser,
         known,
         float(known.max()),
-        slack(part.facts.similarity, question.vector, part.facts.key_norm),
+        part.slack(question.vector),
         part.keys,
         lambda: part.alike(places[known == known.max()]),
     )
@@ -208,15 +201,18 @@ def _answer(
     if not question.output:
         return replace(answer, certificate=certificate)
     blended = output_of(part, places, mixture, rest, factors, exact, basis)
-    if blended is None or blended[1] > (question.max_error or math.inf) * part.facts.value_norm:
+    if blended is None:
         return None
-    return replace(answer, output=blended[0], certificate=replace(certificate, output_error=blended[1]))
+    certificate = replace(certificate, output_error=blended[1])
+    if certificate.error(part.facts.value_norm) > (question.max_error or math.inf):
+        return None
+    return replace(answer, output=blended[0], certificate=certificate)
 
 
 def _near(part: ThinWhole, question: Question, found: ThinScan, error: ThinError) -> tuple[I64, F64]:
     """(places, similarities) of the rows listed, or of those that can be in a head where nothing else has weight."""
     k = question.head_size(part.keys)
-    if _weighs(question) or len(found.places) < 2 * k:
+    if question.weighs_all or len(found.places) < 2 * k:
         return found.places, part.looked_up(question.vector, found.places)
     # The k-th best of any rows is no better than the k-th best of all.
     scanned = found.similarities.astype(np.float64)
@@ -233,20 +229,14 @@ def _near(part: ThinWhole, question: Question, found: ThinScan, error: ThinError
 
 def _least(question: Question, known: F64, k: int) -> float:
     """From where on a row decides the head: the k-th best, or as far below the best as a row can have weight."""
-    level, support = float(np.partition(known, len(known) - k)[len(known) - k]), _support(question)
-    return min(level, float(known.max()) - support) if support else level
+    level = float(np.partition(known, len(known) - k)[len(known) - k])
+    return min(level, float(known.max()) - question.support) if question.support else level
 
 
 def _is_decided(question: Question, found: ThinScan, known: F64, error: ThinError, keys: int) -> bool:
     """Whether no row that was not listed can be in the head: it lies below the threshold."""
     k = question.head_size(keys)
     return len(known) >= k and found.threshold <= _least(question, known, k) - error.above
-
-
-def _support(question: Question) -> float:
-    """How far below the best a row can be and still have weight, where only such rows matter; or 0."""
-    assert not isinstance(question.temperature, Auto)
-    return SUPPORT.get(question.normaliser, 0.0) * question.temperature * (1 + 1e-6)
 
 
 def _weighed(
@@ -261,7 +251,7 @@ def _weighed(
     """The distribution, the logarithms of the least and the largest factor that the rest may be off by in it, and what
     was drawn of the rest."""
     temperature = scanned_at(question)
-    if not _weighs(question):
+    if not question.weighs_all:
         rescored = Rescored(places, known, places[:0], known[:0], found.threshold, error.above, 0.0)
         return without_tail(question, rescored, part.keys), (0.0, 0.0), None
     null = question.null_key(temperature, part.keys)

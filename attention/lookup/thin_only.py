@@ -50,18 +50,14 @@ def thin_alone(view: View, questions: Sequence[Question]) -> list[Answer | None]
             some = open_ones[first : first + TOGETHER]
             asked = [replace(questions[index], max_error=None) for index in some]
             for index, answer in zip(some, thin_answers(view, asked, basis, listed=listed, most=1.0), strict=True):
-                if answer is not None and _error(view, answer) <= min(most, questions[index].max_error or 1.0):
+                if answer is None:
+                    continue
+                if answer.certificate.error(view.facts.value_norm) <= min(most, questions[index].max_error or 1.0):
                     answers[index] = answer
                 # Not again because of what was drawn: of two tries the more lucky one would hold less often.
-                if answer is not None and basis is PROVEN:
+                if basis is PROVEN:
                     proven.add(index)
     return answers
-
-
-def _error(view: View, answer: Answer) -> float:
-    """What `max_error` bounds."""
-    output_error = answer.certificate.output_error or 0.0
-    return max(answer.certificate.total_variation, output_error / max(view.facts.value_norm, 1e-300))
 
 
 def _are_few(view: View, question: Question, listed: int) -> bool:

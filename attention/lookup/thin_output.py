@@ -78,11 +78,6 @@ class _Mean:
     error: float
 
 
-def known_output(part: ThinWhole, places: I64, weights: F64, exact: float) -> tuple[F64, float]:
-    """(output float64[d_v], its error) where rows that are known have all the weight; `exact` as in `bound_summed`."""
-    return part.blended(places, weights), bound_summed(exact, part.facts.value_norm, len(places) + 4)
-
-
 def draws_for_mass(error: ThinError, temperature: float, weight: float) -> float:
     """How many draws make twice the deviation of the rest's mass move an output by `SURE_SHARE` of the target.
 
@@ -147,7 +142,7 @@ def output_of(
         exact: total variation but for the rest's mass.
     """
     norm, weight = part.facts.value_norm, mixture.tail
-    known, error = known_output(part, places, mixture.known, exact)
+    known, error = part.blended(places, mixture.known), bound_summed(exact, norm, len(places) + 4)
     if weight == 0 and mixture.log_tail == -math.inf:
         return known, error
     if rest is None:

@@ -27,14 +27,12 @@ def answers_together(
     mixtures, found = drafts.mixtures, drafts.found
     if mixtures is None or part.facts.several or part.in_logits:
         return {}
-    variations = drafts.variations
-    told = [
-        index
+    certificates = {
+        index: certificate_of(drafts.variations[index][0], blends.get(index))
         for index in drafts.warm
-        if questions[index].top_p is None
-        and not ((blend := blends.get(index)) and blend.coarse)
-        and keeps(part, questions[index], variations[index][0], blend)
-    ]
+        if questions[index].top_p is None and not ((blend := blends.get(index)) and blend.coarse)
+    }
+    told = [index for index, own in certificates.items() if keeps(part, questions[index], own)]
     caps = np.zeros(len(questions), dtype=np.int64)
     caps[told] = [questions[index].cap for index in told]
     candidates, counts = found.candidates, np.maximum(found.counts, 0)
@@ -64,16 +62,18 @@ def answers_together(
             evidence=mixtures.evidence(case),
             best_similarity=mixtures.totals[case].best,
             output=None if blend is None else blend.output,
-            certificate=Certificate(METHOD, variations[index][0], None if blend is None else blend.error),
+            certificate=certificates[index],
             documents=part.documents,
             keys=part.keys,
         )
     return answers
 
 
-def keeps(part: Whole, question: Question, variation: float, blend: Blend | None) -> bool:
-    """Whether an answer of so much total variation, with such a blended value, is within `max_error`."""
-    if question.max_error is None:
-        return True
-    relative = 0.0 if blend is None else blend.error / max(part.facts.value_norm, 1e-300)
-    return max(variation, relative) <= question.max_error
+def certificate_of(variation: float, blend: Blend | None) -> Certificate:
+    """Of so much total variation and of such a blended value."""
+    return Certificate(METHOD, variation, None if blend is None else blend.error)
+
+
+def keeps(part: Whole, question: Question, certificate: Certificate) -> bool:
+    """Whether an answer is within `max_error`."""
+    return question.max_error is None or certificate.error(part.facts.value_norm) <= question.max_error

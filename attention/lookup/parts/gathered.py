@@ -11,9 +11,8 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.head.candidates import Candidates
-from attention.lookup.question import Auto, Question
+from attention.lookup.question import Question
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shifted
-from attention.lookup.softmax.distribution import SUPPORT
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +69,13 @@ class Gathered:
         rows_are_documents = self.documents == self.keys
         return Candidates(
             np.array([each.head_size(self.keys) if rows_are_documents else 1 for each in questions]),
-            np.array([_support(each) for each in questions]),
+            np.array([each.support for each in questions]),
             self.starts,
             self.places,
             self.similarities,
             self.thresholds,
             self.errors[:, 0].copy(),
         )
-
-
-def _support(question: Question) -> float:
-    """How far below the best a row can be and still have weight, where only such rows matter; or 0."""
-    if question.normaliser not in SUPPORT or isinstance(question.temperature, Auto):
-        return 0.0
-    return SUPPORT[question.normaliser] * question.temperature * (1 + 1e-6)
 
 
 @dataclass(frozen=True, eq=False)
