@@ -34,7 +34,7 @@ export function lookup(context) {
     arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), guess: guess(context), checking: checking(context),
   };
   const copying = copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" });
-  const element = h("div.lookup.waiting", {},
+  const element = h("div.lookup.questions.waiting", {},
     h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.guess.element, parts.ask.element, parts.limits.element),
     h("div.right", {}, parts.answers.element, parts.picture.element,
       h("div.under", {}, parts.checking.element, copying)),
