@@ -84,7 +84,7 @@ export function lookup(context) {
     parts.arithmetic.blend(now);
     below ||= setTimeout(reweighBelow, BELOW_MS);
     clearTimeout(verifying);
-    if (result.asked && !result.unread) verifying = setTimeout(verify, REST_MS);
+    if (result.asked && result.rows.length && !result.unread) verifying = setTimeout(verify, REST_MS);
   }
 
   /** The long tables follow a little later, so that the lines keep up with the slider. */

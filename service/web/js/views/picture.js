@@ -33,7 +33,7 @@ export function picture({ store }) {
   const list = roving(body);
   const rest = special("rest", "");
   const none = special("none", say("picture.zero"));
-  const add = h("button.plain", { type: "button", id: "add-row", onclick: () => (added = addRow(store, now)) }, say("picture.add"));
+  const add = h("button.plain.add", { type: "button", id: "add-row", onclick: () => (added = addRow(store, now)) }, say("picture.add"));
   const hint = h("p.hint", { id: "picture-hint", hidden: true }, say("picture.hint"));
   const total = h("span.total.number", { title: say("picture.sum") });
   const mark = h("span.mark-answered", { id: "picture-answered" });

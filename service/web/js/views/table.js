@@ -6,6 +6,7 @@ import { veiled } from "../reading.js";
 import { added as addedBy } from "../asking.js";
 import { addRow, editRow, maskRow, pastedRows, removeRow } from "../rows.js";
 import { say } from "../words.js";
+import { field, oneLine } from "./field.js";
 import { conditionOf, struckOut } from "./filtering.js";
 import { roving } from "./roving.js";
 
@@ -46,14 +47,14 @@ export function table({ store }) {
     const { id } = row;
     const name = row.key.slice(0, 60);
     const attend = h("input", { type: "checkbox", "aria-label": say("table.attend.row", { key: name }), onchange: () => maskRow(store, id) });
-    const key = h("input", { type: "text", dir: "auto", "aria-label": say("picture.key", { key: name }), oninput: () => editRow(store, now.result, id, { key: key.value }) });
-    const value = h("input", { type: "text", dir: "auto", "aria-label": say("picture.value", { key: name }), oninput: () => editRow(store, now.result, id, { value: value.value }) });
+    const key = field("key-text", say("picture.key", { key: name }), (text) => editRow(store, now.result, id, { key: text }));
+    const value = field("value-text", say("picture.value", { key: name }), (text) => editRow(store, now.result, id, { value: text }));
     const similarity = h("td.number", {});
     const logit = h("td.number.logit", {});
     const weight = h("td.number.weight", {});
     const tag = h("td", { hidden: true });
     const remove = h("button.plain", { type: "button", "aria-label": say("picture.delete.row", { key: name }), onclick: () => removeRow(store, now.result, id) }, "×");
-    const element = h("tr", {}, h("td", {}, attend), h("td.of-key", {}, key), similarity, logit, weight, h("td.of-value", {}, value), tag, h("td", {}, remove));
+    const element = h("tr", {}, h("td", {}, attend), h("td.of-key", {}, key.element), similarity, logit, weight, h("td.of-value", {}, value.element), tag, h("td", {}, remove));
     return { element, attend, key, value, similarity, logit, weight, tag };
   }
 
@@ -62,21 +63,21 @@ export function table({ store }) {
     const { result, state } = model;
     put(title, say("table.title", { count: count(result.size) }));
     fill(copy, ...whose(state, result));
-    const field = conditionOf(state.filter)?.field ?? null;
-    compared.hidden = field === null;
-    put(compared, field ?? "");
+    const shelf = conditionOf(state.filter)?.field ?? null;
+    compared.hidden = shelf === null;
+    put(compared, shelf ?? "");
     const shown = listed(result);
     const kept = new Set(shown.map((row) => row.id));
     for (const id of lines.keys()) if (!kept.has(id)) lines.delete(id);
     const wanted = shown.map((row) => {
       if (!lines.has(row.id)) lines.set(row.id, lineOf(row));
       const line = lines.get(row.id);
-      for (const name of ["key", "value"]) if (document.activeElement !== line[name]) line[name].value = row[name];
+      for (const name of ["key", "value"]) line[name].write(oneLine(row[name]));
       line.attend.checked = !row.masked;
       line.attend.disabled = row.masked && !state.masked.includes(row.id);
       put(line.similarity, result.asked && !veiled(model) ? fixed(row.similarity, 4) : "");
-      line.tag.hidden = field === null;
-      put(line.tag, field === null ? "" : String(row.metadata?.[field] ?? "–"));
+      line.tag.hidden = shelf === null;
+      put(line.tag, shelf === null ? "" : String(row.metadata?.[shelf] ?? "–"));
       line.element.title = struckOut(row, state);
       line.element.classList.toggle("masked", row.masked);
       return line.element;
@@ -86,7 +87,7 @@ export function table({ store }) {
     put(more, say("table.more", { count: Math.min(PAGE, result.rows.length - limit) }));
     weigh(model);
     if (added && lines.has(added)) {
-      lines.get(added).key.focus();
+      lines.get(added).key.element.focus();
       added = null;
     }
   }
