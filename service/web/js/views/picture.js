@@ -14,7 +14,6 @@ import { roving } from "./roving.js";
 import { wires } from "./wires.js";
 
 const ALL = 12;
-const MOST_MASKED = 4;
 const LONGEST = 300;
 const REST_MS = 350;
 /** Pixels of a screen on which rows are cards, and of one that is too low for all. */
@@ -80,7 +79,7 @@ export function picture({ store }) {
     if (all.length <= ALL) return all;
     const blank = all.filter((i) => !result.rows[i].key);
     const open = all.filter((i) => result.rows[i].key && !result.rows[i].masked);
-    const masked = all.filter((i) => result.rows[i].key && result.rows[i].masked).slice(0, MOST_MASKED);
+    const masked = all.filter((i) => result.rows[i].key && result.rows[i].masked).slice(0, Math.ceil(room() / 3));
     return [...blank, ...open.slice(0, room() - masked.length), ...masked];
   }
 
