@@ -9,13 +9,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 WEIGHTS = """() => Object.fromEntries([...document.querySelectorAll('.all tbody tr')].map((row) =>
-  [row.querySelector('td:nth-child(2) input').value, row.querySelector('.weight').textContent]))"""
+  [row.querySelector('.key-text').value, row.querySelector('.weight').textContent]))"""
+LOGITS = WEIGHTS.replace(".weight", ".logit")
 OUTPUT = """() => [...document.querySelectorAll('.arithmetic tr.sum td.number')].map((cell) => cell.textContent)"""
 
 
 def weights(page: Page) -> dict[str, str]:
     """Key → the share that the table of all rows shows, e.g. '76%'."""
     return cast(dict[str, str], page.evaluate(WEIGHTS))
+
+
+def logits(page: Page) -> dict[str, str]:
+    """Key → the logit that the table of all rows shows, e.g. '9.17'."""
+    return cast(dict[str, str], page.evaluate(LOGITS))
 
 
 def output(page: Page) -> list[str]:

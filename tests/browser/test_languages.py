@@ -58,5 +58,6 @@ def test_a_question_the_model_cannot_read_gets_no_meaningless_match(visit: Any) 
 def test_a_row_the_model_cannot_read_takes_no_weight(visit: Any) -> None:
     page = visit('#scene=rows&query=an animal&rows=[{"key":"猫","value":"cat"},{"key":"dog","value":"dog"}]').page
     first = page.locator(".rows .row").first
-    assert first.locator(".share").inner_text() == "−∞"
+    assert first.locator(".share").inner_text() == "0%"
+    assert first.locator(".logit").inner_text() == "−∞"
     assert first.locator(".similarity").inner_text() == "not readable"

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from tests.browser.reading import checked, level, module, output, weights
+from tests.browser.reading import checked, level, logits, module, output, weights
 
 HOSTILE = [
     "<script>window.hurt = 1</script><img src=x onerror='window.hurt=1'>",
@@ -85,7 +85,8 @@ def test_add_delete_and_mask(visit: Any) -> None:
     assert "how to patch a bicycle tube" not in weights(page)
     page.locator(".all tbody input[type=checkbox]").first.uncheck()
     after(opened)
-    assert weights(page)["how to brew green tea"] == "−∞"
+    assert weights(page)["how to brew green tea"] == "0%"
+    assert logits(page)["how to brew green tea"] == "−∞"
     assert checked(page) < 1e-9
     assert page.locator(".drawn .total").inner_text() == "Σ = 1.000"
 

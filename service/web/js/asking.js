@@ -9,7 +9,7 @@ import { unreadable } from "./reading.js";
 /** Rows whose similarities the page keeps; a collection above it is its nearest HEAD rows and a tail. */
 export const MOST = 1000;
 export const HEAD = 100;
-/** Up to here the rows stay in the learner's order; above, they are sorted by similarity. */
+/** Up to here the rows stay in the learner's order; above, they are sorted by similarity, masked ones last. */
 const KEEP_ORDER = 12;
 
 /** Questions to the service. */
@@ -167,7 +167,7 @@ function rowOf({ id, key, value, metadata, similarity, part }, masked) {
 }
 
 function inOrder(rows) {
-  return rows.length <= KEEP_ORDER ? rows : rows.sort((a, b) => b.similarity - a.similarity);
+  return rows.length <= KEEP_ORDER ? rows : rows.sort((a, b) => a.masked - b.masked || b.similarity - a.similarity);
 }
 
 function shaped(compared, rows, more) {

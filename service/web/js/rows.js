@@ -14,12 +14,14 @@ export function removeRow(store, result, id) {
   store.set({ ...copied(store, result), rows: rows.filter((row) => row.id !== id) });
 }
 
-/** Add a row, empty unless given. */
+/** Add a row, empty unless given; its id. */
 export function addRow(store, result = null, row = {}) {
   const { rows } = own(store, result);
   let number = rows.length + 1;
   while (rows.some((one) => one.id === `row-${number}`)) number++;
-  store.set({ ...copied(store, result), rows: [...rows, { id: `row-${number}`, key: "", value: "", ...row }] });
+  const id = `row-${number}`;
+  store.set({ ...copied(store, result), rows: [...rows, { id, key: "", value: "", ...row }] });
+  return id;
 }
 
 /** Rows pasted as text: one a line, key and value apart by a | or a tab. A line without either is key and value. */

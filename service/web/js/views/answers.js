@@ -7,15 +7,16 @@ import { veiled } from "../reading.js";
 import { say } from "../words.js";
 
 const SHOWN = 3;
-/** The parameters that hold the question; the others are a collection's number and a limit. */
-const TELLING = ["key", "words"];
+/** What decides in a statement: the lines that say which rows, and in them what is compared with a parameter. */
+const CHOOSING = /^(WHERE|AND)\b/;
+const DECIDING = /(\b(?!collection\b)\w+ (?:=|MATCH|IN|<>|!=|[<>]=?) \(?:\w+(?:, :\w+)*\)?)/;
 
 /** @param {object} context */
 export function answers({ store }) {
   const columns = ["sql", "text", "top", "attention"].map((name) => {
     const verdict = h("p.verdict", {});
     const sql = name === "sql" || name === "text";
-    const statement = h("div.statement", sql ? { tabIndex: 0, role: "region", "aria-label": say("answers.statement", { name: say(`answers.${name}`) }) } : {});
+    const statement = h("div.statement", sql ? { role: "group", "aria-label": say("answers.statement", { name: say(`answers.${name}`) }) } : {});
     const list = h("ol.found", {});
     const element = h(`article.answer.answer-${name}`, { id: `answer-${name}` }, h("h2", {}, say(`answers.${name}`)), verdict, statement, list);
     return { element, verdict, statement, list };
@@ -28,7 +29,7 @@ export function answers({ store }) {
     database(sql, result.sql);
     database(text, result.fullText);
     const nearest = result.topK.matches.slice(0, SHOWN);
-    put(top.verdict, result.unread ? "?" : say("answers.rows.top", { count: nearest.length }));
+    put(top.verdict, result.unread ? "?" : say(nearest.length ? "answers.rows.top" : "answers.rows", { count: nearest.length }));
     fill(top.statement, h("p", {}, say("answers.top.how", { count: SHOWN })));
     fill(top.list, nearest.map((match) => line(fixed(match.similarity), match)));
     fill(attention.statement, h("p", {}, say("answers.attention.how")), none);
@@ -51,21 +52,34 @@ export function answers({ store }) {
 
 function database(column, { statement, parameters, rows }) {
   put(column.verdict, rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
-  const told = Object.entries(parameters).filter(([name]) => TELLING.includes(name));
-  fill(column.statement, told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)), h("code", {}, statement.replace(/\s+/g, " ")));
+  const told = Object.entries(parameters).filter(([name]) => name !== "limit" && !new RegExp(`\\bcollection = :${name}\\b`).test(statement));
+  column.statement.title = statement;
+  fill(column.statement, clauses(statement), told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)));
   fill(column.list, rows.slice(0, SHOWN).map((row) => line("", row)));
+}
+
+/** The statement in lines: those that choose rows whole, with what decides in bold; the others cut where there is no room. */
+function clauses(statement) {
+  const lines = [];
+  for (const text of statement.split("\n").map((part) => part.trim()).filter(Boolean)) {
+    const choosing = CHOOSING.test(text);
+    if (!choosing && lines.length && !lines.at(-1).choosing) lines.at(-1).text += ` ${text}`;
+    else lines.push({ choosing, text });
+  }
+  return lines.map(({ choosing, text }) => h(choosing ? "code.clause.choosing" : "code.clause", {},
+    choosing ? text.split(DECIDING).map((part) => (DECIDING.test(part) ? h("strong", {}, part) : part)) : text, " "));
 }
 
 function literal(parameter) {
   return typeof parameter === "string" ? `'${parameter.slice(0, 200).replaceAll("'", "''")}'` : String(parameter);
 }
 
+/** The value, which is what a lookup returns, and under it the number and the key that it was found by. */
 function line(number, row) {
   const [key, text] = [spoken(row), textOf(row.value)];
   return h("li", { title: `${key} → ${text}`.slice(0, 400) },
-    number ? h("span.number.weight", {}, number) : null,
-    h("span.pairing", {}, isGlyph(text) ? [h("bdi.value", {}, text), " "] : null, h("bdi.key", {}, key.slice(0, 120)),
-      isGlyph(text) ? null : [h("span.soft", {}, " → "), h("bdi.value", {}, text.slice(0, 120))]));
+    h("bdi.found-value.value", {}, text.slice(0, 160) || "–"),
+    h("span.pairing", {}, number ? h("span.number.weight", {}, number, " ") : null, h("bdi.key", {}, key.slice(0, 160))));
 }
 
 /** One character, as the values of the Unicode table are: it goes first, before its long name. */

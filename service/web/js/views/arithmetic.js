@@ -21,9 +21,9 @@ export function arithmetic({ asker }, blended) {
   const body = h("tbody");
   const element = h("section.arithmetic", { "aria-label": say("arithmetic.title"), hidden: true },
     h("h2", {}, say("arithmetic.title")), h("p.small.soft", {}, say("arithmetic.how")),
-    h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("arithmetic.title") }, h("table", {}, h("thead", {}, h("tr", {},
-      h("th", { scope: "col" }, say("word.weight")), h("th", { scope: "col" }), ...[1, 2, 3].map((i) => h("th", { scope: "col" }, say("arithmetic.component", { i }))),
-      h("th", { scope: "col" }), h("th", { scope: "col" }, say("word.value")))), body)));
+    h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("arithmetic.title") }, h("table", {}, h("thead", {}, h("tr", {},
+      h("th", { scope: "col" }, say("word.weight")), h("td"), ...[1, 2, 3].map((i) => h("th", { scope: "col" }, say("arithmetic.component", { i }))),
+      h("td"), h("th", { scope: "col" }, say("word.value")))), body)));
   const encoded = new Map();
   let vectors = new Map();
   let restMean = null;

@@ -7,6 +7,7 @@ import { clipped, say } from "../words.js";
 import { veiled } from "../reading.js";
 import { NAMED_NULLS } from "../state.js";
 import { answeredWords, levelWords } from "./answered.js";
+import { filtering } from "./filtering.js";
 import { temperatureSlider } from "./temperature.js";
 
 /** Just below the similarity of a key with itself: what makes attention at T → 0 an exact match. */
@@ -27,18 +28,19 @@ export function ask({ store, asker }) {
   const none = h("select", { id: "none", "aria-describedby": "level named-nulls", onchange: () => store.set({ none: chosenNull() }) });
   const number = h("input", { type: "number", id: "none-level", step: 0.01, "aria-label": say("ask.none.level"), oninput: setLevel });
   const slider = temperatureSlider(state.t, (t) => store.set({ t }));
+  const shelf = filtering(store);
   const answered = h("p.answered", { id: "answered", role: "status" });
   const summary = h("p.summary", { id: "summary" });
   const level = h("p.level", { id: "level" });
   const named = h("p.level", { id: "named-nulls" }, say("level.names"));
   const access = h("p.tiny.soft", { id: "access" });
   const element = h("div.ask", {},
-    h("div", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question, unread),
-    slider.element, h("div", {}, answered, summary),
-    h("div.pair", {},
+    h("div.asking", {}, h("label.query.strong", { for: "question" }, "● ", say("ask.question")), question, unread),
+    slider.element, h("div.telling", {}, answered, summary),
+    h("div.settings", {}, h("div.pair", {},
       h("div", {}, h("label", { for: "source" }, say("ask.rows")), source),
-      h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number))),
-    h("div.levels", {}, level, named), access);
+      h("div", {}, h("label", { for: "none" }, say("ask.none")), h("span.choice-of-null", {}, none, number)), shelf.element),
+    h("div.levels", {}, level, named), access));
   let now = null;
   offer();
 
@@ -95,6 +97,7 @@ export function ask({ store, asker }) {
   function show(model) {
     offer();
     offerNone();
+    shelf.show(model);
     if (document.activeElement !== question) question.value = model.state.query;
     const { unread: unknown } = model.result;
     put(unread, unknown ? say("ask.unread", { unknown }) : "");

@@ -17,7 +17,7 @@ export function checking() {
   const element = h("p.checking.small.soft", { id: "checking", role: "status" });
 
   function weigh({ result }) {
-    put(element, result.asked ? say("checking.local") : "");
+    put(element, result.asked && result.rows.length ? say("checking.local") : "");
     element.dataset.state = "local";
   }
 

@@ -1,37 +1,69 @@
 /** The bar above every scene, and the line below. */
 
-import { h } from "../element.js";
+import { h, put } from "../element.js";
 import { SCENES } from "../scenes.js";
 import { say } from "../words.js";
 
-/** Mark, scene picker, language, theme, projector, lesson plan. */
+/**
+ * Mark, scene picker, language, theme, projector, lesson plan. Made once; `show` says and sets what holds now, so that
+ * what was pressed keeps the focus.
+ */
 export function bar({ store }) {
-  const { state } = store;
-  const place = SCENES.findIndex((scene) => scene.name === state.scene);
-  const step = (by, name, sign) => {
-    const target = SCENES[place + by];
-    return h("button.plain", { type: "button", disabled: !target, "aria-label": say(name), title: say(name), onclick: () => store.go(target.name) }, sign);
-  };
-  const picker = h("select", { id: "scene", "aria-label": say("frame.scenes"), onchange: (event) => store.go(event.target.value) },
-    SCENES.map((scene, i) => h("option", { value: scene.name, selected: i === place }, `${i + 1}  ${say(`scene.${scene.name}.name`)}`)));
-  return [
-    h("a.mark", { href: "./" }, "softkv"),
-    h("span.tag", {}, say("frame.tag")),
-    h("nav", { "aria-label": say("frame.scenes") }, step(-1, "frame.previous", "←"), picker, step(1, "frame.next", "→")),
-    h("div.tools", {},
-      h("a", { href: `lesson.html?lang=${state.lang}&theme=${state.theme}` }, say("frame.lesson")),
-      toggle("中文", "EN", state.lang === "zh", say("frame.language"), () => store.set({ lang: state.lang === "zh" ? "en" : "zh" }), "lang"),
-      toggle(h("span.moon"), h("span.moon"), state.theme === "dark", say("frame.dark"), () => store.set({ theme: state.theme === "dark" ? "light" : "dark" }), "theme"),
-      toggle("A+", "A−", state.projector, say("frame.projector"), () => store.set({ projector: !state.projector }), "projector", state.projector)),
-  ];
+  const tag = h("span.tag", {});
+  const nav = h("nav", {});
+  const back = step(-1, "←");
+  const next = step(1, "→");
+  const options = SCENES.map((scene) => h("option", { value: scene.name }));
+  const picker = h("select", { id: "scene", onchange: () => store.go(picker.value) }, options);
+  const lesson = h("a", {});
+  const lang = toggle("lang", () => ({ lang: store.state.lang === "zh" ? "en" : "zh" }));
+  const theme = toggle("theme", () => ({ theme: store.state.theme === "dark" ? "light" : "dark" }), h("span.moon"));
+  const projector = toggle("projector", () => ({ projector: !store.state.projector }));
+  const spoken = h("p.unseen", { role: "status" });
+  nav.append(back, picker, next);
+
+  function step(by, sign) {
+    return h("button.plain", { type: "button", onclick: () => store.go(SCENES[placeOf(store.state) + by].name) }, sign);
+  }
+
+  /** A button that names the other state, and says which it is in. */
+  function toggle(name, patch, content = null) {
+    return h(`button.toggle-${name}`, { type: "button", id: `toggle-${name}`, onclick: () => store.set(patch()) }, content);
+  }
+
+  function show(state) {
+    const place = placeOf(state);
+    put(tag, say("frame.tag"));
+    put(lesson, say("frame.lesson"));
+    lesson.href = `lesson.html?lang=${state.lang}&theme=${state.theme}`;
+    options.forEach((option, i) => put(option, `${i + 1}  ${say(`scene.${SCENES[i].name}.name`)}`));
+    picker.value = SCENES[place].name;
+    back.disabled = place === 0;
+    next.disabled = place === SCENES.length - 1;
+    const named = [[nav, "scenes"], [picker, "scenes"], [back, "previous"], [next, "next"], [lang, "language"], [theme, "dark"], [projector, "projector"]];
+    for (const [element, name] of named) element.setAttribute("aria-label", say(`frame.${name}`));
+    for (const button of [back, next, lang, theme, projector]) button.title = button.getAttribute("aria-label");
+    lang.lang = state.lang === "zh" ? "en" : "zh-Hans";
+    put(lang, state.lang === "zh" ? "EN" : "中文");
+    put(projector, state.projector ? "A−" : "A+");
+    theme.setAttribute("aria-pressed", String(state.theme === "dark"));
+    projector.setAttribute("aria-pressed", String(state.projector));
+  }
+
+  /** A scene has begun: its title is told once. Whoever walks the list of scenes stays there; others go to the title. */
+  function arrive(title) {
+    window.scrollTo(0, 0);
+    if (document.activeElement === picker) return put(spoken, title.textContent);
+    put(spoken, "");
+    title.tabIndex = -1;
+    title.focus({ preventScroll: true });
+  }
+
+  return { parts: [h("a.mark", { href: "./" }, "softkv"), tag, nav, h("div.tools", {}, lesson, lang, theme, projector), spoken], show, arrive };
 }
 
-/** A button that names the other state, and says which it is in. */
-function toggle(off, on, isOn, label, onclick, name, pressed = null) {
-  const properties = { type: "button", id: `toggle-${name}`, title: label, "aria-label": label, onclick };
-  if (name === "lang") properties.lang = isOn ? "en" : "zh-Hans";
-  else properties["aria-pressed"] = String(pressed ?? isOn);
-  return h(`button.toggle-${name}`, properties, isOn ? on : off);
+function placeOf(state) {
+  return SCENES.findIndex((scene) => scene.name === state.scene);
 }
 
 /** Where the rest is. */

@@ -20,8 +20,8 @@ export function limits({ store }) {
   const element = h("section.limits", { "aria-label": say("limits.label") }, h("h2", {}, say("limits.label")), h("ul", {}, claims.map((one) => one.element)));
 
   function show({ result, state }) {
-    element.hidden = veiled({ state, result });
-    if (!result.asked || !result.rows.length) return claims.forEach((one) => one.tell("", null));
+    element.hidden = veiled({ state, result }) || !result.asked || !result.rows.length;
+    if (element.hidden) return;
     nearest.tell(...towardsNearest(result));
     exact.tell(...towardsSQL(result));
     average.tell(...towardsAverage(result));

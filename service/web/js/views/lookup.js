@@ -34,7 +34,7 @@ export function lookup(context) {
     arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), guess: guess(context), checking: checking(context),
   };
   const copying = copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" });
-  const element = h("div.lookup.waiting", {},
+  const element = h("div.lookup.questions.waiting", {},
     h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.guess.element, parts.ask.element, parts.limits.element),
     h("div.right", {}, parts.answers.element, parts.picture.element,
       h("div.under", {}, parts.checking.element, copying)),
@@ -84,7 +84,7 @@ export function lookup(context) {
     parts.arithmetic.blend(now);
     below ||= setTimeout(reweighBelow, BELOW_MS);
     clearTimeout(verifying);
-    if (result.asked && !result.unread) verifying = setTimeout(verify, REST_MS);
+    if (result.asked && result.rows.length && !result.unread) verifying = setTimeout(verify, REST_MS);
   }
 
   /** The long tables follow a little later, so that the lines keep up with the slider. */

@@ -8,13 +8,19 @@ import { say } from "../words.js";
 import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
 import { barcode } from "./barcode.js";
+import { field, oneLine } from "./field.js";
+import { conditionOf, struckOut } from "./filtering.js";
+import { roving } from "./roving.js";
 import { wires } from "./wires.js";
 
-const SHOWN = 9;
 const ALL = 12;
-const MOST_MASKED = 4;
 const LONGEST = 300;
 const REST_MS = 350;
+/** Pixels of a screen on which rows are cards, and of one that is too low for all. */
+const PHONE = 704;
+const LOW = 800;
+/** What the scene about filters shows of each row while no filter is set. */
+const FIELD = "shelf";
 
 /** @param {object} context */
 export function picture({ store }) {
@@ -22,21 +28,24 @@ export function picture({ store }) {
   const ids = { query: h("div.node.query", { id: "query-node" }), output: h("div.node.output", { id: "output-node" }) };
   const strip = barcode(32, 3, 40);
   const lines = wires();
-  const body = h("div.rows", { role: "list" });
+  const body = h("div.rows", { role: "list", "aria-label": say("picture.rows") });
+  const list = roving(body);
   const rest = special("rest", "");
   const none = special("none", say("picture.zero"));
-  const add = h("button.plain", { type: "button", id: "add-row", onclick: () => addRow(store, now) }, say("picture.add"));
+  const add = h("button.plain.add", { type: "button", id: "add-row", onclick: () => (added = addRow(store, now)) }, say("picture.add"));
+  const hint = h("p.hint", { id: "picture-hint", hidden: true }, say("picture.hint"));
   const total = h("span.total.number", { title: say("picture.sum") });
   const mark = h("span.mark-answered", { id: "picture-answered" });
   const described = h("p.unseen", { id: "picture-words", role: "status" });
   const element = h("figure.picture", { "aria-label": say("picture.label") },
     h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
       h("span.value", {}, `■ ${say("word.value")}`), h("span"), h("span.value", {}, say("word.output"))),
-    h("div.canvas", {}, lines.element, ids.query, body, ids.output), h("div.drawn", {}, add, total, mark), described);
+    h("div.canvas", {}, lines.element, ids.query, body, ids.output), hint, h("div.drawn", {}, add, total, mark), described);
   ids.output.append(strip.element, h("span.tiny.soft", {}, say("picture.blend")));
   let shown = [];
   let now = null;
   let saying = 0;
+  let added = null;
 
   function special(name, value) {
     const key = h("div.cell.key-cell", {}, h("span.special", {}));
@@ -47,27 +56,37 @@ export function picture({ store }) {
 
   function rowElement(row) {
     const id = row.id;
-    const key = h("input.key-text", { type: "text", dir: "auto", "aria-label": say("picture.key", { key: row.key.slice(0, 60) }), oninput: () => editRow(store, now, id, { key: key.value }) });
-    const value = h("input.value-text", { type: "text", dir: "auto", "aria-label": say("picture.value", { key: row.key.slice(0, 60) }), oninput: () => editRow(store, now, id, { value: value.value }) });
+    const key = field("key-text", say("picture.key", { key: row.key.slice(0, 60) }), (text) => editRow(store, now, id, { key: text }));
+    const value = field("value-text", say("picture.value", { key: row.key.slice(0, 60) }), (text) => editRow(store, now, id, { value: text }));
     const similarity = h("span.similarity.number", {});
+    const logit = h("span.logit.number", { hidden: true }, "−∞");
     const share = h("span.share.number", {});
+    const tag = h("span.tag-of", { hidden: true });
     const mask = h("button.plain.mask", { type: "button", onclick: () => maskRow(store, id) });
     const remove = h("button.plain.remove", { type: "button", title: say("picture.delete"), "aria-label": say("picture.delete.row", { key: row.key.slice(0, 60) }), onclick: () => removeRow(store, now, id) }, "×");
-    const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key, similarity), h("div.middle", {}, share), h("div.cell.value-cell", {}, value, h("span.hands", {}, mask, remove)));
-    return { element: line, key, value, similarity, share, mask };
+    const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key.element, similarity), h("div.middle", {}, logit, share),
+      h("div.cell.value-cell", {}, value.element, tag, h("span.hands", {}, mask, remove)));
+    return { element: line, key, value, similarity, logit, share, tag, mask };
   }
 
   function choose({ result }) {
-    if (body.contains(document.activeElement) && document.activeElement.tagName === "INPUT" && shown.length) {
+    if (body.contains(document.activeElement) && document.activeElement.tagName === "TEXTAREA" && shown.length) {
       const index = new Map(result.rows.map((row, i) => [row.id, i]));
       const kept = shown.map((one) => index.get(one.id)).filter((i) => i !== undefined);
       if (kept.length) return kept;
     }
     const all = result.rows.map((_, i) => i);
     if (all.length <= ALL) return all;
-    let masked = 0;
     const blank = all.filter((i) => !result.rows[i].key);
-    return [...blank, ...all.filter((i) => result.rows[i].key && (!result.rows[i].masked || masked++ < MOST_MASKED))].slice(0, SHOWN);
+    const open = all.filter((i) => result.rows[i].key && !result.rows[i].masked);
+    const masked = all.filter((i) => result.rows[i].key && result.rows[i].masked).slice(0, Math.ceil(room() / 3));
+    return [...blank, ...open.slice(0, room() - masked.length), ...masked];
+  }
+
+  /** How many rows there is room for beside the slider, on one screen. */
+  function room() {
+    if (window.innerWidth <= PHONE) return 6;
+    return window.innerHeight < LOW ? 8 : 9;
   }
 
   function show(model) {
@@ -76,17 +95,25 @@ export function picture({ store }) {
     const { result, state } = model;
     const chosen = choose(model);
     const secret = veiled(model);
+    const compared = conditionOf(state.filter)?.field ?? (state.scene === "filter" ? FIELD : null);
     if (state.guess === "") chosen.sort((a, b) => result.rows[a].key.localeCompare(result.rows[b].key, "en"));
     shown = chosen.map((i) => ({ i, id: result.rows[i].id }));
     const wanted = shown.map(({ i, id }) => {
       const row = result.rows[i];
       if (!elements.has(id)) elements.set(id, rowElement(row));
       const line = elements.get(id);
+      const struck = struckOut(row, state);
       for (const name of ["key", "value"]) {
-        if (document.activeElement !== line[name]) line[name].value = row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined);
-        line[name].title = row[name].slice(0, 600);
+        line[name].write(oneLine(row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined)));
+        line[name].element.title = struck || row[name].slice(0, 600);
       }
-      line.value.classList.toggle("glyph", isGlyph(row.value));
+      line.value.element.classList.toggle("glyph", isGlyph(row.value));
+      line.element.title = struck;
+      line.similarity.classList.toggle("unread", Boolean(row.unread));
+      line.logit.hidden = !row.masked;
+      line.logit.title = struck;
+      line.tag.hidden = !compared || row.metadata?.[compared] === undefined;
+      put(line.tag, line.tag.hidden ? "" : String(row.metadata[compared]));
       put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
       line.element.classList.toggle("masked", row.masked);
       const name = row.masked ? "picture.unmask" : "picture.mask";
@@ -97,11 +124,23 @@ export function picture({ store }) {
       put(line.mask, row.masked ? "◌" : "◉");
       return line.element;
     });
-    wanted.push(rest.element, none.element);
-    if (wanted.some((line, i) => body.children[i] !== line) || body.children.length !== wanted.length) body.replaceChildren(...wanted);
+    list.arrange([...wanted, rest.element, none.element]);
+    hint.hidden = result.rows.length > 0;
     for (const id of elements.keys()) if (!shown.some((one) => one.id === id)) elements.delete(id);
     put(ids.query.querySelector("span") ?? ids.query.appendChild(h("span", { dir: "auto" })), state.query.slice(0, 120));
     none.element.hidden = !result.nullKey;
+    requestAnimationFrame(fade);
+    if (added && elements.has(added)) {
+      elements.get(added).key.element.focus();
+      added = null;
+    }
+  }
+
+  /** A text of more than two lines fades at its end. */
+  function fade() {
+    const fields = [...body.querySelectorAll(".field")];
+    const cut = fields.map((one) => one.scrollHeight > one.clientHeight + 2);
+    fields.forEach((one, i) => one.classList.toggle("cut", cut[i]));
   }
 
   function weigh(model) {
@@ -112,7 +151,7 @@ export function picture({ store }) {
       const line = elements.get(id);
       const weight = answer.weights[i];
       seen += weight;
-      put(line.share, result.rows[i].masked ? "−∞" : secret || !result.asked ? "?" : percent(weight));
+      put(line.share, result.rows[i].masked ? percent(0) : secret || !result.asked ? "?" : percent(weight));
       return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
     });
     const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
@@ -134,8 +173,9 @@ export function picture({ store }) {
     describe(words(drawn, result, secret));
   }
 
-  /** For a screen reader: not every step of a slider that moves. */
+  /** For a screen reader: not every step of a slider that moves, and none where the slider's own words say it. */
   function describe(text) {
+    described.setAttribute("aria-live", document.activeElement?.matches(".slider") ? "off" : "polite");
     clearTimeout(saying);
     if (described.textContent) saying = setTimeout(() => put(described, text), REST_MS);
     else put(described, text);
@@ -149,7 +189,7 @@ export function picture({ store }) {
   function words(drawn, result, secret) {
     if (secret || !result.asked) return "";
     const rows = drawn.filter((one) => one.kind !== "masked" && one.weight > 0.005);
-    const named = rows.map((one) => `${one.row.querySelector("input")?.value.slice(0, 60) ?? one.row.querySelector(".special").textContent}: ${percent(one.weight)}`);
+    const named = rows.map((one) => `${one.row.querySelector(".key-text")?.value.slice(0, 60) ?? one.row.querySelector(".special").textContent}: ${percent(one.weight)}`);
     return `${say("picture.words")} ${named.join("; ")}`;
   }
 

@@ -5,26 +5,29 @@ import { line } from "../../vendor/d3/d3-shape.js";
 import { fixed, percent } from "../numbers.js";
 import { say } from "../words.js";
 
-const WIDTH = 860;
-const HEIGHT = 480;
-const EDGE = { left: 44, right: 16, top: 16, bottom: 36 };
+const SHAPE = 480 / 860;
+const LOWEST = 240;
+/** Around the plot, in the height of its text: room for what is written at the axes. */
+const EDGE = { left: 1.8, right: 1, top: 1.2, bottom: 3.2 };
 const TOP = 6;
+/** A row that weighs less has no number. */
+const TOLD = 0.04;
 
 /** @param {number[]} range of x @param {{query: function(number), point: function(number, number, number)}} moved */
 export function plot([low, high], moved) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "chart plot");
-  element.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   element.setAttribute("role", "img");
   const chart = select(element);
-  const x = (value) => EDGE.left + ((value - low) / (high - low)) * (WIDTH - EDGE.left - EDGE.right);
-  const y = (value) => HEIGHT - EDGE.bottom - (value / TOP) * (HEIGHT - EDGE.top - EDGE.bottom);
-  axes(chart, x, y, low, high);
-  for (const part of ["stems", "ground", "trace", "seeker", "dots"]) chart.append("g").attr("class", part);
+  for (const part of ["axes", "stems", "ground", "trace", "seeker", "dots", "names"]) chart.append("g").attr("class", part);
   let held = null;
+  let last = null;
+  let place = null;
 
   const stop = new AbortController();
   const options = { signal: stop.signal };
+  const watcher = new ResizeObserver(() => last && measure() && draw(...last));
+  watcher.observe(element);
   element.addEventListener("pointerdown", (event) => {
     const point = event.target.dataset.point;
     held = point === undefined ? "query" : Number(point);
@@ -36,38 +39,83 @@ export function plot([low, high], moved) {
 
   function drag(event) {
     const box = element.getBoundingClientRect();
-    const across = ((event.clientX - box.left) / box.width) * WIDTH;
-    const down = ((event.clientY - box.top) / box.height) * HEIGHT;
-    const at = Math.min(high, Math.max(low, low + ((across - EDGE.left) / (WIDTH - EDGE.left - EDGE.right)) * (high - low)));
-    if (held === "query") moved.query(at);
-    else moved.point(held, Number(at.toFixed(2)), Number(Math.min(TOP, Math.max(0, ((HEIGHT - EDGE.bottom - down) / (HEIGHT - EDGE.top - EDGE.bottom)) * TOP)).toFixed(2)));
+    const { left, bottom, x, y } = place;
+    const at = Math.min(high, Math.max(low, low + ((event.clientX - box.left - left) / (x(high) - x(low))) * (high - low)));
+    if (held === "query") return moved.query(at);
+    const value = ((bottom - (event.clientY - box.top)) / (y(0) - y(TOP))) * TOP;
+    moved.point(held, Number(at.toFixed(2)), Number(Math.min(TOP, Math.max(0, value)).toFixed(2)));
+  }
+
+  /** One unit is one pixel of the screen, so that the text has the size of the page's. True where that changed something. */
+  function measure() {
+    const width = element.clientWidth || 860;
+    const height = Math.max(LOWEST, Math.round(width * SHAPE));
+    const em = parseFloat(getComputedStyle(element).fontSize) || 13;
+    if (place?.width === width && place.em === em) return false;
+    const [left, right, top, bottom] = [EDGE.left * em, width - EDGE.right * em, EDGE.top * em, height - EDGE.bottom * em];
+    place = {
+      width, em, left, right, top, bottom,
+      x: (value) => left + ((value - low) / (high - low)) * (right - left),
+      y: (value) => bottom - (value / TOP) * (bottom - top),
+    };
+    element.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    axes(chart.select(".axes"), place, low, high);
+    return true;
   }
 
   /** @param {number[][]} points @param {number[][]} curve @param {{x: number, y: number, weights: ArrayLike<number>}} here */
   function draw(points, curve, here) {
+    last = [points, curve, here];
+    if (!place) measure();
+    const { x, y, em, top, bottom } = place;
+    const radius = points.map((_, i) => em * (0.35 + 0.7 * Math.sqrt(here.weights[i])));
     element.setAttribute("aria-label", say("regression.label", { x: fixed(here.x), y: fixed(here.y), points: points.length }));
     chart.select(".trace").selectAll("path").data([curve]).join("path").attr("d", line().x(([at]) => x(at)).y(([, value]) => y(value)));
     chart.select(".stems").selectAll("line").data(points).join("line")
       .attr("x1", x(here.x)).attr("y1", y(here.y)).attr("x2", ([at]) => x(at)).attr("y2", ([, value]) => y(value))
       .attr("stroke-width", (_, i) => Math.max(0.5, here.weights[i] * 22)).attr("stroke-opacity", (_, i) => 0.08 + 0.8 * Math.sqrt(here.weights[i]));
     chart.select(".dots").selectAll("circle").data(points).join("circle").attr("data-point", (_, i) => i)
-      .attr("cx", ([at]) => x(at)).attr("cy", ([, value]) => y(value)).attr("r", (_, i) => 4.5 + 9 * Math.sqrt(here.weights[i]));
-    chart.select(".dots").selectAll("text").data(points).join("text").attr("x", ([at]) => x(at)).attr("y", ([, value], i) => y(value) - 10 - 9 * Math.sqrt(here.weights[i]))
-      .text((_, i) => (here.weights[i] > 0.04 ? percent(here.weights[i]) : ""));
+      .attr("cx", ([at]) => x(at)).attr("cy", ([, value]) => y(value)).attr("r", (_, i) => radius[i]);
     const seeker = chart.select(".seeker");
-    seeker.selectAll("line").data([here]).join("line").attr("x1", x(here.x)).attr("x2", x(here.x)).attr("y1", EDGE.top).attr("y2", HEIGHT - EDGE.bottom);
-    seeker.selectAll("circle").data([here]).join("circle").attr("cx", x(here.x)).attr("cy", y(here.y)).attr("r", 7);
-    seeker.selectAll("text").data([here]).join("text").attr("x", x(here.x) + (here.x > 8 ? -12 : 12)).attr("text-anchor", here.x > 8 ? "end" : "start").attr("y", EDGE.top + 12).text(`● ${say("word.query")} x = ${fixed(here.x)}`);
+    seeker.selectAll("line").data([here]).join("line").attr("x1", x(here.x)).attr("x2", x(here.x)).attr("y1", top).attr("y2", bottom);
+    seeker.selectAll("circle").data([here]).join("circle").attr("cx", x(here.x)).attr("cy", y(here.y)).attr("r", em / 2);
+    const late = here.x > (low + high) / 2;
+    seeker.selectAll("text").data([here]).join("text").attr("x", x(here.x) + (late ? -em : em)).attr("text-anchor", late ? "end" : "start").attr("y", top + em / 2).text(`● ${say("word.query")} x = ${fixed(here.x)}`);
+    const dots = points.map(([at, value], i) => ({ x: x(at), y: y(value), r: radius[i] }));
+    const texts = named(dots, here.weights, em, { x: x(here.x), y: y(here.y), r: em / 2 });
+    chart.select(".names").selectAll("text").data(texts).join("text").attr("x", (one) => one.x).attr("y", (one) => one.y + em * 0.35).text((one) => one.text);
   }
 
-  return { element, draw, leave: () => stop.abort() };
+  return { element, draw, leave: () => (stop.abort(), watcher.disconnect()) };
 }
 
-function axes(chart, x, y, low, high) {
-  const group = chart.append("g").attr("class", "axes");
-  group.append("path").attr("d", `M${x(low)},${y(TOP)}V${y(0)}H${x(high)}`);
-  for (let at = low; at <= high; at += 2) group.append("text").attr("x", x(at)).attr("y", y(0) + 18).attr("text-anchor", "middle").text(at);
-  for (let value = 0; value <= TOP; value += 2) group.append("text").attr("x", x(low) - 8).attr("y", y(value) + 4).attr("text-anchor", "end").text(value);
-  group.append("text").attr("class", "key").attr("x", x(high)).attr("y", y(0) + 32).attr("text-anchor", "end").text(`◆ ${say("word.key")} x`);
-  group.append("text").attr("class", "value").attr("x", x(low) + 8).attr("y", y(TOP) + 6).text(`■ ${say("word.value")} y`);
+/** The weights beside their dots, heaviest first, each where it covers no dot and no other weight: above, below, or at a side. */
+function named(dots, weights, em, seeker) {
+  const taken = [...dots, seeker].map(({ x, y, r }) => ({ left: x - r, right: x + r, top: y - r, bottom: y + r }));
+  const order = dots.map((_, i) => i).filter((i) => weights[i] > TOLD).sort((a, b) => weights[b] - weights[a]);
+  return order.map((i) => {
+    const text = percent(weights[i]);
+    const { x, y, r } = dots[i];
+    const [half, up, side] = [text.length * em * 0.31, r + em * 0.75, r + text.length * em * 0.31 + em * 0.3];
+    const places = [[0, -up], [0, up], [side, 0], [-side, 0], [side, -up], [-side, -up], [side, up], [-side, up], [0, -2 * up], [0, 2 * up]];
+    const boxes = places.map(([dx, dy]) => ({ x: x + dx, y: y + dy, left: x + dx - half, right: x + dx + half, top: y + dy - em * 0.5, bottom: y + dy + em * 0.5 }));
+    const box = boxes.find((one) => one.left > 0 && taken.every((other) => apart(one, other))) ?? boxes[0];
+    taken.push(box);
+    return { text, x: box.x, y: box.y };
+  });
+}
+
+function apart(a, b) {
+  return a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+}
+
+function axes(group, { x, y, em, left, right, top, bottom }, low, high) {
+  const texts = [];
+  for (let at = low; at <= high; at += 2) texts.push({ x: x(at), y: bottom + 1.3 * em, anchor: "middle", text: at });
+  for (let value = 0; value <= TOP; value += 2) texts.push({ x: left - 0.6 * em, y: y(value) + 0.35 * em, anchor: "end", text: value });
+  texts.push({ x: right, y: bottom + 2.7 * em, anchor: "end", kind: "key", text: `◆ ${say("word.key")} x` });
+  texts.push({ x: left + 0.6 * em, y: top + 0.5 * em, anchor: "start", kind: "value", text: `■ ${say("word.value")} y` });
+  group.selectAll("path").data([null]).join("path").attr("d", `M${left},${top}V${bottom}H${right}`);
+  group.selectAll("text").data(texts).join("text").attr("class", (one) => one.kind ?? null)
+    .attr("x", (one) => one.x).attr("y", (one) => one.y).attr("text-anchor", (one) => one.anchor).text((one) => one.text);
 }

@@ -3,8 +3,12 @@
 import { fill, h, put } from "../element.js";
 import { count, fixed, percent } from "../numbers.js";
 import { veiled } from "../reading.js";
+import { added as addedBy } from "../asking.js";
 import { addRow, editRow, maskRow, pastedRows, removeRow } from "../rows.js";
 import { say } from "../words.js";
+import { field, oneLine } from "./field.js";
+import { conditionOf, struckOut } from "./filtering.js";
+import { roving } from "./roving.js";
 
 const PAGE = 40;
 
@@ -14,16 +18,25 @@ export function table({ store }) {
   const title = h("h2", {});
   const copy = h("p.small", {});
   const body = h("tbody");
+  const list = roving(body);
+  const compared = h("th", { scope: "col", hidden: true });
   const more = h("button", { type: "button", onclick: () => ((limit += PAGE), show(now)) });
   const paste = h("textarea", { id: "paste", rows: 4, dir: "auto", placeholder: say("table.paste.example") });
   const element = h("section.all", { "aria-label": say("table.label") }, title, copy,
-    h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": say("table.label") }, h("table", {}, h("thead", {}, h("tr", {},
-      ...["attend", "key", "similarity", "weight", "value", "delete"].map((name) => h("th", { scope: "col" }, say(`table.${name}`))))), body)),
-    h("p.buttons", {}, h("button", { type: "button", id: "table-add", onclick: () => addRow(store, now.result) }, say("table.add")), more),
+    h("div.scrolling", {}, h("table", {}, h("thead", {}, h("tr", {},
+      ["attend", "key", "similarity", "logit", "weight", "value"].map(heading), compared, heading("delete"))), body)),
+    h("p.buttons", {}, h("button", { type: "button", id: "table-add", onclick: () => (added = addRow(store, now.result)) }, say("table.add")), more),
     h("details", {}, h("summary", {}, say("table.paste")), h("label.unseen", { for: "paste" }, say("table.paste")), paste,
       h("button", { type: "button", id: "use-paste", onclick: usePasted }, say("table.paste.use"))));
   let limit = PAGE;
   let now = null;
+  let added = null;
+  const printing = new AbortController();
+  window.addEventListener("beforeprint", () => now && ((limit = Infinity), show(now)), { signal: printing.signal });
+
+  function heading(name) {
+    return h("th", { scope: "col" }, say(`table.${name}`));
+  }
 
   function usePasted() {
     const rows = pastedRows(paste.value);
@@ -34,13 +47,15 @@ export function table({ store }) {
     const { id } = row;
     const name = row.key.slice(0, 60);
     const attend = h("input", { type: "checkbox", "aria-label": say("table.attend.row", { key: name }), onchange: () => maskRow(store, id) });
-    const key = h("input", { type: "text", dir: "auto", "aria-label": say("picture.key", { key: name }), oninput: () => editRow(store, now.result, id, { key: key.value }) });
-    const value = h("input", { type: "text", dir: "auto", "aria-label": say("picture.value", { key: name }), oninput: () => editRow(store, now.result, id, { value: value.value }) });
+    const key = field("key-text", say("picture.key", { key: name }), (text) => editRow(store, now.result, id, { key: text }));
+    const value = field("value-text", say("picture.value", { key: name }), (text) => editRow(store, now.result, id, { value: text }));
     const similarity = h("td.number", {});
+    const logit = h("td.number.logit", {});
     const weight = h("td.number.weight", {});
+    const tag = h("td", { hidden: true });
     const remove = h("button.plain", { type: "button", "aria-label": say("picture.delete.row", { key: name }), onclick: () => removeRow(store, now.result, id) }, "×");
-    const element = h("tr", {}, h("td", {}, attend), h("td", {}, key), similarity, weight, h("td", {}, value), h("td", {}, remove));
-    return { element, attend, key, value, similarity, weight };
+    const element = h("tr", {}, h("td", {}, attend), h("td.of-key", {}, key.element), similarity, logit, weight, h("td.of-value", {}, value.element), tag, h("td", {}, remove));
+    return { element, attend, key, value, similarity, logit, weight, tag };
   }
 
   function show(model) {
@@ -48,25 +63,39 @@ export function table({ store }) {
     const { result, state } = model;
     put(title, say("table.title", { count: count(result.size) }));
     fill(copy, ...whose(state, result));
-    const shown = result.rows.slice(0, limit);
+    const shelf = conditionOf(state.filter)?.field ?? null;
+    compared.hidden = shelf === null;
+    put(compared, shelf ?? "");
+    const shown = listed(result);
     const kept = new Set(shown.map((row) => row.id));
     for (const id of lines.keys()) if (!kept.has(id)) lines.delete(id);
     const wanted = shown.map((row) => {
       if (!lines.has(row.id)) lines.set(row.id, lineOf(row));
       const line = lines.get(row.id);
-      for (const name of ["key", "value"]) if (document.activeElement !== line[name]) line[name].value = row[name];
+      for (const name of ["key", "value"]) line[name].write(oneLine(row[name]));
       line.attend.checked = !row.masked;
       line.attend.disabled = row.masked && !state.masked.includes(row.id);
       put(line.similarity, result.asked && !veiled(model) ? fixed(row.similarity, 4) : "");
+      line.tag.hidden = shelf === null;
+      put(line.tag, shelf === null ? "" : String(row.metadata?.[shelf] ?? "–"));
+      line.element.title = struckOut(row, state);
       line.element.classList.toggle("masked", row.masked);
       return line.element;
     });
-    if (!body.contains(document.activeElement) || wanted.length !== body.children.length) {
-      if (wanted.some((line, i) => body.children[i] !== line) || body.children.length !== wanted.length) body.replaceChildren(...wanted);
-    }
+    if (!body.contains(document.activeElement) || wanted.length !== body.children.length) list.arrange(wanted);
     more.hidden = result.rows.length <= limit;
     put(more, say("table.more", { count: Math.min(PAGE, result.rows.length - limit) }));
     weigh(model);
+    if (added && lines.has(added)) {
+      lines.get(added).key.element.focus();
+      added = null;
+    }
+  }
+
+  /** The rows of the list so far; a row without a key, which has just been added, before those that do not fit. */
+  function listed({ rows }) {
+    if (rows.length <= limit) return rows;
+    return [...rows.filter((row) => !row.key), ...rows.filter((row) => row.key)].slice(0, limit);
   }
 
   function whose(state, result) {
@@ -76,12 +105,21 @@ export function table({ store }) {
 
   function weigh({ result, answer, state }) {
     const secret = veiled({ state, result });
-    const most = Math.min(limit, result.rows.length);
-    for (let i = 0; i < most; i++) {
-      const line = lines.get(result.rows[i].id);
-      if (line) put(line.weight, result.rows[i].masked ? "−∞" : secret || !result.asked ? "?" : percent(answer.weights[i]));
-    }
+    const others = addedBy(result, state.t);
+    result.rows.forEach((row, i) => {
+      const line = lines.get(row.id);
+      if (!line) return;
+      put(line.logit, row.masked ? "−∞" : secret || !result.asked ? "" : logitText(row.similarity, state.t, others?.[i] ?? 0, answer.weights[i]));
+      put(line.weight, row.masked ? percent(0) : secret || !result.asked ? "?" : percent(answer.weights[i]));
+    });
   }
 
-  return { element, show, weigh };
+  return { element, show, weigh, leave: () => printing.abort() };
+}
+
+/** What softmax is given: similarity ÷ T. At T = 0 the limit, beside the largest: 0, or −∞ for all that is below it. */
+function logitText(similarity, temperature, others, weight) {
+  if (temperature === 0) return weight > 0 ? "0" : "−∞";
+  const logit = similarity / temperature + others;
+  return fixed(logit, Math.abs(logit) < 100 ? 2 : 0);
 }

@@ -16,9 +16,10 @@ export function temperatureSlider(temperature, change, ticks = TICKS) {
     type: "range", min: 0, max: STEPS, step: 1, id: "temperature", value: positionOf(temperature),
     oninput: () => change(temperatureAt(Number(input.value))),
   });
-  const shown = h("output.number.strong", { for: "temperature" });
+  // The slider's own words tell each step; its number is not told once more, and its marks are for a pointer.
+  const shown = h("output.number.strong", { for: "temperature", "aria-live": "off" });
   const marks = ticks.map((tick) => h("button.tick", {
-    type: "button", style: { "--at": String(positionOf(tick) / STEPS) }, onclick: () => change(tick), "aria-label": `T = ${temperatureText(tick)}`,
+    type: "button", tabIndex: -1, style: { "--at": String(positionOf(tick) / STEPS) }, onclick: () => change(tick), "aria-label": `T = ${temperatureText(tick)}`,
   }, temperatureText(tick)));
   const element = h("div.temperature", {},
     h("div.across", {}, h("label", { for: "temperature" }, say("temperature.label")), h("span", {}, "T = ", shown)),

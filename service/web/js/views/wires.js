@@ -14,6 +14,7 @@ export function wires() {
   const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   element.setAttribute("class", "wires");
   element.setAttribute("aria-hidden", "true");
+  element.setAttribute("preserveAspectRatio", "none");
   const layer = select(element);
   let last = null;
   let places = null;

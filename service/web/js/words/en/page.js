@@ -154,4 +154,15 @@ export default {
   "table.paste": "Paste rows of your own",
   "table.paste.example": "One row a line:  key | value",
   "table.paste.use": "Use these rows",
+
+  // Layout: logits, the filter, an empty scene.
+  "table.logit": "logit (similarity ÷ T)",
+  "picture.rows": "Rows; ↑ and ↓ go from row to row",
+  "picture.hint": "No rows yet. Add one here, or paste yours below.",
+  "filter.label": "Filter: only rows where",
+  "filter.none": "no filter",
+  "filter.struck": "Struck out because {field} ≠ {value}: it is {own}. Logit −∞, weight 0.",
+  "filter.masked": "Masked by hand: logit −∞, weight 0.",
+  "filter.empty": "No key yet, so nothing to compare: logit −∞, weight 0.",
+  "filter.unread": "The model cannot read this key: logit −∞, weight 0.",
 };

@@ -154,4 +154,15 @@ export default {
   "table.paste": "粘贴你自己的行",
   "table.paste.example": "每行一条：键 | 值",
   "table.paste.use": "使用这些行",
+
+  // 版面：logit、过滤、空场景。
+  "table.logit": "logit（相似度 ÷ T）",
+  "picture.rows": "数据行；用 ↑ 和 ↓ 在行之间移动",
+  "picture.hint": "还没有行。在这里加一行，或在下方粘贴你自己的行。",
+  "filter.label": "过滤：只看符合条件的行",
+  "filter.none": "不过滤",
+  "filter.struck": "被划掉，因为 {field} ≠ {value}：它是 {own}。logit 为 −∞，权重为 0。",
+  "filter.masked": "手动掩码：logit 为 −∞，权重为 0。",
+  "filter.empty": "还没有键，无从比较：logit 为 −∞，权重为 0。",
+  "filter.unread": "模型读不懂这个键：logit 为 −∞，权重为 0。",
 };

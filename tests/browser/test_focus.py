@@ -1,0 +1,124 @@
+"""The keyboard and a screen reader: where the focus goes, how far it is to anywhere, and what is said how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.reading import slide
+
+ACTIVE = "document.activeElement.id || document.activeElement.className || document.activeElement.tagName"
+MOST_STOPS = 45
+
+
+def stops(page: Any) -> list[str]:
+    """What Tab walks through, once."""
+    seen: list[str] = []
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(300):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(ACTIVE))
+        if seen[-1] == "BODY" or (len(seen) > 1 and seen[-1] == seen[0]):
+            break
+    return seen
+
+
+def test_nobody_is_walked_through_a_hundred_rows(visit: Any) -> None:
+    page = visit("#scene=library").page
+    page.wait_for_selector(".arithmetic tr.sum")
+    seen = stops(page)
+    assert len(seen) <= MOST_STOPS
+    for wanted in ("question", "temperature", "source", "none", "limit-average", "add-row", "table-add", "key"):
+        assert wanted in seen
+
+
+@pytest.mark.parametrize("rows", [".rows", ".all tbody"])
+def test_the_arrows_go_from_row_to_row(visit: Any, rows: str) -> None:
+    page = visit("#scene=library").page
+    keys = page.locator(f"{rows} .key-text")
+    keys.first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    focused = page.locator(f"{rows} .key-text:focus").input_value()
+    assert focused == keys.nth(2).input_value()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.row, tr').querySelector('.key-text').value") == focused
+    page.keyboard.press("ArrowUp")
+    value = page.locator(f"{rows} .value-text:focus").input_value()
+    assert value == page.locator(f"{rows} .value-text").nth(1).input_value()
+
+
+@pytest.mark.parametrize("button", [".mask", ".remove"])
+def test_what_was_pressed_keeps_the_focus(visit: Any, button: str) -> None:
+    opened = visit("#scene=rows")
+    page = opened.page
+    page.locator(f".rows {button}").nth(1).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(450)
+    opened.settle()
+    assert button[1:] in page.evaluate("document.activeElement.className")
+    rows = page.locator(".rows .row:not(.rest, .none)").count()
+    assert rows == (4 if button == ".remove" else 5)
+
+
+@pytest.mark.parametrize("name", ["lang", "theme", "projector"])
+def test_a_switch_of_the_bar_keeps_the_focus(visit: Any, name: str) -> None:
+    opened = visit("#scene=library")
+    page = opened.page
+    page.evaluate("window.was = document.querySelector('#bar .tools')")
+    page.focus(f"#toggle-{name}")
+    page.keyboard.press("Enter")
+    opened.settle()
+    assert page.evaluate("document.activeElement.id") == f"toggle-{name}"
+    assert page.evaluate("window.was === document.querySelector('#bar .tools')")
+    page.keyboard.press("Enter")
+    opened.settle()
+    assert page.evaluate("document.activeElement.id") == f"toggle-{name}"
+
+
+def test_a_new_scene_begins_at_its_title_and_is_told_once(visit: Any) -> None:
+    opened = visit("#scene=library")
+    page = opened.page
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    page.evaluate("window.scrollTo(0, 400)")
+    page.get_by_label("Next scene").click()
+    opened.settle()
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert page.locator("h1").get_attribute("tabindex") == "-1"
+    assert page.evaluate("window.scrollY") == 0
+    title = page.locator("h1").inner_text()
+    assert page.locator("#bar [role=status]").inner_text() == ""
+    page.keyboard.press("Tab")
+    assert page.evaluate(ACTIVE) == "question"
+    page.go_back()
+    page.wait_for_function("document.querySelector('#scene').value === 'library'")
+    opened.settle()
+    assert page.evaluate("document.activeElement.tagName") == "H1"
+    assert page.locator("h1").inner_text() != title
+
+
+def test_whoever_walks_the_list_of_scenes_stays_in_it_and_hears_the_title(visit: Any) -> None:
+    opened = visit("#scene=library")
+    page = opened.page
+    page.focus("#scene")
+    chosen = "(picker) => { picker.value = 'share'; picker.dispatchEvent(new Event('change')); }"
+    page.locator("#scene").evaluate(chosen)
+    opened.settle()
+    assert page.evaluate("document.activeElement.id") == "scene"
+    said = page.locator("#bar [role=status]").text_content() or ""
+    assert said.replace("\n", " ") == (page.locator("h1").text_content() or "").replace("\n", " ")
+
+
+def test_one_step_of_the_slider_is_told_one_way(visit: Any) -> None:
+    page = visit("#scene=library").page
+    page.focus("#temperature")
+    before = page.locator("#temperature").get_attribute("aria-valuetext")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(600)
+    assert page.locator("#temperature").get_attribute("aria-valuetext") != before
+    assert page.locator(".temperature output").get_attribute("aria-live") == "off"
+    assert page.locator("#picture-words").get_attribute("aria-live") == "off"
+    page.focus("#question")
+    slide(page, 150)
+    assert page.locator("#picture-words").get_attribute("aria-live") == "polite"
