@@ -11,6 +11,7 @@ VIEWS = [
     "#scene=nothing&none=0.4",
     "#scene=rows&step=0",
     "#scene=guess",
+    "#scene=values",
     "#scene=steps&step=7",
     "#scene=encoder",
     "#scene=hopfield",

@@ -7,7 +7,8 @@ import { addRow, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
 import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
-import { barcode } from "./barcode.js";
+import { output } from "./output.js";
+import { swatch } from "./swatch.js";
 import { wires } from "./wires.js";
 
 const SHOWN = 9;
@@ -19,8 +20,8 @@ const REST_MS = 350;
 /** @param {object} context */
 export function picture({ store }) {
   const elements = new Map();
-  const ids = { query: h("div.node.query", { id: "query-node" }), output: h("div.node.output", { id: "output-node" }) };
-  const strip = barcode(32, 3, 40);
+  const blended = output();
+  const ids = { query: h("div.node.query", { id: "query-node" }), output: blended.element };
   const lines = wires();
   const body = h("div.rows", { role: "list" });
   const rest = special("rest", "");
@@ -33,7 +34,6 @@ export function picture({ store }) {
     h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
       h("span.value", {}, `■ ${say("word.value")}`), h("span"), h("span.value", {}, say("word.output"))),
     h("div.canvas", {}, lines.element, ids.query, body, ids.output), h("div.drawn", {}, add, total, mark), described);
-  ids.output.append(strip.element, h("span.tiny.soft", {}, say("picture.blend")));
   let shown = [];
   let now = null;
   let saying = 0;
@@ -49,12 +49,13 @@ export function picture({ store }) {
     const id = row.id;
     const key = h("input.key-text", { type: "text", dir: "auto", "aria-label": say("picture.key", { key: row.key.slice(0, 60) }), oninput: () => editRow(store, now, id, { key: key.value }) });
     const value = h("input.value-text", { type: "text", dir: "auto", "aria-label": say("picture.value", { key: row.key.slice(0, 60) }), oninput: () => editRow(store, now, id, { value: value.value }) });
+    const colour = swatch(value, row.key);
     const similarity = h("span.similarity.number", {});
     const share = h("span.share.number", {});
     const mask = h("button.plain.mask", { type: "button", onclick: () => maskRow(store, id) });
     const remove = h("button.plain.remove", { type: "button", title: say("picture.delete"), "aria-label": say("picture.delete.row", { key: row.key.slice(0, 60) }), onclick: () => removeRow(store, now, id) }, "×");
-    const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key, similarity), h("div.middle", {}, share), h("div.cell.value-cell", {}, value, h("span.hands", {}, mask, remove)));
-    return { element: line, key, value, similarity, share, mask };
+    const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key, similarity), h("div.middle", {}, share), h("div.cell.value-cell", {}, colour.element, value, h("span.hands", {}, mask, remove)));
+    return { element: line, key, value, colour, similarity, share, mask };
   }
 
   function choose({ result }) {
@@ -72,6 +73,7 @@ export function picture({ store }) {
 
   function show(model) {
     now = model.result;
+    blended.show(model);
     lines.forget();
     const { result, state } = model;
     const chosen = choose(model);
@@ -86,6 +88,7 @@ export function picture({ store }) {
         if (document.activeElement !== line[name]) line[name].value = row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined);
         line[name].title = row[name].slice(0, 600);
       }
+      line.colour.follow();
       line.value.classList.toggle("glyph", isGlyph(row.value));
       put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
       line.element.classList.toggle("masked", row.masked);
@@ -153,5 +156,5 @@ export function picture({ store }) {
     return `${say("picture.words")} ${named.join("; ")}`;
   }
 
-  return { element, show, weigh, blend: strip.draw, leave };
+  return { element, show, weigh, blend: blended.draw, leave };
 }
