@@ -28,7 +28,7 @@ const KINDS = {
     write: ([first, ...others], decimals) => {
       const most = Math.max(...[first, ...others].map(({ vector }) => Math.abs(vector[0])));
       const digits = Math.max(decimals, most < 100 ? 1 : 0);
-      return ([number]) => `${first.before}${fixed(number, digits)}${first.after}`;
+      return ([number]) => `${first.before}${fixed(number, digits)}${first.after}`.replace(/\s/g, "\u00a0");
     },
     decimals: (parsed) => Math.max(...parsed.map((one) => one.decimals)),
   },
@@ -40,15 +40,14 @@ const KINDS = {
   },
 };
 
-const TEXTS = { kind: "text", vectors: [] };
 const read = new WeakMap();
 
 /**
  * What the values of a result's rows are. One that does not fit, or is empty, makes texts of all; rows that may not be
  * attended to do not count. Of a collection that the page does not hold as a whole, all are texts.
  *
- * @returns {{kind: string, vectors: ?number[][], components: string[], write: function(number[]): string, decimals: number}}
- *   a vector a row, null for masked ones
+ * @returns {{kind: string, vectors: ?number[][], components: string[], write: function(number[]): string, decimals: number, stray: ?string}}
+ *   a vector a row, null for masked ones; of texts nothing but a value that does not fit the others, where most are alike
  */
 export function valuesOf(result) {
   if (!read.has(result)) read.set(result, readValues(result.tail ? [] : result.rows));
@@ -56,16 +55,25 @@ export function valuesOf(result) {
 }
 
 function readValues(rows) {
-  const open = rows.filter((row) => !row.masked);
-  if (!open.length) return TEXTS;
+  const open = rows.filter((row) => !row.masked).length;
+  let stray = null;
   for (const [kind, { parse, write, decimals, components }] of Object.entries(KINDS)) {
     const parsed = rows.map((row) => (row.masked ? null : parse(row.value.trim())));
-    const fitting = parsed.filter(Boolean);
-    if (fitting.length < open.length || new Set(fitting.map((one) => one.unit)).size > 1) continue;
-    const digits = decimals(fitting);
-    return { kind, components, vectors: parsed.map((one) => one?.vector ?? null), decimals: digits, write: write(fitting, digits) };
+    const alike = largest(parsed.filter(Boolean));
+    if (alike.length && alike.length === open) {
+      const digits = decimals(alike);
+      return { kind, components, vectors: parsed.map((one) => one?.vector ?? null), decimals: digits, write: write(alike, digits) };
+    }
+    if (alike.length > open / 2) stray ??= rows.find((row, i) => !row.masked && !alike.includes(parsed[i])).value;
   }
-  return TEXTS;
+  return { kind: "text", stray };
+}
+
+/** The values of the unit that most have. */
+function largest(parsed) {
+  const units = new Map(parsed.map(({ unit }) => [unit, []]));
+  for (const one of parsed) units.get(one.unit).push(one);
+  return [...units.values()].sort((a, b) => b.length - a.length)[0] ?? [];
 }
 
 /**

@@ -8,6 +8,7 @@ import { barcode } from "./barcode.js";
 import { map } from "./map.js";
 
 const LONGEST = 60;
+const NAMED = 24;
 let known = { theme: null, paper: "" };
 
 /** The page's background in this theme; asked of the style sheet once. */
@@ -23,7 +24,7 @@ export function output() {
   const swatch = h("span.swatch", { role: "img" });
   const chart = map();
   const large = h("span.blended.number", {});
-  const how = h("span.tiny.soft", {}, say("picture.blend"));
+  const how = h("span.tiny.soft", { id: "output-how" });
   const said = h("span.tiny", { id: "output-words" });
   const nearest = h("bdi.nearest.small", { id: "output-nearest" });
   const element = h("div.node.output", { id: "output-node" }, strip.element, swatch, chart.element, large, how, said, nearest);
@@ -31,8 +32,9 @@ export function output() {
 
   /** The rows are others: what they blend to takes its room before the lines are measured. */
   function show({ result }) {
-    const { kind } = valuesOf(result);
+    const { kind, stray } = valuesOf(result);
     element.dataset.kind = kind;
+    put(how, typeof stray === "string" ? say("output.stray", { value: clipped(stray.trim(), NAMED) || "∅" }) : say("picture.blend"));
     for (const part of new Set(Object.values(parts).flat())) part.toggleAttribute("hidden", !parts[kind].includes(part));
     draw(null);
   }

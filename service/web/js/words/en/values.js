@@ -3,7 +3,7 @@
 export default {
   "scene.values.name": "Values you can see",
   "scene.values.title": "Change a value: only the output moves",
-  "scene.values.lede": "Here a [value|value] is a colour, a price or a place, and the [value|output] is what the [weight|weights] make of all of them. T → 0 picks one; T → ∞ mixes everything to mud; “none of these” fades it to paper.",
+  "scene.values.lede": "Here a [value|value] can be seen, and so can the blend of all by [weight|weight]. T → 0 picks one, T → ∞ mixes everything to mud, “none of these” fades to paper.",
   "values.sets": "What the values are",
   "values.set.colour": "Colours",
   "values.set.number": "Prices",
@@ -15,6 +15,7 @@ export default {
   "output.colour": "{share} answered; the rest is paper",
   "output.number": "of the {share} that answered: {value}",
   "output.place": "the mean of the {share} that answered",
+  "output.stray": "“{value}” does not fit the others: all are read as texts",
   "output.nothing": "nothing answered",
   "output.nearest": "nearest of {count} values, {similarity}:",
   "output.north": "{degrees}° N",

@@ -3,7 +3,7 @@
 export default {
   "scene.values.name": "看得见的值",
   "scene.values.title": "改一个值：只有输出在动",
-  "scene.values.lede": "这里的[value|值]是颜色、价格或地点，[value|输出]就是按[weight|权重]把它们混在一起的结果。T → 0 只取一个；T → ∞ 全部混成一团泥色；“都不是”让它褪成纸色。",
+  "scene.values.lede": "这里的[value|值]看得见，按[weight|权重]混合的结果也看得见。T → 0 只取一个，T → ∞ 混成一团泥色，“都不是”让它褪成纸色。",
   "values.sets": "值是什么",
   "values.set.colour": "颜色",
   "values.set.number": "价格",
@@ -15,6 +15,7 @@ export default {
   "output.colour": "作答的占 {share}；其余是纸色",
   "output.number": "作答的 {share} 平均：{value}",
   "output.place": "作答的 {share} 的平均位置",
+  "output.stray": "“{value}”与其他值不同类：全部按文字读",
   "output.nothing": "没有一行作答",
   "output.nearest": "{count} 个值里最近的，{similarity}：",
   "output.north": "北纬 {degrees}°",
