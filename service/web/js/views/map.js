@@ -1,6 +1,7 @@
 /** A small map without coasts: lines of latitude and longitude, a pin a row as large as its weight, and the blended one. */
 
 import { select } from "../../vendor/d3/d3-selection.js";
+import { percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
 
 const WIDTH = 260;
@@ -12,6 +13,7 @@ const MOST_LINES = 5;
 /** What is left free around the pins, as a share; and degrees, where all are at one place. */
 const MARGIN = 0.12;
 const LEAST = 0.5;
+/** So many rows are named, and only those that weigh more than most. */
 const NAMED = 3;
 const LONGEST = 18;
 
@@ -37,8 +39,10 @@ export function map() {
       .attr("x", ({ east }) => (east === undefined ? EDGE.left - 4 : x(east))).attr("y", ({ north }) => (north === undefined ? height - 6 : y(north) + 4))
       .attr("text-anchor", ({ east }) => (east === undefined ? "end" : "middle")).text(({ said }) => said);
     chart.select(".pins").selectAll("circle").data(places).join("circle")
-      .attr("cx", (place) => x(place.at[1])).attr("cy", (place) => y(place.at[0])).attr("r", ({ weight }) => 2.5 + 8 * Math.sqrt(weight));
-    const heavy = [...places].sort((a, b) => b.weight - a.weight).slice(0, NAMED).filter(({ weight }) => weight > 0);
+      .attr("cx", (place) => x(place.at[1])).attr("cy", (place) => y(place.at[0])).attr("r", ({ weight }) => 2.5 + 8 * Math.sqrt(weight))
+      .selectAll("title").data((place) => [place]).join("title").text(({ key, weight }) => `${key.slice(0, 60)}: ${percent(weight)}`);
+    const usual = places.reduce((sum, { weight }) => sum + weight, 0) / places.length;
+    const heavy = places.filter(({ weight }) => weight > 1.01 * usual).sort((a, b) => b.weight - a.weight).slice(0, NAMED);
     chart.select(".names").selectAll("text").data(heavy).join("text")
       .attr("x", (place) => x(place.at[1])).attr("y", (place) => y(place.at[0]) + 13 + 8 * Math.sqrt(place.weight))
       .attr("text-anchor", (place) => (x(place.at[1]) < WIDTH / 3 ? "start" : x(place.at[1]) > (2 * WIDTH) / 3 ? "end" : "middle")).text(({ key }) => clipped(key, LONGEST));
