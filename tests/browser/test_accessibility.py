@@ -15,6 +15,7 @@ VIEWS = [
     "#scene=rows&step=0",
     "#scene=rows&rows=[]",
     "#scene=guess",
+    "#scene=values",
     "#scene=steps&step=7",
     "#scene=encoder",
     "#scene=hopfield",

@@ -15,6 +15,7 @@ SMALL = [
     "videos",
     "nothing",
     "share",
+    "values",
     "filter",
     "guess",
     "rows",

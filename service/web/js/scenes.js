@@ -1,5 +1,7 @@
 /** The scenes an instructor walks through, as data. Their words are in words/: scene.<name>.title, .lede, .try. */
 
+import { SETS } from "./sets.js";
+
 const SHARED = [
   { id: "tea", key: "how to brew green tea", value: "Water at 80 °C, two minutes." },
   { id: "coffee", key: "how to brew filter coffee", value: "60 g to the litre, four minutes." },
@@ -22,6 +24,7 @@ export const SCENES = [
   { name: "unicode", view: "lookup", state: { source: "unicode", query: "smiling cat" } },
   { name: "nothing", view: "lookup", state: { source: "library", query: "quarterly tax return" } },
   { name: "share", view: "lookup", state: { source: "library", query: "machine learning" } },
+  { name: "values", view: "lookup", state: { source: "scratch", ...SETS.colour } },
   { name: "filter", view: "lookup", state: { source: "library", query: "books about felines",
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
   { name: "guess", view: "lookup", state: { source: "library", query: "animals that talk", guess: "" } },

@@ -21,8 +21,8 @@ export function checking() {
     element.dataset.state = "local";
   }
 
-  function served({ state, result, answer, served: service }) {
-    const worst = difference(result, answer, service, state.t);
+  function served({ state, result, answer, served: service, blend = null }) {
+    const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
     const { tail } = result;
     if (tail && worst < INTERPOLATED && worst >= AGREED) {
       learn(result, service, state.t);
@@ -33,7 +33,7 @@ export function checking() {
     const agreed = worst < Math.max(AGREED, 2 * (service.certificate?.total_variation ?? 0));
     element.dataset.state = agreed ? "agreed" : "apart";
     element.dataset.difference = String(worst);
-    put(element, agreed ? say("checking.agreed", { difference: power(worst) }) : say("checking.apart", { difference: power(worst) }));
+    put(element, agreed ? say(blend === null ? "checking.agreed" : "checking.blended", { difference: power(worst) }) : say("checking.apart", { difference: power(worst) }));
   }
 
   return { element, weigh, served };

@@ -10,7 +10,9 @@ import { copyAsCurl } from "./copying.js";
 import { guess } from "./guess.js";
 import { limits } from "./limits.js";
 import { picture } from "./picture.js";
+import { sets } from "./sets.js";
 import { table } from "./table.js";
+import { blendChecked, valuesOf } from "../values.js";
 import { say } from "../words.js";
 
 const TYPING_MS = 300;
@@ -31,11 +33,11 @@ export function lookup(context) {
 
   const parts = {
     ask: ask(context), limits: limits(context), answers: answers(context), picture: picture(context),
-    arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), guess: guess(context), checking: checking(context),
+    arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), sets: sets(context), table: table(context), guess: guess(context), checking: checking(context),
   };
   const copying = copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" });
   const element = h("div.lookup.questions.waiting", {},
-    h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.guess.element, parts.ask.element, parts.limits.element),
+    h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.sets.element, parts.guess.element, parts.ask.element, parts.limits.element),
     h("div.right", {}, parts.answers.element, parts.picture.element,
       h("div.under", {}, parts.checking.element, copying)),
     h("div.below", {}, parts.arithmetic.element, parts.table.element));
@@ -100,9 +102,9 @@ export function lookup(context) {
     const { signal } = running;
     const asked = model();
     try {
-      const served = await asker.check(asked.state, asked.result, signal);
+      const [served, blend] = await Promise.all([asker.check(asked.state, asked.result, signal), blendChecked(context.api, asked, signal)]);
       if (asked.result !== result || asked.state.t !== store.state.t) return;
-      parts.checking.served({ ...asked, served });
+      parts.checking.served({ ...asked, served, blend });
       result.told = { temperature: asked.state.t, answered: served.evidence.answered };
       const checked = model();
       await parts.arithmetic.served({ ...checked, served, signal });
@@ -119,6 +121,7 @@ export function lookup(context) {
     const asks = ASKING.some((name) => changed.has(name));
     if (asks) later(changed.has("query") || changed.has("rows") ? TYPING_MS : 0);
     if (!result) return;
+    if (changed.has("rows")) revalue(state);
     if (changed.has("guess")) show();
     else if (changed.has("theme")) reweigh();
     else if (changed.has("t") && !frame) {
@@ -127,6 +130,17 @@ export function lookup(context) {
         reweigh();
       });
     }
+  }
+
+  /** A value that can be seen moves the output at once: the weights have nothing to wait for. */
+  function revalue({ rows }) {
+    if (!rows || valuesOf(result).kind === "text") return;
+    const now = new Map(rows.map((row) => [row.id, row]));
+    if (now.size !== result.rows.length || result.rows.some(({ id, key }) => now.get(id)?.key !== key)) return;
+    const edited = { ...result, rows: result.rows.map((row) => ({ ...row, value: now.get(row.id).value })) };
+    if (valuesOf(edited).kind !== valuesOf(result).kind) return;
+    result = edited;
+    parts.arithmetic.weigh(model());
   }
 
   function leave() {

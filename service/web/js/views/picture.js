@@ -7,10 +7,11 @@ import { addRow, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
 import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
-import { barcode } from "./barcode.js";
 import { field, oneLine } from "./field.js";
 import { conditionOf, struckOut } from "./filtering.js";
+import { output } from "./output.js";
 import { roving } from "./roving.js";
+import { swatch } from "./swatch.js";
 import { wires } from "./wires.js";
 
 const ALL = 12;
@@ -25,8 +26,8 @@ const FIELD = "shelf";
 /** @param {object} context */
 export function picture({ store }) {
   const elements = new Map();
-  const ids = { query: h("div.node.query", { id: "query-node" }), output: h("div.node.output", { id: "output-node" }) };
-  const strip = barcode(32, 3, 40);
+  const blended = output();
+  const ids = { query: h("div.node.query", { id: "query-node" }), output: blended.element };
   const lines = wires();
   const body = h("div.rows", { role: "list", "aria-label": say("picture.rows") });
   const list = roving(body);
@@ -41,7 +42,6 @@ export function picture({ store }) {
     h("div.heads", {}, h("span.query", {}, `● ${say("word.query")}`), h("span"), h("span.key", {}, `◆ ${say("word.key")}`), h("span.weight", {}, say("word.weight")),
       h("span.value", {}, `■ ${say("word.value")}`), h("span"), h("span.value", {}, say("word.output"))),
     h("div.canvas", {}, lines.element, ids.query, body, ids.output), hint, h("div.drawn", {}, add, total, mark), described);
-  ids.output.append(strip.element, h("span.tiny.soft", {}, say("picture.blend")));
   let shown = [];
   let now = null;
   let saying = 0;
@@ -58,6 +58,7 @@ export function picture({ store }) {
     const id = row.id;
     const key = field("key-text", say("picture.key", { key: row.key.slice(0, 60) }), (text) => editRow(store, now, id, { key: text }));
     const value = field("value-text", say("picture.value", { key: row.key.slice(0, 60) }), (text) => editRow(store, now, id, { value: text }));
+    const colour = swatch(value.element, row.key);
     const similarity = h("span.similarity.number", {});
     const logit = h("span.logit.number", { hidden: true }, "−∞");
     const share = h("span.share.number", {});
@@ -65,8 +66,8 @@ export function picture({ store }) {
     const mask = h("button.plain.mask", { type: "button", onclick: () => maskRow(store, id) });
     const remove = h("button.plain.remove", { type: "button", title: say("picture.delete"), "aria-label": say("picture.delete.row", { key: row.key.slice(0, 60) }), onclick: () => removeRow(store, now, id) }, "×");
     const line = h("div.row", { role: "listitem" }, h("div.cell.key-cell", {}, key.element, similarity), h("div.middle", {}, logit, share),
-      h("div.cell.value-cell", {}, value.element, tag, h("span.hands", {}, mask, remove)));
-    return { element: line, key, value, similarity, logit, share, tag, mask };
+      h("div.cell.value-cell", {}, colour.element, value.element, tag, h("span.hands", {}, mask, remove)));
+    return { element: line, key, value, colour, similarity, logit, share, tag, mask };
   }
 
   function choose({ result }) {
@@ -91,6 +92,7 @@ export function picture({ store }) {
 
   function show(model) {
     now = model.result;
+    blended.show(model);
     lines.forget();
     const { result, state } = model;
     const chosen = choose(model);
@@ -107,6 +109,7 @@ export function picture({ store }) {
         line[name].write(oneLine(row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined)));
         line[name].element.title = struck || row[name].slice(0, 600);
       }
+      line.colour.follow();
       line.value.element.classList.toggle("glyph", isGlyph(row.value));
       line.element.title = struck;
       line.similarity.classList.toggle("unread", Boolean(row.unread));
@@ -193,5 +196,5 @@ export function picture({ store }) {
     return `${say("picture.words")} ${named.join("; ")}`;
   }
 
-  return { element, show, weigh, blend: strip.draw, leave };
+  return { element, show, weigh, blend: blended.draw, leave };
 }

@@ -2,6 +2,7 @@
 
 import page from "./zh/page.js";
 import scenes from "./zh/scenes.js";
+import values from "./zh/values.js";
 import views from "./zh/views.js";
 
-export default { ...page, ...scenes, ...views };
+export default { ...page, ...scenes, ...values, ...views };

@@ -128,7 +128,7 @@ export default {
   "arithmetic.title": "The blended value, written out",
   "arithmetic.how": "Each value is a vector: its first three numbers, and a strip of the first 64. Edit a key and the weights move; edit a value and only the output moves.",
   "arithmetic.component": "v{i}",
-  "arithmetic.others": "all other rows together",
+  "arithmetic.others": "the mean of all other rows",
   "arithmetic.none": "none of these: a zero",
   "arithmetic.sum": "output",
 

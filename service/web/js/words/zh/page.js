@@ -128,7 +128,7 @@ export default {
   "arithmetic.title": "把混合出来的值写开",
   "arithmetic.how": "每个值是一个向量：这里写出前三个数，并用细条画出前 64 个。改键，权重动；改值，只有输出动。",
   "arithmetic.component": "v{i}",
-  "arithmetic.others": "其余各行合计",
+  "arithmetic.others": "其余各行的平均",
   "arithmetic.none": "都不是：零",
   "arithmetic.sum": "输出",
 

@@ -1,0 +1,80 @@
+/** The node of the output: a blended swatch, number or pin; of texts the vector, and the stored value nearest to it. */
+
+import { h, put } from "../element.js";
+import { fixed, percent } from "../numbers.js";
+import { painted, valuesOf } from "../values.js";
+import { clipped, say } from "../words.js";
+import { barcode } from "./barcode.js";
+import { map } from "./map.js";
+
+const LONGEST = 60;
+const NAMED = 24;
+let known = { theme: null, paper: "" };
+
+/** The page's background in this theme; asked of the style sheet once. */
+function paper() {
+  const { theme } = document.documentElement.dataset;
+  if (known.theme !== theme) known = { theme, paper: getComputedStyle(document.documentElement).getPropertyValue("--paper").trim() };
+  return known.paper;
+}
+
+/** What stands where the lines meet. */
+export function output() {
+  const strip = barcode(32, 3, 40);
+  const swatch = h("span.swatch", { role: "img" });
+  const chart = map();
+  const large = h("span.blended.number", {});
+  const how = h("span.tiny.soft", { id: "output-how" });
+  const said = h("span.tiny", { id: "output-words" });
+  const nearest = h("bdi.nearest.small", { id: "output-nearest" });
+  const element = h("div.node.output", { id: "output-node" }, strip.element, swatch, chart.element, large, how, said, nearest);
+  const parts = { text: [strip.element, nearest], colour: [swatch, large], number: [large], place: [chart.element, large] };
+
+  /** The rows are others: what they blend to takes its room before the lines are measured. */
+  function show({ result }) {
+    const { kind, stray } = valuesOf(result);
+    element.dataset.kind = kind;
+    put(how, typeof stray === "string" ? say("output.stray", { value: clipped(stray.trim(), NAMED) || "∅" }) : say("picture.blend"));
+    for (const part of new Set(Object.values(parts).flat())) part.toggleAttribute("hidden", !parts[kind].includes(part));
+    draw(null);
+  }
+
+  /** @param {?object} blend what arithmetic.js made of the weights; null while that must not be seen, or is not known */
+  function draw(blend) {
+    element.classList.toggle("unknown", !blend);
+    element.dataset.vector = blend && blend.values.kind !== "text" ? blend.output.join(" ") : "";
+    if (!blend) {
+      strip.draw(null);
+      for (const part of [large, said, nearest]) put(part, "");
+    } else if (blend.values.kind === "text") drawText(blend);
+    else drawValue(blend);
+  }
+
+  function drawText({ output: vector, nearest: found }) {
+    strip.draw(vector);
+    put(said, found ? say("output.nearest", { count: found.of, similarity: fixed(found.similarity) }) : "");
+    put(nearest, found ? clipped(found.value, LONGEST) : "");
+    nearest.title = found?.value.slice(0, 600) ?? "";
+  }
+
+  /** A number is shown as it came out, with the null's zero in it; a colour and a pin are the mean of what answered. */
+  function drawValue(blend) {
+    const { values: { kind, vectors, write }, output: sum, answered, mean, model } = blend;
+    const text = mean ? write(kind === "number" ? sum : mean) : "";
+    put(large, text);
+    put(said, !mean ? say("output.nothing") : answered === 1 ? "" : say(`output.${kind}`, { share: percent(answered), value: write(mean) }));
+    if (kind === "colour") {
+      const colour = painted(blend, paper());
+      swatch.style.setProperty("--colour", colour);
+      swatch.dataset.colour = colour;
+      swatch.setAttribute("aria-label", say("output.swatch", { value: colour }));
+    }
+    if (kind === "place") {
+      const { rows } = model.result;
+      const places = vectors.flatMap((at, i) => (at ? [{ at, weight: model.answer.weights[i], key: rows[i].key }] : []));
+      chart.draw(places, { at: mean, answered, text: text || say("output.nothing") });
+    }
+  }
+
+  return { element, show, draw };
+}

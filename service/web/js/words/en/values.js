@@ -1,0 +1,37 @@
+/** Values that can be seen: colours, numbers, places. */
+
+export default {
+  "scene.values.name": "Values you can see",
+  "scene.values.title": "Change a value: only the output moves",
+  "scene.values.lede": "Here a [value|value] can be seen, and so can the blend of all by [weight|weight]. T → 0 picks one, T → ∞ mixes everything to mud, “none of these” fades to paper.",
+  "values.sets": "What the values are",
+  "values.set.colour": "Colours",
+  "values.set.number": "Prices",
+  "values.set.place": "Places",
+
+  "output.row": "colour of the row “{key}”",
+  "output.swatch": "The blended colour on paper: {value}",
+  "output.map": "Map of {count} places. The blended one: {value}",
+  "output.colour": "{share} answered; the rest is paper",
+  "output.number": "of the {share} that answered: {value}",
+  "output.place": "the mean of the {share} that answered",
+  "output.stray": "“{value}” does not fit the others: all are read as texts",
+  "output.nothing": "nothing answered",
+  "output.nearest": "nearest of {count} values, {similarity}:",
+  "output.north": "{degrees}° N",
+  "output.south": "{degrees}° S",
+  "output.east": "{degrees}° E",
+  "output.west": "{degrees}° W",
+
+  "arithmetic.how.colour": "Each colour is three numbers of light, red, green and blue, from 0 to 1. Light adds up, so the sum is taken there and then written as a colour again.",
+  "arithmetic.how.number": "Each value is a number. “None of these” counts as 0 in the sum; beside it is the mean of what answered.",
+  "arithmetic.how.place": "Each value is two numbers, degrees of latitude and longitude. “None of these” counts as 0 in the sum; the pin stands at the mean of what answered.",
+  "arithmetic.r": "red",
+  "arithmetic.g": "green",
+  "arithmetic.b": "blue",
+  "arithmetic.number": "number",
+  "arithmetic.latitude": "latitude",
+  "arithmetic.longitude": "longitude",
+  "arithmetic.answered": "{value} is the mean of the {share} that answered",
+  "checking.blended": "✓ The service computes the same weights and the same output: largest difference {difference}.",
+};

@@ -1,0 +1,37 @@
+/** 看得见的值：颜色、数、地点。 */
+
+export default {
+  "scene.values.name": "看得见的值",
+  "scene.values.title": "改一个值：只有输出在动",
+  "scene.values.lede": "这里的[value|值]看得见，按[weight|权重]混合的结果也看得见。T → 0 只取一个，T → ∞ 混成一团泥色，“都不是”让它褪成纸色。",
+  "values.sets": "值是什么",
+  "values.set.colour": "颜色",
+  "values.set.number": "价格",
+  "values.set.place": "地点",
+
+  "output.row": "“{key}”这一行的颜色",
+  "output.swatch": "混合出的颜色，叠在纸上：{value}",
+  "output.map": "{count} 个地点的地图。混合出的地点：{value}",
+  "output.colour": "作答的占 {share}；其余是纸色",
+  "output.number": "作答的 {share} 平均：{value}",
+  "output.place": "作答的 {share} 的平均位置",
+  "output.stray": "“{value}”与其他值不同类：全部按文字读",
+  "output.nothing": "没有一行作答",
+  "output.nearest": "{count} 个值里最近的，{similarity}：",
+  "output.north": "{degrees}° N",
+  "output.south": "{degrees}° S",
+  "output.east": "{degrees}° E",
+  "output.west": "{degrees}° W",
+
+  "arithmetic.how.colour": "每个颜色是三个光量：红、绿、蓝，从 0 到 1。光可以相加，所以在这里求和，再写回颜色。",
+  "arithmetic.how.number": "每个值是一个数。“都不是”在和里按 0 算；旁边是作答各行的平均。",
+  "arithmetic.how.place": "每个值是两个数：纬度和经度，单位是度。“都不是”在和里按 0 算；图钉立在作答各行的平均位置。",
+  "arithmetic.r": "红",
+  "arithmetic.g": "绿",
+  "arithmetic.b": "蓝",
+  "arithmetic.number": "数",
+  "arithmetic.latitude": "纬度",
+  "arithmetic.longitude": "经度",
+  "arithmetic.answered": "{value} 是作答的 {share} 的平均",
+  "checking.blended": "✓ 服务算出的权重和输出都相同：最大相差 {difference}。",
+};
