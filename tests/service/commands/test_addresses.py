@@ -115,7 +115,8 @@ def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
         pytest.skip("this machine is in no network")
     mine, its = pty.openpty()
     outside = "from service.commands import addresses; addresses.MARKS_OF_A_CONTAINER = (); "
-    command = [*COMMAND[:2], outside + COMMAND[2], "serve", "--port", "0", "--data-dir", str(tmp_path), "--encoder", "none", *OPEN]
+    options = ("--port", "0", "--data-dir", str(tmp_path), "--encoder", "none", *OPEN)
+    command = [*COMMAND[:2], outside + COMMAND[2], "serve", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
     process = subprocess.Popen(command, stderr=its, env=environment | {"TERM": "xterm-256color", "COLUMNS": "80"})
     os.close(its)
