@@ -4,13 +4,8 @@ import { weighed } from "../asking.js";
 import { h } from "../element.js";
 import { answers } from "./answers.js";
 import { ask } from "./ask.js";
-import { arithmetic } from "./arithmetic.js";
-import { checking } from "./checking.js";
-import { copyAsCurl } from "./copying.js";
 import { guess } from "./guess.js";
-import { limits } from "./limits.js";
 import { picture } from "./picture.js";
-import { table } from "./table.js";
 import { say } from "../words.js";
 
 const TYPING_MS = 300;
@@ -28,17 +23,26 @@ export function lookup(context) {
   let frame = 0;
   let verifying = 0;
   let below = 0;
+  let gone = false;
 
-  const parts = {
-    ask: ask(context), limits: limits(context), answers: answers(context), picture: picture(context),
-    arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), guess: guess(context), checking: checking(context),
-  };
-  const copying = copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" });
-  const element = h("div.lookup.waiting", {},
-    h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.guess.element, parts.ask.element, parts.limits.element),
-    h("div.right", {}, parts.answers.element, parts.picture.element,
-      h("div.under", {}, parts.checking.element, copying)),
-    h("div.below", {}, parts.arithmetic.element, parts.table.element));
+  const parts = { ask: ask(context), answers: answers(context), picture: picture(context), guess: guess(context) };
+  const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.guess.element, parts.ask.element);
+  const under = h("div.under", {});
+  const tables = h("div.below", {});
+  const element = h("div.lookup.waiting", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under), tables);
+
+  /** What is not of the first answer comes after it. */
+  async function rest() {
+    const { arithmetic, checking, copyAsCurl, limits, table } = await import("./rest.js");
+    if (gone) return;
+    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), checking: checking(context) });
+    left.append(parts.limits.element);
+    under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
+    tables.append(parts.arithmetic.element, parts.table.element);
+    const now = model();
+    for (const name of ["limits", "table"]) parts[name].show(now);
+    reweigh(now);
+  }
 
   async function request() {
     running.abort();
@@ -46,21 +50,22 @@ export function lookup(context) {
     const { signal } = running;
     element.setAttribute("aria-busy", "true");
     try {
-      if (!asker.sizes.size) {
-        await asker.collections(signal);
-        parts.ask.offer();
-      }
+      const first = result === null;
       result = await asker.ask(store.state, signal);
       context.notice.clear();
       show();
+      if (first) context.answered(rest);
     } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-      if (failure.status === 503) later(1500);
+      refused(failure);
     } finally {
       if (!signal.aborted) element.removeAttribute("aria-busy");
     }
+  }
+
+  function refused(failure) {
+    if (failure.name === "AbortError") return;
+    if (failure.status === undefined) throw failure;
+    context.notice.show(failure);
   }
 
   function later(after) {
@@ -80,10 +85,11 @@ export function lookup(context) {
   }
 
   function reweigh(now = model()) {
-    for (const name of EVERY_FRAME) parts[name].weigh(now);
+    for (const name of EVERY_FRAME) parts[name]?.weigh(now);
+    clearTimeout(verifying);
+    if (!parts.arithmetic) return;
     parts.arithmetic.blend(now);
     below ||= setTimeout(reweighBelow, BELOW_MS);
-    clearTimeout(verifying);
     if (result.asked && !result.unread) verifying = setTimeout(verify, REST_MS);
   }
 
@@ -108,9 +114,7 @@ export function lookup(context) {
       await parts.arithmetic.served({ ...checked, served, signal });
       if (result.tail || checked.answer.answered !== asked.answer.answered) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
     } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
+      refused(failure);
     }
   }
 
@@ -130,6 +134,7 @@ export function lookup(context) {
   }
 
   function leave() {
+    gone = true;
     running.abort();
     clearTimeout(waiting);
     clearTimeout(verifying);
@@ -139,5 +144,5 @@ export function lookup(context) {
   }
 
   request();
-  return { element, update, leave };
+  return { element, update, leave, again: request };
 }
