@@ -42,11 +42,14 @@ def document(assets: Assets, name: str, language: str) -> Asset:
         KeyError: it names words or modules that there are not.
     """
     text = assets.text(name).replace(":language", language)
-    words = _words(assets, language) if "data-words" in text else {}
+    words = _words(assets, language)
+    # Of JSON, what could end a script's element: its text is no HTML.
+    data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    text = re.sub(r'(<script [^>]*id="words"[^>]*>)', lambda found: found[1] + data, text)
     text = FILLED.sub(lambda found: found[1].rstrip() + found[4] + _rich(words[found[3]]), text)
     text = STYLES.sub(lambda found: _joined(assets, name, found[0]), text, count=1)
-    wave = "".join(f'  <link rel="modulepreload" href="assets/{each}">\n' for each in assets.wave(MODULE.findall(text)))
-    text = PRELOAD.sub("", text).replace("</head>", f"{wave}</head>", 1) if "modulepreload" in text else text
+    wave = "".join(f'  <link rel="modulepreload" href="assets/{each}" fetchpriority="low">\n' for each in assets.wave(MODULE.findall(text)))
+    text = PRELOAD.sub("", text).replace("</head>", f"{wave}</head>", 1)
     text = re.sub(r"""((?:href|src)=")assets/""", rf"\1assets/{assets.digest}/", text)
     return Asset(text.encode(), "text/html; charset=utf-8")
 

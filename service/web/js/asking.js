@@ -45,23 +45,19 @@ export class Asker {
    * SQL, full-text and top-k answers.
    */
   async ask(state, signal) {
-    const listed = this.sizes.size ? null : this.collections(signal);
-    const asked = Boolean(state.query.trim());
-    if (listed && !(asked && (state.rows || SMALL.includes(state.source)))) await listed;
-    if (!asked) return unasked(state);
-    const [result] = await Promise.all([state.rows ? this.#askRows(state, signal) : this.#askCollection(state, signal), listed]);
-    if (listed && !state.rows && this.#isSwept(state) && !result.tail) return this.ask(state, signal);
-    if (!state.rows) result.size = this.sizes.get(state.source) ?? 0;
-    return result;
-  }
-
-  #isSwept({ source }) {
-    return (this.sizes.get(source) ?? 0) > MOST || this.crowded.has(source);
+    if (!state.query.trim()) return unasked(state);
+    if (state.rows) return this.#askRows(state, signal);
+    if (!this.sizes.size && !SMALL.includes(state.source)) await this.collections(signal);
+    const result = await this.#askCollection(state, signal);
+    if (this.sizes.size || result.documents <= result.rows.length) return result;
+    await this.collections(signal); // it has grown
+    return this.#askCollection(state, signal);
   }
 
   async #askCollection(state, signal) {
     const filter = effectiveFilter(state);
-    const swept = this.#isSwept(state);
+    const size = this.sizes.get(state.source) ?? 0;
+    const swept = size > MOST || this.crowded.has(state.source);
     const most = swept ? HEAD : MOST;
     const body = { query: state.query, temperature: onTheWire(state.t), top_k: most, null: state.none };
     const request = comparison(state, filter);
@@ -76,7 +72,7 @@ export class Asker {
     const out = (everything?.matches ?? []).filter((match) => !may.has(match.id));
     const rows = [...compared.attention.matches.map((match) => rowOf(match, false)), ...out.map((match) => rowOf(match, true))];
     for (const row of rows) row.crowd = sweep?.crowds.get(row.id) ?? null;
-    return shaped(compared, inOrder(rows), { tail: sweep?.tail ?? null, request, unread: unread.get(state.query) ?? 0 });
+    return shaped(compared, inOrder(rows), { tail: sweep?.tail ?? null, request, size: size || rows.length, unread: unread.get(state.query) ?? 0 });
   }
 
   async #askRows(state, signal) {

@@ -22,10 +22,6 @@
     // A frame that may keep nothing has neither.
   }
   if (!opening) return;
-  const ask = (method, path, body = "") => {
-    const headers = body ? { "Content-Type": "application/json" } : {};
-    window.asked[`${method} ${path} ${body}`] = fetch(path, { method, headers, body: body || undefined }).catch(() => null);
-  };
-  ask("GET", "/v1/collections");
-  ask("POST", "/v1/collections/library/compare", JSON.stringify(QUESTION));
+  const [method, path, body] = ["POST", "/v1/collections/library/compare", JSON.stringify(QUESTION)];
+  window.asked[`${method} ${path} ${body}`] = fetch(path, { method, body, headers: { "Content-Type": "application/json" } }).catch(() => null);
 })();

@@ -12,7 +12,8 @@ export function preferred(wanted) {
 
 /** Choose the language of everything said from now on, when its words are there. @param {"en"|"zh"} language */
 export async function speak(language) {
-  current = (await import(`./words/${language}.js`)).default;
+  const brought = document.querySelector(`#words[lang="${language}"]`);
+  current = brought ? JSON.parse(brought.textContent) : (await import(`./words/${language}.js`)).default;
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 

@@ -39,9 +39,8 @@ export function lookup(context) {
     left.append(parts.limits.element);
     under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
     tables.append(parts.arithmetic.element, parts.table.element);
-    const now = model();
-    for (const name of ["limits", "table"]) parts[name].show(now);
-    reweigh(now);
+    if (!asker.sizes.size) await asker.collections(running.signal).catch(refused);
+    if (!gone) show();
   }
 
   async function request() {
