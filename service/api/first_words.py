@@ -9,7 +9,7 @@ import re
 from service.api.assets import MEDIA_TYPES, Asset, Assets
 
 LANGUAGES = ("en", "zh")  # of the page, as its files are named
-WORDS = re.compile(r"""^\s*"([\w.]+)":\s*("(?:[^"\\]|\\.)*"),?$""", re.MULTILINE)
+WORDS = re.compile(r"""\s*"([\w.-]+)":\s*("(?:[^"\\]|\\.)*"),?""")
 TERM = re.compile(r"\[(query|key|value|weight|code|b|number)\|([^\]]*)\]")
 TAGS = {"code": "code", "b": "strong"}
 FILLED = re.compile(r"""(<(\w+)[^>]* )data-words="([\w.]+)"([^>]*>)(?=</\2>)""")
@@ -34,12 +34,13 @@ def preferred(accept_language: str) -> str:
 def document(assets: Assets, name: str, language: str) -> Asset:
     """A document of the page in a language.
 
-    In its HTML, style sheets that follow one another are sent as one, links into `assets/` are by the files' own paths, `:language` stands for the language, and an empty
-    element with `data-words` gets the words of that name. Each module script, and each module that is preloaded there,
-    brings all that it imports.
+    In its HTML, links into `assets/` are by the files' own paths; style sheets that follow one another are sent as one;
+    `:language` stands for the language; an element with `data-words` gets the words of that name, and the script `words`
+    all words, since each file of its own would have to be waited for; each module brings all that it imports.
 
     Raises:
         KeyError: it names words or modules that there are not.
+        ValueError: there are words that cannot be read.
     """
     text = assets.text(name).replace(":language", language)
     words = _words(assets, language)
@@ -62,9 +63,18 @@ def _joined(assets: Assets, name: str, links: str) -> str:
 
 
 def _words(assets: Assets, language: str) -> dict[str, str]:
-    """The page's words by their names, as its modules have them: a name and a text in quotes, on a line."""
-    files = (name for name in assets.files if name.startswith(f"js/words/{language}/"))
-    return {name: json.loads(text) for file in files for name, text in WORDS.findall(assets.text(file))}
+    """The page's words by their names, of the modules that a language's own brings together.
+
+    Raises:
+        ValueError: a line of them is none of a name and a text.
+    """
+    words: dict[str, str] = {}
+    for name in assets.wave([f"js/words/{language}.js"]):
+        for line in re.findall(r'^ *".*$', assets.text(name), re.MULTILINE):
+            if (found := WORDS.fullmatch(line)) is None:
+                raise ValueError(f'{name} has {line.strip()!r}: write "a.name": "and its text", on a line')
+            words[found[1]] = json.loads(found[2])
+    return words
 
 
 def _rich(words: str) -> str:
