@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,20 @@ FLAGS = ["--no-sandbox", "--disable-background-networking"]
 SIZE: Any = {"width": 1280, "height": 720}
 SECONDS = 3.0
 NOUNS = ("river", "teacher", "engine", "violin", "winter", "recipe", "castle", "planet", "garden", "doctor", "letter")
+ADJECTIVES = (
+    "old",
+    "blue",
+    "quiet",
+    "broken",
+    "huge",
+    "sweet",
+    "wooden",
+    "clever",
+    "frozen",
+    "empty",
+    "golden",
+    "tired",
+)
 VERBS = ("repairs", "paints", "forgets", "measures", "borrows", "teaches", "carries", "invents", "follows", "answers")
 
 
@@ -105,12 +120,11 @@ def moving(browser: Browser, url: str, rows: int, rounds: int) -> Table:
 
 
 def new_texts(seed: int) -> Iterator[str]:
-    """Short sentences as learners write them, none twice."""
-    random, number = np.random.default_rng(seed), 0
-    while True:
-        number += 1
-        one, other, verb = random.choice(NOUNS), random.choice(NOUNS), random.choice(VERBS)
-        yield f"the {one} that {verb} a {other} {seed}-{number}"
+    """Short sentences as learners write them, none twice; others from another seed, but for a few."""
+    said = list(product(ADJECTIVES, NOUNS, VERBS, ADJECTIVES, NOUNS))
+    for i in np.random.default_rng(seed).permutation(len(said)):
+        one, subject, verb, other, thing = said[i]
+        yield f"the {one} {subject} {verb} a {other} {thing}"
 
 
 async def pasted(client: httpx.AsyncClient, texts: Callable[[], str], rows: int) -> tuple[float, float]:
@@ -136,8 +150,7 @@ async def together(url: str, learners: int, rows: int, texts: Callable[[], str])
 def classroom(url: str, learners: int, rows: int, rounds: int) -> Table:
     """A class that pastes rows at once; and one learner's two rows while another has pasted a hundred."""
     source = new_texts(time.time_ns() % 2**32)
-    texts = lambda: next(source)  # noqa: E731
-    rounds_of = [asyncio.run(together(url, learners, rows, texts)) for _ in range(rounds)]
+    rounds_of = [asyncio.run(together(url, learners, rows, source.__next__)) for _ in range(rounds)]
     table = Table(title=f"{learners} learners paste {rows} new rows each at once, {rounds} rounds, seconds")
     for column in ("until", "median", "slowest of a round, median", "slowest of all"):
         table.add_column(column, justify="right")
@@ -145,7 +158,7 @@ def classroom(url: str, learners: int, rows: int, rounds: int) -> Table:
         times = np.array([[each[place] for each in one] for one in rounds_of])
         slowest = times.max(axis=1)
         table.add_row(until, f"{np.median(times):.2f}", f"{np.median(slowest):.2f}", f"{slowest.max():.2f}")
-    alone, beside = asyncio.run(held_up(url, texts, rounds))
+    alone, beside = asyncio.run(held_up(url, source.__next__, rounds))
     table.caption = f"two new rows of one learner: {alone:.2f} s, and {beside:.2f} s behind another's hundred"
     return table
 
