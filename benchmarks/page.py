@@ -1,33 +1,57 @@
-"""The workshop page in a browser: what it transfers, its first paint, and frames a second over 1,000 rows.
+"""The workshop page: how soon a browser draws its first answer, what that takes, how smoothly it moves; and a class.
 
-    python -m benchmarks.page [--rows 1000] [--rounds 3]
+    python -m benchmarks.page [--rows 1000] [--rounds 3] [--learners 30] [--pasted 10] [--only opening|moving|class]
 
-First paint and frames are read from the browser's own tracing. It needs chromium on PATH.
+The opening scene is timed from the request for the page to its first answer, drawn, in a browser that has seen nothing
+of it and in one that was there before; on loopback, and with 400 ms of latency at 50 kB/s. A class pastes rows that
+nobody has seen, all at the same moment: each learner's page compares them, and encodes their values. First paint and
+frames are read from the browser's own tracing. It needs chromium on PATH.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.running import Service
+from tests.browser.arriving import Arrival, arrival, slowly
 from tests.browser.speed import frames_a_second, many_rows
 
 CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline.frame", "loading", "blink.user_timing"]
 FLAGS = ["--no-sandbox", "--disable-background-networking"]
+SIZE: Any = {"width": 1280, "height": 720}
 SECONDS = 3.0
-TRANSFERRED = """() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
-  .filter((entry) => !entry.name.includes('/v1/')).reduce((sum, entry) => sum + entry.transferSize, 0)"""
+NOUNS = ("river", "teacher", "engine", "violin", "winter", "recipe", "castle", "planet", "garden", "doctor", "letter")
+ADJECTIVES = (
+    "old",
+    "blue",
+    "quiet",
+    "broken",
+    "huge",
+    "sweet",
+    "wooden",
+    "clever",
+    "frozen",
+    "empty",
+    "golden",
+    "tired",
+)
+VERBS = ("repairs", "paints", "forgets", "measures", "borrows", "teaches", "carries", "invents", "follows", "answers")
 
 
 def traced(browser: Browser, page: Page, work: Any) -> list[dict[str, Any]]:
@@ -51,39 +75,132 @@ def frames(events: list[dict[str, Any]]) -> float:
     return (len(drawn) - 1) / ((drawn[-1] - drawn[0]) / 1e6)
 
 
+def opening(browser: Browser, url: str, rounds: int) -> Table:
+    """The opening scene's first answer, as it arrives over each line."""
+    found: dict[tuple[str, str], list[Arrival]] = {}
+    for _ in range(rounds):
+        for line in ("loopback", "400 ms, 50 kB/s"):
+            context = browser.new_context(viewport=SIZE)
+            page = context.new_page()
+            if line != "loopback":
+                slowly(context, page)
+            for visit in ("first", "second"):
+                found.setdefault((line, visit), []).append(arrival(page, url))
+                page.goto("about:blank")
+            context.close()
+    table = Table(title=f"the opening scene until its first answer is drawn, medians of {rounds}")
+    for column in ("line", "visit", "answer drawn", "slowest", "requests", "transferred before"):
+        table.add_column(column, justify="right")
+    for (line, visit), arrivals in found.items():
+        times = [each.milliseconds / 1e3 for each in arrivals]
+        requests = np.median([len(each.before) for each in arrivals])
+        size = np.median([each.transferred for each in arrivals]) / 1e3
+        table.add_row(
+            line, visit, f"{np.median(times):.2f} s", f"{max(times):.2f} s", f"{requests:.0f}", f"{size:.1f} kB"
+        )
+    return table
+
+
+def moving(browser: Browser, url: str, rows: int, rounds: int) -> Table:
+    """The first paint, and frames a second while the slider moves."""
+    paints, rates = [], []
+    for _ in range(rounds):
+        page = browser.new_page(viewport=SIZE)
+        events = traced(browser, page, lambda page=page: page.goto(url, wait_until="networkidle"))
+        paints.append(first_paint(events))
+        page.goto(f"{url}/#scene=rows")
+        many_rows(page, rows)
+        rates.append(frames(traced(browser, page, lambda page=page: frames_a_second(page, SECONDS))))
+        page.close()
+    table = Table(title=f"the page at 1280 × 720, medians of {rounds}")
+    for column in ("first paint", f"frames/s, {rows:,} rows"):
+        table.add_column(column, justify="right")
+    table.add_row(f"{np.median(paints):,.0f} ms", f"{np.median(rates):.0f}")
+    return table
+
+
+def new_texts(seed: int) -> Iterator[str]:
+    """Short sentences as learners write them, none twice; others from another seed, but for a few."""
+    said = list(product(ADJECTIVES, NOUNS, VERBS, ADJECTIVES, NOUNS))
+    for i in np.random.default_rng(seed).permutation(len(said)):
+        one, subject, verb, other, thing = said[i]
+        yield f"the {one} {subject} {verb} a {other} {thing}"
+
+
+async def pasted(client: httpx.AsyncClient, texts: Callable[[], str], rows: int) -> tuple[float, float]:
+    """One learner's paste → seconds until the comparison is there, and until the values' vectors are."""
+    sent = [{"id": f"row-{i}", "key": texts(), "value": texts()} for i in range(rows)]
+    asked = {"query": texts(), "temperature": 0.05, "null": "auto", "rows": sent, "top_k": 1000}
+    began = time.perf_counter()
+    (await client.post("/v1/compare", json=asked)).raise_for_status()
+    compared = time.perf_counter() - began
+    values = {"texts": [row["value"] for row in sent], "purpose": "document"}
+    (await client.post("/v1/encode", json=values)).raise_for_status()
+    return compared, time.perf_counter() - began
+
+
+async def together(url: str, learners: int, rows: int, texts: Callable[[], str]) -> list[tuple[float, float]]:
+    """All learners at the same moment, each over a connection of its own that is open already."""
+    limits = httpx.Limits(max_connections=learners, max_keepalive_connections=learners)
+    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=120, trust_env=False) as client:
+        await asyncio.gather(*(client.get("/livez") for _ in range(learners)))
+        return await asyncio.gather(*(pasted(client, texts, rows) for _ in range(learners)))
+
+
+def classroom(url: str, learners: int, rows: int, rounds: int) -> Table:
+    """A class that pastes rows at once; and one learner's two rows while another has pasted a hundred."""
+    source = new_texts(time.time_ns() % 2**32)
+    rounds_of = [asyncio.run(together(url, learners, rows, source.__next__)) for _ in range(rounds)]
+    table = Table(title=f"{learners} learners paste {rows} new rows each at once, {rounds} rounds, seconds")
+    for column in ("until", "median", "slowest of a round, median", "slowest of all"):
+        table.add_column(column, justify="right")
+    for place, until in enumerate(("compared", "values encoded, too")):
+        times = np.array([[each[place] for each in one] for one in rounds_of])
+        slowest = times.max(axis=1)
+        table.add_row(until, f"{np.median(times):.2f}", f"{np.median(slowest):.2f}", f"{slowest.max():.2f}")
+    alone, beside = asyncio.run(held_up(url, source.__next__, rounds))
+    table.caption = f"two new rows of one learner: {alone:.2f} s, and {beside:.2f} s behind another's hundred"
+    return table
+
+
+async def held_up(url: str, texts: Callable[[], str], rounds: int) -> tuple[float, float]:
+    """Medians of seconds that two rows take, alone and just after a hundred rows of somebody else."""
+    alone, beside = [], []
+    async with httpx.AsyncClient(base_url=url, timeout=120, trust_env=False) as client:
+        for _ in range(rounds):
+            alone.append((await pasted(client, texts, 2))[0])
+            hundred = asyncio.create_task(pasted(client, texts, 100))
+            await asyncio.sleep(0.02)
+            beside.append((await pasted(client, texts, 2))[0])
+            await hundred
+    return float(np.median(alone)), float(np.median(beside))
+
+
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--learners", type=int, default=30)
+    parser.add_argument("--pasted", type=int, default=10)
+    parser.add_argument("--only", choices=("opening", "moving", "class"))
     options = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
         print("there is no chromium on PATH: install it, or leave this benchmark out", file=sys.stderr)
         return 1
-    paints, rates = [], []
-    with (
-        tempfile.TemporaryDirectory() as data,
-        Service(Path(data), "--demo", "library") as service,
-        sync_playwright() as playwright,
-    ):
+    console = Console()
+    with tempfile.TemporaryDirectory() as data, Service(Path(data), "--demo", "library") as service:
         service.wait_until_ready()
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for _ in range(options.rounds):
-            page = browser.new_page(viewport={"width": 1280, "height": 720})
-            events = traced(browser, page, lambda page=page: page.goto(service.url, wait_until="networkidle"))
-            paints.append(first_paint(events))
-            transferred = page.evaluate(TRANSFERRED) / 1024
-            page.goto(f"{service.url}/#scene=rows")
-            many_rows(page, options.rows)
-            rates.append(frames(traced(browser, page, lambda page=page: frames_a_second(page, SECONDS))))
-            page.close()
-        browser.close()
-    table = Table(title=f"the page at 1280 × 720, medians of {options.rounds}")
-    for column in ("transferred", "first paint", f"frames/s, {options.rows:,} rows"):
-        table.add_column(column, justify="right")
-    table.add_row(f"{transferred:,.0f} KiB", f"{np.median(paints):,.0f} ms", f"{np.median(rates):.0f}")
-    Console().print(table)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+            if options.only in (None, "opening"):
+                console.print(opening(browser, service.url, options.rounds))
+            if options.only in (None, "moving"):
+                console.print(moving(browser, service.url, options.rows, options.rounds))
+            browser.close()
+        if options.only in (None, "class"):
+            console.print(classroom(service.url, options.learners, options.pasted, options.rounds))
     return 0
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import orjson
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 NDJSON = "application/x-ndjson"
+COMPRESSION = 4  # of gzip's levels: a tenth larger than the most, in a third of the time
+LEAST_COMPRESSED = 4096  # bytes
 
 
 class JSONAnswer(JSONResponse):
@@ -16,6 +20,17 @@ class JSONAnswer(JSONResponse):
     def render(self, content: Any) -> bytes:
         """The answer's bytes."""
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class CompressedAnswer(JSONAnswer):
+    """The same in gzip, to who takes it: for answers that people wait for over slow lines."""
+
+    def __init__(self, content: Any, request: Request) -> None:
+        super().__init__(content, headers={"Vary": "Accept-Encoding"})
+        if len(self.body) >= LEAST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+            self.body = gzip.compress(self.body, COMPRESSION, mtime=0)
+            self.headers["Content-Length"] = str(len(self.body))
+            self.headers["Content-Encoding"] = "gzip"
 
 
 def ndjson(content: dict[str, Any]) -> bytes:

@@ -126,6 +126,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     import structlog
 
     from service import logs
+    from service.commands import addresses
+    from service.commands.console import messages
     from service.opening import begin, one_thread_of_blas
     from service.storage import StorageError
 
@@ -138,10 +140,12 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         from service.commands.server import event_loop, run
 
         def announce() -> None:
+            host, port = settings.host, settings.port
             if settings.log_format == "json":
-                structlog.get_logger("softkv").info("listening", url=_url(settings))
+                url, others = addresses.here(host, port), addresses.elsewhere(host, port)
+                structlog.get_logger("softkv").info("listening", url=url, elsewhere=others)
             else:
-                typer.echo(f"softkv listens on {_url(settings)} (Ctrl-C stops it)", err=True)
+                typer.echo(addresses.announcement(host, port, messages()), err=True)
 
         async def main() -> None:
             # Within the loop, so that what the app makes may belong to it.
@@ -155,10 +159,3 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         except UnknownDemo as error:
             opening.give_up()
             raise CommandError(str(error)) from None
-
-
-def _url(settings: Settings) -> str:
-    """Where a browser on this machine finds the service."""
-    host = settings.host.strip("[]")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -46,8 +46,13 @@ def sideways(page: Page) -> float:
 
 
 def module(page: Page, path: str, use: str, argument: Any = None) -> Any:
-    """Import one of the page's modules in the page, and use it: a function of the module and the argument."""
-    return page.evaluate(f"async (given) => ({use})(await import('{path}'), given)", argument)
+    """Import one of the page's modules in the page, and use it: a function of the module and the argument.
+
+    `path` begins with /js/, as do others that `use` imports: where the files of this version are, the page knows.
+    """
+    base = page.evaluate("new URL('..', document.querySelector('script[type=module]').src).pathname").rstrip("/")
+    use = use.replace("import('/js/", f"import('{base}/js/")
+    return page.evaluate(f"async (given) => ({use})(await import('{base}{path}'), given)", argument)
 
 
 def slide(page: Page, position: int) -> float:

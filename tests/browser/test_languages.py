@@ -10,7 +10,7 @@ from tests.browser.reading import module
 
 def test_both_languages_have_the_same_words_and_places(visit: Any) -> None:
     page = visit("lesson.html").page
-    words = module(page, "/js/words.js", "({LANGUAGES}) => LANGUAGES")
+    words = {language: module(page, f"/js/words/{language}.js", "(words) => words.default") for language in ("en", "zh")}
     assert words["en"].keys() == words["zh"].keys()
     for name, english in words["en"].items():
         places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, words["zh"][name])]
@@ -38,7 +38,7 @@ def test_the_switch_changes_every_word_at_once(visit: Any) -> None:
     opened.settle()
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
     chinese = page.locator("#stage").inner_text()
-    words = module(page, "/js/words.js", "({LANGUAGES}) => LANGUAGES.en")
+    words = module(page, "/js/words/en.js", "(words) => words.default")
     plain = [text for text in words.values() if "{" not in text and "[" not in text and len(text) > 12]
     assert sum(text in english for text in plain) > 5
     assert [text for text in plain if text in chinese] == []

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.reading import checked, share, sideways
+from tests.browser.reading import checked, module, share, sideways
 
 SMALL = [
     "library",
@@ -144,7 +144,7 @@ def test_steps_go_forward_and_back_with_the_services_numbers(visit: Any) -> None
     assert page.locator(".steps [aria-current=step]").inner_text().startswith("8")
     assert "step=7" in page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
     shown = [float(cell) for cell in page.locator(".matrix.weight td:not(.corner)").all_inner_texts()]
-    body = page.evaluate("async () => (await import('/js/example.js'))")
+    body = module(page, "/js/example.js", "(example) => ({...example})")
     answer = httpx.post(
         f"{opened.origin}/v1/attend",
         json={

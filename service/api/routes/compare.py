@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from service.api.document_form import sent
-from service.api.json import JSONAnswer
+from service.api.json import CompressedAnswer
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.attend import shape_match, shape_result
 from service.api.routes.collections import shape_background
@@ -29,10 +29,11 @@ FIELDS = ("key", "value", "metadata")
     response_description="The four answers.",
     summary="One question, four ways",
 )
-async def compare(name: NameInPath, body: CompareRequest, running: Running) -> Response:
+async def compare(name: NameInPath, body: CompareRequest, request: Request, running: Running) -> Response:
     """The statements shown are the ones that were run; attention answers as `attend` does."""
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, filter=body.filter, output=True)
-    return JSONAnswer(_shape(await queries.compare_collection(running.catalogue.collection(name), body.query, options)))
+    compared = await queries.compare_collection(running.catalogue.collection(name), body.query, options)
+    return CompressedAnswer(_shape(compared), request)
 
 
 @router.post(
@@ -42,11 +43,12 @@ async def compare(name: NameInPath, body: CompareRequest, running: Running) -> R
     response_description="The four answers.",
     summary="One question, four ways, to rows of your own",
 )
-async def compare_rows(body: CompareRowsRequest, running: Running) -> Response:
+async def compare_rows(body: CompareRowsRequest, request: Request, running: Running) -> Response:
     """The rows are asked as a collection of the same documents would be; nothing is stored."""
     rows = [sent(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
-    return JSONAnswer(_shape(await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)))
+    compared = await queries.compare_rows(running.catalogue.encoder, rows, body.query, options)
+    return CompressedAnswer(_shape(compared), request)
 
 
 def _shape(compared: FourWays) -> dict[str, Any]:

@@ -14,10 +14,17 @@ export class Refused extends Error {
 
 /** Calls to the service. A key, where one is needed, stays in this tab. */
 export class API {
-  /** @param {function(string, object): Promise<Response>} fetcher @param {Storage} storage */
-  constructor(fetcher, storage) {
+  /**
+   * @param {function(string, object): Promise<Response>} fetcher
+   * @param {Storage} storage
+   * @param {Object<string, Promise<?Response>>} [asked] what is under way already, by method, path and body: each is taken once
+   */
+  constructor(fetcher, storage, asked = {}) {
     this.fetcher = fetcher;
     this.storage = storage;
+    this.asked = asked;
+    /** Whether the service was given a key that it does not know. */
+    this.refused = false;
   }
 
   get key() {
@@ -43,10 +50,18 @@ export class API {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (this.key) headers["Authorization"] = `Bearer ${this.key}`;
     const options = { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) };
-    const response = await this.#reach(path, options, AGAIN_MS);
+    const response = (await this.#early(`${method} ${path} ${options.body ?? ""}`)) ?? (await this.#reach(path, options, AGAIN_MS));
+    signal?.throwIfAborted();
+    this.refused = response.status === 401 && this.key !== "";
     if (response.ok) return response.status === 204 ? null : response.json();
     const problem = await response.json().catch(() => ({}));
     throw new Refused(response.status, problem.detail ?? response.statusText, problem.code);
+  }
+
+  #early(name) {
+    const response = this.asked[name];
+    delete this.asked[name];
+    return response;
   }
 
   /** A laptop that changes its network drops what is under way: nothing here writes, so it is asked once more. */
@@ -59,6 +74,17 @@ export class API {
       await new Promise((done) => setTimeout(done, again));
       return this.#reach(path, options, 0);
     }
+  }
+}
+
+/** The tab's storage; in a frame that may keep nothing, what is kept until it closes. @returns {Storage} */
+export function storageOf(window) {
+  try {
+    return window.sessionStorage;
+  } catch (failure) {
+    if (failure.name !== "SecurityError") throw failure;
+    const kept = new Map();
+    return { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
   }
 }
 

@@ -3,12 +3,13 @@
 import { weigh } from "./formula.js";
 import { NullKey } from "./nullkey.js";
 import { ladder, onTheWire } from "./scale.js";
-import { Crowd, Tail } from "./tail.js";
 import { unreadable } from "./reading.js";
 
 /** Rows whose similarities the page keeps; a collection above it is its nearest HEAD rows and a tail. */
 export const MOST = 1000;
 export const HEAD = 100;
+/** Demo collections of which one knows that they are small: what is asked of them need not wait for the list. */
+const SMALL = ["library", "videos"];
 /** Up to here the rows stay in the learner's order; above, they are sorted by similarity, masked ones last. */
 const KEEP_ORDER = 12;
 
@@ -19,6 +20,13 @@ export class Asker {
     this.sizes = new Map();
     this.crowded = new Set();
     this.access = "write";
+    this.near = { query: null, similarities: new Map() };
+  }
+
+  /** Another key may show other collections, and allow other things. */
+  forget() {
+    this.sizes.clear();
+    this.crowded.clear();
   }
 
   /** The collections there are, and what the caller may do. */
@@ -38,11 +46,12 @@ export class Asker {
    */
   async ask(state, signal) {
     if (!state.query.trim()) return unasked(state);
-    const texts = [state.query, ...(state.rows ?? []).map((row) => row.key)];
-    const unread = await unreadable(this.api, texts, signal);
-    const result = state.rows ? await this.#askRows(state, unread, signal) : await this.#askCollection(state, signal);
-    result.unread = unread.get(state.query) ?? 0;
-    return result;
+    if (state.rows) return this.#askRows(state, signal);
+    if (!this.sizes.size && !SMALL.includes(state.source)) await this.collections(signal);
+    const result = await this.#askCollection(state, signal);
+    if (this.sizes.size || result.documents <= result.rows.length) return result;
+    await this.collections(signal); // it has grown
+    return this.#askCollection(state, signal);
   }
 
   async #askCollection(state, signal) {
@@ -53,41 +62,49 @@ export class Asker {
     const body = { query: state.query, temperature: onTheWire(state.t), top_k: most, null: state.none };
     const request = comparison(state, filter);
     const path = `/v1/collections/${encodeURIComponent(state.source)}`;
-    const [compared, everything, sweep] = await Promise.all([
+    const [compared, everything, sweep, unread] = await Promise.all([
       this.api.post(`${path}/compare`, filter ? { ...body, filter } : body, signal),
       filter ? this.api.post(`${path}/attend`, body, signal) : null,
       swept ? this.#sweep(path, state, filter, signal) : null,
+      unreadable(this.api, [state.query], signal),
     ]);
     const may = new Set(compared.attention.matches.map((match) => match.id));
     const out = (everything?.matches ?? []).filter((match) => !may.has(match.id));
     const rows = [...compared.attention.matches.map((match) => rowOf(match, false)), ...out.map((match) => rowOf(match, true))];
-    const crowds = sweep && new Map(sweep.matches.flatMap((match, at) => (match.part ? [[match.id, new Crowd(sweep, at)]] : [])));
-    for (const row of rows) row.crowd = crowds?.get(row.id) ?? null;
-    return shaped(compared, inOrder(rows), { tail: sweep && new Tail(sweep), request, size });
+    for (const row of rows) row.crowd = sweep?.crowds.get(row.id) ?? null;
+    return shaped(compared, inOrder(rows), { tail: sweep?.tail ?? null, request, size: size || rows.length, unread: unread.get(state.query) ?? 0 });
   }
 
-  async #askRows(state, unread, signal) {
+  async #askRows(state, signal) {
+    const unread = await unreadable(this.api, [state.query, ...state.rows.map((row) => row.key)], signal);
     const hidden = new Set([...state.masked, ...state.rows.filter((row) => unread.has(row.key)).map((row) => row.id)]);
     const written = state.rows.filter((row) => row.key.trim());
     if (!written.length) return unasked(state);
     const open = written.filter((row) => !hidden.has(row.id));
     const request = comparison(state, null, open);
+    const near = this.near.query === state.query ? this.near.similarities : new Map();
     const [compared, all] = await Promise.all([
       this.api.post("/v1/compare", { ...request.body, top_k: MOST }, signal),
-      open.length < written.length ? this.api.post("/v1/compare", { query: state.query, rows: written, top_k: MOST, null: false }, signal) : null,
+      written.every((row) => !hidden.has(row.id) || near.has(row.key)) ? null
+        : this.api.post("/v1/compare", { query: state.query, rows: written, top_k: MOST, null: false }, signal),
     ]);
-    const found = new Map((all ?? compared).attention.matches.map((match) => [match.id, match]));
+    for (const { key, similarity } of (all ?? compared).attention.matches) near.set(key, similarity);
+    this.near = { query: state.query, similarities: near };
     const rows = state.rows.map((row) => ({
-      ...rowOf({ ...row, similarity: found.get(row.id)?.similarity ?? 0 }, hidden.has(row.id) || !found.has(row.id)),
+      ...rowOf({ ...row, similarity: near.get(row.key) ?? 0 }, hidden.has(row.id) || !row.key.trim()),
       unread: unread.has(row.key),
     }));
-    return shaped(compared, inOrder(rows), { tail: null, request, size: rows.length });
+    const told = { temperature: state.t, none: state.none, attention: compared.attention };
+    return shaped(compared, inOrder(rows), { tail: null, request, size: rows.length, unread: unread.get(state.query) ?? 0, compared: told });
   }
 
   async #sweep(path, state, filter, signal) {
     const body = { query: state.query, temperatures: [...ladder(8), onTheWire(Infinity)], top_k: HEAD, null: state.none, include: [] };
     const swept = await this.api.post(`${path}/sweep`, filter ? { ...body, filter } : body, signal);
-    return swept.keys > swept.matches.length ? swept : null;
+    if (swept.keys <= swept.matches.length) return null;
+    const { Crowd, Tail } = await import("./tail.js");
+    const several = swept.matches.flatMap((match, at) => (match.part ? [[match.id, new Crowd(swept, at)]] : []));
+    return { tail: new Tail(swept), crowds: new Map(several) };
   }
 
   /** Texts → their embeddings, as documents. */
@@ -101,6 +118,8 @@ export class Asker {
    */
   async check(state, result, signal) {
     const temperature = onTheWire(state.t);
+    const known = result.compared;
+    if (known && known.temperature === state.t && known.none === state.none) return known.attention;
     if (state.rows) {
       const open = new Set(result.rows.filter((row) => !row.masked).map((row) => row.id));
       const rows = state.rows.filter((row) => open.has(row.id));

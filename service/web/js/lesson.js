@@ -1,17 +1,17 @@
 /** The lesson plan, in the language that the address asks for. */
 
 import { fill, h } from "./element.js";
-import { say, speak } from "./words.js";
+import { preferred, say, speak } from "./words.js";
 import english from "./words/en/lesson.js";
 import chinese from "./words/zh/lesson.js";
 
 const PLANS = { en: english, zh: chinese };
 const asked = new URLSearchParams(window.location.search);
-const language = asked.get("lang") === "zh" ? "zh" : "en";
+const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
 const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
 
-speak(language);
+await speak(language);
 document.documentElement.dataset.theme = theme;
 document.title = `${plan.title} · softkv`;
 fill(document.querySelector("#bar"),
@@ -34,5 +34,5 @@ function part({ minutes, title, show, scenes, questions }) {
 }
 
 function permalink(scene) {
-  return `#scene=${scene}${language === "zh" ? "&lang=zh" : ""}${theme === "dark" ? "&theme=dark" : ""}`;
+  return `#scene=${scene}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
 }

@@ -1,6 +1,6 @@
 /** The page, put together: the frame around the view of the current scene. */
 
-import { API } from "./api.js";
+import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
 import { Store } from "./state.js";
@@ -8,43 +8,89 @@ import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
 import { notice } from "./views/notice.js";
 import { story } from "./views/story.js";
-import { encoder } from "./views/encoder.js";
-import { hopfield } from "./views/hopfield.js";
 import { lookup } from "./views/lookup.js";
-import { lowRank } from "./views/lowrank.js";
-import { regression } from "./views/regression.js";
-import { steps } from "./views/steps.js";
 
-const VIEWS = { lookup, steps, encoder, hopfield, regression, lowrank: lowRank };
+/** The opening scene's view is there; each other one comes when a scene wants it. */
+const VIEWS = {
+  lookup: () => lookup,
+  steps: async () => (await import("./views/steps.js")).steps,
+  encoder: async () => (await import("./views/encoder.js")).encoder,
+  hopfield: async () => (await import("./views/hopfield.js")).hopfield,
+  regression: async () => (await import("./views/regression.js")).regression,
+  lowrank: async () => (await import("./views/lowrank.js")).lowRank,
+};
 const FRAME = ["scene", "lang", "theme", "projector"];
 /** Up to so many rem everything of a lookup is in one column; with large type, in which a rem is a quarter more, likewise. */
 const WIDE = 75;
 const LARGER = 1.25;
 /** More of an address is not printed. */
 const LONGEST = 600;
+const FONTS = new URL("../css/fonts.css", import.meta.url).href;
+const AGAIN_MS = 2000;
 
 const store = new Store(window.location, window.history);
-const api = new API((path, options) => fetch(path, options), window.sessionStorage);
-const context = { store, api, asker: new Asker(api), origin: window.location.origin };
+const api = new API((path, options) => fetch(path, options), storageOf(window), window.asked);
+const context = { store, api, asker: new Asker(api), origin: window.location.origin, answered };
 const stage = document.querySelector("#stage");
 const header = bar(context);
 const printed = h("p.printed", {});
 let view = null;
+let mounted = 0;
 
 /** Draw everything for the state as it is: a scene began, or the language changed. */
-function mount() {
+async function mount() {
+  const mine = ++mounted;
   const { state } = store;
   view?.leave?.();
-  speak(state.lang);
+  view = null;
+  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang)]).catch(broken);
+  if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.title`)} · softkv`;
   document.querySelector("#skip").textContent = say("frame.skip");
   header.show(state);
   fill(document.querySelector("#foot"), foot(context));
-  context.notice = notice(context, mount);
+  context.notice = notice(context, mount, () => (view?.again ?? mount)());
   context.story = story(state);
-  view = VIEWS[state.view](context);
+  view = make(context);
   fill(stage, context.notice.element, view.element, printed);
   dress(state);
+  if (state.view !== "lookup") answered();
+}
+
+/** A part of the page did not come: the service is away, or another version by now. As soon as it answers, begin anew. */
+async function broken(failure) {
+  if (!(failure instanceof TypeError)) throw failure;
+  for (;;) {
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+    try {
+      await api.get("/livez");
+      break;
+    } catch (refused) {
+      if (refused.status === undefined) throw refused;
+    }
+  }
+  window.location.reload();
+  return new Promise(() => {});
+}
+
+/** The first answer is drawn: now comes what it did without. @param {function(): Promise<void>} [rest] */
+function answered(rest) {
+  requestAnimationFrame(() => setTimeout(() => {
+    performance.mark("answered");
+    if (!document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
+    rest?.().catch(broken);
+  }));
+}
+
+/** From the next visit on the fonts are there with the first line, since they need not come. */
+function keep() {
+  document.fonts.ready.then(() => {
+    try {
+      window.localStorage.setItem("softkv-fonts", FONTS);
+    } catch (failure) {
+      if (!(failure instanceof DOMException)) throw failure;
+    }
+  });
 }
 
 function dress({ theme, projector }) {
@@ -55,14 +101,13 @@ function dress({ theme, projector }) {
 
 store.listen((state, changed) => {
   if (changed.has("scene") || changed.has("lang")) {
-    mount();
-    if (changed.has("scene")) header.arrive(stage.querySelector("h1"));
+    mount().then(() => changed.has("scene") && header.arrive(stage.querySelector("h1")));
   } else {
     if (FRAME.some((name) => changed.has(name))) {
       dress(state);
       header.show(state);
     }
-    view.update(state, changed);
+    view?.update(state, changed);
   }
 });
 /** On paper: what was asked, and where. */

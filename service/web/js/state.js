@@ -4,12 +4,13 @@
  */
 
 import { sceneNamed } from "./scenes.js";
+import { preferred } from "./words.js";
 
 /** What holds where neither the scene nor the URL says otherwise. */
 export const DEFAULTS = Object.freeze({
   scene: "library",
   view: "lookup",
-  lang: "en",
+  lang: preferred(navigator.languages),
   theme: "light",
   projector: false,
   source: "library",

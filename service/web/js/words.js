@@ -1,15 +1,19 @@
-/** Every word of the page, in English and 中文. `say` gives text, `rich` gives nodes with coloured terms. */
+/** The words of the page, in English or 中文. `say` gives text, `rich` gives nodes with coloured terms. */
 
 import { h } from "./element.js";
-import english from "./words/en.js";
-import chinese from "./words/zh.js";
 
-export const LANGUAGES = { en: english, zh: chinese };
-let current = english;
+const LANGUAGES = ["en", "zh"];
+let current = {};
 
-/** Choose the language of everything said from now on. @param {"en"|"zh"} language */
-export function speak(language) {
-  current = LANGUAGES[language];
+/** The first of a browser's languages that the page has; English where it has none. @param {readonly string[]} wanted */
+export function preferred(wanted) {
+  return wanted.map((language) => language.toLowerCase().split("-")[0]).find((language) => LANGUAGES.includes(language)) ?? "en";
+}
+
+/** Choose the language of everything said from now on, when its words are there. @param {"en"|"zh"} language */
+export async function speak(language) {
+  const brought = document.querySelector(`#words[lang="${language}"]`);
+  current = brought ? JSON.parse(brought.textContent) : (await import(`./words/${language}.js`)).default;
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 

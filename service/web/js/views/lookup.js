@@ -4,14 +4,9 @@ import { weighed } from "../asking.js";
 import { h } from "../element.js";
 import { answers } from "./answers.js";
 import { ask } from "./ask.js";
-import { arithmetic } from "./arithmetic.js";
-import { checking } from "./checking.js";
-import { copyAsCurl } from "./copying.js";
 import { guess } from "./guess.js";
-import { limits } from "./limits.js";
 import { picture } from "./picture.js";
 import { sets } from "./sets.js";
-import { table } from "./table.js";
 import { blendChecked, valuesOf } from "../values.js";
 import { say } from "../words.js";
 
@@ -30,17 +25,25 @@ export function lookup(context) {
   let frame = 0;
   let verifying = 0;
   let below = 0;
+  let gone = false;
 
-  const parts = {
-    ask: ask(context), limits: limits(context), answers: answers(context), picture: picture(context),
-    arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), sets: sets(context), table: table(context), guess: guess(context), checking: checking(context),
-  };
-  const copying = copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" });
-  const element = h("div.lookup.questions.waiting", {},
-    h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.sets.element, parts.guess.element, parts.ask.element, parts.limits.element),
-    h("div.right", {}, parts.answers.element, parts.picture.element,
-      h("div.under", {}, parts.checking.element, copying)),
-    h("div.below", {}, parts.arithmetic.element, parts.table.element));
+  const parts = { ask: ask(context), answers: answers(context), picture: picture(context), sets: sets(context), guess: guess(context) };
+  const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.sets.element, parts.guess.element, parts.ask.element);
+  const under = h("div.under", {});
+  const tables = h("div.below", {});
+  const element = h("div.lookup.questions.waiting", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under), tables);
+
+  /** What is not of the first answer comes after it. */
+  async function rest() {
+    const { arithmetic, checking, copyAsCurl, limits, table } = await import("./rest.js");
+    if (gone) return;
+    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), checking: checking(context) });
+    left.append(parts.limits.element);
+    under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
+    tables.append(parts.arithmetic.element, parts.table.element);
+    if (!asker.sizes.size) await asker.collections(running.signal).catch(refused);
+    if (!gone) show();
+  }
 
   async function request() {
     running.abort();
@@ -48,21 +51,22 @@ export function lookup(context) {
     const { signal } = running;
     element.setAttribute("aria-busy", "true");
     try {
-      if (!asker.sizes.size) {
-        await asker.collections(signal);
-        parts.ask.offer();
-      }
+      const first = result === null;
       result = await asker.ask(store.state, signal);
       context.notice.clear();
       show();
+      if (first) context.answered(rest);
     } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-      if (failure.status === 503) later(1500);
+      refused(failure);
     } finally {
       if (!signal.aborted) element.removeAttribute("aria-busy");
     }
+  }
+
+  function refused(failure) {
+    if (failure.name === "AbortError") return;
+    if (failure.status === undefined) throw failure;
+    context.notice.show(failure);
   }
 
   function later(after) {
@@ -82,10 +86,11 @@ export function lookup(context) {
   }
 
   function reweigh(now = model()) {
-    for (const name of EVERY_FRAME) parts[name].weigh(now);
+    for (const name of EVERY_FRAME) parts[name]?.weigh(now);
+    clearTimeout(verifying);
+    if (!parts.arithmetic) return;
     parts.arithmetic.blend(now);
     below ||= setTimeout(reweighBelow, BELOW_MS);
-    clearTimeout(verifying);
     if (result.asked && result.rows.length && !result.unread) verifying = setTimeout(verify, REST_MS);
   }
 
@@ -110,9 +115,7 @@ export function lookup(context) {
       await parts.arithmetic.served({ ...checked, served, signal });
       if (result.tail || checked.answer.answered !== asked.answer.answered) for (const name of ["ask", "answers", "picture", "table"]) parts[name].weigh(checked);
     } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
+      refused(failure);
     }
   }
 
@@ -140,10 +143,11 @@ export function lookup(context) {
     const edited = { ...result, rows: result.rows.map((row) => ({ ...row, value: now.get(row.id).value })) };
     if (valuesOf(edited).kind !== valuesOf(result).kind) return;
     result = edited;
-    parts.arithmetic.weigh(model());
+    parts.arithmetic?.weigh(model());
   }
 
   function leave() {
+    gone = true;
     running.abort();
     clearTimeout(waiting);
     clearTimeout(verifying);
@@ -153,5 +157,5 @@ export function lookup(context) {
   }
 
   request();
-  return { element, update, leave };
+  return { element, update, leave, again: request };
 }

@@ -1,47 +1,88 @@
-/** What stands between the learner and an answer: a key, a service that loads, a refusal. */
+/** What stands between the learner and an answer: a key, a service that loads or is away, a refusal. */
 
 import { fill, h } from "../element.js";
 import { say } from "../words.js";
 
-/** @param {function(): void} again what to do when something may have changed (a key was given) */
-export function notice({ api }, again) {
+/** How long a service that cannot answer now is left alone; each time twice as long, up to a quarter of a minute. */
+const AWAY_MS = 1000;
+const LONGEST_MS = 15_000;
+/** The service cannot be reached; it is there and has not loaded all. */
+const AWAY = 0;
+const LOADING = 503;
+
+/**
+ * @param {object} context api, asker
+ * @param {function(): void} anew draw everything again: another key may see other things
+ * @param {function(): void} [again] ask again what got no answer
+ */
+export function notice({ api, asker }, anew, again = anew) {
   const element = h("div", { "aria-live": "polite", id: "notice" });
+  const { signal } = fresh();
+  let pause = AWAY_MS;
+  let waiting = 0;
 
   function askKey() {
     const input = h("input", { type: "password", id: "api-key", autocomplete: "off", value: api.key });
     const form = h("form", { onsubmit: (event) => {
       event.preventDefault();
       api.key = input.value.trim();
+      asker.forget();
       clear();
-      again();
-    } }, h("label.unseen", { for: "api-key" }, say("notice.key")), input, h("button", { type: "submit" }, say("notice.use")));
-    fill(element, h("div.notice", {}, say("notice.key"), form));
+      anew();
+    } }, h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key")), " ", input, h("button", { type: "submit" }, say("notice.use")));
+    fill(element, h("div.notice", {}, form));
     input.focus();
   }
 
   function clear() {
+    clearTimeout(waiting);
+    pause = AWAY_MS;
+    stale(false);
     fill(element);
   }
 
-  /** Say in words why there is no answer. */
+  /** Say in words why there is no answer; what may pass by itself is tried again by itself. */
   function show(failure) {
+    stale(true);
     if (failure.status === 401) askKey();
-    else if (failure.status === 0) fill(element, h("p.notice", {}, say("notice.away")));
-    else if (failure.status === 503) fill(element, h("p.notice", {}, say("notice.loading")));
+    else if (failure.status === AWAY) fill(element, h("p.notice", {}, say("notice.away")));
+    else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
     else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.message)));
     else if (failure.status === 403) fill(element, h("p.notice", {}, say("notice.read")));
     else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.message)));
+    if (failure.status === AWAY || failure.status === LOADING) later(failure.status);
   }
 
-  document.addEventListener("ask-key", askKey, { signal: fresh() });
+  /** Ask for a sign of life first where there was none, so that what a learner types meanwhile is left alone. */
+  function later(status) {
+    clearTimeout(waiting);
+    waiting = setTimeout(async () => {
+      try {
+        if (status === AWAY) await api.get("/livez", signal);
+        again();
+      } catch (failure) {
+        if (failure.name === "AbortError") return;
+        if (failure.status === undefined) throw failure;
+        later(status);
+      }
+    }, pause);
+    pause = Math.min(2 * pause, LONGEST_MS);
+  }
+
+  /** An answer of before is seen to be none to what is asked now. */
+  function stale(is) {
+    element.nextElementSibling?.classList.toggle("stale", is);
+  }
+
+  signal.addEventListener("abort", () => clearTimeout(waiting));
+  document.addEventListener("ask-key", askKey, { signal });
   return { element, show, clear, say: (name, places) => fill(element, h("p.notice", {}, say(name, places))) };
 }
 
 let stop = null;
 
-/** One listener at a time: a new frame silences the one before. */
+/** One at a time: a new frame silences the one before. */
 function fresh() {
   stop?.abort();
-  stop = new AbortController();
-  return stop.signal;
+  return (stop = new AbortController());
 }

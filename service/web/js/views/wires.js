@@ -1,21 +1,18 @@
 /** Lines whose thickness is weight. At each end they are stacked, so that what leaves the query is one whole. */
 
-import { select } from "../../vendor/d3/d3-selection.js";
-import { linkHorizontal } from "../../vendor/d3/d3-shape.js";
-
+const SVG = "http://www.w3.org/2000/svg";
 const WHOLE = 30;
 const NARROW = 12;
 const THINNEST = 0.75;
 const FAINTEST = 0.35;
-const curve = linkHorizontal();
 
 /** An SVG layer under the rows. Its coordinates are those of its parent, in CSS pixels. */
 export function wires() {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const element = document.createElementNS(SVG, "svg");
   element.setAttribute("class", "wires");
   element.setAttribute("aria-hidden", "true");
   element.setAttribute("preserveAspectRatio", "none");
-  const layer = select(element);
+  const drawn = new Map();
   let last = null;
   let places = null;
   const watcher = new ResizeObserver(() => {
@@ -41,18 +38,28 @@ export function wires() {
       const offset = used + thick / 2;
       used += thick;
       const { key, keyEnd, value, valueEnd } = places.of.get(row.row);
-      const leaving = narrow ? gutter(start, offset, key) : curve({ source: [start.x, start.y + offset], target: [key.x, key.y] });
+      const leaving = narrow ? gutter(start, offset, key) : curve(start.x, start.y + offset, key.x, key.y);
       const through = narrow ? "" : `M${keyEnd.x},${keyEnd.y}H${value.x}`;
-      const arriving = narrow ? gutter(end, offset, valueEnd, end.right) : curve({ source: [valueEnd.x, valueEnd.y], target: [end.x, end.y + offset] });
+      const arriving = narrow ? gutter(end, offset, valueEnd, end.right) : curve(valueEnd.x, valueEnd.y, end.x, end.y + offset);
       const parts = [leaving, through, row.kind === "none" ? "" : arriving];
       return parts.map((d, part) => ({ id: `${row.name} ${part}`, d, row, part })).filter(({ d }) => d);
     });
-    layer.attr("viewBox", `0 0 ${frame.width} ${frame.height}`)
-      .selectAll("path").data(paths, (path) => path.id).join("path")
-      .attr("class", ({ row, part }) => `wire ${row.kind}${part === 2 ? " blend" : ""}`)
-      .attr("d", ({ d }) => d)
-      .attr("stroke-width", ({ row }) => Math.max(THINNEST, row.weight * scale))
-      .attr("stroke-opacity", ({ row }) => (row.weight > 0 ? FAINTEST + (1 - FAINTEST) * Math.sqrt(row.weight) : 0.12));
+    element.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
+    paint(paths, scale);
+  }
+
+  /** Lines that were there move, so that they may glide. */
+  function paint(paths, scale) {
+    const wanted = new Set(paths.map((path) => path.id));
+    for (const [id, path] of drawn) if (!wanted.has(id) && drawn.delete(id)) path.remove();
+    for (const { id, d, row, part } of paths) {
+      if (!drawn.has(id)) drawn.set(id, element.appendChild(document.createElementNS(SVG, "path")));
+      const path = drawn.get(id);
+      path.setAttribute("class", `wire ${row.kind}${part === 2 ? " blend" : ""}`);
+      path.setAttribute("d", d);
+      path.setAttribute("stroke-width", Math.max(THINNEST, row.weight * scale));
+      path.setAttribute("stroke-opacity", row.weight > 0 ? FAINTEST + (1 - FAINTEST) * Math.sqrt(row.weight) : 0.12);
+    }
   }
 
   /** The rows are others now: measure before the next drawing. */
@@ -79,6 +86,12 @@ function measured(element, from, to, rows) {
 function edge(element, frame, side) {
   const box = element.getBoundingClientRect();
   return { x: box[side] - frame.left, y: (box.top + box.bottom) / 2 - frame.top, top: box.top - frame.top, bottom: box.bottom - frame.top, left: box.left - frame.left, right: box.right - frame.left };
+}
+
+/** From a point to another, level at both. */
+function curve(x, y, toX, toY) {
+  const middle = (x + toX) / 2;
+  return `M${x},${y}C${middle},${y},${middle},${toY},${toX},${toY}`;
 }
 
 /** On a phone the nodes are above and below the rows: the line runs down a gutter beside them. */

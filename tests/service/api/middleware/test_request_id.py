@@ -15,7 +15,7 @@ JSON = {"content-type": "application/json"}
 REQUESTS = [
     ("GET", "/", {}, 200),
     ("GET", "/docs", {}, 200),
-    ("GET", "/js/docs.js", {}, 200),
+    ("GET", "/lesson.html", {}, 200),
     ("GET", "/livez", {}, 200),
     ("GET", "/nothing", {}, 404),
     ("POST", "/", {}, 405),

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+
+from service.api.assets import LEAST_BYTES, Assets
+from service.api.first_words import document
+from service.api.routes.page import WEB
+
+
+def linked(page: httpx.Response) -> list[str]:
+    """What a document links to or loads, as paths."""
+    return [f"/{path}" for path in re.findall(r'(?:href|src)="(assets/[^"]+)"', page.text)]
 
 
 def test_the_documentation_needs_nothing_from_elsewhere(client):
@@ -10,26 +24,164 @@ def test_the_documentation_needs_nothing_from_elsewhere(client):
     assert page.status_code == 200
     assert page.headers["content-security-policy"].startswith("default-src 'self';")
     assert "http" not in page.text.replace("<!doctype html>", "")
-    for path in ("/vendor/swagger-ui/swagger-ui-bundle.js", "/vendor/swagger-ui/swagger-ui.css", "/js/docs.js"):
-        assert path in page.text
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css", "js/docs.js"):
+        (path,) = [path for path in linked(page) if path.endswith(name)][:1]
         assert client.get(path).status_code == 200
     assert client.get("/openapi.json").json()["info"]["title"] == "softkv"
 
 
-def test_files_are_compressed_and_asked_for_again_only_where_they_changed(client):
-    first = client.get("/js/docs.js")
-    assert first.headers["cache-control"] == "no-cache"
-    again = client.get("/js/docs.js", headers={"if-none-match": first.headers["etag"]})
-    assert again.status_code == 304
-    bundle = client.get("/vendor/swagger-ui/swagger-ui-bundle.js", headers={"accept-encoding": "gzip"})
-    assert bundle.headers["content-encoding"] == "gzip"
+@pytest.mark.parametrize("path", ["/", "/lesson.html", "/docs"])
+def test_everything_a_document_links_to_is_there_for_ever_and_for_any_origin(client, path):
+    page = client.get(path)
+    assert page.headers["cache-control"] == "no-cache"
+    assert linked(page)
+    for file in linked(page):
+        answer = client.get(file)
+        assert answer.status_code == 200, file
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert answer.headers["vary"] == "Accept-Encoding"
+        kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+        assert answer.headers["content-type"].startswith(kinds[Path(file).suffix])
+
+
+def test_files_have_one_digest_and_no_other_version_is_there(client):
+    digests = {file.split("/")[2] for path in ("/", "/lesson.html", "/docs") for file in linked(client.get(path))}
+    assert len(digests) == 1
+    (digest,) = digests
+    assert digest == Assets(WEB).digest
+    for path in ("/assets/0000000000000000/js/main.js", "/js/main.js", "/assets/js/main.js"):
+        assert client.get(path).status_code == 404
+    for name in ("index.html", "", "js", "../settings.py", "%2e%2e/settings.py"):
+        assert client.get(f"/assets/{digest}/{name}").status_code == 404
+
+
+def test_another_content_or_another_name_is_another_digest(tmp_path):
+    def digest(**files: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        return Assets(folder).digest
+
+    found = [digest(a="1", b="2"), digest(a="1", b="3"), digest(a="1", c="2"), digest(a="12", b=""), digest(a="1")]
+    assert len(set(found)) == len(found)
+    assert digest(a="1", b="2") == found[0]
+
+
+def test_texts_are_compressed_for_who_takes_that_and_the_same(client):
+    for path in ("/", *linked(client.get("/"))):
+        plain = client.get(path, headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        packed = client.get(path, headers={"accept-encoding": "gzip"})
+        assert packed.content == plain.content
+        if len(plain.content) >= LEAST_BYTES:
+            assert packed.headers["content-encoding"] == "gzip"
+            assert int(packed.headers["content-length"]) < len(plain.content)
+
+
+def test_a_document_is_sent_again_only_where_it_changed(client):
+    tag = client.get("/").headers["etag"]
+    again = client.get("/", headers={"if-none-match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    other = client.get("/", headers={"if-none-match": tag, "accept-language": "zh-CN"})
+    assert other.status_code == 200
+    assert other.headers["etag"] != tag
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("zh", "zh"),
+        ("ZH-Hant-TW;q=0.7, en-GB;q=0.3", "zh"),
+        ("en-US,en;q=0.9,zh;q=0.8", "en"),
+        ("fr-FR,fr;q=0.9,zh;q=0.5,en;q=0.4", "zh"),
+        ("de, *;q=0.1", "en"),
+        ("zh;q=0, en;q=0.1", "en"),
+        (";;q=x,,zh;q=2", "en"),
+    ],
+)
+def test_the_first_words_are_in_the_browsers_language(client, accepted, language):
+    page = client.get("/", headers={"accept-language": accepted})
+    assert page.headers["vary"] == "Accept-Language, Accept-Encoding"
+    assert f'<html lang="{language}">' in page.text
+    title = {"en": "No card says", "zh": "没有一张卡片写着"}[language]
+    assert re.search(rf"<h1[^>]*>{title}", page.text)
+    assert "<b>" not in page.text
+    assert "data-words" not in page.text
+    assert ":language" not in page.text
+
+
+def test_all_modules_of_the_opening_scene_are_in_one_wave(client):
+    page = client.get("/")
+    preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', page.text)
+    assert len(set(preloaded)) == len(preloaded)
+    names = [path.split("/", 2)[2] for path in preloaded]
+    assert names[0] == "js/main.js"
+    assert "js/views/lookup.js" in names
+    assert not {"js/views/steps.js", "js/views/table.js", "js/words/zh/page.js", "js/opening.js"} & set(names)
+    assets = Assets(WEB)
+    assert set(names) == set(assets.wave(["js/main.js"]))
+
+
+def test_a_wave_follows_every_form_of_import_and_no_other(tmp_path):
+    modules = {
+        "main.js": 'import { a } from "./a.js";\nimport "./views/b.js";\nconst later = () => import("./later.js");\n',
+        "a.js": '/** import x from "./none.js" */\nimport {\n  one,\n  two,\n} from "./c.js";\n',
+        "views/b.js": 'import all from "../c.js";\nimport bare from "bare";\n',
+        "c.js": 'export{d}from"./d.js";export const text = "from ./text.js";\n',
+        "d.js": 'export const d = "./main.js";\n',
+        "later.js": "",
+    }
+    (tmp_path / "views").mkdir()
+    for name, text in modules.items():
+        (tmp_path / name).write_text(text)
+    wave = Assets(tmp_path).wave(["main.js"])
+    assert wave == ["main.js", "a.js", "views/b.js", "c.js", "d.js"]
+    with pytest.raises(KeyError):
+        Assets(tmp_path).wave(["missing.js"])
+
+
+def test_words_that_there_are_not_are_found_at_the_start(tmp_path):
+    (tmp_path / "js" / "words" / "en").mkdir(parents=True)
+    page = tmp_path / "js" / "words" / "en" / "page.js"
+    page.write_text('export default {\n  "a.b": "x < [query|y]",\n};\n')
+    page.parent.with_suffix(".js").write_text('import page from "./en/page.js";\nexport default { ...page };\n')
+    for name, words in (("good.html", "a.b"), ("bad.html", "a.c")):
+        (tmp_path / name).write_text(f'<head></head><p data-words="{words}"></p><script id="words"></script>')
+    assets = Assets(tmp_path)
+    shown = document(assets, "good.html", "en").content.decode()
+    assert '<p>x &lt; <span class="query">y</span></p>' in shown
+    assert '<script id="words">{"a.b":"x \\u003c [query|y]"}</script>' in shown
+    with pytest.raises(KeyError):
+        document(assets, "bad.html", "en")
+    page.write_text('export default {\n  "a.b": ["x", "y"],\n};\n')
+    with pytest.raises(ValueError, match=r"page\.js has .*on a line"):
+        document(Assets(tmp_path), "good.html", "en")
+
+
+def test_comparisons_are_compressed_for_who_takes_that(client, collection):
+    path = collection(encoder=None)
+    client.put(f"{path}/documents/a", json={"key_vector": [1, 2]})
+    rows = [{"key": f"number {i}", "value": "the same value"} for i in range(40)]
+    asked = {"query": "number 7", "rows": rows, "top_k": 40}
+    answers = [
+        client.post("/v1/compare", json=asked, headers={"accept-encoding": coding}) for coding in ("identity", "gzip")
+    ]
+    assert [answer.headers.get("content-encoding") for answer in answers] == [None, "gzip"]
+    plain, packed = ([match["weight"] for match in answer.json()["attention"]["matches"]] for answer in answers)
+    assert plain == packed
+    assert int(answers[1].headers["content-length"]) < len(answers[0].content) / 2
 
 
 def test_what_is_not_there_is_a_problem(client):
-    for path in ("/nothing", "/../settings.py", "/js/", "/v1/nothing"):
+    for path in ("/nothing", "/../settings.py", "/js/", "/v1/nothing", "/assets/"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
+    assert client.post("/").status_code == 405
 
 
 def test_metrics_count_calls_by_route(client, collection):

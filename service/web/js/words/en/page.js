@@ -22,8 +22,9 @@ export default {
   "foot.keyed": "API key (set)",
 
   "notice.key": "This service asks for an API key. It stays in this tab.",
+  "notice.key.refused": "That key was refused. Check it for a missing or an extra character.",
   "notice.use": "Use it",
-  "notice.away": "The service does not answer. Is it still running? Change anything to try again.",
+  "notice.away": "The service does not answer. Is it still running? This page tries again by itself.",
   "notice.loading": "The service is still loading its model or its rows. This page asks again in a moment.",
   "notice.read": "This service is read-only for you. Your own rows stay in this browser, and everything on this page works with them.",
   "notice.missing": "The service does not have what this scene shows. Demo rows are loaded with the command softkv demo; or choose other rows. It says:",

@@ -22,8 +22,9 @@ export default {
   "foot.keyed": "API 密钥（已填）",
 
   "notice.key": "此服务需要 API 密钥。密钥只保存在这个标签页里。",
+  "notice.key.refused": "这个密钥被拒绝了。请检查是否少了或多了字符。",
   "notice.use": "使用",
-  "notice.away": "服务没有响应。它还在运行吗？改动任何内容即可重试。",
+  "notice.away": "服务没有回应。它还在运行吗？本页会自动重试。",
   "notice.loading": "服务还在加载模型或数据，页面稍后会自动再问一次。",
   "notice.read": "你对此服务只有读权限。你自己的行只留在浏览器里，本页的一切功能照常可用。",
   "notice.missing": "服务里没有这个场景要用的内容。演示数据可用命令 softkv demo 加载，也可以改选别的数据行。服务的回答：",
