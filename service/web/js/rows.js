@@ -46,5 +46,6 @@ function own({ state }, result) {
 /** Rows that a filter shut out become masked rows of the copy, so that the first edit moves nothing else. */
 function copied({ state }, result) {
   if (state.rows) return {};
-  return { filter: null, masked: (result?.rows ?? []).filter((row) => row.masked).map((row) => row.id) };
+  const rows = result?.rows ?? [];
+  return { filter: null, masked: rows.filter((row) => row.masked).map((row) => row.id), left: Math.max(0, (result?.size ?? 0) - rows.length) };
 }

@@ -7,7 +7,6 @@ import { ask } from "./ask.js";
 import { arithmetic } from "./arithmetic.js";
 import { checking } from "./checking.js";
 import { copyAsCurl } from "./copying.js";
-import { guess } from "./guess.js";
 import { limits } from "./limits.js";
 import { picture } from "./picture.js";
 import { table } from "./table.js";
@@ -31,13 +30,13 @@ export function lookup(context) {
 
   const parts = {
     ask: ask(context), limits: limits(context), answers: answers(context), picture: picture(context),
-    arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), guess: guess(context), checking: checking(context),
+    arithmetic: arithmetic(context, (vector) => parts.picture.blend(vector)), table: table(context), checking: checking(context),
   };
   const copying = copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" });
+  const under = h("div.under", {}, parts.checking.element, copying);
   const element = h("div.lookup.waiting", {},
-    h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.guess.element, parts.ask.element, parts.limits.element),
-    h("div.right", {}, parts.answers.element, parts.picture.element,
-      h("div.under", {}, parts.checking.element, copying)),
+    h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.ask.element, parts.limits.element),
+    h("div.right", {}, parts.answers.element, parts.picture.element, under),
     h("div.below", {}, parts.arithmetic.element, parts.table.element));
 
   async function request() {
@@ -76,10 +75,12 @@ export function lookup(context) {
     const now = model();
     element.classList.remove("waiting");
     for (const part of Object.values(parts)) part.show?.(now);
+    under.hidden = !now.state.revealed;
     reweigh(now);
   }
 
   function reweigh(now = model()) {
+    context.told(now);
     for (const name of EVERY_FRAME) parts[name].weigh(now);
     parts.arithmetic.blend(now);
     below ||= setTimeout(reweighBelow, BELOW_MS);
@@ -119,7 +120,7 @@ export function lookup(context) {
     const asks = ASKING.some((name) => changed.has(name));
     if (asks) later(changed.has("query") || changed.has("rows") ? TYPING_MS : 0);
     if (!result) return;
-    if (changed.has("guess")) show();
+    if (changed.has("revealed") || changed.has("guess")) show();
     else if (changed.has("theme")) reweigh();
     else if (changed.has("t") && !frame) {
       frame = requestAnimationFrame(() => {

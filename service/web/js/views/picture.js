@@ -8,6 +8,7 @@ import { say } from "../words.js";
 import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
 import { barcode } from "./barcode.js";
+import { byKey } from "./table.js";
 import { wires } from "./wires.js";
 
 const SHOWN = 9;
@@ -57,7 +58,7 @@ export function picture({ store }) {
     return { element: line, key, value, similarity, share, mask };
   }
 
-  function choose({ result }) {
+  function choose({ result, state }) {
     if (body.contains(document.activeElement) && document.activeElement.tagName === "INPUT" && shown.length) {
       const index = new Map(result.rows.map((row, i) => [row.id, i]));
       const kept = shown.map((one) => index.get(one.id)).filter((i) => i !== undefined);
@@ -65,6 +66,7 @@ export function picture({ store }) {
     }
     const all = result.rows.map((_, i) => i);
     if (all.length <= ALL) return all;
+    if (!state.revealed) return byKey(result.rows, all).slice(0, SHOWN);
     let masked = 0;
     const blank = all.filter((i) => !result.rows[i].key);
     return [...blank, ...all.filter((i) => result.rows[i].key && (!result.rows[i].masked || masked++ < MOST_MASKED))].slice(0, SHOWN);
@@ -76,7 +78,6 @@ export function picture({ store }) {
     const { result, state } = model;
     const chosen = choose(model);
     const secret = veiled(model);
-    if (state.guess === "") chosen.sort((a, b) => result.rows[a].key.localeCompare(result.rows[b].key, "en"));
     shown = chosen.map((i) => ({ i, id: result.rows[i].id }));
     const wanted = shown.map(({ i, id }) => {
       const row = result.rows[i];
@@ -88,13 +89,14 @@ export function picture({ store }) {
       }
       line.value.classList.toggle("glyph", isGlyph(row.value));
       put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
-      line.element.classList.toggle("masked", row.masked);
-      const name = row.masked ? "picture.unmask" : "picture.mask";
+      const out = row.masked && state.revealed;
+      line.element.classList.toggle("masked", out);
+      const name = out ? "picture.unmask" : "picture.mask";
       line.mask.title = say(name);
       line.mask.setAttribute("aria-label", say(`${name}.row`, { key: row.key.slice(0, 60) }));
-      line.mask.setAttribute("aria-pressed", String(row.masked));
-      line.mask.disabled = row.masked && !state.masked.includes(id);
-      put(line.mask, row.masked ? "◌" : "◉");
+      line.mask.setAttribute("aria-pressed", String(out));
+      line.mask.disabled = out && !state.masked.includes(id);
+      put(line.mask, out ? "◌" : "◉");
       return line.element;
     });
     wanted.push(rest.element, none.element);
@@ -105,14 +107,14 @@ export function picture({ store }) {
   }
 
   function weigh(model) {
-    const { result, answer } = model;
+    const { result, answer, state } = model;
     const secret = veiled(model);
     let seen = 0;
     const drawn = shown.filter(({ i }) => i < result.rows.length).map(({ i, id }) => {
       const line = elements.get(id);
       const weight = answer.weights[i];
       seen += weight;
-      put(line.share, result.rows[i].masked ? "−∞" : secret || !result.asked ? "?" : percent(weight));
+      put(line.share, result.rows[i].masked && state.revealed ? "−∞" : secret || !result.asked ? "?" : percent(weight));
       return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
     });
     const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
@@ -124,20 +126,20 @@ export function picture({ store }) {
     const said = (weight) => (secret ? "?" : percent(weight));
     put(rest.number, said(left < 1e-12 ? 0 : left));
     put(none.number, said(answer.nullWeight));
-    put(none.key, result.nullKey ? say("picture.none", { level: similarityText(answer.level) }) : "");
+    put(none.key, !result.nullKey ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
     put(mark, answeredMark(model));
     if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest" });
     if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
     const sum = drawn.reduce((whole, one) => whole + one.weight, 0);
     put(total, secret || !result.asked ? "" : `Σ = ${fixed(sum, 3)}`);
-    lines.draw(ids.query, ids.output, result.asked ? drawn : []);
+    lines.draw(ids.query, ids.output, result.asked && state.revealed ? drawn : []);
     describe(words(drawn, result, secret));
   }
 
   /** For a screen reader: not every step of a slider that moves. */
   function describe(text) {
     clearTimeout(saying);
-    if (described.textContent) saying = setTimeout(() => put(described, text), REST_MS);
+    if (described.textContent && text) saying = setTimeout(() => put(described, text), REST_MS);
     else put(described, text);
   }
 

@@ -7,6 +7,8 @@ import { addRow, editRow, maskRow, pastedRows, removeRow } from "../rows.js";
 import { say } from "../words.js";
 
 const PAGE = 40;
+/** Up to here the rows stand in the learner's own order, which says nothing of their weights. */
+const ALL = 12;
 
 /** @param {object} context */
 export function table({ store }) {
@@ -27,7 +29,7 @@ export function table({ store }) {
 
   function usePasted() {
     const rows = pastedRows(paste.value);
-    if (rows.length) store.set({ source: "scratch", rows, masked: [], filter: null });
+    if (rows.length) store.set({ source: "scratch", rows, masked: [], filter: null, left: 0 });
   }
 
   function lineOf(row) {
@@ -46,19 +48,20 @@ export function table({ store }) {
   function show(model) {
     now = model;
     const { result, state } = model;
-    put(title, say("table.title", { count: count(result.size) }));
+    put(title, state.rows && state.left ? say("table.title.left", { count: count(result.size), left: count(state.left) }) : say("table.title", { count: count(result.size) }));
     fill(copy, ...whose(state, result));
-    const shown = result.rows.slice(0, limit);
+    const order = result.rows.map((_, i) => i);
+    const shown = (state.revealed || result.rows.length <= ALL ? order : byKey(result.rows, order)).slice(0, limit).map((i) => result.rows[i]);
     const kept = new Set(shown.map((row) => row.id));
     for (const id of lines.keys()) if (!kept.has(id)) lines.delete(id);
     const wanted = shown.map((row) => {
       if (!lines.has(row.id)) lines.set(row.id, lineOf(row));
       const line = lines.get(row.id);
       for (const name of ["key", "value"]) if (document.activeElement !== line[name]) line[name].value = row[name];
-      line.attend.checked = !row.masked;
-      line.attend.disabled = row.masked && !state.masked.includes(row.id);
+      line.attend.checked = !row.masked || !state.revealed;
+      line.attend.disabled = row.masked && state.revealed && !state.masked.includes(row.id);
       put(line.similarity, result.asked && !veiled(model) ? fixed(row.similarity, 4) : "");
-      line.element.classList.toggle("masked", row.masked);
+      line.element.classList.toggle("masked", row.masked && state.revealed);
       return line.element;
     });
     if (!body.contains(document.activeElement) || wanted.length !== body.children.length) {
@@ -76,12 +79,16 @@ export function table({ store }) {
 
   function weigh({ result, answer, state }) {
     const secret = veiled({ state, result });
-    const most = Math.min(limit, result.rows.length);
-    for (let i = 0; i < most; i++) {
+    for (let i = 0; i < result.rows.length; i++) {
       const line = lines.get(result.rows[i].id);
-      if (line) put(line.weight, result.rows[i].masked ? "−∞" : secret || !result.asked ? "?" : percent(answer.weights[i]));
+      if (line) put(line.weight, result.rows[i].masked && state.revealed ? "−∞" : secret || !result.asked ? "?" : percent(answer.weights[i]));
     }
   }
 
   return { element, show, weigh };
+}
+
+/** Indices in the order of their keys: before the reveal the order of the weights would give them away. */
+export function byKey(rows, indices) {
+  return [...indices].sort((a, b) => rows[a].key.localeCompare(rows[b].key, "en"));
 }

@@ -1,7 +1,8 @@
 /** English. */
 
 import page from "./en/page.js";
+import predictions from "./en/predictions.js";
 import scenes from "./en/scenes.js";
 import views from "./en/views.js";
 
-export default { ...page, ...scenes, ...views };
+export default { ...page, ...predictions, ...scenes, ...views };

@@ -1,7 +1,8 @@
 /** 中文。 */
 
 import page from "./zh/page.js";
+import predictions from "./zh/predictions.js";
 import scenes from "./zh/scenes.js";
 import views from "./zh/views.js";
 
-export default { ...page, ...scenes, ...views };
+export default { ...page, ...predictions, ...scenes, ...views };
