@@ -156,6 +156,9 @@ def test_a_right_and_a_wrong_choice_are_told_apart(visit: Any) -> None:
     assert page.locator("#verdict").inner_text().startswith("Yes: ")
     assert page.evaluate("document.activeElement.id") == "verdict"
     page.wait_for_function("location.hash.includes('revealed=1') && location.hash.includes('guess=none')")
+    page.reload()
+    page.wait_for_selector("#verdict:not(:empty)")
+    assert page.locator("#verdict").inner_text().startswith("Yes: ")
     opened.page.goto("about:blank")
     opened.go("#scene=library", covered=True)
     page.locator(".choice[value=word]").click()

@@ -13,7 +13,10 @@ export function keys(store) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.target.closest?.(CONTROLS) || event.altKey || event.shiftKey) return;
     const modified = event.ctrlKey || event.metaKey;
-    if (modified && event.key === "z") store.undo();
+    if (modified && event.key === "z" && store.undoable) {
+      event.preventDefault(); // the browser would take back what was typed in some field, too
+      store.undo();
+    }
     const by = { PageDown: 1, PageUp: -1 }[event.key];
     if (!by || modified || !walk(store, by)) return;
     event.preventDefault();

@@ -96,6 +96,7 @@ function parse(name, text) {
   if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
+  if (name === "guess") return text || null;
   if (name === "theme") return text === "dark" || text === "light" ? text : undefined;
   const kind = typeof DEFAULTS[name];
   if (kind === "boolean") return text === "1";

@@ -63,7 +63,8 @@ export function steps(context) {
       h("span.number", {}, String(i + 1)), " ", rich(`steps.${name}`)))));
     back.disabled = step === 0;
     next.disabled = step === STEPS.length - 1;
-    fill(said, rich(`steps.${STEPS[step]}.say`, { T: store.state.t === Infinity ? "∞" : store.state.t }));
+    const isLimit = STEPS[step] === "scale" && store.state.t === 0;
+    fill(said, rich(`steps.${STEPS[step]}.say${isLimit ? ".cold" : ""}`, { T: store.state.t === Infinity ? "∞" : store.state.t }));
     fill(formula, written(STEPS[step]));
     if (!numbers) return;
     fill(place, derivation(STEPS[step], numbers, store.state));

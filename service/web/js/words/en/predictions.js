@@ -84,7 +84,7 @@ export default {
   "predict.regression.slope": "The straight line that fits best",
   "predict.regression.flat": "A flat line",
   "predict.regression.zero": "It falls to 0",
-  "predict.regression.because": "at T → ∞ every point weighs the same wherever you ask, so the output is the mean of all, {mean}, everywhere.",
+  "predict.regression.because": "at T → ∞ every point weighs the same wherever you ask, so the output is the mean of all, {mean}, everywhere.",
 
   "predict.lowrank.ask": "A square map with {d} × {d} numbers, or down to {r} numbers and up again. How many times fewer parameters?",
   "predict.lowrank.two": "2 times",

@@ -84,7 +84,7 @@ export default {
   "predict.regression.slope": "拟合得最好的直线",
   "predict.regression.flat": "一条水平线",
   "predict.regression.zero": "降到 0",
-  "predict.regression.because": "T → ∞ 时，不管问哪里，每个点一样重，所以输出处处是全体的平均 {mean}。",
+  "predict.regression.because": "在 T → ∞ 时，不管问哪里，每个点一样重，所以输出处处是全体的平均 {mean}。",
 
   "predict.lowrank.ask": "一个 {d} × {d} 的方阵，或者先降到 {r} 个数再升回来。参数少到几分之一？",
   "predict.lowrank.two": "1/2",
