@@ -81,9 +81,9 @@ class Visit:
         if not url.startswith(self.origin):
             self.strangers.append(url)
 
-    def go(self, where: str) -> Page:
-        """Open a part of the page, and wait until it has its answers."""
-        self.page.goto(f"{self.origin}/{where}")
+    def go(self, where: str, *, covered: bool = False) -> Page:
+        """Open a part of the page, and wait until it has its answers; a scene as its picture, or covered by its question."""
+        self.page.goto(f"{self.origin}/{where if covered else uncovered(where)}")
         try:
             self.page.wait_for_selector(DRAWN, state="attached", timeout=10_000)
         except Exception as failure:
@@ -100,6 +100,13 @@ class Visit:
         self.page.wait_for_timeout(50)
 
 
+def uncovered(where: str) -> str:
+    """The address of a scene, with its picture open: what says nothing of it may open on a question."""
+    if where and not where.startswith("#") or "revealed=" in where or "packed=" in where:
+        return where
+    return f"{where or '#'}&revealed=1"
+
+
 Open = Callable[..., Visit]
 
 
@@ -109,13 +116,20 @@ def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
     visits: list[Visit] = []
     contexts: list[Any] = []
 
-    def start(where: str = "", size: tuple[int, int] = PROJECTOR, origin: str = site.url, **options: Any) -> Visit:
+    def start(
+        where: str = "",
+        size: tuple[int, int] = PROJECTOR,
+        origin: str = site.url,
+        *,
+        covered: bool = False,
+        **options: Any,
+    ) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         contexts.append(context)
         context.set_default_timeout(30_000)
         opened = Visit(context.new_page(), origin)
         visits.append(opened)
-        opened.go(where)
+        opened.go(where, covered=covered)
         return opened
 
     yield start

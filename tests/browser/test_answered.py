@@ -115,9 +115,9 @@ def test_it_is_announced_when_it_changes_and_not_at_every_step(visit: Any) -> No
 
 
 def test_nothing_is_said_before_the_guess(visit: Any) -> None:
-    page = visit("#scene=guess").page
+    page = visit("#scene=guess", covered=True).page
     assert [page.locator(place).inner_text() for place in PLACES] == ["", "", "?"]
-    page.locator(".guess input").first.check()
+    page.locator(".choice").first.click()
     assert page.locator("#answered").inner_text().startswith(SAID["en"][True][0])
 
 

@@ -96,15 +96,6 @@ def test_a_filter_is_minus_infinity(visit: Any) -> None:
     assert set(page.locator(".rows .share").all_inner_texts()).isdisjoint({"−∞"})
 
 
-def test_predict_first_reveal_after(visit: Any) -> None:
-    page = visit("#scene=guess").page
-    assert page.locator(".rows .share").first.inner_text() == "?"
-    assert "%" not in page.locator("#picture-words").inner_text()
-    page.locator(".guess input").first.check()
-    assert "%" in page.locator(".rows .share").first.inner_text()
-    assert "%" in page.locator(".guess [role=status]").inner_text()
-
-
 def test_the_memory_repairs_the_picture(visit: Any) -> None:
     page = visit("#scene=hopfield").page
     page.wait_for_selector("#path .stored")

@@ -18,7 +18,13 @@ from service.api.first_words import LANGUAGES, document, preferred
 from service.api.middleware.access import is_call
 
 WEB = Path(__file__).parents[2] / "web"
-DOCUMENTS = {"/": "index.html", "/index.html": "index.html", "/lesson.html": "lesson.html", "/docs": "docs.html"}
+DOCUMENTS = {
+    "/": "index.html",
+    "/index.html": "index.html",
+    "/lesson.html": "lesson.html",
+    "/worksheet.html": "worksheet.html",
+    "/docs": "docs.html",
+}
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # another content has another digest
 EACH_TIME = {"Cache-Control": "no-cache"}
 

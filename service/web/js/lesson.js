@@ -1,7 +1,7 @@
-/** The lesson plan, in the language that the address asks for. */
+/** The lesson plan, and the learners' worksheet, in the language that the address asks for. */
 
 import { fill, h } from "./element.js";
-import { preferred, say, speak } from "./words.js";
+import { preferred, say, speak, subscripted } from "./words.js";
 import english from "./words/en/lesson.js";
 import chinese from "./words/zh/lesson.js";
 
@@ -10,29 +10,89 @@ const asked = new URLSearchParams(window.location.search);
 const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
 const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = PLANS[language];
+const stage = document.querySelector("#lesson");
+const isSheet = stage.classList.contains("sheet");
+const LETTERS = ["a", "b", "c", "d"];
 
 await speak(language);
 document.documentElement.dataset.theme = theme;
-document.title = `${plan.title} · softkv`;
+document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
 fill(document.querySelector("#bar"),
-  h("a.mark", { href: `./${permalink("library")}` }, "softkv"), h("span.tag", {}, say("frame.tag")),
-  h("div.tools", {}, h("a", { href: `./${permalink("library")}` }, plan.back),
-    h("a", { id: "toggle-lang", href: `lesson.html?lang=${language === "zh" ? "en" : "zh"}&theme=${theme}`, lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
-fill(document.querySelector("#lesson"),
-  h("header.story", {}, h("h1", {}, plan.title), h("p.lede", {}, plan.lede)),
-  h("section", {}, h("h2", {}, plan.before.title), h("ul", {}, plan.before.points.map((point) => h("li", {}, point)))),
-  plan.parts.map(part),
-  h("section", {}, h("h2", {}, plan.after.title), h("ul", {}, plan.after.points.map((point) => h("li", {}, point)))));
+  h("a.mark", { href: permalink("library") }, "softkv"), h("span.tag", {}, say("frame.tag")),
+  h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("library") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet)],
+    h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
+fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
+openInPrint();
+
+function lesson() {
+  return [
+    h("header.story", {}, h("h1", {}, plan.title), h("p.lede", {}, plan.lede)),
+    listed(plan.objectives),
+    h("section", { id: "check" }, h("h2", {}, plan.check.title), h("p", {}, plan.check.how),
+      h("ol", {}, plan.check.questions.map((question) => h("li", {}, question.ask, choices(question), folded(plan.answer, question.choices[question.right]))))),
+    h("section", {}, h("h2", {}, plan.before.title), points(plan.before),
+      plan.before.commands.map((command) => h("pre.class-command", { tabIndex: 0 }, h("code", {}, command))), h("p.failing", {}, plan.before.failing)),
+    listed(plan.minutes),
+    plan.parts.map(part),
+    h("section", {}, h("h2", {}, plan.after.title), points(plan.after), folded(...plan.after.homework)),
+  ];
+}
+
+function listed(section) {
+  return h("section", {}, h("h2", {}, section.title), points(section));
+}
+
+function points(section) {
+  return h("ul", {}, section.points.map((point) => h("li", {}, subscripted(point))));
+}
 
 function part({ minutes, title, show, scenes, questions }) {
   return h("section.part-of", {},
     h("p.minutes", {}, minutes),
     h("div.body", {}, h("h2", {}, title),
-      h("p.links", {}, scenes.map((scene) => h("a", { href: `./${permalink(scene)}` }, `→ ${say(`scene.${scene}.name`)}`))),
-      show.map((text) => h("p", {}, text)),
-      h("dl", {}, questions.map(([question, answer]) => [h("dt", {}, question), h("dd", {}, answer)]))));
+      scenes.length ? h("p.links", {}, scenes.map((scene) => h("a", { href: permalink(scene), target: "softkv-scenes", title: plan.tab }, `→ ${say(`scene.${scene}.name`)} ↗`))) : null,
+      show.map((text) => h("p", {}, subscripted(text))),
+      questions.map(([question, answer]) => folded(question, answer))));
+}
+
+/** A question with its answer folded away: the plan can be projected. */
+function folded(question, answer) {
+  return h("details.answer-of", {}, h("summary", {}, subscripted(question)), h("p", {}, subscripted(answer)));
+}
+
+function choices({ choices: given }) {
+  return h("p.choices-of", {}, given.map((choice, i) => h("span", {}, h("b", {}, `${LETTERS[i]} `), choice)));
+}
+
+function worksheet({ title, name, sections }) {
+  return [
+    h("header.story", {}, h("h1", {}, title), h("p", {}, blanks(name))),
+    sections.map((section) => h("section", {}, h("h2", {}, section.title),
+      section.check ? h("ol", {}, plan.check.questions.map((question) => h("li", {}, question.ask, choices(question)))) : null,
+      (section.lines ?? []).map((line) => h("p", {}, blanks(line))),
+      section.table ? h("div.scrolling", { tabIndex: 0, role: "region", "aria-label": section.title }, h("table", {}, section.table.map((row, i) => h("tr", {}, row.map((cell, j) => (i && j ? h("td", {}, cell) : h("th", { scope: i ? "row" : "col" }, cell))))))) : null)),
+  ];
+}
+
+/** Text with places to write in. */
+function blanks(text) {
+  return text.split(/(__+)/).flatMap((part, i) => (i % 2 ? h("span.blank", { style: { "--letters": String(part.length) } }) : subscripted(part)));
+}
+
+/** Closed on the screen, open on paper. */
+function openInPrint() {
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const one of opened) one.open = true;
+  });
+  window.addEventListener("afterprint", () => opened.forEach((one) => (one.open = false)));
+}
+
+function page(file, other = language) {
+  return `${file}?lang=${other}&theme=${theme}`;
 }
 
 function permalink(scene) {
-  return `#scene=${scene}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
+  return `./#scene=${scene}&lang=${language}${theme === "dark" ? "&theme=dark" : ""}`;
 }

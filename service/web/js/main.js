@@ -3,6 +3,8 @@
 import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
+import { keys } from "./keys.js";
+import { unpacked } from "./packing.js";
 import { Store } from "./state.js";
 import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
@@ -28,7 +30,7 @@ const LONGEST = 600;
 const FONTS = new URL("../css/fonts.css", import.meta.url).href;
 const AGAIN_MS = 2000;
 
-const store = new Store(window.location, window.history);
+const store = new Store(window.location, window.history, await unpacked(window.location.hash));
 const api = new API((path, options) => fetch(path, options), storageOf(window), window.asked);
 const context = { store, api, asker: new Asker(api), origin: window.location.origin, answered };
 const stage = document.querySelector("#stage");
@@ -36,6 +38,13 @@ const header = bar(context);
 const printed = h("p.printed", {});
 let view = null;
 let mounted = 0;
+let told = null;
+let uncover = null;
+let model = null;
+context.told = (now) => {
+  model = now;
+  tell();
+};
 
 /** Draw everything for the state as it is: a scene began, or the language changed. */
 async function mount() {
@@ -45,14 +54,18 @@ async function mount() {
   view = null;
   const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang)]).catch(broken);
   if (mine !== mounted) return;
-  document.title = `${say(`scene.${state.scene}.title`)} · softkv`;
+  document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
   document.querySelector("#skip").textContent = say("frame.skip");
   header.show(state);
   fill(document.querySelector("#foot"), foot(context));
   context.notice = notice(context, mount, () => (view?.again ?? mount)());
-  context.story = story(state);
+  told = story(context);
+  context.story = told.element;
+  uncover = null;
+  model = { state };
   view = make(context);
   fill(stage, context.notice.element, view.element, printed);
+  tell();
   dress(state);
   if (state.view !== "lookup") answered();
 }
@@ -93,6 +106,25 @@ function keep() {
   });
 }
 
+/** The story follows what the scene shows; what is not revealed is not in the page. */
+function tell() {
+  if (!view) return;
+  if (model.state.revealed) uncover = uncover?.();
+  else if (model.state.view !== "lookup") uncover ??= covered(view.element);
+  told.show(model);
+}
+
+/** Take everything but the story out of a view, until what this answers is called. The lookup covers itself: its rows stay. */
+function covered(element) {
+  const out = [...element.children].flatMap((section) => [...section.children].filter((child) => child !== context.story).map((child) => ({ section, child })));
+  element.classList.add("covered");
+  for (const { child } of out) child.remove();
+  return () => {
+    element.classList.remove("covered");
+    for (const { section, child } of out) section.append(child);
+  };
+}
+
 function dress({ theme, projector }) {
   document.documentElement.dataset.theme = theme;
   document.documentElement.dataset.projector = projector ? "on" : "off";
@@ -108,6 +140,9 @@ store.listen((state, changed) => {
       header.show(state);
     }
     view?.update(state, changed);
+    model = { ...model, state };
+    if (changed.has("revealed")) tell();
+    else told?.follow(state);
   }
 });
 /** On paper: what was asked, and where. */
@@ -119,4 +154,5 @@ document.querySelector("#skip").addEventListener("click", (event) => {
 });
 
 fill(document.querySelector("#bar"), header.parts);
+keys(store);
 mount();

@@ -48,5 +48,11 @@ function own({ state }, result) {
 /** Rows that a filter shut out become masked rows of the copy, so that the first edit moves nothing else. */
 function copied({ state }, result) {
   if (state.rows) return {};
-  return { filter: null, masked: (result?.rows ?? []).filter((row) => row.masked).map((row) => row.id) };
+  const rows = result?.rows ?? [];
+  return { filter: null, masked: rows.filter((row) => row.masked).map((row) => row.id), left: Math.max(0, (result?.size ?? 0) - rows.length) };
+}
+
+/** Indices in the order of their keys: before the reveal the order of the weights would give them away. */
+export function byKey(rows, indices) {
+  return [...indices].sort((a, b) => rows[a].key.localeCompare(rows[b].key, "en"));
 }

@@ -16,18 +16,21 @@ export const POINTS = [
   [4.7, 3.2], [5.2, 2.6], [5.9, 1.7], [6.5, 1.9], [7.1, 1.4], [7.8, 2.2], [8.4, 2.0], [9.2, 3.1], [9.7, 3.3],
 ];
 
-/** In the order an instructor shows them. `view` is the module that draws the scene. */
+/**
+ * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
+ * story speak of; `again` covers it at every new question.
+ */
 export const SCENES = [
-  { name: "library", view: "lookup", state: { source: "library", query: "books about felines" } },
-  { name: "videos", view: "lookup", state: { source: "videos", query: "my plants look sad" } },
-  { name: "python", view: "lookup", state: { source: "python", query: "make a temporary directory" } },
-  { name: "unicode", view: "lookup", state: { source: "unicode", query: "smiling cat" } },
-  { name: "nothing", view: "lookup", state: { source: "library", query: "quarterly tax return" } },
-  { name: "share", view: "lookup", state: { source: "library", query: "machine learning" } },
-  { name: "values", view: "lookup", state: { source: "scratch", ...SETS.colour } },
-  { name: "filter", view: "lookup", state: { source: "library", query: "books about felines",
+  { name: "library", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
+  { name: "videos", view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad" } },
+  { name: "python", view: "lookup", about: ["source", "rows"], state: { source: "python", query: "make a temporary directory" } },
+  { name: "unicode", view: "lookup", about: ["source", "rows"], state: { source: "unicode", query: "smiling cat" } },
+  { name: "nothing", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "quarterly tax return" } },
+  { name: "share", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "machine learning" } },
+  { name: "values", view: "lookup", about: ["query", "rows"], state: { source: "scratch", ...SETS.colour } },
+  { name: "filter", view: "lookup", about: ["query", "source", "rows", "filter"], state: { source: "library", query: "books about felines",
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
-  { name: "guess", view: "lookup", state: { source: "library", query: "animals that talk", guess: "" } },
+  { name: "guess", view: "lookup", state: { source: "library", query: "animals that talk" }, again: true },
   { name: "rows", view: "lookup", state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
   { name: "steps", view: "steps", state: { t: 1 } },
   { name: "encoder", view: "encoder", state: {} },

@@ -3,6 +3,7 @@
  * and rows that a learner typed never reach a server's log.
  */
 
+import { isLong, packed, unpacked } from "./packing.js";
 import { sceneNamed } from "./scenes.js";
 import { preferred } from "./words.js";
 
@@ -20,6 +21,7 @@ export const DEFAULTS = Object.freeze({
   t: 0.05,
   none: "auto",
   filter: null,
+  revealed: false,
   guess: null,
   step: 0,
   causal: false,
@@ -32,7 +34,18 @@ export const DEFAULTS = Object.freeze({
   noisy: null,
   width: 12288,
   rank: 128,
+  left: 0,
 });
+
+/** What an address may say and still open on the scene's question, covered. */
+const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed"];
+/** In the scene "predict first" a change of one of these is another question: it is covered again. */
+const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
+/** What one undoes; a scene, a language or a reveal is no edit. */
+const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "points", "noisy", "width", "rank"];
+/** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
+const ONE_EDIT_MS = 900;
+const MOST_EDITS = 50;
 
 /** The null keys that the service knows by a name; `none` is one of them, a similarity, or false. */
 export const NAMED_NULLS = ["auto", "lenient", "strict"];
@@ -55,17 +68,23 @@ export function toHash(state) {
   const start = beginning(state.scene);
   const said = new URLSearchParams({ scene: state.scene });
   for (const name of Object.keys(DEFAULTS)) {
-    if (name === "scene" || name === "view" || same(state[name], start[name])) continue;
+    if (name === "scene" || name === "view" || name === "revealed" || same(state[name], start[name])) continue;
     const value = state[name];
     said.set(name, value === null ? "" : name === "none" && value === false ? "false" : WRITE[typeof value](value));
   }
+  if (state.revealed !== opensRevealed(said)) said.set("revealed", WRITE.boolean(state.revealed));
   return `#${said}`;
+}
+
+/** A shared picture opens as the picture; an address of a scene alone opens on its question. */
+function opensRevealed(said) {
+  return [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
 }
 
 /** The part after the # → state. What is not understood keeps its beginning. */
 export function fromHash(hash) {
   const said = new URLSearchParams(hash.replace(/^#/, ""));
-  const state = beginning(said.get("scene") ?? DEFAULTS.scene);
+  const state = { ...beginning(said.get("scene") ?? DEFAULTS.scene), revealed: opensRevealed(said) };
   for (const [name, text] of said) {
     if (!(name in DEFAULTS) || name === "scene" || name === "view") continue;
     const read = parse(name, text);
@@ -78,6 +97,7 @@ function parse(name, text) {
   if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
+  if (name === "guess") return text || null;
   if (name === "theme") return text === "dark" || text === "light" ? text : undefined;
   const kind = typeof DEFAULTS[name];
   if (kind === "boolean") return text === "1";
@@ -118,16 +138,25 @@ function same(a, b) {
   return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 }
 
+/** Another question in the scene that asks for guesses: nothing of the last one's answer stays. */
+function coveredAgain({ scene }, patch, changed) {
+  const again = sceneNamed(scene).again && !("revealed" in patch) && changed.some((name) => ASKED.includes(name));
+  return again ? { revealed: false, guess: null } : {};
+}
+
 /** The one holder of the state. Listeners get the new state and the names that changed. */
 export class Store {
   #listeners = [];
   #pending = 0;
+  #past = [];
+  #edited = { names: "", at: 0 };
+  #packed = { hash: "", short: "" };
 
-  /** @param {Location} location @param {History} history */
-  constructor(location, history) {
+  /** @param {Location} location @param {History} history @param {string} [hash] the address, where it had to be unpacked */
+  constructor(location, history, hash = location.hash) {
     this.location = location;
     this.history = history;
-    this.state = fromHash(location.hash);
+    this.state = fromHash(hash);
   }
 
   /** Change some of the state; the URL follows a moment later, so a dragged slider does not flood the history. */
@@ -135,26 +164,84 @@ export class Store {
     const before = this.state;
     const changed = Object.keys(patch).filter((name) => !same(patch[name], before[name]));
     if (!changed.length) return;
-    this.state = { ...before, ...patch };
-    this.#tell(changed);
-    clearTimeout(this.#pending);
-    this.#pending = setTimeout(() => this.history.replaceState(null, "", toHash(this.state)), 200);
+    this.#remember(before, changed);
+    this.#become({ ...before, ...patch, ...coveredAgain(before, patch, changed) });
   }
 
-  /** Go to a scene's beginning; language, theme and projector stay. A step in the browser's history. */
-  go(scene) {
+  /** Is there an edit to take back? */
+  get undoable() {
+    return this.#past.length > 0;
+  }
+
+  /** Take back the last edit. Language, theme and projector stay. */
+  undo() {
+    const before = this.#past.pop();
+    if (before) this.#return(before);
+  }
+
+  /** The scene as it began; this can be undone. */
+  restart() {
+    const start = beginning(this.state.scene);
+    if (EDITS.every((name) => same(start[name], this.state[name]))) return;
+    this.#past.push(this.state);
+    this.#return(start);
+  }
+
+  /** The rows, the question and the numbers of another moment; how they are shown stays. */
+  #return(to) {
+    this.#edited = { names: "", at: 0 };
+    const { lang, theme, projector, revealed, guess } = this.state;
+    const changed = EDITS.filter((name) => !same(to[name], this.state[name]));
+    this.#become({ ...to, lang, theme, projector, revealed, guess, ...coveredAgain(to, {}, changed) });
+  }
+
+  #become(state) {
+    const names = Object.keys(DEFAULTS).filter((name) => !same(state[name], this.state[name]));
+    if (!names.length) return;
+    this.state = state;
+    this.#tell(names);
     clearTimeout(this.#pending);
-    this.history.replaceState(null, "", toHash(this.state));
+    this.#pending = setTimeout(() => this.#write("replaceState"), 200);
+  }
+
+  #remember(before, changed) {
+    const names = changed.filter((name) => EDITS.includes(name)).join();
+    if (!names) return;
+    const now = Date.now();
+    if (names !== this.#edited.names || now - this.#edited.at > ONE_EDIT_MS) this.#past = [...this.#past, before].slice(-MOST_EDITS);
+    this.#edited = { names, at: now };
+  }
+
+  /** The address follows; a long one is packed first, and written unless the state has moved on. */
+  #write(how) {
+    const { state } = this;
+    const hash = toHash(state);
+    if (!isLong(hash)) this.history[how](null, "", hash);
+    else if (this.#packed.hash === hash) this.history[how](null, "", this.#packed.short);
+    else
+      packed(hash, state.scene).then((short) => {
+        this.#packed = { hash, short };
+        if (state === this.state) this.history[how](null, "", short);
+      });
+  }
+
+  /** Go to a scene's beginning, or to what it shows; language, theme and projector stay. A step in the browser's history. */
+  go(scene, revealed = false) {
+    clearTimeout(this.#pending);
+    this.#write("replaceState");
     const { lang, theme, projector } = this.state;
-    this.state = { ...beginning(scene), lang, theme, projector };
-    this.history.pushState(null, "", toHash(this.state));
+    this.#past = [];
+    this.state = { ...beginning(scene), lang, theme, projector, revealed };
+    this.#write("pushState");
     this.#tell(Object.keys(DEFAULTS));
   }
 
   /** Take the state from the URL again: back, forward, or a pasted link. */
-  reread() {
+  async reread() {
     clearTimeout(this.#pending);
-    this.state = fromHash(this.location.hash);
+    const hash = await unpacked(this.location.hash);
+    this.#past = [];
+    this.state = fromHash(hash);
     this.#tell(Object.keys(DEFAULTS));
   }
 

@@ -38,7 +38,17 @@ export function rich(name, places = {}) {
     rest = rest.slice(found.index + found[0].length);
   }
   nodes.push(place(rest, places));
-  return nodes;
+  return nodes.flatMap((node) => (typeof node === "string" ? subscripted(node) : node));
+}
+
+/** Text with its subscripts: `W_Q` and `d_k` as they are written by hand. */
+export function subscripted(text) {
+  return text.split(/(?<=\b[A-Za-z])_([A-Za-z])\b/).map((part, i) => (i % 2 ? h("sub", {}, part) : part));
+}
+
+/** Text whose terms are not broken over two lines, in a language without spaces. */
+export function unbroken(text) {
+  return text.split(/(注意力|核回归|存储|查询|权重|数据库|温度)/).map((part, i) => (i % 2 ? h("span.whole", {}, part) : part));
 }
 
 /** The beginning of a text, with an ellipsis where something was left out. */
@@ -53,6 +63,6 @@ function place(text, places) {
 
 function term(kind, text) {
   if (kind === "code") return h("code", {}, text);
-  if (kind === "b") return h("strong", {}, text);
-  return h(`span.${kind}`, {}, text);
+  if (kind === "b") return h("strong", {}, subscripted(text));
+  return h(`span.${kind}`, {}, subscripted(text));
 }

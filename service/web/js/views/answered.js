@@ -20,8 +20,8 @@ export function answeredMark(model) {
 }
 
 /** What "none of these" weighs at this temperature, and what it takes for unrelated. */
-export function levelWords({ result: { asked, nullKey }, answer: { level } }) {
-  if (!asked) return "";
+export function levelWords({ state, result: { asked, nullKey }, answer: { level } }) {
+  if (!asked || !state.revealed) return "";
   if (!nullKey) return say("level.off");
   if (!nullKey.background) return say("level.number", { level: similarityText(level) });
   const { mean, deviation, of } = nullKey.background;

@@ -26,12 +26,13 @@ export function answers({ store }) {
   const element = h("section.answers", { "aria-label": say("answers.label") }, columns.map((column) => column.element));
 
   function show({ result, state }) {
-    database(sql, result.sql);
-    database(text, result.fullText);
+    const secret = !state.revealed;
+    database(sql, result.sql, secret);
+    database(text, result.fullText, secret);
     const nearest = result.topK.matches.slice(0, SHOWN);
-    put(top.verdict, result.unread ? "?" : say(nearest.length ? "answers.rows.top" : "answers.rows", { count: nearest.length }));
+    put(top.verdict, result.unread || secret ? "?" : say(nearest.length ? "answers.rows.top" : "answers.rows", { count: nearest.length }));
     fill(top.statement, h("p", {}, say("answers.top.how", { count: SHOWN })));
-    fill(top.list, nearest.map((match) => line(fixed(match.similarity), match)));
+    fill(top.list, (secret ? [] : nearest).map((match) => line(fixed(match.similarity), match)));
     fill(attention.statement, h("p", {}, say("answers.attention.how")), none);
     element.classList.toggle("veiled", veiled({ state, result }));
   }
@@ -50,12 +51,12 @@ export function answers({ store }) {
   return { element, show, weigh };
 }
 
-function database(column, { statement, parameters, rows }) {
-  put(column.verdict, rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
+function database(column, { statement, parameters, rows }, secret) {
+  put(column.verdict, secret ? "?" : rows.length === 1 ? say("answers.rows.one") : say("answers.rows", { count: rows.length }));
   const told = Object.entries(parameters).filter(([name]) => name !== "limit" && !new RegExp(`\\bcollection = :${name}\\b`).test(statement));
   column.statement.title = statement;
   fill(column.statement, clauses(statement), told.map(([name, value]) => h("code.parameter", { dir: "auto" }, `:${name} = ${literal(value)}`)));
-  fill(column.list, rows.slice(0, SHOWN).map((row) => line("", row)));
+  fill(column.list, (secret ? [] : rows).slice(0, SHOWN).map((row) => line("", row)));
 }
 
 /** The statement in lines: those that choose rows whole, with what decides in bold; the others cut where there is no room. */

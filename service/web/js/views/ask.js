@@ -45,8 +45,8 @@ export function ask({ store, asker }) {
   offer();
 
   function choose() {
-    if (source.value) store.set({ source: source.value, rows: null, masked: [], filter: null });
-    else store.set({ source: "scratch", rows: [], masked: [], filter: null });
+    if (source.value) store.set({ source: source.value, rows: null, masked: [], filter: null, left: 0 });
+    else store.set({ source: "scratch", rows: [], masked: [], filter: null, left: 0 });
   }
 
   /** What is chosen; a level of one's own begins at the one that is shown. */
@@ -91,7 +91,7 @@ export function ask({ store, asker }) {
     put(answered, answeredWords(model));
     put(summary, words);
     put(level, levelWords(model));
-    named.hidden = !result.nullKey?.background;
+    named.hidden = !result.nullKey?.background || !current.revealed;
   }
 
   function show(model) {

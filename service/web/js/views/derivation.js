@@ -14,6 +14,10 @@ import { matrix } from "./matrix.js";
  */
 export function derivation(step, numbers, { t }) {
   const { words } = numbers;
+  const cold = t === 0;
+  const before = divided(numbers, t);
+  const after = masked(numbers, before, t);
+  const [beforeName, afterName] = cold ? ["QKᵀ / √d_k", say("steps.masked")] : ["QKᵀ / √d_k / T", say("steps.logits")];
   const axes = ["v₁", "v₂", "v₃", "v₄"].map((_, i) => `${i + 1}`);
   const draw = {
     embeddings: () => [given({ name: "X", numbers: numbers.embeddings, rows: words, columns: say("steps.dimensions").split(", ") })],
@@ -21,12 +25,12 @@ export function derivation(step, numbers, { t }) {
     key: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_K", numbers: numbers.W_K }, { name: "K", kind: "key", numbers: numbers.key, rows: words, columns: axes }),
     value: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_V", numbers: numbers.W_V }, { name: "V", kind: "value", numbers: numbers.value, rows: words, columns: axes }),
     dot: () => multiplied({ name: "Q", kind: "query", numbers: numbers.query, rows: words }, { name: "Kᵀ", kind: "key", numbers: transposed(numbers.key), columns: words }, { name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }),
-    scale: () => each({ name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }, { name: "QKᵀ / √d_k / T", numbers: divided(numbers, t), rows: words, columns: words },
-      (i, j) => `${fixed(numbers.dot[i][j])} / √${numbers.key[0].length} / ${temperatureText(t)} = ${fixed(divided(numbers, t)[i][j])}`),
-    mask: () => each({ name: "QKᵀ / √d_k / T", numbers: divided(numbers, t), rows: words, columns: words }, { name: say("steps.logits"), numbers: numbers.logits, rows: words, columns: words },
-      (i, j) => (numbers.mask && !numbers.mask[i][j] ? say("steps.mask.cell", { query: words[i], key: words[j] }) : say("steps.open.cell", { query: words[i], key: words[j] }))),
-    softmax: () => each({ name: say("steps.logits"), numbers: numbers.logits, rows: words, columns: words }, { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
-      (i, j) => softmaxWords(numbers.logits[i], numbers.weights[i], j), true),
+    scale: () => each({ name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }, { name: beforeName, numbers: before, rows: words, columns: words },
+      (i, j) => (cold ? `${scaled(numbers, i, j)}. ${say("steps.scale.cold")}` : `${scaled(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`)),
+    mask: () => each({ name: beforeName, numbers: before, rows: words, columns: words }, { name: afterName, numbers: after, rows: words, columns: words },
+      (i, j) => say(after[i][j] === null ? "steps.mask.cell" : "steps.open.cell", { query: words[i], key: words[j] })),
+    softmax: () => each({ name: afterName, numbers: after, rows: words, columns: words }, { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
+      (i, j) => (cold ? coldWords : softmaxWords)(after[i], numbers.weights[i], j), true),
     blend: () => multiplied({ name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words }, { name: "V", kind: "value", numbers: numbers.value, rows: words }, { name: say("word.output"), kind: "value", numbers: numbers.output, rows: words, columns: axes }),
   };
   return draw[step]();
@@ -66,12 +70,27 @@ function each(a, b, words, wholeRow = false) {
   return [h("div.equation", {}, left.element, h("span.sign", {}, "→"), result.element), written];
 }
 
-/** Before the mask. At T = 0 the limit itself: 0 for the largest of a row, −∞ for the rest. */
-function divided({ similarity, logits }, t) {
-  return t === 0 ? logits : similarity.map((row) => row.map((s) => s / t));
+/** Before the mask: QKᵀ / √d_k / T. Nothing is divided by 0: T → 0 is a limit of the softmax, and said there. */
+function divided({ similarity }, t) {
+  return t === 0 ? similarity : similarity.map((row) => row.map((s) => s / t));
+}
+
+/** After the mask: the service's logits; at T = 0 what they were before the limit. */
+function masked({ logits, mask }, before, t) {
+  return t === 0 ? before.map((row, i) => row.map((s, j) => (mask && !mask[i][j] ? null : s))) : logits;
+}
+
+function scaled({ dot, similarity, key }, i, j) {
+  return `${fixed(dot[i][j])} / √${key[0].length} = ${fixed(similarity[i][j])}`;
 }
 
 function softmaxWords(logits, weights, j) {
   const terms = logits.map((logit) => (logit === null ? "0" : `exp(${fixed(logit)})`));
   return `${terms[j]} / (${terms.join(" + ")}) = ${fixed(weights[j], 3)}`;
+}
+
+/** At T → 0: the largest of the row takes the whole. */
+function coldWords(row, weights, j) {
+  const largest = Math.max(...row.filter((number) => number !== null));
+  return say(weights[j] > 0 ? "steps.cold.most" : "steps.cold.none", { number: fixed(largest), weight: fixed(weights[j], 3) });
 }

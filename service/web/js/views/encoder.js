@@ -3,7 +3,8 @@
 import { fill, h, put } from "../element.js";
 import { percent } from "../numbers.js";
 import { unreadable } from "../reading.js";
-import { say } from "../words.js";
+import { DEFAULTS } from "../state.js";
+import { rich, say } from "../words.js";
 import { copyAsCurl } from "./copying.js";
 import { thumbnails } from "./heads.js";
 import { tokenLines } from "./tokens.js";
@@ -26,13 +27,14 @@ export function encoder(context) {
   const lines = tokenLines((word) => store.set({ word }));
   const row = h("ol.shares", {});
   const rowTitle = h("h2", {});
+  const claim = h("p.small", { id: "claim" });
   const element = h("div.lookup", {},
     h("section.left", {}, context.story,
       h("div", {}, h("label.query.strong", { for: "sentence" }, `● ${say("encoder.sentence")}`), sentence, unread),
       h("div.labelled", {}, h("span.small.soft", {}, say("encoder.layer")), layer),
       h("div.labelled", {}, h("span.small.soft", {}, say("encoder.head")), heads.element),
       h("p", {}, causal, h("label", { for: "causal" }, ` ${say("encoder.causal")}`))),
-    h("section.right", {}, h("div.reading", {}, lines.element, h("div.row-of", { id: "row-of" }, rowTitle, row, h("p.small.soft", {}, say("encoder.same")))),
+    h("section.right", {}, h("div.reading", {}, lines.element, h("div.row-of", { id: "row-of" }, rowTitle, claim, row, h("p.small", { id: "caution" }, say("encoder.caution")), h("p.small.soft", {}, rich("encoder.same")))),
       h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/trace", body: body(store.state) })))));
 
   async function request() {
@@ -67,6 +69,8 @@ export function encoder(context) {
     heads.show(attention, head);
     lines.show(tokens, attention[head], word);
     put(rowTitle, say("encoder.row", { word: tokens[word] }));
+    put(claim, isScenes(now) ? say("encoder.claim") : "");
+    context.told({ state: now, tokens, word, attention: attention[head], weights: attention[head][word] });
     const order = attention[head][word].map((weight, j) => ({ weight, j })).sort((a, b) => b.weight - a.weight);
     fill(row, order.slice(0, 12).map(({ weight, j }) => h("li", { style: { "--share": String(weight) } }, h("span.number.weight", {}, percent(weight)), h("bdi.key", {}, tokens[j]))));
   }
@@ -82,6 +86,11 @@ export function encoder(context) {
   request();
   show();
   return { element, update, leave: () => (running.abort(), clearTimeout(waiting), lines.leave()) };
+}
+
+/** Whether what is seen is still the scene's own: the sentence, the layer and the head that its claim is about. */
+function isScenes(state) {
+  return ["text", "layer", "head", "word", "causal"].every((name) => state[name] === DEFAULTS[name]);
 }
 
 function body({ text, layer, causal }) {

@@ -12,6 +12,9 @@ import { temperatureSlider } from "./temperature.js";
 
 const STEPS = 4;
 const TURNED = 20;
+/** A memory has settled where one picture has more than this, and the last step moved no cell by more of its range than that. */
+const SETTLED = 0.5;
+const STILL = 0.01;
 
 /** @param {object} context */
 export function hopfield(context) {
@@ -61,7 +64,11 @@ export function hopfield(context) {
     stored.forEach((one, i) => (one.weight.textContent = percent(first[i])));
     const final = at(weights, STEPS);
     const best = final.indexOf(Math.max(...final));
-    words.textContent = say("hopfield.words", { name: NAMES[best], weight: percent(final[best]), energy: fixed(levels.flat().at(-1), 2) });
+    const pictures = states.map((_, step) => at(states, step));
+    const moved = Math.max(...pictures[STEPS].map((cell, i) => Math.abs(cell - pictures[STEPS - 1][i]))) / 2;
+    const kind = final[best] <= SETTLED ? "hopfield.mixed" : moved < STILL ? "hopfield.words" : "hopfield.moving";
+    words.textContent = say(kind, { name: NAMES[best], weight: percent(final[best]), energy: fixed(levels.flat().at(-1), 2), steps: STEPS });
+    context.told({ state: store.state, states: pictures, weights: weights.map((_, step) => at(weights, step)) });
   }
 
   function update(state) {

@@ -12,7 +12,7 @@ import { heaviest } from "./answers.js";
 /** @param {object} context */
 export function limits({ store }) {
   const claims = [
-    claim("nearest", () => store.set({ t: 0, none: store.state.none === EXACT ? "auto" : store.state.none })),
+    claim("nearest", () => store.set({ t: 0, none: false })),
     claim("exact", () => store.set({ t: 0, none: EXACT })),
     claim("average", () => store.set({ t: Infinity })),
   ];
@@ -21,7 +21,7 @@ export function limits({ store }) {
 
   function show({ result, state }) {
     element.hidden = veiled({ state, result }) || !result.asked || !result.rows.length;
-    if (element.hidden) return;
+    if (element.hidden) return claims.forEach((one) => one.tell("", null));
     nearest.tell(...towardsNearest(result));
     exact.tell(...towardsSQL(result));
     average.tell(...towardsAverage(result));
@@ -45,7 +45,7 @@ function claim(name, apply) {
   };
 }
 
-/** T → 0 without the null: everything on the row that top-k puts first. */
+/** T → 0 without the null, as its button sets it: everything on the row that top-k puts first. */
 function towardsNearest(result) {
   const { weights } = weighed(result, 0, null);
   const [first] = heaviest(weights, 1);

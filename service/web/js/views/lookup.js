@@ -4,7 +4,6 @@ import { weighed } from "../asking.js";
 import { h } from "../element.js";
 import { answers } from "./answers.js";
 import { ask } from "./ask.js";
-import { guess } from "./guess.js";
 import { picture } from "./picture.js";
 import { sets } from "./sets.js";
 import { blendChecked, valuesOf } from "../values.js";
@@ -27,8 +26,8 @@ export function lookup(context) {
   let below = 0;
   let gone = false;
 
-  const parts = { ask: ask(context), answers: answers(context), picture: picture(context), sets: sets(context), guess: guess(context) };
-  const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.sets.element, parts.guess.element, parts.ask.element);
+  const parts = { ask: ask(context), answers: answers(context), picture: picture(context), sets: sets(context) };
+  const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.sets.element, parts.ask.element);
   const under = h("div.under", {});
   const tables = h("div.below", {});
   const element = h("div.lookup.questions.waiting", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under), tables);
@@ -82,10 +81,12 @@ export function lookup(context) {
     const now = model();
     element.classList.remove("waiting");
     for (const part of Object.values(parts)) part.show?.(now);
+    under.hidden = !now.state.revealed;
     reweigh(now);
   }
 
   function reweigh(now = model()) {
+    context.told(now);
     for (const name of EVERY_FRAME) parts[name]?.weigh(now);
     clearTimeout(verifying);
     if (!parts.arithmetic) return;
@@ -125,7 +126,7 @@ export function lookup(context) {
     if (asks) later(changed.has("query") || changed.has("rows") ? TYPING_MS : 0);
     if (!result) return;
     if (changed.has("rows")) revalue(state);
-    if (changed.has("guess")) show();
+    if (changed.has("revealed") || changed.has("guess")) show();
     else if (changed.has("theme")) reweigh();
     else if (changed.has("t") && !frame) {
       frame = requestAnimationFrame(() => {

@@ -44,7 +44,9 @@ export function lowRank(context) {
     put(full, `${count(d)} × ${count(d)} = ${count(d * d)}`);
     put(low, `${count(d)} × ${count(r)} + ${count(r)} × ${count(d)} = ${count(2 * d * r)}`);
     const times = (d * d) / (2 * d * r);
-    fill(ratio, say(times >= 1 ? "lowrank.ratio" : "lowrank.more", { times: fixed(times, times < 10 ? 1 : 0) }));
+    const words = Math.abs(times - 1) < 0.05 ? "lowrank.same" : times > 1 ? "lowrank.ratio" : "lowrank.more";
+    fill(ratio, say(words, { times: fixed(times, times < 10 ? 1 : 0) }));
+    context.told({ state, width: d, rank: r });
     const share = Math.max(0.004, r / d);
     fill(shapes, box("full", `${count(d)} × ${count(d)}`, 1, 1), h("span.sign", {}, "≈"),
       box("down", `↓ ${count(d)} × ${count(r)}`, share, 1), h("span.sign", {}, "·"), box("up", `↑ ${count(r)} × ${count(d)}`, 1, share));

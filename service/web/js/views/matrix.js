@@ -2,6 +2,7 @@
 
 import { h } from "../element.js";
 import { fixed } from "../numbers.js";
+import { subscripted } from "../words.js";
 
 /**
  * @param {object} what
@@ -21,7 +22,7 @@ export function matrix({ name, kind = "plain", numbers, rows = [], columns = [],
   }));
   const head = columns.length ? h("tr", {}, rows.length ? h("td.corner") : null, columns.map((column) => h("th", { scope: "col" }, column))) : null;
   const body = cells.map((row, i) => h("tr", {}, rows.length ? h("th", { scope: "row" }, rows[i]) : null, row));
-  const element = h(`figure.matrix.${kind}`, {}, h("figcaption", {}, name, h("span.soft.tiny", {}, ` ${numbers.length}×${numbers[0].length}`)), h("table", {}, head, h("tbody", {}, body)));
+  const element = h(`figure.matrix.${kind}`, {}, h("figcaption", {}, subscripted(name), h("span.soft.tiny", {}, ` ${numbers.length}×${numbers[0].length}`)), h("table", {}, head, h("tbody", {}, body)));
 
   /** Light a row, a column or a cell; null lights none. */
   function light(row, column) {

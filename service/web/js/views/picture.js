@@ -3,7 +3,7 @@
 import { h, put } from "../element.js";
 import { count, fixed, percent, similarityText } from "../numbers.js";
 import { veiled } from "../reading.js";
-import { addRow, editRow, maskRow, removeRow } from "../rows.js";
+import { addRow, byKey, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
 import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
@@ -70,7 +70,7 @@ export function picture({ store }) {
     return { element: line, key, value, colour, similarity, logit, share, tag, mask };
   }
 
-  function choose({ result }) {
+  function choose({ result, state }) {
     if (body.contains(document.activeElement) && document.activeElement.tagName === "TEXTAREA" && shown.length) {
       const index = new Map(result.rows.map((row, i) => [row.id, i]));
       const kept = shown.map((one) => index.get(one.id)).filter((i) => i !== undefined);
@@ -78,6 +78,7 @@ export function picture({ store }) {
     }
     const all = result.rows.map((_, i) => i);
     if (all.length <= ALL) return all;
+    if (!state.revealed) return byKey(result.rows, all).slice(0, room());
     const blank = all.filter((i) => !result.rows[i].key);
     const open = all.filter((i) => result.rows[i].key && !result.rows[i].masked);
     const masked = all.filter((i) => result.rows[i].key && result.rows[i].masked).slice(0, Math.ceil(room() / 3));
@@ -98,13 +99,13 @@ export function picture({ store }) {
     const chosen = choose(model);
     const secret = veiled(model);
     const compared = conditionOf(state.filter)?.field ?? (state.scene === "filter" ? FIELD : null);
-    if (state.guess === "") chosen.sort((a, b) => result.rows[a].key.localeCompare(result.rows[b].key, "en"));
     shown = chosen.map((i) => ({ i, id: result.rows[i].id }));
     const wanted = shown.map(({ i, id }) => {
       const row = result.rows[i];
       if (!elements.has(id)) elements.set(id, rowElement(row));
       const line = elements.get(id);
-      const struck = struckOut(row, state);
+      const out = row.masked && state.revealed;
+      const struck = state.revealed ? struckOut(row, state) : "";
       for (const name of ["key", "value"]) {
         line[name].write(oneLine(row[name].slice(0, row[name].length > LONGEST && !state.rows ? LONGEST : undefined)));
         line[name].element.title = struck || row[name].slice(0, 600);
@@ -113,18 +114,18 @@ export function picture({ store }) {
       line.value.element.classList.toggle("glyph", isGlyph(row.value));
       line.element.title = struck;
       line.similarity.classList.toggle("unread", Boolean(row.unread));
-      line.logit.hidden = !row.masked;
+      line.logit.hidden = !out;
       line.logit.title = struck;
-      line.tag.hidden = !compared || row.metadata?.[compared] === undefined;
+      line.tag.hidden = !compared || !state.revealed || row.metadata?.[compared] === undefined;
       put(line.tag, line.tag.hidden ? "" : String(row.metadata[compared]));
       put(line.similarity, row.unread ? say("picture.unread") : result.asked && !secret ? fixed(row.similarity) : "");
-      line.element.classList.toggle("masked", row.masked);
-      const name = row.masked ? "picture.unmask" : "picture.mask";
+      line.element.classList.toggle("masked", out);
+      const name = out ? "picture.unmask" : "picture.mask";
       line.mask.title = say(name);
       line.mask.setAttribute("aria-label", say(`${name}.row`, { key: row.key.slice(0, 60) }));
-      line.mask.setAttribute("aria-pressed", String(row.masked));
-      line.mask.disabled = row.masked && !state.masked.includes(id);
-      put(line.mask, row.masked ? "◌" : "◉");
+      line.mask.setAttribute("aria-pressed", String(out));
+      line.mask.disabled = out && !state.masked.includes(id);
+      put(line.mask, out ? "◌" : "◉");
       return line.element;
     });
     list.arrange([...wanted, rest.element, none.element]);
@@ -147,14 +148,14 @@ export function picture({ store }) {
   }
 
   function weigh(model) {
-    const { result, answer } = model;
+    const { result, answer, state } = model;
     const secret = veiled(model);
     let seen = 0;
     const drawn = shown.filter(({ i }) => i < result.rows.length).map(({ i, id }) => {
       const line = elements.get(id);
       const weight = answer.weights[i];
       seen += weight;
-      put(line.share, result.rows[i].masked ? percent(0) : secret || !result.asked ? "?" : percent(weight));
+      put(line.share, result.rows[i].masked && state.revealed ? percent(0) : secret || !result.asked ? "?" : percent(weight));
       return { name: id, weight: secret ? 0 : weight, row: line.element, kind: result.rows[i].masked ? "masked" : "row" };
     });
     const others = result.mask.filter(Boolean).length - shown.filter(({ i }) => result.mask[i]).length + (result.tail?.count ?? 0);
@@ -166,13 +167,13 @@ export function picture({ store }) {
     const said = (weight) => (secret ? "?" : percent(weight));
     put(rest.number, said(left < 1e-12 ? 0 : left));
     put(none.number, said(answer.nullWeight));
-    put(none.key, result.nullKey ? say("picture.none", { level: similarityText(answer.level) }) : "");
+    put(none.key, !result.nullKey ? "" : state.revealed ? say("picture.none", { level: similarityText(answer.level) }) : say("picture.none.covered"));
     put(mark, answeredMark(model));
     if (others > 0) drawn.push({ name: "(rest)", weight: secret ? 0 : left, row: rest.element, kind: "rest" });
     if (result.nullKey) drawn.push({ name: "(none)", weight: secret ? 0 : answer.nullWeight, row: none.element, kind: "none" });
     const sum = drawn.reduce((whole, one) => whole + one.weight, 0);
     put(total, secret || !result.asked ? "" : `Σ = ${fixed(sum, 3)}`);
-    lines.draw(ids.query, ids.output, result.asked ? drawn : []);
+    lines.draw(ids.query, ids.output, result.asked && state.revealed ? drawn : []);
     describe(words(drawn, result, secret));
   }
 
@@ -180,7 +181,7 @@ export function picture({ store }) {
   function describe(text) {
     described.setAttribute("aria-live", document.activeElement?.matches(".slider") ? "off" : "polite");
     clearTimeout(saying);
-    if (described.textContent) saying = setTimeout(() => put(described, text), REST_MS);
+    if (described.textContent && text) saying = setTimeout(() => put(described, text), REST_MS);
     else put(described, text);
   }
 

@@ -56,6 +56,7 @@ export function regression(context) {
     put(words, say("regression.words", { x: fixed(x), y: fixed(here.y), bandwidth, T: temperatureText(t) }));
     at.setAttribute("aria-valuetext", `x = ${fixed(x)}, y = ${fixed(here.y)}`);
     slider.follow(t, words.textContent);
+    context.told({ state: store.state, points: points(), y: here.y, fitted: points().map(([place]) => estimate(place, t).y) });
     put(checked, say("checking.local"));
     checked.dataset.state = "local";
     clearTimeout(waiting);

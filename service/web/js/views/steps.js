@@ -3,7 +3,7 @@
 import { fill, h } from "../element.js";
 import { causalMask, EMBEDDINGS, product, transposed, W_K, W_O, W_Q, W_V, WORDS } from "../example.js";
 import { onTheWire } from "../scale.js";
-import { rich, say } from "../words.js";
+import { rich, say, subscripted } from "../words.js";
 import { copyAsCurl } from "./copying.js";
 import { derivation } from "./derivation.js";
 import { temperatureSlider } from "./temperature.js";
@@ -60,12 +60,15 @@ export function steps(context) {
   function show() {
     const step = Math.min(STEPS.length - 1, Math.max(0, Math.round(store.state.step)));
     fill(list, STEPS.map((name, i) => h("li", {}, h("button.plain", { type: "button", "aria-current": i === step ? "step" : null, onclick: () => store.set({ step: i }) },
-      h("span.number", {}, String(i + 1)), ` ${say(`steps.${name}`)}`))));
+      h("span.number", {}, String(i + 1)), " ", rich(`steps.${name}`)))));
     back.disabled = step === 0;
     next.disabled = step === STEPS.length - 1;
-    fill(said, rich(`steps.${STEPS[step]}.say`, { T: store.state.t === Infinity ? "∞" : store.state.t }));
+    const isLimit = STEPS[step] === "scale" && store.state.t === 0;
+    fill(said, rich(`steps.${STEPS[step]}.say${isLimit ? ".cold" : ""}`, { T: store.state.t === Infinity ? "∞" : store.state.t }));
     fill(formula, written(STEPS[step]));
-    if (numbers) fill(place, derivation(STEPS[step], numbers, store.state));
+    if (!numbers) return;
+    fill(place, derivation(STEPS[step], numbers, store.state));
+    context.told({ state: store.state, numbers });
   }
 
   function update(state, changed) {
@@ -85,7 +88,7 @@ function written(step) {
   const part = (text, kind, ...steps) => h(`span.part${kind ? `.${kind}` : ""}${steps.includes(step) ? ".now" : ""}`, {}, text);
   return [
     part("softmax", "weight", "softmax"), "( ", part("Q", "query", "query", "dot", "embeddings"), part("Kᵀ", "key", "key", "dot", "embeddings"),
-    part(" / (√d_k · T)", "", "scale"), part(" + mask", "", "mask"), " ) · ", part("V", "value", "value", "blend", "embeddings"),
+    part([" / (√", subscripted("d_k"), " · T)"], "", "scale"), part(" + mask", "", "mask"), " ) · ", part("V", "value", "value", "blend", "embeddings"),
   ];
 }
 

@@ -1,14 +1,71 @@
-/** What the scene is about: its number, a sentence to read out, and what to try. */
+/** What the scene is about: its number, its question, a sentence to read out, and what to try. */
 
-import { h } from "../element.js";
-import { SCENES } from "../scenes.js";
-import { rich, say } from "../words.js";
+import { fill, h } from "../element.js";
+import { SCENES, sceneNamed } from "../scenes.js";
+import { beginning } from "../state.js";
+import { rich, say, unbroken } from "../words.js";
+import { prediction } from "./prediction.js";
 
-/** The story of the current scene. */
-export function story(state) {
-  const place = SCENES.findIndex((scene) => scene.name === state.scene);
-  return h("header.story", {},
-    h("p.place", {}, `${place + 1} / ${SCENES.length}`),
-    h("h1", {}, say(`scene.${state.scene}.title`)),
-    h("p.lede", {}, rich(`scene.${state.scene}.lede`)));
+/**
+ * The story of the current scene. While it is covered only its name and its question are told: title and sentence give
+ * the answer away.
+ *
+ * @param {object} context
+ */
+export function story(context) {
+  const { store } = context;
+  const { scene } = store.state;
+  const asked = prediction(context);
+  const title = h("h1", {});
+  const lede = h("p.lede", {});
+  const cover = h("button.plain", { type: "button", id: "cover", title: say("story.cover"), onclick: () => store.set({ revealed: false, guess: null }) }, say("story.cover.short"));
+  const undo = h("button.plain", { type: "button", id: "undo", onclick: () => store.undo() }, say("story.undo"));
+  const restart = h("button.plain", { type: "button", id: "restart", title: say("story.restart"), onclick: () => store.restart() }, say("story.restart.short"));
+  const more = h("div.more", {});
+  const place = h("div.place", {}, h("span", {}, `${SCENES.findIndex((one) => one.name === scene) + 1} / ${SCENES.length}`), cover, undo, restart);
+  const element = h("header.story", {}, place, title, lede, asked.element, more);
+  let practised = null;
+  let last = null;
+  let titled = "";
+
+  /** The title, as long as it is about what is seen. */
+  function follow(state) {
+    const own = isOwn(state);
+    const now = `${state.revealed} ${own}`;
+    if (now !== titled) {
+      titled = now;
+      fill(title, unbroken(!state.revealed ? say(`scene.${scene}.name`) : own ? say("story.own") : say(`scene.${scene}.title`)));
+      fill(lede, !state.revealed ? null : own ? rich("story.own.lede") : rich(`scene.${scene}.lede`));
+      fill(more, state.revealed ? practised?.element : null);
+    }
+    lede.hidden = !state.revealed;
+    cover.hidden = !state.revealed;
+    undo.hidden = !store.undoable;
+    restart.hidden = !store.undoable && !own;
+    more.hidden = !state.revealed;
+  }
+
+  /** @param {object} model what the scene shows; a state alone while that is still to come */
+  function show(model) {
+    last = model;
+    follow(model.state);
+    asked.show(model);
+    if (practised) practised.show(model);
+    else if (practised === null && model.state.revealed && Object.keys(model).length > 1) {
+      practised = undefined;
+      import("../practice.js").then(async ({ practice }) => {
+        practised = await practice(scene, store.state.lang);
+        titled = "";
+        show(last);
+      });
+    }
+  }
+
+  return { element, follow, show };
+}
+
+/** Whether the learner has left what the scene's title and sentence speak of. */
+function isOwn(state) {
+  const start = beginning(state.scene);
+  return (sceneNamed(state.scene).about ?? []).some((name) => JSON.stringify(state[name]) !== JSON.stringify(start[name]));
 }

@@ -4,13 +4,15 @@ import { fill, h, put } from "../element.js";
 import { count, fixed, percent } from "../numbers.js";
 import { veiled } from "../reading.js";
 import { added as addedBy } from "../asking.js";
-import { addRow, editRow, maskRow, pastedRows, removeRow } from "../rows.js";
+import { addRow, byKey, editRow, maskRow, pastedRows, removeRow } from "../rows.js";
 import { say } from "../words.js";
 import { field, oneLine } from "./field.js";
 import { conditionOf, struckOut } from "./filtering.js";
 import { roving } from "./roving.js";
 
 const PAGE = 40;
+/** Up to here the rows stand in the learner's own order, which says nothing of their weights. */
+const ALL = 12;
 
 /** @param {object} context */
 export function table({ store }) {
@@ -40,7 +42,7 @@ export function table({ store }) {
 
   function usePasted() {
     const rows = pastedRows(paste.value);
-    if (rows.length) store.set({ source: "scratch", rows, masked: [], filter: null });
+    if (rows.length) store.set({ source: "scratch", rows, masked: [], filter: null, left: 0 });
   }
 
   function lineOf(row) {
@@ -61,25 +63,25 @@ export function table({ store }) {
   function show(model) {
     now = model;
     const { result, state } = model;
-    put(title, say("table.title", { count: count(result.size) }));
+    put(title, state.rows && state.left ? say("table.title.left", { count: count(result.size), left: count(state.left) }) : say("table.title", { count: count(result.size) }));
     fill(copy, ...whose(state, result));
     const shelf = conditionOf(state.filter)?.field ?? null;
     compared.hidden = shelf === null;
     put(compared, shelf ?? "");
-    const shown = listed(result);
+    const shown = listed(result, state);
     const kept = new Set(shown.map((row) => row.id));
     for (const id of lines.keys()) if (!kept.has(id)) lines.delete(id);
     const wanted = shown.map((row) => {
       if (!lines.has(row.id)) lines.set(row.id, lineOf(row));
       const line = lines.get(row.id);
       for (const name of ["key", "value"]) line[name].write(oneLine(row[name]));
-      line.attend.checked = !row.masked;
-      line.attend.disabled = row.masked && !state.masked.includes(row.id);
+      line.attend.checked = !row.masked || !state.revealed;
+      line.attend.disabled = row.masked && state.revealed && !state.masked.includes(row.id);
       put(line.similarity, result.asked && !veiled(model) ? fixed(row.similarity, 4) : "");
       line.tag.hidden = shelf === null;
       put(line.tag, shelf === null ? "" : String(row.metadata?.[shelf] ?? "–"));
-      line.element.title = struckOut(row, state);
-      line.element.classList.toggle("masked", row.masked);
+      line.element.title = state.revealed ? struckOut(row, state) : "";
+      line.element.classList.toggle("masked", row.masked && state.revealed);
       return line.element;
     });
     if (!body.contains(document.activeElement) || wanted.length !== body.children.length) list.arrange(wanted);
@@ -93,7 +95,8 @@ export function table({ store }) {
   }
 
   /** The rows of the list so far; a row without a key, which has just been added, before those that do not fit. */
-  function listed({ rows }) {
+  function listed({ rows }, { revealed }) {
+    if (!revealed && rows.length > ALL) return byKey(rows, rows.map((_, i) => i)).slice(0, limit).map((i) => rows[i]);
     if (rows.length <= limit) return rows;
     return [...rows.filter((row) => !row.key), ...rows.filter((row) => row.key)].slice(0, limit);
   }
@@ -109,8 +112,9 @@ export function table({ store }) {
     result.rows.forEach((row, i) => {
       const line = lines.get(row.id);
       if (!line) return;
-      put(line.logit, row.masked ? "−∞" : secret || !result.asked ? "" : logitText(row.similarity, state.t, others?.[i] ?? 0, answer.weights[i]));
-      put(line.weight, row.masked ? percent(0) : secret || !result.asked ? "?" : percent(answer.weights[i]));
+      const out = row.masked && state.revealed;
+      put(line.logit, out ? "−∞" : secret || !result.asked ? "" : logitText(row.similarity, state.t, others?.[i] ?? 0, answer.weights[i]));
+      put(line.weight, out ? percent(0) : secret || !result.asked ? "?" : percent(answer.weights[i]));
     });
   }
 

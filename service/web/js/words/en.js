@@ -1,8 +1,9 @@
 /** English. */
 
 import page from "./en/page.js";
+import predictions from "./en/predictions.js";
 import scenes from "./en/scenes.js";
 import values from "./en/values.js";
 import views from "./en/views.js";
 
-export default { ...page, ...scenes, ...values, ...views };
+export default { ...page, ...predictions, ...scenes, ...values, ...views };

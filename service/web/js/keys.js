@@ -1,0 +1,42 @@
+/** Keys of the whole page. A presenter's: PageDown goes from the question to the answer to the next scene, PageUp back. Undo. */
+
+import { h } from "./element.js";
+import { SCENES } from "./scenes.js";
+import { say } from "./words.js";
+
+const CONTROLS = "input, select, textarea, [contenteditable]";
+
+/** Listen on the document, for as long as the page is open; a control keeps its own keys. @param {object} store */
+export function keys(store) {
+  const said = h("p.unseen", { id: "presenter", role: "status" });
+  document.body.append(said);
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.target.closest?.(CONTROLS) || event.altKey || event.shiftKey) return;
+    const modified = event.ctrlKey || event.metaKey;
+    if (modified && event.key === "z" && store.undoable) {
+      event.preventDefault(); // the browser would take back what was typed in some field, too
+      store.undo();
+    }
+    const by = { PageDown: 1, PageUp: -1 }[event.key];
+    if (!by || modified || !walk(store, by)) return;
+    event.preventDefault();
+    window.scrollTo(0, 0);
+    said.textContent = words(store.state);
+  });
+}
+
+/** One step; false at either end. */
+function walk(store, by) {
+  const { scene, revealed } = store.state;
+  const next = SCENES[SCENES.findIndex((one) => one.name === scene) + by];
+  if (by > 0 && !revealed) store.set({ revealed: true });
+  else if (by < 0 && revealed) store.set({ revealed: false, guess: null });
+  else if (next) store.go(next.name, by < 0);
+  else return false;
+  return true;
+}
+
+function words({ scene, revealed }) {
+  const places = { number: SCENES.findIndex((one) => one.name === scene) + 1, count: SCENES.length };
+  return say(revealed ? "presenter.shown" : "presenter.covered", { ...places, name: say(`scene.${scene}.name`) });
+}

@@ -1,0 +1,153 @@
+/**
+ * What to try in a scene, each with a check that ticks itself, and the questions that learners ask. Loaded after the
+ * scene has been revealed; the words come with it.
+ */
+
+import { fill, h, put } from "./element.js";
+import { beginning } from "./state.js";
+import { heaviest } from "./views/answers.js";
+
+/** A task's name → whether what is seen fulfils it. The model is what the scene shows: state, result and answer, or numbers. */
+const EXERCISES = {
+  library: {
+    equal: ({ state, result, answer }) => state.t === 0 && result.sql.rows.length > 0 && sameRows(result.rows.filter((_, i) => answer.weights[i] > 0), result.sql.rows),
+    forgotten: ({ state, answer }) => state.t === Infinity && answer.weights.length > 1,
+  },
+  videos: {
+    wordless: (model) => isAsked(model) && winner(model)?.weight > 1 / 3 && !haveCommonWord(model.state.query, `${winner(model).row.key} ${winner(model).row.value}`),
+  },
+  python: {
+    sure: (model) => isAsked(model) && isMild(model.state) && winner(model)?.weight >= 0.9,
+  },
+  unicode: {
+    one: (model) => isAsked(model) && model.state.t >= 0.05 && model.answer.answered && model.answer.effective < 2,
+  },
+  nothing: {
+    unknown: (model) => isAsked(model) && isMild(model.state) && !model.answer.answered && model.state.query.trim().split(/\s+/).length > 1,
+    known: (model) => isAsked(model) && isMild(model.state) && model.answer.nullWeight < 0.02,
+  },
+  share: {
+    ninety: ({ state, answer }) => state.t > 0 && Math.max(...answer.weights) >= 0.9,
+    apart: (model) => isAsked(model) && isMild(model.state) && model.answer.answered && model.answer.effective > 1.8 && model.answer.effective < 3,
+  },
+  filter: {
+    emptied: ({ state, answer }) => state.masked.length > 0 && !answer.answered,
+    horse: (model) => model.state.masked.length > 0 && winner(model)?.row.id === "black-beauty",
+  },
+  guess: {
+    own: (model) => isAsked(model) && model.state.guess !== null,
+    misled: (model) => isAsked(model) && model.result.fullText.rows.length > 0 && !model.result.fullText.rows.some((row) => row.id === winner(model)?.row.id),
+  },
+  rows: {
+    drink: (model) => {
+      const first = winner(model);
+      const begun = beginning("rows");
+      const isOwn = first && !begun.rows.some((row) => row.key === first.row.key);
+      return isOwn && model.state.query === begun.query && !haveCommonWord(model.state.query, first.row.key, 1);
+    },
+    value: ({ state }) => beginning("rows").rows.some((row) => state.rows?.some((one) => one.key === row.key && one.value !== row.value)),
+  },
+  steps: {
+    sharp: ({ numbers }) => numbers.weights.every((row) => Math.max(...row) > 0.99),
+    alone: ({ numbers }) => numbers.weights[0][0] === 1 && numbers.mask !== null,
+  },
+  encoder: {
+    previous: ({ attention }) => attention.length > 3 && attention.slice(2).filter((row, i) => row.indexOf(Math.max(...row)) === i + 1).length >= 0.8 * (attention.length - 2),
+    refuted: ({ state, tokens, weights }) => state.text !== beginning("encoder").text && isScenesHead(state) && /^\[/.test(tokens[weights.indexOf(Math.max(...weights))]),
+  },
+  hopfield: {
+    once: ({ weights }) => Math.max(...weights[0]) < 0.99 && Math.max(...weights[1]) > 0.999,
+    mixed: ({ state, weights }) => Number.isFinite(state.t) && Math.max(...weights.at(-1)) < 0.5,
+  },
+  regression: {
+    through: ({ points, fitted }) => points.every(([, y], i) => Math.abs(y - fitted[i]) < 0.02),
+    moved: ({ state, y }) => state.points !== null && Math.abs(state.at - beginning("regression").at) < 0.01 && y < 3,
+  },
+  lowrank: {
+    thousand: ({ width, rank }) => width / (2 * rank) >= 1000,
+    none: ({ width, rank }) => width <= 2 * rank,
+  },
+};
+
+/** Questions that learners ask, and the scene where each is asked first. */
+const WHYS = {
+  library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
+  guess: ["probability", "order"], rows: ["output", "projections"], steps: ["projections", "cold"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], lowrank: ["heads"],
+};
+
+const done = new Set();
+
+/** The exercises and the questions of a scene. @param {string} scene @param {"en"|"zh"} language */
+export async function practice(scene, language) {
+  const { default: words } = await (language === "zh" ? import("./words/zh/practice.js") : import("./words/en/practice.js"));
+  const tasks = Object.entries(EXERCISES[scene] ?? {}).map(([name, holds]) => {
+    const tick = h("span.tick-of", { "aria-hidden": "true" });
+    const said = h("span.unseen", {});
+    return { name: `${scene}.${name}`, holds, tick, said, element: h("li", {}, tick, h("span", {}, words[`exercise.${scene}.${name}`]), said) };
+  });
+  const title = h("summary", {});
+  const heard = h("p.unseen", { role: "status" });
+  const list = tasks.length ? h("details.exercises", { id: "exercises" }, title, h("ul", {}, tasks.map((task) => task.element))) : null;
+  const whys = WHYS[scene] ?? [];
+  const why = whys.length ? h("details.whys", { id: "whys" }, h("summary", {}, words["practice.why"]),
+    h("dl", {}, whys.map((name) => [h("dt", {}, words[`why.${name}.ask`]), h("dd", {}, words[`why.${name}.say`])]))) : null;
+  const element = h("div.practice", {}, list, why, heard);
+
+  /** Tick what is fulfilled; a tick stays for as long as the page is open. */
+  function show(model) {
+    if (!model.state.revealed) return;
+    for (const { name, holds, said } of tasks) {
+      if (done.has(name) || !isThere(model) || !holds(model)) continue;
+      done.add(name);
+      put(said, ` (${words["practice.done"]})`);
+      put(heard, words["practice.done"]);
+    }
+    for (const { name, tick, element: line } of tasks) {
+      put(tick, done.has(name) ? "✓" : "○");
+      line.dataset.done = String(done.has(name));
+    }
+    const count = tasks.filter((task) => done.has(task.name)).length;
+    put(title, `${words["practice.try"]} (${count ? `✓ ${count}/` : ""}${tasks.length})`);
+  }
+
+  fill(title, words["practice.try"]);
+  return { element, show };
+}
+
+/** Whether there is an answer to look at. */
+function isThere({ state, result }) {
+  return state.view === "lookup" ? Boolean(result?.asked) && !result.unread : true;
+}
+
+/** A question of the learner's own, to the rows that the scene began with. */
+function isAsked({ state, result }) {
+  const begun = beginning(state.scene);
+  return result.asked && state.query.trim() !== begun.query && state.source === begun.source && !state.rows && typeof state.none === "string";
+}
+
+/** Near the temperature that everything begins at. */
+function isMild({ t }) {
+  return t >= 0.03 && t <= 0.1;
+}
+
+/** Layer 6, head 12, of which the scene speaks. */
+function isScenesHead({ layer, head }) {
+  const begun = beginning("encoder");
+  return layer === begun.layer && head === begun.head;
+}
+
+function winner({ result, answer }) {
+  const [first] = heaviest(answer.weights, 1);
+  return first === undefined ? null : { row: result.rows[first], weight: answer.weights[first] };
+}
+
+function sameRows(ours, theirs) {
+  return ours.length === theirs.length && theirs.every(({ id }) => ours.some((row) => row.id === id));
+}
+
+/** Whether two texts have a word of so many letters in common; plurals count. */
+function haveCommonWord(a, b, least = 3) {
+  const words = (text) => new Set((text.toLowerCase().match(/[a-z0-9]+/g) ?? []).filter((word) => word.length >= least).map((word) => word.replace(/s$/, "")));
+  const other = words(b);
+  return [...words(a)].some((word) => other.has(word));
+}

@@ -1,0 +1,119 @@
+/**
+ * One question a scene, asked before anything is seen. Its words are in words/: predict.<scene>.ask, one for each choice,
+ * and predict.<scene>.because, the sentence that gives the right one its reason, with the numbers of the moment.
+ */
+
+import { spoken } from "./asking.js";
+import { count, effective, fixed, percent } from "./numbers.js";
+import { NAMES, PATTERNS } from "./patterns.js";
+import { say } from "./words.js";
+import { heaviest } from "./views/answers.js";
+
+const OFFERED = 2;
+const NEAREST = 4;
+const LONGEST = 90;
+
+/** What can be asked of a scene: its choices, which of them is right (null: none of them), and what the words need. */
+const QUESTIONS = {
+  library: { choices: ["none", "one", "word", "subject"], right: ({ result }) => ["none", "one"][result.sql.rows.length] ?? null },
+  python: { choices: ["nearest", "word", "shown", "all"], right: () => "all" },
+  unicode: { choices: ["one", "few", "many", "all"], right: ({ answer: { effective: rows } }) => (rows < 2 ? "one" : rows < 10 ? "few" : rows < 1000 ? "many" : "all") },
+  nothing: { choices: ["little", "part", "most", "off"], right: ({ answer: { nullWeight: none } }) => (none < 0.1 ? "little" : none < 0.5 ? "part" : none < 1 ? "most" : null) },
+  share: { choices: ["one", "both", "neither", "even"], right: ({ answer }) => shared(answer) },
+  filter: { choices: ["zero", "little", "same", "minus"], right: ({ result }) => (result.rows.some((row) => row.masked) ? "zero" : null) },
+  rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
+  steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
+  encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
+  hopfield: { choices: ["one", "few", "cells", "never"], right: ({ states }) => ["never", "one", "few"][Math.min(2, repaired(states))], facts: memoryFacts },
+  regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
+  lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
+};
+
+/**
+ * @param {object} model what the scene shows: always its state
+ * @returns {?{ask: string, choices: {id: string, text: string, key?: boolean}[], right: ?string, because: string}} null while nothing can be asked
+ */
+export function question(model) {
+  const { state, result } = model;
+  if (state.view === "lookup" && (!result?.asked || result.unread || !result.rows.length)) return null;
+  const asked = QUESTIONS[state.scene];
+  if (!asked) return state.view === "lookup" ? whichKey(model) : null;
+  const facts = asked.facts?.(model) ?? rowFacts(model);
+  const words = (name) => say(`predict.${state.scene}.${name}`, facts);
+  return { ask: words("ask"), choices: asked.choices.map((id) => ({ id, text: words(id) })), right: asked.right(model), because: words("because") };
+}
+
+/** Which key weighs most: it and one more of the nearest, and two others by chance, always the same ones for the same rows. */
+function whichKey({ state, result, answer }) {
+  const open = result.rows.map((row, i) => ({ ...row, weight: answer.weights[i] })).filter((row) => !row.masked && row.key.trim());
+  const near = [...open].sort((a, b) => b.similarity - a.similarity).slice(0, NEAREST);
+  const best = near[0];
+  if (!best) return null;
+  const drawn = (rows, most) => [...rows].sort((a, b) => chance(a.id, state.query) - chance(b.id, state.query)).slice(0, most);
+  const offered = [best, ...drawn(near.slice(1), OFFERED - 1), ...drawn(open.filter((row) => !near.includes(row)), OFFERED)];
+  offered.sort((a, b) => a.key.localeCompare(b.key, "en"));
+  const yours = open.find((row) => row.id === state.guess);
+  const places = { key: short(best), similarity: fixed(best.similarity), weight: percent(best.weight), yours: yours ? percent(yours.weight) : "" };
+  return {
+    ask: say("predict.heaviest.ask"),
+    choices: offered.map((row) => ({ id: row.id, text: short(row), key: true })),
+    right: best.id,
+    because: say(yours && yours.id !== best.id ? "predict.heaviest.instead" : "predict.heaviest.because", places),
+  };
+}
+
+function short(row) {
+  return spoken(row).slice(0, LONGEST);
+}
+
+/** A number that a row has by its name and the question: as good as drawn, and the same the next time. */
+function chance(id, query) {
+  let hash = 2166136261;
+  for (const letter of `${query}\n${id}`) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+/** Who shares: of the two nearest keys one, both, or neither, where nothing answers; or all alike. */
+function shared(answer) {
+  if (!answer.answered) return "neither";
+  if (answer.effective > 20) return "even";
+  const [first, second] = heaviest(answer.weights, 2).map((i) => answer.weights[i]);
+  return first > 9 * (second ?? 0) ? "one" : "both";
+}
+
+function rowFacts({ state, result, answer }) {
+  if (!result) return {};
+  const [first, second] = heaviest(answer.weights, 2).map((i) => ({ key: short(result.rows[i]), weight: percent(answer.weights[i]) }));
+  return {
+    query: state.query, size: count(result.documents), sql: count(result.sql.rows.length), rows: effective(answer.effective), none: percent(answer.nullWeight),
+    key: first?.key ?? "–", weight: first?.weight ?? "0%", other: second?.key ?? "–", share: second?.weight ?? "0%",
+    out: count(result.rows.filter((row) => row.masked).length), open: count(result.rows.filter((row) => !row.masked).length),
+  };
+}
+
+function tokenFacts({ tokens, weights, word }) {
+  const best = weights.indexOf(Math.max(...weights));
+  return { word: tokens[word], best: tokens[best], weight: percent(weights[best]), words: tokens.length };
+}
+
+function memoryFacts({ states, weights }) {
+  const steps = repaired(states);
+  const final = weights.at(-1);
+  const best = final.indexOf(Math.max(...final));
+  return { steps: steps || "–", name: NAMES[best], weight: percent(weights[0][best]) };
+}
+
+/** After how many steps every cell has the sign of one stored picture; 0: of none. */
+function repaired(states) {
+  const found = states.findIndex((cells, step) => step && PATTERNS.some((pattern) => pattern.every((cell, i) => cell * cells[i] > 0)));
+  return Math.max(0, found);
+}
+
+function pointFacts({ points }) {
+  return { mean: fixed(points.reduce((sum, [, y]) => sum + y, 0) / points.length) };
+}
+
+function doorFacts({ width, rank }) {
+  const times = width / rank;
+  return { d: count(width), r: count(rank), half: fixed(times / 2, times < 20 ? 1 : 0), whole: fixed(times, times < 10 ? 1 : 0), full: count(width * width), low: count(2 * width * rank) };
+}

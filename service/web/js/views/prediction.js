@@ -1,0 +1,73 @@
+/** Prediction first: a scene opens on its question; what it shows comes after a choice, or after "show me". */
+
+import { fill, h, put } from "../element.js";
+import { question } from "../predictions.js";
+import { say, subscripted } from "../words.js";
+
+/** @param {object} context */
+export function prediction({ store }) {
+  const verdict = h("p.verdict-of", { id: "verdict", role: "status", tabIndex: -1 });
+  const asked = h("fieldset.prediction", { id: "prediction" });
+  const element = h("div.asked", {}, asked, verdict);
+  let told = null;
+  let drawn = "";
+  let wasCovered = false;
+
+  /** Choosing or not, the picture is there at once; the focus goes to what is said of the choice. */
+  function reveal(guess) {
+    const mine = element.contains(document.activeElement);
+    store.set({ revealed: true, guess });
+    if (mine) verdict.focus();
+  }
+
+  function offer(one) {
+    const now = JSON.stringify([one?.ask, one?.choices]);
+    if (now === drawn) return;
+    drawn = now;
+    // Buttons, since an arrow key in a group of radio buttons would choose, and a choice shows the answer.
+    const choices = (one?.choices ?? []).map(({ id, text, key }) => h("button.choice", { type: "button", value: id, onclick: () => reveal(id) }, h(key ? "bdi.key" : "span", {}, key ? text : subscripted(text))));
+    fill(asked, one ? h("legend", {}, subscripted(one.ask)) : null, choices,
+      h("button.plain", { type: "button", id: "reveal", onclick: () => reveal(null) }, say("predict.show")));
+  }
+
+  /** @param {object} model what the scene shows, and its state; a state alone while that is still to come */
+  function show(model) {
+    const { state } = model;
+    asked.hidden = state.revealed;
+    if (!state.revealed) {
+      wasCovered = true;
+      told = null;
+      put(verdict, "");
+      const ready = hasAnswer(model);
+      if (ready || !drawn) offer(ready ? question(model) : null);
+      return;
+    }
+    if (drawn) fill(asked);
+    drawn = "";
+    if (!hasAnswer(model) || told === "gone") return;
+    // Said of what was asked: when the learner goes on from there, the sentence goes.
+    const now = JSON.stringify({ ...state, lang: "", theme: "", projector: "" });
+    if (told === null) put(verdict, words(model, wasCovered));
+    else if (told !== now) put(verdict, "");
+    told = told === null || told === now ? now : "gone";
+  }
+
+  return { element, show };
+}
+
+/** Yes, or what it is instead; without a guess only what it is, and nothing where it was never asked. */
+function words(model, wasCovered) {
+  const { guess } = model.state;
+  const one = question(model);
+  const text = (id) => one.choices.find((choice) => choice.id === id)?.text;
+  const right = one && text(one.right);
+  if (!right) return "";
+  const { because } = one;
+  if (guess === one.right) return say("predict.right", { because });
+  if (text(guess)) return say("predict.wrong", { yours: text(guess), right, because });
+  return wasCovered ? say("predict.shown", { right, because }) : "";
+}
+
+function hasAnswer(model) {
+  return Object.keys(model).length > 1;
+}
