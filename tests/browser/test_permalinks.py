@@ -58,7 +58,7 @@ def test_back_and_forward_walk_the_scenes(visit: Any) -> None:
     opened.settle()
     page.get_by_label("Next scene").click()
     opened.settle()
-    assert page.locator("#scene").input_value() == "filter"
+    assert page.locator("#scene").input_value() == "values"
     page.go_back()
     page.wait_for_function("document.querySelector('#scene').value === 'share'")
     page.go_back()
