@@ -1,4 +1,4 @@
-"""What a projector and a phone show: nothing shorter than it must be, and the slider beside what it moves."""
+"""What a projector, a phone and paper show: nothing shorter than it must be, the slider beside what it moves."""
 
 from __future__ import annotations
 
@@ -115,14 +115,15 @@ def test_on_a_phone_the_picture_is_directly_under_the_question(visit: Any) -> No
     assert page.locator(".row").nth(3).bounding_box()["y"] < page.locator(".temperature").bounding_box()["y"]
 
 
-@pytest.mark.parametrize("scene", ["library", "steps", "hopfield", "regression"])
 @pytest.mark.parametrize("size", SIZES)
-def test_every_mark_of_the_slider_can_be_hit(visit: Any, size: str, scene: str) -> None:
+def test_every_mark_of_the_slider_can_be_hit(visit: Any, size: str) -> None:
     screen, how = SIZES[size]
-    page = visit(f"#scene={scene}&{how}", screen).page
-    for mark in page.locator(".tick").all():
-        box = mark.bounding_box()
-        assert min(box["width"], box["height"]) >= 24
+    opened = visit(f"#scene=library&{how}", screen)
+    for scene in ("library", "steps", "hopfield", "regression"):
+        opened.go(f"#scene={scene}&{how}")
+        for mark in opened.page.locator(".tick").all():
+            box = mark.bounding_box()
+            assert min(box["width"], box["height"]) >= 24, scene
 
 
 def test_a_long_key_is_two_lines_and_whole_where_it_is_edited(visit: Any) -> None:
@@ -189,3 +190,44 @@ def test_the_numbers_of_a_plot_are_large_enough_and_clear_of_the_dots(visit: Any
         page.locator("#at").evaluate(ask_at, place)
         assert page.locator(".plot .names text").count() > 1
         assert page.evaluate(covered) == 0, place
+
+
+def print_of(page: Any) -> Any:
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.set_viewport_size({"width": 718, "height": 1000})
+    page.emulate_media(media="print")
+    page.wait_for_timeout(200)
+    return page
+
+
+@pytest.mark.parametrize(
+    "where", ["#scene=library&theme=dark&projector=1", "#scene=regression&theme=dark", "lesson.html?theme=dark"]
+)
+def test_paper_is_light(visit: Any, where: str) -> None:
+    page = print_of(visit(where).page)
+    ink, paper = page.evaluate(
+        "['color', '--paper'].map((name) => getComputedStyle(document.body).getPropertyValue(name))"
+    )
+    assert ink == "rgb(23, 25, 30)"
+    assert paper.strip() == "#fbfaf6"
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "16px"
+    assert not page.locator("#bar").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_it_says_what_was_asked_and_where(visit: Any) -> None:
+    page = visit("#scene=library&query=animals that talk").page
+    assert not page.locator(".printed").is_visible()
+    print_of(page)
+    assert page.locator(".printed").inner_text() == f"animals that talk — {page.url}"
+    assert page.locator(".printed").bounding_box()["y"] < page.locator("h1").bounding_box()["y"]
+
+
+def test_the_table_is_whole(visit: Any) -> None:
+    page = visit("#scene=library").page
+    assert page.locator(".all tbody tr").count() == 40
+    print_of(page)
+    assert page.locator(".all tbody tr").count() == 110
+    cut = """(fields) => fields.filter((field) =>
+      field.scrollHeight > field.clientHeight + 2 || field.scrollWidth > field.clientWidth + 2).length"""
+    assert page.locator(".field").evaluate_all(cut) == 0
