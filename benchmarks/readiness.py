@@ -35,6 +35,7 @@ def calls(number: int) -> dict[str, tuple[str, dict[str, Any]]]:
         "attend": (f"{path}/attend", {"query": text, "include": ["key", "value", "output"]}),
         "compare": (f"{path}/compare", {"query": f"{text}?"}),
         "sweep": (f"{path}/sweep", {"query": f"{text}!", "temperatures": [0.01, 0.05, 0.2]}),
+        "compare rows": ("/v1/compare", {"query": f"{text}:", "rows": [{"key": f"{text};"}, {"key": f"{text}, too"}]}),
         "trace": ("/v1/trace", {"text": text}),
         "encode": ("/v1/encode", {"texts": [f"{text} and dogs"]}),
     }

@@ -22,8 +22,8 @@ class RunningService:
     `http` reads its connections: what `softkv serve` would take, or another.
     """
 
-    def __init__(self, *, http: type[asyncio.Protocol] | None = None, **settings: Any) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, *, http: type[asyncio.Protocol] | None = None, port: int = 0, **settings: Any) -> None:
+        self._socket = socket.create_server(("127.0.0.1", port))
         # asyncio does this itself only on sockets that it makes; without it a second answer waits 40 ms for an ACK.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._socket.getsockname()[1]

@@ -35,8 +35,8 @@ def document(assets: Assets, name: str, language: str) -> Asset:
     """A document of the page in a language.
 
     In its HTML, links into `assets/` are by the files' own paths; style sheets that follow one another are sent as one;
-    `:language` stands for the language; an element with `data-words` gets the words of that name, and the script `words`
-    all words, since each file of its own would have to be waited for; each module brings all that it imports.
+    `:language` stands for the language; an element with `data-words` gets the words of that name, and the script
+    `words` all words, since each file of its own would have to be waited for; each module brings all that it imports.
 
     Raises:
         KeyError: it names words or modules that there are not.
@@ -49,7 +49,11 @@ def document(assets: Assets, name: str, language: str) -> Asset:
     text = re.sub(r'(<script [^>]*id="words"[^>]*>)', lambda found: found[1] + data, text)
     text = FILLED.sub(lambda found: found[1].rstrip() + found[4] + _rich(words[found[3]]), text)
     text = STYLES.sub(lambda found: _joined(assets, name, found[0]), text, count=1)
-    wave = "".join(f'  <link rel="modulepreload" href="assets/{each}" fetchpriority="low">\n' for each in assets.wave(MODULE.findall(text)))
+    # After the opening question, which is asked by a script of its own, and is the longest to come.
+    wave = "".join(
+        f'  <link rel="modulepreload" href="assets/{each}" fetchpriority="low">\n'
+        for each in assets.wave(MODULE.findall(text))
+    )
     text = PRELOAD.sub("", text).replace("</head>", f"{wave}</head>", 1)
     text = re.sub(r"""((?:href|src)=")assets/""", rf"\1assets/{assets.digest}/", text)
     return Asset(text.encode(), "text/html; charset=utf-8")

@@ -96,7 +96,7 @@ class Visit:
     def settle(self) -> None:
         """Wait until nothing is being asked, and the browser's numbers have been compared with the service's."""
         self.page.wait_for_selector(DRAWN, state="attached")
-        self.page.wait_for_selector("[aria-busy=true]", state="detached")
+        self.page.wait_for_selector("[aria-busy=true], .partial", state="detached")
         self.page.wait_for_timeout(50)
 
 

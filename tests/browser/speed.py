@@ -39,6 +39,8 @@ def many_rows(page: Page, count: int = 1000) -> None:
     page.fill("#paste", "\n".join(f"number {i} of a thousand things | thing {i}" for i in range(count)))
     page.click("#use-paste")
     page.wait_for_function(
-        "(count) => document.querySelectorAll('.all tbody tr').length === Math.min(40, count)", arg=count
+        "(count) => document.querySelectorAll('.all tbody tr').length === Math.min(40, count)",
+        arg=count,
+        timeout=120_000,
     )
     page.wait_for_selector("#checking[data-state=agreed]", timeout=120_000)

@@ -26,6 +26,32 @@ def give(opened: Any, key: str) -> None:
     opened.settle()
 
 
+def test_a_wrong_key_is_refused_in_words_and_a_reading_one_says_so_on_an_open_page(
+    visit: Any, keyed: RunningService
+) -> None:
+    opened = visit("#scene=library", origin=keyed.url)
+    page = opened.page
+    page.fill("#api-key", "no-key-of-ours")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('#notice')?.textContent.includes('refused')")
+    # The words are the field's label, once: a screen reader hears no second text.
+    assert page.locator("#notice").inner_text().count("refused") == 1
+    assert page.get_by_label("That key was refused").get_attribute("id") == "api-key"
+    give(opened, "a-writing-key")
+    assert page.locator("#access").inner_text() == ""
+    page.click("#key")
+    give_again(opened, "a-reading-key")
+    assert "only read" in page.locator("#access").inner_text()
+    forgive(opened)
+
+
+def give_again(opened: Any, key: str) -> None:
+    opened.page.fill("#api-key", key)
+    opened.page.keyboard.press("Enter")
+    opened.page.wait_for_function("() => document.querySelector('#access')?.textContent")
+    opened.settle()
+
+
 def forgive(opened: Any) -> None:
     """A 401 is logged by the browser itself; that one error is the point of the test."""
     opened.errors[:] = [error for error in opened.errors if "401" not in error]

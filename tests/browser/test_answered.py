@@ -101,6 +101,29 @@ def test_a_large_collection_says_what_the_service_says(visit: Any, large: str) -
         assert none == pytest.approx(served["null_weight"], abs=0.008), temperature
 
 
+def test_a_large_collection_rests_on_as_many_documents_as_the_service_says(visit: Any, large: str) -> None:
+    page = visit(f"#scene=library&source={large}&query=cats on a ship").page
+    for stop in (*STOPS[3:-1], 131, 144):
+        temperature = slide(page, stop)
+        page.wait_for_selector("#checking[data-state=agreed]")
+        served = evidence(page.url.partition("/#")[0], "cats on a ship", temperature, "auto", large)
+        rungs = page.evaluate("document.querySelector('#answer-attention .verdict').textContent")
+        effective = served["effective_documents"]
+        if served["answered"]:
+            assert f" {effective:.1f} rows" in rungs or f" {effective:.0f} rows" in rungs, (
+                temperature,
+                effective,
+                rungs,
+            )
+
+
+def test_nothing_is_agreed_about_nothing(visit: Any) -> None:
+    page = visit('#scene=rows&query=tea&rows=[{"id":"1","key":"tea","value":"x"}]&masked=["1"]').page
+    page.wait_for_timeout(600)
+    assert page.locator("#checking").inner_text() == ""
+    assert "✓" not in page.locator(".lookup").inner_text()
+
+
 def test_it_is_announced_when_it_changes_and_not_at_every_step(visit: Any) -> None:
     page = visit("#scene=library&none=0.52").page
     assert page.locator("#answered").get_attribute("role") == "status"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.browser.reading import module
 
 
 def test_both_languages_have_the_same_words_and_places(visit: Any) -> None:
     page = visit("lesson.html").page
-    words = {language: module(page, f"/js/words/{language}.js", "(words) => words.default") for language in ("en", "zh")}
+    words = {
+        language: module(page, f"/js/words/{language}.js", "(words) => words.default") for language in ("en", "zh")
+    }
     assert words["en"].keys() == words["zh"].keys()
     for name, english in words["en"].items():
         places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, words["zh"][name])]
@@ -61,3 +65,28 @@ def test_a_row_the_model_cannot_read_takes_no_weight(visit: Any) -> None:
     assert first.locator(".share").inner_text() == "0%"
     assert first.locator(".logit").inner_text() == "−∞"
     assert first.locator(".similarity").inner_text() == "not readable"
+
+
+@pytest.mark.parametrize(
+    ("locale", "address", "language"),
+    [
+        ("zh-CN", "", "zh-Hans"),
+        ("zh-TW", "#scene=rows", "zh-Hans"),
+        ("zh-CN", "#lang=en", "en"),
+        ("fr-FR", "", "en"),
+        ("en-GB", "#lang=zh", "zh-Hans"),
+        ("zh-CN", "lesson.html", "zh-Hans"),
+        ("zh-CN", "lesson.html?lang=en", "en"),
+    ],
+)
+def test_the_page_opens_in_the_browsers_language(visit: Any, locale: str, address: str, language: str) -> None:
+    page = visit(address, locale=locale).page
+    assert page.locator("html").get_attribute("lang") == language
+    assert ("注意力" in page.locator("#bar").inner_text()) == (language != "en")
+
+
+def test_the_words_that_come_with_the_document_are_the_modules(visit: Any) -> None:
+    for language in ("en", "zh"):
+        page = visit("lesson.html", locale=language).page
+        brought = page.evaluate("JSON.parse(document.querySelector('#words').textContent)")
+        assert brought == module(page, f"/js/words/{language}.js", "(words) => words.default")

@@ -33,11 +33,11 @@ export class Tail {
   }
 
   /** The service answered at this temperature: from here on it is exact there. */
-  learn(temperature, rest, logPartition, effective) {
-    if (temperature === 0 || temperature === Infinity || rest <= 0) return;
+  learn(temperature, effective, logMass = this.logMass(temperature)) {
+    if (temperature === 0 || temperature === Infinity) return;
     const inverse = 1 / temperature;
     this.#rungs = this.#rungs.filter((rung) => Math.abs(rung.inverse - inverse) > 1e-9 * inverse);
-    this.#rungs.push({ inverse, logMass: Math.log(rest) + logPartition, logEffective: Math.log(effective) });
+    this.#rungs.push({ inverse, logMass, logEffective: Math.log(effective) });
     this.#rungs.sort((a, b) => a.inverse - b.inverse);
   }
 }

@@ -17,15 +17,17 @@ export function checking() {
   const element = h("p.checking.small.soft", { id: "checking", role: "status" });
 
   function weigh({ result }) {
-    put(element, result.asked && result.rows.length ? say("checking.local") : "");
+    put(element, result.asked && result.documents ? say("checking.local") : "");
     element.dataset.state = "local";
   }
 
   function served({ state, result, answer, served: service, blend = null }) {
+    if (!result.documents) return;
     const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
     const { tail } = result;
-    if (tail && worst < INTERPOLATED && worst >= AGREED) {
-      learn(result, service, state.t);
+    const interpolated = tail && worst < INTERPOLATED && worst >= AGREED;
+    if (tail && worst < INTERPOLATED) learn(result, service, state.t, interpolated);
+    if (interpolated) {
       element.dataset.state = "agreed";
       element.dataset.difference = String(worst);
       return put(element, say("checking.swept", { difference: power(worst) }));
@@ -39,13 +41,18 @@ export function checking() {
   return { element, weigh, served };
 }
 
-/** What the service's answer says about the rows that the page does not hold. */
-function learn(result, service, temperature) {
+/**
+ * What the service's answer says about the rows that the page does not hold: how many documents it rests on, always;
+ * and where that can be told from rounding, what these rows weigh.
+ */
+function learn(result, service, temperature, weighs) {
   const { log_partition: total, effective_documents: effective } = service.evidence;
+  if (!weighs) return result.tail.learn(temperature, effective);
   const others = added(result, temperature);
   const share = (row, i) => Math.exp(row.similarity / temperature + (others?.[i] ?? 0) - total);
   const held = result.rows.reduce((sum, row, i) => sum + (row.masked ? 0 : share(row, i)), 0);
-  result.tail.learn(temperature, 1 - held - service.evidence.null_weight, total, effective);
+  const rest = 1 - held - service.evidence.null_weight;
+  result.tail.learn(temperature, effective, rest > 0 ? Math.log(rest) + total : undefined);
 }
 
 /** The largest difference of any weight that both know, the null's included, and of its level; 1 where only one says answered. */

@@ -41,7 +41,9 @@ export function lookup(context) {
     under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
     tables.append(parts.arithmetic.element, parts.table.element);
     if (!asker.sizes.size) await asker.collections(running.signal).catch(refused);
-    if (!gone) show();
+    if (gone) return;
+    show();
+    element.classList.remove("partial");
   }
 
   async function request() {
@@ -54,7 +56,10 @@ export function lookup(context) {
       result = await asker.ask(store.state, signal);
       context.notice.clear();
       show();
-      if (first) context.answered(rest);
+      if (first) {
+        element.classList.add("partial");
+        context.answered(rest);
+      }
     } catch (failure) {
       refused(failure);
     } finally {

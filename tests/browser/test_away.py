@@ -1,0 +1,110 @@
+"""The service goes and comes back under an open page, which says so, shows nothing old as current, and recovers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.reading import checked, slide, weights
+from tests.running import RunningService
+
+
+class Restarting:
+    """One service that is stopped and started again, on the same port and with the same data."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.settings: dict[str, Any] = {"data_dir": data_dir, "demo": ("library",)}
+        self.running = RunningService(**self.settings)
+        self.port = self.running.port
+
+    @property
+    def url(self) -> str:
+        return self.running.url
+
+    def start(self) -> None:
+        self.running.__enter__()
+        self.running.wait_until_ready()
+
+    def stop(self) -> None:
+        self.running.__exit__()
+
+    def again(self) -> None:
+        self.running = RunningService(port=self.port, **self.settings)
+        self.start()
+
+
+@pytest.fixture
+def restarting(chromium: Any, tmp_path: Path) -> Iterator[Restarting]:
+    one = Restarting(tmp_path)
+    one.start()
+    yield one
+    one.stop()
+
+
+def forgive(opened: Any) -> None:
+    """A browser logs each request that reaches nobody; those are the point of the test."""
+    opened.errors[:] = [error for error in opened.errors if "ERR_" not in error and "503" not in error]
+
+
+def test_a_restart_under_an_open_page(visit: Any, restarting: Restarting) -> None:
+    opened = visit("", origin=restarting.url)
+    page = opened.page
+    before = weights(page)
+    restarting.stop()
+    page.fill("#question", "how to train a dog")
+    page.wait_for_selector("#notice .notice")
+    assert page.locator(".lookup.stale").count() == 1
+    assert float(page.locator(".right").evaluate("(part) => getComputedStyle(part).opacity")) < 0.7
+    assert "by itself" in page.locator("#notice").inner_text()
+    restarting.again()
+    page.wait_for_selector("#notice .notice", state="detached", timeout=60_000)
+    opened.settle()
+    assert page.locator(".stale").count() == 0
+    assert page.locator("#question").input_value() == "how to train a dog"
+    assert weights(page) != before
+    assert checked(page) < 1e-9
+    forgive(opened)
+
+
+def test_the_slider_on_an_answer_that_cannot_be_checked(visit: Any, restarting: Restarting) -> None:
+    opened = visit("", origin=restarting.url)
+    page = opened.page
+    checked(page)
+    restarting.stop()
+    slide(page, 250)
+    page.wait_for_selector(".lookup.stale")
+    restarting.again()
+    page.wait_for_selector(".stale", state="detached", timeout=60_000)
+    assert checked(page) < 1e-9
+    forgive(opened)
+
+
+def test_a_scene_whose_view_did_not_come(visit: Any, restarting: Restarting) -> None:
+    opened = visit("", origin=restarting.url)
+    page = opened.page
+    checked(page)
+    restarting.stop()
+    page.select_option("#scene", "steps")
+    page.wait_for_timeout(500)
+    restarting.again()
+    page.wait_for_selector(".formula", timeout=60_000)
+    assert "scene=steps" in page.url
+    forgive(opened)
+
+
+def test_another_view_recovers_too(visit: Any, restarting: Restarting) -> None:
+    opened = visit("#scene=steps", origin=restarting.url)
+    page = opened.page
+    page.wait_for_selector(".formula")
+    restarting.stop()
+    page.check("#causal")
+    page.wait_for_selector("#notice .notice")
+    assert page.locator(".stale").count() == 1
+    restarting.again()
+    page.wait_for_selector("#notice .notice", state="detached", timeout=60_000)
+    assert page.locator(".stale").count() == 0
+    assert page.is_checked("#causal")
+    forgive(opened)
