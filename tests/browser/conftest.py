@@ -82,7 +82,7 @@ class Visit:
             self.strangers.append(url)
 
     def go(self, where: str, *, covered: bool = False) -> Page:
-        """Open a part of the page, and wait until it has its answers; a scene as its picture, or covered by its question."""
+        """Open a part of the page, a scene as its picture or covered by its question; wait until it has its answers."""
         self.page.goto(f"{self.origin}/{where if covered else uncovered(where)}")
         try:
             self.page.wait_for_selector(DRAWN, state="attached", timeout=10_000)
@@ -102,7 +102,7 @@ class Visit:
 
 def uncovered(where: str) -> str:
     """The address of a scene, with its picture open: what says nothing of it may open on a question."""
-    if where and not where.startswith("#") or "revealed=" in where or "packed=" in where:
+    if (where and not where.startswith("#")) or "revealed=" in where or "packed=" in where:
         return where
     return f"{where or '#'}&revealed=1"
 

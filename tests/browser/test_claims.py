@@ -57,7 +57,10 @@ def test_subscripts_are_subscripts(visit: Any) -> None:
     assert "k" in page.locator(".formula sub").all_inner_texts()
 
 
-@pytest.mark.parametrize(("temperature", "words"), [("8", "settles on A"), ("12", "still moves"), ("30", "settles on no picture"), ("inf", "settles on no picture")])
+@pytest.mark.parametrize(
+    ("temperature", "words"),
+    [("8", "settles on A"), ("12", "still moves"), ("30", "settles on no picture"), ("inf", "settles on no picture")],
+)
 def test_a_memory_settles_only_where_it_does(visit: Any, temperature: str, words: str) -> None:
     page = visit(f"#scene=hopfield&t={temperature}").page
     page.wait_for_selector("#hopfield-words:not(:empty)")
@@ -99,7 +102,12 @@ def test_what_it_can_read_stays_asked(visit: Any, text: str) -> None:
 @pytest.fixture(scope="module")
 def large(site: RunningService) -> Iterator[int]:
     """A collection of which the page holds the nearest rows alone; how many it has."""
-    keys = [f"a {one} {other}, number {i}" for i in range(30) for one in ("red", "blue", "old", "new", "wet") for other in ("cat", "ship", "tax", "river", "song", "stone", "wheel")]
+    keys = [
+        f"a {one} {other}, number {i}"
+        for i in range(30)
+        for one in ("red", "blue", "old", "new", "wet")
+        for other in ("cat", "ship", "tax", "river", "song", "stone", "wheel")
+    ]
     with site.client() as client:
         client.put("/v1/collections/many", json={}).raise_for_status()
         documents = [{"id": str(i), "key": key, "value": key} for i, key in enumerate(keys)]
@@ -156,7 +164,8 @@ def test_an_address_that_is_packed_says_the_same(visit: Any) -> None:
     page = visit("lesson.html").page
     rows = json.dumps([{"id": f"row-{i}", "key": f"猫 {i} \u202e & =", "value": "x" * 40} for i in range(100)])
     use = """({packed, unpacked, isLong}, hash) => packed(hash, 'rows').then(async (short) =>
-      ({short, long: isLong(hash), same: (await unpacked(short)) === hash, plain: await unpacked('#scene=rows'), bad: await unpacked('#scene=rows&packed=!')}))"""
+      ({short, long: isLong(hash), same: (await unpacked(short)) === hash, plain: await unpacked('#scene=rows'),
+        bad: await unpacked('#scene=rows&packed=!')}))"""
     found = module(page, "/js/packing.js", use, f"#scene=rows&rows={quote(rows)}")
     assert found["long"]
     assert found["same"]
@@ -168,7 +177,10 @@ def test_an_address_that_is_packed_says_the_same(visit: Any) -> None:
 def test_the_words_of_the_field(visit: Any) -> None:
     page = visit("lesson.html").page
     chinese = json.dumps(
-        [module(page, f"/js/words/zh{name}", "(words) => words.default") for name in (".js", "/lesson.js", "/practice.js")],
+        [
+            module(page, f"/js/words/zh{name}", "(words) => words.default")
+            for name in (".js", "/lesson.js", "/practice.js")
+        ],
         ensure_ascii=False,
     )
     for homely in ("遮罩", "依靠", "温了", "不许注意", "可注意", "心里话"):

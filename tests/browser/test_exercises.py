@@ -1,4 +1,4 @@
-"""What to try in each scene: each exercise can be fulfilled, ticks itself then and not before; and the answers to questions."""
+"""What to try in each scene: each exercise can be fulfilled, and ticks itself then and not before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import pytest
 from tests.browser.reading import module, sideways
 
 NAMES = "({practice}, scene) => practice(scene, 'en').then(({element}) => element.querySelectorAll('li').length)"
-COCOA = [{"id": "tea", "key": "how to brew green tea", "value": "x"}, {"id": "row-6", "key": "cocoa", "value": "with milk"}]
+COCOA = [
+    {"id": "tea", "key": "how to brew green tea", "value": "x"},
+    {"id": "row-6", "key": "cocoa", "value": "with milk"},
+]
 LOWERED = [[0.4, 1.1], [3.5, 1.0], [4.0, 1.0], [4.7, 1.0], [9.7, 3.3]]
 # The scene, which of its exercises, and an address that fulfils it.
 FULFILLED = [
@@ -50,12 +53,16 @@ def ticked(page: Any, scene: str) -> dict[str, bool]:
     page.evaluate("document.querySelector('#exercises').open = true")
     page.wait_for_timeout(150)
     lines = page.locator("#exercises li").all()
-    return {names[line.locator("span").nth(1).inner_text()]: line.get_attribute("data-done") == "true" for line in lines}
+    return {
+        names[line.locator("span").nth(1).inner_text()]: line.get_attribute("data-done") == "true" for line in lines
+    }
 
 
 @pytest.mark.parametrize(("scene", "name", "address"), FULFILLED)
 def test_an_exercise_ticks_itself(visit: Any, scene: str, name: str, address: str) -> None:
-    opened = visit(f"#scene={scene}&{address}" if "rows=" not in address else f"#scene={scene}&{quote(address, safe='=')}")
+    opened = visit(
+        f"#scene={scene}&{address}" if "rows=" not in address else f"#scene={scene}&{quote(address, safe='=')}"
+    )
     page = opened.page
     page.wait_for_selector("#exercises")
     page.wait_for_timeout(300)
@@ -77,21 +84,38 @@ def test_nothing_is_ticked_where_a_scene_begins(visit: Any) -> None:
 def test_every_exercise_is_fulfilled_here_but_those_of_large_collections(visit: Any) -> None:
     page = visit("lesson.html").page
     scenes = module(page, "/js/scenes.js", "({SCENES}) => SCENES.map((scene) => scene.name)")
-    counted = {scene: module(page, "/js/practice.js", NAMES, scene) for scene in scenes if scene not in ("python", "unicode")}
+    counted = {
+        scene: module(page, "/js/practice.js", NAMES, scene) for scene in scenes if scene not in ("python", "unicode")
+    }
     tried = [scene for scene, _, _ in FULFILLED]
     assert counted == {scene: tried.count(scene) for scene in counted}
 
 
-@pytest.mark.parametrize(("scene", "weights", "effective", "ticks"), [("python", [0.92, 0.02], 1.5, 1), ("python", [0.5, 0.4], 2.2, 0), ("unicode", [0.998], 1.01, 1), ("unicode", [0.6, 0.2], 4.2, 0)])
-def test_the_exercises_of_large_collections(visit: Any, scene: str, weights: list[float], effective: float, ticks: int) -> None:
+@pytest.mark.parametrize(
+    ("scene", "weights", "effective", "ticks"),
+    [
+        ("python", [0.92, 0.02], 1.5, 1),
+        ("python", [0.5, 0.4], 2.2, 0),
+        ("unicode", [0.998], 1.01, 1),
+        ("unicode", [0.6, 0.2], 4.2, 0),
+    ],
+)
+def test_the_exercises_of_large_collections(
+    visit: Any, scene: str, weights: list[float], effective: float, ticks: int
+) -> None:
     page = visit("lesson.html").page
-    use = """({practice}, {scene, weights, effective}) => Promise.all([practice(scene, 'en'), import('/js/state.js')]).then(([one, {beginning}]) => {
-      const rows = weights.map((_, i) => ({id: String(i), key: `key ${i}`, value: 'value', similarity: 1 - i / 10, masked: false}));
-      const state = {...beginning(scene), query: 'square root', revealed: true};
-      one.show({state, result: {asked: true, unread: 0, rows}, answer: {weights, effective, answered: true, nullWeight: 0.01}});
+    state = module(page, "/js/state.js", "({beginning}, scene) => beginning(scene)", scene)
+    rows = [{"id": str(i), "key": f"key {i}", "value": "value", "masked": False} for i in range(len(weights))]
+    model = {
+        "state": {**state, "query": "square root", "revealed": True},
+        "result": {"asked": True, "unread": 0, "rows": rows},
+        "answer": {"weights": weights, "effective": effective, "answered": True, "nullWeight": 0.01},
+    }
+    use = """({practice}, model) => practice(model.state.scene, 'en').then((one) => {
+      one.show(model);
       return one.element.querySelectorAll('li[data-done=true]').length;
     })"""
-    assert module(page, "/js/practice.js", use, {"scene": scene, "weights": weights, "effective": effective}) == ticks
+    assert module(page, "/js/practice.js", use, model) == ticks
 
 
 def test_both_languages_have_the_same_exercises_and_answers(visit: Any) -> None:

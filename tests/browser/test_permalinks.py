@@ -1,4 +1,4 @@
-"""The state in the URL: reload, back and forward, the keyboard, and copy as curl."""
+"""The state in the URL: reload, back and forward, the keyboard, a presenter's keys, and copy as curl."""
 
 from __future__ import annotations
 
@@ -117,3 +117,65 @@ def test_copied_curl_repeats_what_is_seen(visit: Any) -> None:
     shown = weights(page)
     for match in answer["attention"]["matches"]:
         assert abs(match["weight"] - float(shown[match["key"]].strip("<>%")) / 100) < 0.006
+
+
+def test_what_an_address_says_decides_whether_it_opens_covered(visit: Any) -> None:
+    page = visit("lesson.html").page
+    use = "({toHash, fromHash}, hash) => ({revealed: fromHash(hash).revealed, again: toHash(fromHash(hash))})"
+    for address, revealed in {
+        "": False,
+        "#scene=share": False,
+        "#scene=share&lang=zh&theme=dark&projector=1": False,
+        "#scene=share&guess=both": False,
+        "#scene=share&guess=both&revealed=1": True,
+        "#scene=share&t=0.01": True,
+        "#scene=guess&query=war": True,
+        "#scene=guess&query=war&revealed=0": False,
+        "#scene=steps&step=3": True,
+    }.items():
+        found = module(page, "/js/state.js", use, address)
+        assert found["revealed"] is revealed, address
+        assert module(page, "/js/state.js", use, found["again"])["revealed"] is revealed, address
+
+
+def test_the_clicker_walks_all_scenes_to_and_fro(visit: Any) -> None:
+    opened = visit("#scene=nothing", covered=True)
+    page = opened.page
+    names = module(page, "/js/scenes.js", "({SCENES}) => SCENES.map((scene) => scene.name)")
+    names = names[names.index("nothing") :]
+
+    def where() -> tuple[str, bool]:
+        return page.locator("#scene").input_value(), not page.locator("#prediction").is_visible()
+
+    walked = [where()]
+    for _ in range(2 * len(names) - 1):
+        page.keyboard.press("PageDown")
+        opened.settle()
+        walked.append(where())
+    assert walked == [(name, shown) for name in names for shown in (False, True)]
+    page.keyboard.press("PageDown")
+    assert where() == (names[-1], True)
+    back = []
+    for _ in range(2 * len(names) - 1):
+        page.keyboard.press("PageUp")
+        opened.settle()
+        back.append(where())
+    assert back == walked[-2::-1]
+
+
+def test_a_field_keeps_its_page_keys_and_so_does_a_modifier(visit: Any) -> None:
+    page = visit("#scene=share", covered=True).page
+    for part in ("#question", "#temperature", "#source"):
+        page.focus(part)
+        page.keyboard.press("PageDown")
+        assert page.locator("#prediction").is_visible(), part
+    page.focus("h1 >> xpath=ancestor::main")
+    page.keyboard.press("Control+PageDown")
+    page.keyboard.press("Shift+PageDown")
+    assert page.locator("#prediction").is_visible()
+    page.keyboard.press("PageDown")
+    assert not page.locator("#prediction").is_visible()
+    assert "the answer" in page.locator("#presenter").inner_text()
+    page.keyboard.press("PageDown")
+    assert page.locator("#scene").input_value() == "filter"
+    assert "7 of" in page.locator("#presenter").inner_text()

@@ -37,6 +37,6 @@ function walk(store, by) {
 }
 
 function words({ scene, revealed }) {
-  const places = { number: SCENES.findIndex((one) => one.name === scene) + 1, count: SCENES.length };
-  return say(revealed ? "presenter.shown" : "presenter.covered", { ...places, name: say(`scene.${scene}.name`) });
+  const number = SCENES.findIndex((one) => one.name === scene) + 1;
+  return say(revealed ? "presenter.shown" : "presenter.covered", { number, count: SCENES.length });
 }

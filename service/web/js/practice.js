@@ -72,7 +72,7 @@ const EXERCISES = {
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
   library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], steps: ["projections", "cold"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], lowrank: ["heads"],
+  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], lowrank: ["heads"],
 };
 
 const done = new Set();

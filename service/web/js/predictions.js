@@ -21,6 +21,7 @@ const QUESTIONS = {
   nothing: { choices: ["little", "part", "most", "off"], right: ({ answer: { nullWeight: none } }) => (none < 0.1 ? "little" : none < 0.5 ? "part" : none < 1 ? "most" : null) },
   share: { choices: ["one", "both", "neither", "even"], right: ({ answer }) => shared(answer) },
   filter: { choices: ["zero", "little", "same", "minus"], right: ({ result }) => (result.rows.some((row) => row.masked) ? "zero" : null) },
+  values: { choices: ["nearest", "average", "largest", "nothing"], right: () => "average" },
   rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
   steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },

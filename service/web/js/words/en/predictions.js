@@ -51,6 +51,13 @@ export default {
   "predict.filter.minus": "−∞",
   "predict.filter.because": "its logit is −∞, and e to the −∞ is 0. So with all {out} rows that are out; the other {open} and “none of these” share one whole.",
 
+  "predict.values.ask": "These values can be mixed. What is the output at T → ∞?",
+  "predict.values.nearest": "The value of the nearest row",
+  "predict.values.average": "The average of all values, whatever you asked",
+  "predict.values.largest": "The largest value",
+  "predict.values.nothing": "Nothing: no row is chosen",
+  "predict.values.because": "at T → ∞ every row weighs the same; now “{key}” has {weight}, and the output leans towards its value.",
+
   "predict.rows.ask": "You change one value and no key. What moves?",
   "predict.rows.weights": "The weights",
   "predict.rows.output": "The output",
@@ -93,8 +100,8 @@ export default {
   "predict.lowrank.width": "{d} times",
   "predict.lowrank.because": "there are two thin matrices, one down and one up: {low} numbers in place of {full}.",
 
-  "presenter.shown": "Scene {number} of {count}, {name}: shown.",
-  "presenter.covered": "Scene {number} of {count}, {name}: its question. Page Down shows the answer.",
+  "presenter.shown": "Scene {number} of {count}: the answer.",
+  "presenter.covered": "Scene {number} of {count}: a question. Page Down shows the answer.",
 
   "story.cover": "Cover the answer, and ask again",
   "story.cover.short": "cover",

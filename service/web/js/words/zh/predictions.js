@@ -51,6 +51,13 @@ export default {
   "predict.filter.minus": "−∞",
   "predict.filter.because": "它的 logit 是 −∞，而 e 的 −∞ 次方是 0。被过滤掉的 {out} 行都是这样；其余 {open} 行和“都不是”分满整体。",
 
+  "predict.values.ask": "这些值可以混合。T → ∞ 时输出是什么？",
+  "predict.values.nearest": "最近那一行的值",
+  "predict.values.average": "所有值的平均，不管问了什么",
+  "predict.values.largest": "最大的那个值",
+  "predict.values.nothing": "什么也没有：没有选中任何行",
+  "predict.values.because": "在 T → ∞ 时每一行一样重；现在“{key}”占 {weight}，输出偏向它的值。",
+
   "predict.rows.ask": "只改一个值，不改任何键。什么会动？",
   "predict.rows.weights": "权重",
   "predict.rows.output": "输出",
@@ -93,8 +100,8 @@ export default {
   "predict.lowrank.width": "1/{d}",
   "predict.lowrank.because": "瘦长的矩阵有两个，一个降、一个升：{full} 个数换成 {low} 个。",
 
-  "presenter.shown": "第 {number} 个场景，共 {count} 个，{name}：已揭晓。",
-  "presenter.covered": "第 {number} 个场景，共 {count} 个，{name}：先看问题。按 Page Down 揭晓。",
+  "presenter.shown": "第 {number} 个场景，共 {count} 个：答案。",
+  "presenter.covered": "第 {number} 个场景，共 {count} 个：问题。按 Page Down 揭晓。",
 
   "story.cover": "盖住答案，再问一次",
   "story.cover.short": "盖住",
