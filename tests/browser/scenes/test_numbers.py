@@ -1,0 +1,188 @@
+"""Every number that a scene shows is the one that the API gives: all scenes are walked, and asked for once more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.browser.reading import checked, module
+from tests.browser.written import effective, fixed, level, percent
+
+MATRIX = """() => [...[...document.querySelectorAll('.derivation .matrix')].at(-1).querySelectorAll('tbody tr')]
+  .map((row) => [...row.querySelectorAll('td')].map((cell) => cell.innerText.trim()))"""
+TABLE = """() => [...document.querySelectorAll('.all tbody tr')].map((row) => ({
+  key: row.querySelector('.key-text').value, masked: row.classList.contains('masked'),
+  ...Object.fromEntries(['similarity', 'logit', 'weight'].map((name) =>
+    [name, [...row.querySelectorAll('td.number')][['similarity', 'logit', 'weight'].indexOf(name)].textContent]))}))"""
+PICTURE = """() => Object.fromEntries([...document.querySelectorAll('.rows > .row:not([hidden])')].map((row) =>
+  [row.querySelector('.key-text')?.value ?? row.classList[1], row.querySelector('.share').textContent]))"""
+# As the scenes of scenes.js have them: what is asked of a collection, and at which temperatures it is looked at.
+FILTER = {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
+STORED = {
+    "library": ("library", "books about felines", None),
+    "videos": ("videos", "my plants look sad", None),
+    "nothing": ("library", "quarterly tax return", None),
+    "share": ("library", "machine learning", None),
+    "filter": ("library", "books about felines", FILTER),
+    "guess": ("library", "animals that talk", None),
+}
+TEMPERATURES = [("0", 0.0), ("0.05", 0.05), ("0.3", 0.3), ("inf", 1e300)]
+
+
+def asked(origin: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    answer = httpx.post(f"{origin}{path}", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def compare(page: Any, attention: dict[str, Any], temperature: float) -> None:
+    """Everything on a lookup's page against the API's answer with all of its matches."""
+    evidence = attention["evidence"]
+    matches = {match["key"]: match for match in attention["matches"]}
+    weights = {key: percent(match["weight"]) for key, match in matches.items()}
+
+    shown = page.evaluate(PICTURE)
+    assert shown.pop("none") == percent(evidence["null_weight"])
+    rest = 1 - evidence["null_weight"] - sum(matches[key]["weight"] for key in shown if key in matches)
+    assert shown.pop("rest", percent(max(rest, 0) if rest > 1e-12 else 0)) == percent(rest if rest > 1e-12 else 0)
+    assert shown == {key: weights.get(key, "0%") for key in shown}
+    if evidence["null_similarity"] is not None:
+        assert f"s₀ = {level(evidence['null_similarity'])})" in page.locator(".row.none .special").first.inner_text()
+
+    table = page.evaluate(TABLE)
+    assert len(table) > 3
+    for row in table:
+        if row["masked"]:
+            assert (row["logit"], row["weight"]) == ("−∞", "0%")
+            continue
+        match = matches[row["key"]]
+        assert row["similarity"] == fixed(match["similarity"], 4)
+        assert row["weight"] == weights[row["key"]]
+        if 0 < temperature < 1e300:
+            logit = match["similarity"] / temperature
+            assert row["logit"] == fixed(logit, 2 if abs(logit) < 100 else 0)
+
+    told = page.locator("#summary").inner_text()
+    best = max(attention["matches"], key=lambda match: match["similarity"])
+    assert percent(best["weight"]) in told
+    assert percent(evidence["null_weight"]) in told
+    if evidence["answered"]:
+        assert f" {effective(evidence['effective_documents'])} " in told
+    assert page.locator("#answered").inner_text().startswith("Answered" if evidence["answered"] else "Not answered")
+    heaviest = sorted(attention["matches"], key=lambda match: -match["weight"])[:3]
+    lines = page.locator("#answer-attention .found li .number").all_inner_texts()
+    assert lines == [percent(match["weight"]) for match in heaviest if match["weight"]][: len(lines)]
+
+
+@pytest.mark.parametrize(("said", "temperature"), TEMPERATURES)
+@pytest.mark.parametrize("scene", STORED)
+def test_a_scene_of_stored_rows(visit: Any, scene: str, said: str, temperature: float) -> None:
+    opened = visit(f"#scene={scene}&t={said}")
+    checked(opened.page)
+    opened.page.wait_for_timeout(200)
+    name, query, condition = STORED[scene]
+    body: dict[str, Any] = {"query": query, "temperature": temperature, "top_k": 1000, "include": ["key"]}
+    if condition:
+        body["filter"] = condition
+    compare(opened.page, asked(opened.origin, f"/v1/collections/{name}/attend", body), temperature)
+
+
+@pytest.mark.parametrize(("said", "temperature"), TEMPERATURES)
+@pytest.mark.parametrize("scene", ["rows", "values"])
+def test_a_scene_of_rows_of_one_s_own(visit: Any, scene: str, said: str, temperature: float) -> None:
+    opened = visit(f"#scene={scene}&t={said}")
+    page = opened.page
+    checked(page)
+    page.wait_for_timeout(200)
+    state = module(page, "/js/state.js", "({ beginning }, scene) => beginning(scene)", scene)
+    body = {"query": state["query"], "rows": state["rows"], "temperature": temperature, "top_k": 1000, "null": "auto"}
+    attention = asked(opened.origin, "/v1/compare", body)["attention"]
+    keys = {row["id"]: row["key"] for row in state["rows"]}
+    for match in attention["matches"]:
+        match["key"] = keys[match["id"]]
+    compare(page, attention, temperature)
+
+
+def test_step_by_step(visit: Any) -> None:
+    opened = visit("#scene=steps&step=0")
+    page = opened.page
+    given = {
+        name: module(page, "/js/example.js", f"(it) => it.{name}")
+        for name in ("EMBEDDINGS", "W_Q", "W_K", "W_V", "W_O")
+    }
+    for temperature, causal in ((1.0, False), (0.1, True)):
+        body = {
+            **dict.fromkeys(("query", "key", "value"), given["EMBEDDINGS"]),
+            "similarity": "scaled_dot",
+            "temperature": temperature,
+            "projections": {name: given[name] for name in ("W_Q", "W_K", "W_V", "W_O")} | {"n_heads": 1},
+            "intermediates": True,
+        } | ({"mask": np.tri(3, dtype=bool).tolist()} if causal else {})
+        answer = asked(opened.origin, "/v1/attend", body)
+        found = {name: np.squeeze(np.array(each, dtype=float), 0) for name, each in answer["intermediates"].items()}
+        query, key = found["query"], found["key"]
+        expected = [
+            np.array(given["EMBEDDINGS"]), query, key, found["value"], query @ key.T,
+            found["similarities"] / temperature, found["logits"], found["weights"], np.array(answer["output"]),
+        ]  # fmt: skip
+        for step, numbers in enumerate(expected):
+            opened.go(f"#scene=steps&step={step}&t={temperature:g}&causal={int(causal)}")
+            page.wait_for_selector(".derivation .matrix td")
+            page.wait_for_timeout(150)
+            shown = page.evaluate(MATRIX)
+            wanted = [["−∞" if not np.isfinite(x) else fixed(x) for x in row] for row in numbers.tolist()]
+            assert [row[-len(wanted[0]) :] for row in shown] == wanted, step
+
+
+@pytest.mark.parametrize(("layer", "head", "word"), [(5, 11, 3), (0, 2, 4), (3, 7, 1)])
+def test_inside_the_encoder(visit: Any, layer: int, head: int, word: int) -> None:
+    opened = visit(f"#scene=encoder&layer={layer}&head={head}&word={word}")
+    page = opened.page
+    page.wait_for_selector(".shares li")
+    text = page.locator("#sentence").input_value()
+    trace = asked(opened.origin, "/v1/trace", {"text": text, "layers": [layer], "causal": False})
+    weights = trace["attention"][-1][head][word]
+    tokens = [token["text"] for token in trace["tokens"]]
+    order = sorted(range(len(weights)), key=lambda place: -weights[place])[:12]
+    shown = [tuple(item.inner_text().split()) for item in page.locator(".shares li").all()]
+    assert shown == [(percent(weights[place]), tokens[place]) for place in order]
+
+
+@pytest.mark.parametrize("temperature", [0.1, 8.0, 30.0])
+def test_a_memory_that_repairs(visit: Any, temperature: float) -> None:
+    opened = visit(f"#scene=hopfield&t={temperature:g}")
+    page = opened.page
+    page.wait_for_selector("#path .stored")
+    patterns = module(page, "/js/patterns.js", "(it) => it.PATTERNS")
+    start = module(page, "/js/patterns.js", "(it) => it.damaged(it.PATTERNS[0], 20, 3)")
+    body = {
+        "query": [start], "key": patterns, "value": patterns, "similarity": "dot", "temperature": temperature,
+        "hopfield_steps": 4, "intermediates": True,
+    }  # fmt: skip
+    inside = asked(opened.origin, "/v1/attend", body)["intermediates"]
+    page.wait_for_timeout(300)
+    shown = page.locator(".memory .stored .weight").all_inner_texts()
+    assert shown == [percent(weight) for weight in inside["weights"][0][0]]
+    told = page.locator("#hopfield-words").inner_text()
+    assert percent(max(inside["weights"][-1][0])) in told
+    assert fixed(np.ravel(inside["energies"])[-1]) in told
+
+
+@pytest.mark.parametrize(("at", "temperature"), [(4.2, 0.25), (9.9, 0.01), (0.0, 10.0)])
+def test_kernel_regression(visit: Any, at: float, temperature: float) -> None:
+    opened = visit(f"#scene=regression&at={at:g}&t={temperature:g}")
+    page = opened.page
+    checked(page)
+    points = module(page, "/js/scenes.js", "(it) => it.POINTS")
+    body = {
+        "query": [[at]], "key": [[x] for x, _ in points], "value": [[y] for _, y in points],
+        "similarity": "gaussian", "temperature": temperature,
+    }  # fmt: skip
+    ((output,),) = asked(opened.origin, "/v1/attend", body)["output"]
+    told = page.locator("#regression-words").inner_text()
+    assert f"x = {fixed(at)}" in told
+    assert fixed(output) in told
+    assert fixed(temperature**0.5) in told
