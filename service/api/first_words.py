@@ -13,6 +13,7 @@ WORDS = re.compile(r"""\s*"([\w.-]+)":\s*("(?:[^"\\]|\\.)*"),?""")
 TERM = re.compile(r"\[(query|key|value|weight|code|b|number)\|([^\]]*)\]")
 TAGS = {"code": "code", "b": "strong"}
 FILLED = re.compile(r"""(<(\w+)[^>]* )data-words="([\w.]+)"([^>]*>)(?=</\2>)""")
+PLACE = re.compile(r"""data-(\w+)="([^"]*)\"""")
 MODULE = re.compile(r"""<(?:link rel="modulepreload" href|script type="module" src)="assets/([^"]+)\"""")
 STYLE = r"""^ *<link rel="stylesheet" href="assets/(css/[\w.-]+)">\n"""
 STYLES = re.compile(rf"(?:{STYLE}){{2,}}", re.MULTILINE)
@@ -35,8 +36,9 @@ def document(assets: Assets, name: str, language: str) -> Asset:
     """A document of the page in a language.
 
     In its HTML, links into `assets/` are by the files' own paths; style sheets that follow one another are sent as one;
-    `:language` stands for the language; an element with `data-words` gets the words of that name, and the script
-    `words` all words, since each file of its own would have to be waited for; each module brings all that it imports.
+    `:language` stands for the language; an element with `data-words` gets the words of that name, with their places from
+    its other `data-` attributes, and the script `words` all words, since each file of its own would have to be waited
+    for; each module brings all that it imports.
 
     Raises:
         KeyError: it names words or modules that there are not.
@@ -47,7 +49,7 @@ def document(assets: Assets, name: str, language: str) -> Asset:
     # Of JSON, what could end a script's element: its text is no HTML.
     data = json.dumps(words, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     text = re.sub(r'(<script [^>]*id="words"[^>]*>)', lambda found: found[1] + data, text)
-    text = FILLED.sub(lambda found: found[1].rstrip() + found[4] + _rich(words[found[3]]), text)
+    text = FILLED.sub(lambda found: found[1].rstrip() + found[4] + _rich(_placed(words[found[3]], found[0])), text)
     text = STYLES.sub(lambda found: _joined(assets, name, found[0]), text, count=1)
     # After the opening question, which is asked by a script of its own, and is the longest to come.
     wave = "".join(
@@ -79,6 +81,12 @@ def _words(assets: Assets, language: str) -> dict[str, str]:
                 raise ValueError(f'{name} has {line.strip()!r}: write "a.name": "and its text", on a line')
             words[found[1]] = json.loads(found[2])
     return words
+
+
+def _placed(words: str, tag: str) -> str:
+    """Words with their `{places}` filled by the `data-` attributes of a tag."""
+    places = dict(PLACE.findall(tag))
+    return re.sub(r"\{(\w+)\}", lambda found: html.unescape(places[found[1]]), words)
 
 
 def _rich(words: str) -> str:

@@ -43,7 +43,7 @@ def test_something_is_read_before_a_script_runs(chromium: Any, site: Any) -> Non
         page = context.new_page()
         page.goto(site.url)
         assert title in page.locator("h1").inner_text()
-        assert page.locator(".lede").inner_text()
+        assert page.locator(".legend").inner_text()
         assert page.locator("#opening").inner_text() == "books about felines"
         assert page.locator("html").get_attribute("lang") == language[:2]
         context.close()

@@ -73,7 +73,7 @@ def compare(page: Any, attention: dict[str, Any], temperature: float) -> None:
         assert f" {effective(evidence['effective_documents'])} " in told
     assert page.locator("#answered").inner_text().startswith("Answered" if evidence["answered"] else "Not answered")
     heaviest = sorted(attention["matches"], key=lambda match: -match["weight"])[:3]
-    lines = page.locator("#answer-attention .found li .number").all_inner_texts()
+    lines = [text.strip() for text in page.locator("#answer-attention .found li .number").all_inner_texts()]
     assert lines == [percent(match["weight"]) for match in heaviest if match["weight"]][: len(lines)]
 
 
@@ -122,7 +122,8 @@ def test_step_by_step(visit: Any) -> None:
             "intermediates": True,
         } | ({"mask": np.tri(3, dtype=bool).tolist()} if causal else {})
         answer = asked(opened.origin, "/v1/attend", body)
-        found = {name: np.squeeze(np.array(each, dtype=float), 0) for name, each in answer["intermediates"].items()}
+        # One head of one.
+        found = {name: np.array(each, dtype=float).reshape(3, -1) for name, each in answer["intermediates"].items()}
         query, key = found["query"], found["key"]
         expected = [
             np.array(given["EMBEDDINGS"]), query, key, found["value"], query @ key.T,
