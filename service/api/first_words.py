@@ -36,9 +36,9 @@ def document(assets: Assets, name: str, language: str) -> Asset:
     """A document of the page in a language.
 
     In its HTML, links into `assets/` are by the files' own paths; style sheets that follow one another are sent as one;
-    `:language` stands for the language; an element with `data-words` gets the words of that name, with their places from
-    its other `data-` attributes, and the script `words` all words, since each file of its own would have to be waited
-    for; each module brings all that it imports.
+    `:language` stands for the language; an element with `data-words` gets the words of that name, their places filled by
+    its other `data-` attributes, and the script `words` all words, since each file would have to be waited for; each
+    module brings all that it imports.
 
     Raises:
         KeyError: it names words or modules that there are not.

@@ -38,7 +38,7 @@ def test_the_first_answer_needs_little_and_comes_before_the_fonts(chromium: Any,
 
 
 def test_something_is_read_before_a_script_runs(chromium: Any, site: Any) -> None:
-    for language, title in (("en-GB", "No card says"), ("zh-CN", "没有一张卡片")):
+    for language, title in (("en-GB", "SQL against attention"), ("zh-CN", "SQL 与注意力")):
         context = chromium.new_context(locale=language, java_script_enabled=False)
         page = context.new_page()
         page.goto(site.url)
