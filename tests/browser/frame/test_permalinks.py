@@ -90,8 +90,8 @@ def test_the_keyboard_alone_is_enough(visit: Any) -> None:
         "source",
         "none",
         "limit-nearest",
-        "key-text",
-        "value-text",
+        "field key-text",
+        "field value-text",
         "add-row",
     ):
         assert wanted in seen, wanted
