@@ -10,22 +10,21 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.lookup.bounds.output import bound_quantised
-from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
+from attention.lookup.expected import MASS, expected_coarse, expected_fine
 from attention.lookup.parts.gathered import Gathered
 from attention.lookup.parts.whole import Whole
-from attention.lookup.scan.accumulator import ERROR_DEGREES, VALUE_ERRORS
+from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.mixture import Mixture
-
-MASS, ROUNDING_SQUARE = (VALUE_ERRORS.index(name) for name in ("mass", "rounding_square"))
 
 SEEN = 2e-4
 """Of a blend's own length: what is about as far off for a cause that can be taken away is made better."""
 
-COARSE = 7e-4
-"""Of a blend's own length: so far off by 8 bits of queries and weights, about, it is made anew with 16."""
+COARSE, SHORT = 5e-4, 7e-4
+"""Of a blend's own length: expected to be so far off by 8 bits of queries and weights, it is made anew with 16; and by
+16, which is foreseen more closely, of the originals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,8 @@ class Blend:
     Attributes:
         output: float64[d_v], Σ weight·value over all rows.
         error: how far it can be off, summing in float64 included.
-        coarse: whether it is an average of so many rows that 8 bits of queries and weights are about to be seen in it.
+        coarse: whether it is an average so short that what the bits of queries, weights and rows leave out is about to
+            be seen in it, and another way is to make it.
     """
 
     output: F64
@@ -59,7 +59,9 @@ def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, 
     counts = [len(each.places) + len(each.candidate_places) for each in rescored]
     part.add_values(places, np.repeat(asked, counts), weights, outputs)
     factors = np.array([[made.found.factors.sum()] for made in wanted.values()])  # of the only part
-    outputs = outputs[asked] + factors * gathered.outputs[asked]
+    summed = factors * gathered.outputs[asked]
+    outputs = outputs[asked] + summed
+    apart = _from_blend([made.found for made in wanted.values()], summed, outputs) if gathered.bits == 8 else None
     value_errors = factors**ERROR_DEGREES * gathered.value_errors[asked]
     common: list[Residuals | None] = [None] * len(asked)
     from_mean = np.zeros(len(asked))
@@ -87,7 +89,13 @@ def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, 
         )
         terms = counts[at] + 64 * facts.blocks + found.tail * facts.n
         bound += 4 * terms * UNIT_ROUNDOFF * facts.value_norm
-        coarse = gathered.bits == 8 and spread is not None and _shift(found, error, errors, spread) > COARSE * length
+        coarse, put_back = False, common[at]
+        if spread is not None and put_back is not None:
+            known = (found, error, errors, spread, put_back, away)
+            if apart is not None:
+                coarse = expected_coarse(*known, apart[at], part.keys) > COARSE * length
+            elif not part.beyond_memory:
+                coarse = expected_fine(*known) > SHORT * length
         blends[index] = Blend(outputs[at], bound, coarse)
     return blends
 
@@ -128,19 +136,11 @@ def _apart(these: int, those: int) -> float:
     return math.sqrt(max(1 / those - 1 / max(these, 1), 0.0)) if those > 0 else 0.0
 
 
-def _shift(found: Mixture, error: QuantisationError, value_errors: Sequence[float], spread: Spread) -> float:
-    """About how far 8 bits of a query and of weights move a blend.
-
-    What a query's code leaves out is common to all keys: so it moves the blend by what keys and values have to do with
-    one another, at most what each of them spreads in its direction. Weights are each rounded by themselves, evenly.
-    """
-    rows, temperature = max(spread.count, 1), found.evidence.temperature
-    if found.tail == 0:
-        return 0.0
-    turned = found.tail * math.sqrt(error.squares / rows * spread.around_mean / rows) / 2 / temperature
-    rounded = math.sqrt(value_errors[ROUNDING_SQUARE] / 3 * spread.square / rows)
-    shift = math.hypot(turned, rounded)
-    return shift if math.isfinite(shift) else 0.0
+def _from_blend(found: Sequence[Mixture], summed: F64, outputs: F64) -> list[float]:
+    """‖Σ ŵ·(v − ô)‖ over the rows that were summed to each of `summed` float64[w, d_v], of blends ô like them."""
+    masses = np.array([each.tail - each.candidates.sum() for each in found])
+    lengths: list[float] = _lengths(summed - masses[:, None] * outputs).tolist()
+    return lengths
 
 
 def _lengths(vectors: F64) -> F64:

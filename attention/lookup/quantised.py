@@ -29,7 +29,8 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
     """Answer each question from a scan of the codes; None where the exact path has to.
 
     That is so where float32 cannot hold the products, where the rows that decide the head cannot be told apart from
-    the rest by their codes, and where `max_error` asks for more than a scan can prove, even with a wide head.
+    the rest by their codes, where `max_error` asks for more than a scan can prove, even with a wide head, and where a
+    blended value is so short that what codes leave out would be seen in it.
     """
     answers: list[Answer | None] = [None] * len(questions)
     for group in by_logits(questions):
@@ -84,7 +85,7 @@ def _answers(part: Whole, questions: Sequence[Question], width: Width, fine: boo
             yield found
             continue
         if blend is not None and blend.coarse:
-            yield Undecided.FINER
+            yield Undecided.FINER if drafts.gathered.bits == 8 else Undecided.EXACT
             continue
         draft = drafts[index]
         found = None if draft is None else answer_of(part, question, draft, blend)

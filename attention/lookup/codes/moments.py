@@ -100,6 +100,13 @@ class Moments:
         return self._largest(self.grams[0] - np.outer(self.total, self.mean), self.grams[0])
 
     @cached_property
+    def usual(self) -> float:
+        """About the mean eigenvalue of Σ (v − mean)·(v − mean)ᵀ, each counted as often as it is large."""
+        around = self.grams[0] - np.outer(self.total, self.mean)
+        trace = float(np.trace(around))
+        return float(np.einsum("ij,ij", around, around)) / trace if trace > 0 else 0.0
+
+    @cached_property
     def residual_spread(self) -> float:
         """At least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ."""
         return self._largest(self.grams[1], self.grams[1])
@@ -125,6 +132,7 @@ class Spread:
         count: how many they are.
         mean: float64[d], theirs.
         around_mean: at least the largest eigenvalue of Σ (v − mean)·(v − mean)ᵀ.
+        usual: about the mean eigenvalue of the same, each counted as often as it is large.
         square: about Σ‖v‖².
         residuals: Σ (v − v̂).
         residual_spread: at least the largest eigenvalue of Σ (v − v̂)·(v − v̂)ᵀ.
@@ -134,6 +142,7 @@ class Spread:
     count: int
     mean: F64
     around_mean: float
+    usual: float
     square: float
     residuals: Residuals
     residual_spread: float
@@ -154,7 +163,8 @@ class Spread:
         if not (np.isfinite(around + residual_spread) and np.isfinite(residuals.total).all()):
             return None
         square, residual_square = (float(sum(np.trace(some.grams[part]) for some in moments)) for part in (0, 1))
-        return cls(count, mean, around, square, residuals, residual_spread, residual_square)
+        usual = sum(some.usual for some in moments)
+        return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
 
     def around(self, from_mean: float) -> float:
         """At least the largest eigenvalue of Σ (v − c)·(v − c)ᵀ, for a c that is so far from the mean."""

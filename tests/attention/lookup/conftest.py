@@ -86,12 +86,15 @@ def data():
 
 @pytest.fixture(scope="session")
 def clusters():
-    """Keys float32[6007, 37] around 40 centres, values float32[6007, 11], and 19 queries near some of the keys."""
+    """Keys float32[6007, 37] around 40 centres, values float32[6007, 11], and 19 queries near some of the keys.
+
+    The values lie around one vector, so that no average of them is too short for a scan.
+    """
     random = np.random.default_rng(11)
     n, d = 6007, 37
     centres = random.standard_normal((40, d))
     keys = (centres[random.integers(0, 40, n)] + 0.7 * random.standard_normal((n, d))).astype(np.float32)
-    values = random.standard_normal((n, 11)).astype(np.float32) + np.float32(0.3)
+    values = random.standard_normal((n, 11)).astype(np.float32) + np.float32(2)
     random = np.random.default_rng(12)
     return keys, values, [keys[row] + random.standard_normal(d) for row in random.integers(0, n, 19)]
 

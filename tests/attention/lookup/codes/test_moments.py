@@ -47,6 +47,16 @@ def test_a_spread_bounds_every_direction_and_is_not_far_above(seed, width, scale
         assert seen <= (2 * pieces + 1) * (true + rounding + underflow)
 
 
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_what_values_spread_in_the_usual_direction_is_between_the_mean_and_the_most(pieces):
+    lengths = np.array([3.0, 1.0, 0.0])
+    vectors = (5 + np.random.default_rng(3).standard_normal((900, 3)) * lengths).astype(np.float32)
+    found = Spread.of([moments_of(part) for part in np.array_split(vectors, pieces)])
+    assert found.usual == pytest.approx(900 * (lengths**4).sum() / (lengths**2).sum(), rel=0.1)
+    assert found.usual < found.around_mean
+    assert Spread.of([moments_of(np.full((9, 3), 0.25, dtype=np.float32))]).usual == 0
+
+
 def test_more_values_never_make_it_smaller():
     random = np.random.default_rng(1)
     vectors = random.standard_normal((500, 7)).astype(np.float32)

@@ -31,14 +31,17 @@ def small_tiles_and_short_lists(monkeypatch):
 
 
 def rows_of(sizes, seed=3):
-    """(keys, values, owners): documents of so many keys around one of 40 centres, each key nearer to another."""
+    """(keys, values, owners): documents of so many keys around one of 40 centres, each key nearer to another.
+
+    The values lie around one vector, so that no average of them is too short for a scan.
+    """
     random = np.random.default_rng(seed)
     sizes = np.asarray(sizes)
     owners = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)[:N]
     centres = random.standard_normal((40, WIDTH))
     subject = np.repeat(random.integers(0, 40, len(sizes)), sizes)[:N]
     keys = 0.8 * centres[subject] + 0.5 * centres[random.integers(0, 40, N)] + 0.7 * random.standard_normal((N, WIDTH))
-    return keys.astype(np.float32), random.standard_normal((N, 5)).astype(np.float32), owners
+    return keys.astype(np.float32), 2 + random.standard_normal((N, 5)).astype(np.float32), owners
 
 
 KINDS = {

@@ -1,0 +1,149 @@
+"""Averages so short that what codes leave out would be seen: that is foreseen, and they are made in another way."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from attention.lookup import Auto, Bias, Memory, Question, Rows, answering, answers
+from attention.lookup.blending import blended
+from attention.lookup.bounds.quantisation import QuantisationError
+from attention.lookup.codes.moments import Moments, Spread
+from attention.lookup.drafts import drafted
+from attention.lookup.exact import exact_answers
+from attention.lookup.expected import expected_coarse, expected_fine
+from attention.lookup.quantised import WIDTHS, part_of, quantised_answers
+
+N, COUNT = 6_000, 12
+KINDS = ("clusters", "around a mean", "random", "random, other values", "around a mean, other values")
+ORDINARY = KINDS[:2]
+PASSING = {"all": 1, "half": 2, "a fifth": 5}
+
+
+def keys_of(kind, width, random):
+    keys = random.standard_normal((N, width))
+    if kind == "clusters":
+        keys = random.standard_normal((60, width))[random.integers(0, 60, N)] + 0.8 * keys
+    elif kind.startswith("around a mean"):  # as encoders have them
+        centres = random.standard_normal((60, width))[random.integers(0, 60, N)]
+        keys = 1.2 * random.standard_normal(width) + np.exp(-np.arange(width) / width) * (0.7 * centres + keys)
+    keys *= np.exp(0.1 * random.standard_normal((N, 1)))
+    return keys / np.sqrt((keys**2).sum(axis=1).mean())
+
+
+@cache
+def collection(kind, width, similarity):
+    """(view, queries), of keys whose mean square is 1."""
+    random = np.random.default_rng([width, KINDS.index(kind)])
+    keys = keys_of(kind, width, random)
+    values = random.standard_normal((N, width)).astype(np.float32) if kind.endswith("other values") else None
+    queries = keys[:COUNT] + 0.3 / np.sqrt(width) * random.standard_normal((COUNT, width))
+    memory = Memory(similarity)
+    return memory.publish(add=Rows(np.arange(N), keys.astype(np.float32), values)), queries
+
+
+def asked_of(kind, width, similarity, passing, temperature, **options):
+    view, queries = collection(kind, width, similarity)
+    mask = None if passing == "all" else view.mask(np.arange(0, N, PASSING[passing]))
+    return view, [Question(query, temperature, mask=mask, **options) for query in queries]
+
+
+def off(found, true):
+    return np.linalg.norm(found.output - true.output) / np.linalg.norm(true.output)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.03, 0.05, 0.1, 0.3, 1.0, 10.0, np.inf])
+@pytest.mark.parametrize("passing", PASSING)
+@pytest.mark.parametrize(("kind", "width"), [*((kind, 64) for kind in KINDS), ("random", 192)])
+def test_an_answer_is_right_to_a_thousandth_of_its_own_length(monkeypatch, kind, width, passing, temperature):
+    monkeypatch.setattr(answering, "SMALL_CELLS", -1)
+    for similarity in ("cosine", "dot"):
+        view, asked = asked_of(kind, width, similarity, passing, temperature)
+        exact = exact_answers(view, asked)
+        for some in (asked[:2], asked):  # in 16 bits at once, and in 8 first
+            for found, true in zip(answers(view, some), exact[: len(some)], strict=True):
+                assert off(found, true) <= 1e-3
+                assert kind not in ORDINARY or found.certificate.method == "quantised"
+
+
+def test_where_values_have_nothing_to_do_with_keys_the_exact_path_answers_until_they_are_nearly_even(monkeypatch):
+    monkeypatch.setattr(answering, "SMALL_CELLS", -1)
+    for temperature, method in ((0.3, "exact"), (10.0, "quantised"), (np.inf, "quantised")):
+        view, asked = asked_of("random, other values", 64, "cosine", "all", temperature)
+        assert {found.certificate.method for found in answers(view, asked)} == {method}
+        view, asked = asked_of("random, other values", 64, "cosine", "all", temperature, output=False)
+        assert {found.certificate.method for found in answers(view, asked)} == {"quantised"}
+
+
+def test_a_bias_a_temperature_that_is_found_and_documents_of_several_keys_keep_to_it_too(monkeypatch):
+    monkeypatch.setattr(answering, "SMALL_CELLS", -1)
+    view, queries = collection("random, other values", 64, "cosine")
+    bias = Bias.of(view, np.arange(N), np.sin(np.arange(N)))
+    keys, values = view.segments[0].keys, view.segments[0].values
+    pairs = Memory("cosine").publish(add=Rows(np.arange(N), keys, values, owners=np.arange(N) // 2 * 2))
+    for asked_view, options in (
+        (view, {"temperature": 0.3, "bias": bias}),
+        (view, {"temperature": Auto(2_000)}),
+        (pairs, {"temperature": 0.3}),
+    ):
+        asked = [Question(query, **options) for query in queries[:3]]
+        exact = exact_answers(asked_view, asked)
+        for found, true in zip(answers(asked_view, asked), exact, strict=True):
+            assert off(found, true) <= 1e-3
+
+
+def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
+    view, asked = asked_of("random, other values", 64, "cosine", "all", 0.3)
+    assert quantised_answers(view, asked) == [None] * COUNT
+    monkeypatch.setitem(vars(view), "beyond_memory", True)
+    for found, true in zip(quantised_answers(view, asked), exact_answers(view, asked), strict=True):
+        assert off(found, true) > 1e-3
+        assert np.linalg.norm(found.output - true.output) <= found.certificate.output_error
+
+
+@pytest.mark.parametrize("fine", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_expected_is_about_what_is_true(monkeypatch, kind, fine):
+    """In 16 bits within a third; in 8, where one vector for all rows matters most, seldom more than half of it."""
+    seen = []
+    for name, function in (("expected_fine", expected_fine), ("expected_coarse", expected_coarse)):
+        monkeypatch.setattr(f"attention.lookup.blending.{name}", noted(function, seen))
+    ratios = []
+    for temperature in (0.02, 0.03, 0.05) if not fine else (0.03, 0.05, 0.1, 0.3, 1.0):
+        for passing in PASSING:
+            seen.clear()
+            view, asked = asked_of(kind, 64, "dot", passing, temperature)
+            part = part_of(view, asked[0])
+            blends = blended(part, drafted(part, asked, WIDTHS[0], fine=fine), range(COUNT))
+            for index, (true, expected) in enumerate(zip(exact_answers(view, asked), seen, strict=True)):
+                distance = np.linalg.norm(blends[index].output - true.output)
+                if distance > 2e-4 * np.linalg.norm(true.output):
+                    ratios.append(distance / expected)
+    if fine:
+        assert all(0.6 < ratio < 1.5 for ratio in ratios)
+    else:
+        assert not ratios or np.quantile(ratios, 0.95) < 2
+    assert ratios or kind in ORDINARY
+
+
+def noted(function, seen):
+    def asked(*given):
+        seen.append(function(*given))
+        return seen[-1]
+
+    return asked
+
+
+def test_nothing_is_expected_where_there_is_no_tail_and_of_what_is_not_known():
+    moments = Moments.of_nothing(3).joined(Moments.of(*np.ones((2, 4, 3), dtype=np.float32), np.ones(3)))
+    spread = Spread.of([moments])
+    evidence = SimpleNamespace(temperature=0.5)
+    none = SimpleNamespace(tail=0.0, tail_square=0.0, summed_square=0.0, candidates=np.zeros(0), evidence=evidence)
+    some = SimpleNamespace(tail=0.5, tail_square=0.1, summed_square=0.1, candidates=np.zeros(0), evidence=evidence)
+    for found, squares in ((none, 1.0), (some, np.inf)):
+        known = (found, QuantisationError(0.1, squares, 0.0), (0.0,) * 5, spread, spread.residuals, 0.1)
+        assert expected_fine(*known) == 0
+        assert expected_coarse(*known, 0.1, 4) == 0
