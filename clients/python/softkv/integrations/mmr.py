@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def marginally_relevant(query: ArrayLike, keys: Sequence[ArrayLike], k: int, relevance: float) -> list[int]:
-    """Choose one key after another, the one of most relevance · cos(query, key) − (1 − relevance) · max cos(key, chosen).
+    """Choose one key after another, each time the one with most of what follows, where r is the relevance.
+
+        r · cos(query, key) − (1 − r) · max cos(key, chosen)
 
     Args:
         query: [d].

@@ -11,7 +11,8 @@ from softkv.calls.asking import How
 from softkv.integrations.content import Content, text_of
 from softkv.integrations.mmr import key_of
 from softkv.langchain.filters import where
-from softkv.problems import flawed
+from softkv.problems import flawed, refuse
+from softkv.wire import checks
 from softkv.wire.body import plain
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def question(k: int | None, options: Mapping[str, Any]) -> Question:
             raise flawed("", f"{name}: wanted one of {', '.join(get_args(choices))}, got {own[name]!r}")
     how = {name: each for name, each in options.items() if name in OF_ATTEND and each is not None}
     include = _names(how.pop("include", ()))
-    how = {"top_k": k} | how | {"include": tuple(dict.fromkeys([*_ALWAYS, *include]))}
+    how = {"top_k": k} | how
+    refuse(checks.matches(how["top_k"]))
+    how["include"] = tuple(dict.fromkeys([*_ALWAYS, *include]))
     if "filter" in how:
         how["where"] = where(how.pop("filter"))
     return Question(how, own["score"], own["unanswered"], own["evidence"], include)
@@ -80,8 +83,7 @@ def documents(answer: Answer, asked: Question, content: Content) -> list[tuple[D
     if not answer and asked.unanswered == "empty":
         return []
     return [
-        (_document(match, content, _told(answer, match, asked)), _score(match, asked.score))
-        for match in answer.matches
+        (_document(match, content, _told(answer, match, asked)), _score(match, asked.score)) for match in answer.matches
     ]
 
 

@@ -22,9 +22,11 @@ def with_ids(
         Invalid: there are not as many of each, or one of the texts is none.
     """
     keys = list(texts)
-    if isinstance(texts, str) or (wrong := next((each for each in keys if not isinstance(each, str)), None)) is not None:
-        got = "one text" if isinstance(texts, str) else f"{type(wrong).__name__} among them"
-        raise flawed("/texts", f"wanted a list of texts, got {got}")
+    kinds = (
+        ["one text"] if isinstance(texts, str) else [type(each).__name__ for each in keys if not isinstance(each, str)]
+    )
+    if kinds:
+        raise flawed("/texts", f"wanted a list of texts, got {kinds[0]}")
     for name, given in (("metadatas", metadatas), ("ids", ids)):
         if given and len(given) != len(keys):
             raise flawed(f"/{name}", f"wanted as many {name} as texts, got {len(given)} of {len(keys)}")

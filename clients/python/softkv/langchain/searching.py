@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStore
 from typing_extensions import override
 
+from softkv.calls.place import Known, Place
 from softkv.integrations.connection import Connection
 from softkv.integrations.content import Content
 from softkv.integrations.mmr import key_of, marginally_relevant
@@ -44,7 +45,7 @@ class Searching(VectorStore):
     ) -> None:
         with inputs_checked():
             self._connection = Connection(url, key, client, async_client)
-            self.collection: Collection = self._connection.client.collection(collection)
+            self._name = Place(collection, Known()).name
             if content not in ("value", "key"):
                 raise flawed("", f"content: wanted 'value' or 'key', got {content!r}")
         self._embedding = embedding
@@ -53,9 +54,14 @@ class Searching(VectorStore):
         self._split = {} if split is None else {"split": split}
 
     @property
+    def collection(self) -> Collection:
+        """The collection, for whoever waits."""
+        return self._connection.client.collection(self._name)
+
+    @property
     def async_collection(self) -> AsyncCollection:
         """The collection, for whoever awaits."""
-        return self._connection.async_client.collection(self.collection.name)
+        return self._connection.async_client.collection(self._name)
 
     @property
     @override
@@ -192,7 +198,7 @@ class Searching(VectorStore):
     def _encoder(self, name: str | None) -> str:
         if name is None:
             wanted = "give the store an embedding, which makes vectors of questions too"
-            raise flawed("/query", f"collection {self.collection.name!r} has no encoder: {wanted}")
+            raise flawed("/query", f"collection {self._name!r} has no encoder: {wanted}")
         return name
 
     def _embedded(self, query: str) -> Any:

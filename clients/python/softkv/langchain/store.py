@@ -34,7 +34,7 @@ class SoftkvVectorStore(Searching):
     `filter`, `normaliser`, `null`, `max_error`, `basis`, `include`; and three of its own:
 
     - `score`: `"weight"`, the share of the answer, from 0 to 1, or `"similarity"`.
-    - `unanswered`: `"return"` the best although the documents do not outweigh "none of these", or say nothing, `"empty"`.
+    - `unanswered`: where "none of these" outweighs the documents, `"return"` the best all the same, or none, `"empty"`.
     - `evidence`: True for how much the collection knew, in the documents' metadata under `softkv`.
 
     Args:
@@ -165,7 +165,7 @@ class SoftkvVectorStore(Searching):
 
     @override
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete the documents of these ids, or all that pass a `filter`, or with neither all; unknown ids are silent."""
+        """Delete the documents of these ids, or all that pass a `filter`, or all; unknown ids are silent."""
         with inputs_checked():
             which = _deleted(ids, kwargs)
             if which.get("ids") != []:
