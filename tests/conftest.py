@@ -11,6 +11,8 @@ import pytest
 from tests.budgets import BUDGETS, Budgets
 from tests.running import RunningService
 
+collect_ignore = ["integrations"]  # suites of frameworks, each in an environment of its own: make integrations
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--minutes", type=float, help="fail where the whole session takes longer")

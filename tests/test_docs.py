@@ -22,6 +22,11 @@ PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml
 NO_PATHS = ("application/", "text/", ".venv/", "~/.cache")
 HOUSE = [ROOT / name for name in ("attention", "service", "clients", "tests", "benchmarks")]
 
+# Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.
+FRAMEWORKS = [
+    page for page in PAGES if page.name in {f"docs/{name}.md" for name in ("langchain", "llamaindex", "haystack")}
+]
+
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
@@ -39,9 +44,15 @@ def test_commands_are_answered_as_the_page_shows(page, library):
     assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
 
 
-@each
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in FRAMEWORKS], ids=lambda page: page.name)
 def test_python_prints_what_its_comments_say(page, library):
     run_python(page, library.url)
+
+
+@pytest.mark.parametrize("page", FRAMEWORKS, ids=lambda page: page.name)
+def test_the_python_of_a_framework_runs_in_its_own_suite(page):
+    suite = ROOT / "tests" / "integrations" / Path(page.name).stem / "test_documented.py"
+    assert f'run_python(Page("{page.name}")' in suite.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", MAPS, ids=lambda page: page.name)

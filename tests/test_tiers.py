@@ -19,9 +19,11 @@ from tests.budgets import BUDGETS
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 LONG = re.search(r"^LONG := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ")
-MINUTES = {
-    name: int(minutes) for name, minutes in re.findall(r"^((?:LONG_)?MINUTES) \?= (\d+)$", MAKEFILE, re.MULTILINE)
-}
+MINUTES = {name: int(minutes) for name, minutes in re.findall(r"^(\w*MINUTES) \?= (\d+)$", MAKEFILE, re.MULTILINE)}
+LANDING = 85
+CONSTRAINTS = Path("clients/python/constraints")
+PINNED = sorted(path.stem for path in (ROOT / CONSTRAINTS).iterdir())
+FRAMEWORKS = [name for name in PINNED if not name.endswith("-oldest")]
 # `python -m venv DIR` makes programs of this kind; they, too, only write down that they ran.
 INTERPRETER = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$LOG"
@@ -56,6 +58,7 @@ def make(tmp_path):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "clients" / "python").mkdir(parents=True)
     shutil.copy(ROOT / "clients" / "python" / "pyproject.toml", tmp_path / "clients" / "python")
+    shutil.copytree(ROOT / CONSTRAINTS, tmp_path / CONSTRAINTS)
     interpreter, log = tmp_path / "python3.11", tmp_path / "log"
     interpreter.write_text(INTERPRETER)
     interpreter.chmod(0o755)
@@ -93,6 +96,27 @@ def test_each_works_first(make):
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
 
 
+@pytest.mark.parametrize("name", PINNED)
+def test_a_framework_has_an_environment_of_its_own(make, name):
+    framework = name.removesuffix("-oldest")
+    made, installed, *run = make(f"integrations-{name}")[2:]
+    assert made == f"python3.11 -m venv .venv-{name}"
+    assert installed.startswith(f"{PIP} {CONSTRAINTS}/{name}.txt -e clients/python[{framework}] mypy pytest")
+    assert run == [f"python -m tests.integrations.run {name} --minutes {MINUTES['INTEGRATIONS_MINUTES']}"]
+    assert make(f"integrations-{name}") == run
+
+
+def test_integrations_are_those_of_the_newest_versions(make):
+    ran = [line.split()[3] for line in make("integrations") if "tests.integrations.run" in line]
+    assert ran == FRAMEWORKS
+    assert "langchain" in ran
+
+
+def test_nobody_else_installs_a_framework(make):
+    ran = make("run", "install", "test", "test-long", "lint")
+    assert not [line for line in ran if str(CONSTRAINTS) in line or "tests.integrations" in line]
+
+
 def test_what_is_compared_with_has_an_environment_of_its_own(make):
     assert make("bench") == [VENV, ALL, RIVAL_VENV, *RIVALS, *BENCH]
     assert make("bench") == BENCH
@@ -127,20 +151,21 @@ def test_without_python_it_says_what_to_do(make, tmp_path):
     assert "softkv needs Python 3.11 (no-such-python was not found)" in done.stdout
 
 
-def test_every_mark_is_in_the_long_tier_and_their_budgets_fit_into_75_minutes():
+def test_every_mark_is_in_the_long_tier_and_all_budgets_fit_into_a_landing():
     assert set(LONG) == BUDGETS.keys()
     assert sum(BUDGETS[mark].minutes for mark in LONG) <= MINUTES["LONG_MINUTES"]
     assert MINUTES["MINUTES"] == 15
-    assert MINUTES["MINUTES"] + MINUTES["LONG_MINUTES"] <= 75 - 5  # which lint and installing may take
+    suites = MINUTES["INTEGRATIONS_MINUTES"] * len(FRAMEWORKS)
+    assert MINUTES["MINUTES"] + MINUTES["LONG_MINUTES"] + suites <= LANDING - 8  # which lint and installing may take
 
 
 def test_the_workflow_runs_what_a_landing_must_pass():
     landing = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make ")]
-    assert landing == ["make lint", "make test", "make test-long"]
+    assert landing == ["make lint", "make test", "make test-long", "make integrations"]
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         (job,) = yaml.safe_load(path.read_text())["jobs"].values()
         assert [step["run"] for step in job["steps"] if "run" in step] == landing, path
-        assert job["timeout-minutes"] == 75
+        assert job["timeout-minutes"] == LANDING
 
 
 def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
@@ -156,5 +181,5 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
     done = subprocess.run(
         ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == ["make lint", "make test", "make test-long"]
+    assert done.stdout.splitlines() == ["make lint", "make test", "make test-long", "make integrations"]
     assert "no chromium fonts-wqy-microhei nodejs npm, and no right to install" in done.stderr

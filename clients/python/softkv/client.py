@@ -49,6 +49,7 @@ class Client:
         http = httpx2.Client(transport=transport, **http_options(url, key, connections))
         self._sender = Sender(http, Options(timeout, Retrying(retries)))
         self._at = Known()
+        self._host: Host | None = None
 
     @classmethod
     def local(cls, path: str | os.PathLike[str] | None = None, **options: Any) -> Self:
@@ -64,6 +65,7 @@ class Client:
 
         host, own = local.host(path, options)
         client = cls(local.URL, key=local.NO_KEY, transport=local.Transport(host), **own)
+        client._host = host
         try:
             host.start()
             client.wait_until_ready(besides=_LATER)
@@ -115,7 +117,7 @@ class Client:
         """A client with other options over the same connections, which are closed with this one."""
         other = type(self).__new__(type(self))
         other._sender = self._sender.with_options(adjusted(self._sender.options, timeout, retries))
-        other._at = self._at
+        other._at, other._host = self._at, self._host
         return other
 
     def close(self) -> None:

@@ -1,0 +1,51 @@
+"""For suites in environments of frameworks: a client of the service that `tests.integrations.run` has started."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from softkv import Client
+from tests.budgets import Budgets
+
+_numbers = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, help="fail where the whole session takes longer")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Budgets({}, config.getoption("minutes")))
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    """A client of the service, whose address is in SOFTKV_URL; it has the demo collection `library`."""
+    with Client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """An event loop for tests that wait for what is awaited."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def name(client: Client) -> Iterator[Callable[[], str]]:
+    """Makes names of collections, which are dropped after the test where it has made them."""
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"integrations-{next(_numbers)}")
+        return made[-1]
+
+    yield make
+    for each in made:
+        if client.collections(each).first() is not None:
+            client.collection(each).drop()

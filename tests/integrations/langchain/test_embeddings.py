@@ -1,0 +1,45 @@
+"""LangChain's own suites for embeddings, and what they do not ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_tests.integration_tests import EmbeddingsIntegrationTests
+from langchain_tests.unit_tests import EmbeddingsUnitTests
+
+from softkv.langchain import SoftkvEmbeddings
+
+
+class TestUnit(EmbeddingsUnitTests):
+    @property
+    def embeddings_class(self) -> type[SoftkvEmbeddings]:
+        return SoftkvEmbeddings
+
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return (
+            {"SOFTKV_URL": "http://127.0.0.1:9"},
+            {"model": "a model"},
+            {"url": "http://127.0.0.1:9", "model": "a model"},
+        )
+
+
+class TestIntegration(EmbeddingsIntegrationTests):
+    @property
+    def embeddings_class(self) -> type[SoftkvEmbeddings]:
+        return SoftkvEmbeddings
+
+
+TEXTS = ["relational databases", "a cat asleep in the sun", ""]
+
+
+async def test_they_are_the_service_s_vectors(client):
+    wanted = client.encode(TEXTS)
+    embeddings = SoftkvEmbeddings()
+    assert (np.array(embeddings.embed_documents(TEXTS), dtype=np.float32) == wanted).all()
+    assert (np.array(await embeddings.aembed_documents(TEXTS), dtype=np.float32) == wanted).all()
+    assert np.array(embeddings.embed_query(TEXTS[1])) == pytest.approx(wanted[1], abs=1e-6)
+    assert await embeddings.aembed_query(TEXTS[1]) == embeddings.embed_query(TEXTS[1])
+    assert SoftkvEmbeddings("all-MiniLM-L6-v2").embed_query(TEXTS[1]) == embeddings.embed_query(TEXTS[1])

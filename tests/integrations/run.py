@@ -1,0 +1,52 @@
+"""`make integrations` runs this: a service, and beside it a framework's suite in the environment of that framework.
+
+python -m tests.integrations.run langchain [what pytest takes]
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+
+from tests.examples import ROOT
+from tests.running import RunningService
+
+HERE = "tests/integrations"
+# What a developer has set for such a library would change what is tried.
+THEIRS = ("HAYSTACK_", "LANGCHAIN_", "LANGSMITH_", "OPENAI_", "SOFTKV_")
+
+
+def run(name: str, given: list[str]) -> int:
+    """Check the module's types and run its suite → the exit status.
+
+    Args:
+        name: the framework's, with `-oldest` behind it for the oldest versions that the client supports.
+        given: arguments of pytest's; without a place, all of the suite is run.
+    """
+    framework = name.removesuffix("-oldest")
+    python = str(ROOT / f".venv-{name}" / "bin" / "python")
+    environment = {variable: each for variable, each in os.environ.items() if not variable.startswith(THEIRS)}
+    if name == framework:
+        # Of what it imports the types are checked elsewhere: make lint.
+        strict = ["--strict", "--follow-imports=silent", "--config-file=", f"--cache-dir={ROOT}/.mypy_cache/{name}"]
+        types = [python, "-m", "mypy", *strict, "-p", f"softkv.{framework}"]
+        checked = subprocess.run(types, cwd=ROOT / "clients" / "python", env=environment, check=False)
+        if checked.returncode:
+            return checked.returncode
+    places = [] if any(each.startswith(HERE) for each in given) else [f"{HERE}/{framework}"]
+    suite = [python, "-m", "pytest", "-c", f"{HERE}/pytest.ini", "--rootdir", ".", "--confcutdir", HERE]
+    with (
+        tempfile.TemporaryDirectory() as data,
+        RunningService(data_dir=data, demo=("library",)) as service,
+    ):
+        logging.disable(logging.INFO)  # a line for each request
+        service.wait_until_ready()
+        asked = environment | {"SOFTKV_URL": service.url}
+        return subprocess.run([*suite, *places, *given], cwd=ROOT, env=asked, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1], sys.argv[2:]))
