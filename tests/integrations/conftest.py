@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -26,6 +27,13 @@ def client() -> Iterator[Client]:
     """A client of the service, whose address is in SOFTKV_URL; it has the demo collection `library`."""
     with Client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    """An event loop for tests that wait for what is awaited."""
+    with asyncio.Runner() as runner:
+        yield runner
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Coroutine
 from functools import cache, lru_cache
@@ -198,21 +197,15 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
         raise flawed("", f"{url!r} ends in /v1, which the client adds to each call: leave it out")
     if key and not (key.isascii() and key.isprintable()):
         raise flawed("", "the key has a line break, or another character that no header takes: see where it comes from")
-    # A proxy of the environment cannot reach this machine's own loopback address.
-    trust_env = parsed.host not in _LOOPBACK
     return {
         "base_url": parsed,
         "headers": {"User-Agent": f"softkv-client/{VERSION}"} | ({"Authorization": f"Bearer {key}"} if key else {}),
         "limits": httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
-        "trust_env": trust_env,
-        "verify": _certificates(trust_env),
+        # A proxy of the environment cannot reach this machine's own loopback address.
+        "trust_env": parsed.host not in _LOOPBACK,
+        # So nothing there is encrypted, and certificates, which take most of a client's making, are not read.
+        "verify": parsed.scheme == "https" or parsed.host not in _LOOPBACK,
     }
-
-
-@cache
-def _certificates(trust_env: bool) -> ssl.SSLContext:
-    """Whom to trust: read once, for it takes a tenth of a second, and an integration makes a client each event loop."""
-    return httpx2.create_ssl_context(trust_env=trust_env)
 
 
 def _request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options: Options) -> httpx2.Request:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import softkv
+from softkv.sending import http_options
 
 
 def test_the_service_says_what_it_is(softkv_client):
@@ -104,3 +105,11 @@ def test_rows_that_come_with_the_question_are_compared(softkv_client):
 def test_a_client_with_other_options_has_the_same_connections(softkv_client):
     hurried = softkv_client.with_options(timeout=30, retries=0)
     assert hurried.info() == softkv_client.info()
+
+
+def test_certificates_are_read_but_for_this_machine_s_own_addresses():
+    read = {
+        url: http_options(url, None, 1)["verify"] for url in ("http://127.0.0.1:9", "http://books", "https://books")
+    }
+    assert read == {"http://127.0.0.1:9": False, "http://books": True, "https://books": True}
+    assert http_options("https://localhost", None, 1)["verify"] is True

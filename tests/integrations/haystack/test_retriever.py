@@ -62,7 +62,7 @@ def test_what_is_not_answered_is_empty_unless_it_is_wanted(run):
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
-    wanted = (How.__annotations__.keys() - {"where"}) | {"filters", "unanswered", "score"}
+    wanted = (How.__annotations__.keys() - {"where"}) | {"filters", "unanswered", "score", "evidence"}
     for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
         assert wanted <= inspect.signature(each).parameters.keys()
 
@@ -89,7 +89,7 @@ def test_each_option_is_asked_with(client, run, options):
 
 
 def test_what_a_match_brings_along(run):
-    (found,) = run(library(top_k=1, include=["key_vector", "explanation"]), query=CATS)["documents"]
+    (found,) = run(library(top_k=1, evidence=True, include=["key_vector", "explanation"]), query=CATS)["documents"]
     assert len(found.embedding) == 384
     told = found.meta["softkv"]
     assert told["weight"] == found.score
@@ -150,9 +150,15 @@ def test_it_wants_a_store_of_softkv_s():
 
 
 def test_a_pipeline_is_written_down_and_read(monkeypatch):
-    store = SoftkvDocumentStore("library", key=Secret.from_env_var("A_KEY", strict=False), settings={"similarity": "cosine"})
+    store = SoftkvDocumentStore(
+        "library", key=Secret.from_env_var("A_KEY", strict=False), settings={"similarity": "cosine"}
+    )
     retriever = SoftkvRetriever(
-        store, filters={"field": "meta.year", "operator": ">", "value": 1900}, filter_policy="merge", top_k=2, null="strict"
+        store,
+        filters={"field": "meta.year", "operator": ">", "value": 1900},
+        filter_policy="merge",
+        top_k=2,
+        null="strict",
     )
     pipeline = Pipeline()
     pipeline.add_component("retriever", retriever)

@@ -92,7 +92,7 @@ def test_all_of_a_write_that_fails_stays_undone(shelf):
     with pytest.raises(DuplicateDocumentError, match="codd"):
         shelf.write_documents([Document(id="new"), Document(id="codd")])
     assert "new" not in ids(shelf)
-    with pytest.raises(DocumentStoreError, match="key_vector has width 3, collection .* holds width 2"):
+    with pytest.raises(DocumentStoreError, match=r"key_vector has width 3, collection .* holds width 2"):
         shelf.write_documents([Document(id="new"), Document(id="wide", embedding=[1.0, 2.0, 3.0])])
     assert "new" not in ids(shelf)
     with pytest.raises(DocumentStoreError, match="1 to 256 characters, got 300"):
@@ -181,7 +181,7 @@ def test_settings_of_a_collection_that_is_there_are_compared(shelf):
     with pytest.raises(DocumentStoreError, match=shelf.collection):
         SoftkvDocumentStore(shelf.collection, settings={"similarity": "dot"}).count_documents()
     assert SoftkvDocumentStore(shelf.collection).count_documents() == 3
-    with pytest.raises(softkv.Invalid, match="settings: a collection has .* not encoders"):
+    with pytest.raises(softkv.Invalid, match=r"settings: a collection has .* not encoders"):
         SoftkvDocumentStore("a", settings={"encoders": None})
 
 

@@ -49,7 +49,7 @@ def test_nodes_come_with_their_weights(client, retrieve):
 def test_what_is_not_answered_is_empty_unless_it_is_wanted(retrieve):
     assert retrieve(library(), NONSENSE) == []
     assert retrieve(library(null=False), NONSENSE) != []
-    found = retrieve(library(unanswered="return", include=["evidence"], top_k=2), NONSENSE)
+    found = retrieve(library(unanswered="return", evidence=True, top_k=2), NONSENSE)
     assert [each.node.metadata["softkv"]["answered"] for each in found] == [False, False]
 
 
@@ -75,7 +75,9 @@ def test_every_option_of_attend_is_one_of_the_retriever():
 def test_each_option_is_asked_with(client, retrieve, options):
     wanted = client.collection("library").attend(CATS, **options)
     found = retrieve(library(**options), CATS)
-    assert [(each.node_id, each.score) for each in found] == list(zip(wanted.ids, map(pytest.approx, wanted.weights), strict=True))
+    assert [(each.node_id, each.score) for each in found] == list(
+        zip(wanted.ids, map(pytest.approx, wanted.weights), strict=True)
+    )
 
 
 def test_filters_say_which_nodes_are_attended_to(films, retrieve):
@@ -103,7 +105,14 @@ def test_a_varied_choice(retrieve):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"temperature": -1}, {"top_k": 10_001}, {"score": "distance"}, {"unanswered": "raise"}, {"mode": "sparse"}, {"null": "none"}],
+    [
+        {"temperature": -1},
+        {"top_k": 10_001},
+        {"score": "distance"},
+        {"unanswered": "raise"},
+        {"mode": "sparse"},
+        {"null": "none"},
+    ],
     ids=lambda each: next(iter(each)),
 )
 def test_a_wrong_option_is_a_value_error(retrieve, wrong):

@@ -63,7 +63,9 @@ def test_a_similarity_is_the_weight_and_sums_to_one(films, asked):
 
 def test_every_option_of_attend_goes_through(films, asked):
     options = {"temperature": 0.1, "null": "strict", "max_error": 0.5, "normaliser": "softmax", "basis": "proven"}
-    found = asked(films, "query", query([0.0, 0.5, 1.0]), **options, include=["evidence", "explanation", "key_vector"])
+    found = asked(
+        films, "query", query([0.0, 0.5, 1.0]), **options, evidence=True, include=["explanation", "key_vector"]
+    )
     told = found.nodes[0].metadata["softkv"]
     assert told["weight"] == found.similarities[0]
     assert told["temperature"] == told["explanation"]["temperature"] == 0.1
@@ -133,7 +135,9 @@ def test_what_mmr_chooses_is_varied(films, asked):
     assert len(varied.nodes) == len(varied.similarities) == 3
     narrow = asked(films, "query", mmr, mmr_prefetch_k=3)
     assert set(narrow.ids) == set(plain)
-    alike = asked(films, "query", query([0.1, 0.2, 1.0], similarity_top_k=3, mode=VectorStoreQueryMode.MMR), mmr_threshold=1)
+    alike = asked(
+        films, "query", query([0.1, 0.2, 1.0], similarity_top_k=3, mode=VectorStoreQueryMode.MMR), mmr_threshold=1
+    )
     assert set(alike.ids) == set(plain)
 
 
@@ -186,13 +190,13 @@ def test_what_could_never_be_found_is_refused(made, asked):
 
 
 def test_what_the_service_refuses_is_a_value_error_with_its_words(films, asked):
-    with pytest.raises(ValueError, match="key_vector has width 2, collection .* holds width 3"):
+    with pytest.raises(ValueError, match=r"key_vector has width 2, collection .* holds width 3"):
         asked(films, "add", [TextNode(id_="narrow", text="a", embedding=[1.0, 0.0])])
     with pytest.raises(ValueError, match="1 to 256 characters, got 300"):
         asked(films, "add", [TextNode(id_="n" * 300, text="a", embedding=[1.0, 0.0, 0.0])])
     with pytest.raises(ValueError, match="query has width 2"):
         asked(films, "query", query([1.0, 0.0]))
-    with pytest.raises(ValueError, match="settings: a collection has .* not encoders"):
+    with pytest.raises(ValueError, match=r"settings: a collection has .* not encoders"):
         SoftkvVectorStore("a", settings={"encoders": None})
     with pytest.raises(ValueError, match=r"path\.name"):
         SoftkvVectorStore("no name")

@@ -73,7 +73,9 @@ def _comparison(given: Mapping[str, Any]) -> Filter:
         if value is None:
             return Combination("OR", ())  # nothing comes before or after None
         if isinstance(value, str) and not _is_date(value):
-            raise FilterError(f"{operator} on {given['field']} wants a number or a date as ISO 8601 has it, not {value!r}")
+            raise FilterError(
+                f"{operator} on {given['field']} wants a number or a date as ISO 8601 has it, not {value!r}"
+            )
     return Comparison(field, operator, value.isoformat() if isinstance(value, date) else value)
 
 

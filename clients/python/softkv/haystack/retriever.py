@@ -15,7 +15,8 @@ from softkv.haystack.filters import translated
 from softkv.haystack.refusing import as_store_error
 from softkv.haystack.store import SoftkvDocumentStore
 from softkv.haystack.stored import matched
-from softkv.integrations.asking import Asking, Extra, Score, Unanswered, evidence, output
+from softkv.integrations.asking import Asking, Extra, Score, Unanswered, output
+from softkv.integrations.asking import evidence as evidence_of
 
 
 @component
@@ -37,10 +38,11 @@ class SoftkvRetriever:
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate.
-        include: "key_vector" for the documents' embeddings, "output" for the blended value, "evidence" and "explanation"
-            for `meta["softkv"]`, which says what each document weighs and why.
+        include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector"; "output" for
+            the blended value.
         unanswered: "empty" for no documents where they do not outweigh "none of these", "return" for them all the same.
         score: "weight", or "similarity".
+        evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
 
     Raises:
         Invalid: `include`, `unanswered` or `score` is none of these words.
@@ -63,6 +65,7 @@ class SoftkvRetriever:
         include: list[Extra] | None = None,
         unanswered: Unanswered = "empty",
         score: Score = "weight",
+        evidence: bool = False,
     ) -> None:
         if not isinstance(document_store, SoftkvDocumentStore):
             raise ValueError(f"document_store: wanted a SoftkvDocumentStore, got {type(document_store).__name__}")
@@ -81,6 +84,7 @@ class SoftkvRetriever:
             include=include,
             unanswered=unanswered,
             score=score,
+            evidence=evidence,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,9 +105,7 @@ class SoftkvRetriever:
             given["document_store"] = SoftkvDocumentStore.from_dict(given["document_store"])
         return default_from_dict(cls, {**data, "init_parameters": given})
 
-    @component.output_types(
-        documents=list[Document], answered=bool, evidence=dict[str, Any], output=list[float] | None
-    )
+    @component.output_types(documents=list[Document], answered=bool, evidence=dict[str, Any], output=list[float] | None)
     def run(
         self,
         query: str | None = None,
@@ -120,12 +122,13 @@ class SoftkvRetriever:
         include: list[Extra] | None = None,
         unanswered: Unanswered | None = None,
         score: Score | None = None,
+        evidence: bool | None = None,
     ) -> dict[str, Any]:
         """Ask with a text, which the collection's encoder makes a vector of, or with a vector.
 
         Returns:
-            `documents` by weight; `answered`, whether they outweigh "none of these"; `evidence`, how much the collection
-            knew; `output`, the blended value where `include` asked for it.
+            `documents` by weight; `answered`, whether they outweigh "none of these"; `evidence`, how much the
+            collection knew; `output`, the blended value where `include` asked for it.
 
         Raises:
             FilterError: the filter is none.
@@ -135,9 +138,7 @@ class SoftkvRetriever:
         given = {name: each for name, each in locals().items() if name in Asking._names}
         return self.document_store._source.run(self._asked(query, query_embedding, filters, given))
 
-    @component.output_types(
-        documents=list[Document], answered=bool, evidence=dict[str, Any], output=list[float] | None
-    )
+    @component.output_types(documents=list[Document], answered=bool, evidence=dict[str, Any], output=list[float] | None)
     async def run_async(
         self,
         query: str | None = None,
@@ -154,6 +155,7 @@ class SoftkvRetriever:
         include: list[Extra] | None = None,
         unanswered: Unanswered | None = None,
         score: Score | None = None,
+        evidence: bool | None = None,
     ) -> dict[str, Any]:
         """As `run`, awaited."""
         given = {name: each for name, each in locals().items() if name in Asking._names}
@@ -176,6 +178,6 @@ class SoftkvRetriever:
         return {
             "documents": [matched(asking, answer, each) for each in asking.matches(answer)],
             "answered": bool(answer),
-            "evidence": evidence(answer),
+            "evidence": evidence_of(answer),
             "output": output(answer),
         }

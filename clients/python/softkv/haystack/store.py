@@ -8,6 +8,7 @@ from typing import Any
 from haystack import default_from_dict, default_to_dict
 from haystack.utils import Secret
 
+from softkv.client import Client
 from softkv.haystack import plans
 from softkv.integrations.connection import Connection
 from softkv.integrations.source import Source, awaited, blocking
@@ -105,7 +106,8 @@ class SoftkvDocumentStore:
         return default_from_dict(cls, {**data, "init_parameters": given})
 
     def _connection(self) -> Connection:
-        return Connection(self.url, self.key.resolve_value() if self.key else None)
+        key = self.key.resolve_value() if self.key else None
+        return Connection(client=Client(self.url, key=key, timeout=self.timeout, retries=self.retries))
 
     def __repr__(self) -> str:
         return f"<SoftkvDocumentStore {self.collection} at {self._source.connection.url}>"

@@ -13,7 +13,8 @@ from haystack.document_stores.types import DuplicatePolicy
 from softkv import Document as Row
 from softkv.answers.answer import Answer
 from softkv.answers.match import Match
-from softkv.integrations.asking import Asking, key_vector
+from softkv.integrations.asking import Asking, vector_of
+from softkv.integrations.content import text_of
 
 # What has no field of its own in softkv is the document's value.
 _KEPT = ("blob", "sparse_embedding")
@@ -63,27 +64,26 @@ def row(document: Document) -> Row:
 
 
 def document(found: Row) -> Document:
-    """A document that was read; one that others wrote has its value as content where that is a text."""
+    """A document that was read; one that others wrote has its value as content."""
     vector = None if found.key_vector is None else found.key_vector.tolist()
-    return _document(found.id, found.key, found.value, dict(found.metadata), embedding=vector)
+    return _document(found, meta=dict(found.metadata), embedding=vector)
 
 
 def matched(asking: Asking, answer: Answer, match: Match) -> Document:
     """A document that an answer names."""
     return _document(
-        match.id,
-        match.key,
-        match.value,
-        asking.metadata(answer, match),
-        embedding=key_vector(match),
+        match,
+        meta=asking.metadata(answer, match),
+        embedding=vector_of(match),
         score=asking.score_of(match),
     )
 
 
-def _document(id_: str, key: str | None, value: Any, meta: dict[str, Any], **others: Any) -> Document:
+def _document(found: Row | Match, **others: Any) -> Document:
+    value = found.value
     kept = value if isinstance(value, dict) and value and value.keys() <= set(_KEPT) else {}
     if "blob" in kept:
         others["blob"] = ByteStream.from_dict(kept["blob"])
     if "sparse_embedding" in kept:
         others["sparse_embedding"] = SparseEmbedding.from_dict(kept["sparse_embedding"])
-    return Document(id=id_, content=value if isinstance(value, str) else key, meta=meta, **others)
+    return Document(id=found.id, content=found.key if kept or value is None else text_of(found), **others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from softkv.answers.answer import Answer
 from softkv.answers.match import Match
@@ -13,15 +13,16 @@ from softkv.calls.asking import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
 from softkv.filters import Where
+from softkv.integrations.mmr import key_of
 from softkv.integrations.source import Source
 from softkv.problems import flawed
 from softkv.record import Record
 
 Unanswered: TypeAlias = Literal["return", "empty"]
 Score: TypeAlias = Literal["weight", "similarity"]
-Extra: TypeAlias = Literal["key_vector", "value_vector", "output", "explanation", "evidence"]
+Extra: TypeAlias = Literal["key_vector", "value_vector", "output", "explanation"]
 EVIDENCE = "softkv"  # the field of the metadata that has it
-_OWN = ("unanswered", "score", "include")
+_OWN = ("unanswered", "score", "evidence", "include")
 _NEEDED = ("key", "value", "metadata")
 
 
@@ -29,10 +30,11 @@ class Asking(Record):
     """How a retriever asks; what is None is left to the collection.
 
     Attributes:
-        unanswered: whether an answer whose documents do not outweigh "none of these" is empty, or has them all the same.
+        unanswered: whether an answer whose documents do not outweigh "none of these" is empty, or has them after all.
         score: what a document's score is: its share of the weight, or the similarity of its key and the query.
-        include: what an answer brings along besides: `"evidence"` puts under `softkv` in each document's metadata what it
-            weighs and how much the collection knew, `"explanation"` how the weight came about, too.
+        evidence: whether each document has in its metadata, under `softkv`, what it weighs and how much the collection
+            knew.
+        include: what an answer brings along besides; of this, too, what is a document's stands there.
 
     Raises:
         Invalid: one of these is none of the words that it can be.
@@ -49,11 +51,12 @@ class Asking(Record):
     include: Sequence[Extra] | None = None
     unanswered: Unanswered = "empty"
     score: Score = "weight"
+    evidence: bool = False
 
     def _made(self) -> None:
-        _one_of("unanswered", [self.unanswered], ("return", "empty"))
-        _one_of("score", [self.score], ("weight", "similarity"))
-        _one_of("include", self.include or (), ("key_vector", "value_vector", "output", "explanation", "evidence"))
+        _one_of("unanswered", [self.unanswered], get_args(Unanswered))
+        _one_of("score", [self.score], get_args(Score))
+        _one_of("include", self.include or (), get_args(Extra))
 
     def adjusted(self, given: Mapping[str, Any]) -> Asking:
         """The same with other options, where these are not None.
@@ -73,7 +76,7 @@ class Asking(Record):
         """
         yield from source.info()
         how = {name: each for name, each in self._fields().items() if name not in _OWN}
-        include: Any = [*dict.fromkeys([*_NEEDED, *also, *(each for each in self.include or () if each != "evidence")])]
+        include: Any = [*dict.fromkeys([*_NEEDED, *also, *(self.include or ())])]
         answer = yield from asking.attend(source.place, query, where=where, include=include, **how)
         assert isinstance(answer, Answer)  # of one query
         return answer
@@ -87,28 +90,19 @@ class Asking(Record):
         return match.similarity if self.score == "similarity" else match.weight or 0.0
 
     def metadata(self, answer: Answer, match: Match) -> dict[str, Any]:
-        """A match's metadata, with the evidence where that was asked for."""
-        found = dict(match.metadata or {})
-        if {"evidence", "explanation"} & set(self.include or ()):
-            found[EVIDENCE] = {**evidence(answer), **_told(match)}
-        return found
+        """A match's metadata, with what was asked for besides."""
+        found, told = dict(match.metadata or {}), _told(match)
+        if self.evidence:
+            told |= {"weight": match.weight, "similarity": match.similarity, "logit": _finite(match.logit)}
+            told |= evidence(answer)
+        return {**found, EVIDENCE: told} if told else found
 
 
 def evidence(answer: Answer) -> dict[str, Any]:
     """How much the collection knew, as JSON."""
-    found = answer.evidence
-    return {
-        "answered": found.answered,
-        "null_weight": found.null_weight,
-        "null_similarity": found.null_similarity,
-        "effective_documents": found.effective_documents,
-        "rest_weight": answer.rest_weight,
-        "documents": answer.documents,
-        "complete": answer.complete,
-        "temperature": answer.temperature,
-        "total_variation": answer.certificate.total_variation,
-        "request_id": answer.request_id,
-    }
+    said = answer.to_dict()
+    told = {name: said[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
+    return told | dict(said["evidence"]) | {"certificate": dict(said["certificate"])}
 
 
 def output(answer: Answer) -> list[float] | None:
@@ -116,17 +110,14 @@ def output(answer: Answer) -> list[float] | None:
     return None if answer.output is None else answer.output.tolist()
 
 
-def key_vector(match: Match) -> list[float] | None:
-    """The vector of a match's key, of several that which is most similar to the query."""
-    if match.key_vector is not None:
-        return match.key_vector.tolist()
-    if not match.key_vectors:
-        return None
-    return match.key_vectors[match.part.index if match.part else 0].tolist()
+def vector_of(match: Match) -> list[float] | None:
+    """The vector of a match's key, where it was asked for; of several, that of the one that spoke."""
+    key = key_of(match)
+    return None if key is None else [float(each) for each in key]
 
 
 def _told(match: Match) -> dict[str, Any]:
-    told: dict[str, Any] = {"weight": match.weight, "similarity": match.similarity, "logit": _finite(match.logit)}
+    told: dict[str, Any] = {}
     if match.part is not None:
         told["part"] = dict(match.part._fields())
     if match.explanation is not None:

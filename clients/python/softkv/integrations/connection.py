@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 from softkv.client import AsyncClient, Client
 from softkv.local import AsyncTransport, Transport
+from softkv.sending import http_options
 
 
 class Connection:
@@ -31,36 +33,55 @@ class Connection:
         client: Client | None = None,
         async_client: AsyncClient | None = None,
     ) -> None:
-        self._given = async_client
-        if client is None:
-            client = Client(url, key=key) if async_client is None else Client(**_way_of(async_client, Transport))
-        self.client = client
+        self._client, self._async_client = client, async_client
+        given = async_client if client is None else client
+        if given is None:
+            options = http_options(url, key, connections=1)
+            self._way = _way(options["base_url"], options["headers"])
+        else:
+            self._way = _way(given._sender.http.base_url, given._sender.http.headers)
+        self._given = given
         self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
-
-    @property
-    def async_client(self) -> AsyncClient:
-        """The awaited client of the event loop that runs; a connection is of no use to another loop."""
-        if self._given is not None:
-            return self._given
-        loop = asyncio.get_running_loop()
-        if loop not in self._of_loops:
-            made = AsyncClient(**_way_of(self.client, AsyncTransport))
-            options = self.client._sender.options
-            self._of_loops[loop] = made.with_options(timeout=options.timeout, retries=options.retrying.retries)
-        return self._of_loops[loop]
 
     @property
     def url(self) -> str:
         """Where the service is."""
-        return str(self.client._sender.http.base_url).rstrip("/")
+        return str(self._way["url"]).rstrip("/")
+
+    @property
+    def client(self) -> Client:
+        """The blocking client."""
+        if self._client is None:
+            host = None if self._given is None else self._given._host
+            transport = None if host is None else Transport(host)
+            self._client = Client(**self._way, transport=transport, **self._options())
+            if host is None:
+                finalize(self, self._client.close)
+        return self._client
+
+    @property
+    def async_client(self) -> AsyncClient:
+        """The awaited client of the event loop that runs; a connection is of no use to another loop."""
+        if self._async_client is not None:
+            return self._async_client
+        loop = asyncio.get_running_loop()
+        if loop not in self._of_loops:
+            host = None if self._given is None else self._given._host
+            transport = None if host is None else AsyncTransport(host)
+            self._of_loops[loop] = AsyncClient(**self._way, transport=transport, **self._options())
+        return self._of_loops[loop]
+
+    def _options(self) -> dict[str, Any]:
+        """How calls are sent by the client that was given."""
+        if self._given is None:
+            return {}
+        options = self._given._sender.options
+        return {"timeout": options.timeout, "retries": options.retrying.retries}
 
     def __repr__(self) -> str:
         return f"<Connection to {self.url}>"
 
 
-def _way_of(client: Client | AsyncClient, transport: type[Transport | AsyncTransport]) -> dict[str, Any]:
-    """The arguments by which a client of the other kind reaches the same service."""
-    http = client._sender.http
-    key = http.headers.get("Authorization", "").removeprefix("Bearer ") or None
-    way = {"url": str(http.base_url), "key": key}
-    return way if client._host is None else way | {"transport": transport(client._host)}
+def _way(url: Any, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The address and the key of a client."""
+    return {"url": str(url), "key": headers.get("Authorization", "").removeprefix("Bearer ") or None}

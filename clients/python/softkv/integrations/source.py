@@ -145,6 +145,4 @@ def _in_parts(place: Place, rows: Sequence[Document], on_conflict: OnConflict) -
 
 
 def _sum(left: Written, right: Written) -> Written:
-    return Written(
-        left.upserted + right.upserted, [*left.truncated, *right.truncated], [*left.skipped, *right.skipped]
-    )
+    return Written(left.upserted + right.upserted, [*left.truncated, *right.truncated], [*left.skipped, *right.skipped])

@@ -1,4 +1,4 @@
-"""softkv for LangChain."""
+"""softkv for LangChain: a collection as a vector store and as a retriever, the service's encoder as embeddings."""
 
 from __future__ import annotations
 
@@ -8,5 +8,8 @@ except ModuleNotFoundError as _error:
     raise ImportError('LangChain is not installed here: pip install "softkv-client[langchain]"') from _error
 
 from softkv.langchain.embeddings import SoftkvEmbeddings
+from softkv.langchain.errors import InvalidInput
+from softkv.langchain.retriever import SoftkvRetriever
+from softkv.langchain.store import SoftkvVectorStore
 
-__all__ = ["SoftkvEmbeddings"]
+__all__ = ["InvalidInput", "SoftkvEmbeddings", "SoftkvRetriever", "SoftkvVectorStore"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_core.embeddings import Embeddings
 
 from softkv.integrations.connection import Connection
+from softkv.langchain.errors import inputs_checked
 
 if TYPE_CHECKING:
     from softkv.client import AsyncClient, Client
@@ -21,6 +22,9 @@ class SoftkvEmbeddings(Embeddings):
         key: to call it with; left out, `SOFTKV_KEY`, or none.
         client: in place of both.
         async_client: the same, awaited; left out, it follows from these.
+
+    Raises:
+        InvalidInput: that is no address.
     """
 
     def __init__(
@@ -33,7 +37,8 @@ class SoftkvEmbeddings(Embeddings):
         async_client: AsyncClient | None = None,
     ) -> None:
         self.model = model
-        self._connection = Connection(url, key, client, async_client)
+        with inputs_checked():
+            self._connection = Connection(url, key, client, async_client)
 
     @property
     def url(self) -> str:
@@ -42,25 +47,29 @@ class SoftkvEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Vectors of texts that are stored; any number of them."""
-        encoded = self._connection.client.encode(texts, model=self.model, purpose="document")
+        with inputs_checked():
+            encoded = self._connection.client.encode(texts, model=self.model, purpose="document")
         found: list[list[float]] = encoded.tolist()
         return found
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a text that is asked."""
-        encoded = self._connection.client.encode([text], model=self.model, purpose="query")
+        with inputs_checked():
+            encoded = self._connection.client.encode([text], model=self.model, purpose="query")
         found: list[float] = encoded[0].tolist()
         return found
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `embed_documents`, awaited."""
-        encoded = await self._connection.async_client.encode(texts, model=self.model, purpose="document")
+        with inputs_checked():
+            encoded = await self._connection.async_client.encode(texts, model=self.model, purpose="document")
         found: list[list[float]] = encoded.tolist()
         return found
 
     async def aembed_query(self, text: str) -> list[float]:
         """As `embed_query`, awaited."""
-        encoded = await self._connection.async_client.encode([text], model=self.model, purpose="query")
+        with inputs_checked():
+            encoded = await self._connection.async_client.encode([text], model=self.model, purpose="query")
         found: list[float] = encoded[0].tolist()
         return found
 

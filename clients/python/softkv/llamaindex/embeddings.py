@@ -61,9 +61,7 @@ class SoftkvEmbedding(BaseEmbedding):
         return (await self._aget_text_embeddings([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        found: list[list[float]] = self._connection.client.encode(
-            texts, model=self._model, purpose="document"
-        ).tolist()
+        found: list[list[float]] = self._connection.client.encode(texts, model=self._model, purpose="document").tolist()
         return found
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:

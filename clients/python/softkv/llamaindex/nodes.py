@@ -10,7 +10,9 @@ from llama_index.core.schema import BaseNode, MetadataMode, TextNode
 from llama_index.core.storage.docstore.utils import json_to_doc
 
 from softkv import Document
+from softkv.answers.match import Match
 from softkv.integrations.asking import EVIDENCE
+from softkv.integrations.content import text_of
 
 _REF = "ref_doc_id"
 
@@ -44,17 +46,15 @@ def row(node: Any, encoded: bool) -> Document:
     return Document(node.node_id, **fields)
 
 
-def node(
-    id_: str, key: str | None, value: Any, metadata: Mapping[str, Any], embedding: list[float] | None = None
-) -> BaseNode:
+def node(read: Document | Match, metadata: Mapping[str, Any], embedding: list[float] | None = None) -> BaseNode:
     """A node that was read; of a document that others wrote, one with its value as text, or its key."""
+    value = read.value
     if isinstance(value, dict) and value.keys() == {TYPE_KEY, DATA_KEY}:
         found = json_to_doc({**value, DATA_KEY: {**value[DATA_KEY], "metadata": dict(metadata)}})
         if found.metadata.get(_REF) == found.ref_doc_id:
             found.metadata.pop(_REF, None)
     else:
-        text = value if isinstance(value, str) else key
-        found = TextNode(id_=id_, text=text or "", metadata=dict(metadata))
+        found = TextNode(id_=read.id, text=text_of(read), metadata=dict(metadata))
     if EVIDENCE in found.metadata:  # which is for programs, and nothing for a model to read
         found.excluded_embed_metadata_keys = [*found.excluded_embed_metadata_keys, EVIDENCE]
         found.excluded_llm_metadata_keys = [*found.excluded_llm_metadata_keys, EVIDENCE]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
@@ -16,7 +15,8 @@ from softkv.calls import arrays
 from softkv.calls import documents as calls
 from softkv.calls.call import Plan
 from softkv.filters import Combination, Comparison, Where
-from softkv.integrations.asking import Asking, key_vector
+from softkv.integrations.asking import Asking, vector_of
+from softkv.integrations.mmr import key_of, marginally_relevant
 from softkv.integrations.source import Source, gathered
 from softkv.llamaindex import nodes as stored
 from softkv.llamaindex.filters import REF_DOC_ID, translated
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _EVERYTHING = Combination("AND", ())
 _AT_ONCE = 1000
-_MMR_FACTOR = 4
+_MMR_FACTOR, _RELEVANCE = 4, 0.5
 
 
 def add(store: SoftkvVectorStore, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
@@ -99,13 +99,7 @@ def get_nodes(
             by_id = {each.id: each for each in (yield from gathered(page))}
             found += [by_id[each] for each in part if each in by_id]
     return [
-        stored.node(
-            each.id,
-            each.key,
-            each.value,
-            each.metadata,
-            None if each.key_vector is None else each.key_vector.tolist(),
-        )
+        stored.node(each, each.metadata, None if each.key_vector is None else each.key_vector.tolist())
         for each in found
     ]
 
@@ -132,7 +126,9 @@ def query(store: SoftkvVectorStore, /, query: VectorStoreQuery, **kwargs: Any) -
     asked = query.query_embedding if query.query_embedding is not None else query.query_str
     if asked is None:
         raise ValueError("wanted a query_embedding, or a query_str; got neither")
-    mmr = {name: kwargs.pop(name) for name in ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor") if name in kwargs}
+    mmr = {
+        name: kwargs.pop(name) for name in ("mmr_threshold", "mmr_prefetch_k", "mmr_prefetch_factor") if name in kwargs
+    }
     if query.mmr_threshold is not None:
         mmr.setdefault("mmr_threshold", query.mmr_threshold)
     with as_value_error():
@@ -159,7 +155,7 @@ def chosen(
     """The answer to a question, and which of its matches are handed on.
 
     Args:
-        mmr_threshold: with the mode MMR: 1 for the most similar, 0 for those least like the one before; 0.5 if left out.
+        mmr_threshold: with the mode MMR: 1 for the most similar, 0 for those least like others; 0.5 if left out.
         mmr_prefetch_k: from how many it chooses; left out, `mmr_prefetch_factor` times as many as are wanted, 4 times
             if that is left out, too.
 
@@ -175,17 +171,11 @@ def chosen(
     factor = _MMR_FACTOR if mmr_prefetch_factor is None else mmr_prefetch_factor
     many = max(wanted, round(wanted * factor) if mmr_prefetch_k is None else mmr_prefetch_k)
     answer = yield from asking.replaced(top_k=many).ask(source, asked, where, also=["key_vector"])
-    by_id = {each.id: each for each in asking.matches(answer)}
-    if not by_id or not wanted:
+    if not (found := asking.matches(answer)):
         return answer, []
-    _, ids = get_top_k_mmr_embeddings(
-        (yield from _vector(source, asked)),
-        [key_vector(each) or [] for each in by_id.values()],
-        similarity_top_k=wanted,
-        embedding_ids=list(by_id),
-        mmr_threshold=mmr_threshold,
-    )
-    return answer, [by_id[each] for each in ids]
+    relevance = _RELEVANCE if mmr_threshold is None else mmr_threshold
+    vector = yield from _vector(source, asked)
+    return answer, [found[at] for at in marginally_relevant(vector, list(map(key_of, found)), wanted, relevance)]
 
 
 def _vector(source: Source, asked: str | list[float]) -> Plan[list[float]]:
@@ -200,5 +190,5 @@ def _vector(source: Source, asked: str | list[float]) -> Plan[list[float]]:
 
 def matched(asking: Asking, answer: Answer, match: Match) -> BaseNode:
     """A node that an answer names; with its embedding where that was asked for."""
-    vector = key_vector(match) if "key_vector" in (asking.include or ()) else None
-    return stored.node(match.id, match.key, match.value, asking.metadata(answer, match), vector)
+    vector = vector_of(match) if "key_vector" in (asking.include or ()) else None
+    return stored.node(match, asking.metadata(answer, match), vector)

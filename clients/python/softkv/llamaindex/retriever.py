@@ -41,10 +41,10 @@ class SoftkvRetriever(BaseRetriever):
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate.
-        include: "key_vector" for the nodes' embeddings, "evidence" and "explanation" for `metadata["softkv"]`, which
-            says what each node weighs and why.
+        include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector".
         unanswered: "empty" for no nodes where they do not outweigh "none of these", "return" for them all the same.
         score: "weight", or "similarity".
+        evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
         mode: "mmr" for a varied choice.
         mmr: `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor` of it.
 
@@ -71,6 +71,7 @@ class SoftkvRetriever(BaseRetriever):
         include: Sequence[Extra] | None = None,
         unanswered: Unanswered = "empty",
         score: Score = "weight",
+        evidence: bool = False,
         mode: VectorStoreQueryMode | str = VectorStoreQueryMode.DEFAULT,
         mmr: dict[str, Any] | None = None,
         callback_manager: CallbackManager | None = None,
@@ -95,6 +96,7 @@ class SoftkvRetriever(BaseRetriever):
                 include=include,
                 unanswered=unanswered,
                 score=score,
+                evidence=evidence,
             )
         super().__init__(callback_manager=callback_manager, object_map=object_map, objects=objects, verbose=verbose)
 
@@ -117,6 +119,4 @@ class SoftkvRetriever(BaseRetriever):
             answer, found = yield from chosen(
                 self._vector_store._source, asking, asked, self._where, self._mode, **self._mmr
             )
-        return [
-            NodeWithScore(node=matched(asking, answer, each), score=asking.score_of(each)) for each in found
-        ]
+        return [NodeWithScore(node=matched(asking, answer, each), score=asking.score_of(each)) for each in found]

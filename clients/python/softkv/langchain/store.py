@@ -1,0 +1,219 @@
+"""A collection as LangChain's vector store: made, written, read and deleted; `searching.py` has what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.documents import Document
+from typing_extensions import override
+
+from softkv.errors import NotFound
+from softkv.integrations.content import text_of
+from softkv.langchain import rows
+from softkv.langchain.errors import inputs_checked
+from softkv.langchain.filters import where
+from softkv.langchain.searching import Searching
+from softkv.problems import flawed
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+    from softkv.answers.document import Document as Stored
+    from softkv.answers.info import CollectionInfo
+    from softkv.answers.report import Report
+
+_EVERY: Mapping[str, Any] = {"operator": "AND", "conditions": []}
+_MISSING = "collection_not_found"
+
+
+class SoftkvVectorStore(Searching):
+    """A collection of softkv; nothing is sent before something is asked of it, and the first write makes it.
+
+    A search takes, besides LangChain's arguments, those of `attend`: `temperature`, `effective_documents`, `top_p`,
+    `filter`, `normaliser`, `null`, `max_error`, `basis`, `include`; and three of its own:
+
+    - `score`: `"weight"`, the share of the answer, from 0 to 1, or `"similarity"`.
+    - `unanswered`: where "none of these" outweighs the documents, `"return"` the best all the same, or none, `"empty"`.
+    - `evidence`: True for how much the collection knew, in the documents' metadata under `softkv`.
+
+    Args:
+        collection: its name.
+        embedding: what makes vectors of texts; left out, the collection's own encoder does.
+        url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
+        key: to call it with; left out, `SOFTKV_KEY`, or none.
+        client: in place of both.
+        async_client: the same, awaited; left out, it follows from these.
+        settings: what the collection is made with, as `{"similarity": "dot", "null": "auto"}`: arguments of `create`.
+        content: what a document's text is: its `"value"`, or its `"key"`.
+        split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
+
+    Raises:
+        InvalidInput: no collection can be called so, or that is no address.
+    """
+
+    def create(self) -> CollectionInfo:
+        """Make the collection, or take one that is there and has these settings.
+
+        Raises:
+            softkv.Conflict: it is there with others.
+        """
+        with inputs_checked():
+            return self.collection.create(exist_ok=True, **self._settings)
+
+    async def acreate(self) -> CollectionInfo:
+        """As `create`, awaited."""
+        with inputs_checked():
+            return await self.async_collection.create(exist_ok=True, **self._settings)
+
+    @classmethod
+    @override
+    def from_texts(
+        cls,
+        texts: list[str],
+        embedding: Embeddings | None = None,
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """A store of these texts; `collection` and the other arguments are those of the class."""
+        store = cls(embedding=embedding, **kwargs)
+        store.create()
+        store.add_texts(texts, metadatas, ids=ids)
+        return store
+
+    @classmethod
+    @override
+    async def afrom_texts(
+        cls,
+        texts: list[str],
+        embedding: Embeddings | None = None,
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """As `from_texts`, awaited."""
+        store = cls(embedding=embedding, **kwargs)
+        await store.acreate()
+        await store.aadd_texts(texts, metadatas, ids=ids)
+        return store
+
+    @override
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Write texts of any number → their ids; of those with the same id the last stays.
+
+        Args:
+            kwargs: `on_conflict` and `progress` of the client's `upsert`. `batch_size` is LangChain's, and not needed.
+
+        Raises:
+            InvalidInput: some were refused; all others are written, and the error's `report` has each.
+        """
+        with inputs_checked():
+            found = rows.with_ids(texts, metadatas, ids)
+            sent = rows.once_each(found)
+            if self._embedding is not None and sent:
+                sent = rows.with_vectors(sent, self._embedding.embed_documents([row["key"] for row in sent]))
+            how = _written_how(kwargs)
+            rows.all_written(self._upsert([row | self._split for row in sent], how))
+        return [row["id"] for row in found]
+
+    @override
+    async def aadd_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """As `add_texts`, awaited."""
+        with inputs_checked():
+            found = rows.with_ids(texts, metadatas, ids)
+            sent = rows.once_each(found)
+            if self._embedding is not None and sent:
+                sent = rows.with_vectors(sent, await self._embedding.aembed_documents([row["key"] for row in sent]))
+            how = _written_how(kwargs)
+            rows.all_written(await self._aupsert([row | self._split for row in sent], how))
+        return [row["id"] for row in found]
+
+    def _upsert(self, sent: Sequence[dict[str, Any]], how: Mapping[str, Any]) -> Report:
+        try:
+            return self.collection.upsert(sent, **how)
+        except NotFound as error:
+            if error.code != _MISSING:
+                raise
+        self.create()
+        return self.collection.upsert(sent, **how)
+
+    async def _aupsert(self, sent: Sequence[dict[str, Any]], how: Mapping[str, Any]) -> Report:
+        try:
+            return await self.async_collection.upsert(sent, **how)
+        except NotFound as error:
+            if error.code != _MISSING:
+                raise
+        await self.acreate()
+        return await self.async_collection.upsert(sent, **how)
+
+    @override
+    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
+        """Delete the documents of these ids, or all that pass a `filter`, or all; unknown ids are silent."""
+        with inputs_checked():
+            which = _deleted(ids, kwargs)
+            if which.get("ids") != []:
+                self.collection.delete(**which)
+        return True
+
+    @override
+    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
+        """As `delete`, awaited."""
+        with inputs_checked():
+            which = _deleted(ids, kwargs)
+            if which.get("ids") != []:
+                await self.async_collection.delete(**which)
+        return True
+
+    @override
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """The documents of these ids, in this order; unknown ones are left out."""
+        with inputs_checked():
+            return self._documents(self.collection.get_many(ids))
+
+    @override
+    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """As `get_by_ids`, awaited."""
+        with inputs_checked():
+            return self._documents(await self.async_collection.get_many(ids))
+
+    def _documents(self, found: Sequence[Stored | None]) -> list[Document]:
+        return [
+            Document(id=each.id, page_content=text_of(each, self._content), metadata=dict(each.metadata))
+            for each in found
+            if each is not None
+        ]
+
+
+def _written_how(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Which options of a write the client takes."""
+    how = {name: each for name, each in options.items() if name != "batch_size"}
+    if unknown := how.keys() - {"on_conflict", "progress"}:
+        raise flawed("", f"a write has no argument {', '.join(sorted(unknown))}: it has ids, on_conflict, progress")
+    return how
+
+
+def _deleted(ids: Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the client's `delete`."""
+    if unknown := options.keys() - {"filter"}:
+        raise flawed("", f"delete has no argument {', '.join(sorted(unknown))}: it has ids, or filter")
+    if ids is not None and "filter" in options:
+        raise flawed("", "wanted ids or a filter, got both: the documents of some ids that pass are two conditions")
+    passing = where(options.get("filter"))
+    return {"ids": ids} if ids is not None else {"where": _EVERY if passing is None else passing}

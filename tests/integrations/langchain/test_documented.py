@@ -1,0 +1,27 @@
+"""docs/langchain.md: what its examples print, and that it has every argument."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+
+import pytest
+
+from softkv.langchain import SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore
+from tests.examples import Page, run_python
+
+PAGE = Page("docs/langchain.md")
+
+
+def test_python_prints_what_its_comments_say(client):
+    assert run_python(Page("docs/langchain.md"), os.environ["SOFTKV_URL"]) > 4
+    assert client.collections("langchain-").count() == 0
+
+
+@pytest.mark.parametrize("kind", [SoftkvEmbeddings, SoftkvRetriever, SoftkvVectorStore])
+def test_every_argument_stands_there(kind):
+    words = set(re.findall(r"\w+", PAGE.text))
+    own = kind.model_fields if kind is SoftkvRetriever else inspect.signature(kind).parameters
+    theirs = {"name", "tags", "metadata", "args", "kwargs"}
+    assert set(own) - theirs - words == set()

@@ -1,0 +1,107 @@
+"""The retriever beyond LangChain's suite: its arguments are those of attend, in its making and in invoke."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.runnables import RunnableLambda
+
+from softkv import F
+from softkv.langchain import SoftkvRetriever, SoftkvVectorStore
+from softkv.langchain.asking import EVIDENCE, OF_ATTEND
+
+KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
+GIVEN = {
+    "temperature": 0.2,
+    "effective_documents": 3.0,
+    "top_k": 2,
+    "top_p": 0.5,
+    "filter": F.year < 1950,
+    "normaliser": "entmax15",
+    "null": 0.4,
+    "max_error": 1e-9,
+    "basis": "proven",
+    "include": ["explanation"],
+}
+
+
+@pytest.fixture(params=["waited for", "awaited"])
+def invoke(request: Any, runner: Any) -> Any:
+    def call(retriever: Any, *given: Any, **named: Any) -> Any:
+        if request.param == "waited for":
+            return retriever.invoke(*given, **named)
+        return runner.run(retriever.ainvoke(*given, **named))
+
+    return call
+
+
+def test_it_has_every_argument_of_attend():
+    assert set(GIVEN) == OF_ATTEND
+    assert SoftkvRetriever.model_fields.keys() >= OF_ATTEND
+
+
+@pytest.mark.parametrize("option", sorted(OF_ATTEND))
+def test_an_argument_is_given_to_it_or_to_invoke(invoke, client, option):
+    own = {option: GIVEN[option]} | ({"temperature": "auto"} if option == "effective_documents" else {})
+    where = {"where" if name == "filter" else name: each for name, each in own.items()}
+    wanted = client.collection("library").attend(KNOWN, **where)
+    made = invoke(SoftkvRetriever(collection="library", evidence=True, unanswered="return", **own), KNOWN)
+    asked = SoftkvRetriever(collection="library")
+    given = invoke(asked, KNOWN, evidence=True, unanswered="return", **own)
+    assert [each.id for each in made] == wanted.ids
+    assert made == given
+    assert [each.metadata[EVIDENCE]["weight"] for each in made] == wanted.weights.tolist()
+    assert len(invoke(asked, KNOWN)) == 10
+
+
+def test_k_is_top_k(invoke):
+    assert len(invoke(SoftkvRetriever(collection="library", k=3), KNOWN)) == 3
+    assert len(invoke(SoftkvRetriever(collection="library", k=3), KNOWN, top_k=2)) == 2
+    assert len(invoke(SoftkvRetriever(collection="library", top_k=3), KNOWN, k=2)) == 2
+
+
+def test_it_finds_nothing_where_nothing_answers(invoke):
+    retriever = SoftkvRetriever(collection="library", top_k=3)
+    assert invoke(retriever, UNKNOWN) == []
+    assert len(invoke(retriever, KNOWN)) == 3
+    assert len(invoke(retriever, UNKNOWN, unanswered="return")) == 3
+    assert len(invoke(SoftkvRetriever(collection="library", unanswered="return", top_k=3), UNKNOWN)) == 3
+
+
+def test_a_collection_without_a_null_key_always_answers(invoke, name):
+    embedding = DeterministicFakeEmbedding(size=6)
+    store = SoftkvVectorStore.from_texts(["one", "two"], embedding, collection=name())
+    assert store.collection.info().null is False
+    for retriever in (
+        SoftkvRetriever(store=store),
+        SoftkvRetriever(collection=store.collection.name, embedding=embedding),
+    ):
+        assert len(invoke(retriever, "three")) == 2
+    assert invoke(SoftkvRetriever(store=store, null=1.0), "three") == []
+
+
+def test_its_text_is_the_value_or_the_key(invoke):
+    (found,) = invoke(SoftkvRetriever(collection="library", content="key", top_k=1), KNOWN)
+    assert found.page_content == "cats"
+
+
+def test_it_is_part_of_chains(invoke):
+    chain = SoftkvRetriever(collection="library", top_k=1) | RunnableLambda(lambda found: found[0].metadata["author"])
+    assert invoke(chain, KNOWN) == "T. S. Eliot"
+    assert SoftkvRetriever(collection="library", top_k=1).batch([KNOWN, UNKNOWN])[1] == []
+
+
+def test_its_key_is_not_shown(monkeypatch):
+    shown = repr(SoftkvRetriever(collection="library", key="a secret"))
+    assert "library" in shown
+    assert "a secret" not in shown
+
+
+async def test_it_is_awaited_in_no_thread(monkeypatch):
+    def refused(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a thread was asked for")
+
+    monkeypatch.setattr("langchain_core.retrievers.run_in_executor", refused)
+    assert await SoftkvRetriever(collection="library").ainvoke(KNOWN)
