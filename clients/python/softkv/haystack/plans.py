@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from haystack import Document
 from haystack.document_stores.types import DuplicatePolicy
@@ -17,10 +17,7 @@ from softkv.filters import METADATA, Combination
 from softkv.haystack import stored
 from softkv.haystack.filters import metadata_name, required, translated
 from softkv.haystack.refusing import as_store_error
-from softkv.integrations.source import gathered
-
-if TYPE_CHECKING:
-    from softkv.haystack.store import SoftkvDocumentStore
+from softkv.integrations.source import Source, gathered
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,29 +38,35 @@ _TYPES = (
 )
 
 
-def count_documents(store: SoftkvDocumentStore, /) -> Plan[int]:
+class Shelf(Source):
+    """The collection of a store, and whether its documents are read with their embeddings."""
+
+    return_embedding: bool | None = None
+
+
+def count_documents(source: Shelf, /) -> Plan[int]:
     """How many documents there are."""
-    return _asked(store, calls.count)
+    return _asked(source, calls.count)
 
 
-def filter_documents(store: SoftkvDocumentStore, /, filters: dict[str, Any] | None = None) -> Plan[list[Document]]:
+def filter_documents(source: Shelf, /, filters: dict[str, Any] | None = None) -> Plan[list[Document]]:
     """The documents that pass, in the order of their ids.
 
     Raises:
         FilterError: the filter is none.
     """
     where = translated(filters)
-    info = yield from store._source.info()
-    wanted = info.encoder is None if store.return_embedding is None else store.return_embedding
+    info = yield from source.info()
+    wanted = info.encoder is None if source.return_embedding is None else source.return_embedding
     include: Any = ["key", "value", "metadata", *(["key_vector"] if wanted else [])]
     found = yield from _asked(
-        store, lambda place: gathered(calls.find(place, where=where, include=include, page=_AT_ONCE))
+        source, lambda place: gathered(calls.find(place, where=where, include=include, page=_AT_ONCE))
     )
     return [stored.document(each) for each in found]
 
 
 def write_documents(
-    store: SoftkvDocumentStore, /, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE
+    source: Shelf, /, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE
 ) -> Plan[int]:
     """Write documents, a thousand at a time, of which all are written or none → how many were.
 
@@ -82,17 +85,17 @@ def write_documents(
         raise ValueError(f"policy: wanted a DuplicatePolicy, got {policy!r}")
     rows = [stored.row(each) for each in stored.distinct(stored.checked(documents), policy)]
     with as_store_error():
-        written = yield from store._source.write(rows, _MODES[policy])
+        written = yield from source.write(rows, _MODES[policy])
     return written.upserted
 
 
-def delete_documents(store: SoftkvDocumentStore, /, document_ids: list[str]) -> Plan[None]:
+def delete_documents(source: Shelf, /, document_ids: list[str]) -> Plan[None]:
     """Delete the documents of these ids; unknown ones are silent."""
     for begin in range(0, len(document_ids), _AT_ONCE):
-        yield from _asked(store, calls.delete, document_ids[begin : begin + _AT_ONCE])
+        yield from _asked(source, calls.delete, document_ids[begin : begin + _AT_ONCE])
 
 
-def delete_all_documents(store: SoftkvDocumentStore, /, recreate_collection: bool = False) -> Plan[None]:
+def delete_all_documents(source: Shelf, /, recreate_collection: bool = False) -> Plan[None]:
     """Delete all documents.
 
     Args:
@@ -101,21 +104,21 @@ def delete_all_documents(store: SoftkvDocumentStore, /, recreate_collection: boo
     """
     if recreate_collection:
         with as_store_error():
-            yield from store._source.made_anew()
+            yield from source.made_anew()
     else:
-        yield from _asked(store, calls.delete, where=_EVERYTHING)
+        yield from _asked(source, calls.delete, where=_EVERYTHING)
 
 
-def delete_by_filter(store: SoftkvDocumentStore, /, filters: dict[str, Any]) -> Plan[int]:
+def delete_by_filter(source: Shelf, /, filters: dict[str, Any]) -> Plan[int]:
     """Delete the documents that pass → how many there were.
 
     Raises:
         FilterError: the filter is none, or empty.
     """
-    return _asked(store, calls.delete, where=required(filters, "delete_all_documents deletes all"))
+    return _asked(source, calls.delete, where=required(filters, "delete_all_documents deletes all"))
 
 
-def update_by_filter(store: SoftkvDocumentStore, /, filters: dict[str, Any], meta: dict[str, Any]) -> Plan[int]:
+def update_by_filter(source: Shelf, /, filters: dict[str, Any], meta: dict[str, Any]) -> Plan[int]:
     """Merge fields into the metadata of the documents that pass, of all at once → how many there were.
 
     Objects merge, and None removes a field.
@@ -124,38 +127,38 @@ def update_by_filter(store: SoftkvDocumentStore, /, filters: dict[str, Any], met
         FilterError: the filter is none, or empty.
     """
     where = required(filters, "a filter that all documents pass is {'operator': 'AND', 'conditions': []}")
-    return _asked(store, calls.update, where=where, metadata=meta)
+    return _asked(source, calls.update, where=where, metadata=meta)
 
 
-def count_documents_by_filter(store: SoftkvDocumentStore, /, filters: dict[str, Any]) -> Plan[int]:
+def count_documents_by_filter(source: Shelf, /, filters: dict[str, Any]) -> Plan[int]:
     """How many documents pass."""
-    return _asked(store, calls.count, where=translated(filters))
+    return _asked(source, calls.count, where=translated(filters))
 
 
 def count_unique_metadata_by_filter(
-    store: SoftkvDocumentStore, /, filters: dict[str, Any], metadata_fields: list[str]
+    source: Shelf, /, filters: dict[str, Any], metadata_fields: list[str]
 ) -> Plan[dict[str, int]]:
     """How many distinct values fields have among the documents that pass, by the fields' names without "meta."."""
     where, wanted = translated(filters), [metadata_name(each) for each in metadata_fields]
-    found = yield from _asked(store, facts.fields, wanted, where=where)
+    found = yield from _asked(source, facts.fields, wanted, where=where)
     return {name.removeprefix(METADATA): found[name].distinct for name in wanted}
 
 
-def get_metadata_fields_info(store: SoftkvDocumentStore, /) -> Plan[dict[str, dict[str, str]]]:
+def get_metadata_fields_info(source: Shelf, /) -> Plan[dict[str, dict[str, str]]]:
     """The fields of the metadata with their types: int, float, boolean, object, or keyword; paths of objects too."""
-    found = yield from _asked(store, facts.fields)
+    found = yield from _asked(source, facts.fields)
     return {name.removeprefix(METADATA): {"type": _type(each.types)} for name, each in found.items()}
 
 
-def get_metadata_field_min_max(store: SoftkvDocumentStore, /, metadata_field: str) -> Plan[dict[str, Any]]:
+def get_metadata_field_min_max(source: Shelf, /, metadata_field: str) -> Plan[dict[str, Any]]:
     """The least and the greatest value of a field: of its numbers, or where it has none of its texts; else None."""
     name = metadata_name(metadata_field)
-    found = yield from _asked(store, facts.fields, [name])
+    found = yield from _asked(source, facts.fields, [name])
     return {"min": found[name].min, "max": found[name].max}
 
 
 def get_metadata_field_unique_values(
-    store: SoftkvDocumentStore,
+    source: Shelf,
     /,
     metadata_field: str,
     search_term: str | None = None,
@@ -173,7 +176,7 @@ def get_metadata_field_unique_values(
         filters: only values of documents that pass.
     """
     name, where = metadata_name(metadata_field), translated(filters)
-    found = yield from _asked(store, lambda place: gathered(facts.values(place, name, where=where)))
+    found = yield from _asked(source, lambda place: gathered(facts.values(place, name, where=where)))
     values = [each.value for each in found if each.value is not None]
     if search_term:
         values = [each for each in values if search_term.casefold() in str(each).casefold()]
@@ -182,7 +185,7 @@ def get_metadata_field_unique_values(
 
 
 def _asked(
-    store: SoftkvDocumentStore,
+    source: Shelf,
     /,
     build: Callable[Concatenate[Place, P], Call[T] | Plan[T]],
     *given: P.args,
@@ -190,8 +193,8 @@ def _asked(
 ) -> Plan[T]:
     """A call to the store's collection, which is made where it is not there."""
     with as_store_error():
-        yield from store._source.info()
-        return (yield from build(store._source.place, *given, **named))
+        yield from source.info()
+        return (yield from build(source.place, *given, **named))
 
 
 def _type(types: list[str]) -> str:

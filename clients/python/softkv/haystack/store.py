@@ -10,8 +10,9 @@ from haystack.utils import Secret
 
 from softkv.client import Client
 from softkv.haystack import plans
+from softkv.haystack.plans import Shelf
 from softkv.integrations.connection import Connection
-from softkv.integrations.source import Source, awaited, blocking
+from softkv.integrations.source import awaited, blocking
 
 
 class SoftkvDocumentStore:
@@ -52,7 +53,8 @@ class SoftkvDocumentStore:
         self.return_embedding = return_embedding
         self.timeout = timeout
         self.retries = retries
-        self._source = Source(collection, self._connection, settings)
+        self._source = Shelf(collection, self._connection, settings)
+        self._source.return_embedding = return_embedding
 
     count_documents = blocking(plans.count_documents)
     filter_documents = blocking(plans.filter_documents)

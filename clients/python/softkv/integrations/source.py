@@ -20,7 +20,7 @@ from softkv.problems import flawed
 
 P = ParamSpec("P")
 T = TypeVar("T")
-At = TypeVar("At")
+At = TypeVar("At", bound="Source")
 _AT_ONCE = 1000
 _GONE = "collection_not_found"
 _OF_A_COLLECTION = frozenset(
@@ -102,10 +102,10 @@ class Source:
 
 
 def blocking(build: Callable[Concatenate[At, P], Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """The method of a store that waits for what a plan comes to; the store is the plan's first argument."""
+    """The method of a store that waits for what a plan comes to, whose first argument is the store's `_source`."""
 
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        result: T = self._source.run(build(self, *given, **named))
+        result: T = self._source.run(build(self._source, *given, **named))
         return result
 
     return with_words_of(build, method)
@@ -115,7 +115,7 @@ def awaited(build: Callable[Concatenate[At, P], Plan[T]]) -> Callable[Concatenat
     """The method of a store that awaits it."""
 
     async def method(self: Any, /, *given: P.args, **named: P.kwargs) -> T:
-        result: T = await self._source.run_awaited(build(self, *given, **named))
+        result: T = await self._source.run_awaited(build(self._source, *given, **named))
         return result
 
     return with_words_of(build, method)

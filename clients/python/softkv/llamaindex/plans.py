@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters, VectorStoreQuery, VectorStoreQueryResult
@@ -22,15 +22,12 @@ from softkv.llamaindex import nodes as stored
 from softkv.llamaindex.filters import REF_DOC_ID, translated
 from softkv.llamaindex.refusing import as_value_error
 
-if TYPE_CHECKING:
-    from softkv.llamaindex.store import SoftkvVectorStore
-
 _EVERYTHING = Combination("AND", ())
 _AT_ONCE = 1000
 _MMR_FACTOR, _RELEVANCE = 4, 0.5
 
 
-def add(store: SoftkvVectorStore, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
+def add(source: Source, /, nodes: Sequence[BaseNode], **kwargs: Any) -> Plan[list[str]]:
     """Write nodes, in place of what has their ids, a thousand at a time, of which all are written or none → their ids.
 
     A node without an embedding is encoded by the service, where the collection has an encoder.
@@ -39,21 +36,21 @@ def add(store: SoftkvVectorStore, /, nodes: Sequence[BaseNode], **kwargs: Any) -
         ValueError: a node is refused, or there is nothing by which it could be found.
     """
     with as_value_error():
-        info = yield from store._source.info()
+        info = yield from source.info()
         rows = [stored.row(each, info.encoder is not None) for each in nodes]
-        yield from store._source.write({each.id: each for each in rows}.values())
+        yield from source.write({each.id: each for each in rows}.values())
     return [each.node_id for each in nodes]
 
 
-def delete(store: SoftkvVectorStore, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
+def delete(source: Source, /, ref_doc_id: str, **delete_kwargs: Any) -> Plan[None]:
     """Delete the nodes that were made of this document."""
     with as_value_error():
-        yield from store._source.info()
-        yield from calls.delete(store._source.place, where=Comparison(REF_DOC_ID, "==", ref_doc_id))
+        yield from source.info()
+        yield from calls.delete(source.place, where=Comparison(REF_DOC_ID, "==", ref_doc_id))
 
 
 def delete_nodes(
-    store: SoftkvVectorStore,
+    source: Source,
     /,
     node_ids: list[str] | None = None,
     filters: MetadataFilters | None = None,
@@ -68,19 +65,19 @@ def delete_nodes(
     if node_ids is None and where is None:
         raise ValueError("wanted node_ids, filters or both, got neither: clear() deletes all")
     with as_value_error():
-        yield from store._source.info()
+        yield from source.info()
         if node_ids is None:
-            yield from calls.delete(store._source.place, where=where)
+            yield from calls.delete(source.place, where=where)
         for begin in range(0, len(node_ids or ()), _AT_ONCE):
             part = (node_ids or [])[begin : begin + _AT_ONCE]
             if where is None:
-                yield from calls.delete(store._source.place, part)
+                yield from calls.delete(source.place, part)
             else:
-                yield from calls.delete(store._source.place, where=translated(filters, node_ids=part))
+                yield from calls.delete(source.place, where=translated(filters, node_ids=part))
 
 
 def get_nodes(
-    store: SoftkvVectorStore, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
+    source: Source, /, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
 ) -> Plan[list[BaseNode]]:
     """The nodes of these ids, in this order, or all; of them those that pass.
 
@@ -88,14 +85,14 @@ def get_nodes(
     """
     where = translated(filters)
     with as_value_error():
-        info = yield from store._source.info()
+        info = yield from source.info()
         include: Any = ["key", "value", "metadata", *(["key_vector"] if info.encoder is None else [])]
         found = []
         if node_ids is None:
-            found = yield from gathered(calls.find(store._source.place, where=where, include=include, page=_AT_ONCE))
+            found = yield from gathered(calls.find(source.place, where=where, include=include, page=_AT_ONCE))
         for begin in range(0, len(node_ids or ()), _AT_ONCE):
             part = list(dict.fromkeys((node_ids or [])[begin : begin + _AT_ONCE]))
-            page = calls.find(store._source.place, where=where, ids=part, include=include, page=_AT_ONCE)
+            page = calls.find(source.place, where=where, ids=part, include=include, page=_AT_ONCE)
             by_id = {each.id: each for each in (yield from gathered(page))}
             found += [by_id[each] for each in part if each in by_id]
     return [
@@ -104,14 +101,14 @@ def get_nodes(
     ]
 
 
-def clear(store: SoftkvVectorStore, /) -> Plan[None]:
+def clear(source: Source, /) -> Plan[None]:
     """Delete all nodes."""
     with as_value_error():
-        yield from store._source.info()
-        yield from calls.delete(store._source.place, where=_EVERYTHING)
+        yield from source.info()
+        yield from calls.delete(source.place, where=_EVERYTHING)
 
 
-def query(store: SoftkvVectorStore, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
+def query(source: Source, /, query: VectorStoreQuery, **kwargs: Any) -> Plan[VectorStoreQueryResult]:
     """The nodes that weigh most, or a varied choice of these with the mode MMR; `similarities` are their weights.
 
     Args:
@@ -133,7 +130,7 @@ def query(store: SoftkvVectorStore, /, query: VectorStoreQuery, **kwargs: Any) -
         mmr.setdefault("mmr_threshold", query.mmr_threshold)
     with as_value_error():
         asking = Asking(unanswered="return", top_k=query.similarity_top_k).adjusted(kwargs)
-        answer, found = yield from chosen(store._source, asking, asked, where, query.mode, **mmr)
+        answer, found = yield from chosen(source, asking, asked, where, query.mode, **mmr)
     return VectorStoreQueryResult(
         nodes=[matched(asking, answer, each) for each in found],
         similarities=[asking.score_of(each) for each in found],
