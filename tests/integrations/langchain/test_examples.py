@@ -17,7 +17,7 @@ from tests.examples import ROOT
 class Repeating(BaseChatModel):
     """Answers with the first line of its notes, and counts how often it was asked."""
 
-    asked: list[list[BaseMessage]] = []
+    asked: list[list[BaseMessage]]
 
     def _generate(self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
         self.asked.append(messages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary, finalize
+from weakref import WeakKeyDictionary
 
 from softkv.client import AsyncClient, Client
 from softkv.local import AsyncTransport, Transport
@@ -55,8 +55,6 @@ class Connection:
             host = None if self._given is None else self._given._host
             transport = None if host is None else Transport(host)
             self._client = Client(**self._way, transport=transport, **self._options())
-            if host is None:
-                finalize(self, self._client.close)
         return self._client
 
     @property
