@@ -34,7 +34,7 @@ def blocking(build: Callable[Concatenate[At, P], Call[T] | Plan[T]]) -> Callable
         result: T = self._sender.run(build(self._at, *given, **named))
         return result
 
-    return _with_words_of(build, method)
+    return with_words_of(build, method)
 
 
 def awaited(
@@ -46,7 +46,7 @@ def awaited(
         result: T = await self._sender.run(build(self._at, *given, **named))
         return result
 
-    return _with_words_of(build, method)
+    return with_words_of(build, method)
 
 
 def uploading(build: Callable[Concatenate[At, P], Upload]) -> Callable[Concatenate[Any, P], Report]:
@@ -57,7 +57,7 @@ def uploading(build: Callable[Concatenate[At, P], Upload]) -> Callable[Concatena
 
         return run(self._sender, build(self._at, *given, **named))
 
-    return _with_words_of(build, method, "Report")
+    return with_words_of(build, method, "Report")
 
 
 def async_uploading(
@@ -70,7 +70,7 @@ def async_uploading(
 
         return await run_awaited(self._sender, build(self._at, *given, **named))
 
-    return _with_words_of(build, method, "Report")
+    return with_words_of(build, method, "Report")
 
 
 def paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], Pages[T]]:
@@ -79,7 +79,7 @@ def paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenat
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Pages[T]:
         return Pages(self._sender, build(self._at, *given, **named))
 
-    return _with_words_of(build, method, "Pages")
+    return with_words_of(build, method, "Pages")
 
 
 def async_paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Concatenate[Any, P], AsyncPages[T]]:
@@ -88,10 +88,10 @@ def async_paged(build: Callable[Concatenate[At, P], Paging[T]]) -> Callable[Conc
     def method(self: Any, /, *given: P.args, **named: P.kwargs) -> AsyncPages[T]:
         return AsyncPages(self._sender, build(self._at, *given, **named))
 
-    return _with_words_of(build, method, "AsyncPages")
+    return with_words_of(build, method, "AsyncPages")
 
 
-def _with_words_of(build: Callable[..., Any], method: M, kind: str = "") -> M:
+def with_words_of(build: Callable[..., Any], method: M, kind: str = "") -> M:
     """Give a method the name, the words and the arguments of what describes its call; what comes back is its own."""
     assert isinstance(build, FunctionType)
     shown = FunctionType(build.__code__, build.__globals__, build.__name__, build.__defaults__)

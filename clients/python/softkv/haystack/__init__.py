@@ -1,0 +1,13 @@
+"""softkv for Haystack: a document store, and a retriever that says whether the documents answer."""
+
+from __future__ import annotations
+
+try:
+    import haystack as _  # noqa: F401
+except ModuleNotFoundError as _error:
+    raise ImportError('Haystack is not installed here: pip install "softkv-client[haystack]"') from _error
+
+from softkv.haystack.retriever import SoftkvRetriever
+from softkv.haystack.store import SoftkvDocumentStore
+
+__all__ = ["SoftkvDocumentStore", "SoftkvRetriever"]

@@ -1,0 +1,122 @@
+"""A retriever that asks a collection, and hands nothing on where the collection knows nothing of the question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.vector_stores import MetadataFilters
+from llama_index.core.vector_stores.types import VectorStoreQueryMode
+
+from softkv.calls.asking import Normaliser
+from softkv.calls.call import Plan
+from softkv.calls.collections import Basis, Null
+from softkv.integrations.asking import Asking, Extra, Score, Unanswered
+from softkv.llamaindex.filters import translated
+from softkv.llamaindex.plans import chosen, matched
+from softkv.llamaindex.refusing import as_value_error
+from softkv.llamaindex.store import SoftkvVectorStore
+
+
+class SoftkvRetriever(BaseRetriever):
+    """Gives every node that passes the filters its weight, and names those with most of it.
+
+    A node's score is its weight: of all nodes that pass and of "none of these" they sum to one.
+
+    Args:
+        vector_store: whose collection is asked.
+        embed_model: makes a vector of a question; left out, the collection's encoder does.
+        filters: which nodes may be attended to.
+        node_ids: only these.
+        doc_ids: only those made of these documents.
+        temperature: 0, or from 1e-30 on; `"auto"` for the one at which the answer rests on `effective_documents`.
+        effective_documents: with `"auto"`, 8 if left out.
+        top_k: how many nodes to name, 10 if left out.
+        top_p: name the fewest that hold this share of the nodes' weight.
+        normaliser: what makes weights of the logits.
+        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
+        max_error: a bound asked of the certificate.
+        basis: what may stand behind the certificate.
+        include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector".
+        unanswered: "empty" for no nodes where they do not outweigh "none of these", "return" for them all the same.
+        score: "weight", or "similarity".
+        evidence: whether the metadata says under `softkv` what each weighs and how much the collection knew.
+        mode: "mmr" for a varied choice.
+        mmr: `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor` of it.
+
+    Raises:
+        ValueError: something of these is none that it can be.
+    """
+
+    def __init__(
+        self,
+        vector_store: SoftkvVectorStore,
+        *,
+        embed_model: BaseEmbedding | None = None,
+        filters: MetadataFilters | None = None,
+        node_ids: Sequence[str] | None = None,
+        doc_ids: Sequence[str] | None = None,
+        temperature: float | Literal["auto"] | None = None,
+        effective_documents: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        normaliser: Normaliser | None = None,
+        null: Null | None = None,
+        max_error: float | None = None,
+        basis: Basis | None = None,
+        include: Sequence[Extra] | None = None,
+        unanswered: Unanswered = "empty",
+        score: Score = "weight",
+        evidence: bool = False,
+        mode: VectorStoreQueryMode | str = VectorStoreQueryMode.DEFAULT,
+        mmr: dict[str, Any] | None = None,
+        callback_manager: CallbackManager | None = None,
+        object_map: dict[str, Any] | None = None,
+        objects: list[Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self._vector_store = vector_store
+        self._embed_model = embed_model
+        self._where = translated(filters, node_ids=node_ids, doc_ids=doc_ids)
+        self._mode, self._mmr = VectorStoreQueryMode(mode), mmr or {}
+        with as_value_error():
+            self._asking = Asking(
+                temperature=temperature,
+                effective_documents=effective_documents,
+                top_k=top_k,
+                top_p=top_p,
+                normaliser=normaliser,
+                null=null,
+                max_error=max_error,
+                basis=basis,
+                include=include,
+                unanswered=unanswered,
+                score=score,
+                evidence=evidence,
+            )
+        super().__init__(callback_manager=callback_manager, object_map=object_map, objects=objects, verbose=verbose)
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        vector = query_bundle.embedding
+        if vector is None and self._embed_model is not None:
+            vector = self._embed_model.get_agg_embedding_from_queries(query_bundle.embedding_strs)
+        return self._vector_store._source.run(self._found(query_bundle.query_str if vector is None else vector))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        vector = query_bundle.embedding
+        if vector is None and self._embed_model is not None:
+            vector = await self._embed_model.aget_agg_embedding_from_queries(query_bundle.embedding_strs)
+        asked = query_bundle.query_str if vector is None else vector
+        return await self._vector_store._source.run_awaited(self._found(asked))
+
+    def _found(self, asked: str | list[float]) -> Plan[list[NodeWithScore]]:
+        asking = self._asking
+        with as_value_error():
+            answer, found = yield from chosen(
+                self._vector_store._source, asking, asked, self._where, self._mode, **self._mmr
+            )
+        return [NodeWithScore(node=matched(asking, answer, each), score=asking.score_of(each)) for each in found]

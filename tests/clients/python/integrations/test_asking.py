@@ -1,0 +1,82 @@
+"""Questions with every option of attend, and what becomes of their answers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import softkv
+from softkv import Client, Document
+from softkv.calls.asking import How
+from softkv.integrations.asking import Asking, evidence, output, vector_of
+from softkv.integrations.connection import Connection
+from softkv.integrations.source import Source
+
+KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
+
+
+TEXTS = ["cats that purr", "war at sea", "stars and planets", "a garden in spring", "bread from a wood oven"]
+
+
+@pytest.fixture(scope="module")
+def source(service):
+    with Client(service.url) as client:
+        source = Source("integrations-asking", lambda: Connection(client=client))
+        rows = [Document(f"t{n}", text, metadata={"year": 1900 + n}) for n, text in enumerate(TEXTS)]
+        source.run(source.write(rows))
+        yield source
+        client.collection("integrations-asking").drop()
+
+
+def asked(source, asking, query=KNOWN, where=None):
+    return source.run(asking.ask(source, query, where))
+
+
+def test_every_option_of_attend_is_one():
+    assert How.__annotations__.keys() - {"where"} <= set(Asking._names)
+
+
+def test_what_is_not_answered_is_empty_unless_it_is_wanted(source):
+    answer = asked(source, Asking(), UNKNOWN)
+    assert Asking().matches(answer) == []
+    assert Asking(unanswered="return").matches(answer) == answer.matches
+    assert Asking().matches(asked(source, Asking())) != []
+
+
+def test_options_of_a_call_go_before_its_own(source):
+    asking = Asking(top_k=3, temperature=0.1).adjusted({"top_k": 2, "temperature": None})
+    answer = asked(source, asking)
+    assert (len(answer), answer.temperature) == (2, 0.1)
+    with pytest.raises(softkv.Invalid, match="not threshold"):
+        asking.adjusted({"threshold": 0.5})
+
+
+@pytest.mark.parametrize("wrong", [{"unanswered": "raise"}, {"score": "distance"}, {"include": ["weights"]}])
+def test_other_words_are_refused(wrong):
+    ((name, _),) = wrong.items()
+    with pytest.raises(softkv.Invalid, match=f"{name}: wanted"):
+        Asking(**wrong)
+
+
+def test_the_evidence_is_in_the_metadata_where_it_was_asked_for(source):
+    asking = Asking(
+        top_k=1, temperature=0, evidence=True, include=["explanation", "value_vector", "key_vector", "output"]
+    )
+    answer = asked(source, asking, where={"field": "metadata.year", "operator": "!=", "value": 1904})
+    told = asking.metadata(answer, answer[0])["softkv"]
+    assert json.loads(json.dumps(told)) == told
+    assert told["weight"] == asking.score_of(answer[0]) == 1.0
+    assert told["answered"] is True
+    assert told["documents"] == answer.documents == 4
+    assert told["certificate"]["basis"] == "proven"
+    assert {"explanation", "value_vector"} <= told.keys()
+    assert evidence(answer).items() <= told.items()
+    assert np.float32(vector_of(answer[0])) == pytest.approx(answer[0].key_vector)
+    assert output(answer) == pytest.approx(list(answer.output))
+    plain = Asking(score="similarity")
+    answer = asked(source, plain)
+    assert plain.metadata(answer, answer[0]) == answer[0].metadata
+    assert plain.score_of(answer[0]) == answer[0].similarity
+    assert (vector_of(answer[0]), output(answer)) == (None, None)

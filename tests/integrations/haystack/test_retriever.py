@@ -1,0 +1,210 @@
+"""The retriever: every option of attend, alone and in a pipeline that is written down, and the example that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import runpy
+import sys
+
+import haystack
+import pytest
+from haystack import Document, Pipeline, component
+from haystack.document_stores.errors import DocumentStoreError
+from haystack.document_stores.types import FilterPolicy
+from haystack.errors import FilterError
+from haystack.utils import Secret
+
+import softkv
+from softkv.calls.asking import How
+from softkv.haystack import SoftkvDocumentStore, SoftkvRetriever
+from tests.examples import ROOT
+
+EXAMPLE = ROOT / "clients" / "python" / "examples" / "haystack_rag.py"
+CATS, NONSENSE = "pets that purr", "flurb zindle quax"
+
+
+@pytest.fixture(params=["waited for", "awaited"])
+def run(request):
+    def ask(retriever, **given):
+        if request.param == "waited for":
+            return retriever.run(**given)
+        return asyncio.run(retriever.run_async(**given))
+
+    return ask
+
+
+def library(**options):
+    return SoftkvRetriever(SoftkvDocumentStore("library"), **options)
+
+
+def test_documents_come_with_their_weights(client, run):
+    wanted = client.collection("library").attend(CATS, top_k=3, include=["value", "metadata", "output"])
+    found = run(library(top_k=3, include=["output"]), query=CATS)
+    assert [each.id for each in found["documents"]] == wanted.ids
+    assert [each.score for each in found["documents"]] == pytest.approx(list(wanted.weights))
+    assert [each.content for each in found["documents"]] == wanted.values
+    assert [each.meta for each in found["documents"]] == [each.metadata for each in wanted]
+    assert found["answered"] is True
+    assert found["output"] == pytest.approx(list(wanted.output))
+    assert found["evidence"]["null_weight"] == pytest.approx(wanted.null_weight)
+    similar = run(library(top_k=3), query=CATS, score="similarity")["documents"]
+    assert [each.score for each in similar] == pytest.approx([each.similarity for each in wanted])
+
+
+def test_what_is_not_answered_is_empty_unless_it_is_wanted(run):
+    found = run(library(), query=NONSENSE)
+    assert (found["documents"], found["answered"], found["output"]) == ([], False, None)
+    assert run(library(), query=NONSENSE, unanswered="return")["documents"] != []
+    found = run(library(), query=NONSENSE, null=False)
+    assert found["answered"]
+    assert found["documents"] != []
+
+
+def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
+    wanted = (How.__annotations__.keys() - {"where"}) | {"filters", "unanswered", "score", "evidence"}
+    for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
+        assert wanted <= inspect.signature(each).parameters.keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0.02},
+        {"temperature": "auto", "effective_documents": 3},
+        {"top_k": 3},
+        {"top_p": 0.5},
+        {"normaliser": "sparsemax"},
+        {"null": 0.3},
+        {"max_error": 1e-9},
+        {"basis": "proven"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_each_option_is_asked_with(client, run, options):
+    wanted = client.collection("library").attend(CATS, **options)
+    for found in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):
+        weights = {each.id: each.score for each in found["documents"]}
+        assert weights == pytest.approx(dict(zip(wanted.ids, wanted.weights, strict=True)))
+
+
+def test_what_a_match_brings_along(run):
+    (found,) = run(library(top_k=1, evidence=True, include=["key_vector", "explanation"]), query=CATS)["documents"]
+    assert len(found.embedding) == 384
+    told = found.meta["softkv"]
+    assert told["weight"] == found.score
+    assert told["explanation"]["logit"] == pytest.approx(told["similarity"] / told["temperature"])
+    (plain,) = run(library(top_k=1), query=CATS)["documents"]
+    assert plain.embedding is None
+    assert "softkv" not in plain.meta
+
+
+def test_an_embedding_is_asked_as_it_is(made, run):
+    store = made(settings={"encoder": None, "similarity": "dot"})
+    store.write_documents([Document(id="a", embedding=[1.0, 0.0]), Document(id="b", embedding=[0.0, 1.0])])
+    found = run(SoftkvRetriever(store, null=False), query_embedding=[1.0, 0.1])["documents"]
+    assert [each.id for each in found] == ["a", "b"]
+    with pytest.raises(ValueError, match="got neither"):
+        run(SoftkvRetriever(store))
+
+
+def test_a_document_without_a_key_is_never_found(made, run):
+    store = made()
+    store.write_documents([Document(id="text", content="cats"), Document(id="picture", meta={"of": "cats"})])
+    found = run(SoftkvRetriever(store, null=False), query="cats")["documents"]
+    assert [each.id for each in found] == ["text"]
+    assert store.count_documents() == 2
+
+
+def test_filters_are_replaced_or_merged(run):
+    old = {"field": "meta.year", "operator": "<", "value": 1900}
+    odd = {"field": "meta.topics", "operator": "contains", "value": "animals"}
+    replaced, merged = library(filters=old), library(filters=old, filter_policy=FilterPolicy.MERGE)
+    assert run(replaced, query=CATS)["evidence"]["documents"] == 35
+    both = run(merged, query=CATS, filters=odd)["evidence"]["documents"]
+    assert both < min(35, run(replaced, query=CATS, filters=odd)["evidence"]["documents"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"temperature": -1}, DocumentStoreError),
+        ({"top_k": 10_001}, DocumentStoreError),
+        ({"score": "distance"}, DocumentStoreError),
+        ({"unanswered": "raise"}, DocumentStoreError),
+        ({"null": "none"}, DocumentStoreError),
+        ({"filters": {"field": "meta.year", "operator": "~", "value": 3}}, FilterError),
+    ],
+    ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
+)
+def test_a_wrong_option_is_an_error_of_haystack_s(run, wrong, error):
+    with pytest.raises(error, match="operator" if "filters" in wrong else next(iter(wrong))):
+        run(library(), query=CATS, **wrong)
+
+
+def test_it_wants_a_store_of_softkv_s():
+    with pytest.raises(ValueError, match="wanted a SoftkvDocumentStore, got str"):
+        SoftkvRetriever("library")
+    with pytest.raises(softkv.Invalid, match="unanswered"):
+        library(unanswered="raise")
+
+
+def test_a_pipeline_is_written_down_and_read(monkeypatch):
+    store = SoftkvDocumentStore(
+        "library", key=Secret.from_env_var("A_KEY", strict=False), settings={"similarity": "cosine"}
+    )
+    retriever = SoftkvRetriever(
+        store,
+        filters={"field": "meta.year", "operator": ">", "value": 1900},
+        filter_policy="merge",
+        top_k=2,
+        null="strict",
+    )
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", retriever)
+    # Haystack reads classes of its own packages, from version 3 on others only where they are said to be trusted.
+    asks = "allowed_modules" in inspect.signature(Pipeline.loads).parameters
+    trusted = {"allowed_modules": ["softkv.haystack"]} if asks else {}
+    read = Pipeline.loads(pipeline.dumps(), **trusted)
+    assert read.to_dict() == pipeline.to_dict()
+    assert read.get_component("retriever").to_dict() == retriever.to_dict()
+    wanted, found = (each.run({"retriever": {"query": CATS}})["retriever"]["documents"] for each in (pipeline, read))
+    assert found == wanted
+    monkeypatch.setenv("A_KEY", "of the environment")
+    assert "of the environment" not in read.dumps()
+
+
+def test_a_token_is_written_nowhere():
+    with pytest.raises(ValueError, match="token"):
+        SoftkvDocumentStore("library", key=Secret.from_token("a secret")).to_dict()
+
+
+async def test_in_a_pipeline_that_is_awaited():
+    pipeline = getattr(haystack, "AsyncPipeline", Pipeline)()  # which is its name before 3
+    pipeline.add_component("retriever", library(top_k=1))
+    found = await pipeline.run_async({"retriever": {"query": CATS}})
+    assert found["retriever"]["documents"][0].content.startswith("Old Possum")
+
+
+@component
+class Quoting:
+    """Answers with the first line that has a text of the collection."""
+
+    @component.output_types(replies=list[str])
+    def run(self, prompt: str):
+        return {"replies": [next(line for line in prompt.splitlines() if line.startswith("["))]}
+
+
+def test_the_example_answers_what_is_known_and_says_what_is_not():
+    example = runpy.run_path(str(EXAMPLE))
+    pipeline = example["made"](SoftkvDocumentStore("library"), Quoting())
+    assert example["answer"](CATS, pipeline).startswith("[0.94] Old Possum's Book of Practical Cats")
+    assert example["answer"](NONSENSE, pipeline) == "not known here"
+
+
+def test_the_example_is_a_program(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), CATS, NONSENSE])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    told = capsys.readouterr().out
+    assert "Old Possum" in told
+    assert told.endswith("not known here\n")

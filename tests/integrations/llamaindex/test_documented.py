@@ -1,0 +1,26 @@
+"""docs/llamaindex.md: what its examples print, and that it has every argument."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+
+import pytest
+
+from softkv.llamaindex import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
+from tests.examples import Page, run_python
+
+PAGE = Page("docs/llamaindex.md")
+
+
+def test_python_prints_what_its_comments_say(client):
+    assert run_python(Page("docs/llamaindex.md"), os.environ["SOFTKV_URL"]) > 4
+    for each in client.collections("llamaindex-"):
+        client.collection(each.name).drop()
+
+
+@pytest.mark.parametrize("kind", [SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore])
+def test_every_argument_stands_there(kind):
+    words = set(re.findall(r"\w+", PAGE.text))
+    assert set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs", "fields"} - words == set()

@@ -1,0 +1,155 @@
+"""The retriever: every option of attend, nothing where nothing answers, and the example that answers by it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import runpy
+import sys
+
+import pytest
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import QueryBundle
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
+
+from softkv.calls.asking import How
+from softkv.llamaindex import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
+from tests.examples import ROOT
+
+EXAMPLE = ROOT / "clients" / "python" / "examples" / "llamaindex_rag.py"
+CATS, NONSENSE = "pets that purr", "flurb zindle quax"
+
+
+@pytest.fixture(params=["waited for", "awaited"])
+def retrieve(request):
+    def ask(retriever, question):
+        if request.param == "waited for":
+            return retriever.retrieve(question)
+        assert type(retriever)._aretrieve is not BaseRetriever._aretrieve
+        return asyncio.run(retriever.aretrieve(question))
+
+    return ask
+
+
+def library(**options):
+    return SoftkvRetriever(SoftkvVectorStore("library"), **options)
+
+
+def test_nodes_come_with_their_weights(client, retrieve):
+    wanted = client.collection("library").attend(CATS, top_k=3)
+    found = retrieve(library(top_k=3), CATS)
+    assert [each.node_id for each in found] == wanted.ids
+    assert [each.score for each in found] == pytest.approx(list(wanted.weights))
+    similar = retrieve(library(top_k=3, score="similarity"), CATS)
+    assert [each.score for each in similar] == pytest.approx([each.similarity for each in wanted])
+
+
+def test_what_is_not_answered_is_empty_unless_it_is_wanted(retrieve):
+    assert retrieve(library(), NONSENSE) == []
+    assert retrieve(library(null=False), NONSENSE) != []
+    found = retrieve(library(unanswered="return", evidence=True, top_k=2), NONSENSE)
+    assert [each.node.metadata["softkv"]["answered"] for each in found] == [False, False]
+
+
+def test_every_option_of_attend_is_one_of_the_retriever():
+    options = inspect.signature(SoftkvRetriever).parameters
+    assert (How.__annotations__.keys() - {"where"}) | {"filters"} <= options.keys()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0.02},
+        {"temperature": "auto", "effective_documents": 3},
+        {"top_k": 3},
+        {"top_p": 0.5},
+        {"normaliser": "sparsemax"},
+        {"null": 0.3},
+        {"max_error": 1e-9},
+        {"basis": "proven"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_each_option_is_asked_with(client, retrieve, options):
+    wanted = client.collection("library").attend(CATS, **options)
+    found = retrieve(library(**options), CATS)
+    assert [(each.node_id, each.score) for each in found] == list(
+        zip(wanted.ids, map(pytest.approx, wanted.weights), strict=True)
+    )
+
+
+def test_filters_say_which_nodes_are_attended_to(films, retrieve):
+    recent = MetadataFilters(filters=[MetadataFilter(key="year", operator=">", value=1980)])
+    asked = QueryBundle("which film", embedding=[1.0, 1.0, 1.0])
+    found = retrieve(SoftkvRetriever(films, filters=recent), asked)
+    assert {each.node_id for each in found} == {"shawshank", "inception", "memento"}
+    assert {each.node_id for each in retrieve(SoftkvRetriever(films, doc_ids=["doc-0"]), asked)} == {"shawshank"}
+    assert {each.node_id for each in retrieve(SoftkvRetriever(films, node_ids=["memento"]), asked)} == {"memento"}
+
+
+def test_a_model_of_the_index_may_embed_the_question(retrieve):
+    own, theirs = (retrieve(library(embed_model=model), CATS) for model in (SoftkvEmbedding(), None))
+    assert [each.node_id for each in own] == [each.node_id for each in theirs]
+    assert [each.score for each in own] == pytest.approx([each.score for each in theirs], abs=1e-6)
+
+
+def test_a_varied_choice(retrieve):
+    plain = retrieve(library(top_k=4), CATS)
+    varied = retrieve(library(top_k=4, mode="mmr", mmr={"mmr_threshold": 0.1}), CATS)
+    assert varied[0].node_id == plain[0].node_id
+    assert {each.node_id for each in varied} != {each.node_id for each in plain}
+    assert retrieve(library(mode="mmr"), NONSENSE) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -1},
+        {"top_k": 10_001},
+        {"score": "distance"},
+        {"unanswered": "raise"},
+        {"mode": "sparse"},
+        {"null": "none"},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_a_wrong_option_is_a_value_error(retrieve, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        retrieve(library(**wrong), CATS)
+
+
+def test_a_query_engine_over_it(retrieve):
+    engine = RetrieverQueryEngine.from_args(library(), llm=Quoting())
+    assert "Old Possum" in str(engine.query(CATS))
+    assert engine.query(NONSENSE).source_nodes == []
+
+
+class Quoting(CustomLLM):
+    """Answers with the first line that has a text of the collection."""
+
+    @property
+    def metadata(self):
+        return LLMMetadata()
+
+    def complete(self, prompt, formatted=False, **kwargs):
+        return CompletionResponse(text=next(line for line in prompt.splitlines() if "Possum" in line))
+
+    def stream_complete(self, prompt, formatted=False, **kwargs):
+        raise NotImplementedError
+
+
+def test_the_example_answers_what_is_known_and_says_what_is_not():
+    answer = runpy.run_path(str(EXAMPLE))["answer"]
+    retriever = library(top_p=0.9, top_k=5)
+    assert answer(CATS, retriever, Quoting()).startswith("[0.94] Old Possum's Book of Practical Cats")
+    assert answer(NONSENSE, retriever, Quoting()) == "not known here"
+
+
+def test_the_example_is_a_program(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), CATS, NONSENSE])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    told = capsys.readouterr().out
+    assert "Old Possum" in told
+    assert told.endswith("not known here\n")

@@ -1,0 +1,260 @@
+"""What LlamaIndex's stores are asked in their own tests, and what these do not ask; each waited for and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+import pytest
+from llama_index.core import Document, StorageContext, VectorStoreIndex
+from llama_index.core.schema import ImageNode, IndexNode, MetadataMode, NodeWithScore, TextNode
+from llama_index.core.vector_stores import (
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+    VectorStoreQuery,
+)
+from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryMode
+
+import softkv
+from softkv.llamaindex import SoftkvEmbedding, SoftkvVectorStore
+from tests.integrations.llamaindex.conftest import FILMS, text_node
+
+NOLAN = MetadataFilters(filters=[MetadataFilter(key="director", value="Christopher Nolan")])
+
+
+@pytest.fixture(params=["waited for", "awaited"])
+def asked(request):
+    """Calls a method of a store in either way; what is awaited is awaited in a loop of its own each time."""
+
+    def call(store, method, *given, **named):
+        if request.param == "waited for":
+            return getattr(store, method)(*given, **named)
+        name = {"add": "async_add"}.get(method, f"a{method}")
+        assert inspect.iscoroutinefunction(getattr(store, name))
+        return asyncio.run(getattr(store, name)(*given, **named))
+
+    return call
+
+
+def ids(store):
+    return {each.node_id for each in store.get_nodes()}
+
+
+def query(vector=None, **given):
+    return VectorStoreQuery(query_embedding=vector, **{"similarity_top_k": 4, **given})
+
+
+def test_add_and_query(films, asked):
+    found = asked(films, "query", query([0.0, 0.0, 1.0], similarity_top_k=2))
+    assert found.ids == ["inception", "memento"]
+    assert [each.get_content() for each in found.nodes] == ["Inception", "Memento"]
+    assert found.nodes[0].metadata == FILMS[2].metadata
+    assert found.nodes[0].ref_doc_id == "doc-2"
+    assert 1 > found.similarities[0] > found.similarities[1] > 0
+
+
+def test_a_similarity_is_the_weight_and_sums_to_one(films, asked):
+    found = asked(films, "query", query([0.0, 0.5, 1.0]), null=False)
+    assert sum(found.similarities) == pytest.approx(1)
+    other = asked(films, "query", query([0.0, 0.5, 1.0]), score="similarity")
+    assert other.similarities == pytest.approx([1.1, 1.0, 0.5, 0.0])
+
+
+def test_every_option_of_attend_goes_through(films, asked):
+    options = {"temperature": 0.1, "null": "strict", "max_error": 0.5, "normaliser": "softmax", "basis": "proven"}
+    found = asked(
+        films, "query", query([0.0, 0.5, 1.0]), **options, evidence=True, include=["explanation", "key_vector"]
+    )
+    told = found.nodes[0].metadata["softkv"]
+    assert told["weight"] == found.similarities[0]
+    assert told["temperature"] == told["explanation"]["temperature"] == 0.1
+    assert found.nodes[0].embedding == pytest.approx([0.0, 0.6, 0.8])
+    assert "softkv" not in found.nodes[0].get_content(metadata_mode=MetadataMode.LLM)
+    assert len(asked(films, "query", query([0.0, 0.5, 1.0]), temperature=0.05, top_p=0.5).ids) == 1
+    assert asked(films, "query", query([0.0, 0.5, 1.0]), null=9.0, unanswered="empty").nodes == []
+    for wrong in ({"treshold": 0.5}, {"unanswered": "raise"}, {"temperature": -1}, {"include": ["weights"]}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            asked(films, "query", query([1.0, 0.0, 0.0]), **wrong)
+
+
+def test_delete_by_document(films, asked):
+    asked(films, "delete", "doc-2")
+    asked(films, "delete", "nobody's")
+    assert ids(films) == {"shawshank", "godfather"}
+
+
+def test_delete_nodes(films, asked):
+    asked(films, "delete_nodes", ["shawshank", "nobody"])
+    assert ids(films) == {"godfather", "inception", "memento"}
+    asked(films, "delete_nodes", ["godfather", "memento"], NOLAN)
+    assert ids(films) == {"godfather", "inception"}
+    asked(films, "delete_nodes", filters=NOLAN)
+    assert ids(films) == {"godfather"}
+    asked(films, "delete_nodes", [])
+    assert ids(films) == {"godfather"}
+    for filters in (None, MetadataFilters(filters=[])):
+        with pytest.raises(ValueError, match="got neither"):
+            asked(films, "delete_nodes", filters=filters)
+
+
+def test_get_nodes(films, asked):
+    found = asked(films, "get_nodes", ["memento", "nobody", "shawshank"])
+    assert [each.node_id for each in found] == ["memento", "shawshank"]
+    assert found[0].embedding == pytest.approx([0.0, 0.6, 0.8])
+    found[0].embedding = FILMS[3].embedding
+    assert found[0] == FILMS[3]
+    assert [each.node_id for each in asked(films, "get_nodes", ["shawshank", "memento"], NOLAN)] == ["memento"]
+    assert asked(films, "get_nodes", []) == []
+    assert len(asked(films, "get_nodes")) == 4
+
+
+def test_clear(films, asked):
+    asked(films, "clear")
+    assert ids(films) == set()
+    asked(films, "add", [FILMS[0]])
+    assert ids(films) == {"shawshank"}
+
+
+def test_an_id_that_is_there_is_replaced_and_one_that_comes_twice_written_once(films, asked):
+    again = [text_node("memento", "Memento, again", [1.0, 0.0, 0.0], "doc-9"), FILMS[3]]
+    assert asked(films, "add", again) == ["memento", "memento"]
+    (found,) = films.get_nodes(["memento"])
+    assert found.get_content() == "Memento"
+    assert len(ids(films)) == 4
+
+
+def test_what_mmr_chooses_is_varied(films, asked):
+    near = [text_node(f"copy-{n}", "Inception", [0.0, 0.0, 1.0], "doc-2") for n in range(3)]
+    films.add(near)
+    plain = asked(films, "query", query([0.1, 0.2, 1.0], similarity_top_k=3)).ids
+    assert set(plain) <= {"copy-0", "copy-1", "copy-2", "inception"}
+    mmr = query([0.1, 0.2, 1.0], similarity_top_k=3, mode=VectorStoreQueryMode.MMR, mmr_threshold=0.2)
+    varied = asked(films, "query", mmr)
+    assert len(set(varied.ids) & {"copy-0", "copy-1", "copy-2", "inception"}) < 3
+    assert len(varied.nodes) == len(varied.similarities) == 3
+    narrow = asked(films, "query", mmr, mmr_prefetch_k=3)
+    assert set(narrow.ids) == set(plain)
+    alike = asked(
+        films, "query", query([0.1, 0.2, 1.0], similarity_top_k=3, mode=VectorStoreQueryMode.MMR), mmr_threshold=1
+    )
+    assert set(alike.ids) == set(plain)
+
+
+def test_other_modes_are_refused(films, asked):
+    with pytest.raises(ValueError, match="wanted default or mmr"):
+        asked(films, "query", query([1.0, 0.0, 0.0], mode=VectorStoreQueryMode.SPARSE))
+    with pytest.raises(ValueError, match="got neither"):
+        asked(films, "query", query())
+
+
+def test_kinds_of_nodes_come_back_as_they_were(made, asked):
+    store = made(settings={"encoder": None})
+    nodes = [
+        TextNode(id_="text", text="a text", embedding=[1.0, 0.0], start_char_idx=3, metadata={"loc": {"page": 1}}),
+        ImageNode(id_="image", image_url="http://127.0.0.1/i.png", embedding=[0.0, 1.0], metadata={"kind": "picture"}),
+        IndexNode(id_="index", text="see there", index_id="there", embedding=[1.0, 1.0]),
+        Document(id_="whole", text="a document", embedding=[0.5, 1.0], excluded_llm_metadata_keys=["a"]),
+    ]
+    assert asked(store, "add", nodes) == ["text", "image", "index", "whole"]
+    assert store.get_nodes(["text", "image", "index", "whole"]) == nodes
+    assert [type(each) for each in store.get_nodes(["image", "index"])] == [ImageNode, IndexNode]
+
+
+def test_many_at_once(made, asked):
+    store = made(settings={"encoder": None})
+    nodes = [TextNode(id_=f"n{n}", text=f"text {n}", embedding=[1.0, n / 1000]) for n in range(2500)]
+    assert len(asked(store, "add", nodes)) == 2500
+    assert len(asked(store, "get_nodes")) == 2500
+    asked(store, "delete_nodes", [f"n{n}" for n in range(2400)])
+    assert len(ids(store)) == 100
+
+
+def test_the_service_encodes_what_has_no_embedding(made, asked):
+    store = made(is_embedding_query=False)
+    asked(store, "add", [TextNode(id_="cat", text="cats that purr"), TextNode(id_="sea", text="war at sea")])
+    found = asked(store, "query", VectorStoreQuery(query_str="a pet", similarity_top_k=1))
+    assert found.ids == ["cat"]
+    mmr = VectorStoreQuery(query_str="a pet", similarity_top_k=2, mode=VectorStoreQueryMode.MMR)
+    assert asked(store, "query", mmr).ids == ["cat", "sea"]
+    assert asked(store, "get_nodes", ["cat"])[0].embedding is None
+
+
+def test_what_could_never_be_found_is_refused(made, asked):
+    with pytest.raises(ValueError, match="no embedding, and the collection has no encoder"):
+        asked(made(settings={"encoder": None}), "add", [TextNode(text="a text")])
+    with pytest.raises(ValueError, match="no embedding, and no text"):
+        asked(made(), "add", [TextNode(text="")])
+    with pytest.raises(ValueError, match="wanted nodes, got str"):
+        asked(made(), "add", ["a text"])
+
+
+def test_what_the_service_refuses_is_a_value_error_with_its_words(films, asked):
+    with pytest.raises(ValueError, match=r"key_vector has width 2, collection .* holds width 3"):
+        asked(films, "add", [TextNode(id_="narrow", text="a", embedding=[1.0, 0.0])])
+    with pytest.raises(ValueError, match="1 to 256 characters, got 300"):
+        asked(films, "add", [TextNode(id_="n" * 300, text="a", embedding=[1.0, 0.0, 0.0])])
+    with pytest.raises(ValueError, match="query has width 2"):
+        asked(films, "query", query([1.0, 0.0]))
+    with pytest.raises(ValueError, match=r"settings: a collection has .* not encoders"):
+        SoftkvVectorStore("a", settings={"encoders": None})
+    with pytest.raises(ValueError, match=r"path\.name"):
+        SoftkvVectorStore("no name")
+
+
+def test_settings_of_a_collection_that_is_there_are_compared(films, asked):
+    other = SoftkvVectorStore(films.collection, settings={"similarity": "cosine"})
+    with pytest.raises(ValueError, match=films.collection):
+        asked(other, "get_nodes")
+    assert len(asked(SoftkvVectorStore(films.collection), "get_nodes")) == 4
+
+
+def test_that_nobody_answers_stays_softkv_s_error(asked):
+    with pytest.raises(softkv.Unreachable):
+        asked(SoftkvVectorStore("a", url="http://127.0.0.1:9"), "get_nodes")
+
+
+def test_what_others_wrote_is_read_as_text(asked):
+    found = asked(SoftkvVectorStore("library"), "query", VectorStoreQuery(query_str="pets that purr"))
+    assert found.nodes[0].get_content().startswith("Old Possum's Book of Practical Cats")
+
+
+def test_everything_is_implemented_and_awaited():
+    for name, method in vars(BasePydanticVectorStore).items():
+        if inspect.isfunction(method) and not name.startswith("_") and name != "persist":
+            own = getattr(SoftkvVectorStore, name)
+            assert own is not method
+            assert inspect.iscoroutinefunction(own) == inspect.iscoroutinefunction(method)
+            assert list(inspect.signature(own).parameters)[1:] == list(inspect.signature(method).parameters)[1:]
+
+
+async def test_awaited_calls_run_side_by_side(films):
+    found = await asyncio.gather(*(films.aquery(query([0.0, 0.0, 1.0], similarity_top_k=1)) for _ in range(8)))
+    assert [each.ids for each in found] == [["inception"]] * 8
+
+
+def test_an_index_over_it(made):
+    store = made()
+    index = VectorStoreIndex.from_documents(
+        [Document(id_="a", text="Cats purr."), Document(id_="b", text="Ships sink at sea.")],
+        storage_context=StorageContext.from_defaults(vector_store=store),
+        embed_model=SoftkvEmbedding(),
+    )
+    retriever = index.as_retriever(similarity_top_k=1, vector_store_kwargs={"temperature": 0.05})
+    (found,) = retriever.retrieve("pets")
+    assert isinstance(found, NodeWithScore)
+    assert found.node.get_content() == "Cats purr."
+    (awaited,) = asyncio.run(retriever.aretrieve("pets"))
+    assert (awaited.node_id, awaited.score) == (found.node_id, found.score)
+    index.delete_ref_doc("a")
+    assert [each.ref_doc_id for each in store.get_nodes()] == ["b"]
+    again = VectorStoreIndex.from_vector_store(store, embed_model=SoftkvEmbedding("all-MiniLM-L6-v2"))
+    assert [each.node.get_content() for each in again.as_retriever().retrieve("ships")] == ["Ships sink at sea."]
+
+
+def test_it_is_written_down_without_its_key(films):
+    store = SoftkvVectorStore("films", url="http://127.0.0.1:1", key="a secret", settings={"encoder": None})
+    written = store.to_json()
+    assert "a secret" not in written
+    assert SoftkvVectorStore.from_json(written).to_dict() == store.to_dict()
+    assert MetadataFilters(filters=[MetadataFilter(key="a", value=1, operator=FilterOperator.EQ)]).filters
