@@ -32,14 +32,14 @@ class Head:
         softkv_backup: the version of this format.
         schema: that of the database.
         made: when, in UTC (ISO 8601).
-        bytes: of the database behind this line.
+        length: of the database behind this line, in bytes.
         sha256: of the same, in hexadecimal.
     """
 
     softkv_backup: int
     schema: int
     made: str
-    bytes: int
+    length: int
     sha256: str
 
     def line(self) -> bytes:
@@ -64,7 +64,7 @@ class Head:
         return head
 
 
-_FIELDS = {"softkv_backup": int, "schema": int, "made": str, "bytes": int, "sha256": str}
+_FIELDS = {"softkv_backup": int, "schema": int, "made": str, "length": int, "sha256": str}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,12 @@ class Backup:
     head: Head
     database: BinaryIO
 
-    def chunks(self) -> Iterator[bytes]:
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        return len(self.head.line()) + self.head.length
+
+    def parts(self) -> Iterator[bytes]:
         """All of it, in parts of some size."""
         yield self.head.line()
         while chunk := self.database.read(_CHUNK):
@@ -124,7 +129,7 @@ def restore(source: BinaryIO, directory: Path) -> Head:
 
 
 def _copy(source: BinaryIO, head: Head, target: Path) -> None:
-    digest, left = hashlib.sha256(), head.bytes
+    digest, left = hashlib.sha256(), head.length
     with target.open("xb") as file:
         while left and (chunk := source.read(min(_CHUNK, left))):
             digest.update(chunk)

@@ -30,7 +30,7 @@ from tests.service.storage.making import collection, document, plain
 
 def copy_of(store: Store) -> bytes:
     with backed_up(store) as made:
-        return b"".join(made.chunks())
+        return b"".join(made.parts())
 
 
 def contents(store: Store) -> dict[str, list[Any]]:
@@ -50,7 +50,7 @@ def test_what_is_restored_is_what_was_stored(store: Store, tmp_path: Path) -> No
     copy = copy_of(store)
     head = restore(io.BytesIO(copy), tmp_path / "elsewhere")
     assert head.schema == SCHEMA
-    assert len(copy) == len(head.line()) + head.bytes
+    assert len(copy) == len(head.line()) + head.length
     assert left_in(tmp_path / "elsewhere") == {"softkv.sqlite3"}
     with Store.open(tmp_path / "elsewhere") as other:
         assert other.warning is None
@@ -124,7 +124,7 @@ def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: St
     content = (tmp_path / "other").read_bytes()
     with backed_up(store) as made:
         said = json.loads(made.head.line())
-    said |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    said |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     with pytest.raises(DatabaseTooNew):
         restore(io.BytesIO(json.dumps(said).encode() + b"\n" + content), tmp_path / "new")
     assert left_in(tmp_path / "new") == set()
