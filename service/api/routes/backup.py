@@ -68,7 +68,7 @@ router = APIRouter(
     tags=["service"],
     route_class=GuardedRoute,
     dependencies=[requires("write"), takes("read")],
-    responses=ANY_CALL | refusals("forbidden", "disk_full", *STORED),
+    responses=ANY_CALL | refusals("forbidden", "host_refused", "disk_full", *STORED),
 )
 
 
