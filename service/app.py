@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from functools import partial
 from importlib.metadata import version
@@ -78,6 +79,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.cors_origins = settings.cors_origins
     app.state.meters = metrics.Meters()
     app.state.places = Places(settings.max_queue)
+    app.state.backup = asyncio.Lock()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, places=app.state.places)
     app.add_middleware(

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.commands.attend import attend
+from service.commands.backup import backup
 from service.commands.bench import bench
 from service.commands.demo import demo
 from service.commands.doctor import doctor
@@ -17,6 +18,7 @@ from service.commands.errors import CommandError
 from service.commands.export import export
 from service.commands.import_ import import_
 from service.commands.load import load
+from service.commands.restore import restore
 from service.commands.serve import serve
 
 
@@ -58,7 +60,7 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, demo, load, export, attend, encode, doctor):
+for command in (serve, demo, load, export, attend, encode, backup, restore, doctor):
     app.command()(command)
 app.command("import")(import_)
 # What is not an option of ours is one of theirs, --help included.

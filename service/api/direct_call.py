@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from inspect import signature
@@ -11,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from service.api.body import LARGE_BODY
 from service.api.state import parts_of
 
 
@@ -69,7 +71,7 @@ class DirectCall:
             errors += flaws or ()
         if self.body is not None:
             body = await request.json()
-            values[self.body.name], flaws = self.body.validate(body, values, loc=("body",))
+            values[self.body.name], flaws = await self._validated(request, body, values)
             errors += flaws or ()
         if errors:
             raise RequestValidationError(errors, body=body)
@@ -78,6 +80,13 @@ class DirectCall:
         if self.request is not None:
             values[self.request] = request
         return await self.endpoint(**values)
+
+    async def _validated(self, request: Request, body: Any, values: dict[str, Any]) -> tuple[Any, Any]:
+        """The body in its form, and what is wrong with it; off the event loop where that takes a while."""
+        if len(await request.body()) < LARGE_BODY:
+            found: tuple[Any, Any] = self.body.validate(body, values, loc=("body",))
+            return found
+        return await asyncio.to_thread(self.body.validate, body, values, loc=("body",))
 
 
 def _is_response(returned: Any) -> bool:

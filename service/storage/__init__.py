@@ -15,6 +15,7 @@ from service.storage.conditions import (
 )
 from service.storage.equivalence import canonical
 from service.storage.errors import (
+    BackupDamaged,
     CollectionDamaged,
     CollectionExists,
     CollectionFixed,
@@ -24,6 +25,7 @@ from service.storage.errors import (
     DatabaseForeign,
     DatabaseTooNew,
     DirectoryLocked,
+    DirectoryTaken,
     DirectoryUnusable,
     DiskFull,
     DocumentDamaged,
@@ -54,6 +56,7 @@ from service.storage.records import (
     StoredDocument,
     Vector,
 )
+from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.store import Store

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from service.storage.errors import DirectoryLocked, DirectoryUnusable
+
+_COPY = "softkv.copy-"
 
 
 class Directory:
@@ -18,6 +21,10 @@ class Directory:
         self.database = path / "softkv.sqlite3"
         self._owner = path / "softkv.pid"
         self._lock = FileLock(path / "softkv.lock", thread_local=False)
+
+    def new_copy(self) -> Path:
+        """A name for a copy of the database; what lies under such a name when the directory is acquired is removed."""
+        return self.path / f"{_COPY}{uuid.uuid4().hex}"
 
     def acquire(self) -> None:
         """Make the directory and lock it, or raise DirectoryLocked or DirectoryUnusable at once."""
@@ -31,6 +38,8 @@ class Directory:
                 f"the data directory {self.path} cannot be used ({error.strerror or error}): "
                 f"choose one this user may write to"
             ) from error
+        for left in self.path.glob(f"{_COPY}*"):  # by a process that was killed
+            left.unlink(missing_ok=True)
         try:
             self._owner.write_text(f"{os.getpid()}\n")
         except OSError:

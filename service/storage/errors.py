@@ -55,6 +55,21 @@ class DatabaseDamaged(StorageError):
         self.path = path
 
 
+class BackupDamaged(StorageError):
+    """What is to be restored is no backup, or not all of one, or not what was written."""
+
+
+class DirectoryTaken(StorageError):
+    """The data directory has a store already."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"the data directory {directory} has a store, which stays as it is: restore into another directory, "
+            f"or move that store away"
+        )
+        self.directory = directory
+
+
 class DocumentDamaged(StorageError):
     """A stored document is not what was written; it is not given out.
 

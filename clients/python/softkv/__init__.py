@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from softkv.answers.answer import Answer, Certificate, Evidence
 from softkv.answers.arrays import Attended, Embeddings, Trace
+from softkv.answers.backup import Backup
 from softkv.answers.comparison import Comparison
 from softkv.answers.document import Document
 from softkv.answers.info import CollectionInfo, FieldFacts, FieldValue, Model, Readiness, ServiceInfo, Written
@@ -48,6 +49,7 @@ __all__ = [
     "AsyncCollection",
     "AsyncPages",
     "Attended",
+    "Backup",
     "Busy",
     "Certificate",
     "Client",

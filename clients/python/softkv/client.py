@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 
 from softkv.answers.info import Readiness
-from softkv.calls import arrays, asking, service
+from softkv.calls import arrays, asking, backups, service
 from softkv.calls.place import Known, Place
 from softkv.collection import AsyncCollection, Collection
 from softkv.errors import TimedOut, Unavailable
@@ -90,6 +90,7 @@ class Client:
     alive = blocking(service.alive)
     ready = blocking(service.ready)
     metrics = blocking(service.metrics)
+    backup = blocking(backups.backup)
 
     encode = blocking(arrays.encode)
     trace = blocking(arrays.trace)
@@ -181,6 +182,7 @@ class AsyncClient:
     alive = awaited(service.alive)
     ready = awaited(service.ready)
     metrics = awaited(service.metrics)
+    backup = awaited(backups.backup)
 
     encode = awaited(arrays.encode)
     trace = awaited(arrays.trace)

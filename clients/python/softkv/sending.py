@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import httpx2
 from softkv import settings
 from softkv.calls.call import Call, Plan
 from softkv.errors import Error, TimedOut, Unreachable
-from softkv.problems import flawed
+from softkv.problems import flawed, foreign
 from softkv.record import Record
 from softkv.reply import Reply
 from softkv.retrying import Retrying
@@ -75,12 +76,24 @@ class Sender:
             tried += 1
             try:
                 with failures(call, self.http.base_url):
-                    response = self.http.send(_request(self.http, call, self.options))
-                return call.answer(_reply(response))
+                    reply = self._received(call)
+                return call.answer(reply)
             except Error as error:
                 if (seconds := self.options.retrying.wait(call, error, tried)) is None:
                     raise
             self._sleep(seconds)
+
+    def _received(self, call: Call[Any]) -> Reply:
+        request = _request(self.http, call, self.options)
+        if call.take is None:
+            return _reply(self.http.send(request))
+        with closing(self.http.send(request, stream=True)) as response:
+            if call.is_success(response.status_code):
+                for part in response.iter_bytes():
+                    _take(call, part, response)
+                return _reply(response, b"")
+            response.read()
+            return _reply(response)
 
     def with_options(self, options: Options) -> Sender:
         """Another sender over the same connections."""
@@ -122,12 +135,27 @@ class AsyncSender:
             tried += 1
             try:
                 with failures(call, self.http.base_url):
-                    response = await self.http.send(_request(self.http, call, self.options))
-                return call.answer(_reply(response))
+                    reply = await self._received(call)
+                return call.answer(reply)
             except Error as error:
                 if (seconds := self.options.retrying.wait(call, error, tried)) is None:
                     raise
             await self.pause(seconds)
+
+    async def _received(self, call: Call[Any]) -> Reply:
+        request = _request(self.http, call, self.options)
+        if call.take is None:
+            return _reply(await self.http.send(request))
+        response = await self.http.send(request, stream=True)
+        try:
+            if call.is_success(response.status_code):
+                async for part in response.aiter_bytes():
+                    _take(call, part, response)
+                return _reply(response, b"")
+            await response.aread()
+            return _reply(response)
+        finally:
+            await response.aclose()
 
     def with_options(self, options: Options) -> AsyncSender:
         """Another sender over the same connections."""
@@ -226,5 +254,14 @@ def _address(url: str, path: str) -> httpx2.URL:
     return httpx2.URL(url.rstrip("/") + path)
 
 
-def _reply(response: httpx2.Response) -> Reply:
-    return Reply(response.status_code, response.headers, response.content, response.url)
+def _reply(response: httpx2.Response, content: bytes | None = None) -> Reply:
+    return Reply(response.status_code, response.headers, response.content if content is None else content, response.url)
+
+
+def _take(call: Call[Any], part: bytes, response: httpx2.Response) -> None:
+    """Hand a part of an answer to who reads it."""
+    assert call.take is not None
+    try:
+        call.take(part)
+    except (ValueError, KeyError, TypeError) as error:
+        raise foreign(_reply(response, b"")) from error

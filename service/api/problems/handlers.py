@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -73,13 +74,14 @@ def of_error(error: Exception) -> ProblemAnswer:
 def of_validation(error: RequestValidationError) -> ProblemAnswer:
     """The answer to a body, path or query string of the wrong form."""
     found = error.errors()
-    flaws = flaws_of([{**flaw, "loc": flaw["loc"][1:]} for flaw in found if flaw["loc"][0] == "body"], error.body)
-    flaws += [
-        Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in found if flaw["loc"][0] != "body"
-    ]
+    # Only those that are shown are put into words: a body of some megabytes may have a million.
+    within = islice((flaw for flaw in found if flaw["loc"][0] == "body"), MOST_FLAWS)
+    besides = islice((flaw for flaw in found if flaw["loc"][0] != "body"), MOST_FLAWS)
+    flaws = flaws_of(({**flaw, "loc": flaw["loc"][1:]} for flaw in within), error.body)
+    flaws += [Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in besides]
     first = flaws[0]
     detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
-    more = f" (and {len(flaws) - 1} more, see errors)" if len(flaws) > 1 else ""
+    more = f" (and {len(found) - 1} more, see errors)" if len(found) > 1 else ""
     return ProblemAnswer(422, "invalid_content", detail + more, flaws)
 
 

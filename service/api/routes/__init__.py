@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.api.routes import (
     attend,
     attention,
+    backup,
     collections,
     compare,
     documents,
@@ -40,5 +41,6 @@ ALL = tuple(
         trace,
         embeddings,
         models,
+        backup,
     )
 )

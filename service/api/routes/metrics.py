@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -17,6 +18,8 @@ from service.api.routing import GuardedRoute, requires
 from service.api.state import Running
 
 router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""Those that have series of their own: a caller may call a method anything, and a series is never forgotten."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
@@ -78,7 +81,8 @@ class Metered:
             try:
                 await self._app(scope, receive, watched)
             finally:
-                requests, seconds = self._meters.of(scope["method"], _route(scope), status)
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                requests, seconds = self._meters.of(method, _route(scope), status)
                 requests.inc()
                 seconds.observe(time.perf_counter() - started)
 
@@ -103,4 +107,4 @@ async def metrics(request: Request, running: Running) -> Response:
     meters.collections.set(len(catalogue.collections()))
     meters.documents.set(sum(collection.size for collection in catalogue.collections()))
     meters.waiting.set(0 if catalogue.encoder is None else catalogue.encoder.waiting)
-    return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(await asyncio.to_thread(generate_latest, meters.registry), media_type=CONTENT_TYPE_LATEST)

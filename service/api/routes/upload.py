@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -29,7 +29,8 @@ from service.retrieval import Flaw
 from service.retrieval.documents import SentDocument, upload
 from service.schemas.document import Document
 
-BATCH_LINES = 1000
+Line = TypeVar("Line", bytes, bytearray)
+BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
 
 
 class NDJSONRoute(GuardedRoute):
@@ -67,7 +68,7 @@ router = APIRouter(
 
 @router.post("", include_in_schema=False)
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
-    """A line per batch of 1,000, then one that says how it ended."""
+    """A line per batch of 1,000 documents or 8 MiB, then one that says how it ended."""
     refuse_coded(request)
     refuse_key(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins
@@ -78,7 +79,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     upserted, refused = 0, 0
     try:
         most = running.max_body_bytes
-        async for batch in _batches(_lines(request.stream(), most), most):
+        async for batch in _batches(_lines(request.stream(), most), min(most, BATCH_BYTES)):
             documents, flawed = await asyncio.to_thread(_read, batch)
             uploaded = await upload(running.catalogue.collection(name), documents)
             flawed |= uploaded.refused
@@ -95,23 +96,28 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
 
 async def _lines(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
     """The body's lines with their numbers, from 1."""
-    number, rest = 0, b""
+    number, rest = 0, bytearray()
     async for chunk in stream:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for number, line in enumerate(lines, start=number + 1):  # noqa: B020  counts on from the last chunk
-            yield number, _short_enough(line, number, max_line_bytes)
+        # What was looked through once is not again, however long a line becomes.
+        *lines, last = chunk.split(b"\n")
+        for line in lines:
+            number += 1
+            rest += line
+            yield number, _short_enough(bytes(rest), number, max_line_bytes)
+            rest.clear()
+        rest += last
         _short_enough(rest, number + 1, max_line_bytes)
-    yield number + 1, rest
+    yield number + 1, bytes(rest)
 
 
-def _short_enough(line: bytes, number: int, most: int) -> bytes:
+def _short_enough(line: Line, number: int, most: int) -> Line:
     if len(line) > most:
         raise BodyTooLarge(f"line {number} has {len(line)} bytes or more, a line may have {most}: shorten it")
     return line
 
 
 async def _batches(lines: AsyncIterator[tuple[int, bytes]], most_bytes: int) -> AsyncIterator[dict[int, bytes]]:
-    """Lines by number, a thousand at a time, or fewer that are longer together than one body may be.
+    """Lines by number, a thousand at a time, or fewer that are longer together than so many bytes.
 
     Empty lines count and say nothing.
     """

@@ -11,7 +11,16 @@ from pathlib import Path
 from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseDamaged, StorageFailed, StoreClosed
 from service.storage.fields import casefold
-from service.storage.sqlite.migrations import CHANGES, OLDER, Report, change, check, create, unfinished, write_anew
+from service.storage.sqlite.schema.migrations import (
+    CHANGES,
+    OLDER,
+    Report,
+    change,
+    check,
+    create,
+    unfinished,
+    write_anew,
+)
 
 _MAGIC = b"SQLite format 3\0"
 _OLDEST = (3, 37, 0)  # STRICT tables

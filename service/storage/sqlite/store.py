@@ -18,8 +18,8 @@ from service.storage.once import Once, WriteRequest
 from service.storage.sqlite.answered_writes import refuse_answered
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
 from service.storage.sqlite.failures import translated_errors
-from service.storage.sqlite.migrations import Report, log
 from service.storage.sqlite.reader import Reader
+from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import findings
 from service.storage.sqlite.writer import Writer
 
@@ -100,8 +100,7 @@ class Store:
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
         with self._write_lock, self._translated_errors():
-            if self._closed:
-                raise StoreClosed(f"the store {self.path} was closed: open it again")
+            self._refuse_closed()
             self._writing_thread = threading.get_ident()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -144,6 +143,10 @@ class Store:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"the store {self.path} was closed: open it again")
+
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
@@ -167,6 +170,27 @@ class Store:
         """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
         with self._write_lock, translated_errors(self.path), closing(connect(None)) as empty:
             yield from findings(self._connection, empty)
+
+    @contextmanager
+    def copied(self) -> Iterator[Path]:
+        """One consistent state in a file of its own, which goes with the block; who reads or writes does not wait.
+
+        It takes as much room in the data directory as what is stored.
+
+        Raises:
+            DiskFull: there is not so much.
+        """
+        self._refuse_closed()
+        target = self._directory.new_copy()
+        try:
+            with self._translated_errors():
+                with closing(connect(self.path)) as connection:
+                    connection.execute("VACUUM INTO ?", (str(target),))
+                with closing(connect(target)) as copy:
+                    _mark_closed(copy)
+            yield target
+        finally:
+            target.unlink(missing_ok=True)
 
     def __enter__(self) -> Store:
         return self

@@ -10,7 +10,7 @@ from service.storage.records import CollectionSettings, SearchRow
 from service.storage.sqlite import document_rows
 from service.storage.sqlite.connections import connect
 from service.storage.sqlite.failures import translated_errors
-from service.storage.sqlite.migrations import create
+from service.storage.sqlite.schema.migrations import create
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.writer import Writer
 from service.storage.storable import DocumentTexts, refuse_repeated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import arrays, asking, collections, documents, facts, service, writing
+from softkv.calls import arrays, asking, backups, collections, documents, facts, service, writing
 from softkv.calls.call import Call
 from softkv.calls.place import Known, Place
 from tests.description import FILE
@@ -41,6 +42,7 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "livez": (service.alive, ()),
     "readyz": (service.ready, ()),
     "metrics": (service.metrics, ()),
+    "get_backup": (backups.backup, (io.BytesIO(),)),
     "list_models": (service.models, ()),
     "get_model": (service.model, ("a/b",)),
     "encode": (arrays.encode, (["cats"],)),
@@ -64,10 +66,16 @@ NAMED = {
 }
 OWN = {"describe_fields": {"limit": "limit"}, "get_model": {}, "embeddings": {}}
 # Arguments that are no field: what the client does by itself.
-BESIDES = {"put_collection": {"exist_ok"}, "put_document": {"id"}, "patch_document": {"id"}, "list_collections": set()}
-COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in ("service", "arrays")} - {
-    "compare_rows"
+BESIDES = {
+    "get_backup": {"file", "progress"},
+    "put_collection": {"exist_ok"},
+    "put_document": {"id"},
+    "patch_document": {"id"},
+    "list_collections": set(),
 }
+COLLECTION = {
+    name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in ("service", "arrays", "backups")
+} - {"compare_rows"}
 
 
 def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:

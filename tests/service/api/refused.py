@@ -52,6 +52,7 @@ NEEDS_THE_FILE = {
         Call("get_document"),
         Call("query_documents", {}),
         Call("describe_fields", {}),
+        Call("get_backup"),
     )
 }
 WRITES = {
@@ -68,3 +69,5 @@ WRITES = {
         Call("delete_collection"),
     )
 }
+# For whoever may write: a backup writes nothing, and holds more than anyone who may only read is to have.
+GUARDED = WRITES | {"get_backup": Call("get_backup")}

@@ -21,6 +21,7 @@ NAMES = {
     "delete_collection", "put_document", "patch_document", "get_document", "delete_document", "post_documents",
     "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
     "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
+    "get_backup",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from service.api.routing import GuardedRoute, required, requires, taken, takes
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
-from tests.service.api.refused import WRITES
+from tests.service.api.refused import GUARDED, WRITES
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 
 READ, WRITE = {"x-api-key": "r"}, {"x-api-key": "w"}
@@ -37,7 +37,7 @@ def test_every_route_declares_what_it_asks():
         assert isinstance(route, GuardedRoute), f"{context.path} is no GuardedRoute, so it asks for nothing"
         assert required(route) is not None, f"{context.methods} {context.path} declares nothing: give it a requires()"
         levels[route.name] = required(route)
-    writes = WRITES.keys() | {"post_lines"}
+    writes = GUARDED.keys() | {"post_lines"}
     assert levels == {
         **dict.fromkeys(levels, "read"),
         **dict.fromkeys(OPEN, "none"),
@@ -88,7 +88,7 @@ def test_the_description_says_of_the_calls_that_write_that_they_may_be_forbidden
         if "forbidden"
         in operation.described["responses"]["403"]["content"].get("application/problem+json", {}).get("examples", {})
     }
-    assert forbidden == WRITES.keys()
+    assert forbidden == GUARDED.keys()
 
 
 def test_the_highest_declaration_holds():

@@ -80,7 +80,7 @@ def softkv(service: RunningService) -> Softkv:
 def bare() -> Softkv:
     """Run a command in this process, without an address."""
 
-    def run(*arguments: str, **environment: str) -> Result:
-        return CliRunner().invoke(app, list(arguments), env=environment)
+    def run(*arguments: str, input: str | bytes | None = None, **environment: str) -> Result:  # noqa: A002
+        return CliRunner().invoke(app, list(arguments), input=input, env=environment)
 
     return run

@@ -35,6 +35,9 @@ class Call(Record, Generic[T]):
         repeatable: whether it may be sent again where nobody knows what became of it.
         timeout: seconds without a sign of the service, unless the client was told otherwise.
         expected: statuses that are an answer and no refusal, besides those of success.
+        take: where the content of a success goes, part by part as it comes; the reply that is read has none then. A
+            ValueError of it is one of reading. Sent again, the call takes from the beginning, so only what was refused
+            may be.
         id: names the request in the service's log, and a write so that it is done once however often it is sent.
     """
 
@@ -48,6 +51,7 @@ class Call(Record, Generic[T]):
     repeatable: bool = True
     timeout: float = QUESTION_SECONDS
     expected: tuple[int, ...] = ()
+    take: Callable[[bytes], object] | None = None
     id: str = ""
 
     def _made(self) -> None:
@@ -63,9 +67,13 @@ class Call(Record, Generic[T]):
             headers["Idempotency-Key"] = self.id
         return headers
 
+    def is_success(self, status: int) -> bool:
+        """Whether a status is that of an answer."""
+        return 200 <= status < 300 or status in self.expected
+
     def answer(self, reply: Reply) -> T:
         """The result, or the refusal raised."""
-        if not (200 <= reply.status < 300 or reply.status in self.expected):
+        if not self.is_success(reply.status):
             raise refusal(reply)
         try:
             return self.parse(reply)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from service.api.problems import flaws
+
 JSON = {"content-type": "application/json"}
 
 
@@ -45,3 +47,14 @@ def test_another_method_is_a_405_that_names_those_there_are(client, method, path
     assert answer.status_code == 405
     assert answer.headers["allow"] == allowed
     assert answer.json()["detail"] == f"{path} takes {allowed}, not {method}"
+
+
+def test_of_a_hundred_thousand_flaws_those_that_are_shown_are_put_into_words(client, monkeypatch):
+    put = []
+    words_of = flaws.words_of
+    monkeypatch.setattr(flaws, "words_of", lambda error: put.append(error) or words_of(error))
+    answer = client.post("/v1/encode", json={"texts": [1] * 100_000})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][1] == {"pointer": "/texts/1", "detail": "wanted a text, got 1"}
+    assert len(answer.json()["errors"]) == len(put) == 100
+    assert "(and 99999 more, see errors)" in answer.json()["detail"]

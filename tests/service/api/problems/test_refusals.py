@@ -19,7 +19,14 @@ from service.retrieval.documents import merge_patch
 from tests.running import RunningService
 from tests.service.api.calls import Call, first
 from tests.service.api.contract import Operation
-from tests.service.api.refused import CONFLICTS, NEEDS_THE_ENCODER, NEEDS_THE_FILE, NEEDS_THE_KEYS, WRITES
+from tests.service.api.refused import (
+    CONFLICTS,
+    GUARDED,
+    NEEDS_THE_ENCODER,
+    NEEDS_THE_FILE,
+    NEEDS_THE_KEYS,
+    WRITES,
+)
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 from tests.service.api.troubles import (
     busy,
@@ -94,8 +101,8 @@ def test_a_foreign_host_is_a_403(client, operation):
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 def test_a_key_that_reads_writes_nothing(keyed, operation):
     answer = send(keyed, operation, **{"x-api-key": "r"})
-    assert (answer.status_code == 403) == (operation.id in WRITES)
-    if operation.id in WRITES:
+    assert (answer.status_code == 403) == (operation.id in GUARDED)
+    if operation.id in GUARDED:
         refused(answer, 403)
 
 
@@ -221,7 +228,7 @@ def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
         prepare(tmp_path / "data", None)
         with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
             fill()
-            for call in WRITES.values():
+            for call in GUARDED.values():
                 refused(call.send(client, DESCRIBED), 507)
             assert client.get("/v1/collections/library/documents/qa76").status_code == 200
             (tmp_path / "ballast").unlink()
@@ -246,7 +253,7 @@ def test_no_page_left_is_a_507(tmp_path):
 def test_every_documented_status_is_provoked_above():
     provoked = {
         503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"},
-        507: WRITES.keys(),
+        507: GUARDED.keys(),
         409: CONFLICTS.keys() | {"patch_document"},
         201: {"put_collection", "put_document"},
     }

@@ -18,9 +18,11 @@ from service.retrieval import errors as retrieval
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
-# The first four end a start, before there are requests; the catalogue catches the fifth and never provokes the sixth;
-# and who meets the last is answered as the write was.
+# The first two end `softkv restore`, the next four a start, before there are requests; the catalogue catches one and
+# never provokes the other; and who meets the last is answered as the write was.
 NOT_OVER_HTTP = {
+    storage.BackupDamaged,
+    storage.DirectoryTaken,
     storage.DirectoryUnusable,
     storage.DirectoryLocked,
     storage.DatabaseForeign,

@@ -200,3 +200,15 @@ def test_metrics_count_calls_by_route(client, collection):
     assert samples["softkv_requests_total", labels] >= 1
     assert samples["softkv_documents", ()] >= 1
     assert samples["softkv_request_seconds_count", labels[:2]] >= 1
+
+
+def test_methods_that_callers_make_up_are_one_series(client):
+    def series() -> int:
+        return sum(line.startswith("softkv_request_seconds_count") for line in client.get("/metrics").text.splitlines())
+
+    client.request("M0", "/made-up")
+    before = series()
+    for number in range(1, 30):
+        client.request(f"M{number}", "/made-up")
+    assert series() == before
+    assert 'method="other"' in client.get("/metrics").text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
 import pytest
 
+from service.api.routes.upload import _lines
 from tests.running import RunningService
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -109,3 +111,26 @@ def test_a_client_that_leaves_in_the_middle_leaves_the_service_answering(service
         with socket.create_connection(("127.0.0.1", service.port)) as raw:
             raw.sendall(head.encode() + b'{"id": "a", "key_vector": [1, 2]}\n{"id')
         assert client.get("/livez", timeout=2).status_code == 200
+
+
+def test_many_megabytes_of_lines_are_written_as_they_come(client, collection):
+    path = collection(encoder=None)
+    lines = [{"id": f"{i:02}", "key_vector": [1, i], "value": "x" * 1_000_000} for i in range(20)]
+    *batches, last = upload(client, path, lines)
+    assert [batch["upserted"] for batch in batches] == [9, 9, 2]
+    assert last == {"done": True, "upserted": 20, "refused": 0}
+
+
+@pytest.mark.timeout(60)
+def test_a_long_line_is_looked_through_once():
+    """Were it from its beginning at each part that comes, twenty gigabytes would be copied here a second time."""
+
+    async def parts():
+        for _ in range(20_000):
+            yield b"x" * 1024
+        yield b"\n{}"
+
+    async def read():
+        return [(number, len(line)) async for number, line in _lines(parts(), 1 << 30)]
+
+    assert asyncio.run(read()) == [(1, 20_000 * 1024), (2, 2)]

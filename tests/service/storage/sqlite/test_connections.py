@@ -14,7 +14,7 @@ from service.storage import (
     StorageError,
     Store,
 )
-from service.storage.sqlite.migrations import SCHEMA
+from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import collection, document
 
 

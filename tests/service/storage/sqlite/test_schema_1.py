@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from service.storage import Comparison, DiskFull, DocumentRecord, Store
-from service.storage.sqlite.migrations import SCHEMA, unfinished
+from service.storage.sqlite.schema.migrations import SCHEMA, unfinished
 from tests.service.storage.making import document, plain
 from tests.service.storage.sqlite.old_store import make_store_of_schema_1
 

@@ -13,7 +13,7 @@ import pytest
 
 from service.storage import CollectionDamaged, Store
 from service.storage.checksums import settings_checksum
-from service.storage.sqlite import migrations
+from service.storage.sqlite.schema import migrations
 from tests.service.storage.making import SETTINGS, document, plain
 
 WANTED = {"first": replace(SETTINGS, null="auto", dimension=3, value_dimension=2), "second": SETTINGS}

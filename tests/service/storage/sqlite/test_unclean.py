@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from service.storage import Store
-from service.storage.sqlite.migrations import log
+from service.storage.sqlite.schema.migrations import log
 from tests.service.storage.making import SETTINGS, collection, document
 
 ROOT = Path(__file__).parents[4]

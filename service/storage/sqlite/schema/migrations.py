@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from service.storage.errors import DatabaseForeign, DatabaseTooNew, StorageFailed
-from service.storage.sqlite import schema_1, schema_2
+from service.storage.sqlite.schema import schema_1, schema_2
 
 SCHEMA = 3
 # "skv1": says in the file's header that it is ours.

@@ -1,0 +1,43 @@
+"""`client.backup(file)`, by each client: a file that is whole and right, or none."""
+
+from __future__ import annotations
+
+import io
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import softkv
+from softkv import Client
+from tests.clients.python.scripted import Said, Scripted
+
+
+def test_a_backup_is_what_it_says(softkv_client: Any, made: Any, tmp_path: Path) -> None:
+    made(encoder=None, dimension=2).write([{"id": "a", "key_vector": [1, 0]}])
+    told: list[tuple[int, int]] = []
+    backup = softkv_client.backup(tmp_path / "all", progress=lambda done, of: told.append((done, of)))
+    line, database = (tmp_path / "all").read_bytes().split(b"\n", 1)
+    assert json.loads(line)["sha256"] == backup.sha256 == sha256(database).hexdigest()
+    assert told[-1] == (backup.length, backup.length) == (len(database), len(database))
+    assert [each.name for each in tmp_path.iterdir()] == ["all"]
+
+
+def test_a_file_that_is_open_will_do(softkv_client: Any) -> None:
+    file = io.BytesIO()
+    backup = softkv_client.backup(file)
+    assert len(file.getvalue().split(b"\n", 1)[1]) == backup.length
+
+
+HEAD = json.dumps({"softkv_backup": 1, "made": "then", "length": 3, "sha256": sha256(b"abc").hexdigest()}).encode()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}\nabc", HEAD + b"\nab", HEAD + b"\nabd", b"no backup", b"x" * 10_000])
+def test_what_is_not_as_it_was_sent_leaves_what_was_there(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "all").write_bytes(b"of yesterday")
+    with Scripted(Said(200, content)).running() as server, Client(server.url) as client, pytest.raises(softkv.Refused):
+        client.backup(tmp_path / "all")
+    assert (tmp_path / "all").read_bytes() == b"of yesterday"
+    assert [each.name for each in tmp_path.iterdir()] == ["all"]

@@ -1,0 +1,84 @@
+"""GET /v1/backup: who gets it, what it is, and what becomes of one that nobody waits for."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.storage import Store, restore
+from tests.running import RunningService
+
+
+@pytest.fixture
+def own(tmp_path: Path):
+    """A service of its own, with some documents."""
+    with RunningService(data_dir=tmp_path / "data", encoder="none", api_keys="writer", read_keys="reader") as running:
+        with running.client(headers={"X-API-Key": "writer"}) as client:
+            client.put("/v1/collections/vectors", json={"dimension": 2}).raise_for_status()
+            documents = [{"id": str(i), "key_vector": [i, 1], "value": "x" * 80_000} for i in range(400)]
+            client.post("/v1/collections/vectors/documents", json={"documents": documents}).raise_for_status()
+        yield running
+
+
+def test_it_is_a_line_that_says_what_follows_and_the_database(own, tmp_path):
+    with own.client(headers={"X-API-Key": "writer"}) as client:
+        answer = client.get("/v1/backup")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/vnd.softkv.backup"
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    line, database = answer.content.split(b"\n", 1)
+    head = json.loads(line)
+    assert head["length"] == len(database)
+    assert head["sha256"] == hashlib.sha256(database).hexdigest()
+    restore(io.BytesIO(answer.content), tmp_path / "elsewhere")
+    with Store.open(tmp_path / "elsewhere") as store, store.reading() as reader:
+        assert [(each.name, each.documents) for each in reader.collections()] == [("vectors", 400)]
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"X-API-Key": "reader"}, 403)])
+def test_it_is_for_those_who_may_write(own, headers, status):
+    with own.client(headers=headers) as client:
+        assert client.get("/v1/backup").status_code == status
+
+
+def test_one_at_a_time_and_one_that_is_given_up_leaves_nothing(own, tmp_path):
+    def copies() -> list[Path]:
+        return list((tmp_path / "data").glob("softkv.copy-*"))
+
+    with own.client(headers={"X-API-Key": "writer"}) as client:
+        with client.stream("GET", "/v1/backup") as first:
+            assert first.status_code == 200
+            assert len(copies()) == 1
+            refused = client.get("/v1/backup")
+            assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+            assert "Retry-After" in refused.headers
+            # Others go on.
+            assert client.post("/v1/collections/vectors/attend", json={"query": [1, 1]}).status_code == 200
+        until = time.monotonic() + 20
+        while copies() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert copies() == []
+        assert client.get("/v1/backup").status_code == 200
+
+
+def test_writes_go_on_while_it_is_read(own):
+    done = []
+
+    def write() -> None:
+        with own.client(headers={"X-API-Key": "writer"}) as client:
+            done.append(client.put("/v1/collections/vectors/documents/new", json={"key_vector": [0, 1]}).status_code)
+
+    with own.client(headers={"X-API-Key": "writer"}) as client, client.stream("GET", "/v1/backup") as answer:
+        writing = threading.Thread(target=write)
+        writing.start()
+        writing.join(20)
+        assert done == [201]
+        assert len(answer.read()) == int(answer.headers["content-length"])
+    assert isinstance(answer, httpx.Response)

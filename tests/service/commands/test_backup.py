@@ -1,0 +1,75 @@
+"""`softkv backup` and `softkv restore`: out of the file comes the same service, or nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service.commands.conftest import Softkv, serving
+
+DOCUMENTS = [{"id": f"{number}", "key_vector": [number, 1], "value": f"the {number}th"} for number in range(50)]
+
+
+@pytest.fixture
+def made(bare: Softkv, tmp_path: Path) -> Path:
+    """A backup of a service with 50 documents."""
+    file = tmp_path / "made.softkv"
+    with serving(tmp_path / "first") as service, httpx.Client(base_url=service.url) as client:
+        client.put("/v1/collections/vectors", json={"dimension": 2}).raise_for_status()
+        client.post("/v1/collections/vectors/documents", json={"documents": DOCUMENTS}).raise_for_status()
+        result = bare("backup", str(file), "--url", service.url, "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert said["bytes"] < file.stat().st_size
+    assert [each.name for each in tmp_path.iterdir() if each.suffix == ".part"] == []
+    return file
+
+
+def test_a_service_on_what_was_restored_answers_as_the_first_did(bare: Softkv, made: Path, tmp_path: Path) -> None:
+    result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
+    assert result.exit_code == 0, result.output
+    assert "bytes, as of 20" in result.stdout
+    with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url) as client:
+        asked = {"query": [3, 1], "top_k": 1, "temperature": 0, "include": ["value"]}
+        (match,) = client.post("/v1/collections/vectors/attend", json=asked).json()["matches"]
+        assert client.get("/v1/collections/vectors").json()["documents"] == 50
+    assert match["value"].startswith("the ")
+
+
+def test_standard_input_and_output_will_do(bare: Softkv, made: Path, tmp_path: Path) -> None:
+    result = bare("restore", "-", "--data-dir", str(tmp_path / "second"), input=made.read_bytes())
+    assert result.exit_code == 0, result.output
+    with serving(tmp_path / "second") as service:
+        written = bare("backup", "-", "--url", service.url)
+    assert written.exit_code == 0
+    assert b"SQLite format 3\0" in written.stdout_bytes
+
+
+@pytest.mark.parametrize(("keep", "said"), [(0.5, "before its end"), (0.0, "no backup of softkv")])
+def test_what_is_no_whole_backup_is_refused(bare: Softkv, made: Path, tmp_path: Path, keep: float, said: str) -> None:
+    content = made.read_bytes()
+    made.write_bytes(content[: int(len(content) * keep)])
+    result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert not (tmp_path / "second" / "softkv.sqlite3").exists()
+
+
+def test_a_store_that_is_there_stays(bare: Softkv, made: Path, tmp_path: Path) -> None:
+    before = (tmp_path / "first" / "softkv.sqlite3").read_bytes()
+    result = bare("restore", str(made), "--data-dir", str(tmp_path / "first"))
+    assert result.exit_code == 1
+    assert "move that store away" in result.stderr
+    assert (tmp_path / "first" / "softkv.sqlite3").read_bytes() == before
+
+
+def test_without_a_service_or_a_place_to_write_it_says_so(bare: Softkv, tmp_path: Path) -> None:
+    assert bare("backup", str(tmp_path / "a"), "--url", "http://127.0.0.1:9").exit_code == 3
+    with serving(tmp_path / "first") as service:
+        result = bare("backup", str(tmp_path / "no" / "a"), "--url", service.url)
+    assert result.exit_code == 1
+    assert "choose another file" in result.stderr
+    assert list(tmp_path.glob("a*")) == []

@@ -1,0 +1,164 @@
+"""A backup is a state between two acknowledged writes; it is restored as a whole or not at all, and over nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.storage import (
+    BackupDamaged,
+    DatabaseTooNew,
+    DirectoryLocked,
+    DirectoryTaken,
+    DiskFull,
+    Store,
+    StoreClosed,
+    restore,
+)
+from service.storage import backup as backed_up
+from service.storage.sqlite.schema.migrations import SCHEMA
+from tests.service.storage.making import collection, document, plain
+
+
+def copy_of(store: Store) -> bytes:
+    with backed_up(store) as made:
+        return b"".join(made.parts())
+
+
+def contents(store: Store) -> dict[str, list[Any]]:
+    with store.reading() as reader:
+        return {
+            record.name: [plain(each) for each in reader.documents(record.id, reader.rows_where(record.id))]
+            for record in reader.collections()
+        }
+
+
+def left_in(directory: Path) -> set[str]:
+    return {each.name for each in directory.iterdir()} - {"softkv.lock", "softkv.pid"}
+
+
+def test_what_is_restored_is_what_was_stored(store: Store, tmp_path: Path) -> None:
+    collection(store, [document(str(i), i) for i in range(300)])
+    copy = copy_of(store)
+    head = restore(io.BytesIO(copy), tmp_path / "elsewhere")
+    assert head.schema == SCHEMA
+    assert len(copy) == len(head.line()) + head.length
+    assert left_in(tmp_path / "elsewhere") == {"softkv.sqlite3"}
+    with Store.open(tmp_path / "elsewhere") as other:
+        assert other.warning is None
+        assert contents(other) == contents(store)
+        assert list(other.check()) == []
+    assert not [name for name in left_in(store.path.parent) if "copy" in name]
+
+
+def test_a_backup_beside_writes_is_a_state_between_two_of_them(store: Store, tmp_path: Path) -> None:
+    number = collection(store, [document("first")])
+    acknowledged, stop = [1], threading.Event()
+
+    def write() -> None:
+        batch = 0
+        while not stop.is_set():
+            batch += 1
+            with store.writing() as writer:
+                writer.upsert(number, [document(f"{batch}-{i}", i) for i in range(20)])
+            acknowledged[0] += 20
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for round_ in range(5):
+            least = acknowledged[0]
+            copy = copy_of(store)
+            most = acknowledged[0] + 20
+            restore(io.BytesIO(copy), tmp_path / str(round_))
+            with Store.open(tmp_path / str(round_)) as other:
+                (documents,) = contents(other).values()
+            assert least <= len(documents) <= most
+            assert len(documents) % 20 == 1
+    finally:
+        stop.set()
+        writing.join()
+
+
+Spoil = Callable[[bytes], bytes]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda copy: b"", "no backup"),
+        (lambda copy: b"SQLite format 3\0" + copy, "no backup"),
+        (lambda copy: b"[]\n" + copy, "no backup"),
+        (lambda copy: copy[copy.index(b"\n") + 1 :], "no backup"),
+        (lambda copy: copy[:-1], "ends 1 bytes before"),
+        (lambda copy: copy[: len(copy) // 2], "before its end"),
+        (lambda copy: copy + b"\0", "checksum"),
+        (lambda copy: copy[:-5000] + bytes([copy[-5000] ^ 1]) + copy[-4999:], "checksum"),
+        (lambda copy: copy.replace(b'"softkv_backup": 1', b'"softkv_backup": 9', 1), "format 9"),
+    ],
+)
+def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
+    store: Store, tmp_path: Path, spoil: Spoil, said: str
+) -> None:
+    collection(store, [document(str(i), i) for i in range(30)])
+    with pytest.raises(BackupDamaged) as refused:
+        restore(io.BytesIO(spoil(copy_of(store))), tmp_path / "new")
+    assert said in str(refused.value)
+    assert left_in(tmp_path / "new") == set()
+
+
+def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: Store, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "other") as other:
+        other.execute("PRAGMA application_id = 1936422449")
+        other.execute("PRAGMA user_version = 99")
+        other.execute("CREATE TABLE anything (x)")
+    other.close()
+    content = (tmp_path / "other").read_bytes()
+    with backed_up(store) as made:
+        said = json.loads(made.head.line())
+    said |= {"length": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    with pytest.raises(DatabaseTooNew):
+        restore(io.BytesIO(json.dumps(said).encode() + b"\n" + content), tmp_path / "new")
+    assert left_in(tmp_path / "new") == set()
+
+
+def test_a_store_is_never_written_over(store: Store, tmp_path: Path) -> None:
+    copy = copy_of(store)
+    with pytest.raises(DirectoryLocked):
+        restore(io.BytesIO(copy), store.path.parent)
+    store.close()
+    before = store.path.read_bytes()
+    with pytest.raises(DirectoryTaken) as refused:
+        restore(io.BytesIO(copy), store.path.parent)
+    assert "move that store away" in str(refused.value)
+    assert store.path.read_bytes() == before
+
+
+def test_without_room_for_a_copy_nothing_is_left_of_it(small_disk: Path) -> None:
+    with Store.open(small_disk / "data") as store:
+        number = collection(store, [])
+        with store.writing() as writer:
+            writer.upsert(number, [document(str(i), i, key="a text of some length " * 40) for i in range(600)])
+        with pytest.raises(DiskFull), backed_up(store):
+            pass
+        assert not [name for name in left_in(small_disk / "data") if "copy" in name]
+
+
+def test_a_copy_that_a_killed_process_left_goes_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "softkv.copy-0123").write_bytes(b"half of it")
+    with Store.open(tmp_path):
+        assert "softkv.copy-0123" not in left_in(tmp_path)
+
+
+def test_a_store_that_is_closed_gives_no_backup(store: Store) -> None:
+    store.close()
+    with pytest.raises(StoreClosed), backed_up(store):
+        pass
