@@ -36,7 +36,7 @@ def document(assets: Assets, name: str, language: str) -> Asset:
     """A document of the page in a language.
 
     In its HTML, links into `assets/` are by the files' own paths; style sheets that follow one another are sent as one;
-    `:language` stands for the language; an element with `data-words` gets the words of that name, their places filled by
+    `:language` stands for the language; an element with `data-words` gets the words of that name, its places filled by
     its other `data-` attributes, and the script `words` all words, since each file would have to be waited for; each
     module brings all that it imports.
 
