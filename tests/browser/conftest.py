@@ -81,6 +81,10 @@ class Visit:
         if not url.startswith(self.origin):
             self.strangers.append(url)
 
+    def asked(self) -> list[str]:
+        """What the service was asked; files of the page may still come."""
+        return [url for url in self.requests if "/v1/" in url]
+
     def go(self, where: str) -> Page:
         """Open a part of the page, and wait until it has its answers."""
         self.page.goto(f"{self.origin}/{where}")

@@ -17,12 +17,12 @@ export function checking() {
   const element = h("p.checking.small.soft", { id: "checking", role: "status" });
 
   function weigh({ result }) {
-    put(element, result.asked && result.documents ? say("checking.local") : "");
+    put(element, result.asked && result.rows.length ? say("checking.local") : "");
     element.dataset.state = "local";
   }
 
   function served({ state, result, answer, served: service }) {
-    if (!result.documents) return;
+    if (!result.rows.length) return;
     const worst = difference(result, answer, service, state.t);
     const { tail } = result;
     const interpolated = tail && worst < INTERPOLATED && worst >= AGREED;
