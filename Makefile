@@ -36,7 +36,11 @@ INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
+<<<<<<< HEAD
 .PHONY: install run test test-long integrations lint format openapi notebook wheels bench image clean
+=======
+.PHONY: install run test test-long lint format openapi notebook picture wheels bench image clean
+>>>>>>> server
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -103,6 +107,10 @@ openapi: install
 # docs/client.ipynb, run, with what its cells show now.
 notebook: install
 	$(BIN)/python -m tests.notebook
+
+# docs/page.png, which the README shows: the workshop page as it is now.
+picture: install
+	$(BIN)/python -m tests.picture
 
 # Both distributions, for other machines: pip install --find-links dist softkv. What an earlier build left in build/ would
 # go into the wheel too.

@@ -50,7 +50,9 @@ def arrival(page: Page, url: str) -> Arrival:
     """Open the page, and wait for its first answer and the fonts after it."""
     page.goto(url, wait_until="commit")
     page.wait_for_function("() => performance.getEntriesByName('answered').length", timeout=60_000)
-    page.wait_for_function("() => document.fonts.status === 'loaded' && document.querySelector('#fonts')?.sheet")
+    page.wait_for_function(
+        "() => document.fonts.status === 'loaded' && [...document.fonts].some((f) => f.status === 'loaded')"
+    )
     said: dict[str, Any] = page.evaluate(CAME)
     before = {path: size for path, _, end, size in said["came"] if end <= said["answered"]}
     after = {path: size for path, _, end, size in said["came"] if end > said["answered"]}

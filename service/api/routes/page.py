@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.routing import Match, Mount
+from starlette.routing import Match, Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from service.api.assets import Asset, Assets
@@ -26,14 +25,16 @@ DOCUMENTS = {
     "/docs": "docs.html",
 }
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # another content has another digest
+FOR_ANYONE = {"Access-Control-Allow-Origin": "*"}
 EACH_TIME = {"Cache-Control": "no-cache"}
+NOWHERE = Router()
 
 
 class Files:
     """Answers with the page: its documents by their names, and what they link to under the digest of it all.
 
-    A document is asked for again each time and is sent where it changed; a file under a digest never changes. All are
-    of any origin's pages to read: they say nothing that the project does not.
+    A document is asked for again each time and is sent where it changed. A file under a digest never changes, and the
+    pages of any origin may read it: a document in a sandboxed frame has another origin than its own files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,12 +47,10 @@ class Files:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
-        request = Request(scope)
-        if request.method != "GET":
-            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
-        await (await self._answer(scope["path"], request.headers))(scope, receive, send)
+        answer = await self._answer(scope["path"], Headers(scope=scope))
+        await (answer or NOWHERE.not_found)(scope, receive, send)
 
-    async def _answer(self, path: str, headers: Mapping[str, str]) -> Response:
+    async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
         if path in DOCUMENTS:
             language = preferred(headers.get("accept-language", ""))
             tag = f'W/"{self._assets.digest}-{language}"'
@@ -61,12 +60,12 @@ class Files:
             return await _sent(self._documents[DOCUMENTS[path], language], told, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
         if (file := self._assets.files.get(name)) is None or name in DOCUMENTS.values():
-            raise HTTPException(404)
-        return await _sent(file, FOR_EVER | {"Vary": "Accept-Encoding"}, headers)
+            return None
+        return await _sent(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
 
 
 async def _sent(asset: Asset, told: Mapping[str, str], headers: Mapping[str, str]) -> Response:
-    told = {**told, "Content-Type": asset.media_type, "Access-Control-Allow-Origin": "*"}
+    told = {**told, "Content-Type": asset.media_type}
     if "gzip" in headers.get("accept-encoding", ""):
         # The first time may take a tenth of a second.
         compressed = await asyncio.to_thread(lambda: asset.compressed)
@@ -87,4 +86,5 @@ class PageMount(Mount):
 
 def mount(app: Starlette) -> None:
     """Serve the page at `/`, after every other route."""
-    app.router.routes.append(PageMount("/", app=Files(WEB), name="page"))
+    page = Router([Route("/{path:path}", Files(WEB), methods=["GET"])])
+    app.router.routes.append(PageMount("/", app=page, name="page"))

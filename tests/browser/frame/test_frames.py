@@ -14,12 +14,12 @@ from tests.running import RunningService
 
 
 @contextmanager
-def framing(url: str) -> Iterator[str]:
-    """Another site, whose page shows `url` in a frame → where it is."""
+def framing(url: str, attributes: str = "") -> Iterator[str]:
+    """Another site, whose page shows `url` in a frame with more attributes → where it is."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = f'<!doctype html><iframe src="{url}/livez"></iframe>'.encode()
+            content = f'<!doctype html><iframe src="{url}" {attributes}></iframe>'.encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.send_header("Content-Length", str(len(content)))
@@ -40,7 +40,10 @@ def framing(url: str) -> Iterator[str]:
 def test_another_site_shows_the_page_in_a_frame_only_where_it_is_allowed_to(chromium: Any, tmp_path, allowed) -> None:
     # The sites are of one address and two ports, and the setting may name every port of it.
     sources = {"frame_ancestors": "'self' http://127.0.0.1:*"} if allowed else {}
-    with RunningService(data_dir=tmp_path, encoder="none", **sources) as running, framing(running.url) as site:
+    with (
+        RunningService(data_dir=tmp_path, encoder="none", **sources) as running,
+        framing(f"{running.url}/livez") as site,
+    ):
         page = chromium.new_page()
         refused: list[str] = []
         page.on("console", lambda message: refused.append(message.text))
@@ -59,3 +62,17 @@ def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
         page.evaluate("document.body.append(Object.assign(document.createElement('iframe'), {src: '/livez'}))")
         page.frame_locator("iframe").locator("text=alive").wait_for(timeout=10_000)
         page.close()
+
+
+def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any, tmp_path) -> None:
+    """As notebooks show their outputs: the document's origin is null there, of which not even its own files are."""
+    open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",), "demo": ("library",)}
+    with RunningService(data_dir=tmp_path, **open_to_all) as running:
+        running.wait_until_ready()
+        with framing(f"{running.url}/", 'sandbox="allow-scripts" width="1200" height="700"') as site:
+            page = chromium.new_page()
+            page.goto(site, wait_until="load")
+            frame = page.frame_locator("iframe")
+            frame.locator("#checking[data-state=agreed]").wait_for(timeout=60_000)
+            assert frame.locator("#answer-attention .found li").count() == 3
+            page.close()

@@ -53,9 +53,9 @@ def test_the_level_is_the_services_at_every_temperature(visit: Any, null: Any) -
     opened = visit(f"#scene=library&none={null}")
     page = opened.page
     checked(page)
-    before = len(opened.requests)
+    before = opened.asked()
     shown = {slide(page, stop): level(page) for stop in STOPS}
-    assert len(opened.requests) == before
+    assert opened.asked() == before
     for temperature, similarity in shown.items():
         served = evidence(opened.origin, QUESTIONS[0], temperature, null)
         assert similarity == pytest.approx(served["null_similarity"], abs=0.005001), temperature
@@ -117,9 +117,12 @@ def test_a_large_collection_rests_on_as_many_documents_as_the_service_says(visit
             )
 
 
-def test_nothing_is_agreed_about_nothing(visit: Any) -> None:
-    page = visit('#scene=rows&query=tea&rows=[{"id":"1","key":"tea","value":"x"}]&masked=["1"]').page
-    page.wait_for_timeout(600)
+def test_nothing_is_agreed_about_nothing(visit: Any, site: RunningService) -> None:
+    with site.client() as client:
+        client.put("/v1/collections/empty", json={}).raise_for_status()
+        page = visit("#scene=library&source=empty").page
+        page.wait_for_timeout(600)
+        client.delete("/v1/collections/empty")
     assert page.locator("#checking").inner_text() == ""
     assert "✓" not in page.locator(".lookup").inner_text()
 

@@ -53,13 +53,13 @@ def test_it_moves_without_the_network(visit: Any) -> None:
     page = opened.page
     checked(page)
     page.focus("#temperature")
-    before = len(opened.requests)
+    before = opened.asked()
     first = page.locator(".rows .share").first.inner_text()
     page.keyboard.press("End")
     page.wait_for_function(
         "(was) => document.querySelector('.rows .share').textContent !== was", arg=first, timeout=300
     )
-    assert len(opened.requests) == before
+    assert opened.asked() == before
 
 
 def test_it_has_words_for_a_screen_reader(visit: Any, site: Any) -> None:

@@ -17,13 +17,19 @@ export function checking() {
   const element = h("p.checking.small.soft", { id: "checking", role: "status" });
 
   function weigh({ result }) {
-    put(element, result.asked && result.documents ? say("checking.local") : "");
+    put(element, result.asked && result.rows.length ? say("checking.local") : "");
     element.dataset.state = "local";
   }
 
+<<<<<<< HEAD
   function served({ state, result, answer, served: service, blend = null }) {
     if (!result.documents) return;
     const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
+=======
+  function served({ state, result, answer, served: service }) {
+    if (!result.rows.length) return;
+    const worst = difference(result, answer, service, state.t);
+>>>>>>> server
     const { tail } = result;
     const interpolated = tail && worst < INTERPOLATED && worst >= AGREED;
     if (tail && worst < INTERPOLATED) learn(result, service, state.t, interpolated);
