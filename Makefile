@@ -36,11 +36,7 @@ INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-<<<<<<< HEAD
-.PHONY: install run test test-long integrations lint format openapi notebook wheels bench image clean
-=======
-.PHONY: install run test test-long lint format openapi notebook picture wheels bench image clean
->>>>>>> server
+.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }

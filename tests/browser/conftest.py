@@ -81,19 +81,13 @@ class Visit:
         if not url.startswith(self.origin):
             self.strangers.append(url)
 
-<<<<<<< HEAD
-    def go(self, where: str, *, covered: bool = False) -> Page:
-        """Open a part of the page, a scene as its picture or covered by its question; wait until it has its answers."""
-        self.page.goto(f"{self.origin}/{where if covered else uncovered(where)}")
-=======
     def asked(self) -> list[str]:
         """What the service was asked; files of the page may still come."""
         return [url for url in self.requests if "/v1/" in url]
 
-    def go(self, where: str) -> Page:
-        """Open a part of the page, and wait until it has its answers."""
-        self.page.goto(f"{self.origin}/{where}")
->>>>>>> server
+    def go(self, where: str, *, covered: bool = False) -> Page:
+        """Open a part of the page, a scene as its picture or covered by its question; wait until it has its answers."""
+        self.page.goto(f"{self.origin}/{where if covered else uncovered(where)}")
         try:
             self.page.wait_for_selector(DRAWN, state="attached", timeout=10_000)
         except Exception as failure:

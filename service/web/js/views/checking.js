@@ -21,15 +21,9 @@ export function checking() {
     element.dataset.state = "local";
   }
 
-<<<<<<< HEAD
   function served({ state, result, answer, served: service, blend = null }) {
-    if (!result.documents) return;
-    const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
-=======
-  function served({ state, result, answer, served: service }) {
     if (!result.rows.length) return;
-    const worst = difference(result, answer, service, state.t);
->>>>>>> server
+    const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
     const { tail } = result;
     const interpolated = tail && worst < INTERPOLATED && worst >= AGREED;
     if (tail && worst < INTERPOLATED) learn(result, service, state.t, interpolated);
