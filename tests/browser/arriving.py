@@ -13,7 +13,7 @@ CAME = """() => {
   const [answered] = performance.getEntriesByName('answered');
   const [page] = performance.getEntriesByType('navigation');
   const came = [page, ...performance.getEntriesByType('resource')].map((entry) =>
-    [new URL(entry.name).pathname, entry.startTime, entry.responseEnd, entry.transferSize]);
+    [new URL(entry.name).pathname, entry.startTime, entry.responseEnd, entry.encodedBodySize]);
   return {answered: answered.startTime, came};
 }"""
 

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
+
+
+def fixed(number: float, decimals: int = 2) -> str:
+    """With a real minus, and none before a zero; a half goes away from it, as in `toFixed`."""
+    text = str(abs(Decimal(number)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP))
+    return f"−{text}" if number < 0 and float(text) else text
+
 
 def percent(share: float) -> str:
     """A share of one; 0 % and 100 % only where it is just that."""
@@ -12,13 +20,7 @@ def percent(share: float) -> str:
         return "<0.1%"
     if hundredths > 99.9:
         return ">99.9%"
-    return f"{hundredths:.{1 if hundredths < 10 or hundredths > 99 else 0}f}%"
-
-
-def fixed(number: float, decimals: int = 2) -> str:
-    """With a real minus, and none before a zero."""
-    text = f"{abs(number):.{decimals}f}"
-    return f"−{text}" if number < 0 and float(text) else text
+    return f"{fixed(hundredths, 1 if hundredths < 10 or hundredths > 99 else 0)}%"
 
 
 def effective(documents: float) -> str:

@@ -4,8 +4,7 @@ import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
 import { keys } from "./keys.js";
-import { unpacked } from "./packing.js";
-import { Store } from "./state.js";
+import { opened, Store } from "./state.js";
 import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
 import { notice } from "./views/notice.js";
@@ -30,7 +29,7 @@ const LONGEST = 600;
 const FONTS = new URL("../css/fonts.css", import.meta.url).href;
 const AGAIN_MS = 2000;
 
-const store = new Store(window.location, window.history, await unpacked(window.location.hash));
+const store = new Store(window.location, window.history, await opened(window.location.hash));
 const api = new API((path, options) => fetch(path, options), storageOf(window), window.asked);
 const context = { store, api, asker: new Asker(api), origin: window.location.origin, answered };
 const stage = document.querySelector("#stage");

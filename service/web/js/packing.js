@@ -1,12 +1,6 @@
 /** Long addresses, packed: many rows of a learner's own, deflated and written in letters that survive a chat. */
 
-const LONG = 4000;
 const NAME = "packed";
-
-/** Whether an address is too long to be sent around as it is. */
-export function isLong(hash) {
-  return hash.length > LONG && typeof CompressionStream === "function";
-}
 
 /** An address → a shorter one that says the same. @param {string} hash @param {string} scene said openly, for whoever reads it */
 export async function packed(hash, scene) {

@@ -3,7 +3,6 @@
  * and rows that a learner typed never reach a server's log.
  */
 
-import { isLong, packed, unpacked } from "./packing.js";
 import { sceneNamed } from "./scenes.js";
 import { preferred } from "./words.js";
 
@@ -46,6 +45,9 @@ const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "point
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
+
+/** A longer address is packed. */
+const LONG = 4000;
 
 /** The null keys that the service knows by a name; `none` is one of them, a similarity, or false. */
 export const NAMED_NULLS = ["auto", "lenient", "strict"];
@@ -144,6 +146,11 @@ function coveredAgain({ scene }, patch, changed) {
   return again ? { revealed: false, guess: null } : {};
 }
 
+/** The address; one that was packed, as it was before. @param {string} hash */
+export async function opened(hash) {
+  return hash.includes("packed=") ? (await import("./packing.js")).unpacked(hash) : hash;
+}
+
 /** The one holder of the state. Listeners get the new state and the names that changed. */
 export class Store {
   #listeners = [];
@@ -216,10 +223,10 @@ export class Store {
   #write(how) {
     const { state } = this;
     const hash = toHash(state);
-    if (!isLong(hash)) this.history[how](null, "", hash);
+    if (hash.length <= LONG || typeof CompressionStream !== "function") this.history[how](null, "", hash);
     else if (this.#packed.hash === hash) this.history[how](null, "", this.#packed.short);
     else
-      packed(hash, state.scene).then((short) => {
+      import("./packing.js").then(({ packed }) => packed(hash, state.scene)).then((short) => {
         this.#packed = { hash, short };
         if (state === this.state) this.history[how](null, "", short);
       });
@@ -239,7 +246,7 @@ export class Store {
   /** Take the state from the URL again: back, forward, or a pasted link. */
   async reread() {
     clearTimeout(this.#pending);
-    const hash = await unpacked(this.location.hash);
+    const hash = await opened(this.location.hash);
     this.#past = [];
     this.state = fromHash(hash);
     this.#tell(Object.keys(DEFAULTS));

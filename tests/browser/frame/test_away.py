@@ -90,8 +90,8 @@ def test_a_scene_whose_view_did_not_come(visit: Any, restarting: Restarting) -> 
     page.select_option("#scene", "steps")
     page.wait_for_timeout(500)
     restarting.again()
-    page.wait_for_selector(".formula", timeout=60_000)
-    assert "scene=steps" in page.url
+    page.wait_for_selector(".story .choice", timeout=60_000)
+    page.wait_for_function("() => document.querySelector('#scene').value === 'steps'")
     forgive(opened)
 
 

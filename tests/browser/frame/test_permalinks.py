@@ -177,5 +177,5 @@ def test_a_field_keeps_its_page_keys_and_so_does_a_modifier(visit: Any) -> None:
     assert not page.locator("#prediction").is_visible()
     assert "the answer" in page.locator("#presenter").inner_text()
     page.keyboard.press("PageDown")
-    assert page.locator("#scene").input_value() == "filter"
+    assert page.locator("#scene").input_value() == "values"
     assert "7 of" in page.locator("#presenter").inner_text()

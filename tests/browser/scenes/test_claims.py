@@ -163,11 +163,10 @@ def test_undo_takes_one_edit_and_start_again_all(visit: Any) -> None:
 def test_an_address_that_is_packed_says_the_same(visit: Any) -> None:
     page = visit("lesson.html").page
     rows = json.dumps([{"id": f"row-{i}", "key": f"猫 {i} \u202e & =", "value": "x" * 40} for i in range(100)])
-    use = """({packed, unpacked, isLong}, hash) => packed(hash, 'rows').then(async (short) =>
-      ({short, long: isLong(hash), same: (await unpacked(short)) === hash, plain: await unpacked('#scene=rows'),
+    use = """({packed, unpacked}, hash) => packed(hash, 'rows').then(async (short) =>
+      ({short, same: (await unpacked(short)) === hash, plain: await unpacked('#scene=rows'),
         bad: await unpacked('#scene=rows&packed=!')}))"""
     found = module(page, "/js/packing.js", use, f"#scene=rows&rows={quote(rows)}")
-    assert found["long"]
     assert found["same"]
     assert len(found["short"]) < 2000
     assert found["plain"] == "#scene=rows"

@@ -5,7 +5,6 @@ import { fixed, percent } from "../numbers.js";
 import { painted, valuesOf } from "../values.js";
 import { clipped, say } from "../words.js";
 import { barcode } from "./barcode.js";
-import { map } from "./map.js";
 
 const LONGEST = 60;
 const NAMED = 24;
@@ -22,13 +21,15 @@ function paper() {
 export function output() {
   const strip = barcode(32, 3, 40);
   const swatch = h("span.swatch", { role: "img" });
-  const chart = map();
+  const place = h("span.place-of", {});
+  let chart = null;
+  let last = null;
   const large = h("span.blended.number", {});
   const how = h("span.tiny.soft", { id: "output-how" });
   const said = h("span.tiny", { id: "output-words" });
   const nearest = h("bdi.nearest.small", { id: "output-nearest" });
-  const element = h("div.node.output", { id: "output-node" }, strip.element, swatch, chart.element, large, how, said, nearest);
-  const parts = { text: [strip.element, nearest], colour: [swatch, large], number: [large], place: [chart.element, large] };
+  const element = h("div.node.output", { id: "output-node" }, strip.element, swatch, place, large, how, said, nearest);
+  const parts = { text: [strip.element, nearest], colour: [swatch, large], number: [large], place: [place, large] };
 
   /** The rows are others: what they blend to takes its room before the lines are measured. */
   function show({ result }) {
@@ -36,11 +37,22 @@ export function output() {
     element.dataset.kind = kind;
     put(how, typeof stray === "string" ? say("output.stray", { value: clipped(stray.trim(), NAMED) || "∅" }) : say("picture.blend"));
     for (const part of new Set(Object.values(parts).flat())) part.toggleAttribute("hidden", !parts[kind].includes(part));
+    if (kind === "place" && !chart) bring();
     draw(null);
+  }
+
+  /** The map comes when a place does. */
+  async function bring() {
+    const { map } = await import("./map.js");
+    if (chart) return;
+    chart = map();
+    place.append(chart.element);
+    if (last) draw(last);
   }
 
   /** @param {?object} blend what arithmetic.js made of the weights; null while that must not be seen, or is not known */
   function draw(blend) {
+    last = blend;
     element.classList.toggle("unknown", !blend);
     element.dataset.vector = blend && blend.values.kind !== "text" ? blend.output.join(" ") : "";
     if (!blend) {
@@ -72,7 +84,7 @@ export function output() {
     if (kind === "place") {
       const { rows } = model.result;
       const places = vectors.flatMap((at, i) => (at ? [{ at, weight: model.answer.weights[i], key: rows[i].key }] : []));
-      chart.draw(places, { at: mean, answered, text: text || say("output.nothing") });
+      chart?.draw(places, { at: mean, answered, text: text || say("output.nothing") });
     }
   }
 

@@ -60,7 +60,7 @@ export function picture({ store }) {
     const value = field("value-text", say("picture.value", { key: row.key.slice(0, 60) }), (text) => editRow(store, now, id, { value: text }));
     const colour = swatch(value.element, row.key);
     const similarity = h("span.similarity.number", {});
-    const logit = h("span.logit.number", { hidden: true }, "−∞");
+    const logit = h("span.logit.number", { hidden: true });
     const share = h("span.share.number", {});
     const tag = h("span.tag-of", { hidden: true });
     const mask = h("button.plain.mask", { type: "button", onclick: () => maskRow(store, id) });
@@ -115,6 +115,7 @@ export function picture({ store }) {
       line.element.title = struck;
       line.similarity.classList.toggle("unread", Boolean(row.unread));
       line.logit.hidden = !out;
+      put(line.logit, out ? "−∞" : "");
       line.logit.title = struck;
       line.tag.hidden = !compared || !state.revealed || row.metadata?.[compared] === undefined;
       put(line.tag, line.tag.hidden ? "" : String(row.metadata[compared]));
