@@ -13,7 +13,7 @@ CAME = """() => {
   const [answered] = performance.getEntriesByName('answered');
   const [page] = performance.getEntriesByType('navigation');
   const came = [page, ...performance.getEntriesByType('resource')].map((entry) =>
-    [new URL(entry.name).pathname, entry.startTime, entry.responseEnd, entry.encodedBodySize]);
+    [new URL(entry.name).pathname, entry.startTime, entry.responseEnd, Math.max(0, entry.transferSize - 300)]);
   return {answered: answered.startTime, came};
 }"""
 

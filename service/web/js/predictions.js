@@ -5,7 +5,6 @@
 
 import { spoken } from "./asking.js";
 import { count, effective, fixed, percent } from "./numbers.js";
-import { NAMES, PATTERNS } from "./patterns.js";
 import { say } from "./words.js";
 import { heaviest } from "./views/answers.js";
 
@@ -25,7 +24,7 @@ const QUESTIONS = {
   rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
   steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
-  hopfield: { choices: ["one", "few", "cells", "never"], right: ({ states }) => ["never", "one", "few"][Math.min(2, repaired(states))], facts: memoryFacts },
+  hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
 };
@@ -97,16 +96,17 @@ function tokenFacts({ tokens, weights, word }) {
   return { word: tokens[word], best: tokens[best], weight: percent(weights[best]), words: tokens.length };
 }
 
-function memoryFacts({ states, weights }) {
-  const steps = repaired(states);
+function memoryFacts(model) {
+  const { weights, names } = model;
+  const steps = repaired(model);
   const final = weights.at(-1);
   const best = final.indexOf(Math.max(...final));
-  return { steps: steps || "–", name: NAMES[best], weight: percent(weights[0][best]) };
+  return { steps: steps || "–", name: names[best], weight: percent(weights[0][best]) };
 }
 
 /** After how many steps every cell has the sign of one stored picture; 0: of none. */
-function repaired(states) {
-  const found = states.findIndex((cells, step) => step && PATTERNS.some((pattern) => pattern.every((cell, i) => cell * cells[i] > 0)));
+function repaired({ states, stored }) {
+  const found = states.findIndex((cells, step) => step && stored.some((pattern) => pattern.every((cell, i) => cell * cells[i] > 0)));
   return Math.max(0, found);
 }
 

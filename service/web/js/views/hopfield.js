@@ -68,7 +68,7 @@ export function hopfield(context) {
     const moved = Math.max(...pictures[STEPS].map((cell, i) => Math.abs(cell - pictures[STEPS - 1][i]))) / 2;
     const kind = final[best] <= SETTLED ? "hopfield.mixed" : moved < STILL ? "hopfield.words" : "hopfield.moving";
     words.textContent = say(kind, { name: NAMES[best], weight: percent(final[best]), energy: fixed(levels.flat().at(-1), 2), steps: STEPS });
-    context.told({ state: store.state, states: pictures, weights: weights.map((_, step) => at(weights, step)) });
+    context.told({ state: store.state, states: pictures, weights: weights.map((_, step) => at(weights, step)), stored: PATTERNS, names: NAMES });
   }
 
   function update(state) {
