@@ -69,5 +69,5 @@ def answer(question: str, pipeline: Pipeline) -> str:
 
 if __name__ == "__main__":
     library = made(SoftkvDocumentStore("library"), Echo())
-    for _asked in sys.argv[1:]:
-        pass
+    for asked in sys.argv[1:]:
+        print(answer(asked, library))

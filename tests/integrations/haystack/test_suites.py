@@ -68,6 +68,12 @@ class Suites(*(each for each in suites() if not any(each in other.__mro__[1:] fo
         self.assert_documents_are_equal(await document_store.filter_documents_async(), [document])
 
 
+if awaiting is not None:
+    # In the oldest version it is no static method, and so takes itself for the store; else this changes nothing.
+    count_async = awaiting.CountDocumentsAsyncTest.__dict__["test_count_not_empty_async"]
+    Suites.test_count_not_empty_async = staticmethod(getattr(count_async, "__func__", count_async))
+
+
 class Bringing(SoftkvDocumentStore):
     """Gives a vector to each document that has none, and takes it off those that are read."""
 
@@ -132,4 +138,4 @@ def test_all_of_haystack_s_suites_are_here():
     assert set(suites()) <= set(Suites.__mro__)
     assert len(suites()) >= (20 if awaiting else 5)
     own = {name for name in vars(Suites) if name.startswith("test_")}
-    assert own == {"test_write_documents", "test_write_documents_async"}
+    assert own - {"test_count_not_empty_async"} == {"test_write_documents", "test_write_documents_async"}
