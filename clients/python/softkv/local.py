@@ -88,7 +88,10 @@ class Host:
         assert self._transport is not None
         response = await self._transport.handle_async_request(request)
         content = await response.aread()
-        return httpx2.Response(response.status_code, headers=response.headers, content=content)
+        # Read, it is what it was before it was compressed.
+        compressed = ("content-encoding", "content-length") if "content-encoding" in response.headers else ()
+        headers = [each for each in response.headers.multi_items() if each[0].lower() not in compressed]
+        return httpx2.Response(response.status_code, headers=headers, content=content)
 
     def _live(self) -> None:
         failure: BaseException | None = None

@@ -15,7 +15,7 @@ from attention.lookup.memory import segments as segments_module
 WIDTH, N = 64, 30_000
 RANDOM = np.random.default_rng(8)
 KEYS = RANDOM.standard_normal((N, WIDTH)).astype(np.float32)
-VALUES = RANDOM.standard_normal((N, 3)).astype(np.float32)
+VALUES = RANDOM.standard_normal((N, 3)).astype(np.float32) + 1  # an average that is not short is made of codes
 QUESTION = Question(KEYS[7] + 0.5, 0.3, top_k=5)
 SEED = bytes(range(32))
 

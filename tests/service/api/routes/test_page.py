@@ -107,7 +107,7 @@ def test_the_first_words_are_in_the_browsers_language(client, accepted, language
     page = client.get("/", headers={"accept-language": accepted})
     assert page.headers["vary"] == "Accept-Language, Accept-Encoding"
     assert f'<html lang="{language}">' in page.text
-    title = {"en": "No card says", "zh": "没有一张卡片写着"}[language]
+    title = {"en": "SQL against attention", "zh": "SQL 与注意力"}[language]
     assert re.search(rf"<h1[^>]*>{title}", page.text)
     assert "<b>" not in page.text
     assert "data-words" not in page.text
