@@ -25,13 +25,13 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(14, "the page in a browser"),
+    "browser": Budget(16, "the page in a browser"),
     "container": Budget(10, "the image, built and run by podman or docker"),
     "integration": Budget(3, "other libraries, in .venv-integrations"),
     "kill": Budget(2, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
-    "postgres": Budget(3, "a PostgreSQL server"),
-    "ray": Budget(3, "Ray, and several processes of the service"),
+    "postgres": Budget(2, "a PostgreSQL server"),
+    "ray": Budget(2, "Ray, and several processes of the service"),
     "thorough": Budget(9, "the same tried in very many ways, which no other test stands for"),
 }
 
