@@ -42,7 +42,7 @@ VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integra
 SERVE = "softkv serve --demo library"
 MARKS = "browser or container or integration or kill or node or postgres or ray or thorough"
 TEST = f"python -m pytest -m not ({MARKS}) --minutes 15"
-TEST_LONG = f"python -m pytest -m {MARKS} --minutes 55"
+TEST_LONG = f"python -m pytest -m {MARKS} --minutes 46"
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         opening = begin(settings)
 
         from service.app import UnknownDemo, create_app
-        from service.commands.server import event_loop, run
+        from service.commands.http.server import event_loop, run
 
         def announce() -> None:
             host, port = settings.host, settings.port

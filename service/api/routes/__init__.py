@@ -9,17 +9,16 @@ from service.api.routes import (
     collections,
     compare,
     documents,
-    embeddings,
     encode,
     fields,
     metrics,
-    models,
     probes,
     service,
     sweep,
     trace,
     upload,
 )
+from service.api.routes.openai import embeddings, models
 
 # What is called most comes first, since a request is held against one after another; and upload before documents, as of
 # the routes on one path the first whose content type fits is taken.
