@@ -20,7 +20,8 @@ from attention.lookup import Memory, Question, Rows
 from attention.lookup.quantised import quantised_answers
 random = np.random.default_rng(3)
 memory = Memory("cosine")
-view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64), dtype=np.float32)))
+# Their average is not short, so that it is made of codes.
+view = memory.publish(add=Rows(np.arange(9000), random.standard_normal((9000, 64), dtype=np.float32) + np.float32(1)))
 for count in (1, 3, 17, 40):
     for found in quantised_answers(view, [Question(random.standard_normal(64), 0.1) for _ in range(count)]):
         print(*found.numbers, *found.weights, *found.output)
