@@ -25,8 +25,8 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(16, "the page in a browser"),
-    "container": Budget(10, "the image, built and run by podman or docker"),
+    "browser": Budget(18, "the page in a browser"),
+    "container": Budget(8, "the image, built and run by podman or docker"),
     "integration": Budget(3, "other libraries, in .venv-integrations"),
     "kill": Budget(2, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
