@@ -3,7 +3,6 @@
 import { weigh } from "./formula.js";
 import { NullKey } from "./nullkey.js";
 import { ladder, onTheWire } from "./scale.js";
-import { unreadable } from "./reading.js";
 
 /** Rows whose similarities the page keeps; a collection above it is its nearest HEAD rows and a tail. */
 export const MOST = 1000;
@@ -12,6 +11,11 @@ export const HEAD = 100;
 const SMALL = ["library", "videos"];
 /** Up to here the rows stay in the learner's order; above, they are sorted by similarity, masked ones last. */
 const KEEP_ORDER = 12;
+
+/** The share of unknown tokens, or of letters of another script, from which a match means nothing. */
+const UNREADABLE = 0.5;
+/** Tokens that every text has: the marks of its beginning and end. */
+const MARKS = 2;
 
 /** Questions to the service. */
 export class Asker {
@@ -163,6 +167,11 @@ export function weighed(result, temperature, nullKey = result.nullKey) {
   return { ...answer, answered, level: nullKey ? nullKey.level(temperature) : null };
 }
 
+/** True while weights must not be shown: before the reveal, and where the question could not be read. */
+export function veiled({ state, result }) {
+  return !state.revealed || result.unread > 0;
+}
+
 /** What the other keys of each row add to its logit; null where no row has others. */
 export function added({ rows }, temperature) {
   if (temperature === 0 || !rows.some((row) => row.crowd)) return null;
@@ -213,4 +222,28 @@ function unasked(state) {
     asked: false, rows, similarities: new Float64Array(rows.length), mask: rows.map(() => false), nullKey: null,
     documents: 0, sql: empty, fullText: empty, topK: { matches: [] }, tail: null, request: comparison(state), size: rows.length, unread: 0,
   };
+}
+
+/**
+ * Which texts the model cannot read: one that is mostly unknown tokens matches everything of its kind alike, and of
+ * another script it knows letters but no words.
+ *
+ * @param {object} api
+ * @param {string[]} texts
+ * @returns {Promise<Map<string, number>>} each text that cannot be read, with its count of unknown tokens or letters
+ */
+export async function unreadable(api, texts, signal) {
+  const strange = new Map(texts.map((text) => [text, foreign(text)]).filter(([, letters]) => letters));
+  const doubtful = [...new Set(texts.filter((text) => /[^\u0000-\u024f]/.test(text) && !strange.has(text)))];
+  if (!doubtful.length) return strange;
+  const told = await api.post("/v1/encode", { texts: doubtful, purpose: "query" }, signal);
+  const found = doubtful.map((text, i) => [text, told.unknown_tokens[i], told.unknown_tokens[i] / Math.max(1, told.token_counts[i] - MARKS)]);
+  return new Map([...strange, ...found.filter(([, , share]) => share >= UNREADABLE).map(([text, unknown]) => [text, unknown])]);
+}
+
+/** How many letters of another script a text has, where they are at least as many as its Latin ones; else 0. */
+function foreign(text) {
+  const letters = text.match(/\p{L}/gu)?.length ?? 0;
+  const others = letters && (text.match(/(?=\p{L})\P{Script=Latin}/gu)?.length ?? 0);
+  return others >= letters * UNREADABLE ? others : 0;
 }

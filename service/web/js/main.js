@@ -3,7 +3,6 @@
 import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
-import { keys } from "./keys.js";
 import { opened, Store } from "./state.js";
 import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
@@ -40,6 +39,7 @@ let mounted = 0;
 let told = null;
 let uncover = null;
 let model = null;
+let walked = null;
 context.told = (now) => {
   model = now;
   tell();
@@ -51,6 +51,7 @@ async function mount() {
   const { state } = store;
   view?.leave?.();
   view = null;
+  stage.setAttribute("aria-busy", "true");
   const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang)]).catch(broken);
   if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
@@ -64,6 +65,7 @@ async function mount() {
   model = { state };
   view = make(context);
   fill(stage, context.notice.element, view.element, printed);
+  stage.removeAttribute("aria-busy");
   tell();
   dress(state);
   if (state.view !== "lookup") answered();
@@ -91,6 +93,7 @@ function answered(rest) {
     performance.mark("answered");
     if (!document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
     rest?.().catch(broken);
+    walked ??= import("./keys.js").then(({ keys }) => keys(store)).catch(broken);
   }));
 }
 
@@ -153,5 +156,4 @@ document.querySelector("#skip").addEventListener("click", (event) => {
 });
 
 fill(document.querySelector("#bar"), header.parts);
-keys(store);
 mount();

@@ -1,7 +1,5 @@
 /** The scenes an instructor walks through, as data. Their words are in words/: scene.<name>.title, .lede, .try. */
 
-import { SETS } from "./sets.js";
-
 const SHARED = [
   { id: "tea", key: "how to brew green tea", value: "Water at 80 °C, two minutes." },
   { id: "coffee", key: "how to brew filter coffee", value: "60 g to the litre, four minutes." },
@@ -16,9 +14,28 @@ export const POINTS = [
   [4.7, 3.2], [5.2, 2.6], [5.9, 1.7], [6.5, 1.9], [7.1, 1.4], [7.8, 2.2], [8.4, 2.0], [9.2, 3.1], [9.7, 3.3],
 ];
 
+const rows = (pairs) => Object.entries(pairs).map(([key, value], i) => ({ id: `row-${i + 1}`, key, value }));
+
+/** Rows whose values can be seen, each with a question and a temperature, by the kind of their values. */
+export const SETS = {
+  colour: { query: "a colour for a calm sea", t: 0.05, rows: rows({
+    "a ripe lemon": "#f7d51d", "a clear summer sky": "#5aa9e6", "the deep ocean": "#0b4f7a", "quiet water in a lagoon": "#2ab7b0",
+    "fresh grass in spring": "#6abe45", "glowing embers of a fire": "#d9480f", "a field of lavender": "#9a7fd1", "wet stone in the rain": "#4a4f57",
+  }) },
+  number: { query: "what does a hot drink cost?", t: 0.05, rows: rows({
+    "a cup of hot coffee": "€ 3.20", "a pot of hot tea": "€ 2.80", "a mug of hot chocolate": "€ 3.90", "a scoop of ice cream": "€ 1.80",
+    "a sandwich with cheese": "€ 5.60", "a ticket for the train": "€ 12.00", "a haircut": "€ 24.00",
+  }) },
+  place: { query: "where does pizza come from?", t: 0.1, rows: rows({
+    "pizza Margherita": "40.85, 14.27", "pasta with pesto": "44.41, 8.93", "croissants": "48.86, 2.35", "paella with saffron": "39.47, -0.38",
+    "fish and chips": "51.51, -0.13", "moussaka": "37.98, 23.73", "goulash": "47.50, 19.04", "kebab": "41.01, 28.98",
+  }) },
+};
+
 /**
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
- * story speak of; `again` covers it at every new question.
+ * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
+ * before the four answers.
  */
 export const SCENES = [
   { name: "library", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
@@ -27,11 +44,11 @@ export const SCENES = [
   { name: "unicode", view: "lookup", about: ["source", "rows"], state: { source: "unicode", query: "smiling cat" } },
   { name: "nothing", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "quarterly tax return" } },
   { name: "share", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "machine learning" } },
-  { name: "values", view: "lookup", about: ["query", "rows"], state: { source: "scratch", ...SETS.colour } },
-  { name: "filter", view: "lookup", about: ["query", "source", "rows", "filter"], state: { source: "library", query: "books about felines",
+  { name: "values", view: "lookup", pictured: true, about: ["query", "rows"], state: { source: "scratch", ...SETS.colour } },
+  { name: "filter", view: "lookup", pictured: true, about: ["query", "source", "rows", "filter"], state: { source: "library", query: "books about felines",
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
-  { name: "guess", view: "lookup", state: { source: "library", query: "animals that talk" }, again: true },
-  { name: "rows", view: "lookup", state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
+  { name: "guess", view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
+  { name: "rows", view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
   { name: "steps", view: "steps", state: { t: 1 } },
   { name: "encoder", view: "encoder", state: {} },
   { name: "hopfield", view: "hopfield", state: { t: 8 } },

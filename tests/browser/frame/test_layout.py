@@ -115,6 +115,27 @@ def test_on_a_phone_the_picture_is_directly_under_the_question(visit: Any) -> No
     assert page.locator(".row").nth(3).bounding_box()["y"] < page.locator(".temperature").bounding_box()["y"]
 
 
+@pytest.mark.parametrize("scene", ["values", "filter", "guess", "rows"])
+@pytest.mark.parametrize("size", SIZES)
+def test_where_a_scene_is_about_its_picture_it_is_there_before_the_four_answers(
+    visit: Any, size: str, scene: str
+) -> None:
+    screen, how = SIZES[size]
+    page = visit(f"#scene={scene}&{how}", screen).page
+    page.wait_for_selector("#output-node")
+    picture, answers = page.locator(".picture").bounding_box(), page.locator(".answers").bounding_box()
+    assert picture["y"] + picture["height"] <= answers["y"]
+    assert picture["y"] < page.locator(".row").first.bounding_box()["y"] < 0.6 * screen[1]
+
+
+def test_on_a_phone_a_step_is_there_before_the_list_of_steps(visit: Any) -> None:
+    page = visit("#scene=steps&step=4", PHONE).page
+    page.wait_for_selector("#derivation table")
+    tops = [page.locator(name).bounding_box()["y"] for name in ("#derivation", "#next", ".steps")]
+    assert tops == sorted(tops)
+    assert tops[0] < PHONE[1] < tops[-1]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_every_mark_of_the_slider_can_be_hit(visit: Any, size: str) -> None:
     screen, how = SIZES[size]

@@ -1,7 +1,7 @@
 /** Whether the collection knew, in words, and what level "none of these" has: the same wherever weights are shown. */
 
+import { veiled } from "../asking.js";
 import { count, fixed, similarityText } from "../numbers.js";
-import { veiled } from "../reading.js";
 import { say } from "../words.js";
 
 /** A sentence; empty where nothing was asked, or before a guess. @param {object} model */

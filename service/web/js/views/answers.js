@@ -1,9 +1,8 @@
 /** Four answers to one question: SQL =, full text, top-k, attention. */
 
-import { spoken, textOf } from "../asking.js";
+import { spoken, textOf, veiled } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { effective, fixed, percent } from "../numbers.js";
-import { veiled } from "../reading.js";
 import { say } from "../words.js";
 
 const SHOWN = 3;

@@ -1,13 +1,13 @@
 /** The blended value written out: weight × value, row by row, for the heaviest rows. */
 
 import { vectorOf } from "../api.js";
+import { veiled } from "../asking.js";
 import { fill, h } from "../element.js";
 import { fixed, percent } from "../numbers.js";
-import { veiled } from "../reading.js";
 import { blendOf, valuesOf } from "../values.js";
 import { say } from "../words.js";
 import { heaviest } from "./answers.js";
-import { barcode } from "./barcode.js";
+import { barcode } from "./output.js";
 
 const LINES = 4;
 const COMPONENTS = 3;

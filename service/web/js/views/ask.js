@@ -1,10 +1,9 @@
 /** The question, the rows it is put to, the temperature, and the level of "none of these". */
 
-import { spoken } from "../asking.js";
+import { spoken, veiled } from "../asking.js";
 import { h, fill, put } from "../element.js";
 import { count, effective, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
-import { veiled } from "../reading.js";
 import { NAMED_NULLS } from "../state.js";
 import { answeredWords, levelWords } from "./answered.js";
 import { filtering } from "./filtering.js";

@@ -1,8 +1,8 @@
 /** Inside the encoder: the attention of one layer and head over the tokens of a sentence. */
 
+import { unreadable } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { percent } from "../numbers.js";
-import { unreadable } from "../reading.js";
 import { DEFAULTS } from "../state.js";
 import { rich, say } from "../words.js";
 import { copyAsCurl } from "./copying.js";

@@ -1,10 +1,16 @@
-/** A text of one line that wraps where it does not fit: it grows with what is written, and holds no line breaks. */
+/** What a row is written in: texts of one line that wrap, and the colour of a value that is one. */
 
 import { h } from "../element.js";
+import { isColour } from "../values.js";
+import { say } from "../words.js";
 
 const GROWS = CSS.supports("field-sizing", "content");
 
-/** @param {string} kind a class @param {string} label @param {function(string): void} change told what was written */
+/**
+ * A text that grows with what is written where it does not fit, and holds no line breaks.
+ *
+ * @param {string} kind a class @param {string} label @param {function(string): void} change told what was written
+ */
 export function field(kind, label, change) {
   const element = h(`textarea.field.${kind}`, { rows: 1, dir: "auto", spellcheck: false, autocomplete: "off", "aria-label": label });
   element.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && event.preventDefault());
@@ -39,4 +45,27 @@ export function field(kind, label, change) {
 /** Line breaks as blanks, one for one, so that the caret stays where it was. */
 export function oneLine(text) {
   return text.replace(/[\r\n]/g, " ");
+}
+
+/**
+ * A colour to be seen, and changed.
+ *
+ * @param {HTMLTextAreaElement} text where the value is written @param {string} key the row's
+ */
+export function swatch(text, key) {
+  const element = h("input.swatch", { type: "color", hidden: true, "aria-label": say("output.row", { key: key.slice(0, 60) }), oninput: choose });
+  text.addEventListener("input", follow);
+
+  function choose() {
+    text.value = element.value;
+    text.dispatchEvent(new Event("input"));
+  }
+
+  /** As the field has it; hidden where that is no colour. */
+  function follow() {
+    element.hidden = !isColour(text.value);
+    if (!element.hidden && element.value !== text.value.toLowerCase()) element.value = text.value.toLowerCase();
+  }
+
+  return { element, follow };
 }

@@ -1,10 +1,9 @@
 /** The three limits that make a database lookup and an average the same function, each proven with live numbers. */
 
-import { spoken, weighed } from "../asking.js";
+import { spoken, veiled, weighed } from "../asking.js";
 import { h, put } from "../element.js";
 import { NullKey } from "../nullkey.js";
 import { fixed, percent } from "../numbers.js";
-import { veiled } from "../reading.js";
 import { clipped, say } from "../words.js";
 import { EXACT } from "./ask.js";
 import { heaviest } from "./answers.js";

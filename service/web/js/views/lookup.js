@@ -2,10 +2,10 @@
 
 import { weighed } from "../asking.js";
 import { h } from "../element.js";
+import { sceneNamed } from "../scenes.js";
 import { answers } from "./answers.js";
 import { ask } from "./ask.js";
 import { picture } from "./picture.js";
-import { sets } from "./sets.js";
 import { blendChecked, valuesOf } from "../values.js";
 import { say } from "../words.js";
 
@@ -26,17 +26,18 @@ export function lookup(context) {
   let below = 0;
   let gone = false;
 
-  const parts = { ask: ask(context), answers: answers(context), picture: picture(context), sets: sets(context) };
-  const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.sets.element, parts.ask.element);
+  const parts = { ask: ask(context), answers: answers(context), picture: picture(context) };
+  const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.ask.element);
   const under = h("div.under", {});
   const tables = h("div.below", {});
-  const element = h("div.lookup.questions.waiting", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under), tables);
+  const element = h(`div.lookup.questions.waiting${sceneNamed(store.state.scene).pictured ? ".pictured" : ""}`, {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under), tables);
 
   /** What is not of the first answer comes after it. */
   async function rest() {
-    const { arithmetic, checking, copyAsCurl, limits, table } = await import("./rest.js");
+    const { arithmetic, checking, copyAsCurl, limits, sets, table } = await import("./rest.js");
     if (gone) return;
-    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), checking: checking(context) });
+    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), checking: checking(context), sets: sets(context) });
+    parts.ask.element.before(parts.sets.element);
     left.append(parts.limits.element);
     under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
     tables.append(parts.arithmetic.element, parts.table.element);

@@ -4,17 +4,16 @@ import { h, put } from "../element.js";
 import { fixed, percent } from "../numbers.js";
 import { painted, valuesOf } from "../values.js";
 import { clipped, say } from "../words.js";
-import { barcode } from "./barcode.js";
 
 const LONGEST = 60;
 const NAMED = 24;
-let known = { theme: null, paper: "" };
+const known = new Map();
 
-/** The page's background in this theme; asked of the style sheet once. */
-function paper() {
-  const { theme } = document.documentElement.dataset;
-  if (known.theme !== theme) known = { theme, paper: getComputedStyle(document.documentElement).getPropertyValue("--paper").trim() };
-  return known.paper;
+/** A colour of this theme, by its name; asked of the style sheet once. */
+function colourOf(name) {
+  const by = `${document.documentElement.dataset.theme} ${name}`;
+  if (!known.has(by)) known.set(by, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return known.get(by);
 }
 
 /** What stands where the lines meet. */
@@ -76,7 +75,7 @@ export function output() {
     put(large, text);
     put(said, !mean ? say("output.nothing") : answered === 1 ? "" : say(`output.${kind}`, { share: percent(answered), value: write(mean) }));
     if (kind === "colour") {
-      const colour = painted(blend, paper());
+      const colour = painted(blend, colourOf("--paper"));
       swatch.style.setProperty("--colour", colour);
       swatch.dataset.colour = colour;
       swatch.setAttribute("aria-label", say("output.swatch", { value: colour }));
@@ -89,4 +88,32 @@ export function output() {
   }
 
   return { element, show, draw };
+}
+
+/**
+ * A vector as a strip of cells: the sign by the side of the middle line, the size by the length.
+ *
+ * @param {number} cells how many of the vector's first components are drawn
+ * @param {number} width pixels a cell
+ */
+export function barcode(cells, width, height = 28) {
+  const element = h("canvas.barcode", { width: cells * width, height, role: "img", "aria-hidden": "true" });
+  const pen = element.getContext("2d");
+
+  function draw(vector) {
+    pen.clearRect(0, 0, element.width, height);
+    if (!vector) return;
+    const shown = Array.from(vector).slice(0, cells);
+    const largest = Math.max(...shown.map(Math.abs), 1e-9);
+    pen.fillStyle = colourOf("--value");
+    pen.globalAlpha = 0.35;
+    pen.fillRect(0, height / 2, element.width, 0.5);
+    pen.globalAlpha = 1;
+    shown.forEach((component, i) => {
+      const length = (component / largest) * (height / 2 - 1);
+      pen.fillRect(i * width, length > 0 ? height / 2 - length : height / 2, width - 1, Math.abs(length));
+    });
+  }
+
+  return { element, draw };
 }

@@ -1,17 +1,16 @@
 /** The picture: lines from the query to the keys, from keys to values, and from values to the output. */
 
+import { veiled } from "../asking.js";
 import { h, put } from "../element.js";
 import { count, fixed, percent, similarityText } from "../numbers.js";
-import { veiled } from "../reading.js";
 import { addRow, byKey, editRow, maskRow, removeRow } from "../rows.js";
 import { say } from "../words.js";
 import { answeredMark } from "./answered.js";
 import { isGlyph } from "./answers.js";
-import { field, oneLine } from "./field.js";
+import { field, oneLine, swatch } from "./field.js";
 import { conditionOf, struckOut } from "./filtering.js";
 import { output } from "./output.js";
 import { roving } from "./roving.js";
-import { swatch } from "./swatch.js";
 import { wires } from "./wires.js";
 
 const ALL = 12;

@@ -4,4 +4,5 @@ export { arithmetic } from "./arithmetic.js";
 export { checking } from "./checking.js";
 export { copyAsCurl } from "./copying.js";
 export { limits } from "./limits.js";
+export { sets } from "./sets.js";
 export { table } from "./table.js";

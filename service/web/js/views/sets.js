@@ -1,7 +1,7 @@
 /** The rows to switch between in the scene of visible values. */
 
 import { h } from "../element.js";
-import { SETS } from "../sets.js";
+import { SETS } from "../scenes.js";
 import { valuesOf } from "../values.js";
 import { say } from "../words.js";
 

@@ -2,8 +2,7 @@
 
 import { fill, h, put } from "../element.js";
 import { count, fixed, percent } from "../numbers.js";
-import { veiled } from "../reading.js";
-import { added as addedBy } from "../asking.js";
+import { added as addedBy, veiled } from "../asking.js";
 import { addRow, byKey, editRow, maskRow, pastedRows, removeRow } from "../rows.js";
 import { say } from "../words.js";
 import { field, oneLine } from "./field.js";
