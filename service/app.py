@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.keyring import KeyFile, Keyring
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
 from service.api.middleware.head_as_get import HeadAsGet
@@ -80,12 +81,16 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.meters = metrics.Meters()
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
+    app.state.keyring = Keyring(
+        write_keys=settings.api_keys,
+        read_keys=settings.read_keys,
+        file=None if settings.keys_file is None else KeyFile.opened(settings.keys_file),
+    )
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, places=app.state.places)
     app.add_middleware(
         Access,
-        write_keys=settings.api_keys,
-        read_keys=settings.read_keys,
+        keyring=app.state.keyring,
         anonymous=settings.allow_anonymous,
         hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )

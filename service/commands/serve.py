@@ -23,6 +23,9 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default="8000")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    keys_file: Annotated[
+        Path | None, typer.Option(help="Keys, as `softkv key` prints them.", show_default="none")
+    ] = None,
     demo: Annotated[
         str | None, typer.Option(help="Demo collections to load, comma-separated.", show_default="none")
     ] = None,
@@ -62,9 +65,9 @@ def serve(
 ) -> None:
     """Run the service; Ctrl-C stops it.
 
-    Each option is also SOFTKV_… in the environment. Keys are only there,
-    since others on the machine can read a command line: SOFTKV_API_KEYS
-    and SOFTKV_READ_KEYS, comma-separated.
+    Each option is also SOFTKV_… in the environment. Keys are there or in
+    a file, since others on the machine can read a command line:
+    SOFTKV_API_KEYS and SOFTKV_READ_KEYS, comma-separated.
     """
     given = {name: value for name, value in locals().items() if value is not None}
     settings = read_settings(given)
@@ -136,6 +139,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         # SQLite checks and reads the file without Python's lock, and the rest takes about as long to import.
         opening = begin(settings)
 
+        from service.api.keyring import KeysUnusable
         from service.app import UnknownDemo, create_app
         from service.commands.http.server import event_loop, run
 
@@ -156,6 +160,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
                 runner.run(main())
         except StorageError as error:
             raise CommandError(str(error)) from None
-        except UnknownDemo as error:
+        except (UnknownDemo, KeysUnusable) as error:
             opening.give_up()
             raise CommandError(str(error)) from None

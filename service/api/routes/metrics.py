@@ -46,6 +46,11 @@ class Meters:
         self.collections = Gauge("softkv_collections", "Collections.", registry=self.registry)
         self.documents = Gauge("softkv_documents", "Documents in all collections.", registry=self.registry)
         self.waiting = Gauge("softkv_encoder_waiting_texts", "Texts that wait for the encoder.", registry=self.registry)
+        self.keys_file = Gauge(
+            "softkv_keys_file_usable",
+            "0 where the file of keys cannot be read anew, so that older ones stay.",
+            registry=self.registry,
+        )
         self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def of(self, method: str, path: str, status: int) -> tuple[Counter, Histogram]:
@@ -103,6 +108,8 @@ async def metrics(request: Request, running: Running) -> Response:
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.places.taken.items():
         meters.places.labels(kind).set(taken)
+    keys = request.app.state.keyring.file
+    meters.keys_file.set(keys is None or keys.flaw is None)
     catalogue = running.catalogue
     meters.collections.set(len(catalogue.collections()))
     meters.documents.set(sum(collection.size for collection in catalogue.collections()))
