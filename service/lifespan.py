@@ -52,6 +52,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 await asyncio.gather(loading, watching, return_exceptions=True)
                 if catalogue.encoder is not None:
                     await catalogue.encoder.close()
+                if app.state.tracing is not None:
+                    await asyncio.to_thread(app.state.tracing.close)
         finally:
             await asyncio.to_thread(catalogue.store.close)
 

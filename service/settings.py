@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     originals: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     log_format: Literal["console", "json"] = "console"
+    slow_ms: float = Field(1000, ge=0)
+    traces: Literal["none", "otlp"] = "none"
     demo: Names = ()
 
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "demo", mode="before")
@@ -104,8 +106,8 @@ class Settings(BaseSettings):
         if not (self.keyed or self.allow_anonymous or is_loopback(self.host)):
             raise ValueError(
                 f"without keys the service listens on a loopback address only, and HOST is {self.host}: set "
-                "SOFTKV_API_KEYS or SOFTKV_KEYS_FILE, or say SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve anyone who can "
-                "reach it"
+                "SOFTKV_API_KEYS or SOFTKV_KEYS_FILE, or say SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve anyone "
+                "who can reach it"
             )
         return self
 

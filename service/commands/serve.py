@@ -62,6 +62,10 @@ def serve(
         Path | None, typer.Option(help="Where machine code is kept.", show_default="~/.cache/softkv")
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
+    slow_ms: Annotated[
+        float | None, typer.Option(min=0, help="Log requests that take longer; 0 for none.", show_default="1000")
+    ] = None,
+    traces: Annotated[str | None, typer.Option(help="none or otlp: spans of requests.", show_default="none")] = None,
 ) -> None:
     """Run the service; Ctrl-C stops it.
 
@@ -140,6 +144,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         opening = begin(settings)
 
         from service.api.keyring import KeysUnusable
+        from service.api.tracing import TracingMissing
         from service.app import UnknownDemo, create_app
         from service.commands.http.server import event_loop, run
 
@@ -160,6 +165,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
                 runner.run(main())
         except StorageError as error:
             raise CommandError(str(error)) from None
-        except (UnknownDemo, KeysUnusable) as error:
+        except (UnknownDemo, KeysUnusable, TracingMissing) as error:
             opening.give_up()
             raise CommandError(str(error)) from None
