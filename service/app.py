@@ -12,16 +12,20 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.keyring import KeyFile, Keyring
+from service.api.meters import Meters
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
+from service.api.middleware.followed import Followed
 from service.api.middleware.head_as_get import HeadAsGet
 from service.api.middleware.limits import Limits
 from service.api.middleware.request_id import RequestId
 from service.api.middleware.wellformed import WellFormed
 from service.api.places import Places
 from service.api.problems import handlers
-from service.api.routes import metrics, once, page
+from service.api.routes import once, page
 from service.api.routing import undeclared_writes
+from service.api.tracing import Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
 from service.opening import Opening
@@ -62,6 +66,14 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Its own would tell of what is refused in words of the body: spans are made by service.api.tracing.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     for router in routes.ALL:
         app.include_router(router)
@@ -77,17 +89,22 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     """What a request goes through within `RequestId`, the outermost last: its time, its form, who calls, how much."""
     app.state.frame_ancestors = settings.frame_ancestors
     app.state.cors_origins = settings.cors_origins
-    app.state.meters = metrics.Meters()
+    app.state.meters = Meters()
+    app.state.tracing = Tracing.by_otlp() if settings.traces == "otlp" else None
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
+    app.state.keyring = Keyring(
+        write_keys=settings.api_keys,
+        read_keys=settings.read_keys,
+        file=None if settings.keys_file is None else KeyFile.opened(settings.keys_file),
+    )
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, places=app.state.places)
     app.add_middleware(
         Access,
-        write_keys=settings.api_keys,
-        read_keys=settings.read_keys,
+        keyring=app.state.keyring,
         anonymous=settings.allow_anonymous,
         hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )
     app.add_middleware(WellFormed)
-    app.add_middleware(metrics.Metered, meters=app.state.meters)
+    app.add_middleware(Followed, meters=app.state.meters, slow_ms=settings.slow_ms, tracing=app.state.tracing)

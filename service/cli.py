@@ -17,6 +17,7 @@ from service.commands.encode import encode
 from service.commands.errors import CommandError
 from service.commands.export import export
 from service.commands.import_ import import_
+from service.commands.key import key
 from service.commands.load import load
 from service.commands.restore import restore
 from service.commands.serve import serve
@@ -60,7 +61,7 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, demo, load, export, attend, encode, backup, restore, doctor):
+for command in (serve, demo, load, export, attend, encode, key, backup, restore, doctor):
     app.command()(command)
 app.command("import")(import_)
 # What is not an option of ours is one of theirs, --help included.

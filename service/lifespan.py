@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 from fastapi import FastAPI
 
+from service.api.keyring import KeyFile
 from service.api.state import State
 from service.api.warming import warm
 from service.datasets import DEMOS
@@ -22,6 +23,9 @@ from service.settings import Settings
 log = structlog.get_logger("softkv")
 
 Load = Callable[[], Awaitable[None]]
+
+KEYS_SECONDS = 0.5
+"""Between two looks at the file of keys."""
 
 KEYS_FIRST_SECONDS = 2.0
 """How long the encoder and machine code wait for keys to be read."""
@@ -39,13 +43,17 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             app.state.parts = _parts(settings, catalogue)
             loading = asyncio.create_task(_load(app, app.state.parts, opening.keys))
             loading.add_done_callback(_report)
+            watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
                 yield
             finally:
                 loading.cancel()
-                await asyncio.gather(loading, return_exceptions=True)
+                watching.cancel()
+                await asyncio.gather(loading, watching, return_exceptions=True)
                 if catalogue.encoder is not None:
                     await catalogue.encoder.close()
+                if app.state.tracing is not None:
+                    await asyncio.to_thread(app.state.tracing.close)
         finally:
             await asyncio.to_thread(catalogue.store.close)
 
@@ -61,6 +69,13 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         settings.max_queue,
         keys_required=settings.keyed and settings.allow_anonymous is None,
     )
+
+
+async def _watch(keys: KeyFile | None) -> None:
+    """Have the keys be those of their file, as long as the service runs."""
+    while keys is not None:
+        await asyncio.sleep(KEYS_SECONDS)
+        await asyncio.to_thread(keys.look)
 
 
 def _report(loading: asyncio.Task[None]) -> None:

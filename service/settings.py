@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     api_keys: Names = ()
     read_keys: Names = ()
+    keys_file: Path | None = None
     allow_anonymous: Literal["read", "write"] | None = None
     allowed_hosts: Names = ()
     encoder: str = Field("all-MiniLM-L6-v2", min_length=1)
@@ -47,6 +48,8 @@ class Settings(BaseSettings):
     originals: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     log_format: Literal["console", "json"] = "console"
+    slow_ms: float = Field(1000, ge=0)
+    traces: Literal["none", "otlp"] = "none"
     demo: Names = ()
 
     @field_validator("api_keys", "read_keys", "allowed_hosts", "cors_origins", "demo", mode="before")
@@ -56,7 +59,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in given.split(",") if part.strip())
         return given
 
-    @field_validator("allow_anonymous", "threads", mode="before")
+    @field_validator("keys_file", "allow_anonymous", "threads", mode="before")
     @classmethod
     def _empty_is_unset(cls, given: Any) -> Any:
         return None if given == "" else given
@@ -103,14 +106,15 @@ class Settings(BaseSettings):
         if not (self.keyed or self.allow_anonymous or is_loopback(self.host)):
             raise ValueError(
                 f"without keys the service listens on a loopback address only, and HOST is {self.host}: set "
-                "SOFTKV_API_KEYS, or say SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve anyone who can reach it"
+                "SOFTKV_API_KEYS or SOFTKV_KEYS_FILE, or say SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve anyone "
+                "who can reach it"
             )
         return self
 
     @property
     def keyed(self) -> bool:
         """Whether callers need a key at all."""
-        return bool(self.api_keys or self.read_keys)
+        return bool(self.api_keys or self.read_keys or self.keys_file)
 
     @property
     def encoder_name(self) -> str | None:

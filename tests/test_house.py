@@ -25,7 +25,7 @@ REFUSING = {status.value for status in HTTPStatus if status >= 400}
 # A probe's answer is no problem; and what ends in an unexpected error has no status of its own to count or to log.
 OWN_STATUSES = {
     "service/api/routes/probes.py": {503},
-    "service/api/routes/metrics.py": {500},
+    "service/api/middleware/followed.py": {500},
     "service/api/middleware/request_id.py": {500},
 }
 BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}

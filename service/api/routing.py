@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.body import JSONRequest, require_json
 from service.api.direct_call import DirectCall
-from service.api.middleware.access import LEVELS, Level, admit
+from service.api.keyring import LEVELS, Level
+from service.api.middleware.access import Reach, admit
 from service.api.middleware.limits import body_limit
 from service.api.places import Kind, Places, given_up
 from service.api.problems.refusals import ANY_CALL, Responses
@@ -40,6 +41,29 @@ class Taking:
 
     async def __call__(self) -> None:
         """Nothing: the route itself takes it."""
+
+
+@dataclass(frozen=True)
+class Reaching:
+    """What of the store a route is about, as one of its dependencies; a route's own goes before its router's."""
+
+    reach: Reach
+
+    async def __call__(self) -> None:
+        """Nothing: the route itself asks whose key it is."""
+
+
+def reaches(reach: Reach) -> Any:
+    """What of the store the calls of a router or a route are about, for its `dependencies`."""
+    return Depends(Reaching(reach))
+
+
+def reached(route: Any) -> Reach | None:
+    """What a route declares to be about, None where it declares nothing."""
+    about: list[Reach] = [
+        each.dependency.reach for each in getattr(route, "dependencies", ()) if isinstance(each.dependency, Reaching)
+    ]
+    return about[-1] if about else None
 
 
 def takes(kind: Kind) -> Any:
@@ -69,15 +93,16 @@ def required(route: Any) -> Level | None:
 
 
 async def undeclared_writes(request: Request) -> None:
-    """A dependency of every route: one that declares nothing is for those who may write."""
+    """A dependency of every route: one that declares nothing is for those who may write, to all collections."""
     if required(request.scope.get("route")) is None:
-        admit(request.scope, "write")
+        admit(request.scope, "write", "everything")
 
 
 class GuardedRoute(APIRoute):
     """Checks what it declares with `requires`, the length of the body, and whether there is a place of its kind.
 
-    One that declares nothing is for writers, and takes a place as they do; one that is for anybody takes none.
+    One that declares nothing is for writers, and takes a place as they do; one that is for anybody takes none. Whose
+    key is for some collections only is let in where a route declares with `reaches` that it is not about the others.
     """
 
     reads_any_length = False
@@ -87,7 +112,7 @@ class GuardedRoute(APIRoute):
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        admit(scope, self.needed)
+        admit(scope, self.needed, self.reach)
         limit = body_limit(scope)
         if self.reads_any_length:
             limit.lift()
@@ -107,6 +132,11 @@ class GuardedRoute(APIRoute):
     def needed(self) -> Level:
         """What its caller must be allowed."""
         return required(self) or "write"
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What of the store it is about."""
+        return "nothing" if self.needed == "none" else reached(self) or "everything"
 
     @cached_property
     def kind(self) -> Kind | None:
@@ -151,15 +181,15 @@ class JSONRoute(GuardedRoute):
 
 def _settled(dependency: Any) -> bool:
     """Whether a route does by itself what a dependency would: `GuardedRoute` admits callers and takes places."""
-    return isinstance(dependency, Requirement | Taking) or dependency is undeclared_writes
+    return isinstance(dependency, Requirement | Taking | Reaching) or dependency is undeclared_writes
 
 
-def json_router(prefix: str, tag: str, kind: Kind, responses: Responses = ANY_CALL) -> APIRouter:
+def json_router(prefix: str, tag: str, kind: Kind, reach: Reach, responses: Responses = ANY_CALL) -> APIRouter:
     """A router of calls of a kind that take JSON, for whoever may read; those that write say so themselves."""
     return APIRouter(
         prefix=prefix,
         tags=[tag],
         route_class=JSONRoute,
-        dependencies=[requires("read"), takes(kind)],
+        dependencies=[requires("read"), takes(kind), reaches(reach)],
         responses=responses,
     )

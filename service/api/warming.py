@@ -15,6 +15,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
+from service.api.keyring import Holder
 from service.api.middleware.limits import BodyLimit
 from service.api.places import Places
 from service.retrieval.collections import LOOKUP_THREADS, LOOKUPS, Catalogue, loaded_encoder
@@ -70,6 +71,9 @@ def _calls(catalogue: Catalogue) -> Iterator[Call]:
         yield "/v1/trace", {"text": TEXT}
 
 
+WARMING = Holder("warming", "write")
+
+
 async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
@@ -86,6 +90,6 @@ async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
         "root_path": "",
         "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
-        "state": {"access": "write", "body_limit": limit, "places": Places(1)},
+        "state": {"holder": WARMING, "body_limit": limit, "places": Places(1)},
     }
     await inner(scope, limit.receive, send)

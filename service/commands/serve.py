@@ -23,6 +23,9 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default="8000")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    keys_file: Annotated[
+        Path | None, typer.Option(help="Keys, as `softkv key` prints them.", show_default="none")
+    ] = None,
     demo: Annotated[
         str | None, typer.Option(help="Demo collections to load, comma-separated.", show_default="none")
     ] = None,
@@ -59,12 +62,16 @@ def serve(
         Path | None, typer.Option(help="Where machine code is kept.", show_default="~/.cache/softkv")
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
+    slow_ms: Annotated[
+        float | None, typer.Option(min=0, help="Log requests that take longer; 0 for none.", show_default="1000")
+    ] = None,
+    traces: Annotated[str | None, typer.Option(help="none or otlp: spans of requests.", show_default="none")] = None,
 ) -> None:
     """Run the service; Ctrl-C stops it.
 
-    Each option is also SOFTKV_… in the environment. Keys are only there,
-    since others on the machine can read a command line: SOFTKV_API_KEYS
-    and SOFTKV_READ_KEYS, comma-separated.
+    Each option is also SOFTKV_… in the environment. Keys are there or in
+    a file, since others on the machine can read a command line:
+    SOFTKV_API_KEYS and SOFTKV_READ_KEYS, comma-separated.
     """
     given = {name: value for name, value in locals().items() if value is not None}
     settings = read_settings(given)
@@ -136,6 +143,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         # SQLite checks and reads the file without Python's lock, and the rest takes about as long to import.
         opening = begin(settings)
 
+        from service.api.keyring import KeysUnusable
+        from service.api.tracing import TracingMissing
         from service.app import UnknownDemo, create_app
         from service.commands.http.server import event_loop, run
 
@@ -156,6 +165,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
                 runner.run(main())
         except StorageError as error:
             raise CommandError(str(error)) from None
-        except UnknownDemo as error:
+        except (UnknownDemo, KeysUnusable, TracingMissing) as error:
             opening.give_up()
             raise CommandError(str(error)) from None

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.api.keyring import LEVELS, Holder, Keyring, Level
 from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost
 from service.api.problems.handlers import of_error
 
-Level = Literal["none", "read", "write"]
-LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each may do what those before it may
+Reach = Literal["collection", "collections", "everything", "nothing"]
+"""What of the store a call is about: the collection of its path, those that its caller may see, all of it, nothing."""
+
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
 ANONYMOUS = "anonymous"  # the caller, where there is no key
+NOBODY = Holder(ANONYMOUS, "none", caller=ANONYMOUS)
 UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
 HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
@@ -32,53 +33,44 @@ class Access:
     `anonymous` says what callers without one may do. But what is answered without a valid key is answered under
     names of this service only (`hosts`), so that a web page elsewhere cannot reach it through a rebound name.
 
-    What a caller may do is `access` of the request's state, and `caller` tells callers apart: a digest of the key.
+    Who calls is `holder` of the request's state: what it may do, to which collections, and the name that logs have.
+    `caller` tells callers apart: a digest.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        write_keys: Collection[str],
-        read_keys: Collection[str],
+        keyring: Keyring,
         anonymous: Literal["read", "write"] | None,
         hosts: Hosts,
     ) -> None:
         self._app = app
-        self._keys: list[tuple[bytes, Level]] = [(key.encode(), "write") for key in write_keys]
-        self._keys += [(key.encode(), "read") for key in read_keys]
-        self._anonymous: Level = anonymous or ("none" if self._keys else "write")
+        self._keyring = keyring
+        self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if keyring.asks else "write"), caller=ANONYMOUS)
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
         if scope["type"] == "http":
             try:
-                level, caller = self._check(scope["method"], scope["path"], Headers(scope=scope))
-                scope.setdefault("state", {}).update(access=level, caller=caller)
+                holder = self._check(scope["method"], scope["path"], Headers(scope=scope))
+                scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
             except APIError as refusal:
                 await of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _check(self, method: str, path: str, headers: Headers) -> tuple[Level, str]:
-        given = _key(headers) if self._keys else None
-        granted = "none" if given is None else self._granted(given)
-        if given is not None and granted != "none":
-            return granted, hashlib.sha256(given.encode()).hexdigest()
-        level = self._anonymous if given is None else "none"
-        if level == "none" and is_call(path) and method != "OPTIONS":
+    def _check(self, method: str, path: str, headers: Headers) -> Holder:
+        given = _key(headers) if self._keyring.asks else None
+        holder = None if given is None else self._keyring.holder(given)
+        if holder is not None:
+            return holder
+        holder = self._anonymous if given is None else NOBODY
+        if holder.level == "none" and is_call(path) and method != "OPTIONS":
             raise KeyRefused(NO_KEY if given is None else UNKNOWN_KEY)
         self._hosts.check(headers)
-        return level, ANONYMOUS
-
-    def _granted(self, given: str) -> Level:
-        """What a key allows; every known one is compared with it, so that the time taken tells nothing."""
-        level: Level = "none"
-        for key, grants in self._keys:
-            if hmac.compare_digest(key, given.encode()) and level != "write":
-                level = grants
-        return level
+        return holder
 
 
 def is_call(path: str) -> bool:
@@ -94,21 +86,27 @@ def _key(headers: Headers) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def admit(scope: Scope, needed: Level) -> None:
+def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
     """Let a request through, or refuse it: `Access` has said what its caller may do.
 
     Raises:
         KeyRefused: the caller may do nothing.
-        Forbidden: the caller may only read.
+        Forbidden: the caller may only read, or this is not about collections of its own.
     """
-    level: Level = scope.get("state", {}).get("access", "none")
-    if LEVELS.index(level) >= LEVELS.index(needed):
+    holder: Holder = scope.get("state", {}).get("holder", NOBODY)
+    if LEVELS.index(holder.level) < LEVELS.index(needed):
+        if holder.level == "none":
+            raise KeyRefused(NO_KEY)
+        raise Forbidden(
+            f"{scope['method']} {scope['path']} writes, and this caller may only read: use a key that may write"
+        )
+    if not holder.prefix:
         return
-    if level == "none":
-        raise KeyRefused(NO_KEY)
-    raise Forbidden(
-        f"{scope['method']} {scope['path']} writes, and this caller may only read: use a key that may write"
-    )
+    own = f"this key is for collections whose names begin with {holder.prefix!r}"
+    if reach == "everything":
+        raise Forbidden(f"{own}, and {scope['method']} {scope['path']} is about all of them: use a key for all")
+    if reach == "collection" and not holder.reaches(name := scope["path_params"]["name"]):
+        raise Forbidden(f"{own}, and {name!r} does not: use a key for that one")
 
 
 class Hosts:

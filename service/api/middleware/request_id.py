@@ -55,8 +55,10 @@ class RequestId:
             await self._app(scope, receive, named)
         finally:
             if scope["path"] not in QUIET:
+                holder = scope["state"].get("holder")
                 log.info(
                     "request",
+                    **({} if holder is None else {"key": holder.name}),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,

@@ -53,6 +53,7 @@ class ProblemAnswer(JSONAnswer):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
+        scope.setdefault("state", {})["refused"] = self.problem["code"]
         if not speaks_openai(scope["path"]):
             await super().__call__(scope, receive, send)
             return

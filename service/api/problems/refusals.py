@@ -19,7 +19,7 @@ WITH_BODY = (
     "out_of_memory",
 )
 STORED = ("database_damaged", "storage_failed")
-OF_A_COLLECTION = ("collection_not_found", "invalid_content", *STORED)
+OF_A_COLLECTION = ("forbidden", "host_refused", "collection_not_found", "invalid_content", *STORED)
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
 ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "encoder_unavailable")

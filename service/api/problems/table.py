@@ -44,7 +44,7 @@ TABLE: Mapping[str, Refusal] = {
     "malformed_host": Refusal(400, "no Host header or several; or one that is no host, and no key", api.MalformedHost),
     "malformed_json": Refusal(400, "the body is not JSON", api.MalformedBody),
     "key_refused": Refusal(401, "no key, or an unknown one", api.KeyRefused, openai_code="invalid_api_key"),
-    "forbidden": Refusal(403, "this key may read and not write", api.Forbidden),
+    "forbidden": Refusal(403, "this key may only read, or is for other collections", api.Forbidden),
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
     ),

@@ -21,7 +21,7 @@ from service.schemas.vector import write_vector
 
 OPTIONS = AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__  # said alike here and there
 
-router = json_router("/v1/collections", "attend", "lookup")
+router = json_router("/v1/collections", "attend", "lookup", "collection")
 
 
 @router.post(

@@ -14,7 +14,7 @@ from service.retrieval import queries as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
 
-router = json_router("/v1", "attend", "stateless")
+router = json_router("/v1", "attend", "stateless", "nothing")
 
 
 @router.post(

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.problems.errors import QueueFull
 from service.api.problems.refusals import ANY_CALL, STORED, refusals
-from service.api.routing import GuardedRoute, requires, takes
+from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.api.state import Running
 from service.storage import Backup, Store, backup
 
@@ -67,7 +67,7 @@ router = APIRouter(
     prefix="/v1/backup",
     tags=["service"],
     route_class=GuardedRoute,
-    dependencies=[requires("write"), takes("read")],
+    dependencies=[requires("write"), takes("read"), reaches("everything")],
     responses=ANY_CALL | refusals("forbidden", "host_refused", "disk_full", *STORED),
 )
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from service.api.json import JSONAnswer
+from service.api.keyring import Holder
 from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.once import Idempotent
-from service.api.routing import json_router, requires, takes
+from service.api.routing import json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import CollectionNotFound
 from service.retrieval.collections import Changed, Collection, Standing, loaded_encoder, null_shown
@@ -22,7 +23,7 @@ from service.schemas.collection import CollectionAnswer, CollectionChange, Colle
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
-router = json_router("/v1/collections", "collections", "read")
+router = json_router("/v1/collections", "collections", "read", "collection")
 
 
 def _describe(collection: Collection) -> dict[str, Any]:
@@ -122,6 +123,7 @@ async def patch_collection(
 
 @router.get(
     "",
+    dependencies=[reaches("collections")],
     response_model=CollectionList,
     responses=refusals("invalid_content", *STORED),
     response_description="The collections.",
@@ -136,11 +138,19 @@ async def list_collections(
     ] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
 ) -> Response:
-    """By name; and whether this caller may write. A collection present throughout is seen exactly once."""
-    page, more = running.catalogue.page(prefix, read_cursor(cursor, ""), limit)
+    """By name; and whether this caller may write. A collection present throughout is seen exactly once.
+
+    Of a key that is for some collections, these are all there are.
+    """
+    holder: Holder = request.state.holder
+    own = holder.prefix
+    if own.startswith(prefix):
+        prefix = own
+    after = read_cursor(cursor, "")
+    page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(own) else ([], False)
     described = await asyncio.to_thread(_describe_all, page)
     next_cursor = write_cursor(page[-1].name) if more else None
-    return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": request.state.access})
+    return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": holder.level})
 
 
 @router.get(

@@ -35,7 +35,7 @@ from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition
 
-router = json_router("/v1/collections/{name}/documents", "documents", "read")
+router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
 
 
 @router.post(

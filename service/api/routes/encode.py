@@ -22,7 +22,7 @@ from service.schemas.encode import EncodeAnswer, EncodeRequest
 from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
 
-router = json_router("/v1", "encode", "encode")
+router = json_router("/v1", "encode", "encode", "nothing")
 
 MAX_TEXTS_WITH_TOKENS = 1000
 

@@ -15,7 +15,7 @@ from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
 from service.schemas.fields import MAX_FIELDS, FieldsAnswer, FieldsQuery
 
-router = json_router("/v1/collections/{name}/documents", "documents", "read")
+router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
 
 
 @router.post(

@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OPEN_TO_ALL
 from service.api.routing import GuardedRoute, requires
-from service.api.state import Running
+from service.api.state import Running, State
 from service.schemas.service import Liveness, Readiness
 
 router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What keeps a service from being ready."""
+
+    loading: list[str]
+    failed: list[str]
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing does."""
+        return not self.loading and not self.failed
+
+
+def readiness(running: State) -> Standing:
+    """What still loads, and what failed; blocks."""
+    encoder = running.catalogue.encoder
+    loading = [f"collection {name}" for name in running.catalogue.loading()]
+    failed = [*running.catalogue.failed(), *running.demo.failed()]
+    if encoder is not None and encoder.state == "loading":
+        loading.insert(0, f"encoder {encoder.name}")
+    if encoder is not None and encoder.state == "failed":
+        failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
+    loading += [f"demo {name}" for name in running.demo.loading()]
+    if not running.machine_code.ready:
+        loading.append("machine code of the lookup")
+    if not (running.warmed.is_set() or loading or failed):
+        loading.append("first answers")
+    return Standing(loading, failed)
 
 
 @router.get("/livez", response_model=Liveness, response_description="It does.", summary="The process answers")
@@ -34,23 +65,10 @@ async def readyz(running: Running) -> Response:
     It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
     that could not be read, a document that is damaged on disk.
     """
-    encoder = running.catalogue.encoder
-    unsound = await asyncio.to_thread(running.catalogue.failed)
-    loading = [f"collection {name}" for name in running.catalogue.loading()]
-    failed = [*unsound, *running.demo.failed()]
-    if encoder is not None and encoder.state == "loading":
-        loading.insert(0, f"encoder {encoder.name}")
-    if encoder is not None and encoder.state == "failed":
-        failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
-    loading += [f"demo {name}" for name in running.demo.loading()]
-    if not running.machine_code.ready:
-        loading.append("machine code of the lookup")
-    if not (running.warmed.is_set() or loading or failed):
-        loading.append("first answers")
-    ready = not loading and not failed
+    found = await asyncio.to_thread(readiness, running)
     content = {
-        "status": "ready" if ready else "loading" if loading else "failed",
-        "loading": loading,
-        "failed": failed,
+        "status": "ready" if found.ready else "loading" if found.loading else "failed",
+        "loading": found.loading,
+        "failed": found.failed,
     }
-    return JSONAnswer(content, status_code=200 if ready else 503)
+    return JSONAnswer(content, status_code=200 if found.ready else 503)

@@ -22,7 +22,7 @@ from service.schemas.trace import MAX_NAMED
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_DEPTH, MAX_OPERANDS
 
-router = json_router("/v1", "service", "read")
+router = json_router("/v1", "service", "read", "nothing")
 
 
 def _limits(running: State) -> dict[str, int]:

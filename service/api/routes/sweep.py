@@ -15,7 +15,7 @@ from service.api.state import NameInPath, Running
 from service.retrieval.queries import Options, sweep_collection
 from service.schemas.sweep import SweepAnswer, SweepRequest
 
-router = json_router("/v1/collections", "attend", "lookup")
+router = json_router("/v1/collections", "attend", "lookup", "collection")
 
 
 @router.post(

@@ -21,7 +21,7 @@ from service.schemas.vector import write_vector
 if TYPE_CHECKING:
     from attention.transformer import TracedLayer
 
-router = json_router("/v1", "encode", "encode")
+router = json_router("/v1", "encode", "encode", "nothing")
 
 
 @router.post(

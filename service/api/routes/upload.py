@@ -23,7 +23,7 @@ from service.api.problems.flaws import flaws_of
 from service.api.problems.handlers import of_error
 from service.api.problems.table import CODES
 from service.api.routes.once import refuse_key
-from service.api.routing import GuardedRoute, requires, takes
+from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
 from service.retrieval.documents import SentDocument, upload
@@ -62,7 +62,7 @@ router = APIRouter(
     prefix="/v1/collections/{name}/documents",
     tags=["documents"],
     route_class=NDJSONRoute,
-    dependencies=[requires("write"), takes("write")],
+    dependencies=[requires("write"), takes("write"), reaches("collection")],
 )
 
 

@@ -12,6 +12,7 @@ from service.encoding.encoder import Encoder
 from service.encoding.errors import QueueClosed
 from service.encoding.queue.cache import EmbeddingCache
 from service.encoding.texts import Purpose, check_texts
+from service.trail import Turn, together
 
 BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
 CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
@@ -26,6 +27,7 @@ class Pending:
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
         self.future = future
+        self.turn = Turn("encode")
         # Shortest last, and taken from the end: texts of like length meet in a batch and need no padding.
         self.unencoded = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         self._missing = len(texts)
@@ -130,9 +132,10 @@ class EncodingQueue:
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
         try:
-            encoded = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self.encoder.encode, texts, purpose
-            )
+            with together([pending.turn for pending in batch], len(texts)):
+                encoded = await asyncio.get_running_loop().run_in_executor(
+                    self._thread, self.encoder.encode, texts, purpose
+                )
         except Exception as error:  # whatever it is, it belongs to those who wait for it
             if len(batch) == 1:
                 next(iter(batch)).fail(error)
@@ -140,6 +143,8 @@ class EncodingQueue:
             for pending, positions in batch.items():
                 await self._encode({pending: positions}, purpose)
             return
+        tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
+        next(iter(batch)).turn.trail.listener.encoded(tokens)
         start = 0
         for pending, positions in batch.items():
             rows = slice(start, start + len(positions))

@@ -35,6 +35,7 @@ from service.storage import (
     Store,
     Writer,
 )
+from service.trail import spending
 
 log = structlog.get_logger("softkv")
 BATCH = 1000  # documents of an update that are held with their texts
@@ -131,7 +132,11 @@ class Collection:
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
-        with self._noting_damage(), self._store.reading(gather=lambda: (self._gone, self.record)) as reader:
+        with (
+            spending("storage"),
+            self._noting_damage(),
+            self._store.reading(gather=lambda: (self._gone, self.record)) as reader,
+        ):
             gone, record = reader.gathered
             if gone:
                 raise CollectionNotFound(self.name)

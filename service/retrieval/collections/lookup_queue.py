@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from attention.lookup import Answer, Question, answers
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError
 from service.storage import DocumentDamaged, StorageError
+from service.trail import Turn, together
 
 LOOKUP_THREADS = min(32, (os.cpu_count() or 1) + 2)
 LOOKUPS = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
@@ -42,6 +43,12 @@ class Pending:
     finish: Callable[[Snapshot, list[Answer]], Any]
     size: int
     future: asyncio.Future[Any]
+    turn: Turn = field(default_factory=lambda: Turn("scan"))
+
+    @property
+    def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
+        """To finish, with the time that it takes on the caller's trail."""
+        return self.turn.spending("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
         """Give the caller, if it still waits, what came of it: a result, or the error in this room's words."""
@@ -89,6 +96,11 @@ class LookupQueue:
         self._waiting: list[Pending] = []
         self._runner: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a scan."""
+        return sum(pending.size for pending in list(self._waiting) if not pending.future.done())
 
     async def ask(self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int) -> T:
         """What `finish` makes of the answers to the questions, see `Pending`; both are called in a worker thread.
@@ -158,10 +170,13 @@ class LookupQueue:
         with ExitStack() as stack:
             snapshot = stack.enter_context(self._snapshot())
             asked = [self._guarded(pending.questions, snapshot) for pending in batch]
-            together = [question for questions in asked if isinstance(questions, list) for question in questions]
-            found = iter(answers(snapshot.view, together))
+            wanted = [question for questions in asked if isinstance(questions, list) for question in questions]
+            with together([pending.turn for pending in batch], len(wanted)):
+                answered = answers(snapshot.view, wanted)
+            _tell(batch, snapshot, answered)
+            found = iter(answered)
             work = [
-                partial(self._guarded, pending.finish, snapshot, list(islice(found, len(questions))))
+                partial(self._guarded, pending.finishing, snapshot, list(islice(found, len(questions))))
                 if isinstance(questions, list)
                 else partial(_given, questions)
                 for pending, questions in zip(batch, asked, strict=True)
@@ -178,6 +193,14 @@ class LookupQueue:
             if isinstance(error, DocumentDamaged):
                 self._damaged(error)
             return error
+
+
+def _tell(batch: Sequence[Pending], snapshot: Snapshot, answered: Sequence[Answer]) -> None:
+    """Whoever follows these requests how large the collection is, and what the certificates are."""
+    for pending in batch:
+        pending.turn.trail.documents = snapshot.view.documents
+    for answer in answered:
+        batch[0].turn.trail.listener.answered(answer.certificate.method, answer.certificate.total_variation)
 
 
 def _settle(batch: Sequence[Pending], outcomes: Outcomes) -> None:

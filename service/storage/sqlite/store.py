@@ -22,6 +22,7 @@ from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import findings
 from service.storage.sqlite.writer import Writer
+from service.trail import spending
 
 
 class Store:
@@ -75,6 +76,15 @@ class Store:
         """The database file."""
         return self._directory.database
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes on the disk: of the database, of its log, and of what else lies in the directory."""
+        parts, sizes = {self.path.name: "database", log(self.path).name: "log"}, {"database": 0, "log": 0, "other": 0}
+        with os.scandir(self.path.parent) as found:
+            for each in found:
+                with suppress(FileNotFoundError):  # gone meanwhile
+                    sizes[parts.get(each.name, "other")] += each.stat().st_size
+        return sizes
+
     def close(self) -> None:
         """Wait for the writer, then give file and directory back; a second call does nothing."""
         with self._write_lock:
@@ -99,7 +109,7 @@ class Store:
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
-        with self._write_lock, self._translated_errors():
+        with spending("storage"), self._write_lock, self._translated_errors():
             self._refuse_closed()
             self._writing_thread = threading.get_ident()
             try:

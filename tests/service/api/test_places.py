@@ -175,4 +175,4 @@ def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_
         until(client)
         assert events == ["lookup ended"] * MOST + ["write done"] * MOST
         assert client.get("/lookup/again").status_code == 200
-        assert "500" not in client.get("/metrics").text.split("softkv_requests_total", 1)[1].split("# HELP")[0]
+        assert "500" not in client.get("/metrics").text.split("softkv_http_requests_total", 1)[1].split("# HELP")[0]

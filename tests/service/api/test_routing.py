@@ -81,14 +81,14 @@ def test_what_declares_no_kind_takes_the_place_of_a_write_and_a_probe_none():
     assert kinds == {"/a": "lookup", "/b": "read", "/c": "write", "/d": None}
 
 
-def test_the_description_says_of_the_calls_that_write_that_they_may_be_forbidden():
+def test_the_description_says_of_calls_that_write_or_are_about_a_collection_that_they_may_be_forbidden():
     forbidden = {
         operation.id
         for operation in OPERATIONS
         if "forbidden"
         in operation.described["responses"]["403"]["content"].get("application/problem+json", {}).get("examples", {})
     }
-    assert forbidden == GUARDED.keys()
+    assert forbidden == GUARDED.keys() | {each.id for each in OPERATIONS if "{name}" in each.path}
 
 
 def test_the_highest_declaration_holds():

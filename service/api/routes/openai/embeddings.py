@@ -20,7 +20,7 @@ from service.retrieval import InvalidContent
 from service.retrieval.collections import model_queue
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
 
-router = json_router("/v1", "openai", "encode", ANY_OPENAI_CALL)
+router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
 
 
 @router.post(

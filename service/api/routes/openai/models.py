@@ -14,7 +14,7 @@ from service.encoding import LoadingEncoder
 from service.retrieval.collections import model_of
 from service.schemas.openai import Model, ModelList
 
-router = json_router("/v1/models", "openai", "read", ANY_OPENAI_CALL)
+router = json_router("/v1/models", "openai", "read", "nothing", ANY_OPENAI_CALL)
 
 
 def _describe(model: LoadingEncoder) -> dict[str, Any]:

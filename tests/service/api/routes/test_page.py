@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.assets import LEAST_BYTES, Assets
 from service.api.first_words import document
@@ -182,33 +181,3 @@ def test_what_is_not_there_is_a_problem(client):
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
     assert client.post("/").status_code == 405
-
-
-def test_metrics_count_calls_by_route(client, collection):
-    path = collection(encoder=None)
-    client.put(f"{path}/documents/some-id", json={"key_vector": [1, 2]})
-    answer = client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert "some-id" not in answer.text
-    samples = {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
-    route = "/v1/collections/{name}/documents/{id:path}"
-    labels = (("method", "PUT"), ("path", route), ("status", "201"))
-    assert samples["softkv_requests_total", labels] >= 1
-    assert samples["softkv_documents", ()] >= 1
-    assert samples["softkv_request_seconds_count", labels[:2]] >= 1
-
-
-def test_methods_that_callers_make_up_are_one_series(client):
-    def series() -> int:
-        return sum(line.startswith("softkv_request_seconds_count") for line in client.get("/metrics").text.splitlines())
-
-    client.request("M0", "/made-up")
-    before = series()
-    for number in range(1, 30):
-        client.request(f"M{number}", "/made-up")
-    assert series() == before
-    assert 'method="other"' in client.get("/metrics").text

@@ -227,7 +227,7 @@ def test_a_caller_who_hangs_up_ends_its_request(service):
 
 def under_way(client) -> float:
     lines = client.get("/metrics").text.splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("softkv_requests_under_way "))
+    return next(float(line.split()[1]) for line in lines if line.startswith("softkv_http_requests_in_progress "))
 
 
 def test_h11_is_there_where_httptools_is_not(monkeypatch):

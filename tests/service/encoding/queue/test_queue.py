@@ -22,6 +22,9 @@ class Gate:
         self._encoder = encoder
         self._poison = poison
 
+    def tokens_read(self, token_counts):
+        return self._encoder.tokens_read(token_counts)
+
     def encode(self, texts, purpose):
         self.batches.append((purpose, list(texts)))
         self.threads.add(threading.current_thread())

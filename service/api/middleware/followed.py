@@ -1,0 +1,87 @@
+"""How each request went: counted, timed, traced, and told of where it was slow."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.keyring import Holder
+from service.api.meters import Meters
+from service.api.tracing import Tracing
+from service.trail import Trail, following
+
+log = structlog.get_logger("softkv")
+
+
+class Followed:
+    """Follows requests by the route they took, so that ids and names make no series and no span of their own.
+
+    Args:
+        slow_ms: a request that takes longer is a line of the log: where its time went, and never what was asked.
+        tracing: makes spans of it; None for none.
+    """
+
+    def __init__(self, app: ASGIApp, *, meters: Meters, slow_ms: float, tracing: Tracing | None) -> None:
+        self._app = app
+        self._meters = meters
+        self._slow_ms = slow_ms
+        self._tracing = tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trail, started, status = Trail(self._meters), time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with self._meters.under_way.track_inprogress():
+            try:
+                with following(trail):
+                    await self._app(scope, receive, watched)
+            finally:
+                self._tell(scope, trail, status, started, time.perf_counter())
+
+    def _tell(self, scope: Scope, trail: Trail, status: int, started: float, ended: float) -> None:
+        state = scope.get("state", {})
+        route = route_of(scope)
+        requests, seconds = self._meters.of(scope["method"], route, status)
+        requests.inc()
+        seconds.observe(ended - started)
+        if (code := state.get("refused")) is not None:
+            self._meters.refusals.labels(code).inc()
+        about = {"collection": scope.get("path_params", {}).get("name"), "documents": trail.documents}
+        said = {name: each for name, each in about.items() if each is not None}
+        if 0 < self._slow_ms < (ended - started) * 1e3:
+            self._meters.slow.inc()
+            _say_slow(scope, route, status, trail, ended - started, said)
+        if self._tracing is not None:
+            self._tracing.tell(scope, route, status, trail, started, ended, said)
+
+
+def _say_slow(scope: Scope, route: str, status: int, trail: Trail, seconds: float, said: dict[str, Any]) -> None:
+    holder: Holder | None = scope.get("state", {}).get("holder")
+    log.warning(
+        "slow request",
+        method=scope["method"],
+        route=route,
+        status=status,
+        took_ms=round(seconds * 1e3, 2),
+        stages_ms={name: round(spell.seconds * 1e3, 2) for name, spell in trail.spells.items()},
+        **said,
+        **({} if holder is None else {"key": holder.name}),
+    )
+
+
+def route_of(scope: Scope) -> str:
+    """The path of the route that a request took, with the names of its parameters; `other` where it took none."""
+    route: Any = scope.get("route")
+    return getattr(route, "path", "") or "other"

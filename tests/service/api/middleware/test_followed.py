@@ -1,0 +1,130 @@
+"""A slow request is a line that says where its time went; no line of the log has a text or a key."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from service.encoding import DEFAULT_MODEL
+from tests.running import RunningService
+from tests.service.commands.conftest import serving
+
+SECRETS = ("hushword", "hushkey")
+TEXT, KEY = SECRETS
+
+
+def lines(log: str, event: str) -> list[dict]:
+    return [line for line in map(json.loads, log.splitlines()) if line["event"] == event]
+
+
+def test_a_slow_question_says_where_its_time_went(tmp_path, capfd):
+    settings = {"api_keys": (KEY,), "slow_ms": 0.001, "log_format": "json"}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client(headers={"x-api-key": KEY}) as client:
+        running.wait_until_ready()
+        client.put("/v1/collections/notes", json={})
+        client.put("/v1/collections/notes/documents/a", json={"key": TEXT})
+        asked = client.post("/v1/collections/notes/attend", json={"query": f"what is {TEXT}"})
+        counted = client.get("/metrics").text
+    told = lines(capfd.readouterr().err, "slow request")
+    (slow,) = [line for line in told if line["request_id"] == asked.headers["x-request-id"]]
+    stages = slow.pop("stages_ms")
+    assert stages.keys() == {"wait for encode", "encode", "wait for scan", "scan", "finish"}
+    assert 0 < sum(stages.values()) <= slow.pop("took_ms") * 1.01
+    assert slow.pop("timestamp")
+    assert slow == {
+        "event": "slow request",
+        "level": "warning",
+        "method": "POST",
+        "route": "/v1/collections/{name}/attend",
+        "status": 200,
+        "collection": "notes",
+        "documents": 1,
+        "key": "API_KEYS#1",
+        "request_id": asked.headers["x-request-id"],
+    }
+    assert "softkv_slow_requests_total 0.0" not in counted
+
+
+@pytest.mark.parametrize("slow_ms", [0, 60_000])
+def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_ms):
+    settings = {"encoder": "none", "slow_ms": slow_ms, "log_format": "json"}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
+        client.put("/v1/collections/c", json={})
+        assert "softkv_slow_requests_total 0.0" in client.get("/metrics").text
+    log = capfd.readouterr().err
+    assert lines(log, "request")
+    assert lines(log, "slow request") == []
+
+
+def hostile(url: str, port: int) -> None:
+    """Calls that bring a text and a key to wherever they could be logged; not where ids and names belong."""
+    json_, documents = {"content-type": "application/json"}, "/v1/collections/c/documents"
+    with httpx.Client(base_url=url, headers={"x-api-key": KEY}) as client:
+        client.put("/v1/collections/c", json={})
+        client.put(f"{documents}/a", json={"key": TEXT, "value": {"said": TEXT}, "metadata": {TEXT: TEXT}})
+        client.patch(f"{documents}/a", json={"metadata": {TEXT: {TEXT: None}}})
+        for body in (
+            b"{" + TEXT.encode(),
+            f'{{"{TEXT}": 1}}'.encode(),
+            f'["{TEXT}"]'.encode(),
+            b"\xff" + TEXT.encode(),
+        ):
+            for path in (documents, "/v1/collections/c/attend", "/v1/encode", "/v1/embeddings", "/v1/attend"):
+                client.post(path, content=body, headers=json_)
+                client.post(path, content=body, headers={"content-type": "application/x-ndjson"})
+                client.post(path, content=body, headers={"content-type": TEXT, "idempotency-key": TEXT})
+        client.post("/v1/collections/c/attend", json={"query": TEXT, "filter": {"field": TEXT, "operator": TEXT}})
+        client.post("/v1/collections/c/attend", content=json.dumps({"query": f"{TEXT} \ud800"}), headers=json_)
+        client.post("/v1/collections/c/compare", json={"query": f'"{TEXT}" OR NEAR('})
+        client.post("/v1/encode", json={"texts": [TEXT], "model": TEXT})
+        client.post("/v1/embeddings", json={"input": TEXT, "model": TEXT})
+        client.post("/v1/trace", json={"text": TEXT})
+        client.get("/v1/collections", params={"cursor": TEXT, "prefix": TEXT})
+        client.get(f"/v1/collections?{TEXT}={KEY}&key={KEY}")
+        for headers in (
+            {"x-api-key": f"{KEY}x"}, {"authorization": f"Basic {KEY}"}, {"x-api-key": "", "cookie": KEY, "host": TEXT},
+            {"origin": f"https://{TEXT}"}, {"user-agent": TEXT, "referer": TEXT, "x-request-id": f"{TEXT} {TEXT}"},
+        ):  # fmt: skip
+            client.get("/v1/collections", headers=headers)
+            client.get("/", headers=headers)
+        client.request(TEXT.upper(), "/v1/collections")
+    for raw in (
+        f"GET / HTTP/1.1\r\nHost: localhost\r\n{TEXT}\r\n\r\n",
+        f"{TEXT}\r\n\r\n",
+        f"POST {documents} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Length: {TEXT}\r\n\r\n",
+        f"POST {documents} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: 999\r\n\r\n{TEXT}",
+    ):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(raw.encode())
+            connection.settimeout(0.5)
+            with suppress(TimeoutError):
+                connection.recv(4096)
+
+
+def test_no_line_has_a_text_or_a_key(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOFTKV_API_KEYS", KEY)
+    monkeypatch.setenv("SOFTKV_SLOW_MS", "0.001")
+    with serving(tmp_path, "--encoder", DEFAULT_MODEL, "--log-format", "json") as running:
+        log: list[str] = []
+        reading = threading.Thread(target=log.extend, args=(running.process.stderr,))
+        reading.start()
+        while any("encoder" in each for each in httpx.get(f"{running.url}/readyz").json()["loading"]):
+            time.sleep(0.1)
+        port = int(running.url.rpartition(":")[2])
+        with ThreadPoolExecutor(2) as callers:
+            list(callers.map(lambda _: hostile(running.url, port), range(2)))
+        running.process.send_signal(signal.SIGTERM)
+        reading.join(30)
+    assert sum("slow request" in line for line in log) > 50
+    assert sum("API_KEYS#1" in line for line in log) > 50
+    for line in log:
+        assert not any(secret in line.lower() for secret in SECRETS), line

@@ -1,0 +1,196 @@
+"""Keys of a file over HTTP: a route says what of the store it is about, and keeps to it; logs have names."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import iter_route_contexts
+
+from service.api.keyring import line_of
+from service.api.routes.page import PageMount
+from service.api.routing import GuardedRoute, reached
+from service.app import create_app
+from service.settings import Settings
+from tests.running import RunningService
+
+KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-"), "docs-reader": ("read", "docs-")}
+EVERYTHING, SEEN = {"get_backup"}, {"list_collections"}
+NOTHING = {
+    "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_models", "trace",
+}  # fmt: skip
+OPEN = {"livez", "readyz", "metrics"}
+
+
+def as_(name: str) -> dict[str, str]:
+    return {"x-api-key": f"the-key-of-{name}"}
+
+
+def lines(*names: str) -> str:
+    return "".join(line_of(name, *KEYS[name], f"the-key-of-{name}") + "\n" for name in names)
+
+
+def service(folder: Path, **settings: Any) -> RunningService:
+    (folder / "keys").write_text(lines(*KEYS))
+    return RunningService(data_dir=folder / "data", encoder="none", keys_file=folder / "keys", **settings)
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    with service(tmp_path_factory.mktemp("scopes")) as running, running.client() as client:
+        running.wait_until_ready()
+        for name in ("docs-a", "docs-b", "other", "doc"):
+            assert client.put(f"/v1/collections/{name}", json={}, headers=as_("all")).status_code == 201
+            client.put(f"/v1/collections/{name}/documents/a", json={"key_vector": [1, 2]}, headers=as_("all"))
+        yield client
+
+
+def routes() -> dict[str, GuardedRoute]:
+    found = {}
+    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
+        route = context.original_route
+        if not isinstance(route, PageMount) and context.path != "/openapi.json":
+            assert isinstance(route, GuardedRoute), context.path
+            found[route.name] = route
+    return found
+
+
+ROUTES = routes()
+
+
+def test_every_route_declares_what_of_the_store_it_is_about():
+    for name, route in ROUTES.items():
+        assert name in OPEN or reached(route) is not None, f"{name} declares nothing: give it a reaches()"
+        assert (route.reach == "collection") == ("{name}" in route.path), name
+    about = {reach: {n for n, r in ROUTES.items() if r.reach == reach} for reach in ("everything", "collections")}
+    assert about == {"everything": EVERYTHING, "collections": SEEN}
+    assert {name for name, route in ROUTES.items() if route.reach == "nothing"} == NOTHING | OPEN
+
+
+def call(client, route: GuardedRoute, collection: str, key: str):
+    path = re.sub(r"\{id(:path)?\}", "a", route.path).replace("{name}", collection)
+    (method,) = route.methods - {"HEAD"}
+    body = {} if method == "GET" else {"content": b"{}"}
+    kind = "application/x-ndjson" if route.name == "post_lines" else "application/json"
+    return client.request(method, path, headers=as_(key) | {"content-type": kind}, **body)
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_a_key_for_some_collections_is_kept_to_them(client, name):
+    route = ROUTES[name]
+    for key in ("docs", "docs-reader"):
+        may = route.needed != "write" or key == "docs"
+        if route.reach == "collection":
+            for collection in ("other", "doc", "Docs-a", "none", "xdocs-", "%64oc"):
+                refused = call(client, route, collection, key)
+                assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), (key, collection)
+                assert not may or "begin with 'docs-'" in refused.json()["detail"]
+        own = call(client, route, "docs-missing" if route.needed == "write" else "docs-a", key)
+        assert (own.status_code == 403) == (name in EVERYTHING or not may), (key, own.text)
+        assert own.status_code not in (401, 500)
+
+
+def test_what_another_key_may_see_is_the_same_whether_it_exists_or_not(client):
+    there, missing = (client.get(f"/v1/collections/{name}", headers=as_("docs")) for name in ("other", "nosuch"))
+    assert there.status_code == missing.status_code == 403
+    assert there.json()["detail"].replace("other", "nosuch") == missing.json()["detail"]
+
+
+@pytest.mark.parametrize("key", ["docs", "docs-reader"])
+@pytest.mark.parametrize(
+    ("asked", "listed"),
+    [
+        ({}, ["docs-a", "docs-b"]),
+        ({"prefix": "d"}, ["docs-a", "docs-b"]),
+        ({"prefix": "docs-b"}, ["docs-b"]),
+        ({"prefix": "o"}, []),
+        ({"prefix": "docs-a-"}, []),
+        ({"limit": 1}, ["docs-a"]),
+    ],
+)
+def test_it_lists_only_its_own(client, key, asked, listed):
+    answer = client.get("/v1/collections", params=asked, headers=as_(key)).json()
+    assert [each["name"] for each in answer["collections"]] == listed
+    assert answer["access"] == ("write" if key == "docs" else "read")
+    if asked == {"limit": 1}:
+        after = client.get("/v1/collections", params=asked | {"cursor": answer["next_cursor"]}, headers=as_(key)).json()
+        assert ([each["name"] for each in after["collections"]], after["next_cursor"]) == (["docs-b"], None)
+
+
+def test_a_key_for_all_has_all(client):
+    for key in ("all", "reader"):
+        names = [each["name"] for each in client.get("/v1/collections", headers=as_(key)).json()["collections"]]
+        assert {"docs-a", "docs-b", "other", "doc"} <= set(names)
+    assert client.get("/v1/backup", headers=as_("all")).status_code == 200
+    assert client.get("/v1/backup", headers=as_("reader")).status_code == 403
+
+
+def test_a_route_that_declares_nothing_is_for_keys_to_all_collections(tmp_path):
+    forgotten = APIRouter(route_class=GuardedRoute)
+    plain = APIRouter()
+
+    @forgotten.get("/v1/forgotten")
+    @plain.get("/v1/plain")
+    async def forget() -> str:
+        return "done"
+
+    running = service(tmp_path)
+    for router in (forgotten, plain):
+        running.app.include_router(router)
+        running.app.router.routes.insert(0, running.app.router.routes.pop())  # before the page
+    with running, running.client() as client:
+        for path in ("/v1/forgotten", "/v1/plain"):
+            assert client.get(path, headers=as_("docs")).status_code == 403
+            assert client.get(path, headers=as_("all")).json() == "done"
+
+
+def status(client, name: str) -> int:
+    return client.get("/v1/collections", headers=as_(name)).status_code
+
+
+def wait_for(client, name: str, wanted: int) -> None:
+    deadline = time.monotonic() + 30
+    while status(client, name) != wanted:
+        assert time.monotonic() < deadline, f"the key of {name} is never answered with {wanted}"
+        time.sleep(0.05)
+
+
+def test_keys_are_exchanged_while_it_runs(tmp_path):
+    running = service(tmp_path, api_keys=("given",))
+    path = tmp_path / "keys"
+    path.write_text(lines("docs"))
+    with running, running.client() as client:
+        wait_for(client, "all", 401)  # it was there when the service was made
+        path.write_text(lines("docs", "reader"))
+        wait_for(client, "reader", 200)
+        path.write_text("broken")
+        deadline = time.monotonic() + 30
+        while "softkv_keys_file_usable 0.0" not in client.get("/metrics").text:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert status(client, "reader") == status(client, "docs") == 200
+        path.with_name("new").write_text(lines("reader"))
+        path.with_name("new").replace(path)
+        wait_for(client, "docs", 401)
+        assert status(client, "reader") == 200
+        assert client.get("/v1/collections", headers={"x-api-key": "given"}).status_code == 200
+        assert "softkv_keys_file_usable 1.0" in client.get("/metrics").text
+
+
+def test_the_log_names_who_called_and_has_no_key(tmp_path, capfd):
+    logging.getLogger("softkv").setLevel(logging.INFO)
+    with service(tmp_path, api_keys=("given-key",)) as running, running.client() as client:
+        client.put("/v1/collections/docs-x", json={}, headers=as_("docs"))
+        client.get("/v1/collections", headers={"authorization": "Bearer given-key"})
+        client.get("/v1/collections", headers={"x-api-key": "unknown-key"})
+        client.get("/v1/backup", headers=as_("docs-reader"))
+    log = capfd.readouterr().err
+    named = [re.search(r"\bkey=(\S+)", line) for line in log.splitlines() if " request " in line]
+    assert [found and found[1] for found in named] == ["docs", "API_KEYS#1", None, "docs-reader"]
+    for secret in ("the-key-of", "given-key", "unknown-key"):
+        assert secret not in log

@@ -1,0 +1,128 @@
+"""/metrics: what operators look for is there, moves with what happens, and stays small whatever comes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.api.keyring import line_of
+from service.api.places import KINDS
+from service.api.problems.table import OF_STATUS, TABLE
+from service.trail import QUEUES, STAGES
+from tests.running import RunningService
+
+Samples = Mapping[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(client: httpx.Client) -> Samples:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+    }
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found.get((f"softkv_{name}", tuple(sorted(labels.items()))), 0.0)
+
+
+@pytest.fixture
+def moved(client):
+    """How far a series moved since."""
+    before = samples(client)
+    return lambda name, **labels: value(samples(client), name, **labels) - value(before, name, **labels)
+
+
+def test_calls_are_counted_by_route(client, collection):
+    path = collection(encoder=None)
+    client.put(f"{path}/documents/some-id", json={"key_vector": [1, 2]})
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "some-id" not in answer.text
+    assert path.rpartition("/")[2] not in answer.text
+    found, about = samples(client), {"method": "PUT", "route": "/v1/collections/{name}/documents/{id:path}"}
+    assert value(found, "http_requests_total", **about, status="201") >= 1
+    assert value(found, "http_request_duration_seconds_count", **about) >= 1
+    assert value(found, "http_requests_in_progress") >= 1
+    assert value(found, "documents") >= 1
+    assert value(found, "document_keys") >= value(found, "documents")
+
+
+def test_a_question_moves_what_it_goes_through(client, collection, moved):
+    path = collection()
+    client.put(f"{path}/documents/a", json={"key": "a text that nobody has encoded before"})
+    assert moved("encoder_texts_total") == 1
+    assert 5 < moved("encoder_tokens_total") < 30
+    assert client.post(f"{path}/attend", json={"query": "another text that nobody asked"}).status_code == 200
+    assert moved("encoder_texts_total") == 2
+    for stage in STAGES:
+        assert moved("stage_duration_seconds_count", stage=stage) >= 1, stage
+    for queue in QUEUES:
+        assert moved("queue_wait_seconds_count", queue=queue) >= 1, queue
+        assert moved("batch_size_count", queue=queue) >= 1, queue
+    assert moved("certificate_total_variation_count", method="exact") == 1
+
+
+def test_several_questions_are_one_batch(client, collection, moved):
+    path = collection(encoder=None)
+    client.put(f"{path}/documents/a", json={"key_vector": [1, 2]})
+    client.post(f"{path}/attend", json={"queries": [[1, 2]] * 7})
+    assert moved("batch_size_count", queue="scan") == 1
+    assert moved("batch_size_sum", queue="scan") == 7
+    assert moved("certificate_total_variation_count", method="exact") == 7
+
+
+def test_a_refusal_is_counted_by_its_code(client, moved):
+    client.get("/v1/collections/none")
+    client.post("/v1/encode", content=b"{", headers={"content-type": "application/json"})
+    client.get("/nothing")
+    for code in ("collection_not_found", "malformed_json", "not_found"):
+        assert moved("refusals_total", code=code) == 1
+
+
+def test_the_disk_is_weighed(client, service):
+    found = samples(client)
+    database = service.settings.data_dir / "softkv.sqlite3"
+    assert value(found, "storage_bytes", part="database") == database.stat().st_size > 0
+    assert 0 < value(found, "disk_free_bytes") < value(found, "disk_size_bytes")
+    assert ("softkv_storage_bytes", (("part", "log"),)) in found
+
+
+def test_it_says_what_readyz_says(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="nothing-of-this-name") as running, running.client() as client:
+        while client.get("/readyz").json()["status"] == "loading":
+            pass
+        found = samples(client)
+        assert client.get("/readyz").status_code == 503
+        assert (value(found, "ready"), value(found, "damage")) == (0, len(client.get("/readyz").json()["failed"]))
+        assert value(found, "damage") == 1
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        running.wait_until_ready()
+        found = samples(client)
+        assert (value(found, "ready"), value(found, "damage"), value(found, "keys_file_usable")) == (1, 0, 1)
+
+
+def test_whatever_comes_it_stays_small(tmp_path):
+    keys = [(f"caller-{i}", f"key-{i}") for i in range(50)]
+    (tmp_path / "keys").write_text("".join(line_of(name, "write", "", key) + "\n" for name, key in keys))
+    settings = {"data_dir": tmp_path / "data", "encoder": "none", "keys_file": tmp_path / "keys"}
+    with RunningService(**settings) as running, running.client() as client:
+        running.wait_until_ready()
+        for i, (_, key) in enumerate(keys):
+            with_key = {"x-api-key": key, "x-request-id": f"request-{i}"}
+            client.put(f"/v1/collections/c{i}", json={}, headers=with_key)
+            client.put(f"/v1/collections/c{i}/documents/document-{i}", json={"key_vector": [i]}, headers=with_key)
+            client.request(f"M{i}", f"/made-up-{i}", headers=with_key)
+            client.post(f"/v1/collections/c{i}/documents?q={i}", content=b"x" * i, headers={"x-api-key": f"no-{i}"})
+        text = client.get("/metrics").text
+        assert len(text) < 100_000
+        assert not re.search(r"c49|document-49|made-up|caller-|M49|request-49|key-49", text)
+        found = [(name, dict(labels)) for name, labels in samples(client)]
+        codes = {labels["code"] for name, labels in found if name == "softkv_refusals_total"}
+        assert {"key_refused", "invalid_content"} <= codes <= {*TABLE, *OF_STATUS.values()}
+        assert {labels["kind"] for name, labels in found if name == "softkv_places_taken"} == set(KINDS)
+        assert 'method="other"' in text

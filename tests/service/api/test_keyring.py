@@ -1,0 +1,150 @@
+"""A file of keys: what stands in it, what may not, and that it is read again as it changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.api.keyring import MOST_KEYS, KeyFile, Keyring, KeysUnusable, digest_of, line_of, new_key, read_keys
+
+KEY = "softkv_unmistakable"
+LINE = line_of("app", "read", "docs-", KEY)
+SAID = json.loads(LINE)
+
+
+def other(**fields: object) -> str:
+    return json.dumps(SAID | fields)
+
+
+def test_a_line_holds_a_digest_and_no_key():
+    assert KEY not in LINE
+    assert {"name": "app", "scope": "read", "collections": "docs-", "sha256": digest_of(KEY).hex()} == SAID
+
+
+def test_keys_are_long_and_never_the_same():
+    keys = {new_key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(key.startswith("softkv_") and len(key) == len("softkv_") + 43 for key in keys)
+
+
+def test_comments_and_empty_lines_say_nothing():
+    ((digest, holder),) = read_keys(f"# ours\n\n  # theirs\n{LINE}\n".encode())
+    assert digest == digest_of(KEY)
+    assert (holder.name, holder.level, holder.prefix) == ("app", "read", "docs-")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "it holds no key"),
+        ("# nothing\n", "it holds no key"),
+        (KEY, "line 1 is no JSON object"),
+        (f"{LINE}\n{LINE[:-9]}", "line 2 is no JSON object"),
+        ('["app"]', "line 1 is no JSON object"),
+        (other(scope=None), "line 1 is no JSON object"),
+        (json.dumps({k: v for k, v in SAID.items() if k != "collections"}), "line 1 wants the fields"),
+        (other(collection="docs-"), "line 1 wants the fields"),
+        (other(name=""), "a name is"),
+        (other(name="a key"), "a name is"),
+        (other(name="API_KEYS#1"), "a name is"),
+        (other(name="x" * 65), "a name is"),
+        (other(scope="admin"), "a scope is read or write"),
+        (other(collections="docs-*"), "collections is"),
+        (other(collections="-docs"), "collections is"),
+        (other(sha256=KEY), "sha256 is"),
+        (other(sha256=SAID["sha256"].upper()), "sha256 is"),
+        (f"{LINE}\n{other(name='again')}", "one key stands there twice"),
+        ("\n".join(other(sha256=f"{i:064x}") for i in range(MOST_KEYS + 1)), f"it holds {MOST_KEYS + 1} keys"),
+    ],
+)
+def test_what_is_wrong_is_said_without_what_stands_there(content, said):
+    with pytest.raises(KeysUnusable, match=said) as refused:
+        read_keys(content.encode())
+    assert KEY not in str(refused.value)
+    assert SAID["sha256"] not in str(refused.value)
+
+
+def test_what_is_not_utf_8_is_no_file_of_keys():
+    with pytest.raises(KeysUnusable, match="not UTF-8"):
+        read_keys(b"\xff" + LINE.encode())
+
+
+def test_a_new_file_counts_at_the_second_look(tmp_path: Path):
+    path, second = tmp_path / "keys", line_of("app", "read", "docs-", "second")
+    path.write_text(LINE)
+    ring = Keyring(write_keys=(), read_keys=(), file=KeyFile.opened(path))
+    assert ring.holder(KEY) is not None
+    assert ring.holder("second") is None
+    path.write_text(f"{LINE}\n{second}\n")
+    ring.file.look()
+    assert ring.holder("second") is None  # it may be half-written
+    with capture_logs() as logged:
+        ring.file.look()
+    assert ring.holder(KEY).caller == ring.holder("second").caller  # one caller, whose key changes
+    path.write_text(second)
+    ring.file.look()
+    ring.file.look()
+    assert ring.holder(KEY) is None
+    assert ring.holder("second").name == "app"
+    assert [(line["event"], line["names"]) for line in logged] == [("the keys were read anew", ["app", "app"])]
+
+
+@pytest.mark.parametrize("broken", [b"", b"no keys", b"\xff", b" " * (1 << 21), None], ids=str)
+def test_a_broken_file_keeps_the_keys_and_says_so_once(tmp_path: Path, broken: bytes | None):
+    path = tmp_path / "keys"
+    path.write_text(LINE)
+    file = KeyFile.opened(path)
+    ring = Keyring(write_keys=(), read_keys=(), file=file)
+    path.unlink()
+    if broken is not None:
+        path.write_bytes(broken)
+    with capture_logs() as logged:
+        for _ in range(4):
+            file.look()
+    assert [(line["log_level"], bool(line["reason"])) for line in logged] == [("error", True)]
+    assert file.flaw is not None
+    assert ring.holder(KEY) is not None
+    path.write_text(line_of("next", "write", "", "second"))
+    with capture_logs() as logged:
+        file.look()
+        file.look()
+    assert file.flaw is None
+    assert ring.holder(KEY) is None
+    assert ring.holder("second").level == "write"
+    assert [line["log_level"] for line in logged] == ["info", "info"]
+
+
+def test_a_file_that_is_mended_as_it_was_is_well_again(tmp_path: Path):
+    path = tmp_path / "keys"
+    path.write_text(LINE)
+    file = KeyFile.opened(path)
+    path.write_text("no keys")
+    file.look()
+    file.look()
+    assert file.flaw is not None
+    path.write_text(LINE)
+    file.look()
+    assert file.flaw is None
+
+
+def test_a_file_that_cannot_be_used_at_first_is_refused(tmp_path: Path):
+    with pytest.raises(KeysUnusable, match=r"keys of .*missing: it cannot be read \(No such file"):
+        KeyFile.opened(tmp_path / "missing")
+
+
+def test_keys_of_settings_have_the_names_of_their_places():
+    ring = Keyring(write_keys=("w", "both"), read_keys=("r", "both"))
+    assert [ring.holder(key).name for key in ("w", "both", "r")] == ["API_KEYS#1", "API_KEYS#2", "READ_KEYS#1"]
+    assert ring.holder("both").level == "write"
+    assert ring.holder("") is None
+    assert len({ring.holder(key).caller for key in ("w", "both", "r")}) == 3
+
+
+def test_a_key_that_a_setting_and_a_file_have_may_do_what_either_allows(tmp_path: Path):
+    path = tmp_path / "keys"
+    path.write_text(line_of("app", "write", "", "k"))
+    ring = Keyring(write_keys=(), read_keys=("k",), file=KeyFile.opened(path))
+    assert ring.holder("k").level == "write"

@@ -1,0 +1,71 @@
+"""`softkv key`: a key is shown once, and its line is one that a service takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import httpx
+import pytest
+
+from service.api.keyring import KeyFile, Keyring
+from tests.service.commands.conftest import COMMAND, serving
+
+
+def made(*arguments: str) -> tuple[str, str]:
+    """A key and its line."""
+    ended = subprocess.run([*COMMAND, "key", *arguments], capture_output=True, text=True, check=True)
+    return ended.stderr.strip().rpartition(" ")[2], ended.stdout
+
+
+def test_a_service_takes_the_line_and_answers_to_the_key(tmp_path):
+    (tmp_path / "keys").write_text("")
+    keys = []
+    for arguments in (["app", "--scope", "write", "--collections", "docs-"], ["reader"]):
+        key, line = made(*arguments)
+        keys.append(key)
+        assert key not in line
+        with (tmp_path / "keys").open("a") as file:
+            file.write(line)
+    with serving(tmp_path / "data", "--keys-file", str(tmp_path / "keys")) as running:
+        writer, reader = ({"x-api-key": key} for key in keys)
+        assert httpx.put(f"{running.url}/v1/collections/docs-a", json={}, headers=writer).status_code == 201
+        assert httpx.put(f"{running.url}/v1/collections/other", json={}, headers=writer).status_code == 403
+        assert httpx.get(f"{running.url}/v1/collections/docs-a", headers=reader).status_code == 200
+        assert httpx.get(f"{running.url}/v1/collections").status_code == 401
+
+
+def test_for_programs_it_is_json(tmp_path):
+    ended = subprocess.run([*COMMAND, "key", "app", "--json"], capture_output=True, text=True, check=True)
+    answer = json.loads(ended.stdout)
+    (tmp_path / "keys").write_text(answer["line"])
+    ring = Keyring(write_keys=(), read_keys=(), file=KeyFile.opened(tmp_path / "keys"))
+    assert ring.holder(answer["key"]).name == "app"
+    assert answer["key"] not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a key"], "a name is 1 to 64"),
+        (["app", "--scope", "admin"], "a scope is read or write"),
+        (["app", "--collections", "docs-*"], "what their names begin with"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, said):
+    ended = subprocess.run([*COMMAND, "key", *arguments], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+
+
+def test_a_file_that_is_none_stops_the_start(tmp_path):
+    (tmp_path / "keys").write_text("my-secret-key")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        subprocess.run(
+            [*COMMAND, "serve", "--port", "0", "--encoder", "none", "--keys-file", str(tmp_path / "keys"),
+             "--data-dir", str(tmp_path / "data")],
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+    assert refused.value.returncode == 1
+    assert f"softkv: the keys of {tmp_path / 'keys'}: line 1 is no JSON object of strings" in refused.value.stderr
+    assert "my-secret-key" not in refused.value.stderr
