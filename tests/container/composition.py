@@ -1,4 +1,4 @@
-"""docker/compose.yaml, read: the options with which its service would be built and run."""
+"""The compose files of docker/, read: the options with which their service would be built and run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import yaml
 from tests.container.tool import ROOT
 
 FOLDER = ROOT / "docker"
-SERVICE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]["softkv"]
+
+
+def service(name: str) -> dict[str, Any]:
+    """The service of a file."""
+    found: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))["services"]["softkv"]
+    return found
+
+
+SERVICE, PRODUCTION = service("compose.yaml"), service("compose.production.yaml")
 # What a compose tool does around a container, and nothing that the container can notice.
-OUTSIDE = {"image", "build", "restart", "stop_grace_period"}
+OUTSIDE = {"image", "build", "restart", "stop_grace_period", "logging"}
+LIMITS = {"cpus": "--cpus", "mem_limit": "--memory", "pids_limit": "--pids-limit"}
 
 
 def build_options() -> list[str]:
@@ -22,13 +31,19 @@ def build_options() -> list[str]:
     return [*arguments, "--file", str(context / build["dockerfile"]), str(context)]
 
 
-def run_options(*, port: int | None, volume: str) -> list[str]:
-    """What follows `run`, with this port and volume in place of the file's; no port: no network at all.
+def run_options(
+    *,
+    port: int | None,
+    volume: str,
+    service: dict[str, Any] = SERVICE,
+    secrets: dict[str, str] | None = None,
+) -> list[str]:
+    """What follows `run`, with this port, volume and files of secrets in place of the file's; no port: no network at all.
 
     A key that this does not know is an error, so that the tests cannot run something else than the file says.
     """
     options: list[str] = ["--network", "none"] if port is None else []
-    for key, value in SERVICE.items():
+    for key, value in service.items():
         match key:
             case "ports":
                 address, _, inner = value[0].rsplit(":", 2)
@@ -42,6 +57,10 @@ def run_options(*, port: int | None, volume: str) -> list[str]:
             case "tmpfs" | "cap_drop" | "security_opt":
                 flag = f"--{key.replace('_', '-')}"
                 options += [option for item in value for option in (flag, item)]
+            case "secrets":
+                options += [f"--volume={(secrets or {})[name]}:/run/secrets/{name}:ro" for name in value]
+            case _ if key in LIMITS:
+                options += [LIMITS[key], str(value)]
             case _ if key not in OUTSIDE:
-                raise ValueError(f"compose.yaml has {key}, which no test knows: add it to run_options or to OUTSIDE")
+                raise ValueError(f"a compose file has {key}, which no test knows: add it to run_options or to OUTSIDE")
     return options

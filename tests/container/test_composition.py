@@ -7,7 +7,10 @@ import re
 import tomllib
 from importlib.util import find_spec
 
-from tests.container.composition import SERVICE
+import pytest
+
+from service.settings import Settings
+from tests.container.composition import PRODUCTION, SERVICE
 from tests.container.tool import ROOT
 
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
@@ -37,8 +40,20 @@ def test_the_other_services_of_a_compose_file_may_call_it_by_its_name():
     assert SERVICE["environment"]["SOFTKV_ALLOWED_HOSTS"] == "softkv"
 
 
-def test_compose_gives_the_container_nothing_it_does_not_need():
-    assert SERVICE["read_only"] is True
-    assert SERVICE["cap_drop"] == ["ALL"]
-    assert SERVICE["security_opt"] == ["no-new-privileges"]
-    assert SERVICE["volumes"] == ["data:/data"]
+@pytest.mark.parametrize("service", [SERVICE, PRODUCTION], ids=["compose", "production"])
+def test_compose_gives_the_container_nothing_it_does_not_need(service):
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges"]
+    assert service["volumes"] == ["data:/data"]
+    assert {name.lower().removeprefix("softkv_") for name in service["environment"]} <= Settings.model_fields.keys()
+
+
+def test_in_production_callers_have_keys_from_a_secret_and_the_container_has_limits():
+    environment = PRODUCTION["environment"]
+    [secret] = PRODUCTION["secrets"]
+    assert environment["SOFTKV_KEYS_FILE"] == f"/run/secrets/{secret}"
+    assert "SOFTKV_ALLOW_ANONYMOUS" not in environment
+    assert environment["SOFTKV_THREADS"] == PRODUCTION["cpus"]
+    assert PRODUCTION.keys() >= {"cpus", "mem_limit", "pids_limit", "logging"}
+    assert PRODUCTION["build"] == SERVICE["build"]

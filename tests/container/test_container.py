@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from tests.container.composition import run_options
+from tests.container.composition import PRODUCTION, run_options
 from tests.container.tool import STOP_SECONDS
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
@@ -84,6 +84,35 @@ def test_with_keys_it_asks_for_them_but_tells_anyone_how_it_is(tool, image, name
         container.wait_until_healthy()
         assert client.get("/v1/collections").status_code == 401
         assert client.get("/v1/collections", headers={"X-API-Key": "opensesame"}).json()["collections"] == []
+
+
+def test_in_production_keys_come_from_a_secret_and_change_while_it_runs(tool, image, name, volume, port, tmp_path):
+    def made(who: str) -> tuple[str, str]:
+        key = json.loads(tool("run", "--rm", "--network", "none", image, "key", who, "--scope", "write", "--json"))
+        return key["key"], key["line"]
+
+    def known(key: str) -> int:
+        return client.get("/v1/collections", headers={"X-API-Key": key}).status_code
+
+    (old, first), (new, second) = made("app"), made("app")
+    keys = tmp_path / "keys"
+    keys.write_text(f"{first}\n")
+    keys.chmod(0o644)
+    options = run_options(port=port, volume=volume, service=PRODUCTION, secrets={"softkv-keys": str(keys)})
+    with (
+        tool.container(name, image, *options) as container,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+    ):
+        container.wait_until_healthy()
+        assert [client.get("/v1/collections").status_code, known(old), known(new)] == [401, 200, 401]
+        keys.write_text(f"{second}\n")
+        deadline = time.monotonic() + 30
+        while known(new) != 200:
+            assert time.monotonic() < deadline, container.log()
+            time.sleep(0.2)
+        assert known(old) == 401
+        assert old not in container.log()
+        assert new not in container.log()
 
 
 def test_a_second_container_of_the_same_data_is_refused(tool, image, name, volume):

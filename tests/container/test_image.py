@@ -90,6 +90,14 @@ def test_nothing_is_left_of_its_making(tool, image):
     assert tool(*root) == ""
 
 
+def test_it_lists_what_it_holds(tool, image, looked):
+    listed = json.loads(inside(tool, image, "cat", "/opt/softkv/sbom.cdx.json"))
+    assert listed["bomFormat"] == "CycloneDX"
+    versions = {each["name"].lower(): each["version"] for each in listed["components"]}
+    assert versions == looked["distributions"]
+    assert all(each["purl"].startswith("pkg:pypi/") for each in listed["components"] if each["name"] == "numpy")
+
+
 def test_its_labels_say_what_it_is(tool, image):
     labels = tool.inspect(image)["Config"]["Labels"]
     version = inside(tool, image, "softkv", "--version").removeprefix("softkv ")

@@ -1,0 +1,95 @@
+"""docker/kubernetes/softkv.yaml, read: it asks for what the service has, and gives it nothing it does not need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import Settings
+from tests.container.tool import ROOT
+
+MANIFESTS = {
+    each["kind"]: each
+    for each in yaml.safe_load_all((ROOT / "docker" / "kubernetes" / "softkv.yaml").read_text(encoding="utf-8"))
+}
+POD: dict[str, Any] = MANIFESTS["StatefulSet"]["spec"]["template"]["spec"]
+[CONTAINER] = POD["containers"]
+ENVIRONMENT: dict[str, str] = {each["name"]: each["value"] for each in CONTAINER["env"]}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The paths of the service that answer GET."""
+    app: FastAPI = create_app(Settings(data_dir=tmp_path_factory.mktemp("data"), encoder="none"))
+    return {path for path, calls in app.openapi()["paths"].items() if "get" in calls}
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_its_probes_are_paths_of_the_service(paths, probe):
+    asked = CONTAINER[probe]["httpGet"]
+    assert asked["path"] in paths
+    assert asked["port"] in {port["name"] for port in CONTAINER["ports"]}
+
+
+def test_a_pod_that_is_not_ready_goes_on_running():
+    assert [CONTAINER[probe]["httpGet"]["path"] for probe in PROBES] == ["/readyz", "/readyz", "/livez"]
+
+
+def test_its_settings_are_settings_of_the_service_and_have_values_it_takes(monkeypatch):
+    fields = Settings.model_fields.keys()
+    assert {name.lower().removeprefix("softkv_") for name in ENVIRONMENT} <= fields
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.threads == int(CONTAINER["resources"]["limits"]["cpu"])
+
+
+def test_callers_have_keys_from_a_secret_that_is_mounted_as_a_folder():
+    folder, _, _ = ENVIRONMENT["SOFTKV_KEYS_FILE"].rpartition("/")
+    [mount] = [each for each in CONTAINER["volumeMounts"] if each["mountPath"] == folder]
+    [volume] = [each for each in POD["volumes"] if each["name"] == mount["name"]]
+    assert volume["secret"]["secretName"] == "softkv-keys"
+    assert "subPath" not in mount
+    assert mount["readOnly"] is True
+
+
+def test_the_names_of_services_are_no_settings():
+    assert MANIFESTS["Service"]["metadata"]["name"] == "softkv"
+    assert POD["enableServiceLinks"] is False
+
+
+def test_there_is_one_process_and_it_has_the_time_to_stop():
+    assert MANIFESTS["StatefulSet"]["spec"]["replicas"] == 1
+    assert POD["terminationGracePeriodSeconds"] > float(ENVIRONMENT["SOFTKV_DRAIN_SECONDS"]) + 9
+
+
+def test_the_pod_has_no_rights_and_limits():
+    assert POD["automountServiceAccountToken"] is False
+    assert POD["securityContext"]["runAsNonRoot"] is True
+    assert POD["securityContext"]["runAsUser"] == POD["securityContext"]["fsGroup"] == 10001
+    assert POD["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert CONTAINER["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert CONTAINER["resources"]["limits"].keys() == CONTAINER["resources"]["requests"].keys() == {"cpu", "memory"}
+
+
+def test_what_selects_the_pods_is_on_them():
+    labels = MANIFESTS["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    assert MANIFESTS["Service"]["spec"]["selector"].items() <= labels.items()
+    assert MANIFESTS["StatefulSet"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert MANIFESTS["StatefulSet"]["spec"]["serviceName"] == MANIFESTS["Service"]["metadata"]["name"]
+
+
+def test_only_the_data_and_a_temporary_folder_can_be_written():
+    writable = [each["mountPath"] for each in CONTAINER["volumeMounts"] if not each.get("readOnly")]
+    assert writable == ["/data", "/tmp"]
+    [claim] = MANIFESTS["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == "data"
