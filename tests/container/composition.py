@@ -38,7 +38,7 @@ def run_options(
     service: dict[str, Any] = SERVICE,
     secrets: dict[str, str] | None = None,
 ) -> list[str]:
-    """What follows `run`, with this port, volume and files of secrets in place of the file's; no port: no network at all.
+    """What follows `run`, with this port, volume and secrets in place of the file's; no port: no network at all.
 
     A key that this does not know is an error, so that the tests cannot run something else than the file says.
     """
