@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.bounds import Bounds
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
 from service.api.middleware.head_as_get import HeadAsGet
@@ -78,6 +79,13 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.frame_ancestors = settings.frame_ancestors
     app.state.cors_origins = settings.cors_origins
     app.state.meters = metrics.Meters()
+    app.state.bounds = Bounds(
+        settings.max_connections,
+        settings.head_seconds,
+        settings.body_seconds,
+        settings.body_rate,
+        settings.idle_seconds,
+    )
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
     app.add_middleware(HeadAsGet)

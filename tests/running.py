@@ -6,13 +6,14 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import uvicorn
 
 from service.app import create_app
-from service.commands.http import protocol
+from service.commands.http import connections, protocol
 from service.settings import Settings
 
 
@@ -32,7 +33,14 @@ class RunningService:
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, http=self.http, ws="none", log_config=None, access_log=False, lifespan="on")
+            uvicorn.Config(
+                self.app,
+                http=connections(self.app.state.bounds, self.http),
+                ws="none",
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+            )
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
@@ -62,3 +70,11 @@ class RunningService:
                 if content["failed"] or time.monotonic() > deadline:
                     raise RuntimeError(f"the service does not get ready: {content}")
                 time.sleep(0.1)
+
+    def open_connections(self) -> set[Any]:
+        """Those of its callers, as the server has them."""
+        return set(self._server.server_state.connections)
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Have it called in the service's loop."""
+        next(iter(self.open_connections())).loop.call_soon_threadsafe(call)

@@ -52,6 +52,15 @@ def serve(
     max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,
     max_queue: Annotated[int | None, typer.Option(help="Calls of each kind at once.", show_default="256")] = None,
+    max_connections: Annotated[int | None, typer.Option(help="Open connections.", show_default="1000")] = None,
+    head_seconds: Annotated[float | None, typer.Option(help="How long a head may take.", show_default="10")] = None,
+    body_seconds: Annotated[
+        float | None, typer.Option(help="How long a body, or who takes an answer, may be late.", show_default="30")
+    ] = None,
+    body_rate: Annotated[int | None, typer.Option(help="Bytes a second that are in time.", show_default="1024")] = None,
+    idle_seconds: Annotated[
+        float | None, typer.Option(help="How long a connection stays open after an answer.", show_default="30")
+    ] = None,
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,

@@ -138,6 +138,7 @@ OF_STATUS: dict[int, type[Refused]] = {
 REPEATABLE = frozenset(
     {
         "collection_loading",
+        "connections_full",
         "database_busy",
         "document_changed",
         "encoder_unavailable",
@@ -145,6 +146,7 @@ REPEATABLE = frozenset(
         "queue_full",
         "rate_limit_exceeded",  # queue_full, as OpenAI's calls say it
         "stopping",
+        "too_slow",
     }
 )
 # What a proxy in front of the service answers in its own words.

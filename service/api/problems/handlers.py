@@ -27,7 +27,7 @@ log = structlog.get_logger("softkv")
 MOST_FLAWS = 100
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
 # Where the next request would begin is not known.
-LAST_ON_ITS_CONNECTION = ("ambiguous_length", "malformed_request", "head_too_large")
+LAST_ON_ITS_CONNECTION = ("ambiguous_length", "malformed_request", "head_too_large", "too_slow", "connections_full")
 READING = ("GET", "HEAD")
 
 

@@ -32,9 +32,11 @@ class Refusal:
 
 # code → what it stands for; of an error's classes, the most particular one that is here decides
 TABLE: Mapping[str, Refusal] = {
-    # These two are found as a request is read, before there is a call.
+    # These are found as a request is read, before there is a call.
     "malformed_request": Refusal(400, None, api.MalformedRequest),
     "head_too_large": Refusal(431, None, api.HeadTooLarge),
+    "too_slow": Refusal(408, None, api.TooSlow, repeat=True),
+    "connections_full": Refusal(503, None, api.ConnectionsFull, repeat=True),
     "malformed_path": Refusal(400, "the path holds a control character, or is not UTF-8", api.MalformedPath),
     "ambiguous_length": Refusal(
         400,
