@@ -6,12 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import uvicorn
 
+from service.api.places import KINDS
 from service.app import create_app
 from service.commands.http import connections, protocol
 from service.settings import Settings
@@ -70,6 +72,16 @@ class RunningService:
                 if content["failed"] or time.monotonic() > deadline:
                     raise RuntimeError(f"the service does not get ready: {content}")
                 time.sleep(0.1)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """With every place of each kind taken, by others than who asks."""
+        places = self.app.state.places
+        with ExitStack() as stack:
+            for kind in KINDS:
+                for number in range(self.settings.max_queue):
+                    stack.enter_context(places.held(kind, f"another {number}"))
+            yield
 
     def open_connections(self) -> set[Any]:
         """Those of its callers, as the server has them."""

@@ -12,21 +12,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from service.api.places import caller_gone
 from service.api.problems.errors import APIError
 from service.commands.http.joining import Joining
-from service.commands.http.patience import Patience, Waits, asking
+from service.commands.http.patience import Awaited, Patience, Waits
 from service.commands.http.unreadable import MOST_HEAD_BYTES, PIECE_BYTES, refusal, to_refuse, too_large
 
 
-class InH11(H11Protocol):
+class InH11(Awaited, H11Protocol):
     """uvicorn's, with answers in one write, and problems for what cannot be read."""
 
     def __init__(self, patience: Patience, **named: Any) -> None:
         super().__init__(**named)
-        self.app = cast(Any, asking(cast(Any, self.app), self))
-        self.timeout_keep_alive = cast(Any, patience.bounds.idle_seconds)
-        self.asks = False
-        self.received = self.requests = 0
-        self.heard = self.loop.time()
-        self._patience = patience
+        self.begin_to_wait(patience)
         self.conn = h11.Connection(h11.SERVER, MOST_HEAD_BYTES)
         self._refused = False
 
@@ -45,8 +40,7 @@ class InH11(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, a piece at a time, unless it is refused already what comes here."""
-        self.received += len(data)
-        self.heard = self.loop.time()
+        self.hear(data)
         for start in range(0, len(data), PIECE_BYTES):
             if self._refused:
                 break
@@ -57,6 +51,8 @@ class InH11(H11Protocol):
         before = self.cycle
         super().handle_events()
         self.requests += self.cycle is not before
+        if self.conn.their_state is h11.DONE and not self.conn.trailing_data[0]:
+            self.flow.resume_reading()  # else nobody would notice when the caller hangs up
 
     def waits(self) -> Waits | None:
         """For what of its caller's: see `Patience`."""

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.api.places import caller_gone
 from service.api.problems.errors import APIError
 from service.commands.http.joining import Joining
-from service.commands.http.patience import Patience, Waits, asking
+from service.commands.http.patience import Awaited, Patience, Waits
 from service.commands.http.unreadable import (
     MOST_HEAD_BYTES,
     PIECE_BYTES,
@@ -34,7 +34,7 @@ MOST_WAITING = 16  # requests that were sent ahead; what follows them is left un
 CONNECT = b"CONNECT"
 
 
-class InHttptools(HttpToolsProtocol):
+class InHttptools(Awaited, HttpToolsProtocol):
     """uvicorn's, with answers in one write, problems for what cannot be read, and bounds on what is held.
 
     A request that cannot be read is answered in its turn, after those that were sent before it, and is the last one
@@ -43,12 +43,7 @@ class InHttptools(HttpToolsProtocol):
 
     def __init__(self, patience: Patience, **named: Any) -> None:
         super().__init__(**named)
-        self.app = cast(Any, asking(cast(Any, self.app), self))
-        self.timeout_keep_alive = cast(Any, patience.bounds.idle_seconds)
-        self.asks = False
-        self.received = self.requests = 0
-        self.heard = self.loop.time()
-        self._patience = patience
+        self.begin_to_wait(patience)
         self.parser = httptools.HttpRequestParser(self)  # uvicorn's own is lenient
         self._answering: RequestResponseCycle | None = None  # of those that wait, `pipeline` has the others
         self._unread = b""  # what came while too many wait
@@ -80,8 +75,7 @@ class InHttptools(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, a piece at a time, as long as few requests wait."""
         self._unset_keepalive_if_required()
-        self.received += len(data)
-        self.heard = self.loop.time()
+        self.hear(data)
         if self._unread:
             self._unread += data
             self.flow.pause_reading()
@@ -116,7 +110,7 @@ class InHttptools(HttpToolsProtocol):
         return "head" if self._idle_bytes else "request"
 
     def give_up(self, error: APIError | None) -> None:
-        """Answer with the error, if there is one, and end the connection."""
+        """End it, with an answer where there is one to give."""
         if error is None:
             self.transport.abort()
         else:
@@ -222,6 +216,8 @@ class InHttptools(HttpToolsProtocol):
             return
         self.cycle.more_body = False
         self.cycle.message_event.set()
+        if self.cycle is self._answering:
+            self.flow.resume_reading()  # else nobody would notice when the caller hangs up
 
     def _without_upgrade(self) -> bytes:
         """The head of a request that asked for another protocol, as of one that did not, to be read again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -149,17 +150,36 @@ def _address(connection: Watched) -> str:
     return connection.client[0] if connection.client else ""
 
 
-def asking(app: ASGIApp, connection: Watched) -> ASGIApp:
-    """An application, of which the connection knows when it waits for more of a body."""
+class Awaited:
+    """What `Watched` wants of a connection and uvicorn's protocols do not count, to go before them."""
 
-    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+    loop: asyncio.AbstractEventLoop
+    app: Any
+    timeout_keep_alive: Any
+    asks = False
+    received = requests = 0
+    heard = 0.0
+
+    def begin_to_wait(self, patience: Patience) -> None:
+        """Before there is a connection."""
+        self._patience = patience
+        self.timeout_keep_alive = patience.bounds.idle_seconds
+        self.heard = self.loop.time()
+        self.app = partial(self._asking, self.app)
+
+    def hear(self, data: bytes) -> None:
+        """Count what has come."""
+        self.received += len(data)
+        self.heard = self.loop.time()
+
+    async def _asking(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application, which says when it waits for more of a body."""
+
         async def received() -> Message:
-            connection.asks = True
+            self.asks = True
             try:
                 return await receive()
             finally:
-                connection.asks = False
+                self.asks = False
 
         await app(scope, received, send)
-
-    return asked
