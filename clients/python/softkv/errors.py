@@ -142,6 +142,7 @@ REPEATABLE = frozenset(
         "database_busy",
         "document_changed",
         "encoder_unavailable",
+        "out_of_descriptors",
         "out_of_memory",
         "queue_full",
         "rate_limit_exceeded",  # queue_full, as OpenAI's calls say it

@@ -39,6 +39,10 @@ class ConnectionsFull(APIError):
     """More connections than the service has at once."""
 
 
+class NoDescriptors(APIError):
+    """The process may open no more files."""
+
+
 class LengthRequired(APIError):
     """The Content-Length is not a length."""
 

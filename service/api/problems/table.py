@@ -128,6 +128,7 @@ TABLE: Mapping[str, Refusal] = {
     "database_damaged": Refusal(503, "the database file is damaged: see /readyz", storage.DatabaseDamaged),
     "storage_failed": Refusal(503, "the database could not be read or written: see /readyz", storage.StorageFailed),
     "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy, repeat=True),
+    "out_of_descriptors": Refusal(503, None, api.NoDescriptors, repeat=True),
     "out_of_memory": Refusal(
         503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
