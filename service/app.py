@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.bounds import Bounds
 from service.api.keyring import KeyFile, Keyring
 from service.api.meters import Meters
 from service.api.middleware import cors
@@ -91,6 +92,13 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.cors_origins = settings.cors_origins
     app.state.meters = Meters()
     app.state.tracing = Tracing.by_otlp() if settings.traces == "otlp" else None
+    app.state.bounds = Bounds(
+        settings.max_connections,
+        settings.head_seconds,
+        settings.body_seconds,
+        settings.body_rate,
+        settings.idle_seconds,
+    )
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
     app.state.keyring = Keyring(

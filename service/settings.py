@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     max_queries: int = Field(64, ge=1)
     max_documents: int = Field(10_000, ge=1)
     max_queue: int = Field(256, ge=1)
+    max_connections: int = Field(1000, ge=1)
+    head_seconds: float = Field(10, gt=0)
+    body_seconds: float = Field(30, gt=0)
+    body_rate: int = Field(1024, ge=1)
+    idle_seconds: float = Field(30, gt=0)
     originals: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     log_format: Literal["console", "json"] = "console"

@@ -6,13 +6,16 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import uvicorn
 
+from service.api.places import KINDS
 from service.app import create_app
-from service.commands.http import protocol
+from service.commands.http import connections, protocol
 from service.settings import Settings
 
 
@@ -32,7 +35,14 @@ class RunningService:
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, http=self.http, ws="none", log_config=None, access_log=False, lifespan="on")
+            uvicorn.Config(
+                self.app,
+                http=connections(self.app.state.bounds, self.http),
+                ws="none",
+                log_config=None,
+                access_log=False,
+                lifespan="on",
+            )
         )
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
@@ -62,3 +72,21 @@ class RunningService:
                 if content["failed"] or time.monotonic() > deadline:
                     raise RuntimeError(f"the service does not get ready: {content}")
                 time.sleep(0.1)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """With every place of each kind taken, by others than who asks."""
+        places = self.app.state.places
+        with ExitStack() as stack:
+            for kind in KINDS:
+                for number in range(self.settings.max_queue):
+                    stack.enter_context(places.held(kind, f"another {number}"))
+            yield
+
+    def open_connections(self) -> set[Any]:
+        """Those of its callers, as the server has them."""
+        return set(self._server.server_state.connections)
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Have it called in the service's loop."""
+        next(iter(self.open_connections())).loop.call_soon_threadsafe(call)

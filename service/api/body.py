@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import mmap
 import re
@@ -13,6 +12,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 
 from service.api.problems.errors import MalformedBody, UnsupportedMediaType
+from service.threads import BODIES
 
 ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
 LARGE_BODY = 256 * 1024  # parsing that takes a millisecond and more is no work for the event loop
@@ -80,26 +80,31 @@ class JSONRequest(Request):
         """The body's value; parsed once."""
         if not hasattr(self, "_parsed"):
             body = await self.body()
-            self._parsed = parse(body) if len(body) < LARGE_BODY else await asyncio.to_thread(parse, body)
+            self._parsed = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
         return self._parsed
 
 
-async def require_json(request: JSONRequest) -> None:
-    """Read the body, and refuse one that is not JSON, or is not declared as such."""
-    if not _is_json(media_type(request.headers)):
-        declared = ", ".join(request.headers.getlist("content-type"))
+def require_declared(headers: Headers) -> None:
+    """Refuse a body that is not declared as JSON, or is compressed."""
+    if not _is_json(media_type(headers)):
+        declared = ", ".join(headers.getlist("content-type"))
         raise UnsupportedMediaType(
             f"this call takes application/json, the body came as {declared or 'no content type'}: "
             "set the header Content-Type: application/json"
         )
-    refuse_coded(request)
+    refuse_coded(headers)
+
+
+async def require_json(request: JSONRequest) -> None:
+    """Read the body, and refuse one that is not JSON, or is not declared as such."""
+    require_declared(request.headers)
     if not await request.body():
         raise MalformedBody("the body is empty: send a JSON object, {} where nothing is to be said")
     await request.json()
 
 
-def refuse_coded(request: Request) -> None:
+def refuse_coded(headers: Headers) -> None:
     """Refuse a body that is compressed: the limits on its size could not be kept."""
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    coding = headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise UnsupportedMediaType(f"the body came with Content-Encoding: {coding}: send it as it is, uncompressed")

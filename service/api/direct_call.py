@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from inspect import signature
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from service.api.body import LARGE_BODY
 from service.api.state import parts_of
+from service.threads import BODIES
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class DirectCall:
         if len(await request.body()) < LARGE_BODY:
             found: tuple[Any, Any] = self.body.validate(body, values, loc=("body",))
             return found
-        return await asyncio.to_thread(self.body.validate, body, values, loc=("body",))
+        return await BODIES.run(self.body.validate, body, values, loc=("body",))
 
 
 def _is_response(returned: Any) -> bool:

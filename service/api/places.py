@@ -1,8 +1,9 @@
-"""How many calls of each kind a service holds at once, so that a flood of one kind takes no place of another."""
+"""How many calls of each kind a service holds at once, so that no flood takes the places of another kind or caller."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -23,35 +24,87 @@ KINDS: dict[Kind, str] = {
     "read": "calls that read what is stored",
     "stateless": "calls on what comes with them",
 }
+TIMES_THE_FREE = 3
+
+
+class Shares:
+    """So much of something, and who has how much of it.
+
+    A caller may have three times what stays free: so one alone has three quarters of it at most, two have three
+    sevenths each, and whoever comes next finds some.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = 0
+        self._of: Counter[str] = Counter()
+
+    def full(self, wanted: int = 1) -> bool:
+        """Whether so much more is not there."""
+        return self.taken + wanted > self.most
+
+    def over(self, caller: str, wanted: int = 1, always: int = 1) -> bool:
+        """Whether so much more were more than his share; `always` is granted where it is there."""
+        free = self.most - self.taken - wanted
+        return self._of[caller] + wanted > max(always, TIMES_THE_FREE * free)
+
+    def take(self, caller: str, some: int = 1) -> None:
+        """Count it as his; less than nothing gives it back."""
+        self.taken += some
+        self._of[caller] += some
+        if not self._of[caller]:
+            del self._of[caller]
 
 
 class Places:
     """Of each kind `most` places; who finds none is refused at once, and a place is given back when its holder ends.
 
-    Whatever else is to decide who gets a place, a caller's share or a stream's, belongs into `held`.
+    Attributes:
+        refused: how often, by kind and by what was short: "full" the kind, or "share" what a caller may have of it.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self.taken: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self._shares: dict[Kind, Shares] = {kind: Shares(most) for kind in KINDS}
+        self.refused: Counter[tuple[Kind, Literal["full", "share"]]] = Counter()
+
+    @property
+    def taken(self) -> dict[Kind, int]:
+        """How many are taken, by kind."""
+        return {kind: shares.taken for kind, shares in self._shares.items()}
+
+    def check(self, kind: Kind, caller: str = "") -> None:
+        """Refuse who would get no place.
+
+        Raises:
+            QueueFull: all of that kind are taken, or the caller has his share of them.
+        """
+        shares = self._shares[kind]
+        if shares.full():
+            self.refused[kind, "full"] += 1
+            raise QueueFull(
+                f"{shares.taken} {KINDS[kind]} are under way, the most of kind {kind} that this service holds: "
+                "try again"
+            )
+        if shares.over(caller):
+            self.refused[kind, "share"] += 1
+            raise QueueFull(
+                f"so many {KINDS[kind]} are under way for this caller that of kind {kind} few places are left for "
+                "others: try again, and send fewer at once"
+            )
 
     @contextmanager
-    def held(self, kind: Kind) -> Iterator[None]:
+    def held(self, kind: Kind, caller: str = "") -> Iterator[None]:
         """A place for as long as the block runs.
 
         Raises:
-            QueueFull: all of that kind are taken.
+            QueueFull: as of `check`.
         """
-        if self.taken[kind] >= self._most:
-            raise QueueFull(
-                f"{self.taken[kind]} {KINDS[kind]} are under way, the most of kind {kind} that this service holds: "
-                "try again"
-            )
-        self.taken[kind] += 1
+        self.check(kind, caller)
+        self._shares[kind].take(caller)
         try:
             yield
         finally:
-            self.taken[kind] -= 1
+            self._shares[kind].take(caller, -1)
 
 
 @contextmanager

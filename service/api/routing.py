@@ -9,15 +9,17 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import JSONRequest, require_json
+from service.api.body import JSONRequest, require_declared, require_json
 from service.api.direct_call import DirectCall
 from service.api.keyring import LEVELS, Level
-from service.api.middleware.access import Reach, admit
+from service.api.middleware.access import Reach, admit, caller_of
 from service.api.middleware.limits import body_limit
 from service.api.places import Kind, Places, given_up
 from service.api.problems.refusals import ANY_CALL, Responses
+from service.turns import CALLER
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -121,12 +123,21 @@ class GuardedRoute(APIRoute):
             await self.answer(scope, receive, send)
             return
         places: Places = scope["state"]["places"]
-        with places.held(self.kind):
+        caller = caller_of(scope)
+        CALLER.set(caller)
+        if not self.reads_any_length and limit.expects_any:
+            places.check(self.kind, caller)  # before anything is read
+            self.check_declared(Headers(scope=scope))
+            await limit.read(caller)  # a body that is still on its way holds no place
+        with limit.kept(), places.held(self.kind, caller):
             if self.kind == "write":  # which is not stopped half-way
                 await self.answer(scope, receive, send)
                 return
             with given_up(scope):
                 await self.answer(scope, receive, send)
+
+    def check_declared(self, headers: Headers) -> None:
+        """Refuse a body by what is said of it, before it is read."""
 
     @cached_property
     def needed(self) -> Level:
@@ -158,6 +169,11 @@ class JSONRoute(GuardedRoute):
             return
         response = await self._strictly(self.direct_call, JSONRequest(scope, receive, send))
         await response(scope, receive, send)
+
+    def check_declared(self, headers: Headers) -> None:
+        """It has to be JSON."""
+        if self.body_field is not None:
+            require_declared(headers)
 
     @cached_property
     def direct_call(self) -> DirectCall | None:

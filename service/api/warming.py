@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
+from functools import partial
 from threading import Barrier, BrokenBarrierError
 from typing import Any
 
@@ -12,17 +12,18 @@ import numpy as np
 import orjson
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from starlette.datastructures import Headers
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
 
 from service.api.keyring import Holder
 from service.api.middleware.limits import BodyLimit
-from service.api.places import Places
-from service.retrieval.collections import LOOKUP_THREADS, LOOKUPS, Catalogue, loaded_encoder
+from service.api.places import Places, Shares
+from service.retrieval.collections import LOOKUPS, Catalogue, loaded_encoder
+from service.threads import ARRAYS, BODIES, READS, TEXTS, WRITES
 
 TEXT = "a first question"
-THREADS = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's default pool
-
+POOLS = (LOOKUPS, READS, WRITES, BODIES, ARRAYS, TEXTS)
 SIDE, PATIENCE_SECONDS = 512, 2.0
 Call = tuple[str, dict[str, Any]]
 
@@ -32,11 +33,9 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
     await asyncio.to_thread(catalogue.warm)
     # Each has its stack, and room for products of matrices, before memory may be short: the library under NumPy ends
     # the process where it gets none.
-    together = Barrier(THREADS + LOOKUP_THREADS)
-    await asyncio.gather(
-        *(asyncio.to_thread(_work, together) for _ in range(THREADS)),
-        *(asyncio.get_running_loop().run_in_executor(LOOKUPS, _work, together) for _ in range(LOOKUP_THREADS)),
-    )
+    together = Barrier(sum(pool.most for pool in POOLS))
+    work, turns = partial(_work, together), [(pool, str(number)) for pool in POOLS for number in range(pool.most)]
+    await asyncio.gather(*(asyncio.wrap_future(pool.submit(work, turn)) for pool, turn in turns))
     # Refusals are answers too, as of a document that is damaged.
     handlers = {kind: handle for kind, handle in app.exception_handlers.items() if kind is not Exception}
     inner = ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=handlers)
@@ -81,7 +80,7 @@ async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:
     async def send(_: Message) -> None:
         pass
 
-    limit = BodyLimit(receive, declared=len(body), most=len(body))
+    limit = BodyLimit(receive, Headers(), most=len(body), bodies=Shares(len(body)))
     scope = {
         "type": "http",
         "app": app,

@@ -55,6 +55,15 @@ def serve(
     max_queries: Annotated[int | None, typer.Option(help="Queries a request.", show_default="64")] = None,
     max_documents: Annotated[int | None, typer.Option(help="Documents a request.", show_default="10000")] = None,
     max_queue: Annotated[int | None, typer.Option(help="Calls of each kind at once.", show_default="256")] = None,
+    max_connections: Annotated[int | None, typer.Option(help="Open connections.", show_default="1000")] = None,
+    head_seconds: Annotated[float | None, typer.Option(help="How long a head may take.", show_default="10")] = None,
+    body_seconds: Annotated[
+        float | None, typer.Option(help="How long a body, or who takes an answer, may be late.", show_default="30")
+    ] = None,
+    body_rate: Annotated[int | None, typer.Option(help="Bytes a second that are in time.", show_default="1024")] = None,
+    idle_seconds: Annotated[
+        float | None, typer.Option(help="How long a connection stays open after an answer.", show_default="30")
+    ] = None,
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,
@@ -74,9 +83,18 @@ def serve(
     SOFTKV_API_KEYS and SOFTKV_READ_KEYS, comma-separated.
     """
     given = {name: value for name, value in locals().items() if value is not None}
+
+    from service import logs
+    from service.commands import descriptors
+
     settings = read_settings(given)
+    logs.configure(settings.log_format)
     listener = _listen(settings)
-    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    port, connections = (
+        listener.getsockname()[1],
+        descriptors.connections(settings.max_connections, descriptors.raised()),
+    )
+    settings = settings.model_copy(update={"port": port, "max_connections": connections})
     # Docker and systemd stop a service with SIGTERM: that is Ctrl-C, whenever it comes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -132,13 +150,11 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     import structlog
 
-    from service import logs
-    from service.commands import addresses
+    from service.commands import addresses, descriptors
     from service.commands.console import messages
     from service.opening import begin, one_thread_of_blas
     from service.storage import StorageError
 
-    logs.configure(settings.log_format)
     with one_thread_of_blas():
         # SQLite checks and reads the file without Python's lock, and the rest takes about as long to import.
         opening = begin(settings)
@@ -157,6 +173,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
                 typer.echo(addresses.announcement(host, port, messages()), err=True)
 
         async def main() -> None:
+            asyncio.get_running_loop().set_exception_handler(descriptors.Complaints())
             # Within the loop, so that what the app makes may belong to it.
             await run(create_app(settings, opening), listener, announce)
 

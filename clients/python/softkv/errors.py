@@ -138,13 +138,16 @@ OF_STATUS: dict[int, type[Refused]] = {
 REPEATABLE = frozenset(
     {
         "collection_loading",
+        "connections_full",
         "database_busy",
         "document_changed",
         "encoder_unavailable",
+        "out_of_descriptors",
         "out_of_memory",
         "queue_full",
         "rate_limit_exceeded",  # queue_full, as OpenAI's calls say it
         "stopping",
+        "too_slow",
     }
 )
 # What a proxy in front of the service answers in its own words.

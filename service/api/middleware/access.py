@@ -73,6 +73,13 @@ class Access:
         return holder
 
 
+def caller_of(scope: Scope) -> str:
+    """Who calls, to tell callers apart by: his key's digest, or without one the address that he calls from."""
+    caller: str = scope["state"].get("caller", ANONYMOUS)
+    client = scope.get("client")
+    return f"{ANONYMOUS} at {client[0]}" if caller == ANONYMOUS and client else caller
+
+
 def is_call(path: str) -> bool:
     """Whether a path is the API's, for which keys and the queue are, and not the page's, a probe's or a file's."""
     return path == "/v1" or path.startswith("/v1/")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.places import Places
-from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired
+from service.api.places import Places, Shares
+from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired, QueueFull
 from service.api.problems.handlers import of_error
+
+BODIES = 8
+"""How many of the largest bodies may be in memory at once."""
 
 
 class Limits:
@@ -21,6 +28,7 @@ class Limits:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._places = places
+        self._bodies = Shares(BODIES * max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
@@ -28,7 +36,7 @@ class Limits:
             await self._app(scope, receive, send)
             return
         try:
-            limit = BodyLimit(receive, declared=_declared(Headers(scope=scope)), most=self._max_body_bytes)
+            limit = BodyLimit(receive, Headers(scope=scope), most=self._max_body_bytes, bodies=self._bodies)
         except APIError as refusal:
             await of_error(refusal)(scope, receive, send)
             return
@@ -44,13 +52,21 @@ def _declared(headers: Headers) -> int:
 
 
 class BodyLimit:
-    """What is left of one request to read, at most `most` bytes unless the route that runs has lifted that."""
+    """What is left of one request to read, at most `most` bytes unless the route that runs has lifted that.
 
-    def __init__(self, receive: Receive, *, declared: int, most: int) -> None:
+    Attributes:
+        expects_any: whether it has a body.
+    """
+
+    def __init__(self, receive: Receive, headers: Headers, *, most: int, bodies: Shares) -> None:
         self._receive = receive
-        self._declared = declared
+        self._declared = _declared(headers)
         self._most: int | None = most
         self._received = 0
+        self._bodies = bodies
+        self._caller, self._kept = "", 0
+        self._read: Message | None = None
+        self.expects_any = self._declared > 0 or "transfer-encoding" in headers
 
     def lift(self) -> None:
         """Take a body of any length: for a route that reads it in parts and limits those."""
@@ -62,11 +78,57 @@ class BodyLimit:
 
     async def receive(self) -> Message:
         """The next part of the body."""
+        if self._read is not None:
+            message, self._read = self._read, None
+            return message
         self.check()
         message = await self._receive()
         self._received += len(message.get("body", b""))
         self._at_most(self._received)
         return message
+
+    async def read(self, caller: str) -> None:
+        """Read all of it, for `receive` to give.
+
+        Raises:
+            ClientDisconnect: the caller has gone.
+            QueueFull: bodies of this caller's, or of all, take too much room.
+        """
+        self._caller, parts, more = caller, list[bytes](), True
+        try:
+            while more:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                more = message.get("more_body", False)
+                self._keep(message.get("body", b""), parts)
+        except BaseException:
+            self._let_go()
+            raise
+        self._read = {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+    def _keep(self, part: bytes, parts: list[bytes]) -> None:
+        size, bodies = len(part), self._bodies
+        if bodies.full(size) or bodies.over(self._caller, size, always=self._most or 0):
+            raise QueueFull(
+                f"bodies of {bodies.taken} bytes are under way, and this caller may have no more, or nobody: try "
+                "again, and send fewer at once"
+            )
+        bodies.take(self._caller, size)
+        self._kept += size
+        parts.append(part)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """What was read counts for as long as the block runs."""
+        try:
+            yield
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._bodies.take(self._caller, -self._kept)
+        self._kept = 0
 
     def _at_most(self, size: int) -> None:
         if self._most is not None and size > self._most:

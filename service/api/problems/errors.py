@@ -31,6 +31,18 @@ class UnsupportedMediaType(APIError):
     """The body is declared as something the call does not take."""
 
 
+class TooSlow(APIError):
+    """A head or a body that comes more slowly than the service waits for."""
+
+
+class ConnectionsFull(APIError):
+    """More connections than the service has at once."""
+
+
+class NoDescriptors(APIError):
+    """The process may open no more files."""
+
+
 class LengthRequired(APIError):
     """The Content-Length is not a length."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from service.api.json import JSONAnswer
+from service.api.problems.errors import NoDescriptors
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
 from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE
@@ -26,8 +28,12 @@ log = structlog.get_logger("softkv")
 
 MOST_FLAWS = 100
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
+NO_DESCRIPTORS = (
+    "the service has as many files and connections open as its system lets it: try again, close connections, or raise "
+    "its limit (ulimit -n)"
+)
 # Where the next request would begin is not known.
-LAST_ON_ITS_CONNECTION = ("ambiguous_length", "malformed_request", "head_too_large")
+LAST_ON_ITS_CONNECTION = ("ambiguous_length", "malformed_request", "head_too_large", "too_slow", "connections_full")
 READING = ("GET", "HEAD")
 
 
@@ -130,6 +136,12 @@ def install(app: FastAPI) -> None:
             return of_error(MemoryError())
         return await unexpected(request, error)
 
+    async def of_the_system(request: Request, error: Exception) -> Response:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            log.error("no file descriptor is left", path=request.url.path, reason=str(error))
+            return of_error(NoDescriptors(NO_DESCRIPTORS))
+        return await unexpected(request, error)
+
     async def unexpected(request: Request, error: Exception) -> Response:
         identifier = getattr(request.state, "request_id", "unknown")
         log.error("unexpected error", request_id=identifier, exc_info=error)
@@ -142,5 +154,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, gone)
+    app.add_exception_handler(OSError, of_the_system)
     app.add_exception_handler(RuntimeError, without_a_thread)
     app.add_exception_handler(Exception, unexpected)

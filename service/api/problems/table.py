@@ -32,9 +32,11 @@ class Refusal:
 
 # code → what it stands for; of an error's classes, the most particular one that is here decides
 TABLE: Mapping[str, Refusal] = {
-    # These two are found as a request is read, before there is a call.
+    # These are found as a request is read, before there is a call.
     "malformed_request": Refusal(400, None, api.MalformedRequest),
     "head_too_large": Refusal(431, None, api.HeadTooLarge),
+    "too_slow": Refusal(408, None, api.TooSlow, repeat=True),
+    "connections_full": Refusal(503, None, api.ConnectionsFull, repeat=True),
     "malformed_path": Refusal(400, "the path holds a control character, or is not UTF-8", api.MalformedPath),
     "ambiguous_length": Refusal(
         400,
@@ -126,6 +128,7 @@ TABLE: Mapping[str, Refusal] = {
     "database_damaged": Refusal(503, "the database file is damaged: see /readyz", storage.DatabaseDamaged),
     "storage_failed": Refusal(503, "the database could not be read or written: see /readyz", storage.StorageFailed),
     "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy, repeat=True),
+    "out_of_descriptors": Refusal(503, None, api.NoDescriptors, repeat=True),
     "out_of_memory": Refusal(
         503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
     ),

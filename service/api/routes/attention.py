@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import Response
@@ -13,6 +12,7 @@ from service.api.routing import json_router
 from service.retrieval import queries as own
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
+from service.threads import ARRAYS
 
 router = json_router("/v1", "attend", "stateless", "nothing")
 
@@ -34,7 +34,7 @@ async def attend_arrays(body: AttentionRequest) -> Response:
         projections=None if body.projections is None else dict(body.projections),
         hopfield_steps=body.hopfield_steps,
     )
-    attention = await asyncio.to_thread(own.attend_arrays, arrays)
+    attention = await ARRAYS.run(own.attend_arrays, arrays)
     attended = attention.attended
     answer: dict[str, Any] = {
         "output": attention.output,

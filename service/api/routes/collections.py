@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -22,6 +21,7 @@ from service.retrieval.documents import read_cursor, write_cursor
 from service.schemas.collection import CollectionAnswer, CollectionChange, CollectionList, CollectionSettings
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
+from service.threads import READS, WRITES
 
 router = json_router("/v1/collections", "collections", "read", "collection")
 
@@ -101,7 +101,7 @@ async def put_collection(
     """201 where it is new; 200 where it exists and the fields sent are equal; else 409."""
     wanted = _said(body)
     collection, created = await running.catalogue.create(name, wanted, once=repeatable.once(_changed))
-    return JSONAnswer(await asyncio.to_thread(_describe, collection), status_code=201 if created else 200)
+    return JSONAnswer(await READS.run(_describe, collection), status_code=201 if created else 200)
 
 
 @router.patch(
@@ -117,8 +117,8 @@ async def patch_collection(
 ) -> Response:
     """What a collection was encoded with and how it compares is fixed; how it is asked may change."""
     changes, once = _said(body), repeatable.once(_changed)
-    collection = await asyncio.to_thread(running.catalogue.change, name, changes, once=once)
-    return JSONAnswer(await asyncio.to_thread(_describe, collection))
+    collection = await WRITES.run(running.catalogue.change, name, changes, once=once)
+    return JSONAnswer(await READS.run(_describe, collection))
 
 
 @router.get(
@@ -148,7 +148,7 @@ async def list_collections(
         prefix = own
     after = read_cursor(cursor, "")
     page, more = running.catalogue.page(prefix, after, limit) if prefix.startswith(own) else ([], False)
-    described = await asyncio.to_thread(_describe_all, page)
+    described = await READS.run(_describe_all, page)
     next_cursor = write_cursor(page[-1].name) if more else None
     return JSONAnswer({"collections": described, "next_cursor": next_cursor, "access": holder.level})
 
@@ -163,7 +163,7 @@ async def list_collections(
 async def get_collection(name: NameInPath, running: Running) -> Response:
     """Its settings, how many documents it holds, and whether it is ready to be asked."""
     collection = running.catalogue.collection(name)
-    return JSONAnswer(await asyncio.to_thread(_describe, collection))
+    return JSONAnswer(await READS.run(_describe, collection))
 
 
 @router.delete(
@@ -180,5 +180,5 @@ async def delete_collection(name: NameInPath, running: Running, repeatable: Idem
     def answer(_: None) -> Response:
         return Response(status_code=204)
 
-    await asyncio.to_thread(running.catalogue.delete, name, once=repeatable.once(answer))
+    await WRITES.run(running.catalogue.delete, name, once=repeatable.once(answer))
     return answer(None)

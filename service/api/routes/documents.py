@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import Query, Response
@@ -34,6 +33,7 @@ from service.schemas.document import (
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition
+from service.threads import READS, WRITES
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
 
@@ -81,8 +81,8 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
 )
 async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
     """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
-    condition, after = await asyncio.to_thread(parse_filter, body.filter), store.read_cursor(body.cursor)
-    page = await asyncio.to_thread(
+    condition, after = await READS.run(parse_filter, body.filter), store.read_cursor(body.cursor)
+    page = await READS.run(
         store.page,
         running.catalogue.collection(name),
         ids=body.ids,
@@ -119,7 +119,7 @@ async def delete_documents(
 
     condition, once = await _only_filter(body), repeatable.once(answer)
     collection = running.catalogue.collection(name)
-    return answer(await asyncio.to_thread(collection.delete, ids=body.ids, condition=condition, once=once))
+    return answer(await WRITES.run(collection.delete, ids=body.ids, condition=condition, once=once))
 
 
 @router.post(
@@ -151,7 +151,7 @@ async def _only_filter(body: DocumentDelete | DocumentUpdate) -> Condition | Non
     """The filter of a request that has either that or ids."""
     if (body.ids is None) == (body.filter is None):
         raise InvalidContent.at("", "send exactly one of ids and filter")
-    return await asyncio.to_thread(parse_filter, body.filter)
+    return await READS.run(parse_filter, body.filter)
 
 
 @router.put(
@@ -220,7 +220,7 @@ async def get_document(
     vector_format: VectorFormat = "numbers",
 ) -> Response:
     """As it is stored."""
-    document = await asyncio.to_thread(store.get, running.catalogue.collection(name), id)
+    document = await READS.run(store.get, running.catalogue.collection(name), id)
     return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
 
 
@@ -239,5 +239,5 @@ async def delete_document(name: NameInPath, id: IdInPath, running: Running, repe
         return Response(status_code=204)
 
     collection, once = running.catalogue.collection(name), repeatable.once(answer)
-    await asyncio.to_thread(store.delete_one, collection, id, once=once)
+    await WRITES.run(store.delete_one, collection, id, once=once)
     return answer(None)

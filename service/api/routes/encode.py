@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +20,7 @@ from service.retrieval.collections import model_queue
 from service.schemas.encode import EncodeAnswer, EncodeRequest
 from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
+from service.threads import TEXTS
 
 router = json_router("/v1", "encode", "encode", "nothing")
 
@@ -72,7 +72,7 @@ def most_texts(running: State, *, tokens: bool) -> int:
 async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeRequest) -> Tokens:
     if not body.tokens:
         return None
-    return await asyncio.to_thread(queue.encoder.tokens, texts, body.purpose)
+    return await TEXTS.run(queue.encoder.tokens, texts, body.purpose)
 
 
 async def _lines(queue: EncodingQueue, body: EncodeRequest) -> AsyncIterator[bytes]:

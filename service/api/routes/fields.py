@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 
 from fastapi import Response
@@ -14,6 +13,7 @@ from service.api.state import NameInPath, Running
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
 from service.schemas.fields import MAX_FIELDS, FieldsAnswer, FieldsQuery
+from service.threads import READS
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
 
@@ -28,8 +28,8 @@ router = json_router("/v1/collections/{name}/documents", "documents", "read", "c
 async def describe_fields(name: NameInPath, body: FieldsQuery, running: Running) -> Response:
     """Types, counts, the least and the greatest value, and on request the values, each with its number of documents."""
     after = store.read_place(body.cursor)
-    condition = await asyncio.to_thread(parse_filter, body.filter)
-    page = await asyncio.to_thread(
+    condition = await READS.run(parse_filter, body.filter)
+    page = await READS.run(
         store.field_facts,
         running.catalogue.collection(name),
         fields=body.fields,

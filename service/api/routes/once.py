@@ -5,7 +5,6 @@ The header is that of draft-ietf-httpapi-idempotency-key-header; its key is take
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import time
@@ -20,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.storage import LIFETIME_SECONDS, Once, WriteAnswer, WriteAnswered, WriteRequest
+from service.threads import READS
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -85,7 +85,7 @@ async def _repeatable(
         running.catalogue.store.refuse_answered(write)
         return write
 
-    return Repeatable(await asyncio.to_thread(named))
+    return Repeatable(await READS.run(named))
 
 
 def _digest(request: Request, body: bytes) -> bytes:

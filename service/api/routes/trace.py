@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from service.retrieval.collections import model_queue
 from service.retrieval.queries import trace_text
 from service.schemas.trace import TraceAnswer, TraceRequest
 from service.schemas.vector import write_vector
+from service.threads import TEXTS
 
 if TYPE_CHECKING:
     from attention.transformer import TracedLayer
@@ -36,7 +36,7 @@ async def trace(body: TraceRequest, running: Running) -> Response:
     encoder = (await model_queue(running.catalogue.encoder, body.model)).encoder
     fields = {"attention": "weights"} | {name: name for name in body.include if name != "changes"}
     look = partial(trace_text, layers=body.layers, heads=body.heads, causal=body.causal, arrays=list(fields.values()))
-    traced = await asyncio.to_thread(look, encoder, body.text, body.pair)
+    traced = await TEXTS.run(look, encoder, body.text, body.pair)
     answer: dict[str, Any] = {
         "model": encoder.name,
         "tokens": [token._asdict() for token in traced.text.tokens],

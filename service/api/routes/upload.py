@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
 from service.retrieval.documents import SentDocument, upload
 from service.schemas.document import Document
+from service.threads import BODIES
 
 Line = TypeVar("Line", bytes, bytearray)
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
@@ -69,7 +69,7 @@ router = APIRouter(
 @router.post("", include_in_schema=False)
 async def post_lines(name: NameInPath, request: Request, running: Running) -> Response:
     """A line per batch of 1,000 documents or 8 MiB, then one that says how it ended."""
-    refuse_coded(request)
+    refuse_coded(request.headers)
     refuse_key(request)
     running.catalogue.collection(name)  # a 404 has to come before the stream begins
     return Lines(_answer(name, request, running))
@@ -80,7 +80,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     try:
         most = running.max_body_bytes
         async for batch in _batches(_lines(request.stream(), most), min(most, BATCH_BYTES)):
-            documents, flawed = await asyncio.to_thread(_read, batch)
+            documents, flawed = await BODIES.run(_read, batch)
             uploaded = await upload(running.catalogue.collection(name), documents)
             flawed |= uploaded.refused
             upserted += uploaded.upserted

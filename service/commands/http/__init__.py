@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+from service.api.bounds import Bounds
 from service.commands.http.in_h11 import InH11
+from service.commands.http.patience import Patience
 from service.commands.http.unreadable import MOST_HEAD_BYTES
 
 
@@ -15,3 +20,9 @@ def protocol() -> type[asyncio.Protocol]:
     except ImportError:
         return InH11
     return InHttptools
+
+
+def connections(bounds: Bounds, read_by: type[asyncio.Protocol] | None = None) -> Any:
+    """What uvicorn makes a server's connections of, within these bounds; `read_by` is the faster one if it is None."""
+    reader: Callable[..., asyncio.Protocol] = read_by or protocol()
+    return partial(reader, Patience(bounds))

@@ -12,37 +12,74 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from service.api.places import caller_gone
 from service.api.problems.errors import APIError
 from service.commands.http.joining import Joining
+from service.commands.http.patience import Awaited, Patience, Waits
 from service.commands.http.unreadable import MOST_HEAD_BYTES, PIECE_BYTES, refusal, to_refuse, too_large
 
 
-class InH11(H11Protocol):
+class InH11(Awaited, H11Protocol):
     """uvicorn's, with answers in one write, and problems for what cannot be read."""
 
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
+    def __init__(self, patience: Patience, **named: Any) -> None:
+        super().__init__(**named)
+        self.begin_to_wait(patience)
         self.conn = h11.Connection(h11.SERVER, MOST_HEAD_BYTES)
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin with a connection that a caller has made."""
         super().connection_made(cast(asyncio.Transport, Joining(transport, self.loop)))
+        self._patience.opened(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered."""
         super().connection_lost(exc)
+        self._patience.closed(self)
         self._refused = True
         if self.cycle is not None and not self.cycle.response_complete:
             caller_gone(self.cycle.scope["state"])
 
     def data_received(self, data: bytes) -> None:
         """Read on, a piece at a time, unless it is refused already what comes here."""
+        self.hear(data)
         for start in range(0, len(data), PIECE_BYTES):
             if self._refused:
                 break
             super().data_received(data[start : start + PIECE_BYTES])
 
+    def handle_events(self) -> None:
+        """What h11 has read, also of what was sent ahead."""
+        before = self.cycle
+        super().handle_events()
+        self.requests += self.cycle is not before
+        if self.conn.their_state is h11.DONE and not self.conn.trailing_data[0]:
+            self.flow.resume_reading()  # else nobody would notice when the caller hangs up
+
+    def waits(self) -> Waits | None:
+        """For what of its caller's: see `Patience`."""
+        if self.transport.get_write_buffer_size():
+            return "answer"
+        if self._refused:
+            return None
+        answered = self.cycle is None or self.cycle.response_complete
+        if self.conn.their_state is h11.SEND_BODY:
+            return "body" if answered or self.asks else None
+        if not answered or self.timeout_keep_alive_task is not None:
+            return None
+        return "head" if self.conn.trailing_data[0] else "request"
+
+    def give_up(self, error: APIError | None) -> None:
+        """Answer with the error, if there is one, and end the connection."""
+        if error is None:
+            self.transport.abort()
+        else:
+            self._refuse(error)
+
     def send_400_response(self, msg: str) -> None:
-        """Have the application answer what h11 has just refused; nothing more is read."""
+        """Have the application answer what h11 has just refused."""
+        self._refuse(_error(sys.exception(), in_body=self.conn.our_state is not h11.IDLE))
+
+    def _refuse(self, error: APIError) -> None:
+        """Have the application answer in place of what is read; nothing more is."""
         self._refused = True
         in_body = self.conn.our_state is not h11.IDLE
         broken = self.cycle
@@ -56,7 +93,7 @@ class InH11(H11Protocol):
             self.transport.close()
             return
         cast(Joining, self.transport).linger()
-        self._answer(_error(sys.exception(), in_body=in_body))
+        self._answer(error)
 
     def _answer(self, error: APIError) -> None:
         known = {

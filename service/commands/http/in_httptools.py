@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.api.places import caller_gone
 from service.api.problems.errors import APIError
 from service.commands.http.joining import Joining
+from service.commands.http.patience import Awaited, Patience, Waits
 from service.commands.http.unreadable import (
     MOST_HEAD_BYTES,
     PIECE_BYTES,
@@ -33,15 +34,16 @@ MOST_WAITING = 16  # requests that were sent ahead; what follows them is left un
 CONNECT = b"CONNECT"
 
 
-class InHttptools(HttpToolsProtocol):
+class InHttptools(Awaited, HttpToolsProtocol):
     """uvicorn's, with answers in one write, problems for what cannot be read, and bounds on what is held.
 
     A request that cannot be read is answered in its turn, after those that were sent before it, and is the last one
     of its connection.
     """
 
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
+    def __init__(self, patience: Patience, **named: Any) -> None:
+        super().__init__(**named)
+        self.begin_to_wait(patience)
         self.parser = httptools.HttpRequestParser(self)  # uvicorn's own is lenient
         self._answering: RequestResponseCycle | None = None  # of those that wait, `pipeline` has the others
         self._unread = b""  # what came while too many wait
@@ -56,10 +58,12 @@ class InHttptools(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin with a connection that a caller has made."""
         super().connection_made(cast(asyncio.Transport, Joining(transport, self.loop)))
+        self._patience.opened(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered; uvicorn's own tells the one that was read last."""
         super().connection_lost(exc)
+        self._patience.closed(self)
         self._deaf = True
         self._unread = b""
         self.pipeline.clear()
@@ -71,6 +75,7 @@ class InHttptools(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on, a piece at a time, as long as few requests wait."""
         self._unset_keepalive_if_required()
+        self.hear(data)
         if self._unread:
             self._unread += data
             self.flow.pause_reading()
@@ -90,6 +95,26 @@ class InHttptools(HttpToolsProtocol):
         if self._unread and not self.transport.is_closing():
             data, self._unread = self._unread, b""
             self.data_received(data)
+
+    def waits(self) -> Waits | None:
+        """For what of its caller's: see `Patience`."""
+        if self.transport.get_write_buffer_size():
+            return "answer"
+        if self._deaf:
+            return None
+        answered = self._answering is None or self._answering.response_complete
+        if self._in_body:
+            return "body" if answered or (self.asks and self.cycle is self._answering) else None
+        if not answered or self.timeout_keep_alive_task is not None:
+            return None
+        return "head" if self._idle_bytes else "request"
+
+    def give_up(self, error: APIError | None) -> None:
+        """End it, with an answer where there is one to give."""
+        if error is None:
+            self.transport.abort()
+        else:
+            self._refuse(error)
 
     def _parse(self, data: bytes) -> None:
         while data and not self._deaf:
@@ -143,6 +168,7 @@ class InHttptools(HttpToolsProtocol):
         method = self._locate(scope)
         self._check(version)
         self._idle_bytes = 0
+        self.requests += 1
         self._in_head, self._in_body = False, True
         if self.parser.should_upgrade() and method != CONNECT:
             self._is_upgrade = True
@@ -190,6 +216,8 @@ class InHttptools(HttpToolsProtocol):
             return
         self.cycle.more_body = False
         self.cycle.message_event.set()
+        if self.cycle is self._answering:
+            self.flow.resume_reading()  # else nobody would notice when the caller hangs up
 
     def _without_upgrade(self) -> bytes:
         """The head of a request that asked for another protocol, as of one that did not, to be read again.

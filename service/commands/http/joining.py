@@ -19,12 +19,14 @@ class Joining:
         self._transport = transport
         self._loop = loop
         self._held = b""
+        self._written = 0
         self._lingers = self._ends = False
 
     def write(self, data: bytes) -> None:
         """Send it with what waits; where nothing does, it waits itself."""
         if not data or self._ends:
             return
+        self._written += len(data)
         if self._held:
             held, self._held = self._held, b""
             self._transport.writelines((held, data))
@@ -37,6 +39,10 @@ class Joining:
         held, self._held = self._held, b""
         if held and not self._transport.is_closing():
             self._transport.write(held)
+
+    def taken(self) -> int:
+        """How many bytes have left."""
+        return self._written - len(self._held) - self._transport.get_write_buffer_size()
 
     def linger(self) -> None:
         """Let `close` hear the caller out for a moment, as RFC 9112, 9.6 wants it.

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from service.commands.console import progress
-from service.commands.http import protocol
+from service.commands.http import connections
 
 if TYPE_CHECKING:
     from service.retrieval.documents import Seeding
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol(),
+                http=connections(app.state.bounds),
                 ws="none",
                 log_config=None,
                 access_log=False,

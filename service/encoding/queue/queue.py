@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +12,7 @@ from service.encoding.errors import QueueClosed
 from service.encoding.queue.cache import EmbeddingCache
 from service.encoding.texts import Purpose, check_texts
 from service.trail import Turn, together
+from service.turns import CALLER, Turns
 
 BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
 CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are uploads, not questions
@@ -53,8 +53,8 @@ class EncodingQueue:
     """Feeds one encoder from one event loop; the encoder runs in one thread of its own.
 
     - The texts that arrive while a batch runs form the next one; nothing waits for a timer.
-    - Queries go before documents, and the requests of one kind take turns text by text: neither a
-      question nor a single document waits for a bulk upload, only for the batch that runs.
+    - Queries go before documents, and of one kind the callers take turns text by text, and so do each one's
+      requests: neither a question nor a single document waits for a bulk upload, only for the batch that runs.
     - A cancelled request leaves; a request that makes a batch fail fails alone.
     - A text that was encoded lately is answered at once, from `cache`.
     """
@@ -62,7 +62,7 @@ class EncodingQueue:
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
         self.cache = EmbeddingCache()
-        self._waiting: dict[Purpose, deque[Pending]] = {"query": deque(), "document": deque()}
+        self._waiting: dict[Purpose, Turns[Pending]] = {"query": Turns(), "document": Turns()}
         self._thread: ThreadPoolExecutor | None = None
         self._open = False
         self._runner: asyncio.Task[None] | None = None
@@ -112,7 +112,7 @@ class EncodingQueue:
 
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         pending = Pending(texts, self.encoder.dimension, asyncio.get_running_loop().create_future())
-        self._waiting[purpose].append(pending)
+        self._waiting[purpose].put(CALLER.get(), pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         return await pending.future
@@ -152,19 +152,19 @@ class EncodingQueue:
             start = rows.stop
 
 
-def _next_batch(waiting: deque[Pending]) -> Batch:
+def _next_batch(waiting: Turns[Pending]) -> Batch:
     """Take texts from the requests in turn until the batch is full; requests that are over drop out."""
     batch: Batch = {}
     capacity = BATCH_CHARACTERS
-    while waiting and capacity > 0:
-        pending = waiting.popleft()
+    while capacity > 0 and (taken := waiting.take()) is not None:
+        caller, pending = taken
         if pending.future.done():
             continue
         position = pending.unencoded.pop()
         batch.setdefault(pending, []).append(position)
         capacity -= len(pending.texts[position]) + TEXT_CHARACTERS
         if pending.unencoded:
-            waiting.append(pending)
+            waiting.put(caller, pending)
     return batch
 
 

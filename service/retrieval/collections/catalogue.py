@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from service.storage import (
     StorageError,
     Store,
 )
+from service.threads import WRITES
 
 CHECKED = 256
 PAUSE_SECONDS = 0.005
@@ -138,12 +138,12 @@ class Catalogue:
         if name not in self._collections:
             settings = await settings_of(self.encoder, wanted)
             try:
-                return await asyncio.to_thread(self._create, name, settings, once), True
+                return await WRITES.run(self._create, name, settings, once), True
             except CollectionExists:
                 pass
         if once is None:
             return _confirm(self.collection(name), wanted), False
-        return await asyncio.to_thread(self._confirm_once, name, wanted, once), False
+        return await WRITES.run(self._confirm_once, name, wanted, once), False
 
     def _confirm_once(self, name: str, wanted: Mapping[str, Any], once: Once[Changed]) -> Collection:
         with self.store.writing(once) as writer:

@@ -65,7 +65,7 @@ class Collection:
         self.record = record
         self.encoder = encoder
         self.damage = Damage(record.name)
-        self.lookups = LookupQueue(self.snapshot, self.damage.note)
+        self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
         self.sample = Sample()
         self.trouble: str | None = None
         self._ready = ready

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,13 +15,17 @@ from attention.lookup import Answer, Question, answers
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError
 from service.storage import DocumentDamaged, StorageError
+from service.threads import CORES, Threads
 from service.trail import Turn, together
+from service.turns import CALLER, Turns
 
-LOOKUP_THREADS = min(32, (os.cpu_count() or 1) + 2)
-LOOKUPS = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
+LOOKUPS = Threads("lookups", min(32, CORES + 2))
 """Where all collections' questions are answered: two at a time of each, one batch scanned and one finished."""
+LONG_ANSWERS = Threads("answers", 2)
+"""Where those are finished for which many documents are read: no other batch waits for them."""
 
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
+MOST_READ = 4096  # documents of one batch
 
 T = TypeVar("T")
 Questions = Callable[[Snapshot], list[Question]]
@@ -37,11 +39,13 @@ class Pending:
         questions: those that the batch's scan is to answer, made on its version of the collection.
         finish: takes their answers; what is not answered by that scan asks the snapshot here.
         size: how many questions it counts for.
+        read: how many documents it may read.
     """
 
     questions: Questions
     finish: Callable[[Snapshot, list[Answer]], Any]
     size: int
+    read: int
     future: asyncio.Future[Any]
     turn: Turn = field(default_factory=lambda: Turn("scan"))
 
@@ -89,27 +93,34 @@ class LookupQueue:
     """
 
     def __init__(
-        self, snapshot: Callable[[], AbstractContextManager[Snapshot]], damaged: Callable[[DocumentDamaged], object]
+        self,
+        snapshot: Callable[[], AbstractContextManager[Snapshot]],
+        damaged: Callable[[DocumentDamaged], object],
+        name: str = "",
     ) -> None:
+        self._name = name
         self._snapshot = snapshot
         self._damaged = damaged
-        self._waiting: list[Pending] = []
+        self._waiting: Turns[Pending] = Turns()
         self._runner: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
+        self._long = set[asyncio.Task[None]]()
 
     @property
     def waiting(self) -> int:
         """How many questions wait for a scan."""
         return sum(pending.size for pending in list(self._waiting) if not pending.future.done())
 
-    async def ask(self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int) -> T:
+    async def ask(
+        self, questions: Questions, finish: Callable[[Snapshot, list[Answer]], T], size: int, read: int = 0
+    ) -> T:
         """What `finish` makes of the answers to the questions, see `Pending`; both are called in a worker thread.
 
         Raises:
             RetrievalError: from either of them, or as the questions cannot be answered.
         """
-        pending = Pending(questions, finish, size, asyncio.get_running_loop().create_future())
-        self._waiting.append(pending)
+        pending = Pending(questions, finish, size, read, asyncio.get_running_loop().create_future())
+        self._waiting.put(CALLER.get(), pending)
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         result: T = await pending.future
@@ -119,6 +130,11 @@ class LookupQueue:
         try:
             while batch := self._next_batch():
                 scanned = await self._scanned(batch)
+                if _is_long(batch) and not isinstance(scanned, list):
+                    finishing = asyncio.create_task(self._finish(batch, scanned))
+                    self._long.add(finishing)
+                    finishing.add_done_callback(self._long.discard)
+                    continue
                 if self._finishing is not None:
                     await self._finishing
                 if isinstance(scanned, list):
@@ -133,20 +149,24 @@ class LookupQueue:
         _settle(batch, await self._finished(batch, scanned))
 
     def _next_batch(self) -> list[Pending]:
-        waiting = [pending for pending in self._waiting if not pending.future.done()]
-        batch, size = list[Pending](), 0
-        for pending in waiting:
-            if batch and size + pending.size > MOST_QUESTIONS:
+        """Callers take turns; what reads many documents is a batch of its own."""
+        batch, size, read = list[Pending](), 0, 0
+        while (found := self._waiting.next()) is not None:
+            _, pending = found
+            size, read = size + pending.size, read + pending.read
+            if batch and not pending.future.done() and (size > MOST_QUESTIONS or read > MOST_READ):
                 break
-            batch.append(pending)
-            size += pending.size
-        self._waiting = waiting[len(batch) :]
+            self._waiting.take()
+            if pending.future.done():
+                size, read = size - pending.size, read - pending.read
+            else:
+                batch.append(pending)
         return batch
 
     async def _scanned(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
         """The batch's answers; or, of each, its result or the error that belongs to it."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(LOOKUPS, self._scan, batch)
+            return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch), self._name))
         except (RetrievalError, StorageError) as error:  # the collection's, or the file's: everyone's
             return [error] * len(batch)
         except Exception as error:  # someone's, whatever it is
@@ -156,7 +176,8 @@ class LookupQueue:
         if isinstance(scanned, list):
             return scanned
         try:
-            return await asyncio.get_running_loop().run_in_executor(LOOKUPS, scanned.finish)
+            threads = LONG_ANSWERS if _is_long(batch) else LOOKUPS
+            return await asyncio.wrap_future(threads.submit(scanned.finish, self._name))
         except Exception as error:
             return await self._alone(batch, error)
 
@@ -183,7 +204,7 @@ class LookupQueue:
             ]
             scanned = Scanned(work, stack.pop_all())
         # Who waits for no other batch is spared the way through another thread.
-        return scanned if self._waiting else scanned.finish()
+        return scanned if self._waiting or _is_long(batch) else scanned.finish()
 
     def _guarded(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """What the work gives, or the error that belongs to who asked for it: the others may have their answers."""
@@ -206,6 +227,10 @@ def _tell(batch: Sequence[Pending], snapshot: Snapshot, answered: Sequence[Answe
 def _settle(batch: Sequence[Pending], outcomes: Outcomes) -> None:
     for pending, outcome in zip(batch, outcomes, strict=True):
         pending.settle(outcome)
+
+
+def _is_long(batch: Sequence[Pending]) -> bool:
+    return sum(pending.read for pending in batch) > MOST_READ
 
 
 def _given(outcome: T) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.storage import Change, Condition, DocumentRecord, Mode, Once, StoredDocument
+from service.threads import READS, WRITES
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ async def upsert(
     """Encode and store documents, all or none; on return they are on disk and every new reader sees them."""
     existing = frozenset[str]()
     if mode == "skip":
-        existing = await asyncio.to_thread(_existing, collection, [document.id for document in documents])
+        existing = await READS.run(_existing, collection, [document.id for document in documents])
     while True:
         prepared = await prepare_documents(
             collection.encoder, collection.record, documents, pointers, existing=existing
         )
         written = partial(Written.by, documents=documents, truncated=prepared.truncated, existing=existing)
         try:
-            change = await asyncio.to_thread(
+            change = await WRITES.run(
                 collection.write,
                 prepared.records,
                 mode=mode,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ from service.retrieval.documents.documents import Written, get
 from service.retrieval.documents.prepare import SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, InvalidContent
 from service.storage import CollectionRecord, Condition, DocumentRecord, Once
+from service.threads import READS, WRITES
 
 ATTEMPTS = 100
 KEYS = ("key_vector", "key_vectors", "split")  # which say what the keys are to be
@@ -31,12 +31,12 @@ async def patch(
         RetrievalError: no such document, or a change that does not fit.
     """
     for _ in range(ATTEMPTS):
-        stored = await asyncio.to_thread(get, collection, document_id)
+        stored = await READS.run(get, collection, document_id)
         patched = _patched(collection.record, stored, changes)
         prepared = await prepare_documents(collection.encoder, collection.record, [patched], [""])
         written = partial(Written.by, documents=[patched], truncated=prepared.truncated, existing=frozenset[str]())
         try:
-            change = await asyncio.to_thread(
+            change = await WRITES.run(
                 collection.write, prepared.records, replacing=stored, once=None if once is None else once.of(written)
             )
         except DocumentChanged:
@@ -80,7 +80,7 @@ async def update(
         whole = not stored.parts or merged["value"] != stored.key
         return replace(stored, **merged, value_vector=vector if whole else None)
 
-    return await asyncio.to_thread(collection.update, changed, ids=ids, condition=condition, once=once)
+    return await WRITES.run(collection.update, changed, ids=ids, condition=condition, once=once)
 
 
 def _derived(record: CollectionRecord) -> bool:

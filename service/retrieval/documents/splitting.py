@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from service.encoding import Encoder, LoadingEncoder
 from service.retrieval.collections import encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.storage import CollectionRecord, Part
+from service.threads import TEXTS
 
 MOST_KEYS = 10_000
 """That one document may have."""
@@ -60,7 +60,7 @@ async def parts_of(
     found: dict[str, tuple[Part, ...]] = {}
     for split, pointers in alike.items():
         some = [texts[at][0] for at in pointers]
-        spans = await asyncio.to_thread(model.windows, some, *_numbers(model, split), MOST_KEYS, "document")
+        spans = await TEXTS.run(model.windows, some, *_numbers(model, split), MOST_KEYS, "document")
         found |= {at: tuple(Part(*span) for span in each) for at, each in zip(pointers, spans, strict=True)}
     _refuse_too_many(found)
     return {at: parts for at, parts in found.items() if len(parts) > 1}

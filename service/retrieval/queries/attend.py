@@ -68,7 +68,8 @@ async def attend_collection(
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
         return [result(snapshot.record, answer, reading) for answer in found]
 
-    return await collection.lookups.ask(questions, finish, size=len(queries))
+    read = len(queries) * (0 if options.top_k is None else min(options.top_k, collection.size))
+    return await collection.lookups.ask(questions, finish, size=len(queries), read=read)
 
 
 def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Result:

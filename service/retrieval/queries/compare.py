@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +39,7 @@ from service.storage import (
     id_hash,
     searching_rows,
 )
+from service.threads import ARRAYS, READS
 
 TOP_K = 10  # of attention, where nothing is said
 
@@ -84,7 +84,7 @@ async def compare_collection(collection: Collection, query: str, options: Option
             return snapshot.version, search(snapshot)
 
     # Not while others wait in the queue: full text may take longer than many scans.
-    version, searched = await asyncio.to_thread(search_first)
+    version, searched = await READS.run(search_first)
 
     def questions(snapshot: Snapshot) -> list[Question]:
         nonlocal searched
@@ -123,7 +123,7 @@ async def compare_rows(
         found = answers(_view(record, documents), [encoded.question(record, partial(_own, record, documents), None)])
         return encoded.four_ways(record, found, InMemory(documents), searched)
 
-    return await asyncio.to_thread(ask)
+    return await ARRAYS.run(ask)
 
 
 @dataclass

@@ -72,4 +72,5 @@ async def sweep_collection(
         )
 
     # It shares the version, its masks and its turn; the scan is its own, into a histogram.
-    return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures))
+    read = (options.top_k or 0) + len(temperatures) * 8
+    return await collection.lookups.ask(lambda snapshot: [], look_up, size=len(temperatures), read=read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ import httpx
 import pytest
 from fastapi import APIRouter, Response
 
-from service.api.places import KINDS
+from service.api.middleware.access import ANONYMOUS, caller_of
+from service.api.places import KINDS, Shares
 from service.api.routing import GuardedRoute, requires, takes
 from service.commands.http.in_h11 import InH11
 from tests.running import RunningService
 
 MOST = 3
+CLIENTS = [(1, 5), (1, 6), (2, 5)]
 PATHS = {
     "lookup": "POST /v1/collections/c/attend",
     "encode": "POST /v1/encode",
@@ -36,12 +39,21 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with three places of each kind, and a collection."""
+    """A service with three places of each kind, a collection, and of each kind a call that ends when it is given up."""
     data = tmp_path_factory.mktemp("tight")
-    with (
-        RunningService(data_dir=data, encoder="none", max_queue=MOST, api_keys=("w",)) as running,
-        running.client(headers={"x-api-key": "w"}) as client,
-    ):
+    running = RunningService(data_dir=data, encoder="none", max_queue=MOST, api_keys=("w", "v"), max_body_bytes=100_000)
+    router = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute)
+    running.held = asyncio.Event()
+
+    async def hold() -> Response:
+        await running.held.wait()
+        return Response()
+
+    for kind in KINDS:
+        router.add_api_route(f"/hold/{kind}", hold, dependencies=[takes(kind)])
+    running.app.include_router(router)
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    with running, running.client(headers={"x-api-key": "w"}) as client:
         running.wait_until_ready()
         client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
         client.put("/v1/collections/c/documents/a", json={"key_vector": [1, 2]})
@@ -58,10 +70,18 @@ def head(line: str, *headers: str) -> bytes:
     return "\r\n".join((f"{line} HTTP/1.1", "Host: localhost", *headers, "", "")).encode()
 
 
-def half(running: RunningService, kind: str, key: str = "w") -> socket.socket:
+def half(running: RunningService, kind: str, key: str = "w", length: int = 99) -> socket.socket:
     """A call whose body does not end."""
     raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
-    raw.sendall(head(PATHS[kind], "Content-Type: application/json", "Content-Length: 99", f"X-API-Key: {key}") + b"{")
+    declared = ("Content-Type: application/json", f"Content-Length: {length}", f"X-API-Key: {key}")
+    raw.sendall(head(PATHS[kind], *declared) + b"{" + b" " * (length - 2))
+    return raw
+
+
+def holding(running: RunningService, kind: str, key: str) -> socket.socket:
+    """A call that holds its place."""
+    raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
+    raw.sendall(head(f"GET /hold/{kind}", f"X-API-Key: {key}"))
     return raw
 
 
@@ -85,11 +105,16 @@ def until(client: httpx.Client, **expected: int) -> None:
 
 @contextmanager
 def full(running: RunningService, client: httpx.Client, kind: str) -> Iterator[list[socket.socket]]:
-    """All places of a kind taken, for as long as the block runs."""
+    """All places of a kind taken by two callers, for as long as the block runs."""
     with ExitStack() as stack:
-        held = [stack.enter_context(half(running, kind)) for _ in range(MOST)]
-        until(client, **{kind: MOST})
+        held = list[socket.socket]()
+        for number, key in enumerate(("w", "w", "v"), start=1):
+            held.append(stack.enter_context(holding(running, kind, key)))
+            until(client, **{kind: number})
         yield held
+        if kind == "write":  # which hanging up does not end
+            running.call_soon(lambda: (running.held.set(), running.held.clear()))
+            until(client)
     until(client)
 
 
@@ -127,7 +152,7 @@ def test_a_place_is_given_back_when_its_answer_is_sent(client):
     until(client)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "write"])
 def test_places_come_back_when_callers_hang_up(tight, client, kind):
     for _ in range(3):
         with full(tight, client, kind) as held:
@@ -136,9 +161,67 @@ def test_places_come_back_when_callers_hang_up(tight, client, kind):
             until(client)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_body_that_is_not_in_yet_holds_no_place(tight, client, kind):
+    with ExitStack() as stack:
+        for _ in range(10 * MOST):
+            stack.enter_context(half(tight, kind))
+        assert ask(client, kind).status_code != 429
+        assert taken(client) == dict.fromkeys(KINDS, 0)
+
+
+def test_bodies_that_are_not_in_yet_have_a_bound_of_which_a_caller_has_a_share(tight, client):
+    with ExitStack() as stack, tight.client(headers={"x-api-key": "v"}) as other:
+        for _ in range(20):
+            stack.enter_context(half(tight, "stateless", length=90_000))
+        deadline = time.monotonic() + 20
+        while (answer := client.post("/v1/attend", json={"query": " " * 90_000})).status_code != 429:
+            assert time.monotonic() < deadline
+        assert answer.json()["code"] == "queue_full"
+        assert other.post("/v1/attend", json={"query": " " * 90_000}).status_code == 422
+    until(client)
+    while client.post("/v1/attend", json={"query": " " * 90_000}).status_code != 422:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_caller_s_flood_leaves_a_place_to_another(tight, client, kind):
+    with ExitStack() as stack, tight.client(headers={"x-api-key": "v"}) as other:
+        for number in (1, 2):
+            stack.enter_context(holding(tight, kind, "w"))
+            until(client, **{kind: number})
+        refused = ask(client, kind)
+        assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
+        assert "for this caller" in refused.json()["detail"]
+        assert refused.headers["retry-after"] == "1"
+        assert ask(other, kind).status_code != 429
+        tight.call_soon(lambda: (tight.held.set(), tight.held.clear()))
+        until(client)
+    assert tight.app.state.places.refused[kind, "share"]
+
+
+def test_callers_without_a_key_are_told_apart_by_their_address():
+    found = [caller_of({"state": {"caller": ANONYMOUS}, "client": (f"10.0.0.{host}", port)}) for host, port in CLIENTS]
+    assert found[0] == found[1] != found[2]
+    assert caller_of({"state": {"caller": "digest"}, "client": ("10.0.0.1", 5)}) == "digest"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 16, 256])
+def test_however_many_callers_come_the_next_one_finds_a_place(most):
+    shares, callers = Shares(most), 0
+    while not shares.full():
+        caller = f"caller {(callers := callers + 1)}"
+        assert not shares.over(caller)
+        while not (shares.full() or shares.over(caller)):
+            shares.take(caller)
+        if callers == 1:
+            assert shares.taken >= min(most, max(1, most * 3 // 4 - 1))
+    assert callers >= min(most, 2)
+
+
 @pytest.mark.parametrize("http", [None, InH11])
 def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_path, http):
-    running = RunningService(http=http, data_dir=tmp_path, encoder="none", max_queue=MOST)
+    running = RunningService(http=http, data_dir=tmp_path, encoder="none", max_queue=3 * MOST)
     router, events = APIRouter(dependencies=[requires("read")], route_class=GuardedRoute), list[str]()
     go_on = asyncio.Event()
 
@@ -176,3 +259,18 @@ def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_
         assert events == ["lookup ended"] * MOST + ["write done"] * MOST
         assert client.get("/lookup/again").status_code == 200
         assert "500" not in client.get("/metrics").text.split("softkv_http_requests_total", 1)[1].split("# HELP")[0]
+
+
+def test_texts_of_a_caller_who_has_gone_are_not_encoded(service):
+    body = json.dumps({"texts": [f"text {number} that nobody waits for" for number in range(9000)]}).encode()
+    encoder = service.app.state.parts.catalogue.encoder
+    with socket.create_connection(("127.0.0.1", service.port)) as raw:
+        raw.sendall(head("POST /v1/encode", "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
+        while not encoder.waiting:
+            time.sleep(0.001)
+    left, deadline = encoder.waiting, time.monotonic() + 60
+    while encoder.waiting:
+        left = encoder.waiting
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert left > 3000

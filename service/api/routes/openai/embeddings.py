@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from service.encoding import Encoder, InvalidTokens
 from service.retrieval import InvalidContent
 from service.retrieval.collections import model_queue
 from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest
+from service.threads import TEXTS
 
 router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
 
@@ -38,7 +38,7 @@ async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
         raise InvalidContent.at(
             "/dimensions", f"{encoder.name} has {encoder.dimension} dimensions, got {body.dimensions}: ask for fewer"
         )
-    texts = await asyncio.to_thread(_texts, encoder, body.input)
+    texts = await TEXTS.run(_texts, encoder, body.input)
     encoded = await queue.encode(texts, body.purpose)
     tokens = int(encoder.tokens_read(encoded.token_counts).sum())
     vectors = shorten(encoded.vectors, body.dimensions)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,27 +15,17 @@ from service.commands.remote.connection import connected
 from tests.running import RunningService
 
 
-def until_busy(client: softkv.Client) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        client.collection("two").create(exist_ok=True)
-
-
 def test_a_service_that_is_full_is_asked_again(tmp_path: Path) -> None:
-    """A request whose body has not ended fills the one place of a write; it ends while the client waits."""
-    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full:
-        slow = socket.create_connection(("127.0.0.1", full.port))
-        slow.sendall(
-            b"PUT /v1/collections/one HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
-        )
-        with slow, connected(full.url) as client:
+    """All places are taken, until a moment after the client asked first."""
+    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as full, connected(full.url) as client:
+        with ExitStack() as stack:
+            stack.enter_context(full.full())
             with pytest.raises(softkv.Busy):
-                until_busy(client.with_options(retries=0))
-            ends = threading.Timer(0.2, slow.sendall, [b"}"])
+                client.with_options(retries=0).collection("two").create(exist_ok=True)
+            ends = threading.Timer(0.2, stack.pop_all().close)
             ends.start()
-            client.collection("two").create(exist_ok=True)
-            ends.join()
+        client.collection("two").create(exist_ok=True)
+        ends.join()
 
 
 def test_a_service_that_is_not_there_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

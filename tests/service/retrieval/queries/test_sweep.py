@@ -53,7 +53,8 @@ def test_a_long_sweep_fills_a_batch(collection):
         while len(collection.lookups._waiting) < 2:
             await asyncio.sleep(0)
         batch = collection.lookups._next_batch()
-        collection.lookups._waiting[:0] = batch
+        for pending in batch:
+            collection.lookups._waiting.put("", pending)
         await asyncio.gather(*tasks)
         return len(batch)
 

@@ -1,0 +1,197 @@
+"""How long callers are waited for: those that stall are let go, those that are only slow are not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from fastapi import Response
+
+from service.api.routing import requires
+from tests.running import RunningService
+from tests.service.commands.http.conftest import PROTOCOLS
+from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
+
+SOON = 0.5
+PUT = b"PUT /v1/collections/c/documents/a HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
+NDJSON = b"POST /v1/collections/c/documents HTTP/1.1\r\nContent-Type: application/x-ndjson\r\n" + HOST
+LIVEZ = b"GET /livez HTTP/1.1\r\n" + HOST + b"\r\n"
+DOCUMENT = b'{"key_vector": [1, 2]}'
+
+
+@pytest.fixture(scope="module", params=PROTOCOLS, ids=lambda protocol: protocol.__name__)
+def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service that waits half a second for anything, and has a collection."""
+    with RunningService(
+        http=request.param,
+        data_dir=tmp_path_factory.mktemp("hasty"),
+        encoder="none",
+        head_seconds=SOON,
+        body_seconds=SOON,
+        body_rate=1000,
+        idle_seconds=SOON,
+        max_connections=300,
+    ) as running:
+        running.wait_until_ready()
+        with running.client() as client:
+            client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
+        yield running
+
+
+@contextmanager
+def connected(running: RunningService) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as raw:
+        yield raw
+
+
+def rest(raw: socket.socket) -> bytes:
+    return b"".join(iter(lambda: raw.recv(65536), b""))
+
+
+def refused(raw: socket.socket) -> Answer:
+    """The only answer to what was left half-way: that it came too slowly, and the end of the connection."""
+    (answer,) = answers(rest(raw))
+    assert (answer.status, json.loads(answer.content)["code"]) == (408, "too_slow")
+    assert answer.headers["connection"] == "close"
+    return answer
+
+
+@pytest.mark.parametrize("begun", [b"G", b"GET /livez HTTP/1.1\r\n", LIVEZ[:-2]])
+def test_a_head_that_does_not_end_is_refused(hasty, begun):
+    with connected(hasty) as raw:
+        raw.sendall(begun)
+        assert "0.5 seconds" in json.loads(refused(raw).content)["detail"]
+
+
+def test_a_head_gets_no_more_time_by_coming_in_drops(hasty):
+    with connected(hasty) as raw, pytest.raises(OSError):  # noqa: PT011, PT012 - which of them is a matter of moments
+        for byte in b"GET /livez HTTP/1.1\r\nX-Long: " + b"a" * 1000:
+            raw.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("before", [b"", LIVEZ])
+def test_who_sends_nothing_is_hung_up_on(hasty, before):
+    with connected(hasty) as raw:
+        raw.sendall(before)
+        assert [answer.status for answer in answers(rest(raw))] == [200] * bool(before)
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 99\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"])
+def test_a_body_that_stalls_is_refused_in_its_turn(hasty, length):
+    with connected(hasty) as raw:
+        raw.sendall(PUT + length)
+        assert "1000 bytes a second" in json.loads(refused(raw).content)["detail"]
+    with connected(hasty) as raw:
+        raw.sendall(LIVEZ + PUT + length)
+        assert [answer.status for answer in answers(rest(raw))] == [200, 408]
+
+
+def test_a_body_of_any_length_may_come_at_the_least_rate(hasty):
+    body = DOCUMENT + b" " * 3000
+    with connected(hasty) as raw:
+        raw.sendall(PUT + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for start in range(0, len(body), 300):
+            raw.sendall(body[start : start + 300])
+            time.sleep(0.2)
+        assert answers(rest(raw))[0].status in (200, 201)
+
+
+def test_a_stream_that_stalls_is_ended_and_what_it_wrote_stays(hasty):
+    line = b'{"id": "%d", "key_vector": [1, 2]}\n'
+    lines = b"".join(line % number for number in range(1001))
+    with connected(hasty) as raw:
+        raw.sendall(NDJSON + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(lines) + lines + b"\r\n")
+        assert b'"upserted":1000' in rest(raw)
+    with hasty.client() as client:
+        assert client.get("/v1/collections/c/documents/999").status_code == 200
+        assert client.get("/v1/collections/c/documents/1000").status_code == 404
+
+
+def test_a_refused_body_that_goes_on_in_drops_is_not_heard_out(hasty):
+    with connected(hasty) as raw:
+        raw.sendall(PUT.replace(b"/v1/collections/c", b"/v1/nowhere") + b"Content-Length: 99999\r\n\r\n{")
+        assert b"404" in raw.recv(65536)
+        assert rest(raw) == b""
+
+
+def test_an_answer_that_nobody_takes_is_given_up(hasty):
+    big = json.dumps({"query": [[1.0]] * 400, "key": [[1.0]] * 400, "value": [[1.0]] * 400, "intermediates": True})
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", hasty.port))
+        raw.sendall(b"POST /v1/attend HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST)
+        raw.sendall(b"Content-Length: %d\r\n\r\n" % len(big) + big.encode())
+        until(hasty, 0)
+        with pytest.raises(OSError):  # noqa: PT011, PT012 - reset by the peer
+            while raw.recv(65536):
+                pass
+            raise ConnectionResetError
+
+
+def until(running: RunningService, most: int, waiting: int | None = None) -> None:
+    """Until no more connections than these are open, and so many wait for their callers."""
+    deadline = time.monotonic() + 20
+    while len(found := running.open_connections()) > most or waiting not in (
+        None,
+        len([each for each in found if each.waits() is not None]),
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
+    with ExitStack() as stack:
+        held = [stack.enter_context(connected(hasty)) for _ in range(250)]
+        for raw in held[::2]:
+            raw.sendall(b"GET /livez HT")
+        assert sent(hasty, LAST).startswith(b"HTTP/1.1 200")
+        for number, raw in enumerate(held):
+            assert [answer.status for answer in answers(rest(raw))] == ([] if number % 2 else [408])
+    until(hasty, 0)
+
+
+@pytest.mark.parametrize("reader", PROTOCOLS)
+def test_one_connection_too_many_closes_the_one_that_was_silent_longest(tmp_path, reader):
+    with (
+        RunningService(http=reader, data_dir=tmp_path, encoder="none", max_connections=8) as running,
+        ExitStack() as stack,
+    ):
+        silent = stack.enter_context(connected(running))
+        assert sent(running, LAST).startswith(b"HTTP/1.1 200")
+        held = [stack.enter_context(connected(running)) for _ in range(7)]
+        held[-1].sendall(b"GET /livez HT")
+        assert sent(running, LAST).startswith(b"HTTP/1.1 200")
+        assert rest(silent) == b""
+        held[-1].sendall(b"TP/1.1\r\n" + HOST + b"\r\n")
+        assert held[-1].recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("reader", PROTOCOLS)
+def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_path, reader):
+    running = RunningService(http=reader, data_dir=tmp_path, encoder="none", max_connections=8)
+    go_on = asyncio.Event()
+
+    async def wait() -> Response:
+        await go_on.wait()
+        return Response()
+
+    running.app.add_api_route("/wait", wait, dependencies=[requires("none")])
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    with running, ExitStack() as stack:
+        held = [stack.enter_context(connected(running)) for _ in range(8)]
+        for raw in held:
+            raw.sendall(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
+        until(running, 8, waiting=0)
+        with connected(running) as raw:
+            (answer,) = answers(rest(raw))
+        assert (answer.status, json.loads(answer.content)["code"]) == (503, "connections_full")
+        assert answer.headers["retry-after"] == "2"
+        running.call_soon(go_on.set)
+        for raw in held:
+            assert raw.recv(65536).startswith(b"HTTP/1.1 200")

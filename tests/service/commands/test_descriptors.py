@@ -1,0 +1,107 @@
+"""File descriptors: raised at the start, and when they are short a clear 503 and a short log."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import re
+import resource
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, suppress
+
+import httpx
+import pytest
+
+from service.commands.descriptors import Complaints, connections
+from tests.running import RunningService
+
+RAISED = (
+    "import resource; from service.commands.descriptors import raised; {} print(raised(), resource.getrlimit(7)[0])"
+)
+
+
+@pytest.mark.parametrize(("soft", "hard", "found"), [(64, 512, 512), (512, 512, 512), (64, 100_000, 65_536)])
+def test_the_limit_is_raised_as_far_as_it_may(soft, hard, found):
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:
+        pytest.skip("this process may not have so many")
+    code = RAISED.format(f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));")
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == [str(found)] * 2
+
+
+def test_half_of_the_descriptors_are_for_files():
+    assert [connections(1000, most) for most in (65_536, 1000, 64, 1)] == [1000, 500, 32, 1]
+
+
+def test_a_lack_of_descriptors_is_said_once_and_without_a_traceback(capfd):
+    loop, complaints = asyncio.new_event_loop(), Complaints()
+    try:
+        for _ in range(100):
+            complaints(loop, {"message": "accept", "exception": OSError(errno.EMFILE, "Too many open files")})
+    finally:
+        loop.close()
+    said = "".join(capfd.readouterr())
+    assert said.count("Too many open files") == 1
+    assert "Traceback" not in said
+
+
+def test_a_request_that_finds_no_descriptor_is_a_503(tmp_path):
+    running = RunningService(data_dir=tmp_path, encoder="none")
+
+    @running.app.get("/opens")
+    async def opens() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    running.app.router.routes.insert(0, running.app.router.routes.pop())
+    with running, running.client() as client:
+        answer = client.get("/opens")
+        assert (answer.status_code, answer.json()["code"]) == (503, "out_of_descriptors")
+        assert answer.headers["retry-after"] == "2"
+
+
+def test_a_service_of_64_descriptors_stays_up_under_idle_connections(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "service",
+        "serve",
+        "--encoder",
+        "none",
+        "--port",
+        "0",
+        "--data-dir",
+        str(tmp_path),
+    ]
+    limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *command]
+    with subprocess.Popen(limited, stderr=subprocess.PIPE, text=True) as process:
+        lines, said = list[str](), threading.Event()
+
+        def read() -> None:
+            for line in process.stderr or ():
+                lines.append(line)
+                if "http://" in line:
+                    said.set()
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            assert said.wait(120), lines
+            port = int(re.search(r"http://127\.0\.0\.1:(\d+)", "".join(lines))[1])
+            with ExitStack() as stack:
+                for _ in range(200):
+                    with suppress(OSError):
+                        stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+                for number in range(20):
+                    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                        assert client.get("/livez").status_code == 200
+                        made = client.put(f"/v1/collections/c{number}", json={"encoder": None, "dimension": 2})
+                        assert made.status_code == 201, made.text
+        finally:
+            process.terminate()
+            process.wait(30)
+            reader.join(10)
+    assert "Traceback" not in "".join(lines)
+    assert len("".join(lines)) < 100_000
