@@ -12,8 +12,10 @@ from starlette.types import ASGIApp
 
 from service import logs
 from service.api import openapi, routes
+from service.api.draining import Draining
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
+from service.api.middleware.drained import Drained
 from service.api.middleware.head_as_get import HeadAsGet
 from service.api.middleware.limits import Limits
 from service.api.middleware.request_id import RequestId
@@ -80,6 +82,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.meters = metrics.Meters()
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
+    app.state.draining = Draining()
     app.add_middleware(HeadAsGet)
     app.add_middleware(Limits, max_body_bytes=settings.max_body_bytes, places=app.state.places)
     app.add_middleware(
@@ -90,4 +93,5 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )
     app.add_middleware(WellFormed)
+    app.add_middleware(Drained, draining=app.state.draining)
     app.add_middleware(metrics.Metered, meters=app.state.meters)

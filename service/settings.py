@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     max_queries: int = Field(64, ge=1)
     max_documents: int = Field(10_000, ge=1)
     max_queue: int = Field(256, ge=1)
+    drain_seconds: float = Field(1.0, ge=0, le=3600)
     originals: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     log_format: Literal["console", "json"] = "console"

@@ -9,10 +9,12 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from service.api.body import JSONRequest, require_json
 from service.api.direct_call import DirectCall
+from service.api.json import NDJSON
 from service.api.middleware.access import LEVELS, Level, admit
 from service.api.middleware.limits import body_limit
 from service.api.places import Kind, Places, given_up
@@ -81,6 +83,7 @@ class GuardedRoute(APIRoute):
     """
 
     reads_any_length = False
+    outlives_its_caller = False  # as a write does, whatever the kind of its place
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As any route, to those who may call it; a method it does not take is refused as such."""
@@ -92,12 +95,15 @@ class GuardedRoute(APIRoute):
         if self.reads_any_length:
             limit.lift()
         limit.check()
-        if self.kind is None:
+        kind = self.kind_of(scope)
+        if kind is None:
             await self.answer(scope, receive, send)
             return
         places: Places = scope["state"]["places"]
-        with places.held(self.kind):
-            if self.kind == "write":  # which is not stopped half-way
+        if kind == "stream":
+            scope["app"].state.draining.refuse_streams()
+        with places.held(kind):
+            if kind == "write" or self.outlives_its_caller:  # which is not stopped half-way
                 await self.answer(scope, receive, send)
                 return
             with given_up(scope):
@@ -112,6 +118,11 @@ class GuardedRoute(APIRoute):
     def kind(self) -> Kind | None:
         """Of which kind the place is that it takes."""
         return None if self.needed == "none" else taken(self) or "write"
+
+    def kind_of(self, scope: Scope) -> Kind | None:
+        """The same of one call: where texts are asked for line by line, that is a stream."""
+        streams = self.kind == "encode" and NDJSON in Headers(scope=scope).get("accept", "")
+        return "stream" if streams else self.kind
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is left to do for who may call it, with a method that it takes."""

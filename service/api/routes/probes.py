@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OPEN_TO_ALL
@@ -25,14 +25,15 @@ async def livez() -> Response:
     "/readyz",
     response_model=Readiness,
     response_description="It is.",
-    responses={503: {"model": Readiness, "description": "Something still loads, or failed to."}},
+    responses={503: {"model": Readiness, "description": "Something still loads, or failed to; or the service stops."}},
     summary="Everything is loaded",
 )
-async def readyz(running: Running) -> Response:
+async def readyz(request: Request, running: Running) -> Response:
     """503 while the encoder, a collection, a demo collection or machine code loads; the API already answers, slower.
 
     It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
-    that could not be read, a document that is damaged on disk.
+    that could not be read, a document that is damaged on disk. And 503, `draining`, once the service is told to stop:
+    it answers for a moment more, and who sends to it should send elsewhere.
     """
     encoder = running.catalogue.encoder
     unsound = await asyncio.to_thread(running.catalogue.failed)
@@ -47,10 +48,7 @@ async def readyz(running: Running) -> Response:
         loading.append("machine code of the lookup")
     if not (running.warmed.is_set() or loading or failed):
         loading.append("first answers")
-    ready = not loading and not failed
-    content = {
-        "status": "ready" if ready else "loading" if loading else "failed",
-        "loading": loading,
-        "failed": failed,
-    }
-    return JSONAnswer(content, status_code=200 if ready else 503)
+    draining = request.app.state.draining.begun.is_set()
+    status = "draining" if draining else "loading" if loading else "failed" if failed else "ready"
+    content = {"status": status, "loading": loading, "failed": failed}
+    return JSONAnswer(content, status_code=200 if status == "ready" else 503)

@@ -24,6 +24,7 @@ PATHS = {
     "write": "PUT /v1/collections/c/documents/a",
     "read": "POST /v1/collections/c/documents/query",
     "stateless": "POST /v1/attend",
+    "stream": "POST /v1/collections/c/documents",
 }
 BODIES = {
     "lookup": {"query": [1, 2]},
@@ -31,7 +32,9 @@ BODIES = {
     "write": {"key_vector": [1, 2]},
     "read": {},
     "stateless": {"query": [[1]], "key": [[1]], "value": [[1]]},
+    "stream": {"id": "a", "key_vector": [1, 2]},
 }
+MEDIA = dict.fromkeys(PATHS, "application/json") | {"stream": "application/x-ndjson"}
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +64,14 @@ def head(line: str, *headers: str) -> bytes:
 def half(running: RunningService, kind: str, key: str = "w") -> socket.socket:
     """A call whose body does not end."""
     raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
-    raw.sendall(head(PATHS[kind], "Content-Type: application/json", "Content-Length: 99", f"X-API-Key: {key}") + b"{")
+    media = f"Content-Type: {MEDIA[kind]}"
+    raw.sendall(head(PATHS[kind], media, "Content-Length: 99", f"X-API-Key: {key}") + b"{")
     return raw
 
 
 def ask(client: httpx.Client, kind: str) -> httpx.Response:
     method, path = PATHS[kind].split()
-    return client.request(method, path, json=BODIES[kind])
+    return client.request(method, path, json=BODIES[kind], headers={"content-type": MEDIA[kind]})
 
 
 def taken(client: httpx.Client) -> dict[str, int]:
