@@ -81,7 +81,7 @@ class Stopped(Serving):
 def stoppable(data: Path, *options: str) -> Iterator[Stopped]:
     """A service that is then told to stop."""
     with serving(data, *options) as running:
-        made = Stopped(running.url, running.announced, running.process)
+        made = Stopped(running.url, running.announced, running.process, running.before)
         with httpx.Client(base_url=made.url, timeout=60, trust_env=False) as made.client:
             yield made
 

@@ -139,3 +139,19 @@ def test_a_backup_that_nobody_reads_is_cut_and_uploads_end(tmp_path: Path) -> No
                 received += len(part)
         assert received < 2000 * len(value)
     assert not list(tmp_path.glob("softkv.copy-*"))
+
+
+def test_a_start_after_an_unclean_stop_says_what_it_found(tmp_path: Path) -> None:
+    with stoppable(tmp_path, "--log-format", "json") as running:
+        running.client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
+        running.client.put("/v1/collections/c/documents/a", json={"key_vector": [1, 2]}).raise_for_status()
+        running.process.kill()
+        running.process.wait()
+    with stoppable(tmp_path, "--log-format", "json") as again:
+        said = json.loads(again.before[0])
+        again.tell(signal.SIGINT)
+        again.gone()
+    assert (said["process"], said["collections"], said["documents"]) == (running.process.pid, 1, 1)
+    assert said["log_bytes"] > 0 < said["seconds"]
+    with stoppable(tmp_path, "--log-format", "json") as once_more:
+        assert "not closed" not in "".join(once_more.before)
