@@ -13,10 +13,12 @@ from starlette.types import ASGIApp
 from service import logs
 from service.api import openapi, routes
 from service.api.bounds import Bounds
+from service.api.draining import Draining
 from service.api.keyring import KeyFile, Keyring
 from service.api.meters import Meters
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
+from service.api.middleware.drained import Drained
 from service.api.middleware.followed import Followed
 from service.api.middleware.head_as_get import HeadAsGet
 from service.api.middleware.limits import Limits
@@ -101,6 +103,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     )
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
+    app.state.draining = Draining()
     app.state.keyring = Keyring(
         write_keys=settings.api_keys,
         read_keys=settings.read_keys,
@@ -115,4 +118,5 @@ def _surround(app: FastAPI, settings: Settings) -> None:
         hosts=Hosts(own=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
     )
     app.add_middleware(WellFormed)
+    app.add_middleware(Drained, draining=app.state.draining)
     app.add_middleware(Followed, meters=app.state.meters, slow_ms=settings.slow_ms, tracing=app.state.tracing)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 
 import structlog
@@ -38,6 +39,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
         opening = opening or begin(settings)
         catalogue = await asyncio.wrap_future(opening.catalogue)
         try:
+            if (unclean := catalogue.store.unclean) is not None:
+                log.warning("the store was not closed by the last process", **asdict(unclean))
             if catalogue.store.warning is not None:
                 log.warning(catalogue.store.warning)
             app.state.parts = _parts(settings, catalogue)

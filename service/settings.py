@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     body_seconds: float = Field(30, gt=0)
     body_rate: int = Field(1024, ge=1)
     idle_seconds: float = Field(30, gt=0)
+    drain_seconds: float = Field(1.0, ge=0, le=3600)
     originals: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     log_format: Literal["console", "json"] = "console"

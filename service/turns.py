@@ -34,6 +34,10 @@ class Turns(Generic[T]):
         """Let it wait for its caller's turn."""
         self._waiting.setdefault(caller, deque()).append(item)
 
+    def clear(self) -> None:
+        """Let nobody wait any longer."""
+        self._waiting.clear()
+
     def next(self) -> tuple[str, T] | None:
         """The next caller who has not his share under way, and what of his is next."""
         for caller, waiting in self._waiting.items():

@@ -16,13 +16,14 @@ from service.api.problems.errors import QueueFull
 LEAVE = "leave"
 """In a request's state while it may be given up: what the server calls when its caller has gone."""
 
-Kind = Literal["lookup", "encode", "write", "read", "stateless"]
+Kind = Literal["lookup", "encode", "write", "read", "stateless", "stream"]
 KINDS: dict[Kind, str] = {
     "lookup": "calls that attend to a collection",
     "encode": "calls for what an encoder makes of texts",
     "write": "calls that write",
     "read": "calls that read what is stored",
     "stateless": "calls on what comes with them",
+    "stream": "calls that are sent or answered in parts",
 }
 TIMES_THE_FREE = 3
 
@@ -112,7 +113,7 @@ def given_up(scope: Scope) -> Iterator[None]:
     """Whatever the block does ends when the caller has gone, and so gives back what it holds.
 
     Raises:
-        ClientDisconnect: the caller has gone.
+        ClientDisconnect: the caller has gone before the answer began.
     """
     task, gone = asyncio.current_task(), False
     assert task is not None
@@ -129,7 +130,8 @@ def given_up(scope: Scope) -> Iterator[None]:
         if not gone:
             raise
         task.uncancel()
-        raise ClientDisconnect from None
+        if not scope["state"]["call"].started:
+            raise ClientDisconnect from None
     finally:
         del scope["state"][LEAVE]
 

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.body import JSONRequest, require_declared, require_json
 from service.api.direct_call import DirectCall
+from service.api.json import NDJSON
 from service.api.keyring import LEVELS, Level
 from service.api.middleware.access import Reach, admit, caller_of
 from service.api.middleware.limits import body_limit
@@ -108,6 +109,7 @@ class GuardedRoute(APIRoute):
     """
 
     reads_any_length = False
+    outlives_its_caller = False  # as a write does, whatever the kind of its place
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As any route, to those who may call it; a method it does not take is refused as such."""
@@ -119,18 +121,21 @@ class GuardedRoute(APIRoute):
         if self.reads_any_length:
             limit.lift()
         limit.check()
-        if self.kind is None:
+        kind = self.kind_of(scope)
+        if kind is None:
             await self.answer(scope, receive, send)
             return
         places: Places = scope["state"]["places"]
         caller = caller_of(scope)
         CALLER.set(caller)
+        if kind == "stream":
+            scope["app"].state.draining.refuse_streams()
         if not self.reads_any_length and limit.expects_any:
-            places.check(self.kind, caller)  # before anything is read
+            places.check(kind, caller)  # before anything is read
             self.check_declared(Headers(scope=scope))
             await limit.read(caller)  # a body that is still on its way holds no place
-        with limit.kept(), places.held(self.kind, caller):
-            if self.kind == "write":  # which is not stopped half-way
+        with limit.kept(), places.held(kind, caller):
+            if kind == "write" or self.outlives_its_caller:  # which is not stopped half-way
                 await self.answer(scope, receive, send)
                 return
             with given_up(scope):
@@ -153,6 +158,11 @@ class GuardedRoute(APIRoute):
     def kind(self) -> Kind | None:
         """Of which kind the place is that it takes."""
         return None if self.needed == "none" else taken(self) or "write"
+
+    def kind_of(self, scope: Scope) -> Kind | None:
+        """The same of one call: where texts are asked for line by line, that is a stream."""
+        streams = self.kind == "encode" and NDJSON in Headers(scope=scope).get("accept", "")
+        return "stream" if streams else self.kind
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is left to do for who may call it, with a method that it takes."""

@@ -145,6 +145,14 @@ def _data_directory(path: Path) -> Iterator[Check]:
         return
     if store.warning is not None:
         yield Check(name, "broken", store.warning)
+    elif store.unclean is not None:
+        found = store.unclean
+        yield Check(
+            name,
+            "note",
+            f"process {found.process} did not close it; what it had committed, {found.log_bytes:,} bytes of log, was "
+            f"read back in {found.seconds:.2f} s",
+        )
     try:
         findings = list(store.check())
         with store.reading() as reader:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.commands.errors import CommandError
+from service.commands.http.ending import Ending
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -70,6 +71,9 @@ def serve(
     cache_dir: Annotated[
         Path | None, typer.Option(help="Where machine code is kept.", show_default="~/.cache/softkv")
     ] = None,
+    drain_seconds: Annotated[
+        float | None, typer.Option(help="How long /readyz is red before SIGTERM ends the service.", show_default="1")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
     slow_ms: Annotated[
         float | None, typer.Option(min=0, help="Log requests that take longer; 0 for none.", show_default="1000")
@@ -95,12 +99,14 @@ def serve(
         descriptors.connections(settings.max_connections, descriptors.raised()),
     )
     settings = settings.model_copy(update={"port": port, "max_connections": connections})
-    # Docker and systemd stop a service with SIGTERM: that is Ctrl-C, whenever it comes.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Docker and systemd stop a service with SIGTERM: that is a success like Ctrl-C, whenever it comes.
+    ending = Ending(settings.drain_seconds)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ending.interrupt)
     try:
-        _run(settings, listener)
+        _run(settings, listener, ending)
     except KeyboardInterrupt:
-        pass
+        ending.soon()
     finally:
         listener.close()
 
@@ -145,7 +151,7 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _run(settings: Settings, listener: socket.socket) -> None:
+def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
     import asyncio
 
     import structlog
@@ -175,7 +181,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         async def main() -> None:
             asyncio.get_running_loop().set_exception_handler(descriptors.Complaints())
             # Within the loop, so that what the app makes may belong to it.
-            await run(create_app(settings, opening), listener, announce)
+            await run(create_app(settings, opening), listener, announce, ending, settings.drain_seconds)
 
         try:
             with asyncio.Runner(loop_factory=event_loop) as runner:

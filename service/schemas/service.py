@@ -63,6 +63,6 @@ class Liveness(Wire):
 class Readiness(Wire):
     """What is loaded, and what is not."""
 
-    status: Literal["ready", "loading", "failed"]
+    status: Literal["ready", "loading", "failed", "draining"]
     loading: list[str] = Field(description="What still loads: the encoder, collections, demo collections.")
     failed: list[str] = Field(description="What could not be loaded, or is damaged on disk, and why.")

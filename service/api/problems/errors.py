@@ -69,3 +69,7 @@ class BodyTooLarge(APIError):
 
 class QueueFull(APIError):
     """More requests wait than the service holds."""
+
+
+class ServiceStopping(APIError):
+    """The service was told to stop."""

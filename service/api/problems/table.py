@@ -132,8 +132,8 @@ TABLE: Mapping[str, Refusal] = {
     "out_of_memory": Refusal(
         503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
-    # While the service stops, the server lets no request in; those that are in may still meet what has been closed.
-    "stopping": Refusal(503, None, (storage.StoreClosed, encoding.QueueClosed), repeat=True),
+    # Any call may meet this, and none is described by it.
+    "stopping": Refusal(503, None, (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed), repeat=True),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
 }
 # status → the code of what is refused before a call is found, or fails in spite of it; of another status, its hundred's

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
 
+from service.api.draining import Draining
 from service.api.problems.errors import QueueFull
 from service.api.problems.refusals import ANY_CALL, STORED, refusals
 from service.api.routing import GuardedRoute, reaches, requires, takes
@@ -22,10 +23,11 @@ class BackupAnswer(Response):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, store: Store, turn: asyncio.Lock) -> None:
+    def __init__(self, store: Store, turn: asyncio.Lock, draining: Draining) -> None:
         super().__init__()
         self._store = store
         self._turn = turn
+        self._draining = draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
@@ -33,7 +35,7 @@ class BackupAnswer(Response):
             raise QueueFull("another backup is being made, one is made at a time: try again when it is done")
         async with self._turn:
             making = backup(self._store)
-            made = await _entered(making)
+            made = await self._draining.in_time(_entered(making))
             try:
                 await self._send(made, send)
             finally:
@@ -67,7 +69,7 @@ router = APIRouter(
     prefix="/v1/backup",
     tags=["service"],
     route_class=GuardedRoute,
-    dependencies=[requires("write"), takes("read"), reaches("everything")],
+    dependencies=[requires("write"), takes("stream"), reaches("everything")],
     responses=ANY_CALL | refusals("forbidden", "host_refused", "disk_full", *STORED),
 )
 
@@ -86,4 +88,4 @@ async def get_backup(request: Request, running: Running) -> Response:
     It takes as much room in the data directory as what is stored, and one is made at a time. It holds every text, and
     the secrets of thin codes: keep it as you keep the data.
     """
-    return BackupAnswer(running.catalogue.store, request.app.state.backup)
+    return BackupAnswer(running.catalogue.store, request.app.state.backup, request.app.state.draining)

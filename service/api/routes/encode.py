@@ -9,7 +9,9 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
+from service.api.draining import Draining
 from service.api.json import NDJSON, JSONAnswer, ndjson
+from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import of_error
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
@@ -48,7 +50,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
         )
     queue = await model_queue(running.catalogue.encoder, body.model)
     if NDJSON in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(queue, body), media_type=NDJSON)
+        return StreamingResponse(_lines(queue, body, request.app.state.draining), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)
     answer = {
         "model": queue.encoder.name,
@@ -75,17 +77,17 @@ async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeReques
     return await TEXTS.run(queue.encoder.tokens, texts, body.purpose)
 
 
-async def _lines(queue: EncodingQueue, body: EncodeRequest) -> AsyncIterator[bytes]:
+async def _lines(queue: EncodingQueue, body: EncodeRequest, draining: Draining) -> AsyncIterator[bytes]:
     """A line a text, in order, then one that says how it ended."""
     end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
     encoded = 0
     try:
         async with aclosing(encode_stream(queue, body.texts, body.purpose)) as parts:
-            async for part in parts:
+            while (part := await draining.before_end(anext(parts, None))) is not None:
                 tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
                 yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)
-    except EncodingError as error:
+    except (EncodingError, ServiceStopping) as error:
         end |= {"done": False, "problem": of_error(error).problem}
     yield ndjson(end | {"encoded": encoded})
 

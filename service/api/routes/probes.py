@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.problems.refusals import OPEN_TO_ALL
@@ -56,19 +56,18 @@ async def livez() -> Response:
     "/readyz",
     response_model=Readiness,
     response_description="It is.",
-    responses={503: {"model": Readiness, "description": "Something still loads, or failed to."}},
+    responses={503: {"model": Readiness, "description": "Something still loads, or failed to; or the service stops."}},
     summary="Everything is loaded",
 )
-async def readyz(running: Running) -> Response:
+async def readyz(request: Request, running: Running) -> Response:
     """503 while the encoder, a collection, a demo collection or machine code loads; the API already answers, slower.
 
     It turns 200 when the first answer takes no longer than the tenth. And 503 where reads are not sound: a collection
-    that could not be read, a document that is damaged on disk.
+    that could not be read, a document that is damaged on disk. And 503, `draining`, once the service is told to stop:
+    it answers for a moment more, and who sends to it should send elsewhere.
     """
     found = await asyncio.to_thread(readiness, running)
-    content = {
-        "status": "ready" if found.ready else "loading" if found.loading else "failed",
-        "loading": found.loading,
-        "failed": found.failed,
-    }
-    return JSONAnswer(content, status_code=200 if found.ready else 503)
+    draining = request.app.state.draining.begun.is_set()
+    status = "draining" if draining else "ready" if found.ready else "loading" if found.loading else "failed"
+    content = {"status": status, "loading": found.loading, "failed": found.failed}
+    return JSONAnswer(content, status_code=200 if status == "ready" else 503)

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.body import media_type, parse, refuse_coded
 from service.api.document_form import sent
+from service.api.draining import Draining
 from service.api.json import NDJSON, ndjson
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.flaws import flaws_of
@@ -25,7 +26,8 @@ from service.api.routes.once import refuse_key
 from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
-from service.retrieval.documents import SentDocument, upload
+from service.retrieval.collections import Collection
+from service.retrieval.documents import SentDocument, Uploaded, upload
 from service.schemas.document import Document
 from service.threads import BODIES
 
@@ -37,6 +39,7 @@ class NDJSONRoute(GuardedRoute):
     """The route of a body that is declared as NDJSON; the JSON route of the same path takes the others."""
 
     reads_any_length = True  # its lines have a limit
+    outlives_its_caller = True
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As any route, where the content type is NDJSON."""
@@ -62,7 +65,7 @@ router = APIRouter(
     prefix="/v1/collections/{name}/documents",
     tags=["documents"],
     route_class=NDJSONRoute,
-    dependencies=[requires("write"), takes("write"), reaches("collection")],
+    dependencies=[requires("write"), takes("stream"), reaches("collection")],
 )
 
 
@@ -77,12 +80,12 @@ async def post_lines(name: NameInPath, request: Request, running: Running) -> Re
 
 async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
     upserted, refused = 0, 0
+    draining: Draining = request.app.state.draining
     try:
         most = running.max_body_bytes
-        async for batch in _batches(_lines(request.stream(), most), min(most, BATCH_BYTES)):
-            documents, flawed = await BODIES.run(_read, batch)
-            uploaded = await upload(running.catalogue.collection(name), documents)
-            flawed |= uploaded.refused
+        batches = _batches(_lines(request.stream(), most), min(most, BATCH_BYTES))
+        while (batch := await draining.before_end(anext(batches, None))) is not None:
+            uploaded, flawed = await draining.in_time(_written(running.catalogue.collection(name), batch))
             upserted += uploaded.upserted
             refused += len(flawed)
             yield ndjson({"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _refused(flawed)})
@@ -92,6 +95,13 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         yield ndjson({"done": False, "upserted": upserted, "refused": refused, "problem": of_error(error).problem})
     else:
         yield ndjson({"done": True, "upserted": upserted, "refused": refused})
+
+
+async def _written(collection: Collection, batch: Mapping[int, bytes]) -> tuple[Uploaded, dict[int, list[Flaw]]]:
+    """What became of a batch, and all that is wrong with its lines."""
+    documents, flawed = await BODIES.run(_read, batch)
+    uploaded = await upload(collection, documents)
+    return uploaded, flawed | uploaded.refused
 
 
 async def _lines(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[tuple[int, bytes]]:

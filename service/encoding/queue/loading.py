@@ -59,7 +59,12 @@ class LoadingEncoder:
         """How many texts wait to be encoded."""
         return 0 if self._queue is None else self._queue.waiting
 
+    def refuse(self) -> None:
+        """Take no text from now on, and give up those that wait."""
+        if self._queue is not None:
+            self._queue.refuse()
+
     async def close(self) -> None:
-        """Let the texts that wait be encoded, then stop."""
+        """Refuse, and let the encoder go."""
         if self._queue is not None:
             await self._queue.close()

@@ -19,6 +19,8 @@ CACHED_TEXTS = 2048  # the keys and values of 1,000 rows; larger requests are up
 TEXT_CHARACTERS = 8  # what the two special tokens of a text cost, at four characters a token
 # Of a stream, at a time: two slices would take turns in the queue, and the first be no sooner ready than the second.
 SLICE_TEXTS = 64
+CLOSING_SECONDS = 1.0
+CLOSED = "texts are not encoded any more, as the service stops: ask again when it runs"
 
 
 class Pending:
@@ -79,13 +81,21 @@ class EncodingQueue:
             self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._open = True
 
-    async def close(self) -> None:
-        """Refuse new texts, finish those that wait, and let the thread go."""
+    def refuse(self) -> None:
+        """Take no text from now on, and give up those that wait: who asked for them hears QueueClosed."""
         self._open = False
+        for waiting in self._waiting.values():
+            for pending in waiting:
+                pending.fail(QueueClosed(CLOSED))
+            waiting.clear()
+
+    async def close(self) -> None:
+        """Refuse, and let the thread go; the batch that runs ends, and is waited for no longer than a moment."""
+        self.refuse()
         if self._runner is not None:
-            await asyncio.wait([self._runner])
+            await asyncio.wait([self._runner], timeout=CLOSING_SECONDS)
         if self._thread is not None:
-            self._thread.shutdown()
+            self._thread.shutdown(wait=False)
             self._thread = None
 
     async def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
@@ -96,7 +106,7 @@ class EncodingQueue:
             QueueClosed: the queue is not started, or closes.
         """
         if not self._open:
-            raise QueueClosed("the encoding queue is closed: start it, or ask a service that is not stopping")
+            raise QueueClosed(CLOSED)
         check_texts(texts)
         if not texts:
             return Encoded.blank(0, self.encoder.dimension)

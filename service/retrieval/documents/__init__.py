@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.retrieval.documents.documents import (
+    Uploaded,
     Written,
     delete_one,
     get,

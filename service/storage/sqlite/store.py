@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection, OperationalError
+from sqlite3 import Connection
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +21,7 @@ from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import findings
+from service.storage.sqlite.unclean import Found, UncleanStop, mark_closed
 from service.storage.sqlite.writer import Writer
 from service.trail import spending
 
@@ -31,11 +32,13 @@ class Store:
     A write that has returned is on disk, and whoever begins to read after that sees it.
 
     Attributes:
+        unclean: the process that had it last and did not close it; None where it was closed.
         warning: what is missing of what was acknowledged before, where that can be told; else None.
     """
 
-    def __init__(self, directory: Directory, connection: Connection, warning: str | None = None) -> None:
-        self.warning = warning
+    def __init__(self, directory: Directory, connection: Connection, unclean: UncleanStop | None = None) -> None:
+        self.unclean = unclean
+        self.warning = None if unclean is None else unclean.loss(directory.database)
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
@@ -63,10 +66,9 @@ class Store:
         owned.acquire()
         try:
             with translated_errors(owned.database):
-                logged = log(owned.database).exists()
+                found = Found(owned.database)
                 connection = open_database(owned.database, report)
-                last = _mark_open(connection)
-                return cls(owned, connection, None if logged or last is None else _lost(owned.database, last))
+                return cls(owned, connection, found.opened(connection))
         except BaseException:
             owned.release()
             raise
@@ -92,7 +94,7 @@ class Store:
                 return
             self._closed = True
             self._readers.close()
-            _mark_closed(self._connection)
+            mark_closed(self._connection)
             self._connection.close()
             self._directory.release()
             atexit.unregister(self.close)
@@ -197,7 +199,7 @@ class Store:
                 with closing(connect(self.path)) as connection:
                     connection.execute("VACUUM INTO ?", (str(target),))
                 with closing(connect(target)) as copy:
-                    _mark_closed(copy)
+                    mark_closed(copy)
             yield target
         finally:
             target.unlink(missing_ok=True)
@@ -209,35 +211,6 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-# SQLite keeps what was committed last in a log beside the file, and writes it back now and then. After an unclean stop
-# the log is there and nothing is lost. A file that says it is open and has no log beside it was separated from it: by
-# someone who deleted the log, or who copied the file alone.
-
-
-def _mark_open(connection: Connection) -> int | None:
-    """Say in the file that this process has it open; the process that had it before and did not close it, if any."""
-    last = connection.execute("SELECT pid FROM open_stores").fetchone()
-    with suppress(OperationalError):  # a full disk must not keep the store from being read
-        connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
-        # Into the file itself, so that a copy of it without the log says so.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return None if last is None else int(last[0])
-
-
-def _mark_closed(connection: Connection) -> None:
-    """Take that back."""
-    with suppress(OperationalError):
-        connection.execute("DELETE FROM open_stores")
-
-
-def _lost(path: Path, pid: int) -> str:
-    return (
-        f"process {pid} had {path} open and did not close it, and its log {log(path).name} is not there: what that "
-        f"process acknowledged last may be missing. If you have the log, stop softkv and put it back; whoever copies "
-        f"a store in use needs both files"
-    )
 
 
 def _call(callbacks: list[Callable[[], object]]) -> None:

@@ -27,6 +27,7 @@ PATHS = {
     "write": "PUT /v1/collections/c/documents/a",
     "read": "POST /v1/collections/c/documents/query",
     "stateless": "POST /v1/attend",
+    "stream": "POST /v1/collections/c/documents",
 }
 BODIES = {
     "lookup": {"query": [1, 2]},
@@ -34,7 +35,9 @@ BODIES = {
     "write": {"key_vector": [1, 2]},
     "read": {},
     "stateless": {"query": [[1]], "key": [[1]], "value": [[1]]},
+    "stream": {"id": "a", "key_vector": [1, 2]},
 }
+MEDIA = dict.fromkeys(PATHS, "application/json") | {"stream": "application/x-ndjson"}
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +76,8 @@ def head(line: str, *headers: str) -> bytes:
 def half(running: RunningService, kind: str, key: str = "w", length: int = 99) -> socket.socket:
     """A call whose body does not end."""
     raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
-    declared = ("Content-Type: application/json", f"Content-Length: {length}", f"X-API-Key: {key}")
-    raw.sendall(head(PATHS[kind], *declared) + b"{" + b" " * (length - 2))
+    media = f"Content-Type: {MEDIA[kind]}"
+    raw.sendall(head(PATHS[kind], media, f"Content-Length: {length}", f"X-API-Key: {key}") + b"{" + b" " * (length - 2))
     return raw
 
 
@@ -87,7 +90,7 @@ def holding(running: RunningService, kind: str, key: str) -> socket.socket:
 
 def ask(client: httpx.Client, kind: str) -> httpx.Response:
     method, path = PATHS[kind].split()
-    return client.request(method, path, json=BODIES[kind])
+    return client.request(method, path, json=BODIES[kind], headers={"content-type": MEDIA[kind]})
 
 
 def taken(client: httpx.Client) -> dict[str, int]:
@@ -161,7 +164,7 @@ def test_places_come_back_when_callers_hang_up(tight, client, kind):
             until(client)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "stream"])
 def test_a_body_that_is_not_in_yet_holds_no_place(tight, client, kind):
     with ExitStack() as stack:
         for _ in range(10 * MOST):

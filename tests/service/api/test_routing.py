@@ -49,8 +49,9 @@ def test_every_route_declares_what_it_asks():
 KINDS = {
     "lookup": {"attend", "sweep", "compare"},
     "encode": {"encode", "embeddings", "trace"},
-    "write": WRITES.keys() | {"post_lines"},
+    "write": WRITES.keys(),
     "stateless": {"attend_arrays", "compare_rows"},
+    "stream": {"get_backup", "post_lines"},
 }
 
 

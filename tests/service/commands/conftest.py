@@ -26,11 +26,12 @@ Softkv = Callable[..., Result]
 
 @dataclass
 class Serving:
-    """A process of `softkv serve`: where it answers, and the line that said so."""
+    """A process of `softkv serve`: where it answers, the line that said so, and those before it."""
 
     url: str
     announced: str
     process: subprocess.Popen[str]
+    before: list[str]
 
     def stop(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal → the exit code, and what was written to standard error since the announcement."""
@@ -50,7 +51,7 @@ def serving(data_dir: Path, *options: str) -> Iterator[Serving]:
         for line in process.stderr:
             lines.append(line)
             if found := re.search(r"http://[^\s\"]+", line):
-                yield Serving(found.group(), line, process)
+                yield Serving(found.group(), line, process, lines[:-1])
                 break
         else:
             pytest.fail(f"the service ended with {process.wait()} before it listened: {''.join(lines)}")

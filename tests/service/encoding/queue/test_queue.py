@@ -201,7 +201,7 @@ def test_what_is_no_text_is_refused_before_it_waits(gate):
     assert gate.batches == []
 
 
-def test_closing_drains_and_refuses(gate):
+def test_closing_ends_what_runs_and_refuses_what_waits(gate):
     async def scenario():
         queue = EncodingQueue(gate)
         with pytest.raises(QueueClosed):
@@ -215,13 +215,19 @@ def test_closing_drains_and_refuses(gate):
         await asyncio.sleep(0)
         with pytest.raises(QueueClosed):
             await queue.encode(["too late"], "query")
+        with pytest.raises(QueueClosed):
+            await tasks[1]
+        assert queue.waiting == 0
         gate.door.set()
         await closing
         await queue.close()
-        return [task.result().vectors.shape for task in tasks]
+        return tasks[0].result().vectors.shape
 
-    assert asyncio.run(scenario()) == [(1, 384), (300, 384)]
-    assert not any(thread.is_alive() for thread in gate.threads)
+    assert asyncio.run(scenario()) == (1, 384)
+    assert [texts for _, texts in gate.batches] == [["running"]]
+    for thread in gate.threads:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_a_text_that_was_encoded_lately_is_not_encoded_again(gate):

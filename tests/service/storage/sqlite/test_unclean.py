@@ -40,8 +40,13 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
     with Store.open(tmp_path) as store:
         assert store.warning is None
         assert documents(store) == 500
+        found = store.unclean
+    assert found is not None
+    assert (found.collections, found.documents) == (1, 500)
+    assert found.log_bytes > 100_000
+    assert 0 < found.seconds < 60
     with Store.open(tmp_path) as store:
-        assert store.warning is None
+        assert store.warning is store.unclean is None
 
 
 def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
@@ -50,6 +55,7 @@ def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         assert store.warning is not None
         assert "softkv.sqlite3-wal is not there" in store.warning
+        assert store.unclean.log_bytes is None
         assert documents(store) == 0
     with Store.open(tmp_path) as store:
         assert store.warning is None
@@ -75,7 +81,7 @@ def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) 
     write(tmp_path, "ends")
     assert not log(tmp_path / "softkv.sqlite3").exists()
     with Store.open(tmp_path) as store:
-        assert store.warning is None
+        assert store.warning is store.unclean is None
         assert documents(store) == 500
 
 

@@ -1,0 +1,72 @@
+"""How a store was left: whether the process that had it closed it, and what a start makes of it where it did not.
+
+SQLite keeps what was committed last in a log beside the file, and writes it back now and then. After an unclean stop
+the log is there and nothing is lost. A file that says it is open and has no log beside it was separated from it: by
+someone who deleted the log, or who copied the file alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Connection, OperationalError
+
+from service.storage.sqlite.schema.migrations import log
+
+
+@dataclass(frozen=True)
+class UncleanStop:
+    """What was found of a process that did not close the store.
+
+    Attributes:
+        process: its number.
+        log_bytes: of what it had committed and not written back; None where its log is not there.
+        collections, documents: that are stored now.
+        seconds: that opening the store took.
+    """
+
+    process: int
+    log_bytes: int | None
+    collections: int
+    documents: int
+    seconds: float
+
+    def loss(self, path: Path) -> str | None:
+        """What is missing of the store at `path`, where that can be told."""
+        if self.log_bytes is not None:
+            return None
+        return (
+            f"process {self.process} had {path} open and did not close it, and its log {log(path).name} is not there: "
+            f"what that process acknowledged last may be missing. If you have the log, stop softkv and put it back; "
+            f"whoever copies a store in use needs both files"
+        )
+
+
+class Found:
+    """A store's file as it is found, before anything opens it."""
+
+    def __init__(self, path: Path) -> None:
+        self._started = time.perf_counter()
+        self._log_bytes = log(path).stat().st_size if log(path).exists() else None
+
+    def opened(self, connection: Connection) -> UncleanStop | None:
+        """Say in the file that this process has it open → the process that had it before, if it did not close it."""
+        last = connection.execute("SELECT pid FROM open_stores").fetchone()
+        with suppress(OperationalError):  # a full disk must not keep the store from being read
+            connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
+            # Into the file itself, so that a copy of it without the log says so.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if last is None:
+            return None
+        collections, documents = connection.execute("SELECT count(*), sum(documents) FROM collections").fetchone()
+        seconds = time.perf_counter() - self._started
+        return UncleanStop(int(last[0]), self._log_bytes, collections, documents or 0, seconds)
+
+
+def mark_closed(connection: Connection) -> None:
+    """Say in the file that nobody has it open."""
+    with suppress(OperationalError):
+        connection.execute("DELETE FROM open_stores")

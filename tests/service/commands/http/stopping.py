@@ -1,0 +1,111 @@
+"""Services that are told to stop while something is under way, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.service.commands.conftest import Serving, serving
+
+IN_TIME = 9.5  # the nine seconds, and what it takes to see that they are over
+
+
+class Asked(threading.Thread):
+    """A call in a thread of its own, and its answer or the error that came instead of one."""
+
+    def __init__(self, method: str, url: str, **content: Any) -> None:
+        super().__init__(daemon=True)
+        self.answer: httpx.Response | None = None
+        self.error: httpx.TransportError | None = None
+        self.seconds = 0.0
+        self._call = (method, url, content)
+        self.start()
+
+    def run(self) -> None:
+        method, url, content = self._call
+        started = time.monotonic()
+        try:
+            self.answer = httpx.request(method, url, timeout=60, trust_env=False, **content)
+        except httpx.TransportError as error:
+            self.error = error
+        self.seconds = time.monotonic() - started
+
+    def status(self) -> int | None:
+        """What it was answered with; None where the connection was cut."""
+        self.join(60)
+        assert not self.is_alive()
+        return None if self.answer is None else self.answer.status_code
+
+    def refused(self) -> bool:
+        """Whether it was told that the service stops."""
+        self.status()
+        return self.answer is not None and self.answer.json()["code"] == "stopping"
+
+
+class Stopped(Serving):
+    """A service that can be told to stop; what its log said is checked when it is gone."""
+
+    client: httpx.Client
+
+    def tell(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send the signal."""
+        self.told = time.monotonic()
+        self.process.send_signal(number)
+
+    def gone(self) -> float:
+        """Wait for the end, a success without anything unexpected → seconds since it was told."""
+        _, log = self.process.communicate(timeout=60)
+        seconds = time.monotonic() - self.told
+        assert self.process.returncode == 0, log
+        for word in ("Traceback", "unexpected", "status=500", "Exception", "without completing"):
+            assert word not in log, log
+        return seconds
+
+    def raw(self, data: bytes) -> socket.socket:
+        """A connection over which this was sent."""
+        made = socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=30)
+        made.sendall(data)
+        return made
+
+
+@contextmanager
+def stoppable(data: Path, *options: str) -> Iterator[Stopped]:
+    """A service that is then told to stop."""
+    with serving(data, *options) as running:
+        made = Stopped(running.url, running.announced, running.process, running.before)
+        with httpx.Client(base_url=made.url, timeout=60, trust_env=False) as made.client:
+            yield made
+
+
+def head(line: str, media: str, length: str) -> bytes:
+    """Of a request whose body follows."""
+    return f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media}\r\n{length}\r\n\r\n".encode()
+
+
+def chunk(data: bytes) -> bytes:
+    """A part of a body without a length."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def read_until(raw: socket.socket, wanted: bytes) -> None:
+    """Read on until this came."""
+    received = b""
+    while wanted not in received:
+        more = raw.recv(65536)
+        assert more, received
+        received += more
+
+
+def lines(raw: socket.socket) -> list[dict[str, Any]]:
+    """What a stream of NDJSON answers from now on, until it ends."""
+    received = b"".join(iter(lambda: raw.recv(65536), b""))
+    return [json.loads(line) for line in received.splitlines() if line.startswith(b"{")]

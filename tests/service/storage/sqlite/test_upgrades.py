@@ -1,0 +1,95 @@
+"""A store of every earlier schema, made by the code of its time, opens and holds what was written.
+
+The files are in `upgrades/`; `upgrades/made.py` says how each was made, and of which commit.
+"""
+
+from __future__ import annotations
+
+import lzma
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.storage import Comparison, DocumentRecord, Store, restore
+from service.storage import backup as backed_up
+from service.storage.sqlite.schema.migrations import SCHEMA
+from tests.service.storage.making import document, plain
+from tests.service.storage.sqlite.upgrades import made
+
+FOLDER = Path(made.__file__).parent
+# file → the schema in it, and whether documents had several keys then
+FILES = {"schema_1": (1, False), "schema_2_first": (2, False), "schema_2": (2, True), "schema_3": (3, True)}
+
+
+def unpacked(name: str, directory: Path) -> Path:
+    directory.mkdir()
+    path = directory / "softkv.sqlite3"
+    path.write_bytes(lzma.decompress((FOLDER / f"{name}.sqlite3.xz").read_bytes()))
+    return path
+
+
+def record(written: dict[str, Any]) -> DocumentRecord:
+    """As this version has it; a single key stands for all of a text, which `parts` says nothing of."""
+    keys = np.array(written["keys"], np.float32)
+    value = written.get("value_vector")
+    return DocumentRecord(
+        **{name: written[name] for name in ("id", "key", "value", "metadata")},
+        keys=keys.reshape(len(keys), -1) if len(keys) else np.empty((0, 0), np.float32),
+        value_vector=None if value is None else np.array(value, np.float32),
+    )
+
+
+def pragma(path: Path, name: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def compare(store: Store, wanted: dict[str, list[dict[str, Any]]]) -> None:
+    with store.reading() as reader:
+        assert [each.name for each in reader.collections()] == sorted(wanted)
+        for name, written in wanted.items():
+            collection = reader.collection(name)
+            assert collection.documents == len(written)
+            assert collection.keyless == sum(not each["keys"] for each in written)
+            for setting, chosen in made.SETTINGS[name].items():
+                assert getattr(collection.settings, setting) == chosen
+            found = reader.page(collection.id, limit=1000)
+            assert sorted(map(plain, found), key=repr) == sorted((plain(record(each)) for each in written), key=repr)
+            late = [each["id"] for each in written if (each["metadata"].get("year") or 0) >= 2000]
+            rows = reader.rows_where(collection.id, Comparison("metadata.year", ">=", 2000))
+            assert sorted(each.id for each in reader.documents(collection.id, rows)) == sorted(late)
+            words = reader.search(collection.id).full_text("words", 1000)
+            assert len(words.rows) == sum("words" in (each["key"] or "") for each in written)
+    assert list(store.check()) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) -> None:
+    schema, several = FILES[name]
+    path = unpacked(name, tmp_path / "data")
+    assert pragma(path, "user_version") == schema
+    wanted = made.documents(several=several)
+    for _ in range(2):
+        with Store.open(path.parent) as store:
+            assert store.warning is None
+            compare(store, wanted)
+    # Deleting gives space back, whichever version made the file.
+    assert (pragma(path, "user_version"), pragma(path, "auto_vacuum")) == (SCHEMA, 2)
+    with Store.open(path.parent) as store:
+        with store.writing() as writer:
+            writer.upsert(writer.collection("empty").id, [document("new", 3)])
+        with backed_up(store) as copy, (tmp_path / "backup").open("wb") as file:
+            file.writelines(copy.parts())
+    with (tmp_path / "backup").open("rb") as file:
+        restore(file, tmp_path / "restored")
+    with Store.open(tmp_path / "restored") as other, other.reading() as reader:
+        assert [plain(each) for each in reader.page(reader.collection("empty").id)] == [plain(document("new", 3))]
+
+
+def test_every_schema_that_there_was_has_a_file() -> None:
+    assert {schema for schema, _ in FILES.values()} == set(range(1, SCHEMA + 1))
+    assert {each.name.removesuffix(".sqlite3.xz") for each in FOLDER.glob("*.xz")} == FILES.keys()
