@@ -133,7 +133,6 @@ def _run(settings: Settings, listener: socket.socket) -> None:
     import structlog
 
     from service import logs
-    from service.commands import addresses
     from service.commands.console import messages
     from service.opening import begin, one_thread_of_blas
     from service.storage import StorageError
@@ -146,6 +145,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         from service.api.keyring import KeysUnusable
         from service.api.tracing import TracingMissing
         from service.app import UnknownDemo, create_app
+        from service.commands.http import addresses
         from service.commands.http.server import event_loop, run
 
         def announce() -> None:
