@@ -15,7 +15,7 @@ import uvicorn
 
 from service.api.places import KINDS
 from service.app import create_app
-from service.commands.http import connections, protocol
+from service.commands.http.reading import connections, protocol
 from service.settings import Settings
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from service.api.problems.table import OF_STATUS, TABLE
 from service.trail import QUEUES, STAGES, Queue, Stage
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -62,6 +63,8 @@ class Meters:
         self.keys_file = gauge("keys_file_usable", "0 where the file of keys cannot be read anew, so older ones stay.")
         gauge("build_info", "The version.", "version").labels(version("softkv")).set(1)
 
+        for code in (*TABLE, *OF_STATUS.values()):  # from the start, so that the first is an increase
+            self.refusals.labels(code)
         # Looked for among the labels once: a question is a matter of microseconds.
         self._waits = {queue: self.waits.labels(queue) for queue in QUEUES}
         self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}

@@ -64,6 +64,7 @@ class Tracing:
         if route in QUIET:
             return
         from opentelemetry import trace
+        from opentelemetry.semconv.attributes import http_attributes as http
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         zero = time.time_ns() - int(time.perf_counter() * 1e9)
@@ -74,9 +75,9 @@ class Tracing:
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         state, method = scope.get("state", {}), scope["method"]
         about = {
-            "http.request.method": method,
-            "http.route": route,
-            "http.response.status_code": status,
+            http.HTTP_REQUEST_METHOD: method,
+            http.HTTP_ROUTE: route,
+            http.HTTP_RESPONSE_STATUS_CODE: status,
             "softkv.request_id": state.get("request_id"),
             "softkv.key": getattr(state.get("holder"), "name", None),
             "softkv.code": state.get("refused"),

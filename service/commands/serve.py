@@ -89,7 +89,7 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
 
     from service import logs
-    from service.commands import descriptors
+    from service.commands.http import descriptors
 
     settings = read_settings(given)
     logs.configure(settings.log_format)
@@ -156,8 +156,8 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
 
     import structlog
 
-    from service.commands import addresses, descriptors
     from service.commands.console import messages
+    from service.commands.http import descriptors
     from service.opening import begin, one_thread_of_blas
     from service.storage import StorageError
 
@@ -168,6 +168,7 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
         from service.api.keyring import KeysUnusable
         from service.api.tracing import TracingMissing
         from service.app import UnknownDemo, create_app
+        from service.commands.http import addresses
         from service.commands.http.server import event_loop, run
 
         def announce() -> None:

@@ -37,7 +37,7 @@ def test_its_probes_are_paths_of_the_service(paths, probe):
 
 
 def test_a_pod_that_is_not_ready_goes_on_running():
-    assert [CONTAINER[probe]["httpGet"]["path"] for probe in PROBES] == ["/readyz", "/readyz", "/livez"]
+    assert [CONTAINER[probe]["httpGet"]["path"] for probe in PROBES] == ["/livez", "/readyz", "/livez"]
 
 
 def test_its_settings_are_settings_of_the_service_and_have_values_it_takes(monkeypatch):
@@ -86,6 +86,15 @@ def test_what_selects_the_pods_is_on_them():
     assert MANIFESTS["Service"]["spec"]["selector"].items() <= labels.items()
     assert MANIFESTS["StatefulSet"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert MANIFESTS["StatefulSet"]["spec"]["serviceName"] == MANIFESTS["Service"]["metadata"]["name"]
+
+
+def test_it_calls_nobody_and_is_scraped_where_it_has_metrics(paths):
+    policy = MANIFESTS["NetworkPolicy"]["spec"]
+    assert policy["egress"] == []
+    assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
+    annotations = MANIFESTS["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/path"] in paths
+    assert int(annotations["prometheus.io/port"]) == CONTAINER["ports"][0]["containerPort"]
 
 
 def test_only_the_data_and_a_temporary_folder_can_be_written():

@@ -17,9 +17,9 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from service.commands.console import progress
-from service.commands.http import connections
 from service.commands.http.ending import Ending
 from service.commands.http.joining import Joining
+from service.commands.http.reading import connections
 
 if TYPE_CHECKING:
     from service.api.draining import Draining

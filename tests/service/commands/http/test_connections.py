@@ -16,8 +16,8 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from service.api.routing import requires
-from service.commands.http import protocol
 from service.commands.http.in_h11 import InH11
+from service.commands.http.reading import protocol
 from tests.running import RunningService
 from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
 

@@ -18,7 +18,7 @@ import pytest
 import segno
 from rich.console import Console
 
-from service.commands import addresses
+from service.commands.http import addresses
 from tests.service.commands.conftest import COMMAND, serving
 
 OPEN = ("--host", "0.0.0.0", "--allow-anonymous", "read")
@@ -114,7 +114,7 @@ def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
     if not addresses.elsewhere("0.0.0.0", 1):
         pytest.skip("this machine is in no network")
     mine, its = pty.openpty()
-    outside = "from service.commands import addresses; addresses.MARKS_OF_A_CONTAINER = (); "
+    outside = "from service.commands.http import addresses; addresses.MARKS_OF_A_CONTAINER = (); "
     options = ("--port", "0", "--data-dir", str(tmp_path), "--encoder", "none", *OPEN)
     command = [*COMMAND[:2], outside + COMMAND[2], "serve", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}

@@ -1,0 +1,150 @@
+"""The dashboard and the alerts of docker/ ask for nothing but what a service exports, and each alert is told of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.api.problems.table import OF_STATUS, TABLE
+from tests.container.promql import Matcher, read
+from tests.container.tool import ROOT
+from tests.examples import Page
+
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "docker" / "grafana" / "softkv.json").read_text(encoding="utf-8"))
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+ALERTS = [
+    rule
+    for group in yaml.safe_load((ROOT / "docker" / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+EXPRESSIONS = {
+    **{f"{panel['title']}: {target['expr']}": target["expr"] for panel in PANELS for target in panel["targets"]},
+    **{rule["alert"]: rule["expr"] for rule in ALERTS},
+}
+PAGE = Page("docs/OPERATIONS.md")
+PROMETHEUS_OWN = {"job", "instance"}  # which it puts on all that it reads
+STATUSES = {str(refusal.status) for refusal in TABLE.values()} | {str(status) for status in OF_STATUS}
+
+Exported = dict[str, dict[str, set[str]]]
+
+
+@pytest.fixture(scope="module")
+def exported(service, client) -> Exported:
+    """metric → label → the values it had, of a service that has answered and refused."""
+    service.wait_until_ready()
+    client.put("/v1/collections/watched", json={})
+    client.put("/v1/collections/watched/documents/a", json={"key": "a watched text", "value": "b"})
+    for _ in range(2):
+        assert client.post("/v1/collections/watched/attend", json={"query": "watched"}).status_code == 200
+    client.delete("/v1/collections/watched")
+    client.get("/v1/collections/watched")
+    found: Exported = defaultdict(lambda: defaultdict(set))
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        for sample in family.samples:
+            found[sample.name]
+            for label, value in sample.labels.items():
+                found[sample.name][label].add(value)
+    found["up"]  # Prometheus' own
+    for labels in found.values():
+        if "status" in labels:
+            labels["status"] |= STATUSES
+        for own in PROMETHEUS_OWN:
+            labels[own]
+    return found
+
+
+def meets(matcher: Matcher, values: set[str]) -> bool:
+    """Whether there is a value that it lets through, or for a negative one a value that it leaves out."""
+    pattern = matcher.value if "~" in matcher.sign else re.escape(matcher.value)
+    return any(re.fullmatch(pattern, value) for value in values)
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
+def test_it_asks_for_what_there_is(expression, exported):
+    asked = read(expression)
+    assert asked.selectors
+    labels = set[str]()
+    for selector in asked.selectors:
+        assert selector.metric in exported, f"no {selector.metric} is exported"
+        own = exported[selector.metric]
+        labels |= own.keys()
+        for matcher in selector.matchers:
+            assert matcher.label in own, f"{selector.metric} has no label {matcher.label}"
+            if matcher.label in PROMETHEUS_OWN:
+                continue
+            assert meets(matcher, own[matcher.label]), f"{matcher} fits none of {sorted(own[matcher.label])}"
+    assert asked.grouped <= labels
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "softkv_documents_total",
+        'softkv_ready{shade="red"}',
+        'softkv_places_taken{kind="nap"}',
+        "sum by (nap) (softkv_ready)",
+        'rate(softkv_refusals_total{code=~"disk_fool|x"}[5m])',
+    ],
+)
+def test_what_there_is_not_is_found(expression, exported):
+    with pytest.raises(AssertionError):
+        test_it_asks_for_what_there_is(expression, exported)
+
+
+@pytest.mark.parametrize(
+    "expression", ["rate(softkv_ready", "softkv_ready)", "nap(softkv_ready)", "softkv_ready{a=1}", "§"]
+)
+def test_what_is_no_promql_is_refused(expression):
+    with pytest.raises(ValueError, match=r"bracket|function|compared|PromQL"):
+        read(expression)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_a_legend_names_labels_that_are_left(panel, exported):
+    for target in panel["targets"]:
+        named, asked = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])), read(target["expr"])
+        grouped = asked.grouped or {label for each in asked.selectors for label in exported[each.metric]}
+        assert named <= grouped
+
+
+def test_panels_do_not_overlap_and_have_numbers_of_their_own():
+    numbers = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(numbers)) == len(numbers)
+    taken = set[tuple[int, int]]()
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24
+        taken |= cells
+
+
+def test_every_series_of_ours_is_on_the_page_and_watched(exported):
+    ours = {family(name) for name in exported if name.startswith("softkv_") and not name.endswith("_created")}
+    assert set(re.findall(r"`(softkv_\w+)`", PAGE.sections["metrics"])) == ours
+    watched = {family(each.metric) for expression in EXPRESSIONS.values() for each in read(expression).selectors}
+    assert ours - watched == set()
+
+
+def family(name: str) -> str:
+    """The name under which a histogram stands on the page."""
+    return re.sub(r"_(bucket|count|sum)$", "", name)
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_has_a_section_that_says_what_to_do(rule):
+    path, _, heading = rule["annotations"]["runbook"].partition("#")
+    assert (path, heading) == (PAGE.name, rule["alert"].lower())
+    assert len(PAGE.sections[heading]) > 80
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert "instance" in rule["annotations"]["summary"]
+
+
+def test_no_section_is_of_an_alert_that_is_not_there():
+    assert {each for each in PAGE.sections if each.startswith("softkv")} == {rule["alert"].lower() for rule in ALERTS}
