@@ -21,6 +21,7 @@ NAMES = {
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",
     "clients": "many clients at once over HTTP, beside a scan for each question",
+    "overload": "what one caller's flood leaves to another, and 200 connections at ten times what there is room for",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
     "client": "the Python client beside curl and bare httpx2: uploads, attends, import, memory",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Len
 from pydantic import ConfigDict, Field, PlainValidator
 from typing_extensions import TypeAliasType
 
@@ -17,6 +17,7 @@ from service.schemas.wire import (
     Basis,
     DocumentedAs,
     Form,
+    InParts,
     JSONValue,
     Normaliser,
     Null,
@@ -62,8 +63,8 @@ class AttendRequest(Wire):
         description="A text, encoded by the collection's encoder, or a vector of the keys' width.",
         examples=[QUESTION],
     )
-    queries: list[Query] | None = Field(
-        None, min_length=1, description="Several at once, instead of `query`; at most 64 unless set otherwise."
+    queries: Annotated[list[Query], Len(1), InParts] | None = Field(
+        None, description="Several at once, instead of `query`; at most 64 unless set otherwise."
     )
     temperature: TemperatureOrAuto | None = Field(
         None,
@@ -100,7 +101,7 @@ class AttendRequest(Wire):
         description="What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left "
         "out: the collection's.",
     )
-    include: list[MatchInclude] = Field(
+    include: Annotated[list[MatchInclude], InParts] = Field(
         default=["value", "key", "metadata"],
         description="Which fields of a match to answer, besides its numbers; `output` is the blended value.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Len
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
@@ -17,6 +18,7 @@ from service.schemas.wire import (
     MAX_PAGE,
     DocumentId,
     Form,
+    InParts,
     JSONValue,
     Text,
     VectorFormat,
@@ -141,7 +143,9 @@ class DocumentAnswer(Wire):
 class DocumentBatch(Wire):
     """Many documents, written all or none."""
 
-    documents: list[Document] = Field(min_length=1, description="Each id once; 10,000 documents unless set otherwise.")
+    documents: Annotated[list[Document], Len(1), InParts] = Field(
+        description="Each id once; 10,000 documents unless set otherwise."
+    )
     mode: Literal["upsert", "create", "skip"] = Field(
         "upsert",
         description="What becomes of a document whose id is taken. `upsert`: it replaces the one that is there. "
@@ -175,9 +179,9 @@ class Upserted(Wire):
 class DocumentQuery(Wire):
     """Which documents to list, in id order; without `ids` and `filter`, all of them."""
 
-    ids: list[DocumentId] | None = Field(None, description="Only these; unknown ids are silent.")
+    ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Only these; unknown ids are silent.")
     filter: FilterField = Field(None, description="Only documents that pass.")
-    include: list[Include] = Field(
+    include: Annotated[list[Include], InParts] = Field(
         default=["key", "value", "metadata"], description="Which fields to answer, besides the id."
     )
     limit: int = Field(100, ge=0, le=MAX_PAGE, description="Documents on a page; 0 for the `count` alone.")
@@ -211,7 +215,7 @@ class DocumentDelete(Wire):
         Form("DeleteByFilter", "filter", "Every document that passes."),
     )
 
-    ids: list[DocumentId] | None = Field(None, description="Unknown ids are silent.")
+    ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Unknown ids are silent.")
     filter: FilterField = Field(None, description="Every document that passes.")
 
     model_config = ConfigDict(
@@ -253,7 +257,7 @@ class DocumentUpdate(Wire):
         Form("UpdateByFilter", "filter", "Every document that passes."),
     )
 
-    ids: list[DocumentId] | None = Field(None, description="Unknown ids are silent.")
+    ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Unknown ids are silent.")
     filter: FilterField = Field(None, description="Every document that passes.")
     patch: ValuePatch = Field(description="Merged into each of them.")
 

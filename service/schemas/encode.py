@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from service.schemas.vector import NestedAnswer
-from service.schemas.wire import Text, VectorFormat, Wire
+from service.schemas.wire import InParts, Text, VectorFormat, Wire
 
 
 class EncodeRequest(Wire):
     """Texts to encode, in any number up to the service's limit."""
 
-    texts: list[Text] = Field(description="Any Unicode text; the empty one has a vector too.")
+    texts: Annotated[list[Text], InParts] = Field(description="Any Unicode text; the empty one has a vector too.")
     model: Text | None = Field(None, description="A name of GET /v1/models. Left out: the service's.")
     purpose: Literal["document", "query"] = Field(
         "document", description="What the texts are, to a model that reads questions and documents differently."

@@ -13,7 +13,7 @@ from service.schemas.filter import FilterField
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart
 from service.schemas.vector import VectorAnswer
-from service.schemas.wire import MAX_TOP_K, JSONValue, Null, Temperature, VectorFormat, Wire
+from service.schemas.wire import MAX_TOP_K, InParts, JSONValue, Null, Temperature, VectorFormat, Wire
 
 MAX_TEMPERATURES = 1024
 
@@ -26,7 +26,7 @@ class SweepRequest(Wire):
     top_k: int | None = Field(None, ge=0, le=MAX_TOP_K, description="Matches to return. Left out: 10.")
     null: Null | None = Field(None, description="Left out: the collection's.")
     filter: FilterField = None
-    include: list[Include] = Field(
+    include: Annotated[list[Include], InParts] = Field(
         default=["key", "value", "metadata"], description="Which fields of a match to answer, besides its similarity."
     )
     vector_format: VectorFormat = "numbers"

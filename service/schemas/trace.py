@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from service.retrieval.queries import MAX_CHARACTERS
 from service.schemas.vector import NestedAnswer
-from service.schemas.wire import Text, VectorFormat, Wire
+from service.schemas.wire import InParts, Text, VectorFormat, Wire
 
 TraceInclude = Literal["logits", "query", "key", "value", "changes"]
 MAX_NAMED = 1024  # layers, or heads, of one request
@@ -28,7 +28,7 @@ class TraceRequest(Wire):
     layers: Numbers | None = Field(None, description="From 0, or from the last as -1. Left out: the last.")
     heads: Numbers | None = Field(None, description="From 0, or from the last as -1. Left out: all.")
     causal: bool = Field(False, description="Each token attends only to itself and those before it, as in a decoder.")
-    include: list[TraceInclude] = Field(
+    include: Annotated[list[TraceInclude], InParts] = Field(
         default=[],
         description="The heads' logits before the softmax, their query, key and value vectors, and how much each step "
         "changes a token.",

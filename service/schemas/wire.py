@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -13,7 +14,11 @@ from pydantic import (
     GetJsonSchemaHandler,
     PlainValidator,
     TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -22,6 +27,7 @@ from typing_extensions import TypeAliasType
 from attention import SMALLEST_TEMPERATURE
 from service.schemas.json_object import JSONObject
 
+PART = 256  # elements of a list, or fields of an object: so many flaws take a millisecond or two
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
 MAX_TOP_K = 10_000
@@ -43,6 +49,31 @@ class Wire(JSONObject):
 
     forms: ClassVar[tuple[Form, ...]] = ()
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_unknown_fields(cls, given: Any) -> Any:
+        """Of a great many fields that there are not, the first few are enough to refuse it."""
+        if type(given) is not dict or len(given) <= PART:
+            return given
+        unknown = islice((name for name in given if name not in cls.model_fields), PART)
+        return {name: given[name] for name in (*cls.model_fields.keys() & given.keys(), *unknown)}
+
+
+def _in_parts(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    checked: list[Any] = []
+    if type(given) is not list or len(given) <= PART:
+        return validate(given)
+    for end in range(PART, len(given) + PART, PART):
+        try:
+            checked += validate(given[end - PART : end])
+        except ValidationError:
+            return validate(given[:end])  # which finds it again, and says where it is
+    return checked
+
+
+InParts = WrapValidator(_in_parts)
+"""Of a list of any length: it is validated a part at a time, and what is wrong with the first wrong part refuses it."""
 
 
 class FieldProblem(JSONObject):

@@ -1,0 +1,67 @@
+"""Lists and objects of any length: what is wrong with them costs no more than a part of them, and is said rightly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from service.schemas.attend import AttendRequest
+from service.schemas.document import Document, DocumentBatch, DocumentDelete, DocumentQuery
+from service.schemas.encode import EncodeRequest
+from service.schemas.sweep import SweepRequest
+from service.schemas.wire import PART
+
+MANY = 20 * PART
+LISTS: list[tuple[type[BaseModel], str, Any, dict[str, Any]]] = [
+    (EncodeRequest, "texts", 1, {}),
+    (DocumentBatch, "documents", {}, {}),
+    (DocumentQuery, "ids", {}, {}),
+    (DocumentQuery, "include", 1, {}),
+    (DocumentDelete, "ids", 1, {}),
+    (AttendRequest, "queries", 1, {}),
+    (AttendRequest, "include", 1, {"query": "a"}),
+    (SweepRequest, "include", 1, {"query": "a", "temperatures": [1]}),
+    (SweepRequest, "temperatures", "a", {"query": "a"}),
+]
+GOOD = {"texts": "a", "documents": {"id": "a"}, "ids": "a", "include": "key", "queries": "a"}
+
+
+def flaws(model: type[BaseModel], content: Any) -> list[Any]:
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate(content)
+    return raised.value.errors(include_url=False)
+
+
+@pytest.mark.parametrize(("model", "field", "wrong", "besides"), LISTS)
+def test_a_list_of_wrong_elements_is_refused_by_its_first_part(model, field, wrong, besides):
+    found = flaws(model, besides | {field: [wrong] * MANY})
+    assert 1 <= len(found) <= 2 * PART
+    assert found[0]["loc"][0] == field
+
+
+@pytest.mark.parametrize(("model", "field", "wrong", "besides"), [each for each in LISTS if each[1] in GOOD])
+@pytest.mark.parametrize("at", [0, PART - 1, PART, MANY - 3])
+def test_a_flaw_is_said_to_be_where_it_is(model, field, wrong, besides, at):
+    given = [GOOD[field]] * MANY
+    given[at] = wrong
+    assert {flaw["loc"][:2] for flaw in flaws(model, besides | {field: given})} == {(field, at)}
+
+
+@pytest.mark.parametrize("length", [1, PART, PART + 1, MANY])
+def test_what_is_right_is_taken_in_its_order(length):
+    texts = [str(number) for number in range(length)]
+    assert EncodeRequest.model_validate({"texts": texts}).texts == texts
+    with pytest.raises(ValidationError):
+        DocumentBatch.model_validate({"documents": []})
+
+
+def test_of_very_many_unknown_fields_some_are_named():
+    unknown = {f"field {number}": 1 for number in range(MANY)}
+    found = flaws(Document, {"id": "a", **unknown})
+    assert [flaw["type"] for flaw in found] == ["extra_forbidden"] * PART
+    assert {flaw["loc"][0] for flaw in found} <= unknown.keys()
+    (deeper,) = {flaw["loc"][:2] for flaw in flaws(DocumentBatch, {"documents": [{"id": "a", **unknown}]})}
+    assert deeper == ("documents", 0)
+    assert {flaw["type"] for flaw in flaws(Document, unknown)} == {"extra_forbidden", "missing"}
