@@ -43,6 +43,10 @@ class Meters:
         self.places = Gauge(
             "softkv_places_taken", "Calls under way, by the kind of place.", ("kind",), registry=self.registry
         )
+        self.full = Gauge(
+            "softkv_disk_full", "1 where the last write was refused for want of room.", registry=self.registry
+        )
+        self.free = Gauge("softkv_disk_free_bytes", "Room that is left in the data directory.", registry=self.registry)
         self.collections = Gauge("softkv_collections", "Collections.", registry=self.registry)
         self.documents = Gauge("softkv_documents", "Documents in all collections.", registry=self.registry)
         self.waiting = Gauge("softkv_encoder_waiting_texts", "Texts that wait for the encoder.", registry=self.registry)
@@ -104,6 +108,8 @@ async def metrics(request: Request, running: Running) -> Response:
     for kind, taken in request.app.state.places.taken.items():
         meters.places.labels(kind).set(taken)
     catalogue = running.catalogue
+    meters.full.set(catalogue.store.full)
+    meters.free.set(catalogue.store.free)
     meters.collections.set(len(catalogue.collections()))
     meters.documents.set(sum(collection.size for collection in catalogue.collections()))
     meters.waiting.set(0 if catalogue.encoder is None else catalogue.encoder.waiting)
