@@ -58,6 +58,7 @@ class Meters:
         self.stored = gauge("storage_bytes", "What is on the disk: the database, its log, other files.", "part")
         self.room = gauge("disk_free_bytes", "Room on the disk of the data directory.")
         self.disk = gauge("disk_size_bytes", "Size of that disk.")
+        self.full = gauge("disk_full", "1 where the last write was refused for want of room.")
         self.ready = gauge("ready", "1 where /readyz says so.")
         self.damaged = gauge("damage", "What /readyz names as failed: collections, the file, an encoder.")
         self.keys_file = gauge("keys_file_usable", "0 where the file of keys cannot be read anew, so older ones stay.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.storage.ballast import BALLAST_BYTES
 from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import (

@@ -19,6 +19,7 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.database = path / "softkv.sqlite3"
+        self.ballast = path / "softkv.ballast"
         self._owner = path / "softkv.pid"
         self._lock = FileLock(path / "softkv.lock", thread_local=False)
 

@@ -60,3 +60,4 @@ def _weigh(meters: Meters, store: Store) -> None:
     disk = shutil.disk_usage(store.path.parent)
     meters.disk.set(disk.total)
     meters.room.set(disk.free)
+    meters.full.set(store.full)

@@ -173,7 +173,7 @@ class Catalogue:
 
     def delete(self, name: str, *, once: Once[None] | None = None) -> None:
         """Remove a collection and all its documents; questions to it that wait are told that it is gone."""
-        with self.store.writing(once) as writer:
+        with self.store.writing(once, deletes=True) as writer:
             self.collection(name)
             writer.delete_collection(name)
             writer.keep_answer(once, None)

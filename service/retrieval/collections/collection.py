@@ -224,7 +224,7 @@ class Collection:
         self, *, ids: Sequence[str] | None = None, condition: Condition | None = None, once: Once[int] | None = None
     ) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
-        with self._noting_damage(), self._store.writing(once) as writer:
+        with self._noting_damage(), self._store.writing(once, deletes=True) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)

@@ -32,7 +32,10 @@ def _translated(error: sqlite3.Error, path: Path) -> StorageError:
     if family in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return DatabaseDamaged(path, str(error))
     if family == sqlite3.SQLITE_FULL or (family == sqlite3.SQLITE_IOERR and _is_full(path)):
-        return DiskFull(f"no room is left to write to {path}: free some; nothing was lost, and reads go on")
+        return DiskFull(
+            f"no room is left to write to {path}: free some, or delete documents or a collection, for which a service "
+            "keeps a little; nothing was lost, and reads go on"
+        )
     if family in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseBusy(f"another program holds {path}: close it, and try again")
     return StorageFailed(f"{path} could not be read or written: {error}")

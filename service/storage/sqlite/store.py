@@ -8,17 +8,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection
+from sqlite3 import Connection, DatabaseError
 from types import TracebackType
 from typing import Any
 
+from service.storage.ballast import Ballast
 from service.storage.directory import Directory
-from service.storage.errors import DatabaseDamaged, StorageError, StorageFailed, StoreClosed
+from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
 from service.storage.once import Once, WriteRequest
 from service.storage.sqlite.answered_writes import refuse_answered
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
 from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.reader import Reader
+from service.storage.sqlite.room import Giving, give_some, log_bytes, worth_giving, write_back
 from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import findings
 from service.storage.sqlite.unclean import Found, UncleanStop, mark_closed
@@ -36,7 +38,9 @@ class Store:
         warning: what is missing of what was acknowledged before, where that can be told; else None.
     """
 
-    def __init__(self, directory: Directory, connection: Connection, unclean: UncleanStop | None = None) -> None:
+    def __init__(
+        self, directory: Directory, connection: Connection, unclean: UncleanStop | None, ballast: Ballast
+    ) -> None:
         self.unclean = unclean
         self.warning = None if unclean is None else unclean.loss(directory.database)
         self._directory = directory
@@ -49,15 +53,19 @@ class Store:
         self._gate = threading.Lock()
         self._closed = False
         self._damaged: DatabaseDamaged | None = None
+        self._full = False
+        self._ballast = ballast
+        self._giving = Giving(self._give_some)
         # A program that ends without closing it is not to be taken for one that was killed.
         atexit.register(self.close)
 
     @classmethod
-    def open(cls, directory: Path, report: Report = lambda done, of: None) -> Store:
+    def open(cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0) -> Store:
         """The store in `directory`, made if it is not there; one of an older schema is written anew.
 
         Args:
             report: is told how many documents are written anew, and how many there are.
+            ballast_bytes: of room that is kept for deletions, where the disk has it.
 
         Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign or
         DatabaseTooNew, with the file left as it is.
@@ -65,10 +73,15 @@ class Store:
         owned = Directory(Path(directory))
         owned.acquire()
         try:
+            ballast = Ballast(owned.ballast, ballast_bytes)
+            if ballast.short():  # opening takes some kilobytes
+                ballast.give()
             with translated_errors(owned.database):
                 found = Found(owned.database)
                 connection = open_database(owned.database, report)
-                return cls(owned, connection, found.opened(connection))
+                unclean = found.opened(connection)
+            ballast.take()
+            return cls(owned, connection, unclean, ballast)
         except BaseException:
             owned.release()
             raise
@@ -100,7 +113,7 @@ class Store:
             atexit.unregister(self.close)
 
     @contextmanager
-    def writing(self, once: Once[Any] | None = None) -> Iterator[Writer]:
+    def writing(self, once: Once[Any] | None = None, *, deletes: bool = False) -> Iterator[Writer]:
         """The write transaction: commits when the block ends, rolls back when it raises.
 
         A callback that raises does not undo the commit; the others run, then it is raised.
@@ -108,12 +121,18 @@ class Store:
         Args:
             once: raises as `refuse_answered` does, under the writer's lock; where it does not, the block has to
                 `Writer.keep_answer`.
+            deletes: nothing is stored but what it was answered: on a full disk it may take the room that is kept for
+                that, and what becomes free goes back to the disk.
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
         with spending("storage"), self._write_lock, self._translated_errors():
             self._refuse_closed()
             self._writing_thread = threading.get_ident()
+            in_need = deletes and (self._full or self._ballast.short())
+            if in_need:
+                self._ballast.give()
+                self._shorten_log()
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if once is not None:
@@ -123,11 +142,54 @@ class Store:
                 with self._gate:
                     self._connection.execute("COMMIT")
                     _call(writer.callbacks)
+                self._full = False
+                if not in_need:
+                    self._ballast.take()
+                if deletes and worth_giving(self._connection):
+                    self._giving.begin()
             finally:
                 # SQLite has rolled back by itself where the disk was full.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 self._writing_thread = None
+                if in_need:
+                    self._make_room()
+
+    @property
+    def full(self) -> bool:
+        """Whether the last write was refused for want of room."""
+        return self._full
+
+    @property
+    def free(self) -> int:
+        """Bytes of the disk that are left to write."""
+        return self._ballast.free
+
+    def _make_room(self) -> None:
+        """Give back at once what a deletion has freed, and keep room for the next one."""
+        with suppress(DatabaseError):
+            while self._shorten_log() and give_some(self._connection):
+                pass
+        self._ballast.take()
+
+    def _shorten_log(self) -> bool:
+        """Write the log back, which makes the file longer before the log becomes shorter → whether that was done.
+
+        Where it is longer than the room that is kept, that would be taken and nothing gained.
+        """
+        return log_bytes(self.path) <= self._ballast.size and write_back(self._connection)
+
+    def _give_some(self) -> bool:
+        with self._write_lock:
+            if self._closed:
+                return False
+            try:
+                going = give_some(self._connection)
+                if not going:
+                    write_back(self._connection)
+            except DatabaseError:  # the next write says what it is
+                return False
+            return going
 
     def refuse_answered(self, request: WriteRequest) -> None:
         """For a write that may have been done before, ahead of all work on it.
@@ -166,6 +228,9 @@ class Store:
                 yield
         except DatabaseDamaged as error:
             self._damaged = error
+            raise
+        except DiskFull:
+            self._full = True
             raise
 
     def troubles(self) -> list[str]:

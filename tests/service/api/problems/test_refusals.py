@@ -209,6 +209,7 @@ def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
     with small_disk(tmp_path) as fill:
         prepare(tmp_path / "data", None)
         with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
+            (tmp_path / "data" / "softkv.ballast").unlink()  # so that there is no room for deletions either
             fill()
             for call in GUARDED.values():
                 refused(call.send(client, DESCRIBED), 507)

@@ -1,0 +1,176 @@
+"""What is deleted gives its space back; on a full disk there is room to delete, and to write again after that."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from service.storage import DiskFull, Store
+from service.storage.ballast import Ballast
+from tests.service.storage.making import SETTINGS, collection, document
+
+LARGE = "x" * 9000
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 megabytes, where this user may mount one."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mounted)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no small file system can be mounted here")
+    yield mounted
+    subprocess.run(["umount", "-l", str(mounted)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Take all that is left of a disk, as another program would."""
+    with path.open("ab", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def batch(first: int, count: int = 20) -> list[str]:
+    return [f"{number:06}" for number in range(first, first + count)]
+
+
+def write(store: Store, number: int, ids: list[str]) -> None:
+    with store.writing() as writer:
+        writer.upsert(number, [document(each, value=LARGE) for each in ids])
+
+
+def stored(store: Store, number: int) -> list[str]:
+    with store.reading() as reader:
+        return [each.id for each in reader.page(number, limit=10**6)]
+
+
+def used(store: Store) -> int:
+    """Bytes of the file and its log."""
+    return sum(path.stat().st_size for path in store.path.parent.glob("softkv.sqlite3*") if path.suffix != "-shm")
+
+
+def test_on_a_full_disk_deleting_makes_room_to_write(disk: Path) -> None:
+    with Store.open(disk / "data", ballast_bytes=16 << 20) as store:
+        number, first = collection(store), 0
+        with suppress(DiskFull):
+            for first in range(0, 10_000, 20):
+                write(store, number, batch(first))
+        fill(disk / "other")
+        assert store.full
+        with pytest.raises(DiskFull):
+            write(store, number, batch(first))
+        before = stored(store, number)
+        assert before == batch(0, first)
+        # Again and again: what one deletion took for its log, the next one has.
+        starts = range(0, first // 2, 20)
+        for start in starts:
+            with store.writing(deletes=True) as writer:
+                assert len(writer.delete_ids(number, batch(start))) == 20
+            fill(disk / "other")
+        assert not store.full
+        left = stored(store, number)
+        assert left == before[20 * len(starts) :]
+        (disk / "other").unlink()
+        write(store, number, ["more"])
+        assert stored(store, number) == [*left, "more"]
+        assert list(store.check()) == []
+
+
+def test_a_full_disk_at_the_start_does_not_close_the_way_out(disk: Path) -> None:
+    with Store.open(disk / "data", ballast_bytes=16 << 20) as store:
+        number = collection(store)
+        write(store, number, batch(0, 400))
+    fill(disk / "other")
+    with Store.open(disk / "data", ballast_bytes=16 << 20) as store:
+        with pytest.raises(DiskFull):
+            write(store, number, batch(1000))
+        with store.writing(deletes=True) as writer:
+            writer.delete_collection("c")
+        with store.writing() as writer:
+            writer.create_collection("d", SETTINGS)
+        assert used(store) < 1 << 21  # of some 7 million
+
+
+def test_a_deletion_that_is_too_large_for_the_room_changes_nothing_and_a_smaller_one_can_be_done(disk: Path) -> None:
+    with Store.open(disk / "data", ballast_bytes=1 << 20) as store:
+        number = collection(store)
+        for first in range(0, 4000, 20):
+            write(store, number, batch(first))
+        fill(disk / "other")
+        with pytest.raises(DiskFull), store.writing(deletes=True) as writer:
+            writer.delete_collection("c")
+        assert stored(store, number) == batch(0, 4000)
+        with store.writing(deletes=True) as writer:
+            writer.delete_ids(number, ["000000"])
+        assert stored(store, number) == batch(1, 3999)
+
+
+def test_the_room_is_kept_once_and_no_larger_than_the_disk_can_bear(tmp_path: Path) -> None:
+    path = tmp_path / "ballast"
+    ballast = Ballast(path, 1 << 20)
+    ballast.take()
+    assert (path.stat().st_size, path.stat().st_blocks * 512) == (1 << 20, 1 << 20)
+    ballast.take()
+    ballast.give()
+    assert not ballast.kept
+    none = Ballast(path, 0)
+    none.take()
+    assert not none.kept
+    assert not path.exists()
+
+
+def test_it_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
+    ballast = Ballast(disk / "ballast", 1 << 30)
+    ballast.take()
+    assert (disk / "ballast").stat().st_size == 1 << 24
+
+
+def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: Store) -> None:
+    number, kept = collection(store), collection(store, name="kept")
+    write(store, number, batch(0, 1000))
+    full = used(store)
+    assert full > 9_000_000
+    written, stop = 0, threading.Event()
+
+    def others() -> None:
+        nonlocal written
+        while not stop.is_set():
+            write(store, kept, [f"{written % 10}"])
+            written += 1
+            time.sleep(0.001)
+
+    writing = threading.Thread(target=others)
+    writing.start()
+    try:
+        with store.writing(deletes=True) as writer:
+            writer.delete_collection("c")
+        deadline = time.monotonic() + 60
+        while used(store) > full / 2:
+            assert time.monotonic() < deadline, used(store)
+            time.sleep(0.01)
+    finally:
+        stop.set()
+        writing.join()
+    assert stored(store, kept) == sorted(map(str, range(min(written, 10))))
+    assert list(store.check()) == []
+
+
+def test_few_free_pages_stay_for_what_is_written_next(store: Store) -> None:
+    number = collection(store)
+    write(store, number, batch(0, 200))
+    with closing(sqlite3.connect(store.path)) as other:
+        pages = other.execute("PRAGMA page_count").fetchone()
+        with store.writing(deletes=True) as writer:
+            writer.delete_ids(number, batch(0, 200))
+        time.sleep(0.1)
+        assert other.execute("PRAGMA page_count").fetchone() == pages
