@@ -10,6 +10,8 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.middleware.access import ANONYMOUS
+
 log = structlog.get_logger("softkv")
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
@@ -58,7 +60,7 @@ class RequestId:
                 holder = scope["state"].get("holder")
                 log.info(
                     "request",
-                    **({} if holder is None else {"key": holder.name}),
+                    **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
