@@ -36,7 +36,7 @@ INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image clean
+.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench lock sbom image clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -118,10 +118,29 @@ bench: install $(RIVALS)/.installed
 	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
 
+# docker/locks, of which the image is made: the versions of constraints.txt, with the digests of their files. torch is the
+# CPU build, so LOCK_FLAGS says where that is, as in --extra-index-url=… --index-strategy=unsafe-best-match.
+LOCKS := runtime parquet otel build
+LOCK_FLAGS ?= $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS))
+LOCK = $(BIN)/uv pip compile --quiet --no-header --no-annotate --python-version 3.11 --generate-hashes $(LOCK_FLAGS) \
+  -c constraints.txt
+
+lock: install
+	$(BIN)/python $(PIP) -c constraints.txt uv
+	for name in $(LOCKS); do \
+	  { echo '# Made by `make lock`.'; \
+	    $(BIN)/python docker/requirements.py $$name | $(LOCK) - ; } > docker/locks/$$name.new \
+	    && mv docker/locks/$$name.new docker/locks/$$name.txt || exit 1; done
+
+# What the image holds, package by package, as CycloneDX: out of the image, where its build puts it.
+sbom: image
+	mkdir -p $(DIST)
+	$(CONTAINER) run --rm --network none --entrypoint cat $(IMAGE) /opt/softkv/sbom.json > $(DIST)/softkv-sbom.json
+
 # docker/README.md says where torch comes from, and what the build arguments are.
 image:
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
 
 clean:
 	rm -rf $(VENV) $(OTHERS) $(RIVALS) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info

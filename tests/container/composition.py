@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -22,8 +23,12 @@ def build_options() -> list[str]:
     return [*arguments, "--file", str(context / build["dockerfile"]), str(context)]
 
 
-def run_options(*, port: int | None, volume: str) -> list[str]:
-    """What follows `run`, with this port and volume in place of the file's; no port: no network at all.
+# What a container may use of its machine, as `run` calls it.
+LIMITS = {"cpus": "--cpus", "mem_limit": "--memory", "pids_limit": "--pids-limit"}
+
+
+def run_options(*, port: int | None, volume: str, keys: Path) -> list[str]:
+    """What follows `run`, with this port, volume and file of keys in place of the file's; no port: no network at all.
 
     A key that this does not know is an error, so that the tests cannot run something else than the file says.
     """
@@ -35,6 +40,10 @@ def run_options(*, port: int | None, volume: str) -> list[str]:
                 options += ["--publish", f"{address}:{port}:{inner}"] if port is not None else []
             case "environment":
                 options += [option for name in value for option in ("--env", f"{name}={value[name]}")]
+            case "secrets":
+                options += [option for name in value for option in ("--volume", f"{keys}:/run/secrets/{name}:ro")]
+            case "cpus" | "mem_limit" | "pids_limit":
+                options += [LIMITS[key], str(value)]
             case "volumes":
                 options += ["--volume", f"{volume}:{value[0].partition(':')[2]}"]
             case "read_only":

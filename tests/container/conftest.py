@@ -6,13 +6,16 @@ import itertools
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from service.api.keyring import line_of
 from tests.container.composition import build_options
 from tests.container.tool import Tool
 
 IMAGE = "softkv:test"
+KEY = "the-key-of-these-tests"
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +54,16 @@ def volume(tool: Tool, name: str) -> Iterator[str]:
     """A volume for the data, gone after the test."""
     with tool.volume(name) as volume:
         yield volume
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    """A file in which `KEY` may write; the container's user reads it as anyone."""
+    path = tmp_path / "keys"
+    path.write_text(line_of("tests", "write", "", KEY) + "\n")
+    for folder in (path, *tmp_path.parents[:2], tmp_path):
+        folder.chmod(0o755)
+    return path
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.container.composition import run_options
+from tests.container.conftest import KEY
 from tests.container.tool import STOP_SECONDS
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
@@ -25,12 +26,13 @@ def weights(client: httpx.Client) -> dict[str, float]:
     return {match["id"]: match["weight"] for match in answer.json()["matches"]}
 
 
-def test_as_compose_runs_it_the_data_survives_a_restart(tool, image, name, volume, port):
+def test_as_compose_runs_it_the_data_survives_a_restart(tool, image, name, volume, port, keys):
     with (
-        tool.container(name, image, *run_options(port=port, volume=volume)) as container,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        tool.container(name, image, *run_options(port=port, volume=volume, keys=keys)) as container,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, headers={"X-API-Key": KEY}) as client,
     ):
         container.wait_until_healthy()
+        assert httpx.get(f"http://127.0.0.1:{port}/v1/collections").status_code == 401
         assert client.put("/v1/collections/recipes", json={}).status_code == 201
         assert client.post("/v1/collections/recipes/documents", json={"documents": DOCUMENTS}).json()["upserted"] == 2
         before = weights(client)
@@ -51,9 +53,11 @@ def test_as_compose_runs_it_the_data_survives_a_restart(tool, image, name, volum
         assert weights(client) == pytest.approx(before, abs=1e-6)
 
 
-def test_without_a_network_it_answers_by_meaning(tool, image, name, volume):
-    options = run_options(port=None, volume=volume)
-    with tool.container(name, image, *options, "--env", "SOFTKV_DEMO=library") as container:
+def test_without_a_network_it_answers_by_meaning(tool, image, name, volume, keys):
+    options = run_options(port=None, volume=volume, keys=keys)
+    with tool.container(
+        name, image, *options, "--env", "SOFTKV_DEMO=library", "--env", f"SOFTKV_KEY={KEY}"
+    ) as container:
         container.wait_until_healthy()
         answer = json.loads(container.execute("softkv", "attend", "library", "pets that purr", "--json"))
         assert answer["matches"][0]["key"] == "cats"
@@ -86,8 +90,9 @@ def test_with_keys_it_asks_for_them_but_tells_anyone_how_it_is(tool, image, name
         assert client.get("/v1/collections", headers={"X-API-Key": "opensesame"}).json()["collections"] == []
 
 
-def test_a_second_container_of_the_same_data_is_refused(tool, image, name, volume):
-    options = [*run_options(port=None, volume=volume), "--env", "SOFTKV_ENCODER=none", "--env", "SOFTKV_DEMO="]
+def test_a_second_container_of_the_same_data_is_refused(tool, image, name, volume, keys):
+    options = run_options(port=None, volume=volume, keys=keys)
+    options += ["--env", "SOFTKV_ENCODER=none", "--env", "SOFTKV_DEMO="]
     with tool.container(name, image, *options) as container:
         container.wait_until_healthy()
         refused = tool.run("run", "--rm", *tool.strict(options), image)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.container.locks import lock, plain
 from tests.container.tool import Tool
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(1200)]
@@ -63,6 +64,16 @@ def test_it_holds_the_service_and_its_bytecode_and_no_tools_of_its_making(looked
     assert not looked["distributions"].keys() & {"pip", "pytest", "mypy", "ruff", "hypothesis", "statsmodels"}
     assert looked["uncompiled"] == []
     assert looked["found"] == []
+
+
+def test_it_holds_what_its_lock_has_and_its_bill_of_materials_says_so(tool, image, looked):
+    found = {plain(name): version for name, version in looked["distributions"].items()}
+    locked = {name: pin.version for name, pin in lock("runtime").items()}
+    assert {name: version for name, version in found.items() if not name.startswith("softkv")} == locked
+    bill = json.loads(inside(tool, image, "cat", "/opt/softkv/sbom.json"))
+    assert bill["bomFormat"] == "CycloneDX"
+    assert bill["metadata"]["component"]["name"] == "softkv"
+    assert {plain(each["name"]): each["version"] for each in bill["components"]} == locked
 
 
 def test_its_user_has_no_rights_and_may_write_to_the_data_alone(tool, image):
