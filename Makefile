@@ -37,7 +37,7 @@ INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image lock clean
+.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image sbom lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -118,6 +118,11 @@ wheels: | $(BIN)/pip
 bench: install $(RIVALS)/.installed
 	$(BIN)/python $(PIP) -c constraints.txt -e clients/python -e '.[bench]'
 	$(BIN)/python -m benchmarks --record
+
+# What the image holds, package by package, out of the image: CycloneDX.
+sbom: image
+	mkdir -p $(DIST)
+	$(CONTAINER) run --rm --network none --entrypoint cat $(IMAGE) /opt/softkv/sbom.cdx.json > $(DIST)/softkv.cdx.json
 
 # docker/README.md says where torch comes from, and what the build arguments are.
 image:

@@ -15,6 +15,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.container.locks import entries, plain
 from tests.examples import ROOT
 
 # What goes into the build, and nothing that a checkout has besides.
@@ -43,6 +44,18 @@ with softkv.Client.local(encoder=None) as client:
     best = notes.attend([1.0, 0.0])[0].value
 places = [module.__file__ for module in (attention, service, softkv)]
 print(json.dumps([best, places, version("softkv"), version("softkv-client"), requires("softkv")]))
+"""
+
+# Every module, but those that ask for a framework or a program of others.
+IMPORT_ALL = """
+import importlib, json, pkgutil, attention, service, softkv
+names = [each.name for package in (attention, service, softkv)
+         for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
+names = [name for name in names if not name.startswith(("softkv.langchain", "softkv.llamaindex", "softkv.haystack"))]
+for name in names:
+    if name.rpartition(".")[2] != "__main__":
+        importlib.import_module(name)
+print(json.dumps({"modules": len(names)}))
 """
 
 
@@ -78,6 +91,36 @@ def test_both_are_built_of_what_is_there_now(dist: Path) -> None:
     assert "service/left_over.py" not in found["softkv"]
     assert "service/web/index.html" in found["softkv"]
     assert "softkv/py.typed" in found["softkv_client"]
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(500)
+def test_pip_installs_it_into_a_bare_environment_and_nothing_for_tests(dist: Path, tmp_path: Path) -> None:
+    """What pip finds where it looks on this machine, at the versions that are tested: minutes, most of them torch's."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    bare = tmp_path / "bare" / "bin"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(bare / "python")]
+    wheels = [str(path) for path in dist.iterdir()]
+    subprocess.run(
+        [*pip, "install", "--quiet", "--no-compile", "-c", str(ROOT / "constraints.txt"), *wheels],
+        check=True, env=plain_environment(), cwd=tmp_path,
+    )  # fmt: skip
+    listed = subprocess.check_output([*pip, "list", "--format", "json"], env=plain_environment(), text=True)
+    found = {plain(each["name"]) for each in json.loads(listed)}
+    assert found == {*entries("requirements.lock"), "torch", "softkv", "softkv-client"}
+    assert not found & {"pytest", "hypothesis", "mypy", "ruff", "pandas", "matplotlib", "playwright", "schemathesis"}
+    subprocess.run([*pip, "check"], check=True, env=plain_environment())
+    ran = subprocess.run(
+        [bare / "python", "-c", IMPORT_ALL],
+        cwd=tmp_path,
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ran.stdout)["modules"] > 200
+    asked = subprocess.check_output([bare / "python", "-c", ASK], cwd=tmp_path, env=plain_environment(), text=True)
+    assert json.loads(asked)[0] == "found"
 
 
 def test_a_bare_environment_takes_both_and_asks(dist: Path, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""docker/*.lock: what the image installs, and nothing else, each file by its digest."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import requires
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+from tests.container.locks import entries, plain
+from tests.container.tool import ROOT
+
+IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"}
+AGAIN = "docker/requirements.lock is older than pyproject.toml or constraints.txt: make lock"
+
+
+def pinned() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    return {plain(name): version for name, _, version in (line.partition("==") for line in lines)}
+
+
+def project(folder: str = "") -> dict[str, list[str]]:
+    found = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {"": found["dependencies"], **found.get("optional-dependencies", {})}
+
+
+def closure(begin: list[str]) -> set[str]:
+    """What these require, and what that requires, as it is installed here."""
+    found, waiting = set[tuple[str, str]](), [(Requirement(each), "") for each in begin]
+    while waiting:
+        each, extra = waiting.pop()
+        if each.marker is not None and not each.marker.evaluate(IMAGE | {"extra": extra}):
+            continue
+        for wanted in ("", *sorted(each.extras)):
+            if (plain(each.name), wanted) not in found:
+                found.add((plain(each.name), wanted))
+                waiting += [(Requirement(line), wanted) for line in requires(each.name) or ()]
+    return {name for name, _ in found}
+
+
+def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_build_chooses_one():
+    own = [each for each in project()[""] if not each.startswith("softkv-client")]
+    assert entries("requirements.lock").keys() == closure(own + project("clients/python")[""]) - {"torch"}, AGAIN
+
+
+def test_its_versions_are_those_that_are_tested():
+    pins = pinned()
+    assert {name: pins.get(name) for name in entries("requirements.lock")} == entries("requirements.lock"), AGAIN
+
+
+def test_nothing_in_it_is_for_tests():
+    own = [Requirement(each) for extra in ("test", "lint", "bench") for each in project()[extra]]
+    shared = {"pyyaml", "setuptools"}  # which transformers and torch require
+    assert entries("requirements.lock").keys() & {plain(each.name) for each in own} == shared
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "tools.lock"])
+def test_the_dockerfile_takes_a_lock_by_its_digests_alone(name):
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert f"--require-hashes -r {name}" in dockerfile
+    assert entries(name)
+    assert f"!docker/{name}" in (ROOT / ".dockerignore").read_text(encoding="utf-8")
