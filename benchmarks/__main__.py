@@ -30,6 +30,8 @@ NAMES = {
     "certificates": "how far answers are from float64, beside what they say of it",
     "thin": "2 and 4 bits a component: how far answers are off, and how long they take",
     "large": "ten million rows on one machine, thirty in thin codes alone",
+    "kills": "a thousand times kill -9 under writers of every kind",
+    "soak": "an hour of mixed load: memory and disk",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
 }
 

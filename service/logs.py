@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal, TextIO
 
 import structlog
@@ -49,8 +50,11 @@ class _Lines:
         self._lock = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Write a line; what it says beside the text was rendered into it."""
-        with self._lock:
+        """Write a line; what it says beside the text was rendered into it.
+
+        Where there is no room for it, nobody is refused for that.
+        """
+        with self._lock, suppress(OSError):
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 

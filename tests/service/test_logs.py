@@ -117,3 +117,13 @@ def test_every_request_has_its_line(tmp_path, capfd, log_format):
                 ("'/v1/collections/a b'", "/v1/collections/a%20b", 422),
             )
         ]
+
+
+def test_a_line_that_the_disk_does_not_take_fails_nobody(monkeypatch):
+    full = open("/dev/full", "w")  # noqa: SIM115 - closing it fails, too
+    monkeypatch.setattr("sys.stderr", full)
+    logs.configure("console")
+    structlog.get_logger("softkv").info("no room for this")
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="No space"):
+        full.close()

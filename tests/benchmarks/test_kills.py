@@ -1,0 +1,52 @@
+"""Thirty of the thousand kills of `python -m benchmarks kills`; and its model sees what it has to."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+
+import pytest
+
+from benchmarks.killing import Killed, Writer, document, number_of
+
+
+@pytest.mark.kill
+def test_thirty_kills_lose_nothing_and_leave_nothing_half_done(tmp_path: Path) -> None:
+    killed = Killed(tmp_path, random.Random(8), most_seconds=0.8)
+    for _ in range(30):
+        killed.once()
+    killed.end()
+    assert killed.acknowledged > 30, killed.report()
+
+
+def writer() -> Writer:
+    made = Writer("w", random.Random(1), itertools.count(1))
+    made.known = {"w-1": 1, "w-2": None}
+    return made
+
+
+def test_what_was_acknowledged_has_to_be_there() -> None:
+    writer().settle({"w-1": 1, "v-1": 9})
+    for found in ({}, {"w-1": 2}, {"w-1": 1, "w-2": 1}, {"w-1": 1, "w-3": 3}):
+        with pytest.raises(AssertionError, match="writer w"):
+            writer().settle(found)
+
+
+def test_what_was_under_way_may_be_there_as_a_whole_and_not_by_half() -> None:
+    for found in ({"w-1": 1}, {"w-1": 2, "w-3": 2}):
+        one = writer()
+        one.under_way = [one.known | {"w-1": 2, "w-3": 2}]
+        one.settle(found)
+        assert one.known == found
+    one = writer()
+    one.under_way = [one.known | {"w-1": 2, "w-3": 2}]
+    with pytest.raises(AssertionError, match="1 writes were under way"):
+        one.settle({"w-1": 2})
+
+
+def test_a_document_of_two_writes_is_seen() -> None:
+    assert number_of(document("a", 7)) == 7
+    for part in ("key", "key_vector", "value"):
+        with pytest.raises(AssertionError, match="of several writes"):
+            number_of(document("a", 7) | {part: document("a", 8)[part]})
