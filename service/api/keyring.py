@@ -19,6 +19,7 @@ log = structlog.get_logger("softkv")
 Level = Literal["none", "read", "write"]
 LEVELS: tuple[Level, ...] = ("none", "read", "write")  # each may do what those before it may
 SCOPES = ("read", "write")
+ANONYMOUS = "anonymous"  # the caller, where there is no key
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,127})?")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -49,6 +50,11 @@ class Holder:
     level: Level
     prefix: str = ""
     caller: str = ""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Its name, as a field of a log line; nothing of who has no key."""
+        return {} if self.caller == ANONYMOUS else {"key": self.name}
 
     def reaches(self, collection: str) -> bool:
         """Whether a collection of that name is its business."""

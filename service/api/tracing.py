@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.types import Scope
 
+from service.api.keyring import Holder
 from service.trail import Trail
 
 if TYPE_CHECKING:
@@ -74,12 +75,13 @@ class Tracing:
 
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         state, method = scope.get("state", {}), scope["method"]
+        holder: Holder | None = state.get("holder")
         about = {
             http.HTTP_REQUEST_METHOD: method,
             http.HTTP_ROUTE: route,
             http.HTTP_RESPONSE_STATUS_CODE: status,
             "softkv.request_id": state.get("request_id"),
-            "softkv.key": getattr(state.get("holder"), "name", None),
+            "softkv.key": holder.named.get("key") if holder else None,
             "softkv.code": state.get("refused"),
             **{f"softkv.{name}": each for name, each in said.items()},
         }

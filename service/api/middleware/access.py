@@ -10,7 +10,7 @@ from typing import Literal
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.keyring import LEVELS, Holder, Keyring, Level
+from service.api.keyring import ANONYMOUS, LEVELS, Holder, Keyring, Level
 from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost
 from service.api.problems.handlers import of_error
 
@@ -18,7 +18,6 @@ Reach = Literal["collection", "collections", "everything", "nothing"]
 """What of the store a call is about: the collection of its path, those that its caller may see, all of it, nothing."""
 
 NO_KEY = "this service asks for a key: send it as Authorization: Bearer <key> or X-API-Key: <key>"
-ANONYMOUS = "anonymous"  # the caller, where there is no key
 NOBODY = Holder(ANONYMOUS, "none", caller=ANONYMOUS)
 UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or extra character"
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.

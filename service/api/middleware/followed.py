@@ -77,7 +77,7 @@ def _say_slow(scope: Scope, route: str, status: int, trail: Trail, seconds: floa
         took_ms=round(seconds * 1e3, 2),
         stages_ms={name: round(spell.seconds * 1e3, 2) for name, spell in trail.spells.items()},
         **said,
-        **({} if holder is None else {"key": holder.name}),
+        **({} if holder is None else holder.named),
     )
 
 

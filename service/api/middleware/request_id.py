@@ -58,7 +58,7 @@ class RequestId:
                 holder = scope["state"].get("holder")
                 log.info(
                     "request",
-                    **({} if holder is None else {"key": holder.name}),
+                    **({} if holder is None else holder.named),
                     method=scope["method"],
                     path=scope["path"],
                     status=status,
