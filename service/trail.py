@@ -109,15 +109,15 @@ def following(trail: Trail) -> Iterator[None]:
 
 
 @dataclass
-class Turn:
-    """A place in a queue, of the request that stands in it."""
+class Wait:
+    """A request's in a queue."""
 
     queue: Queue
     trail: Trail = field(default_factory=_current.get)
     _asked: float | None = field(default_factory=time.perf_counter)
 
-    def comes(self, now: float) -> None:
-        """It is its turn; of a request that comes in parts the first counts."""
+    def over(self, now: float) -> None:
+        """It ends; of a request that comes in parts the first counts."""
         if self._asked is not None:
             self.trail.spent(f"wait for {self.queue}", self._asked, now)
             self.trail.listener.waited(self.queue, now - self._asked)
@@ -134,17 +134,17 @@ class Turn:
 
 
 @contextmanager
-def together(turns: Sequence[Turn], size: int) -> Iterator[None]:
+def together(waits: Sequence[Wait], size: int) -> Iterator[None]:
     """What the block does is done for all of them at once; `size` is how much that is."""
     began = time.perf_counter()
-    for turn in turns:
-        turn.comes(began)
+    for wait in waits:
+        wait.over(began)
     yield
     ended = time.perf_counter()
-    for turn in turns:
-        turn.trail.spent(turn.queue, began, ended)
-    for turn in turns[:1]:
-        turn.trail.listener.done(turn.queue, ended - began, size)
+    for wait in waits:
+        wait.trail.spent(wait.queue, began, ended)
+    for wait in waits[:1]:
+        wait.trail.listener.done(wait.queue, ended - began, size)
 
 
 @contextmanager

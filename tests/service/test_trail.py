@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.trail import Trail, Turn, following, spending, together
+from service.trail import Trail, Wait, following, spending, together
 
 
 class Heard:
@@ -35,12 +35,12 @@ def trails(n: int) -> list[Trail]:
 
 def test_a_batch_is_spent_by_all_of_its_requests_and_heard_of_once():
     one, two = trails(2)
-    turns = []
+    waits = []
     for trail in (one, two):
         with following(trail):
-            turns.append(Turn("scan"))
+            waits.append(Wait("scan"))
     time.sleep(0.01)
-    with together(turns, 5):
+    with together(waits, 5):
         time.sleep(0.01)
     for trail in (one, two):
         assert trail.spells.keys() == {"wait for scan", "scan"}
@@ -54,7 +54,7 @@ def test_a_batch_is_spent_by_all_of_its_requests_and_heard_of_once():
 def test_a_request_that_comes_in_parts_waits_once_and_is_in_the_stage_as_often():
     (trail,) = trails(1)
     with following(trail):
-        turn = Turn("encode")
+        turn = Wait("encode")
     for _ in range(3):
         with together([turn], 1):
             pass
@@ -67,7 +67,7 @@ def test_a_request_that_comes_in_parts_waits_once_and_is_in_the_stage_as_often()
 def test_a_batch_that_fails_is_no_batch():
     (trail,) = trails(1)
     with following(trail):
-        turn = Turn("encode")
+        turn = Wait("encode")
     with pytest.raises(ValueError, match="x"), together([turn], 1):
         raise ValueError("x")
     assert trail.spells.keys() == {"wait for encode"}

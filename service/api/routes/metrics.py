@@ -37,18 +37,18 @@ async def metrics(request: Request, running: Running) -> Response:
     meters.keys_file.set(keys is None or keys.flaw is None)
     encoder = running.catalogue.encoder
     meters.depth.labels("encode").set(0 if encoder is None else encoder.waiting)
-    content = await asyncio.to_thread(_written, meters, running)
+    content = await asyncio.to_thread(_written, meters, running, request.app.state.draining.begun.is_set())
     return Response(content, media_type=CONTENT_TYPE_LATEST)
 
 
-def _written(meters: Meters, running: State) -> bytes:
+def _written(meters: Meters, running: State, draining: bool) -> bytes:
     collections = running.catalogue.collections()
     meters.collections.set(len(collections))
     meters.documents.set(sum(each.size for each in collections))
     meters.keys.set(sum(each.keys for each in collections))
     meters.depth.labels("scan").set(sum(each.lookups.waiting for each in collections))
     found = readiness(running)
-    meters.ready.set(found.ready)
+    meters.ready.set(found.ready and not draining)
     meters.damaged.set(len(found.failed))
     _weigh(meters, running.catalogue.store)
     return generate_latest(meters.registry)

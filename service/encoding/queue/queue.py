@@ -11,7 +11,7 @@ from service.encoding.encoder import Encoder
 from service.encoding.errors import QueueClosed
 from service.encoding.queue.cache import EmbeddingCache
 from service.encoding.texts import Purpose, check_texts
-from service.trail import Turn, together
+from service.trail import Wait, together
 from service.turns import CALLER, Turns
 
 BATCH_CHARACTERS = 4096  # about 1,000 tokens: full speed, and a query behind a bulk upload waits 0.2 s
@@ -29,7 +29,7 @@ class Pending:
     def __init__(self, texts: Sequence[str], dimension: int, future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
         self.future = future
-        self.turn = Turn("encode")
+        self.wait = Wait("encode")
         # Shortest last, and taken from the end: texts of like length meet in a batch and need no padding.
         self.unencoded = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         self._missing = len(texts)
@@ -142,10 +142,12 @@ class EncodingQueue:
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
         try:
-            with together([pending.turn for pending in batch], len(texts)):
+            with together([pending.wait for pending in batch], len(texts)):
                 encoded = await asyncio.get_running_loop().run_in_executor(
                     self._thread, self.encoder.encode, texts, purpose
                 )
+            tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
+            next(iter(batch)).wait.trail.listener.encoded(tokens)
         except Exception as error:  # whatever it is, it belongs to those who wait for it
             if len(batch) == 1:
                 next(iter(batch)).fail(error)
@@ -153,8 +155,6 @@ class EncodingQueue:
             for pending, positions in batch.items():
                 await self._encode({pending: positions}, purpose)
             return
-        tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
-        next(iter(batch)).turn.trail.listener.encoded(tokens)
         start = 0
         for pending, positions in batch.items():
             rows = slice(start, start + len(positions))

@@ -16,7 +16,7 @@ from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError
 from service.storage import DocumentDamaged, StorageError
 from service.threads import CORES, Threads
-from service.trail import Turn, together
+from service.trail import Wait, together
 from service.turns import CALLER, Turns
 
 LOOKUPS = Threads("lookups", min(32, CORES + 2))
@@ -47,12 +47,12 @@ class Pending:
     size: int
     read: int
     future: asyncio.Future[Any]
-    turn: Turn = field(default_factory=lambda: Turn("scan"))
+    wait: Wait = field(default_factory=lambda: Wait("scan"))
 
     @property
     def finishing(self) -> Callable[[Snapshot, list[Answer]], Any]:
         """To finish, with the time that it takes on the caller's trail."""
-        return self.turn.spending("finish", self.finish)
+        return self.wait.spending("finish", self.finish)
 
     def settle(self, outcome: Any) -> None:
         """Give the caller, if it still waits, what came of it: a result, or the error in this room's words."""
@@ -192,7 +192,7 @@ class LookupQueue:
             snapshot = stack.enter_context(self._snapshot())
             asked = [self._guarded(pending.questions, snapshot) for pending in batch]
             wanted = [question for questions in asked if isinstance(questions, list) for question in questions]
-            with together([pending.turn for pending in batch], len(wanted)):
+            with together([pending.wait for pending in batch], len(wanted)):
                 answered = answers(snapshot.view, wanted)
             _tell(batch, snapshot, answered)
             found = iter(answered)
@@ -219,9 +219,9 @@ class LookupQueue:
 def _tell(batch: Sequence[Pending], snapshot: Snapshot, answered: Sequence[Answer]) -> None:
     """Whoever follows these requests how large the collection is, and what the certificates are."""
     for pending in batch:
-        pending.turn.trail.documents = snapshot.view.documents
+        pending.wait.trail.documents = snapshot.view.documents
     for answer in answered:
-        batch[0].turn.trail.listener.answered(answer.certificate.method, answer.certificate.total_variation)
+        batch[0].wait.trail.listener.answered(answer.certificate.method, answer.certificate.total_variation)
 
 
 def _settle(batch: Sequence[Pending], outcomes: Outcomes) -> None:
