@@ -1,172 +1,23 @@
-"""A service that is killed in the middle of writing, and a model of what it acknowledged.
-
-Each writer has ids of its own and waits for each answer, so that of every document one knows what was acknowledged
-last, and the one write that was under way when the process died. A write of several documents gives all of them one
-number.
-"""
+"""A service that is killed in the middle of writing, again and again, and what it then holds against its writers."""
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from benchmarks.running import Service
+from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
 from service.storage import Store, restore
 
-WIDTH = 64
-BATCH = 40
-IDS = 120
 WRITERS = 4
-PATH = "/v1/collections/c"
 RESTORE_EVERY = 10
-
-State = dict[str, int | None]  # id → the number of the write that it is of; None: it is not there
-
-
-def vector(number: int) -> list[float]:
-    """Which follows from the number of the write."""
-    chosen = random.Random(number)
-    return [chosen.uniform(-1, 1) for _ in range(WIDTH)]
-
-
-def document(identity: str, number: int) -> dict[str, Any]:
-    """As it is sent; every part says of which write it is."""
-    return {
-        "id": identity,
-        "key": f"key {number}",
-        "key_vector": vector(number),
-        "value": {"write": number, "filling": "x" * (number % 3000)},
-        "metadata": {"write": number, "writer": identity.partition("-")[0]},
-    }
-
-
-def number_of(found: dict[str, Any]) -> int:
-    """The write that a stored document is of, all of its parts."""
-    number: int = found["metadata"]["write"]
-    wanted = document(found["id"], number)
-    close = [abs(a - b) < 1e-6 for a, b in zip(found["key_vector"], wanted["key_vector"], strict=True)]
-    whole = all(found[name] == wanted[name] for name in ("key", "value", "metadata")) and all(close)
-    assert whole, f"{found['id']} is of several writes: {found['metadata']}"
-    return number
-
-
-@dataclass
-class Writer:
-    """One that writes its own documents until the service is gone.
-
-    Attributes:
-        known: what was acknowledged.
-        under_way: what the write that was not answered would make of it; each a state that may be found.
-    """
-
-    name: str
-    chosen: random.Random
-    numbers: Iterator[int]
-    known: State = field(default_factory=dict)
-    under_way: list[State] = field(default_factory=list)
-    acknowledged: Counter[str] = field(default_factory=Counter)
-
-    def run(self, url: str) -> None:
-        """Write, one after another."""
-        ways = (self._batch, self._batch, self._lines, self._patch, self._delete, self._delete_where, self._one)
-        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            while True:
-                way = self.chosen.choice(ways)
-                try:
-                    way(client)
-                except httpx.TransportError:
-                    return
-                self.acknowledged[way.__name__.strip("_")] += 1
-
-    def _ids(self, most: int) -> list[str]:
-        return [f"{self.name}-{each}" for each in self.chosen.sample(range(IDS), self.chosen.randint(1, most))]
-
-    def _done(self, state: State, send: Callable[[], httpx.Response], *codes: int) -> httpx.Response:
-        self.under_way = [state]
-        answer = send()
-        assert answer.status_code in codes, (answer.status_code, answer.text)
-        self.known, self.under_way = state, []
-        return answer
-
-    def _batch(self, client: httpx.Client) -> None:
-        number, ids = next(self.numbers), self._ids(BATCH)
-        content = {"documents": [document(each, number) for each in ids]}
-        state = self.known | dict.fromkeys(ids, number)
-        self._done(state, lambda: client.post(f"{PATH}/documents", json=content), 200)
-
-    def _one(self, client: httpx.Client) -> None:
-        number, (identity, *_) = next(self.numbers), self._ids(1)
-        content = {name: part for name, part in document(identity, number).items() if name != "id"}
-        self._done(
-            self.known | {identity: number}, lambda: client.put(f"{PATH}/documents/{identity}", json=content), 200, 201
-        )
-
-    def _lines(self, client: httpx.Client) -> None:
-        """Two batches of 1,000 lines, most of them empty of news: each is written as a whole, the first one first."""
-        first, second, ids = next(self.numbers), next(self.numbers), self._ids(BATCH)
-        after_first = self.known | dict.fromkeys(ids, first)
-        state = after_first | dict.fromkeys(ids[: len(ids) // 2], second)
-        lines = [document(each, first) for each in ids] + [{"id": ""}] * (1000 - len(ids))
-        lines += [document(each, second) for each in ids[: len(ids) // 2]]
-        body = b"\n".join(json.dumps(each).encode() for each in lines)
-        self.under_way = [after_first, state]
-        with client.stream(
-            "POST", f"{PATH}/documents", content=body, headers={"content-type": "application/x-ndjson"}
-        ) as answer:
-            for line in answer.iter_lines():
-                said = json.loads(line)
-                if self.under_way[0] is after_first and "done" not in said:
-                    self.known, self.under_way = after_first, [state]
-        assert said["done"], said
-        self.known, self.under_way = state, []
-
-    def _patch(self, client: httpx.Client) -> None:
-        there = [each for each, number in self.known.items() if number is not None]
-        if not there:
-            return
-        number, identity = next(self.numbers), self.chosen.choice(there)
-        changed = {name: part for name, part in document(identity, number).items() if name != "id"}
-        self._done(
-            self.known | {identity: number}, lambda: client.patch(f"{PATH}/documents/{identity}", json=changed), 200
-        )
-
-    def _delete(self, client: httpx.Client) -> None:
-        ids = self._ids(BATCH // 2)
-        state = self.known | dict.fromkeys(ids)
-        self._done(state, lambda: client.post(f"{PATH}/documents/delete", json={"ids": ids}), 200)
-
-    def _delete_where(self, client: httpx.Client) -> None:
-        there = [number for number in self.known.values() if number is not None]
-        if not there:
-            return
-        number = self.chosen.choice(there)
-        state = {each: None if found == number else found for each, found in self.known.items()}
-        content = {"filter": {"field": "metadata.write", "operator": "==", "value": number}}
-        self._done(state, lambda: client.post(f"{PATH}/documents/delete", json=content), 200)
-
-    def settle(self, found: State) -> None:
-        """See that what is found is what was acknowledged, or that and the whole of the write that was under way.
-
-        Raises:
-            AssertionError: something was lost, or half done.
-        """
-        own = {each: number for each, number in found.items() if each.startswith(f"{self.name}-")}
-        states = [{each: number for each, number in state.items() if number is not None} for state in self.under_way]
-        known = {each: number for each, number in self.known.items() if number is not None}
-        if own != known and own not in states:
-            differing = {each for each in own | known if own.get(each) != known.get(each)}
-            raise AssertionError(f"writer {self.name}: {differing} differ; {len(states)} writes were under way")
-        self.known, self.under_way = dict(own), []
 
 
 class Killed:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.killing import Killed, Writer, document, number_of
+from benchmarks.killing import Killed
+from benchmarks.writers import Writer, document, number_of
 
 
 @pytest.mark.kill
