@@ -10,16 +10,18 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
-from starlette.types import Receive, Scope, Send
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
 
 from service.api.body import JSONRequest, require_declared, require_json
 from service.api.direct_call import DirectCall
 from service.api.middleware.access import LEVELS, Level, admit, caller_of
-from service.api.middleware.limits import body_limit
+from service.api.middleware.limits import body_limit, heavy
 from service.api.places import Kind, Places, given_up
 from service.api.problems.refusals import ANY_CALL, Responses
 from service.turns import CALLER
 
+HEAVY_BODY = 4 << 20
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -108,8 +110,23 @@ class GuardedRoute(APIRoute):
             if self.kind == "write":  # which is not stopped half-way
                 await self.answer(scope, receive, send)
                 return
+            await self._answer_who_stays(scope, receive, send)
+
+    async def _answer_who_stays(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give it up where the caller goes; what has begun to be answered then just ends."""
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
             with given_up(scope):
-                await self.answer(scope, receive, send)
+                await self.answer(scope, receive, sending)
+        except ClientDisconnect:
+            if not begun:
+                raise
 
     def check_declared(self, headers: Headers) -> None:
         """Refuse a body by what is said of it, before it is read."""
@@ -161,7 +178,9 @@ class JSONRoute(GuardedRoute):
 
     async def _strictly(self, handle: Handler, request: JSONRequest) -> Response:
         if self.body_field is not None:
+            await heavy(request.scope, len(await request.body()), HEAVY_BODY)
             await require_json(request)
+            await request.take_form(self.body_field)
         return await handle(request)
 
 

@@ -78,7 +78,7 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
 
     from service import logs
-    from service.commands import descriptors
+    from service.commands.http import descriptors
 
     settings = read_settings(given)
     logs.configure(settings.log_format)
@@ -143,8 +143,9 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
     import structlog
 
-    from service.commands import addresses, descriptors
+    from service.commands import addresses
     from service.commands.console import messages
+    from service.commands.http import descriptors
     from service.opening import begin, one_thread_of_blas
     from service.storage import StorageError
 
