@@ -152,7 +152,8 @@ def overload(service: Service, seconds: float, console: Console) -> None:
     if refusals:
         console.print(f"refusals: median {statistics.median(refusals):.1f} ms, p99 {_times(refusals)[1]} ms")
     console.print(
-        f"a question before: median {_times(before)[0]} ms; afterwards: first {after[0]:.1f} ms, median {_times(after)[0]} ms"
+        f"a question before: median {_times(before)[0]} ms; afterwards: first {after[0]:.1f} ms, "
+        f"median {_times(after)[0]} ms"
     )
 
 
@@ -188,7 +189,7 @@ def main() -> None:
             "max",
             "MiB at most",
         )
-        table = Table(*columns, box=box.SIMPLE, title="milliseconds while one caller sends")
+        table = Table(*columns, box=box.SIMPLE, title="milliseconds while one caller sends", min_width=110)
         for name, attack in attacks(chosen.only):
             table.add_row(*under(service, attack, name, chosen.seconds))
         console.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
@@ -97,6 +98,9 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
     )
     await parts.demo.run()
     await warm(app, catalogue)
+    # What is there now stays: looking through it again and again would stop every thread.
+    gc.collect()
+    gc.freeze()
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
 

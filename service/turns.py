@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -66,3 +67,38 @@ class Turns(Generic[T]):
         self._under_way[caller] -= 1
         if not self._under_way[caller]:
             del self._under_way[caller]
+
+
+class Gate:
+    """Lets in `most` at once, of one caller at most `share`; the others wait for their turns. For one event loop."""
+
+    def __init__(self, most: int, share: int) -> None:
+        self._free = most
+        self._turns: Turns[asyncio.Future[None]] = Turns(share)
+
+    async def enter(self, caller: str) -> None:
+        """Wait for a turn; it is `leave` that ends it."""
+        turn = asyncio.get_running_loop().create_future()
+        self._turns.put(caller, turn)
+        self._let_in()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave(caller)
+            raise
+
+    def leave(self, caller: str) -> None:
+        """Let the next one in."""
+        self._free += 1
+        self._turns.done(caller)
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._free and (taken := self._turns.take()) is not None:
+            caller, turn = taken
+            if turn.cancelled():
+                self._turns.done(caller)
+            else:
+                self._free -= 1
+                turn.set_result(None)

@@ -9,9 +9,11 @@ from typing import Any, NoReturn
 
 import orjson
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 
-from service.api.problems.errors import MalformedBody, UnsupportedMediaType
+from service.api.large import MOST_LISTS, MOST_VALUES, crowd, free, loads
+from service.api.problems.errors import BodyTooLarge, MalformedBody, UnsupportedMediaType
 from service.threads import BODIES
 
 ROOM = 16  # bytes that a byte of JSON takes as Python objects, at most as a rule
@@ -43,12 +45,18 @@ def parse(body: bytes) -> Any:
 
     Raises:
         MalformedBody: it is not JSON.
+        BodyTooLarge: it has more values than could be held.
         MemoryError: there is no room for what it says.
     """
     if len(body) >= LARGE_BODY:
         _require_room(ROOM * len(body))
+        if (found := crowd(body)) is not None:
+            raise BodyTooLarge(
+                f"the body has {found[0]} lists and objects and {found[1]} values or more, this service takes "
+                f"{MOST_LISTS} and {MOST_VALUES}: send it in parts, or vectors as base64"
+            )
     try:
-        return orjson.loads(body)
+        return loads(body) if len(body) >= LARGE_BODY else orjson.loads(body)
     except orjson.JSONDecodeError:
         pass
     try:
@@ -82,6 +90,23 @@ class JSONRequest(Request):
             body = await self.body()
             self._parsed = parse(body) if len(body) < LARGE_BODY else await BODIES.run(parse, body)
         return self._parsed
+
+    async def take_form(self, field: Any) -> None:
+        """Have a large body validated in a thread; whoever validates what `json` gives then finds that done.
+
+        Raises:
+            RequestValidationError: it is not what the field wants.
+        """
+        if len(await self.body()) < LARGE_BODY:
+            return
+        given = await self.json()
+        found, flaws = await BODIES.run(field.validate, given, {}, loc=("body",))
+        if flaws:
+            raise RequestValidationError(flaws, body=given)
+        self._parsed = found
+        if isinstance(given, dict):
+            done_with = {name: value for name, value in given.items() if getattr(found, name, None) is not value}
+            await BODIES.run(free, done_with)
 
 
 def require_declared(headers: Headers) -> None:

@@ -11,9 +11,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from service.api.body import LARGE_BODY
 from service.api.state import parts_of
-from service.threads import BODIES
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class DirectCall:
             errors += flaws or ()
         if self.body is not None:
             body = await request.json()
-            values[self.body.name], flaws = await self._validated(request, body, values)
+            values[self.body.name], flaws = self.body.validate(body, values, loc=("body",))
             errors += flaws or ()
         if errors:
             raise RequestValidationError(errors, body=body)
@@ -80,13 +78,6 @@ class DirectCall:
         if self.request is not None:
             values[self.request] = request
         return await self.endpoint(**values)
-
-    async def _validated(self, request: Request, body: Any, values: dict[str, Any]) -> tuple[Any, Any]:
-        """The body in its form, and what is wrong with it; off the event loop where that takes a while."""
-        if len(await request.body()) < LARGE_BODY:
-            found: tuple[Any, Any] = self.body.validate(body, values, loc=("body",))
-            return found
-        return await BODIES.run(self.body.validate, body, values, loc=("body",))
 
 
 def _is_response(returned: Any) -> bool:

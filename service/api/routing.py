@@ -17,11 +17,12 @@ from service.api.direct_call import DirectCall
 from service.api.json import NDJSON
 from service.api.keyring import LEVELS, Level
 from service.api.middleware.access import Reach, admit, caller_of
-from service.api.middleware.limits import body_limit
+from service.api.middleware.limits import body_limit, heavy
 from service.api.places import Kind, Places, given_up
 from service.api.problems.refusals import ANY_CALL, Responses
 from service.turns import CALLER
 
+HEAVY_BODY = 4 << 20
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -201,7 +202,9 @@ class JSONRoute(GuardedRoute):
 
     async def _strictly(self, handle: Handler, request: JSONRequest) -> Response:
         if self.body_field is not None:
+            await heavy(request.scope, len(await request.body()), HEAVY_BODY)
             await require_json(request)
+            await request.take_form(self.body_field)
         return await handle(request)
 
 

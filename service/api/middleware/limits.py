@@ -12,7 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.places import Places, Shares
 from service.api.problems.errors import APIError, BodyTooLarge, LengthRequired, QueueFull
 from service.api.problems.handlers import of_error
+from service.turns import CALLER, Gate
 
+HEAVY = 3
+"""How many requests are worked on at once of those that take much memory; one caller has at most all but one."""
 BODIES = 8
 """How many of the largest bodies may be in memory at once."""
 
@@ -28,6 +31,7 @@ class Limits:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._places = places
+        self._gate = Gate(most=HEAVY, share=HEAVY - 1)
         self._bodies = Shares(BODIES * max_body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,8 +44,12 @@ class Limits:
         except APIError as refusal:
             await of_error(refusal)(scope, receive, send)
             return
-        scope["state"].update(body_limit=limit, places=self._places)
-        await self._app(scope, limit.receive, send)
+        burden = Burden(self._gate)
+        scope["state"].update(body_limit=limit, places=self._places, burden=burden)
+        try:
+            await self._app(scope, limit.receive, send)
+        finally:
+            burden.end()
 
 
 def _declared(headers: Headers) -> int:
@@ -136,6 +144,32 @@ class BodyLimit:
                 f"the body has {size} bytes or more, this service takes {self._most}: send fewer documents at a "
                 "time, or application/x-ndjson, which has no limit"
             )
+
+
+class Burden:
+    """What one request is to the service: a heavy one waits for its turn, and has it until it is answered."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._caller: str | None = None
+
+    async def heavy(self) -> None:
+        """Wait, where it does not have its turn yet."""
+        if self._caller is None:
+            caller = CALLER.get()
+            await self._gate.enter(caller)
+            self._caller = caller
+
+    def end(self) -> None:
+        """Let the next one have its turn."""
+        if self._caller is not None:
+            self._gate.leave(self._caller)
+
+
+async def heavy(scope: Scope, size: int, light: int) -> None:
+    """Where a request is larger than light, wait for its turn among those that are: they are held a few at a time."""
+    if size > light and (burden := scope["state"].get("burden")) is not None:
+        await burden.heavy()
 
 
 def body_limit(scope: Scope) -> BodyLimit:

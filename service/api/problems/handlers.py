@@ -6,6 +6,7 @@ import errno
 import http
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,11 +19,13 @@ from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from service.api.json import JSONAnswer
+from service.api.large import free
 from service.api.problems.errors import NoDescriptors
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
 from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE
 from service.retrieval import Flaw, InvalidContent
+from service.threads import BODIES
 
 log = structlog.get_logger("softkv")
 
@@ -113,7 +116,10 @@ def install(app: FastAPI) -> None:
 
     async def validation(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return of_validation(error)
+        answer = of_validation(error)
+        if error.body is not None:
+            BODIES.submit(partial(free, error.body))
+        return answer
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

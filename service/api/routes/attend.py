@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from attention.lookup import Answer, Evidence
 from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
+from service.api.middleware.limits import heavy
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
@@ -18,8 +19,10 @@ from service.retrieval import InvalidContent
 from service.retrieval import queries as soft_lookup
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
 from service.schemas.vector import write_vector
+from service.threads import BODIES
 
 OPTIONS = AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__  # said alike here and there
+MANY_MATCHES = 1000
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
 
@@ -31,7 +34,7 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
     response_description="An answer to `query`, or `results` to `queries`.",
     summary="Attend over every document of a collection",
 )
-async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Response:
+async def attend(name: NameInPath, body: AttendRequest, request: Request, running: Running) -> Response:
     """Weights that sum to one over the whole collection, the blended value, and the evidence."""
     started = time.perf_counter()
     queries, pointers = _queries(body, running.max_queries)
@@ -40,10 +43,16 @@ async def attend(name: NameInPath, body: AttendRequest, running: Running) -> Res
         output="output" in body.include,
         reads=reads(body.include),
     )
+    await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
-    answers = [shape_result(result, body.include, body.vector_format, took_ms) for result in results]
-    return JSONAnswer({"results": answers} if body.queries is not None else answers[0])
+
+    def shaped() -> Any:
+        answers = [shape_result(result, body.include, body.vector_format, took_ms) for result in results]
+        return {"results": answers} if body.queries is not None else answers[0]
+
+    many = sum(len(result.matches) for result in results) > MANY_MATCHES
+    return JSONAnswer(await BODIES.run(shaped) if many else shaped())
 
 
 def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
+from service.api.middleware.limits import heavy
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routing import json_router
 from service.retrieval import queries as own
@@ -16,6 +17,8 @@ from service.threads import ARRAYS
 
 router = json_router("/v1", "attend", "stateless", "nothing")
 
+HEAVY_PAIRS = 1 << 18  # numbers of query times numbers of key: no fewer than logits
+
 
 @router.post(
     "/attend",
@@ -24,7 +27,7 @@ router = json_router("/v1", "attend", "stateless", "nothing")
     response_description="The output, and how it came about.",
     summary="Attention on arrays of your own",
 )
-async def attend_arrays(body: AttentionRequest) -> Response:
+async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
     """The core's one definition, on nested lists; nothing is stored. At most 4,000,000 logits in one request."""
     arrays = own.Arrays(
         **{field: getattr(body, field) for field in ("query", "key", "value", "mask", "bias", "null", "similarity")},
@@ -34,6 +37,7 @@ async def attend_arrays(body: AttentionRequest) -> Response:
         projections=None if body.projections is None else dict(body.projections),
         hopfield_steps=body.hopfield_steps,
     )
+    await heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
     attention = await ARRAYS.run(own.attend_arrays, arrays)
     attended = attention.attended
     answer: dict[str, Any] = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from service.api.document_form import reads, said, sent, shape
 from service.api.json import NDJSON, JSONAnswer
+from service.api.middleware.limits import heavy
 from service.api.problems.refusals import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, WITH_BODY, WRITING, refusals
 from service.api.routes.once import Idempotent
 from service.api.routing import json_router, requires, takes
@@ -33,9 +34,11 @@ from service.schemas.document import (
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition
-from service.threads import READS, WRITES
+from service.threads import BODIES, READS, WRITES
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection")
+
+MANY_DOCUMENTS = 1000
 
 
 @router.post(
@@ -79,8 +82,9 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     response_description="A page of documents.",
     summary="List documents in id order",
 )
-async def query_documents(name: NameInPath, body: DocumentQuery, running: Running) -> Response:
+async def query_documents(name: NameInPath, body: DocumentQuery, request: Request, running: Running) -> Response:
     """Follow `next_cursor` to the end: a document present throughout is seen exactly once."""
+    await heavy(request.scope, body.limit, MANY_DOCUMENTS)
     condition, after = await READS.run(parse_filter, body.filter), store.read_cursor(body.cursor)
     page = await READS.run(
         store.page,
@@ -92,13 +96,12 @@ async def query_documents(name: NameInPath, body: DocumentQuery, running: Runnin
         count=body.count,
         vectors=reads(body.include) == "vectors",
     )
-    return JSONAnswer(
-        {
-            "documents": [shape(document, body.include, body.vector_format) for document in page.documents],
-            "next_cursor": page.next_cursor,
-            "count": page.count,
-        }
-    )
+
+    def shaped() -> Any:
+        documents = [shape(document, body.include, body.vector_format) for document in page.documents]
+        return {"documents": documents, "next_cursor": page.next_cursor, "count": page.count}
+
+    return JSONAnswer(await BODIES.run(shaped) if len(page.documents) > MANY_DOCUMENTS else shaped())
 
 
 @router.post(

@@ -16,6 +16,7 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from service.api.json import JSONAnswer
 from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.storage import LIFETIME_SECONDS, Once, WriteAnswer, WriteAnswered, WriteRequest
@@ -47,7 +48,8 @@ class Repeatable:
 
         def stored(did: Did) -> WriteAnswer:
             answered = answer(did)
-            return WriteAnswer(answered.status_code, bytes(answered.body))
+            body = answered.whole() if isinstance(answered, JSONAnswer) else bytes(answered.body)
+            return WriteAnswer(answered.status_code, body)
 
         return Once(self.request, stored)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
+from service.api.middleware.limits import heavy
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
 from service.api.routes.attend import evidence
 from service.api.routing import json_router
@@ -17,6 +18,8 @@ from service.schemas.sweep import SweepAnswer, SweepRequest
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
 
+HEAVY_WEIGHTS = 1 << 17
+
 
 @router.post(
     "/{name}/sweep",
@@ -25,9 +28,10 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
     response_description="The best documents, and what each weighs at each temperature.",
     summary="The same query at many temperatures",
 )
-async def sweep(name: NameInPath, body: SweepRequest, running: Running) -> Response:
+async def sweep(name: NameInPath, body: SweepRequest, request: Request, running: Running) -> Response:
     """From one reading of the keys: what each of the best documents weighs at each temperature."""
     started = time.perf_counter()
+    await heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
     swept = await sweep_collection(
         running.catalogue.collection(name),
         body.query,

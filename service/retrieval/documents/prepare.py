@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,9 +13,13 @@ from service.retrieval.collections import encoding_queue
 from service.retrieval.documents.splitting import MOST_KEYS, Split, parts_of
 from service.retrieval.errors import Flaw, InvalidContent
 from service.storage import CollectionRecord, DocumentRecord, Part, nested_too_much
+from service.threads import BODIES
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 MISSING: Any = object()
+MANY = 256  # documents that are no work for the event loop
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,28 @@ async def prepare_documents(
         InvalidContent: with every flaw of every document, or as the encoder is not the collection's.
         EncoderUnavailable: it is still loading, or has failed.
     """
-    _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
-    _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nesting(document, at)])
-    _refuse(_duplicates(documents, pointers))
+    many = len(documents) > MANY
+    await _done(many, _check, record, documents, pointers)
     kept = {at: document for document, at in zip(documents, pointers, strict=True) if document.id not in existing}
     split = {at: (d.key, d.split) for at, d in kept.items() if d.key is not None and d.split is not None}
     parts = await parts_of(encoder, record, split)
     drafts = [_Draft(record, document, at, parts.get(at, document.parts)) for at, document in kept.items()]
     texts = {text: None for draft in drafts for text in draft.texts}
     vectors, truncated = await encode(encoder, record, list(texts))
-    _refuse(list(_vector_flaws(record, drafts, vectors)))
+    await _done(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
-    return Prepared([draft.record(vectors) for draft in drafts], cut)
+    return Prepared(await _done(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
+
+
+def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]) -> None:
+    _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
+    _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nesting(document, at)])
+    _refuse(_duplicates(documents, pointers))
+
+
+async def _done(many: bool, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What the work gives; off the event loop where it is about many documents."""
+    return await BODIES.run(work, *arguments, **named) if many else work(*arguments, **named)
 
 
 async def encode(

@@ -18,10 +18,9 @@ import pytest
 from service.commands.http.descriptors import Complaints, connections
 from tests.running import RunningService
 
-RAISED = (
-    "import resource; from service.commands.http.descriptors import raised; {} "
-    "print(raised(), resource.getrlimit(7)[0])"
-)
+RAISED = """import resource; {}
+from service.commands.http.descriptors import raised
+print(raised(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"""
 
 
 @pytest.mark.parametrize(("soft", "hard", "found"), [(64, 512, 512), (512, 512, 512), (64, 100_000, 65_536)])
