@@ -15,7 +15,6 @@ from service.api import openapi, routes
 from service.api.bounds import Bounds
 from service.api.draining import Draining
 from service.api.keyring import KeyFile, Keyring
-from service.api.meters import Meters
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
 from service.api.middleware.drained import Drained
@@ -28,7 +27,8 @@ from service.api.places import Places
 from service.api.problems import handlers
 from service.api.routes import once, page
 from service.api.routing import undeclared_writes
-from service.api.tracing import Tracing
+from service.api.telemetry.meters import Meters
+from service.api.telemetry.tracing import Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
 from service.opening import Opening
@@ -69,7 +69,7 @@ def create_app(settings: Settings, opening: Opening | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Its own would tell of what is refused in words of the body: spans are made by service.api.tracing.
+        # Its own would tell of what is refused in words of the body: spans are made by service.api.telemetry.tracing.
         telemetry={
             "tracing": False,
             "metrics": False,

@@ -166,7 +166,7 @@ def _run(settings: Settings, listener: socket.socket, ending: Ending) -> None:
         opening = begin(settings)
 
         from service.api.keyring import KeysUnusable
-        from service.api.tracing import TracingMissing
+        from service.api.telemetry.tracing import TracingMissing
         from service.app import UnknownDemo, create_app
         from service.commands.http import addresses
         from service.commands.http.server import event_loop, run

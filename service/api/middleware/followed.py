@@ -9,8 +9,8 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.keyring import Holder
-from service.api.meters import Meters
-from service.api.tracing import Tracing
+from service.api.telemetry.meters import Meters
+from service.api.telemetry.tracing import Tracing
 from service.trail import Trail, following
 
 log = structlog.get_logger("softkv")

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from service.api.meters import Meters
 from service.api.problems.refusals import OPEN_TO_ALL
 from service.api.routes.probes import readiness
 from service.api.routing import GuardedRoute, requires
 from service.api.state import Running, State
+from service.api.telemetry.meters import Meters
 from service.storage import Store
 
 router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from service.api.middleware import followed
-from service.api.tracing import Tracing
+from service.api.telemetry.tracing import Tracing
 from tests.running import RunningService
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
