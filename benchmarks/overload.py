@@ -83,6 +83,7 @@ def victim(url: str, seconds: float, said: Any) -> None:
 
 def under(service: Service, attack: Callable[..., None] | None, name: str, seconds: float) -> list[str]:
     """A row: what another caller's question and /livez take under one attack, and the memory there was at most."""
+    service.wait_until_idle()  # what the last one has left to do is not this one's
     processes = multiprocessing.get_context("spawn")
     said, over = processes.Queue(), processes.Event()
     attackers = [processes.Process(target=attack, args=(service.url, name, over))] if attack else []
@@ -169,6 +170,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=6, help="of each flood")
     parser.add_argument("--overload", type=float, default=60, help="seconds of 200 connections; 0 leaves it out")
+    parser.add_argument("--no-floods", action="store_true", help="only the 200 connections")
     parser.add_argument("--only", nargs="*", default=[], help="floods by name")
     chosen = parser.parse_args()
     console = Console()
@@ -190,9 +192,10 @@ def main() -> None:
             "MiB at most",
         )
         table = Table(*columns, box=box.SIMPLE, title="milliseconds while one caller sends", min_width=110)
-        for name, attack in attacks(chosen.only):
+        for name, attack in () if chosen.no_floods else attacks(chosen.only):
             table.add_row(*under(service, attack, name, chosen.seconds))
-        console.print(table)
+        if not chosen.no_floods:
+            console.print(table)
         if chosen.overload:
             overload(service, chosen.overload, console)
 

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api.large import PART_BYTES, weight, written
+from service.api.large import PART_BYTES, free, weight, written
 from service.threads import BODIES
 
 NDJSON = "application/x-ndjson"
@@ -53,7 +53,7 @@ class JSONAnswer(JSONResponse):
 
 
 def _gathered(content: Any) -> list[bytes]:
-    """A large answer's bytes, in parts of a size to be sent."""
+    """A large answer's bytes, in parts of a size to be sent; what it says is let go of."""
     parts, some, size = list[bytes](), list[bytes](), 0
     for piece in written(content):
         some.append(piece)
@@ -61,6 +61,7 @@ def _gathered(content: Any) -> list[bytes]:
         if size >= PART_BYTES:
             parts.append(b"".join(some))
             some, size = [], 0
+    free(content)
     return [*parts, b"".join(some)]
 
 

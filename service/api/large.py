@@ -14,6 +14,7 @@ Array = np.ndarray[Any, Any]
 
 PART_BYTES = 128 * 1024
 PART_NUMBERS = 16 * 1024  # of an answer, written at a time
+FEW, FREED = 256, 1024  # elements of a list: so few may be large themselves; so many are let go of at a time
 BLOCK = 1 << 20  # bytes looked through at a time
 MOST_LISTS = 1_000_000
 """Lists and objects of one body: each takes a hundred times the bytes that it may have come as."""
@@ -117,8 +118,14 @@ def _escaped(block: Array, before: bool) -> tuple[Array, bool]:
 def free(content: Any) -> None:
     """Let go of what a body has said, a part at a time: of objects by the million this takes as long as making them."""
     for value in content.values() if isinstance(content, dict) else (content,):
-        while isinstance(value, list) and value:
-            del value[-PART_NUMBERS:]
+        if not isinstance(value, list):
+            continue
+        if len(value) <= FEW:
+            for each in value:
+                if isinstance(each, dict):
+                    free(each)
+        while value:
+            del value[-FREED:]
 
 
 def weight(content: Any) -> int:

@@ -48,7 +48,10 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     took_ms = (time.perf_counter() - started) * 1e3
 
     def shaped() -> Any:
-        answers = [shape_result(result, body.include, body.vector_format, took_ms) for result in results]
+        answers = list[dict[str, Any]]()
+        for result in results:
+            answers.append(shape_result(result, body.include, body.vector_format, took_ms))
+            result.matches.clear()  # here, where it may take its time
         return {"results": answers} if body.queries is not None else answers[0]
 
     many = sum(len(result.matches) for result in results) > MANY_MATCHES

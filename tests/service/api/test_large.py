@@ -84,6 +84,10 @@ def test_what_is_freed_is_gone():
     content = {"a": list(range(100_000)), "b": 1}
     free(content)
     assert content == {"a": [], "b": 1}
+    content = {"results": [{"matches": list(range(100_000))} for _ in range(3)]}
+    inner = [each["matches"] for each in content["results"]]
+    free(content)
+    assert (content, inner) == ({"results": []}, [[], [], []])
 
 
 @pytest.mark.parametrize(
