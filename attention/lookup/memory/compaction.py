@@ -21,6 +21,10 @@ SMALL = 0.5
 """A segment is small below this share of a full block; two of them in a row become one."""
 
 
+LAST_WASTE = 8192
+"""Removed rows from which on the last segment is written anew, too, where it has fewer others."""
+
+
 @dataclass(frozen=True, eq=False)
 class Replacement:
     """Neighbouring segments, and the one that takes their place."""
@@ -30,7 +34,11 @@ class Replacement:
 
 
 def compacted(view: View, layout: BlockFormat) -> list[Replacement]:
-    """What to put in the place of what; the last segment is left alone, for the writer goes on with it."""
+    """What to put in the place of what.
+
+    The last segment, which the writer goes on with, is left alone unless most of it is removed and there is nothing
+    else to do: else documents that are written again and again would fill a whole block, however few they are.
+    """
     groups: list[list[Segment]] = []
     rows = 0
     for segment in view.segments[:-1]:
@@ -44,6 +52,8 @@ def compacted(view: View, layout: BlockFormat) -> list[Replacement]:
         groups[-1].append(segment)
         rows += segment.n
     worth = [group for group in groups if len(group) > 1 or (group and group[0].n < group[0].count * (1 - WASTE))]
+    if not worth:
+        worth = [[segment] for segment in view.segments[-1:] if segment.count - segment.n > max(LAST_WASTE, segment.n)]
     return [Replacement(tuple(group), _joined(group, layout)) for group in worth]
 
 

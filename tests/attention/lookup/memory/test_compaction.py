@@ -142,3 +142,26 @@ def test_a_document_that_lies_in_two_blocks_stays_one():
     assert sum(s.documents for s in segments) == len(documents) - 8
     assert all(s.several == bool((s.owners != s.numbers).any()) for s in segments)
     assert any(s.owners[0] != s.numbers[0] for s in now.segments)  # a document is cut
+
+
+def test_the_last_block_too_where_most_of_it_is_removed_and_nothing_else_is_to_do(monkeypatch):
+    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    few = of_blocks(15)
+    assert replaced(few.publish(remove=np.arange(8))) == []
+    assert replaced(few.publish(remove=np.arange(9))) == [[0]]
+    assert replaced(of_blocks(40).publish(remove=np.arange(20))) == []
+    assert replaced(of_blocks(20, 20, 15).publish(remove=np.arange(9))) == [[0, 1]]
+
+
+def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(monkeypatch):
+    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(5), keys_of(np.arange(5))))
+    for first in range(5, 300, 5):
+        numbers = np.arange(first, first + 5)
+        memory.publish(add=Rows(numbers, keys_of(numbers)), remove=numbers - 5)
+        memory.compact()
+        (segment,) = memory.view.segments
+        assert segment.count <= 5 + 8 + 5
+        np.testing.assert_array_equal(segment.keys[-5:], keys_of(numbers))
+        assert memory.view.n == 5
