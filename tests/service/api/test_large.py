@@ -27,7 +27,12 @@ def made(chance: random.Random, depth: int) -> Any:
     return {chance.choice(TEXTS) + str(i): made(chance, depth - 1) for i in range(chance.randrange(5))}
 
 
-@pytest.mark.parametrize("seed", range(40))
+def some(fast: int, of: int) -> list[Any]:
+    """Seeds: the first ones for every run, the others for a thorough one."""
+    return [*range(fast), *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(fast, of))]
+
+
+@pytest.mark.parametrize("seed", some(7, of=40))
 def test_a_body_in_parts_is_the_body(monkeypatch, seed):
     monkeypatch.setattr(large, "PART_BYTES", 40)
     monkeypatch.setattr(large, "BLOCK", 1 + seed % 7 * 10)
@@ -40,7 +45,7 @@ def test_a_body_in_parts_is_the_body(monkeypatch, seed):
         assert loads(json.dumps(content, **spaces).encode()) == content
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", some(5, of=20))
 def test_what_is_not_json_in_one_piece_is_none_in_parts(monkeypatch, seed):
     monkeypatch.setattr(large, "PART_BYTES", 8)
     chance = random.Random(seed)
