@@ -17,7 +17,8 @@ SLOWEST = 3
 class Budget:
     """A mark: how many minutes its tests may take together on two cores, and what they need.
 
-    Two or three times what they take, and two minutes at least: a busy machine is no failure.
+    Two or three times what they take, and two minutes at least: a busy machine is no failure. One that no test has yet
+    has a minute.
     """
 
     minutes: float
@@ -26,12 +27,12 @@ class Budget:
 
 BUDGETS: Mapping[str, Budget] = {
     "browser": Budget(18, "the page in a browser"),
-    "container": Budget(8, "the image, built and run by podman or docker"),
-    "integration": Budget(3, "other libraries, in .venv-integrations"),
-    "kill": Budget(2, "processes that are killed at many moments"),
+    "container": Budget(7, "the image, built and run by podman or docker"),
+    "integration": Budget(2, "other libraries, in .venv-integrations"),
+    "kill": Budget(6, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
-    "postgres": Budget(2, "a PostgreSQL server"),
-    "ray": Budget(2, "Ray, and several processes of the service"),
+    "postgres": Budget(1, "a PostgreSQL server"),
+    "ray": Budget(1, "Ray, and several processes of the service"),
     "thorough": Budget(9, "the same tried in very many ways, which no other test stands for"),
 }
 
