@@ -90,6 +90,9 @@ export function again(code: SchemaProblemCode): boolean {
     case "database_busy":
     case "out_of_memory":
     case "stopping":
+    case "too_slow":
+    case "connections_full":
+    case "out_of_descriptors":
       return true;
     case "malformed_request":
     case "head_too_large":
