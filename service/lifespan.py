@@ -23,6 +23,9 @@ from service.retrieval.documents import Seeding
 from service.settings import Settings
 
 log = structlog.get_logger("softkv")
+COLLECTING = (10_000, 10, 100)
+"""How many new objects Python looks through for cycles, and how often it looks through all: what an answer of 640,000
+matches is made of would be looked through again and again, and all threads wait for that."""
 
 Load = Callable[[], Awaitable[None]]
 
@@ -101,6 +104,7 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
     # What is there now stays: looking through it again and again would stop every thread.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTING)
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
 
