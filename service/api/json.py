@@ -39,7 +39,7 @@ class JSONAnswer(JSONResponse):
         if self._large is None:
             await super().__call__(scope, receive, send)
             return
-        parts = await BODIES.run(_gathered, self._large)
+        parts = await BODIES.run(self._parts, self._large)
         self._large = None
         self.headers["Content-Length"] = str(sum(map(len, parts)))
 
@@ -50,6 +50,10 @@ class JSONAnswer(JSONResponse):
             await send(message)
 
         await super().__call__(scope, receive, in_parts)
+
+    def _parts(self, content: Any) -> list[bytes]:
+        """The bytes of a large answer, as they are sent."""
+        return _gathered(content)
 
 
 def _gathered(content: Any) -> list[bytes]:
@@ -70,12 +74,18 @@ class CompressedAnswer(JSONAnswer):
 
     def __init__(self, content: Any, request: Request) -> None:
         super().__init__(content, headers={"Vary": "Accept-Encoding"})
-        if self._large is not None:
+        taken = "gzip" in request.headers.get("accept-encoding", "")
+        self._packed = taken and (self._large is not None or len(self.body) >= LEAST_COMPRESSED)
+        if not self._packed:
             return
-        if len(self.body) >= LEAST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+        self.headers["Content-Encoding"] = "gzip"
+        if self._large is None:
             self.body = gzip.compress(self.body, COMPRESSION, mtime=0)
             self.headers["Content-Length"] = str(len(self.body))
-            self.headers["Content-Encoding"] = "gzip"
+
+    def _parts(self, content: Any) -> list[bytes]:
+        parts = super()._parts(content)
+        return [gzip.compress(b"".join(parts), COMPRESSION, mtime=0)] if self._packed else parts
 
 
 def ndjson(content: dict[str, Any]) -> bytes:
