@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -23,6 +23,7 @@ from service.api.problems.refusals import ANY_CALL, Responses
 from service.turns import CALLER
 
 HEAVY_BODY = 4 << 20
+T = TypeVar("T")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -64,10 +65,8 @@ def reaches(reach: Reach) -> Any:
 
 def reached(route: Any) -> Reach | None:
     """What a route declares to be about, None where it declares nothing."""
-    about: list[Reach] = [
-        each.dependency.reach for each in getattr(route, "dependencies", ()) if isinstance(each.dependency, Reaching)
-    ]
-    return about[-1] if about else None
+    about = _declared(route, Reaching)
+    return about[-1].reach if about else None
 
 
 def takes(kind: Kind) -> Any:
@@ -77,10 +76,8 @@ def takes(kind: Kind) -> Any:
 
 def taken(route: Any) -> Kind | None:
     """The kind that a route declares, None where it declares none."""
-    kinds: list[Kind] = [
-        each.dependency.kind for each in getattr(route, "dependencies", ()) if isinstance(each.dependency, Taking)
-    ]
-    return kinds[-1] if kinds else None
+    kinds = _declared(route, Taking)
+    return kinds[-1].kind if kinds else None
 
 
 def requires(level: Level) -> Any:
@@ -90,10 +87,14 @@ def requires(level: Level) -> Any:
 
 def required(route: Any) -> Level | None:
     """The level that a route declares, None where it declares nothing."""
-    declared = [
-        each.dependency.level for each in getattr(route, "dependencies", ()) if isinstance(each.dependency, Requirement)
-    ]
-    return max(declared, key=LEVELS.index, default=None)
+    levels = [each.level for each in _declared(route, Requirement)]
+    return max(levels, key=LEVELS.index, default=None)
+
+
+def _declared(route: Any, what: type[T]) -> list[T]:
+    """What a route declares of that sort, its router's first."""
+    dependencies = (each.dependency for each in getattr(route, "dependencies", ()))
+    return [each for each in dependencies if isinstance(each, what)]
 
 
 async def undeclared_writes(request: Request) -> None:
