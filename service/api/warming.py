@@ -19,11 +19,12 @@ from starlette.types import ASGIApp, Message
 from service.api.keyring import Holder
 from service.api.middleware.limits import BodyLimit
 from service.api.places import Places, Shares
-from service.retrieval.collections import LOOKUPS, Catalogue, loaded_encoder
+from service.retrieval.collections import LONG_ANSWERS, LOOKUPS, Catalogue, loaded_encoder
 from service.threads import ARRAYS, BODIES, READS, TEXTS, WRITES
 
 TEXT = "a first question"
-POOLS = (LOOKUPS, READS, WRITES, BODIES, ARRAYS, TEXTS)
+WARMING = Holder("warming", "write")
+POOLS = (LOOKUPS, LONG_ANSWERS, READS, WRITES, BODIES, ARRAYS, TEXTS)
 SIDE, PATIENCE_SECONDS = 512, 2.0
 Call = tuple[str, dict[str, Any]]
 
@@ -68,9 +69,6 @@ def _calls(catalogue: Catalogue) -> Iterator[Call]:
         yield "/v1/compare", {"query": TEXT, "rows": [{"key": TEXT, "value": TEXT}]}
         yield "/v1/encode", {"texts": [TEXT]}
         yield "/v1/trace", {"text": TEXT}
-
-
-WARMING = Holder("warming", "write")
 
 
 async def _call(app: FastAPI, inner: ASGIApp, path: str, body: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.retrieval.collections.catalogue import Catalogue, Changed
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import settings_of
-from service.retrieval.collections.lookup_queue import LOOKUPS
+from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.masks import parse_filter
 from service.retrieval.collections.models import encoding_queue, loaded_encoder, model_of, model_queue
