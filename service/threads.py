@@ -35,11 +35,11 @@ class Threads:
         bound = partial(contextvars.copy_context().run, work, *arguments, **named)
         return await asyncio.wrap_future(self.submit(bound, CALLER.get()))
 
-    def submit(self, work: Callable[[], T], turn: str = "") -> Future[T]:
-        """Have it done; `turn` is whose it is."""
+    def submit(self, work: Callable[[], T], caller: str = "") -> Future[T]:
+        """Have it done, when it is that caller's turn."""
         future: Future[T] = Future()
         with self._lock:
-            self._turns.put(turn, (future, work))
+            self._turns.put(caller, (future, work))
         self._threads.submit(self._work)
         return future
 
@@ -50,13 +50,13 @@ class Threads:
                 taken = self._turns.take()
             if taken is None:
                 return
-            turn, (future, work) = taken
+            caller, (future, work) = taken
             try:
                 _settle(future, work)
             finally:
                 del future, work, taken
                 with self._lock:
-                    self._turns.done(turn)
+                    self._turns.done(caller)
 
 
 def _settle(future: Future[Any], work: Callable[[], Any]) -> None:

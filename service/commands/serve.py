@@ -94,11 +94,8 @@ def serve(
     settings = read_settings(given)
     logs.configure(settings.log_format)
     listener = _listen(settings)
-    port, connections = (
-        listener.getsockname()[1],
-        descriptors.connections(settings.max_connections, descriptors.raised()),
-    )
-    settings = settings.model_copy(update={"port": port, "max_connections": connections})
+    port, most = listener.getsockname()[1], descriptors.connections(settings.max_connections, descriptors.raised())
+    settings = settings.model_copy(update={"port": port, "max_connections": most})
     # Docker and systemd stop a service with SIGTERM: that is a success like Ctrl-C, whenever it comes.
     ending = Ending(settings.drain_seconds)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -20,7 +20,6 @@ WASTE = 0.25
 SMALL = 0.5
 """A segment is small below this share of a full block; two of them in a row become one."""
 
-
 LAST_WASTE = 8192
 """Removed rows from which on the last segment is written anew, too, where it has fewer others."""
 

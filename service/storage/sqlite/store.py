@@ -160,11 +160,6 @@ class Store:
         """Whether the last write was refused for want of room."""
         return self._full
 
-    @property
-    def free(self) -> int:
-        """Bytes of the disk that are left to write."""
-        return self._ballast.free
-
     def _make_room(self) -> None:
         """Give back at once what a deletion has freed, and keep room for the next one."""
         with suppress(DatabaseError):
