@@ -89,8 +89,9 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
 
     from service import logs
-    from service.commands.http import descriptors
+    from service.commands.http import descriptors, heaps
 
+    heaps.few()
     settings = read_settings(given)
     logs.configure(settings.log_format)
     listener = _listen(settings)

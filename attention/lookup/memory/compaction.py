@@ -56,10 +56,13 @@ def compacted(view: View, layout: BlockFormat) -> list[Replacement]:
     return [Replacement(tuple(group), _joined(group, layout)) for group in worth]
 
 
-def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) -> tuple[Segment, ...] | None:
+def in_place_of(
+    replaced: Sequence[Replacement], segments: tuple[Segment, ...], layout: BlockFormat
+) -> tuple[Segment, ...] | None:
     """The segments of the current view with the replacements in it; None where a replaced one has gone.
 
-    Rows that were removed since the replacements were made are removed from them too.
+    Rows that were removed since the replacements were made are removed from them too, and those that were written
+    since behind a segment that was replaced alone stand behind its replacement.
     """
     current = {id(segment.block): segment for segment in segments}
     result = list(segments)
@@ -67,11 +70,13 @@ def in_place_of(replaced: Sequence[Replacement], segments: tuple[Segment, ...]) 
         new = replacement.new
         for old in replacement.old:
             now = current.get(id(old.block))
-            if now is None or now.count != old.count:
+            if now is None or (now.count != old.count and len(replacement.old) > 1):
                 return None
-            gone = _live(old) & ~_live(now)
+            gone = _live(old) & ~_live(now)[: old.count]
             if gone.any():
                 new = new.without(new.positions(np.unique(old.owners[gone])))
+            if now.count > old.count:
+                new = _continued(new, now, old.count, layout)
         at = next(i for i, segment in enumerate(result) if segment.block is replacement.old[0].block)
         result[at : at + len(replacement.old)] = [new]
     return tuple(result)
@@ -88,6 +93,15 @@ def _joined(group: Sequence[Segment], layout: BlockFormat) -> Segment:
     block = Block.with_room(len(rows), keys.shape[1], None if values is None else values.shape[1], layout)
     block.write(0, rows)
     return Segment(block, len(rows), several=rows.owners is not None)
+
+
+def _continued(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
+    """The segment with those rows behind it that live in `written` from place `since` on."""
+    alive = _live(written)[since:]
+    values = None if written.block.values is None else written.values[since:][alive]
+    numbers, owners = written.numbers[since:][alive], written.owners[since:][alive]
+    rows = Rows.stored(numbers, written.keys[since:][alive], values, owners)
+    return segment.extended(rows, layout) if len(rows) else segment
 
 
 def _live(segment: Segment) -> Bools:

@@ -16,7 +16,7 @@ from attention.lookup.codes.rotation import Rotation
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, FIRST_ROWS, Block
 from attention.lookup.memory.codes_later import CodedBlock
-from attention.lookup.memory.compaction import compacted, in_place_of
+from attention.lookup.memory.compaction import Replacement, compacted, in_place_of
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
@@ -66,6 +66,7 @@ class Memory:
         self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
+        self._since_staged: list[list[Replacement]] | None = None
         self._turn = Lock()
 
     @classmethod
@@ -120,6 +121,7 @@ class Memory:
         """
         with self._turn:
             self._view = self._next(add, remove)
+            self._since_staged = None
             return self._view
 
     def stage(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
@@ -133,12 +135,19 @@ class Memory:
             MemoryError: there is no room for the rows.
         """
         with self._turn:
+            self._since_staged = []
             return self._next(add, remove)
 
     def show(self, staged: View) -> None:
-        """Make the view that was staged last the current one."""
+        """Make the view that was staged last the current one, with those blocks in it that were compacted since."""
         with self._turn:
+            for replaced in self._since_staged or ():
+                segments = in_place_of(replaced, staged.segments, self._layout)
+                if segments is None:
+                    break
+                staged = _with(staged, segments)
             self._view = self._in_codes(staged)
+            self._since_staged = None
 
     def code(self) -> None:
         """Give codes to the rows that were written without, see `codes_later`; for a thread of its own.
@@ -167,12 +176,12 @@ class Memory:
             segment if (made := self._coded.get(segment.block)) is None else made.in_place_of(segment)
             for segment in view.segments
         )
-        return View(view.similarity, segments, view.dimension, view.value_dimension)
+        return _with(view, segments)
 
     def compact(self) -> bool:
         """Write blocks anew that hold many removed rows, and small ones together; for a thread of its own.
 
-        Readers and the writer go on meanwhile. Rows that are removed meanwhile stay removed.
+        Readers and the writer go on meanwhile. Rows that are removed meanwhile stay removed, those written stay.
 
         Returns:
             Whether there was anything to do, and nothing came in between.
@@ -182,11 +191,12 @@ class Memory:
         if not replaced:
             return False
         with self._turn:
-            segments = in_place_of(replaced, self._view.segments)
+            segments = in_place_of(replaced, self._view.segments, self._layout)
             if segments is None:
                 return False
-            view = self._view
-            self._view = View(view.similarity, segments, view.dimension, view.value_dimension)
+            self._view = _with(self._view, segments)
+            if self._since_staged is not None:
+                self._since_staged.append(replaced)
             return True
 
     def _next(self, add: Rows | None, remove: I64 | None) -> View:
@@ -207,6 +217,10 @@ class Memory:
             segments = _extended(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
         return View(view.similarity, tuple(segments), dimension, value_dimension)
+
+
+def _with(view: View, segments: tuple[Segment, ...]) -> View:
+    return View(view.similarity, segments, view.dimension, view.value_dimension)
 
 
 def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:

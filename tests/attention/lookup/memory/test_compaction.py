@@ -85,7 +85,7 @@ def test_rows_removed_meanwhile_stay_removed():
     before = memory.publish(remove=np.array([7]))
     made = compacted(before, DOT)
     now = memory.publish(remove=np.array([8, 30, 44]), add=Rows(np.array([90]), keys_of(np.array([90]))))
-    joined, last = in_place_of(made, now.segments)
+    joined, last = in_place_of(made, now.segments, DOT)
     assert joined.block is made[0].new.block
     assert set(joined.numbers[joined.live]) == set(range(5, 45)) - {7, 8, 30, 44}
     assert last is now.segments[-1]
@@ -95,8 +95,8 @@ def test_where_nothing_is_left_of_a_block_its_replacement_comes_too_late():
     memory = of_blocks(20, 20, 5)
     made = compacted(memory.view, DOT)
     now = memory.publish(remove=np.setdiff1d(np.arange(5, 45), [10, 30]))
-    assert [segment.n for segment in in_place_of(made, now.segments)] == [2, 5]
-    assert in_place_of(made, memory.publish(remove=np.array([30])).segments) is None
+    assert [segment.n for segment in in_place_of(made, now.segments, DOT)] == [2, 5]
+    assert in_place_of(made, memory.publish(remove=np.array([30])).segments, DOT) is None
 
 
 def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
@@ -105,7 +105,7 @@ def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
     memory.publish(remove=np.arange(5))  # the last block goes, and so the next rows stand in the one before
     now = memory.publish(add=Rows(np.array([70]), keys_of(np.array([70]))))
     assert [segment.count for segment in now.segments] == [20, 21]
-    assert in_place_of(made, now.segments) is None
+    assert in_place_of(made, now.segments, DOT) is None
 
 
 def test_compaction_joins_and_drops():
@@ -131,7 +131,7 @@ def test_a_document_that_lies_in_two_blocks_stays_one():
     before = memory.publish(remove=documents[1::3][:6])
     made = compacted(before, DOT)
     now = memory.publish(remove=documents[[0, 7, 25]])
-    segments = in_place_of(made, now.segments)
+    segments = in_place_of(made, now.segments, DOT)
     live = ~np.isin(owners, documents[[1, 4, 7, 10, 13, 16, 0, 25]])
     found = [
         (s.numbers if s.live is None else s.numbers[s.live], s.owners if s.live is None else s.owners[s.live])
@@ -165,3 +165,44 @@ def test_rows_that_are_written_again_and_again_take_no_more_room_than_they_need(
         assert segment.count <= 5 + 8 + 5
         np.testing.assert_array_equal(segment.keys[-5:], keys_of(numbers))
         assert memory.view.n == 5
+
+
+def test_what_is_written_meanwhile_behind_the_last_block_stands_behind_the_new_one(monkeypatch):
+    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
+    before = memory.publish(remove=np.arange(20))
+    made = compacted(before, DOT)
+    memory.publish(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))), remove=np.array([25]))
+    after = memory.publish(remove=np.array([31]))
+    (segment,) = in_place_of(made, after.segments, DOT)
+    alive = np.ones(segment.count, bool) if segment.live is None else segment.live
+    wanted = np.array([*range(20, 25), *range(26, 31), 32])
+    np.testing.assert_array_equal(segment.numbers[alive], wanted)
+    np.testing.assert_array_equal(segment.keys[alive], keys_of(wanted))
+
+
+def test_a_write_that_was_staged_before_and_is_shown_after_keeps_what_was_compacted(monkeypatch):
+    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
+    memory.publish(remove=np.arange(20))
+    staged = memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))), remove=np.array([25]))
+    assert memory.compact()
+    memory.show(staged)
+    (segment,) = memory.view.segments
+    assert segment.count == 10 + 3
+    assert memory.view.n == 10 - 1 + 3
+    np.testing.assert_array_equal(memory.view.numbers(), [*range(20, 25), *range(26, 33)])
+
+
+def test_a_write_that_was_published_in_between_is_not_undone_by_one_staged_before_it(monkeypatch):
+    monkeypatch.setattr(compaction_module, "LAST_WASTE", 8)
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
+    memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))))  # given up
+    memory.publish(remove=np.arange(20))
+    assert memory.compact()
+    memory.publish(add=Rows(np.arange(40, 42), keys_of(np.arange(40, 42))))
+    np.testing.assert_array_equal(memory.view.numbers(), [*range(20, 30), 40, 41])
+    assert memory.view.segments[0].count == 12

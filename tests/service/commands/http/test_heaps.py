@@ -1,0 +1,50 @@
+"""Threads share few heaps of the C library, unless the environment says otherwise."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, sys, threading
+from service.commands.http import heaps
+print(heaps.few() if sys.argv[1] == "few" else None)
+sys.stdout.flush()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(12)
+def take():
+    together.wait()
+    libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=take) for _ in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.malloc_stats()
+"""
+
+
+def heaps(argument, **variables):
+    environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"} | variables
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, argument], env=environment, capture_output=True, text=True, check=True
+    )
+    return ran.stdout.strip(), ran.stderr.count("Arena ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_threads_share_few_heaps():
+    assert heaps("many")[1] > 2
+    said, found = heaps("few")
+    assert said == "True"
+    assert found <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of glibc")
+def test_who_chose_for_himself_is_left_alone():
+    said, found = heaps("few", MALLOC_ARENA_MAX="5")
+    assert said == "False"
+    assert 2 < found <= 5
