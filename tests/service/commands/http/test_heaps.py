@@ -1,5 +1,7 @@
 """Threads share few heaps of the C library, unless the environment says otherwise."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
