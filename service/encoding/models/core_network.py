@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.transformer import Packed, load
+from attention.transformer import Packed, SentenceEncoder, load, mapped
 from service.encoding.models.network import Precision, RunsOn
 from service.encoding.texts import Purpose
 from service.encoding.tokens.tokenizer_file import load_tokenizer
@@ -18,7 +18,7 @@ class CoreNetwork:
     """A sentence encoder on `attention.transformer`; a `Network`.
 
     Attributes:
-        model: the layers, which `attention.transformer.trace` can look into.
+        model: the layers in NumPy and float32, which `attention.transformer.trace` can look into.
     """
 
     runs_on: RunsOn = "attention/transformer"
@@ -31,14 +31,14 @@ class CoreNetwork:
             UnsupportedModelError: it is of another kind than the core computes, or its tokeniser is.
             CheckpointError: a file, field or tensor is missing or wrong.
         """
-        checkpoint = load(directory, precision=precision)
+        checkpoint = load(directory)
         self.precision: Precision = precision
         self.model = checkpoint.model
         self.dimension = checkpoint.model.dimension
         self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
         # As sentence-transformers has it: a prompt is used where it goes by the purpose's own name.
         self._prompts = checkpoint.prompts
-        self._packed = Packed(checkpoint.model)
+        self._packed = _packed(checkpoint.model, precision)
 
     def prompt(self, purpose: Purpose) -> str:
         """What goes in front of a text."""
@@ -47,3 +47,10 @@ class CoreNetwork:
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
         """One batch of n texts, of which only the tokens count → float32 [n, d]."""
         return self._packed(np.concatenate(ids), np.asarray([len(text) for text in ids]))
+
+
+def _packed(model: SentenceEncoder, precision: Precision) -> Packed:
+    import torch
+
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    return Packed(mapped(lambda array: torch.from_numpy(array).to(dtype), model))
