@@ -42,7 +42,8 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("amx", "x86-64-v4", (*_AVX512_VNNI, "amx-tile", "amx-int8")),
+        Target("amx", "x86-64-v4", (*_AVX512_VNNI, "avx512bf16", "amx-tile", "amx-int8", "amx-bf16")),
+        Target("avx512-bf16", "x86-64-v4", (*_AVX512_VNNI, "avx512bf16")),
         Target("avx512-vnni", "x86-64-v4", _AVX512_VNNI),
         Target("avx2", "x86-64-v3", _AVX2),
     )

@@ -56,6 +56,9 @@ class Lanes:
     def __mul__(self, other: Lanes | float) -> Lanes:
         return self._with(other, "mul", "fmul")
 
+    def __truediv__(self, other: Lanes | float) -> Lanes:
+        return self._with(other, "sdiv", "fdiv")
+
     def __lshift__(self, bits: int) -> Lanes:
         return self._with(bits, "shl", "")
 
@@ -103,6 +106,14 @@ class Lanes:
         rint = self.builder.module.declare_intrinsic("llvm.rint.v16f32", fnty=ir.FunctionType(REALS, [REALS]))
         return Lanes(self.builder, self.builder.call(rint, [self.value]))
 
+    def bits(self) -> Lanes:
+        """int32[16]: how float32[16] are written."""
+        return Lanes(self.builder, self.builder.bitcast(self.value, WORDS))
+
+    def of_bits(self) -> Lanes:
+        """float32[16]: those that int32[16] write."""
+        return Lanes(self.builder, self.builder.bitcast(self.value, REALS))
+
     def true(self) -> Lanes:
         """bool[16] of integers: which are not 0."""
         return Lanes(self.builder, self.builder.icmp_unsigned("!=", self.value, self._like(0).value))
@@ -137,8 +148,7 @@ class Lanes:
         for coefficient in (9.618129107628477e-3, 5.550410866482158e-2, 0.2402265069591007, 0.6931471805599453, 1.0):
             p = p * f + coefficient
         # 2ⁿ by writing n into the exponent's bits.
-        power = (n.whole(WORDS) + 127) << 23
-        return p * Lanes(self.builder, self.builder.bitcast(power.value, REALS))
+        return p * ((n.whole(WORDS) + 127) << 23).of_bits()
 
     def _is_real(self) -> bool:
         return self.value.type in (REALS, DOUBLES)

@@ -1,0 +1,149 @@
+"""One head of one text: every token of it attends to every other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from attention.dtypes import F32
+from attention.kernels.cpu import arrays
+from attention.kernels.layout import LANES
+from attention.kernels.simd import WORDS, Lanes
+from attention.kernels.transformer.blocks import multiply
+from attention.kernels.transformer.rows import exponentials, scale
+from attention.kernels.transformer.words import FLOAT32, PANEL, Words
+
+QUERIES = 12
+"""Tokens that attend at a time: their logits lie in the first cache."""
+
+_LONG = ir.IntType(64)
+
+
+@intrinsic
+def _turn(typing_context: Any, rows: Any, row: Any, word: Any, into: Any, start: Any) -> Any:
+    """16 words of 16 rows → 16 words of each word's rows, 32 words apart."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, row, word, _, start = arguments
+        rows, into = arrays(context, builder, signature, arguments, 0, 3)
+        stride = builder.extract_value(rows.shape, rows.shape.type.count - 1)
+        first = builder.gep(rows.data, [builder.add(builder.mul(row, stride), word)])
+        lines = [
+            Lanes.load(builder, WORDS, builder.gep(first, [builder.mul(stride, _LONG(line))])).value
+            for line in range(LANES)
+        ]
+        # Squares of 8, 4, 2 and 1 change places across the diagonal.
+        for side in (1, 2, 4, 8):
+            upper = ir.Constant(WORDS, [at if not at & side else LANES + at - side for at in range(LANES)])
+            lower = ir.Constant(WORDS, [at + side if not at & side else LANES + at for at in range(LANES)])
+            for line in (line for line in range(LANES) if not line & side):
+                one, other = lines[line], lines[line + side]
+                lines[line] = builder.shuffle_vector(one, other, upper)
+                lines[line + side] = builder.shuffle_vector(one, other, lower)
+        for number, line in enumerate(lines):
+            place = builder.gep(into.data, [builder.add(start, _LONG(PANEL * number))])
+            Lanes(builder, line).store(place)
+        return context.get_dummy_value()
+
+    integers = types.int64
+    return types.void(rows, integers, integers, into, integers), build
+
+
+@intrinsic
+def _pair(typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: Any, start: Any) -> Any:
+    """32 bfloat16 of a row and of the next, or zeros for that → 32 words of one from each."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, row, word, both, _, start = arguments
+        rows, into = arrays(context, builder, signature, arguments, 0, 4)
+        stride = builder.extract_value(rows.shape, rows.shape.type.count - 1)
+        place = builder.gep(rows.data, [builder.add(builder.mul(row, stride), word)])
+        one = Lanes.load(builder, WORDS, place).value
+        other = Lanes.load(builder, WORDS, builder.gep(place, [stride])).value
+        other = builder.select(both, other, ir.Constant(WORDS, [0] * LANES))
+        half, upper = ir.Constant(WORDS, [16] * LANES), ir.Constant(WORDS, [-65536] * LANES)
+        even = builder.or_(builder.lshr(builder.shl(one, half), half), builder.shl(other, half))
+        odd = builder.or_(builder.lshr(one, half), builder.and_(other, upper))
+        for side in range(2):
+            order = [at // 2 + (LANES if at % 2 else 0) for at in range(LANES * side, LANES * side + LANES)]
+            mixed = builder.shuffle_vector(even, odd, ir.Constant(WORDS, order))
+            Lanes(builder, mixed).store(builder.gep(into.data, [builder.add(start, _LONG(LANES * side))]))
+        return context.get_dummy_value()
+
+    integers = types.int64
+    return types.void(rows, integers, integers, types.boolean, into, integers), build
+
+
+@njit(nogil=True)
+def _keys(projected: Words, first: int, length: int, word: int, words: int, keys: Words) -> None:
+    """A head's keys, side by side: 32 of them to a panel; behind the last there is what is of no meaning."""
+    for block in range(0, length, PANEL):
+        for side in range(0, PANEL, LANES):
+            for part in range(0, words, LANES):
+                _turn(projected, first + block + side, word + part, keys, block * words + part * PANEL + side)
+
+
+@njit(nogil=True)
+def _values(projected: Words, first: int, length: int, word: int, values: Words) -> None:
+    """32 components of a head's values in bfloat16, those of two tokens to a word."""
+    for token in range(0, length, 2):
+        _pair(projected, first + token, word, token + 1 < length, values, token // 2 * PANEL)
+
+
+@njit(nogil=True)
+def attend(
+    way: int,
+    projected: Words,
+    first: int,
+    length: int,
+    head: int,
+    words: int,
+    keys: Words,
+    values: Words,
+    logits: F32,
+    weights: Words,
+    sums: F32,
+    out: Words,
+) -> None:
+    """The outputs of one head at the tokens of one text.
+
+    Args:
+        way: FLOAT32 or BFLOAT16, which the words are of.
+        projected: uint32[1, rows, 3·n_heads·words], queries, which are scaled, keys and values; 32 rows behind the
+            last text's are finite.
+        first, length: the text's rows.
+        head: which.
+        words: those of a head, a multiple of 16.
+        keys, values: uint32[…], room for the head's.
+        logits: float32[≥ 12, ≥ length + 32], room.
+        weights: uint32[1, ≥ 12, …], room for as many numbers.
+        sums: float32[≥ 12, 32], room.
+        out: uint32[1, rows, n_heads·words]
+    """
+    width = projected.shape[2] // 3
+    query, key, value = head * words, width + head * words, 2 * width + head * words
+    _keys(projected, first, length, key, words, keys)
+    whole = way == FLOAT32
+    across = PANEL if whole else PANEL // 2
+    flat = projected.reshape(-1)
+    padded = -(-length // LANES) * LANES
+    for side in range(0, words, across):
+        if not whole:
+            _values(projected, first, length, value + side, values)
+        for at in range(0, length, QUERIES):
+            some = min(QUERIES, length - at)
+            for block in range(0, length, PANEL):
+                multiply(way, some, projected, first + at, query, keys, block * words, PANEL, words, logits, block)
+            for line in range(some):
+                logits[line, logits.shape[1] - 1] = exponentials(way, logits, line, length, padded, weights)
+            if whole:
+                start = first * projected.shape[2] + value + side
+                multiply(way, some, weights, 0, 0, flat, start, projected.shape[2], length, sums, 0)
+            else:
+                multiply(way, some, weights, 0, 0, values, 0, PANEL, (length + 1) // 2, sums, 0)
+            number = (head * words + side) * (1 if whole else 2)
+            for line in range(some):
+                scale(way, sums, line, PANEL, logits[line, logits.shape[1] - 1], out, first + at + line, number)

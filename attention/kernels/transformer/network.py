@@ -1,0 +1,211 @@
+"""A whole encoder over the packed tokens of some texts: embeddings, layers, pooling, in one compiled function."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, int64, njit, uint32
+
+from attention.dtypes import F32, I64
+from attention.kernels.cpu import array, compiled, record
+from attention.kernels.transformer.attending import QUERIES, attend
+from attention.kernels.transformer.blocks import multiply
+from attention.kernels.transformer.curves import NONE
+from attention.kernels.transformer.rows import add, finish, normalise
+from attention.kernels.transformer.words import FLOAT32, PANEL, Words, rows_of, words_room
+
+ROWS = 96
+"""Tokens that a panel of a matrix is multiplied by before the next one is read."""
+
+SPARE = PANEL
+"""Rows behind the last token: keys are read 32 at a time."""
+
+MEAN, FIRST, MAXIMUM = range(3)
+POOLINGS = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM}
+
+
+class Network(NamedTuple):
+    """The parameters of an encoder of l layers, post-norm.
+
+    Attributes:
+        tokens: float32[n_vocabulary, d]
+        positions: float32[n_positions, d], those from the first token on; token types are added.
+        projections, output, inner, outer: uint32[…], the layers' matrices as `words.panels` has them; queries are
+            scaled.
+        projections_bias, output_bias, inner_bias, outer_bias: float32[l, n]
+        scales, shifts: float32[1 + 2·l, d]: of the embeddings, then of each layer's two.
+        epsilons: float32[1 + 2·l]
+    """
+
+    tokens: F32
+    positions: F32
+    projections: Words
+    output: Words
+    inner: Words
+    outer: Words
+    projections_bias: F32
+    output_bias: F32
+    inner_bias: F32
+    outer_bias: F32
+    scales: F32
+    shifts: F32
+    epsilons: F32
+
+
+class Room(NamedTuple):
+    """What lies between two operations, for some texts at a time."""
+
+    x: F32
+    y: F32
+    read: Words
+    projected: Words
+    joined: Words
+    bent: Words
+    keys: Words
+    values: Words
+    logits: F32
+    weights: Words
+    sums: F32
+
+
+def room(network: Network, way: int, rows: int, longest: int) -> Room:
+    """For so many tokens together, and so many of one text."""
+    width, inner = network.output_bias.shape[1], network.inner_bias.shape[1]
+    read = rows_of(rows + SPARE, width, way)
+    across = -(-longest // PANEL) * PANEL + PANEL
+    return Room(
+        # Words of float32 are the numbers themselves.
+        x=read[0].view(np.float32) if way == FLOAT32 else np.zeros((rows + SPARE, width), dtype=np.float32),
+        y=np.zeros((rows + SPARE, width), dtype=np.float32),
+        read=read,
+        projected=rows_of(rows + SPARE, 3 * width, way),
+        joined=rows_of(rows + SPARE, width, way),
+        bent=rows_of(rows + SPARE, inner, way),
+        keys=words_room(across * width),
+        values=words_room(across * PANEL),
+        logits=np.zeros((QUERIES, across + 1), dtype=np.float32),
+        weights=rows_of(QUERIES, across, way),
+        sums=np.zeros((ROWS, PANEL), dtype=np.float32),
+    )
+
+
+@njit(nogil=True)
+def _through(
+    way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int, curve: int, out: Words, sums: F32
+) -> None:
+    """out[: rows] = curve(a · matrix + bias), as words."""
+    words = a.shape[2]
+    size = bias.shape[1] * words
+    for row in range(0, rows, ROWS):
+        some = min(ROWS, rows - row)
+        for column in range(0, bias.shape[1], PANEL):
+            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, words, sums, 0)
+            finish(way, sums, some, bias, layer, column, PANEL, curve, out, row)
+
+
+@njit(nogil=True)
+def _onto(way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int, x: F32, y: F32, sums: F32) -> None:
+    """y[: rows] = x + a · matrix + bias."""
+    words = a.shape[2]
+    size = bias.shape[1] * words
+    for row in range(0, rows, ROWS):
+        some = min(ROWS, rows - row)
+        for column in range(0, bias.shape[1], PANEL):
+            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, words, sums, 0)
+            add(sums, some, bias, layer, column, PANEL, x, y, row)
+
+
+@njit(nogil=True)
+def _norms(way: int, rows: int, network: Network, number: int, room: Room) -> None:
+    """y, brought to mean 0 and variance 1, to x and its words."""
+    for row in range(rows):
+        normalise(
+            way, room.y, row, network.scales, network.shifts, number, network.epsilons[number], room.x, room.read
+        )
+
+
+@njit(nogil=True)
+def _embed(network: Network, tokens: I64, lengths: I64, room: Room) -> None:
+    """The sum of each token's and its position's vector, to y."""
+    row = 0
+    for length in lengths:
+        for position in range(length):
+            token, place, into = network.tokens[tokens[row]], network.positions[position], room.y[row]
+            for j in range(len(into)):
+                into[j] = token[j] + place[j]
+            row += 1
+
+
+@njit(nogil=True)
+def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
+    """One vector of each text, from those of its tokens."""
+    row = 0
+    for text in range(len(lengths)):
+        into = out[text]
+        for j in range(x.shape[1]):
+            into[j] = x[row, j]
+        if pooling != FIRST:
+            for token in range(row + 1, row + lengths[text]):
+                for j in range(x.shape[1]):
+                    into[j] = max(into[j], x[token, j]) if pooling == MAXIMUM else into[j] + x[token, j]
+        if pooling == MEAN:
+            for j in range(x.shape[1]):
+                into[j] /= np.float32(lengths[text])
+        row += lengths[text]
+
+
+_words_1, _words_3, _reals = array(uint32, 1), array(uint32, 3), array(float32, 2)
+_NETWORK = record(Network, _reals, _reals, *[_words_1] * 4, *[_reals] * 6, array(float32, 1))
+_ROOM = record(Room, _reals, _reals, *[_words_3] * 4, _words_1, _words_1, _reals, _words_3, _reals)
+
+
+@compiled(
+    int64, _NETWORK, int64, int64, array(int64, 1), array(int64, 1), array(int64, 1), _ROOM, array(float32, 3),
+    fastmath=False,
+)
+def encode(
+    way: int,
+    network: Network,
+    heads: int,
+    curve: int,
+    tokens: I64,
+    lengths: I64,
+    poolings: I64,
+    room: Room,
+    out: F32,
+) -> None:
+    """The vectors of b texts, whose tokens lie one behind the other.
+
+    Args:
+        way: which words the network's matrices and the room are of.
+        network: its parameters.
+        heads: of how many heads a layer is.
+        curve: the activation, a number of `curves`.
+        tokens: int64[t], each below n_vocabulary.
+        lengths: int64[b], at least 1 each, at most n_positions; they sum to t.
+        poolings: int64[p]
+        room: for as many tokens.
+        out: float32[p, b, d], is filled; nothing in it is of unit length.
+    """
+    rows = len(tokens)
+    words = room.joined.shape[2] // heads
+    _embed(network, tokens, lengths, room)
+    _norms(way, rows, network, 0, room)
+    for layer in range(network.output_bias.shape[0]):
+        _through(way, rows, room.read, network.projections, network.projections_bias, layer, NONE, room.projected, room.sums)
+        first = 0
+        for length in lengths:
+            for head in range(heads):
+                attend(
+                    way, room.projected, first, length, head, words,
+                    room.keys, room.values, room.logits, room.weights, room.sums, room.joined,
+                )
+            first += length
+        _onto(way, rows, room.joined, network.output, network.output_bias, layer, room.x, room.y, room.sums)
+        _norms(way, rows, network, 2 * layer + 1, room)
+        _through(way, rows, room.read, network.inner, network.inner_bias, layer, curve, room.bent, room.sums)
+        _onto(way, rows, room.bent, network.outer, network.outer_bias, layer, room.x, room.y, room.sums)
+        _norms(way, rows, network, 2 * layer + 2, room)
+    for number in range(len(poolings)):
+        _pool(room.x, lengths, poolings[number], out[number])
