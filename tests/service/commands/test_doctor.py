@@ -26,10 +26,12 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     code, found = checks(bare, tmp_path / "none")
     assert code == 0
     assert "Python 3." in found["machine"]["detail"]
-    assert "torch" in found["packages"]["detail"]
+    assert "numba" in found["packages"]["detail"]
+    assert (found["torch"]["state"], found["sentence-transformers"]["state"]) == ("ok", "ok")
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in found["arithmetic"]["detail"]
     assert "all-MiniLM-L6-v2: verified" in found["model"]["detail"]
     assert "384 wide" in found["model"]["detail"]
+    assert "runs on attention/transformer, with" in found["model"]["detail"]
     assert "compared by cosine at temperature 0.05 (measured)" in found["model"]["detail"]
     assert found["model"]["state"] == "ok"
     assert found["data directory"]["state"] == "note"
