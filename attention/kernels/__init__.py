@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from attention.kernels.engine import (
+    can_compile,
     choose,
     held,
     kernels,
@@ -27,4 +28,4 @@ from attention.kernels.interface import (
     ThinKeys,
 )
 from attention.kernels.listed.interface import TOTALS, Totals
-from attention.kernels.machine_code import prepare, stand_in
+from attention.kernels.machine_code import prepare, prepare_transformer, stand_in

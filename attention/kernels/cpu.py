@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from llvmlite import ir
 from numba import njit, types
@@ -17,17 +17,24 @@ _FOR_READING, _AS_DATA = _WORD(0), _WORD(1)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-KERNELS: list[tuple[Any, tuple[Any, ...]]] = []
-"""Every compiled function with the types of its arguments, in the order in which they were defined."""
+Compiled: TypeAlias = list[tuple[Any, tuple[Any, ...]]]
+
+KERNELS: Compiled = []
+"""Every compiled function of the lookup with the types of its arguments, in the order in which they were defined."""
+
+TRANSFORMER: Compiled = []
+"""The same of the Transformer."""
 
 
-def compiled(*arguments: Any, fastmath: bool) -> Callable[[Function], Function]:
+def compiled(*arguments: Any, fastmath: bool, among: Compiled = KERNELS) -> Callable[[Function], Function]:
     """Compile to run without the interpreter's lock, and keep the machine code on disk where there is a place.
 
     It is done on the first call, or in `machine_code.prepare`.
 
     Args:
         arguments: the types of all arguments; the function is called with no others.
+        fastmath: whether the compiler may order sums as it likes.
+        among: with which others it is made.
     """
 
     def compile_it(function: Function) -> Function:
@@ -35,7 +42,7 @@ def compiled(*arguments: Any, fastmath: bool) -> Callable[[Function], Function]:
             kernel = njit(nogil=True, fastmath=fastmath, cache=True)(function)
         except RuntimeError:  # numba found no such place: compile anew in every process
             kernel = njit(nogil=True, fastmath=fastmath)(function)
-        KERNELS.append((kernel, arguments))
+        among.append((kernel, arguments))
         return cast("Function", kernel)
 
     return compile_it

@@ -1,4 +1,4 @@
-"""The lookup's machine code: made, or found where it was kept, before the first question waits for it."""
+"""Machine code, the lookup's and the Transformer's: made, or found where it was kept, before anybody waits for it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 from attention.kernels import engine, in_numpy
+
+if TYPE_CHECKING:
+    from attention.kernels.cpu import Compiled
 
 _AVX2 = (
     *("avx", "avx2", "bmi", "bmi2", "cmov", "crc32", "cx16", "cx8", "f16c", "fma", "fxsr", "lzcnt", "mmx", "movbe"),
@@ -39,6 +43,8 @@ class Target:
         return ",".join([*own, "-prefer-256-bit"] if "avx512f" in self.features else own)
 
 
+_CONFIGURING = Lock()
+
 TARGETS = {
     target.name: target
     for target in (
@@ -65,7 +71,7 @@ def stand_in() -> None:
 
 
 def prepare(directory: Path | None = None, target: Target | None = None) -> None:
-    """Have every kernel's machine code in memory, from where it was kept, else made in some seconds; then answer by it.
+    """Have the lookup's machine code in memory, from where it was kept, else made in some seconds; then answer by it.
 
     For a program that is mostly this, as early as it can: where numba has begun to compile for this processor alone and
     to keep that elsewhere, it goes on so.
@@ -75,24 +81,49 @@ def prepare(directory: Path | None = None, target: Target | None = None) -> None
         target: for which kind of processor; None for the one of `this_target`.
     """
     if engine.can_compile():
-        if "attention.kernels.cpu" not in sys.modules:
-            _configure(directory, target or this_target())
+        _configure(directory, target)
         engine.machine_code()
         from attention.kernels.cpu import KERNELS
 
-        for kernel, arguments in KERNELS:
-            kernel.compile(arguments)
+        _compile(KERNELS)
     engine.choose(None)
 
 
+def prepare_transformer(directory: Path | None = None, target: Target | None = None) -> None:
+    """Have the Transformer's machine code in memory, too, from where it was kept, else made in half a minute.
+
+    Args:
+        directory, target: as for `prepare`; the first of both calls decides.
+
+    Raises:
+        ImportError: there is no compiler, so there is no machine code.
+    """
+    _configure(directory, target)
+    from attention.kernels.cpu import TRANSFORMER
+    from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
+
+    _compile(TRANSFORMER)
+
+
+def _compile(functions: Compiled) -> None:
+    for function, arguments in functions:
+        function.compile(arguments)
+
+
 def _configure(directory: Path | None, target: Target | None) -> None:
+    """Tell numba, unless it has begun."""
     from numba import config
 
-    settings: Any = config
-    if directory is not None:
-        settings.CACHE_DIR = str(_writable(directory))
-    if target is not None and settings.CPU_NAME is None:
-        settings.CPU_NAME, settings.CPU_FEATURES = target.processor, target.flags
+    with _CONFIGURING:
+        if "attention.kernels.cpu" in sys.modules:
+            return
+        settings: Any = config
+        target = target or this_target()
+        if directory is not None:
+            settings.CACHE_DIR = str(_writable(directory))
+        if target is not None and settings.CPU_NAME is None:
+            settings.CPU_NAME, settings.CPU_FEATURES = target.processor, target.flags
+        import attention.kernels.cpu  # noqa: F401  (from now on it has begun)
 
 
 def _writable(directory: Path) -> Path:
@@ -111,7 +142,8 @@ def _writable(directory: Path) -> Path:
 def main() -> None:
     """`python -m attention.kernels.machine_code DIRECTORY [KIND]`: make machine code and keep it there."""
     directory, *kind = sys.argv[1:]
-    prepare(Path(directory), TARGETS[kind[0]] if kind else None)
+    for each in (prepare, prepare_transformer):
+        each(Path(directory), TARGETS[kind[0]] if kind else None)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     models       SentenceEncoder; GPT2; EncoderDecoder
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, listed_modules, truncation, what the small files of its folder say
-    speed        Packed, a sentence encoder without padding, for many texts, on torch, which it alone imports
+    speed        Compiled, a sentence encoder in machine code, for many texts; Packed, the same on torch, for what `compiles`
+                 says there is none for, and alone in importing it
     looking      trace → TracedLayer, what a layer does with one text
     training     Architecture and `initial`, to begin with; arrays and mapped, to walk through parameters
 """
@@ -27,6 +28,7 @@ from attention.transformer.checkpoints.errors import CheckpointError, Unsupporte
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.checkpoints.modules import listed_modules, modules
 from attention.transformer.checkpoints.tensors import Tensors
+from attention.transformer.compiled import Compiled, compiles
 from attention.transformer.decoder import Decoder, DecoderState
 from attention.transformer.embeddings import Embeddings
 from attention.transformer.encoder import Encoder
@@ -51,6 +53,7 @@ __all__ = [
     "Architecture",
     "Checkpoint",
     "CheckpointError",
+    "Compiled",
     "Config",
     "Decoder",
     "DecoderLayer",
@@ -74,6 +77,7 @@ __all__ = [
     "UnsupportedModelError",
     "arrays",
     "bert_parameters",
+    "compiles",
     "gpt2_parameters",
     "initial",
     "listed_modules",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from array_api_compat import device
+from array_api_compat import array_namespace, device
 
 from attention.arrays import Array, namespace
 from attention.errors import ParameterError, ShapeError
@@ -69,10 +69,18 @@ def rows(name: str, table: Array, ids: Array) -> Array:
     xp = namespace(table=table, ids=ids)
     if not xp.isdtype(ids.dtype, "integral"):
         raise ParameterError(f"{name} ids must be integers, got {ids.dtype}: take them from the tokenizer")
-    outside = (ids < 0) | (ids >= table.shape[0])
-    if bool(xp.any(outside)):
-        raise ParameterError(
-            f"{name} ids must lie from 0 to {table.shape[0] - 1}, got {int(ids[outside][0])}: "
-            f"use the model's own tokenizer"
-        )
+    within(name, int(table.shape[0]), ids)
     return table[ids]
+
+
+def within(name: str, count: int, ids: Array) -> None:
+    """Refuse integers [...] that are no ids of a table of `count` rows.
+
+    Raises:
+        ParameterError: one is below 0 or beyond.
+    """
+    outside = (ids < 0) | (ids >= count)
+    if bool(array_namespace(ids).any(outside)):
+        raise ParameterError(
+            f"{name} ids must lie from 0 to {count - 1}, got {int(ids[outside][0])}: use the model's own tokenizer"
+        )

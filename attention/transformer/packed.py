@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from attention.errors import ParameterError, ShapeError
+from attention.errors import ParameterError
 from attention.heads import Heads
 from attention.transformer.affine import Affine, affine
 from attention.transformer.feed_forward import Linear
@@ -25,8 +25,7 @@ from attention.transformer.layer import EncoderLayer
 from attention.transformer.norm import LayerNorm, Norm, Residual
 from attention.transformer.parameters import mapped
 from attention.transformer.sentence import SentenceEncoder
-
-Integers = npt.NDArray[np.int64]
+from attention.transformer.sequences import Integers, checked
 
 
 class Group(NamedTuple):
@@ -154,27 +153,6 @@ class PackedLayer:
             output = functional.scaled_dot_product_attention(query, key, value)
             outputs.append(output.transpose(1, 2).reshape(size * length, -1))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
-
-
-def checked(tokens: Integers, lengths: Integers) -> tuple[Integers, Integers]:
-    """Tokens and lengths as int64.
-
-    Raises:
-        ParameterError: they are not integers.
-        ShapeError: they do not fit each other.
-    """
-    for name, array in {"tokens": tokens, "lengths": lengths}.items():
-        if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
-            raise ParameterError(
-                f"{name} must be a row of integers, got {array.dtype} of shape {array.shape}: "
-                f"put the sequences one after the other"
-            )
-    if (lengths < 1).any() or lengths.sum() != len(tokens):
-        raise ShapeError(
-            f"lengths must be at least 1 each and sum to the {len(tokens)} tokens, "
-            f"got a least of {lengths.min(initial=1)} and a sum of {lengths.sum()}"
-        )
-    return tokens.astype(np.int64), lengths.astype(np.int64)
 
 
 def ordered(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:

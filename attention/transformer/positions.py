@@ -59,9 +59,14 @@ class Positions:
             ShapeError: a sequence is longer than the table.
         """
         xp = array_namespace(self.table, positions)
-        furthest = int(xp.max(positions)) + 1 if math.prod(positions.shape) else 0
-        if furthest > self.limit:
-            raise ShapeError(
-                f"this model has {self.limit} positions, got a sequence of {furthest}: truncate or split it"
-            )
+        self.require(int(xp.max(positions)) + 1 if math.prod(positions.shape) else 0)
         return self.table[positions + self.first]
+
+    def require(self, length: int) -> None:
+        """Refuse a sequence of so many tokens if it is longer than the table.
+
+        Raises:
+            ShapeError: it is.
+        """
+        if length > self.limit:
+            raise ShapeError(f"this model has {self.limit} positions, got a sequence of {length}: truncate or split it")

@@ -13,11 +13,9 @@ from attention.kernels.cpu import arrays
 from attention.kernels.layout import LANES
 from attention.kernels.simd import WORDS, Lanes
 from attention.kernels.transformer.blocks import multiply
+from attention.kernels.transformer.parameters import QUERIES
 from attention.kernels.transformer.rows import exponentials, scale
 from attention.kernels.transformer.words import FLOAT32, PANEL, Words
-
-QUERIES = 12
-"""Tokens that attend at a time: their logits lie in the first cache."""
 
 _LONG = ir.IntType(64)
 

@@ -16,16 +16,17 @@ from attention.dtypes import F32
 from attention.kernels.cpu import arrays, compiles_for
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
-from attention.kernels.transformer.words import FLOAT32, PANEL, Words
+from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, Words
 
 _LONG = ir.IntType(64)
+_NAME = "softkv_block"
 _SIXTEENS = PANEL // LANES
 
 ROWS = 12 if compiles_for("avx512f") else 3
 """As many as there are registers for: 12 rows by two times 16 columns of 32; of AVX2's 16 registers of 8, 3 by 4."""
 
 
-class _BFloat16(ir.Type):  # llvmlite has none
+class _BFloat16(ir.Type):  # type: ignore[misc]  # llvmlite has none, nor types of its own
     def _to_string(self) -> str:
         return "bfloat"
 
@@ -81,24 +82,8 @@ def _block(
         first = builder.gep(a.data, [builder.add(builder.mul(row, a_stride), word)])
         panel = builder.gep(b.data, [start])
         into = builder.gep(c.data, [builder.add(builder.mul(line, c_stride), column)])
-        end = builder.append_basic_block("end")
-        for multiply, mine in ((_fused, FLOAT32), (_fused_pairs, None)):
-            this, other = builder.append_basic_block("this"), builder.append_basic_block("other")
-            if mine is None:
-                builder.branch(this)
-            else:
-                builder.cbranch(builder.icmp_signed("==", way, _LONG(mine)), this, other)
-            builder.position_at_end(this)
-            choice = builder.switch(rows, end)
-            for count in range(1, ROWS + 1):
-                case = builder.append_basic_block(f"rows_{count}")
-                choice.add_case(_LONG(count), case)
-                builder.position_at_end(case)
-                _rows_by_panel(builder, multiply, count, (first, a_stride), (panel, stride), words, (into, c_stride))
-                builder.branch(end)
-            builder.position_at_end(other)
-        builder.unreachable()
-        builder.position_at_end(end)
+        block = _function(builder.module)
+        builder.call(block, [way, rows, first, a_stride, panel, stride, words, into, c_stride])
         return context.get_dummy_value()
 
     integers = types.int64
@@ -106,7 +91,38 @@ def _block(
     return types.void(*kinds), build
 
 
-def _rows_by_panel(builder: Any, multiply: Any, count: int, a: Any, b: Any, words: Any, c: Any) -> None:
+def _function(module: Any) -> Any:
+    """The code for each way and number of rows, once in a module: where it is called it would be compiled anew."""
+    words, reals = ir.IntType(32).as_pointer(), ir.FloatType().as_pointer()
+    kinds = [_LONG, _LONG, words, _LONG, words, _LONG, _LONG, reals, _LONG]
+    found = module.globals.get(_NAME)
+    if found is not None:
+        return found
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), _NAME)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    way, rows, a, a_stride, b, b_stride, depth, c, c_stride = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    end = function.append_basic_block("end")
+    for multiply_add, mine in ((_fused, FLOAT32), (_fused_pairs, BFLOAT16)):
+        this, other = function.append_basic_block("this"), function.append_basic_block("other")
+        builder.cbranch(builder.icmp_signed("==", way, _LONG(mine)), this, other)
+        builder.position_at_end(this)
+        choice = builder.switch(rows, end)
+        for count in range(1, ROWS + 1):
+            case = function.append_basic_block(f"rows_{count}")
+            choice.add_case(_LONG(count), case)
+            builder.position_at_end(case)
+            _rows_by_panel(builder, multiply_add, count, (a, a_stride), (b, b_stride), depth, (c, c_stride))
+            builder.branch(end)
+        builder.position_at_end(other)
+    builder.branch(end)
+    builder.position_at_end(end)
+    builder.ret_void()
+    return function
+
+
+def _rows_by_panel(builder: Any, multiply_add: Any, count: int, a: Any, b: Any, words: Any, c: Any) -> None:
     """Code for so many rows: the loop over words, then the sums' way to memory. Pairs are a pointer and a stride."""
     before, loop = builder.block, builder.append_basic_block("loop")
     after = builder.append_basic_block("after")
@@ -120,12 +136,16 @@ def _rows_by_panel(builder: Any, multiply: Any, count: int, a: Any, b: Any, word
     sums = []
     for row, total in zip(rows, totals, strict=True):
         factor = Lanes.everywhere(builder, builder.load(builder.gep(row, [step]))).value
-        sums.append([multiply(builder, factor, column, one) for column, one in zip(columns, total, strict=True)])
+        sums.append([multiply_add(builder, factor, column, one) for column, one in zip(columns, total, strict=True)])
     following = builder.add(step, _LONG(1))
     for phi, initial, later in (
         (step, _LONG(0), following),
         (panel, b[0], builder.gep(panel, [b[1]])),
-        *((one, zero, new) for total, news in zip(totals, sums, strict=True) for one, new in zip(total, news, strict=True)),
+        *(
+            (one, zero, new)
+            for total, news in zip(totals, sums, strict=True)
+            for one, new in zip(total, news, strict=True)
+        ),
     ):
         phi.add_incoming(initial, before)
         phi.add_incoming(later, loop)
@@ -139,7 +159,17 @@ def _rows_by_panel(builder: Any, multiply: Any, count: int, a: Any, b: Any, word
 
 @njit(nogil=True)
 def multiply(
-    way: int, rows: int, a: Words, row: int, word: int, b: Words, start: int, stride: int, words: int, c: F32, column: int
+    way: int,
+    rows: int,
+    a: Words,
+    row: int,
+    word: int,
+    b: Words,
+    start: int,
+    stride: int,
+    words: int,
+    c: F32,
+    column: int,
 ) -> None:
     """c[: rows, column : column + 32] = a[row : row + rows, word : word + words] · b.
 

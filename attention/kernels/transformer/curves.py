@@ -1,20 +1,21 @@
-"""The activations of a feed-forward network, of 16 numbers at a time; `attention.transformer.feed_forward` defines them."""
+"""Activations, of 16 numbers at a time; `attention.transformer.feed_forward` defines them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attention.kernels.simd import Lanes
+from attention.kernels.transformer.parameters import GELU, GELU_TANH, NONE, RELU, SILU
 
-NONE, RELU, GELU, GELU_TANH, SILU = range(5)
-CURVES: Mapping[str | None, int] = {None: NONE, "relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH, "silu": SILU}
-"""By the name that a `FeedForward` has for it."""
-
-_ERF_OVER = (1.974912470783956e-06, 2.8802384875160637e-4, 4.00297820928197e-3, 5.3465419439338226e-2)
-_ERF_OVER += (0.19623369074321115, 1.1283789770854487)
-_ERF_UNDER = (3.748080309693057e-05, 1.2161931133817076e-3, 1.5443091351662538e-2, 0.11647006961177771)
-_ERF_UNDER += (0.5072387454076646, 1.0)
+_ERF_OVER = (
+    *(1.974912470783956e-06, 2.8802384875160637e-4, 4.00297820928197e-3, 5.3465419439338226e-2),
+    *(0.19623369074321115, 1.1283789770854487),
+)
+_ERF_UNDER = (
+    *(3.748080309693057e-05, 1.2161931133817076e-3, 1.5443091351662538e-2, 0.11647006961177771),
+    *(0.5072387454076646, 1.0),
+)
 """erf(z) = z · P(z²) / Q(z²) for |z| ≤ 4, to 2e-8 beside float32's own rounding: fitted by least squares, weighted anew
 until the errors were alike. Beyond, it is ±1 to 2e-8."""
 _FARTHEST = 4.0

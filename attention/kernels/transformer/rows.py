@@ -64,7 +64,17 @@ def _halves(bits: Lanes) -> Lanes:
 
 @intrinsic
 def _finish(
-    typing_context: Any, way: Any, sums: Any, line: Any, column: Any, bias: Any, layer: Any, at: Any, curve: Any, out: Any, row: Any
+    typing_context: Any,
+    way: Any,
+    sums: Any,
+    line: Any,
+    column: Any,
+    bias: Any,
+    layer: Any,
+    at: Any,
+    curve: Any,
+    out: Any,
+    row: Any,
 ) -> Any:
     """16 sums and their bias, bent, to words."""
 
@@ -110,7 +120,16 @@ def _add(
 
 @intrinsic
 def normalise(
-    typing_context: Any, way: Any, y: Any, row: Any, scale: Any, shift: Any, number: Any, epsilon: Any, x: Any, words: Any
+    typing_context: Any,
+    way: Any,
+    y: Any,
+    row: Any,
+    scale: Any,
+    shift: Any,
+    number: Any,
+    epsilon: Any,
+    x: Any,
+    words: Any,
 ) -> Any:
     """y's row to mean 0 and variance 1, scaled and shifted, as float32 to x and as words.
 
@@ -197,7 +216,9 @@ def exponentials(typing_context: Any, way: Any, logits: Any, line: Any, count: A
 
 
 @intrinsic
-def _scale(typing_context: Any, way: Any, sums: Any, line: Any, column: Any, factor: Any, out: Any, row: Any, at: Any) -> Any:
+def _scale(
+    typing_context: Any, way: Any, sums: Any, line: Any, column: Any, factor: Any, out: Any, row: Any, at: Any
+) -> Any:
     """16 sums times a factor, to words."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

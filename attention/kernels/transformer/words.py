@@ -69,7 +69,7 @@ def panels(matrices: Sequence[F32], way: int) -> Words:
 def side_by_side(numbers: Words) -> Words:
     """The bits of numbers [words, numbers a word, n] → uint32[n/32, words, 32]."""
     shifts = np.arange(numbers.shape[1], dtype=np.uint32)[:, None] * np.uint32(16)
-    whole = np.bitwise_or.reduce(numbers << shifts, axis=1)
+    whole: Words = np.bitwise_or.reduce(numbers << shifts, axis=1)
     return whole.reshape(len(whole), -1, PANEL).transpose(1, 0, 2)
 
 

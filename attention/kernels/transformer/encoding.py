@@ -2,92 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import float32, int64, njit, uint32
 
 from attention.dtypes import F32, I64
-from attention.kernels.cpu import array, compiled, record
-from attention.kernels.transformer.attending import QUERIES, attend
+from attention.kernels.cpu import TRANSFORMER, array, compiled, record
+from attention.kernels.transformer.attending import attend
 from attention.kernels.transformer.blocks import multiply
-from attention.kernels.transformer.curves import NONE
+from attention.kernels.transformer.parameters import FIRST, MAXIMUM, MEAN, NONE, ROWS, Network, Room
 from attention.kernels.transformer.rows import add, finish, normalise
-from attention.kernels.transformer.words import FLOAT32, PANEL, Words, rows_of, words_room
-
-ROWS = 96
-"""Tokens that a panel of a matrix is multiplied by before the next one is read."""
-
-SPARE = PANEL
-"""Rows behind the last token: keys are read 32 at a time."""
-
-MEAN, FIRST, MAXIMUM = range(3)
-POOLINGS = {"mean": MEAN, "cls": FIRST, "max": MAXIMUM}
-
-
-class Network(NamedTuple):
-    """The parameters of an encoder of l layers, post-norm.
-
-    Attributes:
-        tokens: float32[n_vocabulary, d]
-        positions: float32[n_positions, d], those from the first token on; token types are added.
-        projections, output, inner, outer: uint32[…], the layers' matrices as `words.panels` has them; queries are
-            scaled.
-        projections_bias, output_bias, inner_bias, outer_bias: float32[l, n]
-        scales, shifts: float32[1 + 2·l, d]: of the embeddings, then of each layer's two.
-        epsilons: float32[1 + 2·l]
-    """
-
-    tokens: F32
-    positions: F32
-    projections: Words
-    output: Words
-    inner: Words
-    outer: Words
-    projections_bias: F32
-    output_bias: F32
-    inner_bias: F32
-    outer_bias: F32
-    scales: F32
-    shifts: F32
-    epsilons: F32
-
-
-class Room(NamedTuple):
-    """What lies between two operations, for some texts at a time."""
-
-    x: F32
-    y: F32
-    read: Words
-    projected: Words
-    joined: Words
-    bent: Words
-    keys: Words
-    values: Words
-    logits: F32
-    weights: Words
-    sums: F32
-
-
-def room(network: Network, way: int, rows: int, longest: int) -> Room:
-    """For so many tokens together, and so many of one text."""
-    width, inner = network.output_bias.shape[1], network.inner_bias.shape[1]
-    read = rows_of(rows + SPARE, width, way)
-    across = -(-longest // PANEL) * PANEL + PANEL
-    return Room(
-        # Words of float32 are the numbers themselves.
-        x=read[0].view(np.float32) if way == FLOAT32 else np.zeros((rows + SPARE, width), dtype=np.float32),
-        y=np.zeros((rows + SPARE, width), dtype=np.float32),
-        read=read,
-        projected=rows_of(rows + SPARE, 3 * width, way),
-        joined=rows_of(rows + SPARE, width, way),
-        bent=rows_of(rows + SPARE, inner, way),
-        keys=words_room(across * width),
-        values=words_room(across * PANEL),
-        logits=np.zeros((QUERIES, across + 1), dtype=np.float32),
-        weights=rows_of(QUERIES, across, way),
-        sums=np.zeros((ROWS, PANEL), dtype=np.float32),
-    )
+from attention.kernels.transformer.words import PANEL, Words
 
 
 @njit(nogil=True)
@@ -120,9 +44,7 @@ def _onto(way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int,
 def _norms(way: int, rows: int, network: Network, number: int, room: Room) -> None:
     """y, brought to mean 0 and variance 1, to x and its words."""
     for row in range(rows):
-        normalise(
-            way, room.y, row, network.scales, network.shifts, number, network.epsilons[number], room.x, room.read
-        )
+        normalise(way, room.y, row, network.scales, network.shifts, number, network.epsilons[number], room.x, room.read)
 
 
 @njit(nogil=True)
@@ -161,8 +83,17 @@ _ROOM = record(Room, _reals, _reals, *[_words_3] * 4, _words_1, _words_1, _reals
 
 
 @compiled(
-    int64, _NETWORK, int64, int64, array(int64, 1), array(int64, 1), array(int64, 1), _ROOM, array(float32, 3),
+    int64,
+    _NETWORK,
+    int64,
+    int64,
+    array(int64, 1),
+    array(int64, 1),
+    array(int64, 1),
+    _ROOM,
+    array(float32, 3),
     fastmath=False,
+    among=TRANSFORMER,
 )
 def encode(
     way: int,
@@ -181,7 +112,7 @@ def encode(
         way: which words the network's matrices and the room are of.
         network: its parameters.
         heads: of how many heads a layer is.
-        curve: the activation, a number of `curves`.
+        curve: the activation, a number of `CURVES`.
         tokens: int64[t], each below n_vocabulary.
         lengths: int64[b], at least 1 each, at most n_positions; they sum to t.
         poolings: int64[p]
@@ -193,13 +124,25 @@ def encode(
     _embed(network, tokens, lengths, room)
     _norms(way, rows, network, 0, room)
     for layer in range(network.output_bias.shape[0]):
-        _through(way, rows, room.read, network.projections, network.projections_bias, layer, NONE, room.projected, room.sums)
+        _through(
+            way, rows, room.read, network.projections, network.projections_bias, layer, NONE, room.projected, room.sums
+        )
         first = 0
         for length in lengths:
             for head in range(heads):
                 attend(
-                    way, room.projected, first, length, head, words,
-                    room.keys, room.values, room.logits, room.weights, room.sums, room.joined,
+                    way,
+                    room.projected,
+                    first,
+                    length,
+                    head,
+                    words,
+                    room.keys,
+                    room.values,
+                    room.logits,
+                    room.weights,
+                    room.sums,
+                    room.joined,
                 )
             first += length
         _onto(way, rows, room.joined, network.output, network.output_bias, layer, room.x, room.y, room.sums)
