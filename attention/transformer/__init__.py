@@ -10,8 +10,8 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     models       SentenceEncoder; GPT2; EncoderDecoder
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, listed_modules, truncation, what the small files of its folder say
-    speed        Compiled, a sentence encoder in machine code, for many texts; Packed, the same on torch, for what `compiles`
-                 says there is none for, and alone in importing it
+    speed        Compiled, a sentence encoder in machine code, where `compiles` says so; Packed, the same on torch,
+                 which it alone imports
     looking      trace → TracedLayer, what a layer does with one text
     training     Architecture and `initial`, to begin with; arrays and mapped, to walk through parameters
 """

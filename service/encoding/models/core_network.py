@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.transformer import load
-from service.encoding.models.computation import computation
+from service.encoding.models.computation import Computation
 from service.encoding.models.network import Precision, RunsOn
 from service.encoding.texts import Purpose
 from service.encoding.tokens.tokenizer_file import load_tokenizer
@@ -40,7 +40,7 @@ class CoreNetwork:
         self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
         # As sentence-transformers has it: a prompt is used where it goes by the purpose's own name.
         self._prompts = checkpoint.prompts
-        self._compute = computation(checkpoint.model, precision, threads)
+        self._compute = Computation(checkpoint.model, precision, threads)
 
     def prompt(self, purpose: Purpose) -> str:
         """What goes in front of a text."""
