@@ -49,7 +49,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _machine()
     yield _packages()
     yield from _optional_packages()
-    yield _arithmetic()
+    yield _arithmetic(settings)
     yield _model(settings)
     yield from _data_directory(settings.data_dir)
 
@@ -79,12 +79,16 @@ def _optional_packages() -> Iterator[Check]:
             yield Check(name, "note", f"not installed (optional): {use}")
 
 
-def _arithmetic() -> Check:
-    """What computes, in how many threads."""
+def _arithmetic(settings: Settings) -> Check:
+    """What computes, in how many threads; machine code is loaded or made as the service does it, and kept for it."""
     import numpy as np
 
     from attention.kernels import kernels, products_are_exact, workers
+    from service.retrieval.collections import MachineCode
 
+    started = time.perf_counter()
+    MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None).load()
+    loaded = time.perf_counter() - started
     running = kernels().NAME
     if not products_are_exact():
         return Check("arithmetic", "broken", f"{running} multiplies integers wrongly on this processor: remove it")
@@ -93,7 +97,8 @@ def _arithmetic() -> Check:
     return Check(
         "arithmetic",
         "ok",
-        f"lookup: {running}, {workers()} threads; NumPy over {blas['name']} {blas['version']}",
+        f"lookup: {running}, {workers()} threads, machine code in {loaded:.1f} s; "
+        f"NumPy over {blas['name']} {blas['version']}",
     )
 
 

@@ -29,6 +29,7 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert "numba" in found["packages"]["detail"]
     assert (found["torch"]["state"], found["sentence-transformers"]["state"]) == ("ok", "ok")
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in found["arithmetic"]["detail"]
+    assert "machine code in" in found["arithmetic"]["detail"]
     assert "all-MiniLM-L6-v2: verified" in found["model"]["detail"]
     assert "384 wide" in found["model"]["detail"]
     assert "runs on attention/transformer, with" in found["model"]["detail"]
