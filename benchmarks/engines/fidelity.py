@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attention.transformer import load, mapped
+from attention.transformer import load
 from benchmarks.engines.reading import in_batches, padded
+from benchmarks.engines.softkv import on_torch
 
 BEST = 10
 
@@ -57,7 +58,7 @@ class Fidelity:
 
 def definition(model: Path, texts: Sequence[str]) -> NDArray[np.float64]:
     """The vectors of n texts by the definition, float64 [n, d]."""
-    layers = mapped(lambda array: array.double(), load(model).model)
+    layers = on_torch(load(model).model, torch.float64)
 
     def run(ids: list[list[int]]) -> NDArray[np.float64]:
         tokens, mask = padded(ids)

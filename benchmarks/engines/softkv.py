@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from attention import transformer
-from attention.errors import AttentionError
-from attention.transformer import Packed, SentenceEncoder, load
+from attention.errors import ParameterError
+from attention.transformer import Packed, SentenceEncoder, load, mapped
 from benchmarks.engines.engine import Engine, Refused, Setting
 from service.encoding.encoder import Encoder
 from service.encoding.models.declaration import Declaration
@@ -22,13 +22,19 @@ Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 
 
 class Network:
-    """Layers that take packed sequences, as a `Network` of the service's encoder."""
+    """Layers that take packed sequences, as a `Network` of the service's encoder.
+
+    Args:
+        setting: where the model is.
+        precision: what the layers compute in.
+        made: the layers, from the model's parameters.
+    """
 
     runs_on: RunsOn = "attention/transformer"
     batched = True
 
     def __init__(self, setting: Setting, precision: Precision, made: Callable[[SentenceEncoder], Forward]) -> None:
-        checkpoint = load(setting.model, precision=precision)
+        checkpoint = load(setting.model)
         self.precision = precision
         self.dimension = checkpoint.model.dimension
         self.tokenizer = load_tokenizer(setting.model, checkpoint.max_tokens)
@@ -45,7 +51,18 @@ class Network:
 
 def packed(precision: Precision) -> Callable[[Setting], Engine]:
     """How to make the one on torch."""
-    return lambda setting: encoder(Network(setting, precision, Packed), setting, "torch")
+    number_format = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+    def make(setting: Setting) -> Engine:
+        network = Network(setting, precision, lambda model: Packed(on_torch(model, number_format)))
+        return encoder(network, setting, f"{torch.get_num_threads()} threads of torch")
+
+    return make
+
+
+def on_torch(model: SentenceEncoder, number_format: torch.dtype) -> SentenceEncoder:
+    """The same with parameters of torch's."""
+    return mapped(lambda array: torch.as_tensor(np.array(array)).to(number_format), model)
 
 
 def compiled(precision: Precision) -> Callable[[Setting], Engine]:
@@ -54,20 +71,23 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
     def make(setting: Setting) -> Engine:
         if "Compiled" not in transformer.__all__:
             raise Refused("attention.transformer has no Compiled")
-        from attention.kernels.machine_code import prepare, this_target
+        from attention.kernels.machine_code import prepare_transformer, this_target
 
-        prepare()
-        target = this_target()
         try:
-            network = Network(setting, "float32", lambda model: transformer.Compiled(model, precision))
-        except AttentionError as error:
+            network = Network(
+                setting, precision, lambda model: transformer.Compiled(model, precision, threads=setting.threads)
+            )
+        except ParameterError as error:
             raise Refused(str(error)) from error
-        return encoder(network, setting, "this processor alone" if target is None else target.name)
+        prepare_transformer()
+        target = this_target()
+        how = "machine code for " + ("this processor alone" if target is None else target.name)
+        return encoder(network, setting, f"{setting.threads} threads, {how}")
 
     return make
 
 
-def encoder(network: Network, setting: Setting, how: str) -> Engine:
+def encoder(network: Network, setting: Setting, said: str) -> Engine:
     """It through the service's own `Encoder`, which has encoded some hundred texts before it is ready."""
     ready = Encoder(setting.model.name, network, Declaration.read(setting.model))
-    return Engine(lambda texts: ready.encode(texts, "document").vectors, f"{torch.get_num_threads()} threads, {how}")
+    return Engine(lambda texts: ready.encode(texts, "document").vectors, said)

@@ -10,11 +10,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle, islice
 
 from service.datasets import DEMOS
 from service.encoding.topics import TOPICS
 
-PIECES = 6  # of a passage: about 145 tokens
+PIECES = (5, 6, 7, 8)  # of one passage after another: about 145 tokens
 MOST_PIECES = 12  # of a text of the mixture: 300 tokens, of which the model reads 256
 DOCSTRINGS = 2_000
 
@@ -37,27 +38,26 @@ def questions() -> list[str]:
 def pieces() -> Sequence[str]:
     """Of about 25 tokens each, in an order that means nothing."""
     keys = [str(document["key"]) for name in ("library", "videos") for document in DEMOS[name].documents()]
-    docstrings = [str(document["key"]) for document in DEMOS["python"].documents()][:DOCSTRINGS]
+    docstrings = [str(document["key"]) for document in islice(DEMOS["python"].documents(), DOCSTRINGS)]
     found = list(dict.fromkeys([topic.text for topic in TOPICS] + keys + docstrings))
     random.Random(0).shuffle(found)
     return found
 
 
 def passages(count: int) -> list[str]:
-    """Of about 145 tokens each, some of 80 and some of 250."""
-    return [joined(place * PIECES, PIECES) for place in range(count)]
+    """Of about 145 tokens each, some of 80 and some of 200."""
+    return in_turns(PIECES, count)
 
 
 def mixture(count: int) -> list[str]:
     """Of one piece up to more than the model reads."""
-    sizes = [1 + place % MOST_PIECES for place in range(count)]
-    return [joined(sum(sizes[:place]), size) for place, size in enumerate(sizes)]
+    return in_turns(range(1, MOST_PIECES + 1), count)
 
 
-def joined(start: int, size: int) -> str:
-    """So many pieces from there on, round and round."""
-    every = pieces()
-    return " ".join(every[place % len(every)] for place in range(start, start + size))
+def in_turns(sizes: Sequence[int], count: int) -> list[str]:
+    """So many texts of so many pieces each, the sizes in turns; the pieces go round and round."""
+    following = cycle(pieces())
+    return [" ".join(islice(following, sizes[place % len(sizes)])) for place in range(count)]
 
 
 def columns() -> list[Column]:
