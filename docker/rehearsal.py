@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
@@ -55,6 +56,8 @@ def main() -> int:
     sys.stdout.write(f"verified: {installed_checkpoint()}\n")
     for package in (attention, service, softkv):  # the commands too, which the rehearsal does not all run
         compileall.compile_dir(package.__path__[0], quiet=1)
+    if find_spec("torch"):  # which the default model does without, and others do not
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as data:

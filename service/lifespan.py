@@ -68,7 +68,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
 def _parts(settings: Settings, catalogue: Catalogue) -> State:
     return State(
         catalogue,
-        MachineCode(settings.cache_dir),
+        MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None),
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
         settings.max_queries,
         settings.max_documents,

@@ -28,4 +28,4 @@ from attention.kernels.interface import (
     ThinKeys,
 )
 from attention.kernels.listed.interface import TOTALS, Totals
-from attention.kernels.machine_code import prepare, prepare_transformer, stand_in
+from attention.kernels.machine_code import encodes, prepare, prepare_transformer, stand_in

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 from attention.kernels import engine, in_numpy
@@ -65,9 +67,32 @@ def this_target() -> Target | None:
     return next((each for each in TARGETS.values() if all(has.get(feature) for feature in each.features)), None)
 
 
+_standing_in = False  # for the Transformer
+_told = Event()  # its machine code is there, or is known to take long
+_told.set()
+
+
 def stand_in() -> None:
-    """Answer by NumPy until `prepare` is done: the same, slower, and nobody waits for a compiler."""
+    """Answer by NumPy until `prepare` is done, encode without machine code until `prepare_transformer` is.
+
+    The same, slower, and nobody waits for a compiler.
+    """
+    global _standing_in
     engine.choose(in_numpy)
+    _standing_in = True
+    _told.clear()
+
+
+def encodes(seconds: float = 0.0) -> bool:
+    """Whether to encode by machine code: always, but while something stands in for it.
+
+    Args:
+        seconds: how long to wait at most, once, while `prepare_transformer` loads what was kept. Nobody waits while it
+            is made.
+    """
+    _told.wait(seconds)
+    _told.set()
+    return not _standing_in
 
 
 def prepare(directory: Path | None = None, target: Target | None = None) -> None:
@@ -98,11 +123,33 @@ def prepare_transformer(directory: Path | None = None, target: Target | None = N
     Raises:
         ImportError: there is no compiler, so there is no machine code.
     """
-    _configure(directory, target)
-    from attention.kernels.cpu import TRANSFORMER
-    from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
+    global _standing_in
+    try:
+        _configure(directory, target)
+        from attention.kernels.cpu import TRANSFORMER
+        from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
 
-    _compile(TRANSFORMER)
+        with _telling():
+            _compile(TRANSFORMER)
+        _standing_in = False
+    finally:
+        _told.set()
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Tell who waits as soon as numba begins to compile, which it does where it finds nothing that was kept."""
+    from numba.core import event
+
+    class Begun(event.Listener):
+        def on_start(self, event: Any) -> None:
+            _told.set()
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Begun()):
+        yield
 
 
 def _compile(functions: Compiled) -> None:

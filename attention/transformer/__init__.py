@@ -10,12 +10,15 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     models       SentenceEncoder; GPT2; EncoderDecoder
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, listed_modules, truncation, what the small files of its folder say
-    speed        Compiled, a sentence encoder in machine code; Packed, the same by torch; both without padding
+    speed        Compiled, a sentence encoder in machine code, where `compiles` says so; Packed, the same on torch,
+                 which it alone imports
     looking      trace → TracedLayer, what a layer does with one text
     training     Architecture and `initial`, to begin with; arrays and mapped, to walk through parameters
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
@@ -34,12 +37,14 @@ from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
 from attention.transformer.norm import LayerNorm, Residual
-from attention.transformer.packed import Packed
 from attention.transformer.parameters import arrays, mapped
 from attention.transformer.pooling import POOLINGS
 from attention.transformer.positions import Positions, sinusoidal
 from attention.transformer.sentence import SentenceEncoder
 from attention.transformer.tracing import TracedLayer, trace
+
+if TYPE_CHECKING:
+    from attention.transformer.packed import Packed
 
 __all__ = [
     "ACTIVATIONS",
@@ -83,3 +88,12 @@ __all__ = [
     "trace",
     "truncation",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Packed`, imported when it is first asked for: it wants torch, which takes seconds, and no other part does."""
+    if name == "Packed":
+        from attention.transformer.packed import Packed
+
+        return Packed
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,6 +23,7 @@ from attention.transformer.affine import Affine, affine
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer
 from attention.transformer.norm import LayerNorm, Norm, Residual
+from attention.transformer.parameters import mapped
 from attention.transformer.sentence import SentenceEncoder
 from attention.transformer.sequences import Integers, checked
 
@@ -44,11 +45,11 @@ class Group(NamedTuple):
 class Packed:
     """A sentence encoder made ready for many texts, on the CPU and without gradients.
 
-    Its precision is that of the model's parameters, float32 or bfloat16. Threads may share it.
+    Its precision is that of the model's parameters, float32 or bfloat16, NumPy's or torch's. Threads may share it.
     """
 
     def __init__(self, model: SentenceEncoder) -> None:
-        self.model = model
+        self.model = model = mapped(torch.as_tensor, model)
         self.embedding_norm = None if model.embeddings.norm is None else fused(model.embeddings.norm)
         self.layers = tuple(PackedLayer.of(layer) for layer in model.encoder.layers)
         self.last_norm = None if model.encoder.norm is None else fused(model.encoder.norm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,8 +21,6 @@ _NEEDED = (
     "softkv-client",
     "numpy",
     "numba",
-    "torch",
-    "sentence-transformers",
     "fastapi",
     "uvicorn",
     "pydantic",
@@ -30,6 +29,8 @@ _NEEDED = (
 )
 # What each adds to the service where it is installed.
 _OPTIONAL = {
+    "torch": "computes models that the core has no machine code for",
+    "sentence-transformers": "loads models of other kinds than the BERT family",
     "pyarrow": "reads Parquet files",
 }
 
@@ -79,23 +80,25 @@ def _optional_packages() -> Iterator[Check]:
 
 
 def _arithmetic(settings: Settings) -> Check:
-    """What computes, in how many threads."""
+    """What computes, in how many threads; machine code is loaded or made as the service does it, and kept for it."""
     import numpy as np
-    import torch
 
     from attention.kernels import kernels, products_are_exact, workers
+    from service.retrieval.collections import MachineCode
 
+    started = time.perf_counter()
+    MachineCode(settings.cache_dir, encodes=settings.encoder_name is not None).load()
+    loaded = time.perf_counter() - started
     running = kernels().NAME
     if not products_are_exact():
         return Check("arithmetic", "broken", f"{running} multiplies integers wrongly on this processor: remove it")
     shown: Any = np.show_config(mode="dicts")
     blas = shown["Build Dependencies"]["blas"]
-    threads = settings.threads or torch.get_num_threads()
     return Check(
         "arithmetic",
         "ok",
-        f"lookup: {running}, {workers()} threads; NumPy over {blas['name']} "
-        f"{blas['version']}; encoder: torch for {torch.backends.cpu.get_cpu_capability()}, {threads} threads",
+        f"lookup: {running}, {workers()} threads, machine code in {loaded:.1f} s; "
+        f"NumPy over {blas['name']} {blas['version']}",
     )
 
 
@@ -113,17 +116,27 @@ def _model(settings: Settings) -> Check:
     except EncodingError as error:
         return Check("model", "broken", str(error))
     if not (abs(encoded.vectors).max() > 0):
-        return Check("model", "broken", f"{encoder.name} encodes a sentence as zeros: install torch again")
+        return Check("model", "broken", f"{encoder.name} encodes a sentence as zeros: install softkv again")
     # The default model's checksum is known, another's is not.
     verified = "verified, " if encoder.name == DEFAULT_MODEL else ""
     reads = "texts of any length" if encoder.max_tokens is None else f"{encoder.max_tokens} tokens"
     facts = (
         f"{encoder.name}: {verified}loads in {loaded:.1f} s, {encoder.dimension} wide, {encoder.precision}, "
-        f"reads {reads}; compared by {encoder.similarity} at temperature {encoder.temperature.value:g} "
+        f"reads {reads}; runs on {encoder.runs_on}, {_torch()}; "
+        f"compared by {encoder.similarity} at temperature {encoder.temperature.value:g} "
         f"({encoder.temperature.source}); unrelated texts are {encoder.background.mean:.2f} "
         f"± {encoder.background.deviation:.2f} similar"
     )
     return Check("model", "note" if encoder.notes else "ok", "; ".join([facts, *encoder.notes]))
+
+
+def _torch() -> str:
+    """Whether that computes the model, which is then loaded, and how."""
+    if "torch" not in sys.modules:
+        return "without torch"
+    import torch
+
+    return f"with torch for {torch.backends.cpu.get_cpu_capability()} in {torch.get_num_threads()} threads"
 
 
 def _data_directory(path: Path) -> Iterator[Check]:

@@ -1,13 +1,22 @@
 """Text → vectors: which model, how it reads a text, and in which order texts get their turn.
 
-Importing it is cheap: torch, and whatever loads a model, is imported when a model is loaded.
+Importing it is cheap: whatever loads a model is imported when a model is loaded, and torch where nothing else computes
+it.
 """
 
 from __future__ import annotations
 
 from service.encoding.encoded import Encoded
 from service.encoding.encoder import Encoder
-from service.encoding.errors import EncodingError, InvalidText, InvalidTokens, ModelUnusable, QueueClosed, Untraceable
+from service.encoding.errors import (
+    EncodingError,
+    InvalidText,
+    InvalidTokens,
+    LibraryMissing,
+    ModelUnusable,
+    QueueClosed,
+    Untraceable,
+)
 from service.encoding.models.installed import installed_checkpoint
 from service.encoding.queue.loading import LoadingEncoder
 from service.encoding.queue.queue import EncodingQueue, encode_stream

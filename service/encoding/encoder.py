@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.lookup import Background
 from service.encoding.background import measure_background
 from service.encoding.encoded import Encoded
 from service.encoding.models.declaration import Declaration
 from service.encoding.models.network import Network
-from service.encoding.temperature import Temperature, has_unit_length, temperatures
+from service.encoding.temperature import Temperature, Temperatures, has_unit_length, temperatures
 from service.encoding.texts import Purpose, check_texts
 from service.encoding.tokens.tokens import Token, decode, spans
 from service.encoding.tokens.windows import Span, room, windows
@@ -19,6 +22,14 @@ from service.encoding.topics import TOPICS
 
 BATCH_TOKENS = 2048  # measured: half of it costs a tenth more, twice of it saves a twentieth and takes the memory
 ALONE = 1  # a budget that no two texts fit into
+
+
+class Measured(NamedTuple):
+    """What an encoder's vectors of unrelated and of related texts are like; see its properties of the same names."""
+
+    background: Background
+    unit_length: bool
+    temperatures: Temperatures
 
 
 class Encoder:
@@ -35,9 +46,6 @@ class Encoder:
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         batched: whether texts run together; a model whose vectors would change with that takes each alone.
         similarity: what its vectors are meant to be compared by.
-        temperatures: for each similarity, the temperature that it wants.
-        background: the cosine of a question and a text that have nothing to do with each other.
-        unit_length: whether its vectors are normalised, so that other similarities follow from cosines.
     """
 
     def __init__(self, name: str, network: Network, declaration: Declaration, *, created: int = 0) -> None:
@@ -51,11 +59,37 @@ class Encoder:
         self.batched = network.batched
         self.declaration = declaration
         self.similarity = declaration.similarity
-        questions = self.encode([topic.question for topic in TOPICS], "query").vectors
-        texts = self.encode([topic.text for topic in TOPICS], "document").vectors
-        self.background = measure_background(questions, texts)
-        self.unit_length = has_unit_length(questions) and has_unit_length(texts)
-        self.temperatures = temperatures(questions, texts, similarity=self.similarity, known=declaration.temperature)
+        self._measured: Measured | None = None
+        self._measuring = Lock()
+
+    def measure(self) -> Measured:
+        """What its vectors are like; known from the first call on, which encodes hundreds of texts."""
+        with self._measuring:
+            if self._measured is None:
+                questions = self.encode([topic.question for topic in TOPICS], "query").vectors
+                texts = self.encode([topic.text for topic in TOPICS], "document").vectors
+                known = self.declaration.temperature
+                self._measured = Measured(
+                    measure_background(questions, texts),
+                    has_unit_length(questions) and has_unit_length(texts),
+                    temperatures(questions, texts, similarity=self.similarity, known=known),
+                )
+            return self._measured
+
+    @property
+    def background(self) -> Background:
+        """The cosine of a question and a text that have nothing to do with each other."""
+        return self.measure().background
+
+    @property
+    def unit_length(self) -> bool:
+        """Whether its vectors are normalised, so that other similarities follow from cosines."""
+        return self.measure().unit_length
+
+    @property
+    def temperatures(self) -> Temperatures:
+        """For each similarity, the temperature that it wants."""
+        return self.measure().temperatures
 
     @property
     def temperature(self) -> Temperature:

@@ -11,6 +11,10 @@ class ModelUnusable(EncodingError):
     """A model cannot be found, is not the one it claims to be, or cannot be loaded."""
 
 
+class LibraryMissing(ModelUnusable):
+    """A model that only a library computes which this installation leaves out."""
+
+
 class InvalidText(EncodingError):
     """A text that no model can read.
 

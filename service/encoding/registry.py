@@ -19,12 +19,15 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     Args:
         name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
             name of a model that the Hugging Face cache of this machine holds.
-        threads: cores for the arithmetic, for the whole process as torch has it; None leaves torch's own choice.
+        threads: cores for the arithmetic where torch does it, for the whole process; None leaves torch's own choice.
         precision: the number format of the arithmetic.
 
     Raises:
+        LibraryMissing: it needs a library that this installation leaves out.
         ModelUnusable: there is no such model here, or it cannot be loaded.
     """
+    if threads is not None and threads < 1:
+        raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for torch's own choice")
     # A second to import, so only a process that encodes pays for it.
     from attention.transformer import CheckpointError
     from service.encoding.models.declaration import Declaration
@@ -35,34 +38,23 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     try:
         require_dense(directory)
         declaration = Declaration.read(directory)
-        _use_threads(threads)
-        network = _network(directory, precision)
+        network = _network(directory, precision, threads)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     return Encoder(name, network, declaration, created=int((directory / "modules.json").stat().st_mtime))
 
 
-def _network(directory: Path, precision: Precision) -> Network:
+def _network(directory: Path, precision: Precision, threads: int | None) -> Network:
     """The core's own Transformer where it computes the model, sentence-transformers where it does not."""
     from attention.transformer import UnsupportedModelError
     from service.encoding.models.core_network import CoreNetwork
 
     try:
-        return CoreNetwork(directory, precision)
+        return CoreNetwork(directory, precision, threads)
     except UnsupportedModelError:
         from service.encoding.models.library_network import LibraryNetwork
 
-        return LibraryNetwork(directory, precision)
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is None:
-        return
-    if threads < 1:
-        raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for torch's own choice")
-    import torch
-
-    torch.set_num_threads(threads)
+        return LibraryNetwork(directory, precision, threads)
 
 
 def encoder_name(name_or_path: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from service.encoding.encoder import Encoder
 from service.encoding.errors import Untraceable
 from service.encoding.texts import check_texts
@@ -83,22 +85,12 @@ def trace_layers(
     """Follow the tokens through the model; None traces every head.
 
     Returns:
-        the layers in the order asked for, their arrays NumPy's, float32.
+        the layers in the order asked for, their arrays NumPy's, float32, whatever the encoder computes in.
 
     Raises:
         AttentionError: a layer or a head that the model has not, or more tokens than it has positions.
     """
-    import torch
-
     from attention.transformer import trace
 
-    types = None if model.embeddings.types is None else torch.tensor(read.types)
-    with torch.inference_mode():
-        traced = trace(model, torch.tensor(read.ids), types, layers=layers, heads=heads, causal=causal)
-    return [_in_numpy(layer) for layer in traced]
-
-
-def _in_numpy(layer: TracedLayer) -> TracedLayer:
-    """The same in float32, for NumPy has no bfloat16."""
-    arrays = {name: part for name, part in layer._asdict().items() if name not in ("layer", "heads")}
-    return layer._replace(**{name: tensor.float().numpy() for name, tensor in arrays.items()})
+    types = None if model.embeddings.types is None else np.array(read.types)
+    return trace(model, np.array(read.ids), types, layers=layers, heads=heads, causal=causal)

@@ -17,9 +17,10 @@ LARGEST_BYTES = 1_450_000_000
 LOAD = """
 import json, pathlib
 from attention.kernels import machine_code
-machine_code.prepare(pathlib.Path("/opt/softkv/machine-code"))
-from attention.kernels.cpu import KERNELS
-stats = [kernel.stats for kernel, arguments in KERNELS]
+for prepare in (machine_code.prepare, machine_code.prepare_transformer):
+    prepare(pathlib.Path("/opt/softkv/machine-code"))
+from attention.kernels.cpu import KERNELS, TRANSFORMER
+stats = [kernel.stats for kernel, arguments in KERNELS + TRANSFORMER]
 print(json.dumps({
     "target": getattr(machine_code.this_target(), "name", None),
     "kernels": len(stats),

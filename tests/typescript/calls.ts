@@ -123,6 +123,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "document_damaged":
     case "database_damaged":
     case "storage_failed":
+    case "library_missing":
     case "disk_full":
       return false;
     default: {

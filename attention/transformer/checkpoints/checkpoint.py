@@ -11,7 +11,7 @@ from attention.transformer.checkpoints.bert import bert_parameters, family_membe
 from attention.transformer.checkpoints.config import Config
 from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
 from attention.transformer.checkpoints.modules import check_transformer, modules
-from attention.transformer.checkpoints.tensors import PRECISIONS, Tensors
+from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.sentence import SentenceEncoder
 
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -22,7 +22,7 @@ class Checkpoint:
     """What a folder holds, but for its tokenizer.
 
     Attributes:
-        model: the parameters, as torch tensors.
+        model: the parameters, NumPy arrays of float32; `mapped(torch.from_numpy, model)` takes them to torch.
         max_tokens: how many tokens of a text count, the special ones included; cut off the rest.
         prompts: texts by name that go in front of what is encoded.
         default_prompt: the name of the one that goes in front of a text of no stated purpose; None for none.
@@ -39,7 +39,7 @@ class Checkpoint:
         return next((self.prompts[name] for name in names if name in self.prompts), "")
 
 
-def load(folder: Path, *, precision: str = "float32", sha256: str | None = None) -> Checkpoint:
+def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     """The sentence encoder in a folder.
 
     Read are modules.json, config.json, model.safetensors, the pooling's config.json, and, where they exist,
@@ -47,15 +47,12 @@ def load(folder: Path, *, precision: str = "float32", sha256: str | None = None)
 
     Args:
         folder: the folder.
-        precision: "float32" or "bfloat16", of the parameters.
         sha256: the checksum that model.safetensors must have; None to take any.
 
     Raises:
         CheckpointError: a file, field or tensor is missing or wrong; the message names it.
         UnsupportedModelError: the model is of another kind than is computed here; the message names what is.
     """
-    if precision not in PRECISIONS:
-        raise CheckpointError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     transformer, poolings, unit_length = modules(folder)
     config, weights = Config.read(transformer / "config.json"), transformer / "model.safetensors"
     settings = Config.optional(folder / "config_sentence_transformers.json")
@@ -63,7 +60,7 @@ def load(folder: Path, *, precision: str = "float32", sha256: str | None = None)
     check_transformer(Config.optional(transformer / "sentence_bert_config.json"))
     if not weights.exists() and (others := other_weights(transformer)):
         raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(others)}")
-    tensors = Tensors.read(weights, precision=precision, sha256=sha256)
+    tensors = Tensors.read(weights, sha256=sha256)
     embeddings, encoder = bert_parameters(config, tensors)
     prompts, default_prompt = prompts_of(settings)
     return Checkpoint(

@@ -7,15 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import safetensors
-import safetensors.torch
-import torch
+from array_api_compat import array_namespace
 
+from attention.arrays import Array
 from attention.transformer.checkpoints.errors import CheckpointError, UnsupportedModelError
 from attention.transformer.feed_forward import Linear
 from attention.transformer.norm import LayerNorm
 
-PRECISIONS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES: Mapping[str, str] = {
+    "BF16": "u2",  # NumPy has no bfloat16, see `in_numpy`
+    **{f"F{8 * n}": f"f{n}" for n in (2, 4, 8)},
+    **{f"{letter.upper()}{8 * n}": f"{letter}{n}" for letter in "iu" for n in (1, 2, 4, 8)},
+    "BOOL": "?",
+}
+"""The types of safetensors and NumPy's, of little-endian numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,25 +31,23 @@ class Tensors:
 
     Attributes:
         source: what an error calls them, such as the file.
-        named: the tensors, of any floating type.
-        precision: the type they are handed out in, a key of PRECISIONS.
+        named: the tensors, of any floating type, of NumPy or torch.
     """
 
     source: str
-    named: Mapping[str, torch.Tensor]
-    precision: str = "float32"
+    named: Mapping[str, Array]
 
     @classmethod
-    def read(cls, path: Path, *, precision: str = "float32", sha256: str | None = None) -> Tensors:
-        """The tensors of a safetensors file.
+    def read(cls, path: Path, *, sha256: str | None = None) -> Tensors:
+        """The tensors of a safetensors file, as NumPy arrays.
 
         Args:
             path: the file.
-            precision: "float32" or "bfloat16".
             sha256: the checksum that the file must have, in hexadecimal; None to take any.
 
         Raises:
             CheckpointError: the file cannot be read, is damaged, or has another checksum.
+            UnsupportedModelError: a tensor is of a type that NumPy has not, as in a quantised model.
         """
         try:
             data = path.read_bytes()
@@ -55,20 +60,24 @@ class Tensors:
         if sha256 is not None and (found := hashlib.sha256(data).hexdigest()) != sha256.lower():
             raise CheckpointError(f"{path} must have the sha256 {sha256}, got {found}: get the file again")
         try:
-            named = safetensors.torch.load(data)
+            stored = safetensors.deserialize(data)  # type: ignore[no-untyped-call]
         except safetensors.SafetensorError as error:
             raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({error})") from error
-        return cls(str(path), {later(name): tensor for name, tensor in named.items()}, precision)
+        if unknown := [f"{name} of {each['dtype']}" for name, each in stored if each["dtype"] not in DTYPES]:
+            raise UnsupportedModelError(
+                f"{path}: tensors must be of {', '.join(DTYPES)}, got {unknown[0]}: save the model in float32"
+            )
+        return cls(str(path), {later(name): in_numpy(**each) for name, each in stored})
 
     def without_prefix(self, *prefixes: str) -> Tensors:
         """The same tensors, without the name of the model that they were saved as a part of."""
         named = dict(self.named)
         for prefix in prefixes:
             named |= {name.removeprefix(prefix): t for name, t in named.items() if name.startswith(prefix)}
-        return Tensors(self.source, named, self.precision)
+        return Tensors(self.source, named)
 
-    def take(self, name: str, *shape: int) -> torch.Tensor:
-        """The tensor of that name and shape.
+    def take(self, name: str, *shape: int) -> Array:
+        """The tensor of that name and shape, in float32.
 
         Raises:
             CheckpointError: there is none, or it has another shape.
@@ -82,11 +91,12 @@ class Tensors:
                 f"{self.source}: the tensor {name} must have shape {list(shape)}, got {list(tensor.shape)}: "
                 f"config.json and the weights are not of one model"
             )
-        if not tensor.dtype.is_floating_point:
+        xp = array_namespace(tensor)
+        if not xp.isdtype(tensor.dtype, "real floating"):
             raise UnsupportedModelError(
                 f"{self.source}: the tensor {name} must be of a floating type, got {tensor.dtype}"
             )
-        return tensor.to(PRECISIONS[self.precision])
+        return xp.astype(tensor, xp.float32, copy=False)
 
     def linear(self, name: str, d_in: int, d_out: int) -> Linear:
         """The affine map called `name`, stored as [d_out, d_in]."""
@@ -96,6 +106,12 @@ class Tensors:
         """The layer normalisation called `name`."""
         scale, shift = self.take(f"{name}.weight", d_model), self.take(f"{name}.bias", d_model)
         return LayerNorm(scale, shift, epsilon)
+
+
+def in_numpy(dtype: str, shape: list[int], data: bytearray) -> Array:
+    """A tensor as safetensors stores it; one of bfloat16 as float32, of which it is the upper half."""
+    array = np.frombuffer(data, np.dtype(DTYPES[dtype]).newbyteorder("<")).reshape(shape)
+    return (array.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else array
 
 
 def later(name: str) -> str:

@@ -37,6 +37,7 @@ from softkv.errors import (
     TooLarge,
     Unavailable,
     Unreachable,
+    Unsupported,
 )
 from softkv.filters import F, Filter
 from softkv.pages import AsyncPages, Pages
@@ -88,5 +89,6 @@ __all__ = [
     "Trace",
     "Unavailable",
     "Unreachable",
+    "Unsupported",
     "Written",
 ]

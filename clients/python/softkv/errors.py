@@ -112,6 +112,10 @@ class Unavailable(Refused):
     """The service cannot answer this now: it loads, stops, or found something damaged (502, 503, 504)."""
 
 
+class Unsupported(Refused):
+    """The service was installed without what this needs (501)."""
+
+
 class StorageFull(Refused):
     """The service's disk is full; nothing is lost (507)."""
 
@@ -129,6 +133,7 @@ OF_STATUS: dict[int, type[Refused]] = {
     422: Invalid,
     429: Busy,
     500: ServiceFailed,
+    501: Unsupported,
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,

@@ -22,7 +22,8 @@ STORED = ("database_damaged", "storage_failed")
 OF_A_COLLECTION = ("forbidden", "host_refused", "collection_not_found", "invalid_content", *STORED)
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
-ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "encoder_unavailable")
+ENCODING = ("library_missing", "encoder_unavailable")
+ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", *ENCODING)
 
 REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}
 

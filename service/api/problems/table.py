@@ -107,6 +107,12 @@ TABLE: Mapping[str, Refusal] = {
         repeat=True,
         openai_code="rate_limit_exceeded",
     ),
+    "library_missing": Refusal(
+        501,
+        "the encoder is a model that this installation has no library for: see /readyz",
+        encoding.LibraryMissing,
+        openai_reason="this installation has no library for the model",
+    ),
     "encoder_unavailable": Refusal(
         503,
         "the encoder is still loading, or could not be loaded",

@@ -11,7 +11,7 @@ from fastapi import Query, Request, Response
 
 from service.api.json import JSONAnswer
 from service.api.keyring import Holder
-from service.api.problems.refusals import OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.problems.refusals import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.once import Idempotent
 from service.api.routing import json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
@@ -90,7 +90,7 @@ def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
     response_model=CollectionAnswer,
     responses={
         201: {"model": CollectionAnswer, "description": "Created."},
-        **refusals(*WITH_BODY, *WRITING, "collection_conflict", "encoder_unavailable"),
+        **refusals(*WITH_BODY, *WRITING, "collection_conflict", *ENCODING),
     },
     response_description="It exists, and every field sent is as it is.",
     summary="Create a collection, or confirm that it is as you think",

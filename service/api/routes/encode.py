@@ -13,7 +13,7 @@ from service.api.draining import Draining
 from service.api.json import NDJSON, JSONAnswer, ndjson
 from service.api.problems.errors import ServiceStopping
 from service.api.problems.handlers import of_error
-from service.api.problems.refusals import WITH_BODY, refusals
+from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running, State
 from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
@@ -34,7 +34,7 @@ Tokens = Sequence[Sequence[Token]] | None
 @router.post(
     "/encode",
     response_model=EncodeAnswer,
-    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "encoder_unavailable")
+    responses=refusals(*WITH_BODY, "too_much", "model_not_found", *ENCODING)
     | {200: {"content": {NDJSON: ENCODE_ANSWER}}},
     response_description="A vector a text, in order.",
     summary="Encode texts",

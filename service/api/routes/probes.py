@@ -40,7 +40,7 @@ def readiness(running: State) -> Standing:
         failed.insert(0, f"encoder {encoder.name}: {encoder.failure}")
     loading += [f"demo {name}" for name in running.demo.loading()]
     if not running.machine_code.ready:
-        loading.append("machine code of the lookup")
+        loading.append("machine code")
     if not (running.warmed.is_set() or loading or failed):
         loading.append("first answers")
     return Standing(loading, failed)

@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import Response
 
 from service.api.json import JSONAnswer
-from service.api.problems.refusals import WITH_BODY, refusals
+from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running
 from service.retrieval.collections import model_queue
@@ -27,7 +27,7 @@ router = json_router("/v1", "encode", "encode", "nothing")
 @router.post(
     "/trace",
     response_model=TraceAnswer,
-    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", "encoder_unavailable"),
+    responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", *ENCODING),
     response_description="The tokens, and what each rests on.",
     summary="Look at the attention between a text's tokens",
 )

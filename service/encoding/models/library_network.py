@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.errors import AttentionError
-from service.encoding.errors import ModelUnusable
+from service.encoding.errors import LibraryMissing, ModelUnusable
 from service.encoding.models.core_attention import CoreAttention
 from service.encoding.models.network import Precision, RunsOn
+from service.encoding.models.torch_threads import use_threads
 from service.encoding.texts import PURPOSES, Purpose
 from service.encoding.tokens.library_tokenizer import library_tokenizer
 from service.encoding.topics import TOPICS
@@ -33,14 +34,15 @@ DEPENDENCE: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 4e-3}
 class LibraryNetwork:
     """A model of sentence-transformers; a `Network`."""
 
-    def __init__(self, directory: Path, precision: Precision) -> None:
+    def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory, without asking the network.
 
         Raises:
+            LibraryMissing: sentence-transformers is not installed, or torch.
             ModelUnusable: sentence-transformers cannot load it or encode a text with it, or it does not say what is
                 needed.
         """
-        self._model = _load(directory, precision)
+        self._model = _load(directory, precision, threads)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
         dimension = self._model.get_embedding_dimension()
@@ -110,13 +112,21 @@ class LibraryNetwork:
         return bool((distance <= DEPENDENCE[self.precision] * np.linalg.norm(alone, axis=1)).all())
 
 
-def _load(directory: Path, precision: Precision) -> SentenceTransformer:
+def _load(directory: Path, precision: Precision, threads: int | None) -> SentenceTransformer:
     # Seconds to import, so only a process that needs the library pays for it.
-    import torch
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
+    try:
+        import torch
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+    except ModuleNotFoundError as error:
+        raise LibraryMissing(
+            f"the model in {directory} is computed by sentence-transformers and torch, and this installation has no "
+            f"{error.name}: take all-MiniLM-L6-v2 or another of the BERT family, or an installation with both, as the "
+            "image that is built without SLIM"
+        ) from error
 
+    use_threads(threads)
     shows_progress = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]

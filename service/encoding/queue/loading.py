@@ -34,7 +34,7 @@ class LoadingEncoder:
     async def start(self) -> None:
         """Load; returns when the encoder is ready or has failed."""
         try:
-            encoder = await asyncio.to_thread(self._load)
+            encoder = await asyncio.to_thread(self._loaded)
             self._queue = EncodingQueue(encoder)
             self._queue.start()
             self.state = "ready"
@@ -45,6 +45,11 @@ class LoadingEncoder:
             log.error("encoder", encoder=self.name, failure=str(error))
         finally:
             self._settled.set()
+
+    def _loaded(self) -> Encoder:
+        encoder = self._load()
+        encoder.measure()  # here, so that no request does
+        return encoder
 
     async def ready(self, patience: float = 30.0) -> EncodingQueue | None:
         """The queue, waited for at most `patience` seconds; None where it is not to be had."""

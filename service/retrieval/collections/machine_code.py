@@ -1,4 +1,4 @@
-"""The lookup's machine code, loaded or made while the service already answers."""
+"""The machine code of the lookup and of the encoder, loaded or made while the service already answers."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ from pathlib import Path
 
 import structlog
 
-from attention.lookup import prepare, stand_in
+from attention.kernels import prepare, prepare_transformer, stand_in
 
 log = structlog.get_logger("softkv")
 
 
 class MachineCode:
-    """Until it is ready NumPy answers, more slowly; it stays so where there can be no machine code."""
+    """Until it is ready others answer, more slowly; it stays so where there can be no machine code.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: where it is kept.
+        encodes: whether texts are encoded, too.
+    """
+
+    def __init__(self, directory: Path, *, encodes: bool) -> None:
         self.ready = False
         self._directory = directory
+        self._encodes = encodes
         stand_in()
 
     def load(self) -> None:
         """Load what is kept in the directory, make the rest; blocks."""
-        try:
-            prepare(self._directory)
-        except (OSError, RuntimeError, ImportError) as error:
-            log.warning("the lookup has no machine code and runs on NumPy, slower", reason=str(error))
+        # The encoder's first, which it waits for where it only has to be loaded.
+        parts = {"encoder": prepare_transformer} if self._encodes else {}
+        for part, make in (parts | {"lookup": prepare}).items():
+            try:
+                make(self._directory)
+            except (OSError, RuntimeError, ImportError) as error:
+                log.warning(f"the {part} has no machine code and is slower", reason=str(error))
         gc.collect()
         # Else everyone waits for a tenth of a second, again and again, while the compiler's objects are walked through.
         gc.freeze()

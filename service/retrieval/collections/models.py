@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.encoding import ORGANISATION, Encoder, EncodingQueue, LoadingEncoder
+from service.encoding import ORGANISATION, Encoder, EncodingQueue, LibraryMissing, LoadingEncoder
 from service.retrieval.errors import EncoderUnavailable, InvalidContent, ModelNotFound
 from service.storage import CollectionSettings
 
@@ -27,6 +27,7 @@ async def model_queue(encoder: LoadingEncoder | None, named: str | None) -> Enco
     Raises:
         ModelNotFound: there is none of that name.
         EncoderUnavailable: it is still loading, or has failed.
+        LibraryMissing: it has failed for good in this installation.
     """
     return await encoding_queue(model_of(encoder, named))
 
@@ -37,6 +38,7 @@ async def encoding_queue(encoder: LoadingEncoder | None, wanted_by: CollectionSe
     Raises:
         InvalidContent: there is no encoder, or it is not the collection's.
         EncoderUnavailable: it is still loading, or has failed.
+        LibraryMissing: it has failed for good in this installation.
     """
     if encoder is None:
         raise InvalidContent.at(
@@ -45,6 +47,8 @@ async def encoding_queue(encoder: LoadingEncoder | None, wanted_by: CollectionSe
     if wanted_by is not None and wanted_by.encoder != encoder.name:
         raise _other_encoder(wanted_by, repr(encoder.name), f"ENCODER={wanted_by.encoder}")
     queue = await encoder.ready()
+    if isinstance(encoder.failure, LibraryMissing):
+        raise LibraryMissing(f"the encoder {encoder.name!r} cannot run here: {encoder.failure}")
     if queue is None:
         reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
         raise EncoderUnavailable(f"the encoder {encoder.name!r} is not ready: {reason}")

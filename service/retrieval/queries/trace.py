@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from service.encoding import Encoder, TracedText, read_pair, trace_layers, traceable
 from service.retrieval.errors import Flaw, InvalidContent, TooLarge
 
-if TYPE_CHECKING:  # it imports torch, which only a process that encodes pays for
+if TYPE_CHECKING:  # imported where a model is loaded, which not every process does
     from attention.transformer import TracedLayer
 
 MAX_CHARACTERS = 65_536  # far more than any model's tokens; a longer text is refused unread

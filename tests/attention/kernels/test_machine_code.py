@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention.kernels import machine_code
+from attention.kernels import engine, machine_code
 from attention.kernels.machine_code import TARGETS, this_target
 from attention.lookup import Auto, Memory, Question, Rows, answers, prepare, sweep
 
@@ -81,6 +81,52 @@ def test_it_can_be_made_for_other_kinds_of_processor(tmp_path):
         assert (found, made > 8) == (0, True)
     assert kept(tmp_path)[:2] == (made, 0)
     assert kept(tmp_path, own)[:2] == (made, 0)
+
+
+# Who waits for what is kept, and not for what has to be made: what is said, and whether it was there by then.
+WAIT = """
+import os, sys
+from pathlib import Path
+from threading import Thread
+from attention.kernels import encodes, prepare_transformer, stand_in
+assert encodes()
+stand_in()
+preparing = Thread(target=prepare_transformer, args=(Path(sys.argv[1]),))
+preparing.start()
+print(encodes(600), preparing.is_alive(), flush=True)
+if sys.argv[2] == "until it is made":
+    preparing.join()
+    print(encodes(), flush=True)
+os._exit(0)
+"""
+
+
+def waited(directory, until=""):
+    run = subprocess.run(
+        [sys.executable, "-c", WAIT, str(directory), until], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return run.stdout.split()
+
+
+def test_nobody_waits_for_the_transformers_machine_code_while_it_is_made(tmp_path):
+    assert waited(tmp_path) == ["False", "True"]
+
+
+@pytest.mark.thorough
+def test_who_encodes_waits_while_it_is_loaded(tmp_path):
+    assert waited(tmp_path, "until it is made") == ["False", "True", "True"]
+    assert waited(tmp_path)[0] == "True"
+
+
+def test_who_waits_in_vain_does_so_once(monkeypatch):
+    monkeypatch.setattr(machine_code, "_standing_in", False)  # and afterwards what it was
+    chosen = engine._chosen
+    machine_code.stand_in()
+    try:
+        assert not machine_code.encodes(0.01)
+        assert machine_code._told.is_set()
+    finally:
+        engine.choose(chosen)
 
 
 def test_a_directory_that_can_only_be_read_is_copied(tmp_path):

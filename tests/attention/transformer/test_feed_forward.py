@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from attention import ParameterError
 from attention.transformer import ACTIVATIONS, FeedForward, Linear
+from attention.transformer.feed_forward import erf
 
 REFERENCES = {
     "relu": functional.relu,
@@ -37,6 +38,17 @@ def test_activations_are_torchs(name, dtype, library):
 def test_gelu_in_float64_is_exact():
     expected = [x * math.erfc(-x / math.sqrt(2)) / 2 for x in np.linspace(-3, 8, 41)]
     np.testing.assert_allclose(ACTIVATIONS["gelu"](np.linspace(-3, 8, 41)), expected, rtol=1e-12)
+
+
+def test_erf_in_float32_is_right_to_the_last_digit():
+    ends = [0.0, -0.0, 1e-30, 3.9, 3.99999, 4.0, 4.1, 1e30, math.inf]
+    x = np.concatenate([np.linspace(-6, 6, 100_003), np.geomspace(1e-12, 6, 10_007), ends, np.negative(ends)])
+    x = x.astype(np.float32)
+    expected = np.array([math.erf(each) for each in x.astype(np.float64)])
+    np.testing.assert_allclose(erf(x).astype(np.float64), expected, rtol=2**-23, atol=0)
+    np.testing.assert_array_equal(np.signbit(erf(x)), np.signbit(x))
+    assert np.isnan(erf(np.array([math.nan], np.float32))).all()
+    assert erf(np.zeros((2, 0, 3), np.float32)).shape == (2, 0, 3)
 
 
 def test_a_network_takes_a_name_or_a_function(library, random):

@@ -61,6 +61,7 @@ def test_a_wait_that_is_too_long_is_the_caller_s(calling):
         (problem(409, "collection_conflict"), softkv.Conflict),
         (problem(413, "too_much"), softkv.TooLarge),
         (problem(500, "internal_error"), softkv.ServiceFailed),
+        (problem(501, "library_missing"), softkv.Unsupported),
         (problem(507, "disk_full"), softkv.StorageFull),
         (problem(405, "method_not_allowed"), softkv.Refused),
         (Said(200, b"<html>"), softkv.Refused),

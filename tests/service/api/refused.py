@@ -30,6 +30,8 @@ NEEDS_THE_ENCODER = {
         Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
     )
 }
+# A probe does not need it: what failed is what it is asked for.
+NEEDS_THE_LIBRARY = {name: call for name, call in NEEDS_THE_ENCODER.items() if name != "readyz"}
 NEEDS_THE_KEYS = {
     call.operation: call
     for call in (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
+from service.encoding import installed_checkpoint
 from service.storage import CollectionSettings, DocumentRecord, Store
 from tests.running import RunningService
 
@@ -35,6 +38,25 @@ def without_its_encoder(data: Path) -> Iterator[httpx.Client]:
     with RunningService(data_dir=data, encoder=MISSING_MODEL) as running, running.client() as client:
         while client.get("/readyz").json()["loading"]:
             time.sleep(0.01)
+        yield client
+
+
+@contextmanager
+def without_its_library(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+    """A service whose encoder needs sentence-transformers, in an installation that has none."""
+    model = data / MISSING_MODEL
+    for source in installed_checkpoint().rglob("*"):
+        if source.is_file():
+            link = model / source.relative_to(installed_checkpoint())
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
+    described = model / "tokenizer_config.json"
+    content = json.loads(described.read_bytes()) | {"truncation_side": "left"}  # which the core does not do
+    described.unlink()
+    described.write_text(json.dumps(content))
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # so that importing it fails
+    monkeypatch.setattr("service.encoding.registry._cached_model", lambda name: model)
+    with without_its_encoder(data / "data") as client:
         yield client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,13 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     code, found = checks(bare, tmp_path / "none")
     assert code == 0
     assert "Python 3." in found["machine"]["detail"]
-    assert "torch" in found["packages"]["detail"]
+    assert "numba" in found["packages"]["detail"]
+    assert (found["torch"]["state"], found["sentence-transformers"]["state"]) == ("ok", "ok")
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in found["arithmetic"]["detail"]
+    assert "machine code in" in found["arithmetic"]["detail"]
     assert "all-MiniLM-L6-v2: verified" in found["model"]["detail"]
     assert "384 wide" in found["model"]["detail"]
+    assert "runs on attention/transformer, with" in found["model"]["detail"]
     assert "compared by cosine at temperature 0.05 (measured)" in found["model"]["detail"]
     assert found["model"]["state"] == "ok"
     assert found["data directory"]["state"] == "note"
@@ -59,7 +63,7 @@ def test_a_damaged_database_is_broken(bare: Softkv, tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> None:
     ended = bare("doctor", "--data-dir", str(tmp_path), "--encoder", str(tmp_path / "no-model"))
     assert ended.exit_code == 1
-    assert "model           broken" in ended.stdout
+    assert re.search(r"^model +broken", ended.stdout, re.MULTILINE)
     assert ended.stderr.endswith("softkv: broken: model\n")
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from service.api.json import JSONAnswer
 from service.api.problems.openai import ANY_OPENAI_CALL, openai_refusals
+from service.api.problems.refusals import ENCODING
 from service.api.routing import json_router
 from service.api.state import Running
 from service.encoding import Encoder, InvalidTokens
@@ -26,7 +27,7 @@ router = json_router("/v1", "openai", "encode", "nothing", ANY_OPENAI_CALL)
 @router.post(
     "/embeddings",
     response_model=EmbeddingsAnswer,
-    responses=openai_refusals("model_not_found", "body_too_large", "unsupported_media_type", "encoder_unavailable"),
+    responses=openai_refusals("model_not_found", "body_too_large", "unsupported_media_type", *ENCODING),
     response_description="A vector an input, in order.",
     summary="Embed texts, as OpenAI does",
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
-from attention.transformer import CheckpointError, Packed, UnsupportedModelError, load
+import attention.transformer
+from attention.transformer import CheckpointError, Packed, UnsupportedModelError, arrays, load
 
 
 def test_it_gives_the_embeddings_of_sentence_transformers(folder):
@@ -63,10 +66,24 @@ def test_the_checksum_is_kept(folder):
         load(folder, sha256="0" * 64)
 
 
-def test_bfloat16_parameters(folder):
-    assert load(folder, precision="bfloat16").model.embeddings.tokens.dtype == torch.bfloat16
-    with pytest.raises(CheckpointError, match="float32, bfloat16, got 'int8'"):
-        load(folder, precision="int8")
+def test_parameters_are_float32_of_numpy_and_torch_is_left_out(folder):
+    model = load(folder).model
+    assert {(type(array), array.dtype) for _, array in arrays(model)} == {(np.ndarray, np.dtype("float32"))}
+    script = (
+        "import sys; from pathlib import Path; from attention.transformer import load, trace; import numpy as np\n"
+        f"model = load(Path({str(folder)!r})).model; trace(model, np.array([2, 4, 3])); print(*sys.modules)\n"
+        "from attention.transformer import Packed; print(Packed.__module__, 'torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    loaded, asked = run.stdout.splitlines()
+    assert "attention.transformer.sentence" in loaded.split()
+    assert not {"torch", "transformers"} & set(loaded.split())
+    assert asked == "attention.transformer.packed True"
+
+
+def test_a_name_that_the_room_has_not():
+    with pytest.raises(AttributeError, match=r"'attention\.transformer' has no attribute 'Unpacked'"):
+        attention.transformer.Unpacked  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -98,15 +115,29 @@ def test_a_quantised_tensor_is_refused(folder):
     path, name = folder / "model.safetensors", "encoder.layer.0.intermediate.dense.weight"
     tensors = load_file(path)
     save_file(tensors | {name: tensors[name].to(torch.int8)}, path)
-    with pytest.raises(UnsupportedModelError, match=f"{name} must be of a floating type, got torch.int8"):
+    with pytest.raises(UnsupportedModelError, match=f"{name} must be of a floating type, got int8"):
         load(folder)
 
 
-@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_another_type_are_converted(folder, precision):
-    path = folder / "model.safetensors"
-    save_file({name: tensor.to(precision) for name, tensor in load_file(path).items()}, path)
-    assert load(folder).model.embeddings.tokens.dtype == torch.float32
+def test_a_type_that_numpy_has_not_is_refused(folder):
+    path, name = folder / "model.safetensors", "encoder.layer.0.intermediate.dense.weight"
+    tensors = load_file(path)
+    save_file(tensors | {name: tensors[name].to(torch.float8_e4m3fn)}, path)
+    with pytest.raises(UnsupportedModelError, match=rf"must be of BF16, .* got {name} of F8_E4M3: save the model"):
+        load(folder)
+
+
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_type_are_converted_and_none_is_changed(folder, stored):
+    path, name = folder / "model.safetensors", "embeddings.word_embeddings.weight"
+    extremes = torch.tensor([0.0, -0.0, 1.0, -1e-7, 6e4, 1 / 3, float("inf"), -float("inf"), float("nan")])
+    tensors = {name: tensor.to(stored) for name, tensor in load_file(path).items()}
+    tensors[name].view(-1)[: len(extremes)] = extremes.to(stored)
+    save_file(tensors, path)
+    given = load(folder).model.embeddings.tokens
+    assert given.dtype == np.float32
+    np.testing.assert_array_equal(given, tensors[name].float().numpy())
+    np.testing.assert_array_equal(np.signbit(given), torch.signbit(tensors[name]).numpy())
 
 
 def test_names_of_2018_are_understood(folder):
@@ -120,8 +151,8 @@ def test_names_of_2018_are_understood(folder):
         renamed["bert." + name] = tensor
     save_file(renamed, path)
     found = load(folder).model.embeddings.norm
-    assert torch.equal(found.scale, expected.scale)
-    assert torch.equal(found.shift, expected.shift)
+    np.testing.assert_array_equal(found.scale, expected.scale)
+    np.testing.assert_array_equal(found.shift, expected.shift)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +187,9 @@ def test_a_truncation_keeps_the_first_numbers(folder, change):
     change(folder / "config_sentence_transformers.json", truncate_dim=7)
     model = load(folder).model
     assert (whole.dimension, model.dimension) == (30, 7)
-    tokens, lengths = torch.tensor([[2, 4, 5, 3]]), torch.tensor([4])
-    assert torch.equal(model(tokens, lengths), whole(tokens, lengths)[:, :7])
-    packed = Packed(model)(tokens[0].numpy(), lengths.numpy())
-    np.testing.assert_allclose(packed, model(tokens, lengths).detach().numpy(), atol=1e-6)
+    tokens, lengths = np.array([[2, 4, 5, 3]]), np.array([4])
+    np.testing.assert_array_equal(model(tokens, lengths), whole(tokens, lengths)[:, :7])
+    np.testing.assert_allclose(Packed(model)(tokens[0], lengths), model(tokens, lengths), atol=1e-6)
 
 
 @pytest.mark.parametrize("truncate_dim", [0, -1, "7", True, 7.5])

@@ -22,6 +22,7 @@ from tests.service.api.refused import (
     NEEDS_THE_ENCODER,
     NEEDS_THE_FILE,
     NEEDS_THE_KEYS,
+    NEEDS_THE_LIBRARY,
     WRITES,
 )
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
@@ -32,11 +33,12 @@ from tests.service.api.troubles import (
     small_disk,
     still_reading,
     without_its_encoder,
+    without_its_library,
 )
 
 JSON = {"content-type": "application/json"}
 # Statuses that a call answers for reasons of its own; the others have one reason for all calls.
-OWN = {200, 201, 204, 409, 503, 507}
+OWN = {200, 201, 204, 409, 501, 503, 507}
 GENERAL = {400, 401, 403, 404, 413, 415, 422, 429}
 
 
@@ -205,6 +207,15 @@ def test_what_cannot_be_done_now_is_a_503(tmp_path, missing: Callable[..., Any],
             refused(call.send(client, DESCRIBED), 503)
 
 
+def test_what_the_installation_has_no_library_for_is_a_501(tmp_path, monkeypatch):
+    with without_its_library(tmp_path, monkeypatch) as client:
+        (failed,) = client.get("/readyz").json()["failed"]
+        assert "has no sentence_transformers" in failed
+        for call in NEEDS_THE_LIBRARY.values():
+            refused(call.send(client, DESCRIBED), 501)
+        assert client.get("/v1/collections/library/documents/qa76").status_code == 200
+
+
 def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
     with small_disk(tmp_path) as fill:
         prepare(tmp_path / "data", None)
@@ -236,6 +247,7 @@ def test_no_page_left_is_a_507(tmp_path):
 def test_every_documented_status_is_provoked_above():
     provoked = {
         503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"},
+        501: NEEDS_THE_LIBRARY.keys(),
         507: GUARDED.keys(),
         409: CONFLICTS.keys() | {"patch_document"},
         201: {"put_collection", "put_document"},

@@ -81,6 +81,7 @@ def test_an_error_has_one_code():
         (retrieval.TooLarge.at("/a", "many"), 413, "too_much"),
         (encoding.EncodingError("?"), 503, "encoder_unavailable"),
         (encoding.ModelUnusable("?"), 503, "encoder_unavailable"),
+        (encoding.LibraryMissing("?"), 501, "library_missing"),
         (encoding.QueueClosed("?"), 503, "stopping"),
         (encoding.InvalidTokens("?", 0), 422, "invalid_content"),
     ],

@@ -1,0 +1,46 @@
+"""What computes a model of the core, and that all that may do so agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.kernels import machine_code
+from attention.transformer import Compiled, Packed
+from service.encoding.models.computation import Computation, by_definition
+
+LENGTHS = np.array([3, 17, 1, 9, 9])
+
+
+@pytest.fixture
+def texts():
+    return np.random.default_rng(3).integers(0, 30_000, LENGTHS.sum()), LENGTHS
+
+
+@pytest.fixture
+def standing_in(monkeypatch):
+    monkeypatch.setattr(machine_code, "_standing_in", True)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_until_there_is_machine_code_torch_answers_in_float32(encoder, texts, standing_in, monkeypatch, precision):
+    model = encoder.network.model
+    compute = Computation(model, precision, threads=None)
+    np.testing.assert_array_equal(compute(*texts), Packed(model)(*texts))
+    monkeypatch.setattr(machine_code, "_standing_in", False)
+    np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
+    monkeypatch.setattr(machine_code, "_standing_in", True)  # whoever has it keeps it
+    np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
+
+
+def test_where_there_is_neither_the_definition_answers(encoder, texts):
+    model = encoder.network.model
+    found = by_definition(model, *texts)
+    np.testing.assert_allclose(found, Packed(model)(*texts), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, Compiled(model)(*texts), rtol=0, atol=1e-5)
+
+
+def test_it_computes_in_as_many_threads_as_it_is_told(encoder):
+    compute = Computation(encoder.network.model, "float32", threads=1)
+    compute(np.array([101, 102]), np.array([2]))
+    assert compute._compiled.threads == 1

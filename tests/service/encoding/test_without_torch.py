@@ -1,0 +1,91 @@
+"""The default model without torch: in every process that has machine code, and where torch is not installed at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.encoding.registry import load_encoder
+
+ROOT = Path(__file__).parents[3]
+TEXTS = ["Straße, a RED house", "", "a cat sleeps on the mat"]
+
+# An installation without the libraries for other models, as an image with SLIM=1.
+BLOCKED = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "sentence_transformers", "transformers", "scipy", "sklearn", "sympy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+ENCODED = """
+import json, sys
+from service.encoding import load_encoder, read_pair, trace_layers, traceable
+encoder = load_encoder("all-MiniLM-L6-v2", precision=sys.argv[2])
+vectors = encoder.encode(json.loads(sys.argv[1]), "document").vectors
+(layer,) = trace_layers(traceable(encoder), read_pair(encoder, "a dog", "a cat"), layers=[-1], heads=None, causal=False)
+print(json.dumps({"vectors": vectors.tolist(), "weights": layer.weights.sum(axis=-1).tolist(),
+                  "loaded": sorted(sys.modules)}))
+"""
+SERVED = """
+import json, sys, tempfile
+from tests.running import RunningService
+with tempfile.TemporaryDirectory() as data, RunningService(data_dir=data) as running, running.client() as client:
+    running.wait_until_ready()
+    client.put("/v1/collections/a", json={}).raise_for_status()
+    documents = [{"id": text, "key": text} for text in ("a cat sleeps on the mat", "how to reset a password")]
+    client.post("/v1/collections/a/documents", json={"documents": documents}).raise_for_status()
+    found = client.post("/v1/collections/a/attend", json={"query": "a sleepy pet"}).raise_for_status().json()
+    traced = client.post("/v1/trace", json={"text": "a dog"}).raise_for_status().json()
+print(json.dumps({"best": found["matches"][0]["id"], "answered": found["evidence"]["answered"],
+                  "tokens": len(traced["tokens"])}))
+"""
+OTHER = """
+import sys
+from service.encoding import LibraryMissing, load_encoder
+try:
+    load_encoder(sys.argv[1])
+except LibraryMissing as error:
+    print(error)
+"""
+
+
+def run(script, *arguments):
+    ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("begin", "precision"), [("", "float32"), (BLOCKED, "bfloat16")])
+def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder, begin, precision):
+    told = json.loads(run(begin + ENCODED, json.dumps(TEXTS), precision))
+    assert "attention.transformer" in told["loaded"]
+    assert not {"torch", "transformers", "sentence_transformers"} & set(told["loaded"])
+    wanted = encoder.encode(TEXTS, "document").vectors
+    np.testing.assert_allclose(told["vectors"], wanted, rtol=0, atol={"float32": 1e-6, "bfloat16": 2e-3}[precision])
+    np.testing.assert_allclose(told["weights"], 1, atol=1e-6)
+
+
+def test_a_service_without_torch_serves_the_default_model():
+    assert json.loads(run(BLOCKED + SERVED)) == {"best": "a cat sleeps on the mat", "answered": True, "tokens": 4}
+
+
+def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definition(random_model):
+    directory = str(random_model("BertConfig"))
+    script = ENCODED.replace('"all-MiniLM-L6-v2"', repr(directory))
+    told = json.loads(run(BLOCKED + script, json.dumps(TEXTS), "float32"))
+    wanted = load_encoder(directory).encode(TEXTS, "document").vectors
+    np.testing.assert_allclose(told["vectors"], wanted, rtol=0, atol=1e-5)
+
+
+def test_a_model_of_another_kind_says_what_is_missing_and_what_to_do(random_model):
+    said = run(BLOCKED + OTHER, str(random_model("MPNetConfig")))
+    assert "computed by sentence-transformers and torch, and this installation has no torch: take all-MiniLM" in said
