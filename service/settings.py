@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -134,6 +135,11 @@ def _user_cache() -> Path:
         return Path.home() / ".cache" / "softkv"
     except RuntimeError:  # a user without a home
         return Path(tempfile.gettempdir()) / "softkv"
+
+
+def chooses_heaps() -> bool:
+    """Whether who started this process has chosen how many heaps the C library may have."""
+    return "MALLOC_ARENA_MAX" in os.environ
 
 
 def is_loopback(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypeVar, cast
 
 from llvmlite import ir
@@ -26,7 +26,7 @@ TRANSFORMER: Compiled = []
 """The same of the Transformer."""
 
 
-def compiled(*arguments: Any, fastmath: bool, among: Compiled = KERNELS) -> Callable[[Function], Function]:
+def compiled(*arguments: Any, fastmath: bool, among: Compiled | None = None) -> Callable[[Function], Function]:
     """Compile to run without the interpreter's lock, and keep the machine code on disk where there is a place.
 
     It is done on the first call, or in `machine_code.prepare`.
@@ -34,7 +34,7 @@ def compiled(*arguments: Any, fastmath: bool, among: Compiled = KERNELS) -> Call
     Args:
         arguments: the types of all arguments; the function is called with no others.
         fastmath: whether the compiler may order sums as it likes.
-        among: with which others it is made.
+        among: with which others it is made; None for the lookup's.
     """
 
     def compile_it(function: Function) -> Function:
@@ -42,7 +42,7 @@ def compiled(*arguments: Any, fastmath: bool, among: Compiled = KERNELS) -> Call
             kernel = njit(nogil=True, fastmath=fastmath, cache=True)(function)
         except RuntimeError:  # numba found no such place: compile anew in every process
             kernel = njit(nogil=True, fastmath=fastmath)(function)
-        among.append((kernel, arguments))
+        (KERNELS if among is None else among).append((kernel, arguments))
         return cast("Function", kernel)
 
     return compile_it
@@ -78,6 +78,26 @@ def fetch(typing_context: Any, place: Any) -> Any:
 def arrays(context: Any, builder: Any, signature: Any, arguments: Any, *numbers: int) -> list[Any]:
     """The arguments with these numbers as numba's arrays, which have `data` and `shape`, in code being built."""
     return [context.make_array(signature.args[at])(context, builder, value=arguments[at]) for at in numbers]
+
+
+def called(module: Any, name: str, kinds: Sequence[Any], build: Callable[..., None]) -> Any:
+    """A function of the code being built, made once in a module: where it stands in line it is compiled every time.
+
+    Args:
+        name: of the function, one in the program.
+        kinds: the types of its arguments.
+        build: is given a builder and the arguments.
+    """
+    found = module.globals.get(name)
+    if found is not None:
+        return found
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    build(builder, *function.args)
+    builder.ret_void()
+    return function
 
 
 def prefetch(builder: Any, place: Any, level: Any = TO_SECOND_LEVEL) -> None:

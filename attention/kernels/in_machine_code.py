@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attention.kernels.dot_amx import amx_usable
-from attention.kernels.dot_vnni import has_vnni
+from attention.kernels.dot.amx import amx_usable
+from attention.kernels.dot.vnni import has_vnni
 from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
 from attention.kernels.listed.order import at_first, deciding, first_ones, heaviest, in_order
 from attention.kernels.listed.weights import heads, weigh

@@ -7,8 +7,8 @@ from numba import boolean, float32, float64, int32, int64, njit, uint8
 
 from attention.dtypes import F32, F64, I8, I64, Bytes
 from attention.kernels.cpu import array, compiled, record
-from attention.kernels.dot import byte_products
-from attention.kernels.dot_amx import padded
+from attention.kernels.dot.amx import padded
+from attention.kernels.dot.products import byte_products
 from attention.kernels.interface import ABOVE_MEAN, LEAST_STEP, NEGLIGIBLE, CodedValues
 from attention.kernels.layout import DEEP, FINE_LEVELS, LANES, LEVELS, OFFSET, PANEL
 from attention.kernels.weight_levels import add_coarse, add_fine, coarse_levels, fine_levels, sum_and_largest

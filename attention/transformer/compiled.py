@@ -17,17 +17,7 @@ import numpy.typing as npt
 from attention.dtypes import F32
 from attention.errors import ParameterError
 from attention.kernels import can_compile, pool, workers
-from attention.kernels.transformer import (
-    BFLOAT16,
-    CURVES,
-    FLOAT32,
-    PANEL,
-    POOLINGS,
-    Network,
-    Room,
-    panels,
-    room,
-)
+from attention.kernels.transformer import CURVES, PANEL, POOLINGS, Network, Room, panels, room, way_of
 from attention.similarity import unit
 from attention.transformer.embeddings import within
 from attention.transformer.feed_forward import Linear
@@ -69,7 +59,7 @@ class Compiled:
         self.model = model
         self.precision = precision
         self.threads = workers() if threads is None else threads
-        self._way = FLOAT32 if precision == "float32" else BFLOAT16
+        self._way = way_of(precision)
         self._network = network(model, self._way)
         first = model.encoder.layers[0]
         self._heads = first.attention.n_heads

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from attention.dtypes import F64, I32, Bytes
 from attention.kernels.cpu import arrays
-from attention.kernels.dot_vnni import add_products, has_vnni
+from attention.kernels.dot.vnni import add_products, has_vnni
 from attention.kernels.layout import DEEP, FIELDS, LANES, PANEL
 from attention.kernels.simd import DOUBLES, WORDS, Lanes
 from attention.kernels.thin.products import GROUPS, four_bits, two_bits

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from attention.dtypes import I32, Bytes
 from attention.kernels.cpu import arrays, prefetch
-from attention.kernels.dot_vnni import add_products, has_vnni
+from attention.kernels.dot.vnni import add_products, has_vnni
 from attention.kernels.layout import DEEP, FIELDS, LANES, PANEL
 from attention.kernels.simd import WORDS, Lanes
 

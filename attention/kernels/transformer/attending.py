@@ -12,10 +12,11 @@ from attention.dtypes import F32
 from attention.kernels.cpu import arrays
 from attention.kernels.layout import LANES
 from attention.kernels.simd import WORDS, Lanes
-from attention.kernels.transformer.blocks import multiply
-from attention.kernels.transformer.parameters import QUERIES
-from attention.kernels.transformer.rows import exponentials, scale
-from attention.kernels.transformer.words import FLOAT32, PANEL, Words
+from attention.kernels.transformer.normalising import exponentials
+from attention.kernels.transformer.parameters import QUERIES, TILE_QUERIES
+from attention.kernels.transformer.products import multiply
+from attention.kernels.transformer.rows import scale
+from attention.kernels.transformer.words import FLOAT32, PANEL, TILES, Words
 
 _LONG = ir.IntType(64)
 
@@ -76,25 +77,48 @@ def _pair(typing_context: Any, rows: Any, row: Any, word: Any, both: Any, into: 
 
 
 @njit(nogil=True)
-def _keys(projected: Words, first: int, length: int, word: int, words: int, keys: Words) -> None:
-    """A head's keys, side by side: 32 of them to a panel; behind the last there is what is of no meaning."""
-    for block in range(0, length, PANEL):
-        for side in range(0, PANEL, LANES):
-            for part in range(0, words, LANES):
-                _turn(projected, first + block + side, word + part, keys, block * words + part * PANEL + side)
+def _keys(projected: Words, first: int, length: int, word: int, words: int, keys: Words) -> int:
+    """A head's keys, side by side: 32 of them to a panel; behind the last there is what is of no meaning.
+
+    Returns:
+        How many words there are of each part.
+    """
+    size = -(-length // PANEL) * PANEL * words
+    for part in range(projected.shape[0]):
+        row = part * projected.shape[1] + first
+        for block in range(0, length, PANEL):
+            for side in range(0, PANEL, LANES):
+                for some in range(0, words, LANES):
+                    place = part * size + block * words + some * PANEL + side
+                    _turn(projected, row + block + side, word + some, keys, place)
+    return size
 
 
 @njit(nogil=True)
-def _values(projected: Words, first: int, length: int, word: int, values: Words) -> None:
-    """32 components of a head's values in bfloat16, those of two tokens to a word."""
-    for token in range(0, length, 2):
-        _pair(projected, first + token, word, token + 1 < length, values, token // 2 * PANEL)
+def _values(projected: Words, first: int, length: int, padded: int, word: int, words: int, values: Words) -> int:
+    """A head's values in bfloat16, 32 components after 32, those of two tokens to a word; zeros up to `padded` tokens.
+
+    Returns:
+        How many words there are of each part of 32 components.
+    """
+    size = padded // 2 * PANEL
+    start = 0
+    for some in range(0, words, PANEL // 2):
+        for part in range(projected.shape[0]):
+            row = part * projected.shape[1] + first
+            for token in range(0, length, 2):
+                _pair(projected, row + token, word + some, token + 1 < length, values, start + token // 2 * PANEL)
+            for place in range(start + (length + 1) // 2 * PANEL, start + size):
+                values[place] = 0
+            start += size
+    return size
 
 
 @njit(nogil=True)
 def attend(
     way: int,
     projected: Words,
+    flat: Words,
     first: int,
     length: int,
     head: int,
@@ -103,45 +127,48 @@ def attend(
     values: Words,
     logits: F32,
     weights: Words,
+    factors: F32,
     sums: F32,
     out: Words,
 ) -> None:
     """The outputs of one head at the tokens of one text.
 
     Args:
-        way: FLOAT32 or BFLOAT16, which the words are of.
-        projected: uint32[1, rows, 3·n_heads·words], queries, which are scaled, keys and values; 32 rows behind the
+        way: one of `words`.
+        projected: uint32[parts, rows, 3·n_heads·words], queries, which are scaled, keys and values; 32 rows behind the
             last text's are finite.
+        flat: uint32[…], the same words in a row.
         first, length: the text's rows.
         head: which.
         words: those of a head, a multiple of 16.
         keys, values: uint32[…], room for the head's.
-        logits: float32[≥ 12, ≥ length + 32], room.
-        weights: uint32[1, ≥ 12, …], room for as many numbers.
-        sums: float32[≥ 12, 32], room.
-        out: uint32[1, rows, n_heads·words]
+        logits: float32[≥ 16, ≥ length + 32], room.
+        weights: uint32[parts, ≥ 16, …], room for as many numbers.
+        factors: float32[≥ 16], room.
+        sums: float32[≥ 16, 32], room.
+        out: uint32[parts, rows, n_heads·words]
     """
     width = projected.shape[2] // 3
     query, key, value = head * words, width + head * words, 2 * width + head * words
-    _keys(projected, first, length, key, words, keys)
+    behind = _keys(projected, first, length, key, words, keys)
     whole = way == FLOAT32
     across = PANEL if whole else PANEL // 2
-    flat = projected.reshape(-1)
-    padded = -(-length // LANES) * LANES
-    for side in range(0, words, across):
-        if not whole:
-            _values(projected, first, length, value + side, values)
-        for at in range(0, length, QUERIES):
-            some = min(QUERIES, length - at)
-            for block in range(0, length, PANEL):
-                multiply(way, some, projected, first + at, query, keys, block * words, PANEL, words, logits, block)
-            for line in range(some):
-                logits[line, logits.shape[1] - 1] = exponentials(way, logits, line, length, padded, weights)
+    padded = -(-length // PANEL) * PANEL
+    # Of lanes no more words than there are; of tiles whole ones, with zeros behind.
+    deep = length if whole else (padded if way >= TILES else length + 1) // 2
+    size = 0 if whole else _values(projected, first, length, padded, value, words, values)
+    some_at_most = TILE_QUERIES if way >= TILES else QUERIES
+    for at in range(0, length, some_at_most):
+        some = min(some_at_most, length - at)
+        for block in range(0, length, PANEL):
+            multiply(way, some, projected, first + at, query, keys, block * words, PANEL, behind, words, logits, block)
+        exponentials(way, logits, some, length, padded, weights, factors)
+        for side in range(0, words, across):
             if whole:
                 start = first * projected.shape[2] + value + side
-                multiply(way, some, weights, 0, 0, flat, start, projected.shape[2], length, sums, 0)
+                multiply(way, some, weights, 0, 0, flat, start, projected.shape[2], 0, deep, sums, 0)
             else:
-                multiply(way, some, weights, 0, 0, values, 0, PANEL, (length + 1) // 2, sums, 0)
+                start = side // across * projected.shape[0] * size
+                multiply(way, some, weights, 0, 0, values, start, PANEL, size, deep, sums, 0)
             number = (head * words + side) * (1 if whole else 2)
-            for line in range(some):
-                scale(way, sums, line, PANEL, logits[line, logits.shape[1] - 1], out, first + at + line, number)
+            scale(way, sums, some, PANEL, factors, out, first + at, number)

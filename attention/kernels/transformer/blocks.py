@@ -13,13 +13,12 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from attention.dtypes import F32
-from attention.kernels.cpu import arrays, compiles_for
+from attention.kernels.cpu import arrays, called, compiles_for
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
 from attention.kernels.transformer.words import BFLOAT16, FLOAT32, PANEL, Words
 
 _LONG = ir.IntType(64)
-_NAME = "softkv_block"
 _SIXTEENS = PANEL // LANES
 
 ROWS = 12 if compiles_for("avx512f") else 3
@@ -48,7 +47,7 @@ def _fused(builder: Any, row: Any, column: Any, total: Any) -> Any:
     return builder.call(multiply, [builder.bitcast(row, REALS), builder.bitcast(column, REALS), total])
 
 
-def _fused_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
+def fused_pairs(builder: Any, row: Any, column: Any, total: Any) -> Any:
     """bfloat16, two by two: both products are added to the total."""
     if MULTIPLIES_PAIRS:
         name, kind = "llvm.x86.avx512bf16.dpbf16ps.512", ir.FunctionType(REALS, [REALS, _PAIRS, _PAIRS])
@@ -82,7 +81,9 @@ def _block(
         first = builder.gep(a.data, [builder.add(builder.mul(row, a_stride), word)])
         panel = builder.gep(b.data, [start])
         into = builder.gep(c.data, [builder.add(builder.mul(line, c_stride), column)])
-        block = _function(builder.module)
+        words_, reals = ir.IntType(32).as_pointer(), ir.FloatType().as_pointer()
+        kinds = [_LONG, _LONG, words_, _LONG, words_, _LONG, _LONG, reals, _LONG]
+        block = called(builder.module, "softkv_block", kinds, _by_way)
         builder.call(block, [way, rows, first, a_stride, panel, stride, words, into, c_stride])
         return context.get_dummy_value()
 
@@ -91,35 +92,34 @@ def _block(
     return types.void(*kinds), build
 
 
-def _function(module: Any) -> Any:
-    """The code for each way and number of rows, once in a module: where it is called it would be compiled anew."""
-    words, reals = ir.IntType(32).as_pointer(), ir.FloatType().as_pointer()
-    kinds = [_LONG, _LONG, words, _LONG, words, _LONG, _LONG, reals, _LONG]
-    found = module.globals.get(_NAME)
-    if found is not None:
-        return found
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), _NAME)
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    way, rows, a, a_stride, b, b_stride, depth, c, c_stride = function.args
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    end = function.append_basic_block("end")
-    for multiply_add, mine in ((_fused, FLOAT32), (_fused_pairs, BFLOAT16)):
-        this, other = function.append_basic_block("this"), function.append_basic_block("other")
+def _by_way(
+    builder: Any,
+    way: Any,
+    rows: Any,
+    a: Any,
+    a_stride: Any,
+    b: Any,
+    b_stride: Any,
+    words: Any,
+    c: Any,
+    c_stride: Any,
+) -> None:
+    """Code for each way and number of rows."""
+    end = builder.append_basic_block("end")
+    for multiply_add, mine in ((_fused, FLOAT32), (fused_pairs, BFLOAT16)):
+        this, other = builder.append_basic_block("this"), builder.append_basic_block("other")
         builder.cbranch(builder.icmp_signed("==", way, _LONG(mine)), this, other)
         builder.position_at_end(this)
         choice = builder.switch(rows, end)
         for count in range(1, ROWS + 1):
-            case = function.append_basic_block(f"rows_{count}")
+            case = builder.append_basic_block(f"rows_{count}")
             choice.add_case(_LONG(count), case)
             builder.position_at_end(case)
-            _rows_by_panel(builder, multiply_add, count, (a, a_stride), (b, b_stride), depth, (c, c_stride))
+            _rows_by_panel(builder, multiply_add, count, (a, a_stride), (b, b_stride), words, (c, c_stride))
             builder.branch(end)
         builder.position_at_end(other)
     builder.branch(end)
     builder.position_at_end(end)
-    builder.ret_void()
-    return function
 
 
 def _rows_by_panel(builder: Any, multiply_add: Any, count: int, a: Any, b: Any, words: Any, c: Any) -> None:
@@ -157,8 +157,8 @@ def _rows_by_panel(builder: Any, multiply_add: Any, count: int, a: Any, b: Any, 
             Lanes(builder, one).store(builder.gep(into, [_LONG(LANES * side)]))
 
 
-@njit(nogil=True)
-def multiply(
+@njit(nogil=True, inline="always")
+def multiply_lanes(
     way: int,
     rows: int,
     a: Words,
@@ -176,11 +176,11 @@ def multiply(
     Args:
         way: FLOAT32 or BFLOAT16.
         rows: how many, at least 1.
-        a: uint32[n, words], rows.
+        a: uint32[parts, n, words], rows.
         row, word: where they begin.
-        b: uint32[…], 32 words from each `stride`-th on, the first at `start` among all its words.
+        b: uint32[…], 32 words from each `stride`-th on, the first at `start`.
         words: how many, at least 1.
-        c: float32[rows, m]
+        c: float32[≥ rows, m]
     """
     line = 0
     while line < rows:

@@ -29,7 +29,8 @@ def relu(x: Lanes) -> Lanes:
 
 
 def gelu(x: Lanes) -> Lanes:
-    """x·Φ(x), to 3e-7·max(1, |x|)."""
+    """x·Φ(x), to 8e-7·max(1, x)."""
+    x = x.at_least(-_FARTHEST * 1.4142135623730951)
     z = (x * 0.7071067811865476).at_most(_FARTHEST).at_least(-_FARTHEST)
     square = z * z
     erf = z * _polynomial(square, _ERF_OVER) / _polynomial(square, _ERF_UNDER)

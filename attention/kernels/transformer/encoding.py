@@ -8,46 +8,50 @@ from numba import float32, int64, njit, uint32
 from attention.dtypes import F32, I64
 from attention.kernels.cpu import TRANSFORMER, array, compiled, record
 from attention.kernels.transformer.attending import attend
-from attention.kernels.transformer.blocks import multiply
+from attention.kernels.transformer.normalising import normalise
 from attention.kernels.transformer.parameters import FIRST, MAXIMUM, MEAN, NONE, ROWS, Network, Room
-from attention.kernels.transformer.rows import add, finish, normalise
-from attention.kernels.transformer.words import PANEL, Words
+from attention.kernels.transformer.products import multiply
+from attention.kernels.transformer.rows import add, finish
+from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
+from attention.kernels.transformer.words import PANEL, TILES, Words
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _through(
     way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int, curve: int, out: Words, sums: F32
 ) -> None:
     """out[: rows] = curve(a · matrix + bias), as words."""
     words = a.shape[2]
-    size = bias.shape[1] * words
+    part = bias.shape[1] * words
+    size = a.shape[0] * part
     for row in range(0, rows, ROWS):
         some = min(ROWS, rows - row)
         for column in range(0, bias.shape[1], PANEL):
-            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, words, sums, 0)
+            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, part, words, sums, 0)
             finish(way, sums, some, bias, layer, column, PANEL, curve, out, row)
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _onto(way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int, x: F32, y: F32, sums: F32) -> None:
     """y[: rows] = x + a · matrix + bias."""
     words = a.shape[2]
-    size = bias.shape[1] * words
+    part = bias.shape[1] * words
+    size = a.shape[0] * part
     for row in range(0, rows, ROWS):
         some = min(ROWS, rows - row)
         for column in range(0, bias.shape[1], PANEL):
-            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, words, sums, 0)
+            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, part, words, sums, 0)
             add(sums, some, bias, layer, column, PANEL, x, y, row)
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _norms(way: int, rows: int, network: Network, number: int, room: Room) -> None:
     """y, brought to mean 0 and variance 1, to x and its words."""
-    for row in range(rows):
-        normalise(way, room.y, row, network.scales, network.shifts, number, network.epsilons[number], room.x, room.read)
+    epsilon = network.epsilons[number]
+    normalise(way, room.y, rows, network.scales, network.shifts, number, epsilon, room.x, room.read)
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _embed(network: Network, tokens: I64, lengths: I64, room: Room) -> None:
     """The sum of each token's and its position's vector, to y."""
     row = 0
@@ -59,7 +63,7 @@ def _embed(network: Network, tokens: I64, lengths: I64, room: Room) -> None:
             row += 1
 
 
-@njit(nogil=True)
+@njit(nogil=True, inline="always")
 def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
     """One vector of each text, from those of its tokens."""
     row = 0
@@ -79,7 +83,22 @@ def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
 
 _words_1, _words_3, _reals = array(uint32, 1), array(uint32, 3), array(float32, 2)
 _NETWORK = record(Network, _reals, _reals, *[_words_1] * 4, *[_reals] * 6, array(float32, 1))
-_ROOM = record(Room, _reals, _reals, *[_words_3] * 4, _words_1, _words_1, _reals, _words_3, _reals)
+_ROOM = record(
+    Room,
+    _reals,
+    _reals,
+    _words_3,
+    _words_3,
+    _words_1,
+    _words_3,
+    _words_3,
+    _words_1,
+    _words_1,
+    _reals,
+    _words_3,
+    array(float32, 1),
+    _reals,
+)
 
 
 @compiled(
@@ -121,6 +140,8 @@ def encode(
     """
     rows = len(tokens)
     words = room.joined.shape[2] // heads
+    if way >= TILES:
+        take_unit()
     _embed(network, tokens, lengths, room)
     _norms(way, rows, network, 0, room)
     for layer in range(network.output_bias.shape[0]):
@@ -133,6 +154,7 @@ def encode(
                 attend(
                     way,
                     room.projected,
+                    room.flat,
                     first,
                     length,
                     head,
@@ -141,6 +163,7 @@ def encode(
                     room.values,
                     room.logits,
                     room.weights,
+                    room.factors,
                     room.sums,
                     room.joined,
                 )
@@ -150,5 +173,7 @@ def encode(
         _through(way, rows, room.read, network.inner, network.inner_bias, layer, curve, room.bent, room.sums)
         _onto(way, rows, room.bent, network.outer, network.outer_bias, layer, room.x, room.y, room.sums)
         _norms(way, rows, network, 2 * layer + 2, room)
+    if way >= TILES:
+        leave_unit()
     for number in range(len(poolings)):
         _pool(room.x, lengths, poolings[number], out[number])

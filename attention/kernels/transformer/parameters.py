@@ -16,6 +16,9 @@ ROWS = 96
 QUERIES = 12
 """Tokens of a text that attend at a time: their logits lie in the first cache."""
 
+TILE_QUERIES = 16
+"""The same where a matrix unit multiplies."""
+
 SPARE = PANEL
 """Rows behind the last token: keys are read 32 at a time."""
 
@@ -56,18 +59,28 @@ class Network(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What lies between two operations, for some texts at a time."""
+    """What lies between two operations, for some texts at a time.
+
+    Attributes:
+        x, y: float32[rows, d], what a branch is given, and that with what it adds.
+        read: uint32[parts, rows, …], x as words.
+        projected: queries, keys and values; `flat` is the same in a row.
+        joined, bent: the heads' outputs, and the widened rows.
+        keys, values, logits, weights, factors, sums: of one head, see `attend`.
+    """
 
     x: F32
     y: F32
     read: Words
     projected: Words
+    flat: Words
     joined: Words
     bent: Words
     keys: Words
     values: Words
     logits: F32
     weights: Words
+    factors: F32
     sums: F32
 
 
@@ -76,17 +89,20 @@ def room(network: Network, way: int, rows: int, longest: int) -> Room:
     width, inner = network.output_bias.shape[1], network.inner_bias.shape[1]
     read = rows_of(rows + SPARE, width, way)
     across = -(-longest // PANEL) * PANEL + PANEL
+    projected = rows_of(rows + SPARE, 3 * width, way)
     return Room(
         # Words of float32 are the numbers themselves.
         x=read[0].view(np.float32) if way == FLOAT32 else np.zeros((rows + SPARE, width), dtype=np.float32),
         y=np.zeros((rows + SPARE, width), dtype=np.float32),
         read=read,
-        projected=rows_of(rows + SPARE, 3 * width, way),
+        projected=projected,
+        flat=projected.reshape(-1),
         joined=rows_of(rows + SPARE, width, way),
         bent=rows_of(rows + SPARE, inner, way),
         keys=words_room(across * width),
-        values=words_room(across * PANEL),
-        logits=np.zeros((QUERIES, across + 1), dtype=np.float32),
-        weights=rows_of(QUERIES, across, way),
+        values=words_room(across * width),
+        logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
+        weights=rows_of(TILE_QUERIES, across, way),
+        factors=np.zeros(TILE_QUERIES, dtype=np.float32),
         sums=np.zeros((ROWS, PANEL), dtype=np.float32),
     )

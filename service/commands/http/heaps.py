@@ -7,7 +7,8 @@ threads, which allocate rarely beside Python's own small objects, seldom wait fo
 from __future__ import annotations
 
 import ctypes
-import os
+
+from service.settings import chooses_heaps
 
 HEAPS = 2
 ARENA_MAX = -8
@@ -17,6 +18,6 @@ ARENA_MAX = -8
 def few() -> bool:
     """Let this process have few; whether it does. Who sets MALLOC_ARENA_MAX has chosen for himself."""
     allocator = getattr(ctypes.CDLL(None), "mallopt", None)
-    if allocator is None or "MALLOC_ARENA_MAX" in os.environ:
+    if allocator is None or chooses_heaps():
         return False
     return bool(allocator(ARENA_MAX, HEAPS))

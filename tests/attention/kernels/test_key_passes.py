@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import CandidateLists, CodedKeys
-from attention.kernels.dot_amx import amx_usable
+from attention.kernels.dot.amx import amx_usable
 from attention.kernels.key_passes import accumulate, fill_histogram, packed_queries, sample_top
 from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import dot_amx, value_passes
+from attention.kernels import value_passes
+from attention.kernels.dot import amx as dot_amx
 from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, PANEL, columns_room, put_columns
 
 f32 = np.float32

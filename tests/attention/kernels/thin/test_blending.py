@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels.dot_vnni import has_vnni
+from attention.kernels.dot.vnni import has_vnni
 from attention.kernels.layout import DEEP, FIELDS, LANES, PANEL, fields_room, put_fields
 from attention.kernels.thin.blending import HEAVY, add_code, add_levels, by_loop, by_vnni
 

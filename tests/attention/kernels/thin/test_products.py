@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels.dot_vnni import has_vnni
+from attention.kernels.dot.vnni import has_vnni
 from attention.kernels.key_passes import packed_queries
 from attention.kernels.layout import fields_room, put_fields
 from attention.kernels.thin.products import by_loop, by_vnni

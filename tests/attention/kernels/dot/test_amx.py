@@ -7,8 +7,8 @@ import platform
 import numpy as np
 import pytest
 
-from attention.kernels import dot_amx
-from attention.kernels.dot_amx import FEW, amx_usable, by_amx, has_amx, padded
+from attention.kernels.dot import amx as dot_amx
+from attention.kernels.dot.amx import FEW, amx_usable, by_amx, has_amx, padded
 
 needs_amx = pytest.mark.skipif(not amx_usable(), reason="there is no matrix unit here, or no leave to use it")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.kernels.cpu import compiles_for
-from attention.kernels.dot_vnni import by_loop, by_vnni, has_vnni
+from attention.kernels.dot.vnni import by_loop, by_vnni, has_vnni
 
 WAYS = [by_loop] + [by_vnni] * has_vnni()
 

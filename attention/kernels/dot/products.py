@@ -5,8 +5,9 @@ from __future__ import annotations
 from numba import njit
 
 from attention.dtypes import I32, Bytes
-from attention.kernels.dot_amx import TILE_ROWS, by_amx, has_amx
-from attention.kernels.dot_vnni import by_loop, by_vnni, has_vnni
+from attention.kernels.dot.amx import by_amx, has_amx
+from attention.kernels.dot.vnni import by_loop, by_vnni, has_vnni
+from attention.kernels.tiles import TILE_ROWS
 
 _few_at_a_time = by_vnni if has_vnni() else by_loop
 
@@ -18,7 +19,7 @@ def _without_amx(codes: Bytes, group: int, packed: I32, products: I32, amx: bool
     Args:
         codes: uint8[groups, words, 16, 4], contiguous.
         group: a multiple of 4.
-        amx: whether the matrix unit may be used, see `dot_amx.amx_usable`; compiled code outlives the answer to that.
+        amx: whether the matrix unit may be used, see `amx.amx_usable`; compiled code outlives the answer to that.
     """
     _few_at_a_time(codes, group, packed, 0, products)
 

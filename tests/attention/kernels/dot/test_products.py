@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import dot_amx
-from attention.kernels.dot import byte_products
+from attention.kernels.dot import amx as dot_amx
+from attention.kernels.dot.products import byte_products
 
 
 @pytest.mark.parametrize("width", [1, 4, 37, 64, 384])

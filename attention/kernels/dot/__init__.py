@@ -1,0 +1,1 @@
+"""Products of bytes: by the matrix unit, by dot-product instructions, or by a loop."""

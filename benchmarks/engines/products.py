@@ -1,0 +1,41 @@
+"""How fast this machine multiplies matrices just now: what a run's ratios may be told by, before and after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import numpy as np
+import torch
+
+SIZE = 1024
+SECONDS = 1.0
+MOST_CHANGE = 1.2
+
+
+def rates() -> dict[str, float]:
+    """Billions of multiplications and additions a second, medians of one second, by number format."""
+    a = np.random.default_rng(0).standard_normal((SIZE, SIZE), dtype=np.float32)
+    found = {"float32, OpenBLAS": rate(lambda: a @ a)}
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        b = torch.from_numpy(a).bfloat16()
+        found["bfloat16, oneDNN"] = rate(lambda: b @ b)
+    return found
+
+
+def rate(product: Callable[[], object]) -> float:
+    """Of one product of two such matrices."""
+    taken = []
+    product()
+    end = time.perf_counter() + SECONDS
+    while not taken or time.perf_counter() < end:
+        began = time.perf_counter()
+        product()
+        taken.append(time.perf_counter() - began)
+    return 2 * SIZE**3 / median(taken) / 1e9
+
+
+def steady(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Whether none of the rates changed by more than a fifth."""
+    return all(max(before[name], after[name]) <= MOST_CHANGE * min(before[name], after[name]) for name in before)

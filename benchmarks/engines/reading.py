@@ -1,0 +1,51 @@
+"""How texts are read for an engine that has no tokeniser of its own: the model's, in batches of like length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from benchmarks.engines.engine import Encode, Vectors
+
+Ids = NDArray[np.int64]
+BATCH = 32  # texts, as sentence-transformers has it by default
+
+
+def tokenizer(model: Path) -> Tokenizer:
+    """The model's tokeniser, which reads as much of a text as the model does, and pads nothing."""
+    library = Tokenizer.from_file(str(model / "tokenizer.json"))
+    settings = json.loads((model / "sentence_bert_config.json").read_text(encoding="utf-8"))
+    library.enable_truncation(settings["max_seq_length"])
+    library.no_padding()
+    return library
+
+
+def in_batches(model: Path, run: Callable[[list[list[int]]], Vectors]) -> Encode:
+    """Texts → vectors by an engine that takes the tokens of at most BATCH texts at a time, the longest first."""
+    library = tokenizer(model)
+
+    def encode(texts: Sequence[str]) -> Vectors:
+        ids = [encoding.ids for encoding in library.encode_batch_fast(list(texts))]
+        order = sorted(range(len(ids)), key=lambda place: -len(ids[place]))
+        parts = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        found = [run([ids[place] for place in part]) for part in parts]
+        vectors = np.empty((len(ids), found[0].shape[1]), np.float32)
+        for part, some in zip(parts, found, strict=True):
+            vectors[part] = some
+        return vectors
+
+    return encode
+
+
+def padded(ids: list[list[int]]) -> tuple[Ids, Ids]:
+    """The tokens of b texts, the longest first → tokens and mask, int64 [b, t]; the mask is 1 where a token is."""
+    lengths = np.asarray([len(each) for each in ids])
+    mask = np.arange(lengths[0]) < lengths[:, None]
+    tokens = np.zeros(mask.shape, np.int64)
+    tokens[mask] = np.concatenate(ids)
+    return tokens, mask.astype(np.int64)

@@ -1,0 +1,93 @@
+"""softkv's own Transformer, as the service asks it: `Packed` on torch, and `Compiled`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from attention import transformer
+from attention.errors import ParameterError
+from attention.transformer import Packed, SentenceEncoder, load, mapped
+from benchmarks.engines.engine import Engine, Refused, Setting
+from service.encoding.encoder import Encoder
+from service.encoding.models.declaration import Declaration
+from service.encoding.models.network import Precision, RunsOn
+from service.encoding.texts import Purpose
+from service.encoding.tokens.tokenizer_file import load_tokenizer
+
+Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+
+
+class Network:
+    """Layers that take packed sequences, as a `Network` of the service's encoder.
+
+    Args:
+        setting: where the model is.
+        precision: what the layers compute in.
+        made: the layers, from the model's parameters.
+    """
+
+    runs_on: RunsOn = "attention/transformer"
+    batched = True
+
+    def __init__(self, setting: Setting, precision: Precision, made: Callable[[SentenceEncoder], Forward]) -> None:
+        checkpoint = load(setting.model)
+        self.precision = precision
+        self.dimension = checkpoint.model.dimension
+        self.tokenizer = load_tokenizer(setting.model, checkpoint.max_tokens)
+        self._forward = made(checkpoint.model)
+
+    def prompt(self, purpose: Purpose) -> str:
+        """None: texts are encoded as they are."""
+        return ""
+
+    def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
+        """One batch of n texts → float32 [n, d]."""
+        return self._forward(np.concatenate(ids), np.asarray([len(text) for text in ids]))
+
+
+def packed(precision: Precision) -> Callable[[Setting], Engine]:
+    """How to make the one on torch."""
+    number_format = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+    def make(setting: Setting) -> Engine:
+        network = Network(setting, precision, lambda model: Packed(on_torch(model, number_format)))
+        return encoder(network, setting, f"{torch.get_num_threads()} threads of torch")
+
+    return make
+
+
+def on_torch(model: SentenceEncoder, number_format: torch.dtype) -> SentenceEncoder:
+    """The same with parameters of torch's."""
+    return mapped(lambda array: torch.as_tensor(np.array(array)).to(number_format), model)
+
+
+def compiled(precision: Precision) -> Callable[[Setting], Engine]:
+    """How to make the one in machine code."""
+
+    def make(setting: Setting) -> Engine:
+        if "Compiled" not in transformer.__all__:
+            raise Refused("attention.transformer has no Compiled")
+        from attention.kernels.machine_code import prepare_transformer, this_target
+
+        try:
+            network = Network(
+                setting, precision, lambda model: transformer.Compiled(model, precision, threads=setting.threads)
+            )
+        except ParameterError as error:
+            raise Refused(str(error)) from error
+        prepare_transformer()
+        target = this_target()
+        how = "machine code for " + ("this processor alone" if target is None else target.name)
+        return encoder(network, setting, f"{setting.threads} threads, {how}")
+
+    return make
+
+
+def encoder(network: Network, setting: Setting, said: str) -> Engine:
+    """It through the service's own `Encoder`, which has encoded some hundred texts before it is ready."""
+    ready = Encoder(setting.model.name, network, Declaration.read(setting.model))
+    return Engine(lambda texts: ready.encode(texts, "document").vectors, said)

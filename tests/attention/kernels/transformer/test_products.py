@@ -1,0 +1,53 @@
+"""Products of rows with panels, in each way, by lanes and by tiles: with or without a matrix unit the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.kernels.transformer.products import multiply
+from attention.kernels.transformer.words import PANEL, panels
+from tests.attention.kernels.transformer.kept import OFF_BY, kept, words_of
+
+COLUMNS = 64
+
+
+def product(way, a, b):
+    """a · b, and how far behind the last row something was written."""
+    words, matrix = words_of(a, way, spare=PANEL), panels([b], way)
+    depth = matrix.shape[3]
+    part = matrix[0, 0].size
+    sums = np.full((-(-len(a) // PANEL) * PANEL, COLUMNS), 7, np.float32)
+    for column in range(0, b.shape[1], PANEL):
+        start = column * depth
+        multiply(way, len(a), words, 0, 0, matrix.reshape(-1), start, PANEL, part, depth, sums, column)
+    return sums
+
+
+@pytest.mark.parametrize("depth", [32, 96, 1536])
+def test_products_of_any_number_of_rows(way, depth):
+    random = np.random.default_rng(depth)
+    a = random.standard_normal((45, depth)).astype(np.float32)
+    b = random.standard_normal((depth, COLUMNS)).astype(np.float32)
+    expected, sizes = kept(a, way) @ kept(b, way), np.abs(a) @ np.abs(b)
+    together = product(way, a, b)[: len(a)]
+    assert np.max(np.abs(together - expected) / sizes) < OFF_BY[way]
+    for rows in [*range(1, 19), 31, 32, 33, 45]:
+        found = product(way, a[:rows], b)
+        np.testing.assert_array_equal(found[:rows], together[:rows])  # a row does not notice its neighbours
+
+
+def test_lanes_leave_what_is_behind_the_rows(way):
+    a, b = np.ones((5, 32), np.float32), np.ones((32, COLUMNS), np.float32)
+    found = product(way, a, b)
+    assert (found[:5] == 32).all()
+    assert (found[16:] == 7).all()
+
+
+def test_products_from_within_rows_and_with_a_stride_of_its_own():
+    random = np.random.default_rng(1)
+    a, b = (random.standard_normal(shape).astype(np.float32) for shape in ((9, 96), (40, 128)))
+    sums = np.zeros((16, 32), np.float32)
+    multiply(0, 4, a.view(np.uint32)[None], 3, 16, b.view(np.uint32).reshape(-1), 64, 128, 0, 40, sums, 0)
+    np.testing.assert_allclose(sums[:4], a[3:7, 16:56] @ b[:, 64:96], rtol=1e-5, atol=1e-5)
+    assert not sums[4:].any()

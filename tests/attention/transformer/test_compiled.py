@@ -1,0 +1,165 @@
+"""The encoder in machine code computes what the definition says, in every way of multiplying there is."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from attention import ParameterError, ShapeError
+from attention.transformer import (
+    Architecture,
+    Compiled,
+    Embeddings,
+    Positions,
+    SentenceEncoder,
+    compiles,
+    initial,
+    mapped,
+)
+from attention.transformer import compiled as module
+from tests.attention.transformer.conftest import shaken
+
+SIZES = Architecture(d_model=64, n_heads=2, d_ff=96, n_layers=2, norm_first=False)
+WAYS = {"float32": 0, "bfloat16": 1, "bfloat16 by tiles": 2, "float32 by tiles": 3}
+OFF_BY = {0: 1e-6, 1: 3e-2, 2: 3e-2, 3: 1e-5}
+
+
+def model_of(random, sizes=SIZES, *, types=True, **options):
+    """A small BERT: 31 tokens, 2 types, 140 positions from row 2 of the table on."""
+    plain = initial.embeddings(random, 31, 142, sizes.d_model)
+    positions = Positions(plain.positions.table, 2)
+    embeddings = Embeddings(
+        plain.tokens, positions, plain.tokens[:2] + 1 if types else None, initial.layer_norm(sizes.d_model)
+    )
+    return shaken(random, SentenceEncoder(embeddings, initial.encoder(random, sizes), **options))
+
+
+@pytest.fixture
+def model(random):
+    return model_of(random)
+
+
+@pytest.fixture
+def texts(random):
+    lengths = np.array([3, 17, 1, 33, 8, 140, 64, 2])
+    return random.integers(0, 31, lengths.sum()), lengths
+
+
+def defined(model, tokens, lengths):
+    """By the definition, in float64, each text alone."""
+    exact = mapped(lambda array: array.astype(np.float64), model)
+    texts = np.split(tokens, np.cumsum(lengths)[:-1])
+    return np.concatenate([exact(text[None], np.array([len(text)])) for text in texts])
+
+
+@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
+def way(request, monkeypatch):
+    monkeypatch.setattr(module, "way_of", lambda precision: request.param)
+    return request.param
+
+
+def test_it_computes_the_definition(model, texts, way):
+    np.testing.assert_allclose(Compiled(model)(*texts), defined(model, *texts), atol=OFF_BY[way])
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh", "silu"])
+@pytest.mark.parametrize(
+    "options", [{}, {"poolings": ("cls", "max", "mean"), "truncation": 150}, {"unit_length": False}]
+)
+@pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
+def test_models_of_every_kind(random, texts, activation, options, library):
+    model = model_of(random, replace(SIZES, activation=activation, n_heads=1), types=activation == "gelu", **options)
+    found = Compiled(mapped(library, model))(*texts)
+    expected = defined(model, *texts)
+    assert found.shape == expected.shape
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-5 if options == {"unit_length": False} else 2e-6)
+
+
+def test_a_text_does_not_notice_its_neighbours(model, texts, random, way):
+    tokens, lengths = texts
+    compiled = Compiled(model, threads=3)
+    together = compiled(tokens, lengths)
+    parts = np.split(tokens, np.cumsum(lengths)[:-1])
+    for number, text in enumerate(parts):
+        np.testing.assert_array_equal(compiled(text, lengths[number : number + 1])[0], together[number])
+    order = random.permutation(len(lengths))
+    shuffled = np.concatenate([parts[number] for number in order])
+    np.testing.assert_array_equal(compiled(shuffled, lengths[order]), together[order])
+
+
+def test_it_multiplies_by_what_the_processor_has(model, texts, monkeypatch):
+    monkeypatch.setattr(module, "TOKENS", 20)  # longer texts have room of their own, and many parts are shared out
+    whole, rounded = Compiled(model)(*texts), Compiled(model, "bfloat16")(*texts)
+    expected = defined(model, *texts)
+    assert np.abs(whole - expected).max() < 1e-5
+    assert 1e-4 < np.abs(rounded - expected).max() < 3e-2
+
+
+def test_threads_may_share_it(model, texts):
+    compiled = Compiled(model)
+    expected, found = compiled(*texts), [None] * 6
+
+    def encode(i):
+        found[i] = compiled(*texts)
+
+    threads = [threading.Thread(target=encode, args=(i,)) for i in range(len(found))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for embeddings in found:
+        np.testing.assert_array_equal(embeddings, expected)
+
+
+def test_no_texts_and_integers_of_any_width(model, texts):
+    compiled = Compiled(model)
+    assert compiled(np.array([], np.int64), np.array([], np.int64)).shape == (0, compiled.dimension) == (0, 64)
+    tokens, lengths = texts
+    np.testing.assert_array_equal(compiled(tokens.astype(np.uint16), lengths.astype(np.uint8)), compiled(*texts))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "lengths", "error", "message"),
+    [
+        ([1, 2, 3], [2], ShapeError, "sum to the 3 tokens, got .* a sum of 2"),
+        ([1, 31], [2], ParameterError, "token ids must lie from 0 to 30, got 31"),
+        ([1, -1], [2], ParameterError, "token ids must lie from 0 to 30, got -1"),
+        ([1] * 141, [141], ShapeError, "140 positions, got a sequence of 141"),
+        ([1.0, 2.0], [2], ParameterError, "tokens must be a row of integers, got float64"),
+    ],
+)
+def test_what_does_not_fit_is_refused(model, tokens, lengths, error, message):
+    with pytest.raises(error, match=message):
+        Compiled(model)(np.array(tokens), np.array(lengths))
+
+
+def unfit(random, **change):
+    return model_of(random, replace(SIZES, **change))
+
+
+def test_models_that_it_does_not_compute(random, monkeypatch):
+    model = model_of(random)
+    assert compiles(model)
+    plain = replace(model, embeddings=replace(model.embeddings, norm=None))
+    others = {
+        "post-norm layers": unfit(random, norm_first=True),
+        "multiples of 32, not \\(16, 64, 96\\)": unfit(random, n_heads=4),
+        "multiples of 32, not \\(32, 64, 90\\)": unfit(random, d_ff=90),
+        "behind normalised embeddings": plain,
+    }
+    for reason, other in others.items():
+        if reason == "post-norm layers":
+            other = replace(other, encoder=replace(other.encoder, norm=None))
+        assert not compiles(other)
+        with pytest.raises(ParameterError, match=f"{reason}.*use Packed"):
+            Compiled(other)
+    with pytest.raises(ParameterError, match="precision must be float32 or bfloat16, got 'int8'"):
+        Compiled(model, "int8")
+    monkeypatch.setattr(module, "can_compile", lambda: False)
+    with pytest.raises(ParameterError, match="no compiler"):
+        Compiled(model)
