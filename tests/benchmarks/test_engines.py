@@ -207,11 +207,10 @@ def test_every_engine_that_can_be_had_computes_the_same_model(name, setting, def
 
 
 @pytest.mark.thorough
-def test_the_benchmark_prints_its_tables_and_who_is_left_out():
-    command = [sys.executable, "-m", "benchmarks.encoder", "--engines", "Packed float32,transformers float32"]
+def test_the_benchmark_prints_its_tables():
+    command = [sys.executable, "-m", "benchmarks.encoder", "--engines", "Packed float32"]
     command += ["--rounds", "1", "--texts", "24", "--starts", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for title in ("texts a second", "distance to the definition", "to the first embedding", "products of matrices"):
         assert title in done.stdout
-    starting = [line for line in done.stdout.splitlines() if line.count("|") > 3]
-    assert sum(PEER in line for line in starting) >= 2
+    assert done.stdout.count("softkv Packed float32 ") >= 2
