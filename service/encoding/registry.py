@@ -19,7 +19,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
     Args:
         name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
             name of a model that the Hugging Face cache of this machine holds.
-        threads: cores for the arithmetic where torch does it, for the whole process; None leaves torch's own choice.
+        threads: cores for the arithmetic, which torch has for the whole process; None for all of them.
         precision: the number format of the arithmetic.
 
     Raises:
@@ -27,7 +27,7 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         ModelUnusable: there is no such model here, or it cannot be loaded.
     """
     if threads is not None and threads < 1:
-        raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for torch's own choice")
+        raise ModelUnusable(f"threads is {threads}: wanted at least 1, or None for all cores")
     # A second to import, so only a process that encodes pays for it.
     from attention.transformer import CheckpointError
     from service.encoding.models.declaration import Declaration
