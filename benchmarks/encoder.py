@@ -19,70 +19,81 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from benchmarks.engines import contest, fidelity, products, starts, tables, texts
-from benchmarks.engines.engine import Setting
+from benchmarks.engines.engine import Engine, Setting
+from benchmarks.engines.onnxruntime import FUSED
 from benchmarks.engines.reading import tokenizer
 from benchmarks.results import machine
 from service.encoding import installed_checkpoint
 
-STANDING = {
-    "softkv Packed float32": "softkv",
-    contest.PEER: "sentence-transformers",
-    "ONNX Runtime float32": "onnxruntime",
-}
-"""Who is started anew where this engine takes part."""
+STARTED = {"softkv": "softkv", "sentence-transformers": "sentence-transformers", "ONNX Runtime float32": "onnxruntime"}
+"""Who is started anew where an engine takes part whose name begins so."""
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engines", type=lambda words: words.split(","), default=list(contest.ENGINES), help="a,b,c")
+    parser.add_argument("--engines", default=",".join(contest.ENGINES), help="parts of names, with commas between them")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--texts", type=int, default=500, help="to compare vectors of")
     parser.add_argument("--starts", type=int, default=5, help="of a process, to its first embedding; 0 for none")
     options = parser.parse_args()
+    try:
+        names = contest.chosen(options.engines.split(","))
+    except ValueError as error:
+        parser.error(str(error))
     console = Console(width=220, markup=False, highlight=False)
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    columns = texts.columns()
-    model = installed_checkpoint()
-    console.print(f"{machine()}; {threads} threads each")
-    for column in columns:
-        lengths = [len(each.ids) for each in tokenizer(model).encode_batch(list(column.texts))]
-        mean = sum(lengths) / len(lengths)
-        console.print(f"{column.name}: {mean:.1f} tokens, from {min(lengths)} to {max(lengths)}, padding aside")
-
     with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(model, Path(folder), threads)
-        engines, left_out = contest.made(contest.chosen(options.engines), setting)
-        before = products.rates()
+        setting = Setting(installed_checkpoint(), Path(folder), threads)
+        console.print(f"{machine()}; {threads} threads each")
+        engines, left_out = contest.made(names, setting)
+        moments = {"before": products.rates()}
+        columns = texts.columns()
         rates = contest.timed(engines, columns, options.rounds)
-        after = products.rates()
-        steady = products.steady(before, after)
-        asked, written = texts.questions(), texts.mixture(options.texts)
-        wanted = fidelity.definition(model, asked), fidelity.definition(model, written)
-        fidelities = {
-            name: fidelity.compared((engine.encode(asked), engine.encode(written)), wanted)
-            for name, engine in engines.items()
-        }
+        moments["after"] = products.rates()
+        steady = products.steady(moments["before"], moments["after"])
+        fidelities = distances(engines, setting.model, options.texts)
+        for column in columns:
+            console.print(described(column, setting.model))
         console.print(tables.speed(engines, rates, ratios=steady))
         if steady:
             console.print(tables.against_best(rates, fidelities))
-        console.print(tables.distances(fidelities, len(written), len(asked)))
-        again = [name for engine, name in STANDING.items() if engine in engines]
+        console.print(tables.distances(fidelities, options.texts, len(texts.questions())))
+        again = [name for begins, name in STARTED.items() if any(engine.startswith(begins) for engine in engines)]
         if options.starts and again:
-            found = starts.seconds_to_first(again, model, Path(folder) / "fused.onnx", threads, options.starts)
-            console.print(tables.starts(found, ratios=products.steady(after, products.rates())))
-    console.print(tables.products(before, after))
-    if not steady:
-        console.print("no ratios: the machine was by more than a fifth faster or slower afterwards than before")
+            moments["before starts"] = products.rates()
+            found = starts.seconds_to_first(again, setting.model, setting.folder / FUSED, threads, options.starts)
+            moments["after starts"] = products.rates()
+            unmoved = products.steady(moments["before starts"], moments["after starts"])
+            console.print(tables.starts(found, ratios=unmoved))
+    console.print(tables.products(moments))
+    console.print("no ratios stand where a rate after is by more than a fifth another than before")
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}")
+
+
+def described(column: texts.Column, model: Path) -> str:
+    """How many tokens its texts have."""
+    lengths = [len(each.ids) for each in tokenizer(model).encode_batch(list(column.texts))]
+    return f"{column.name}: {sum(lengths) / len(lengths):.1f} tokens, from {min(lengths)} to {max(lengths)}"
+
+
+def distances(engines: Mapping[str, Engine], model: Path, count: int) -> dict[str, fidelity.Fidelity]:
+    """How far each is from the definition, over all questions and so many texts."""
+    asked, written = texts.questions(), texts.mixture(count)
+    wanted = fidelity.definition(model, asked), fidelity.definition(model, written)
+    return {
+        name: fidelity.compared((engine.encode(asked), engine.encode(written)), wanted)
+        for name, engine in engines.items()
+    }
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel
 
+from benchmarks.engines.onnxruntime import FUSED
+
 INPUTS = ("tokens", "mask")
 OPSET = 17
 
@@ -57,7 +59,7 @@ def fused(model: Path, folder: Path) -> Path:
 
     settings = json.loads((model / "config.json").read_text(encoding="utf-8"))
     heads, width = settings["num_attention_heads"], settings["hidden_size"]
-    file = folder / "fused.onnx"
+    file = folder / FUSED
     found = optimizer.optimize_model(
         str(exported(model, folder)), model_type="bert", num_heads=heads, hidden_size=width
     )

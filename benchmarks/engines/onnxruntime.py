@@ -8,6 +8,8 @@ from pathlib import Path
 from benchmarks.engines.engine import Engine, Setting, require
 from benchmarks.engines.reading import in_batches, padded
 
+FUSED = "fused.onnx"
+
 
 def session(precision: str) -> Callable[[Setting], Engine]:
     """How to make one, of "float32" or "int8"."""

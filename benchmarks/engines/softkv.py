@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attention import transformer
 from attention.errors import ParameterError
 from attention.transformer import Packed, SentenceEncoder, load, mapped
 from benchmarks.engines.engine import Engine, Refused, Setting
@@ -69,14 +68,11 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
     """How to make the one in machine code."""
 
     def make(setting: Setting) -> Engine:
-        if "Compiled" not in transformer.__all__:
-            raise Refused("attention.transformer has no Compiled")
         from attention.kernels.machine_code import prepare_transformer, this_target
+        from attention.transformer import Compiled
 
         try:
-            network = Network(
-                setting, precision, lambda model: transformer.Compiled(model, precision, threads=setting.threads)
-            )
+            network = Network(setting, precision, lambda model: Compiled(model, precision, threads=setting.threads))
         except ParameterError as error:
             raise Refused(str(error)) from error
         prepare_transformer()
@@ -88,6 +84,6 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
 
 
 def encoder(network: Network, setting: Setting, said: str) -> Engine:
-    """It through the service's own `Encoder`, which has encoded some hundred texts before it is ready."""
+    """It through the service's own `Encoder`."""
     ready = Encoder(setting.model.name, network, Declaration.read(setting.model))
     return Engine(lambda texts: ready.encode(texts, "document").vectors, said)

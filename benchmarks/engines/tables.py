@@ -80,18 +80,20 @@ def distances(fidelities: Mapping[str, Fidelity], texts: int, questions: int) ->
 
 def starts(taken: Mapping[str, Sequence[float]], *, ratios: bool) -> Table:
     """Seconds to the first embedding, and how many times softkv's they are."""
-    table = titled("seconds from the start of a process to its first embedding", "", "median", "least", "softkv is")
+    table = titled(
+        "seconds from the start of a process to its first embedding", "", "median", "least", "softkv is sooner"
+    )
     for name, seconds in taken.items():
         ratio = f"{median(seconds) / median(taken[OWN]):.2f}×" if ratios and OWN in taken else ""
         table.add_row(name, f"{median(seconds):.2f}", f"{min(seconds):.2f}", ratio)
     return table
 
 
-def products(before: Mapping[str, float], after: Mapping[str, float]) -> Table:
-    """What the machine multiplied at."""
-    table = titled("products of matrices, GFLOP/s", "", "before", "after")
-    for name in before:
-        table.add_row(name, f"{before[name]:,.0f}", f"{after[name]:,.0f}")
+def products(moments: Mapping[str, Mapping[str, float]]) -> Table:
+    """What the machine multiplied at, moment by moment."""
+    table = titled("products of matrices, GFLOP/s", "", *moments)
+    for name in next(iter(moments.values())):
+        table.add_row(name, *(f"{rates[name]:,.0f}" for rates in moments.values()))
     return table
 
 
