@@ -3,11 +3,11 @@
     python -m benchmarks.encoder [--engines softkv,openvino] [--rounds 7] [--texts 500] [--starts 5]
 
 All engines have the same model, texts and threads, and are asked in turns by one process: one query of some ten tokens
-(another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. Texts run in batches of like
-length, of 32 as sentence-transformers has it; softkv packs them. sentence-transformers gets the model as it is, ONNX
-Runtime what torch exports, fused by its optimiser, OpenVINO what torch exports, CTranslate2 what its converter makes;
-both exports have the pooling in them. int8 is dynamic. How far an engine is off is told beside the definition in
-float64.
+(another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. sentence-transformers is as
+it comes, with batches of 32; softkv packs texts; the others get texts of like length, as many as they are fast with.
+ONNX Runtime has what torch exports, fused by its optimiser, OpenVINO the same before that, CTranslate2 what its own
+converter makes; the exports have the pooling in them. int8 is dynamic. How far an engine is off is told beside the
+definition in float64.
 
 `--engines` takes parts of names. Who is not installed (`pip install 'softkv[bench]'`) or refuses this processor is left
 out with the reason. Where the machine multiplies matrices by a fifth faster or slower afterwards than before, somebody

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from benchmarks.engines.engine import Engine, Setting
-from benchmarks.engines.reading import BATCH
 from service.encoding.models.network import Precision
 
 
@@ -21,7 +20,7 @@ def library(precision: Precision) -> Callable[[Setting], Engine]:
         number_format = {"dtype": getattr(torch, precision)}
         model = SentenceTransformer(str(setting.model), device="cpu", model_kwargs=number_format)
         return Engine(
-            lambda texts: np.asarray(model.encode(list(texts), batch_size=BATCH, show_progress_bar=False), np.float32),
+            lambda texts: np.asarray(model.encode(list(texts), show_progress_bar=False), np.float32),
             f"{torch.get_num_threads()} threads of torch",
         )
 

@@ -15,7 +15,7 @@ from benchmarks.engines import contest, products, starts, tables, texts
 from benchmarks.engines.contest import ENGINES, OWN, PEER, chosen, made, timed
 from benchmarks.engines.engine import Engine, Refused, Setting, require
 from benchmarks.engines.fidelity import Fidelity, Grade, compared, definition
-from benchmarks.engines.reading import BATCH, in_batches, padded, tokenizer
+from benchmarks.engines.reading import BATCH_TOKENS, in_batches, padded, parted, tokenizer
 from service.encoding import installed_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -65,9 +65,11 @@ def test_batches_have_the_longest_first_and_vectors_the_order_of_their_texts(mod
         sizes.append(len(ids))
         return np.asarray(lengths, np.float32)[:, None]
 
-    some = ["a " * (1 + place * 7 % 50) for place in range(BATCH + 3)]
+    some = ["a " * (1 + place * 7 % 50) for place in range(50)]
     found = in_batches(model, run)(some)
-    assert sizes == [BATCH, 3]
+    assert sizes[0] == BATCH_TOKENS // 52
+    assert sum(sizes) == 50
+    assert parted([BATCH_TOKENS + 1, 1, BATCH_TOKENS // 2, 3]) == [[0], [2, 3], [1]]
     assert found[:, 0].tolist() == [2 + len(text.split()) for text in some]
 
 
