@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-
 import numpy as np
 import pytest
 
@@ -33,14 +31,12 @@ def test_more_than_a_few_queries_are_padded_where_the_unit_takes_them(words, amx
         assert padded(rows, words, amx) == (int(np.ceil(rows / 16)) * 16 if takes else rows)
 
 
-def test_elsewhere_than_on_linux_nobody_asks_for_it(monkeypatch):
-    monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    assert not amx_usable.__wrapped__()
-    monkeypatch.undo()
-    monkeypatch.setattr(dot_amx, "has_amx", lambda: False)
-    assert not amx_usable.__wrapped__()
-    monkeypatch.undo()
+def test_without_the_unit_or_leave_it_is_not_used(monkeypatch):
     assert amx_usable.__wrapped__() == amx_usable() <= has_amx()
+    monkeypatch.setattr(dot_amx, "allowed", lambda: False)
+    assert not amx_usable.__wrapped__()
+    monkeypatch.setattr(dot_amx, "allowed", lambda: True)
+    assert amx_usable.__wrapped__() == has_amx()
 
 
 REFUSED = """
