@@ -55,6 +55,7 @@ def accuracy(model: EncoderDecoder, days) -> float:
     return float((functional.pad(written, (0, missing), value=END) == target).all(dim=1).float().mean())
 
 
+@pytest.mark.thorough
 def test_it_learns_to_read_dates():
     random = np.random.default_rng(0)
     days = random.permutation((LAST - FIRST).days + 1)

@@ -169,6 +169,7 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
     assert told == "books: 400 documents written, 300 were there already\n"
 
 
+@pytest.mark.thorough
 def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) -> None:
     """Killed between two thousands; started again, --resume writes the rest."""
     source = open_source(write_lines(tmp_path / "books.ndjson", vectors(6000)), ColumnNames())
@@ -205,6 +206,7 @@ def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Pat
     assert ended.stderr.endswith("softkv: 1 documents were refused, the others are written\n")
 
 
+@pytest.mark.thorough
 def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client, tmp_path: Path) -> None:
     write_lines(tmp_path / "books.ndjson", vectors(30_000))
     command = [*COMMAND, "load", str(tmp_path / "books.ndjson"), "--encoder", "none", "--url", service.url]

@@ -74,6 +74,7 @@ def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder
     np.testing.assert_allclose(told["weights"], 1, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_service_without_torch_serves_the_default_model():
     assert json.loads(run(BLOCKED + SERVED)) == {"best": "a cat sleeps on the mat", "answered": True, "tokens": 4}
 

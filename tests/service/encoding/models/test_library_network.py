@@ -51,6 +51,7 @@ def test_a_lower_precision_is_the_librarys_too(random_model):
     assert 1e-5 < difference < 0.1
 
 
+@pytest.mark.thorough
 def test_a_model_that_cannot_change_its_attention_loads_silently(random_model):
     directory = random_model("MPNetConfig")
     script = f"from service.encoding.registry import load_encoder; load_encoder({str(directory)!r})"

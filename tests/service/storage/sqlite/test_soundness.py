@@ -151,6 +151,7 @@ def test_a_key_that_is_no_text_any_more_can_be_compared_and_is_not_served(tmp_pa
             reader.page(number, condition=asked)
 
 
+@pytest.mark.thorough
 def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
     """Whatever it hits: nothing else is served, and where nothing is named everything is served as it was."""
     chosen = random.Random(11)
