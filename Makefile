@@ -32,7 +32,7 @@ K ?=
 # The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
 LONG := browser or container or integration or kill or node or postgres or ray or thorough
 MINUTES ?= 15
-LONG_MINUTES ?= 46
+LONG_MINUTES ?= 49
 INTEGRATIONS_MINUTES ?= 2
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 

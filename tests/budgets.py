@@ -27,7 +27,7 @@ class Budget:
 
 BUDGETS: Mapping[str, Budget] = {
     "browser": Budget(16, "the page in a browser"),
-    "container": Budget(7, "the image, built and run by podman or docker"),
+    "container": Budget(10, "the image, built and run by podman or docker"),
     "integration": Budget(2, "other libraries, in .venv-integrations"),
     "kill": Budget(5, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
