@@ -32,8 +32,10 @@ K ?=
 # The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
 LONG := browser or container or integration or kill or node or postgres or ray or thorough
 MINUTES ?= 15
-LONG_MINUTES ?= 49
+LONG_MINUTES ?= 46
 INTEGRATIONS_MINUTES ?= 2
+# Processes among which `make test` shares out the files of tests; one where only some of them run.
+WORKERS ?= $(if $(T)$(K),0,2)
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 
 .DEFAULT_GOAL := run
@@ -76,7 +78,7 @@ run: $(VENV)/.serves
 	$(BIN)/softkv serve --demo $(DEMO)
 
 test: install
-	$(PYTEST) -m 'not ($(LONG))' --minutes $(MINUTES)
+	$(PYTEST) $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile) -m 'not ($(LONG))' --minutes $(MINUTES)
 
 test-long: install $(OTHERS)/.installed
 	$(PYTEST) -m '$(LONG)' --minutes $(LONG_MINUTES)

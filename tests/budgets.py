@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -26,14 +26,14 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(16, "the page in a browser"),
-    "container": Budget(10, "the image, built and run by podman or docker"),
+    "browser": Budget(15, "the page in a browser"),
+    "container": Budget(9, "the image, built and run by podman or docker"),
     "integration": Budget(2, "other libraries, in .venv-integrations"),
     "kill": Budget(5, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
     "postgres": Budget(1, "a PostgreSQL server"),
     "ray": Budget(1, "Ray, and several processes of the service"),
-    "thorough": Budget(12, "the same tried in very many ways, which no other test stands for"),
+    "thorough": Budget(11, "the same tried in very many ways, which no other test stands for"),
 }
 
 
@@ -56,17 +56,24 @@ class Budgets:
         for mark, budget in self._budgets.items():
             config.addinivalue_line("markers", f"{mark}: {budget.needs}; {budget.minutes:g} minutes in all")
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Write a test's marks into its report, which may come from another process."""
+        report = yield
+        report.marks = [mark.name for mark in item.iter_markers()]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """After a test's setup, after its body, and after its teardown."""
-        marks = {mark.name for mark in item.iter_markers()}
-        for name in {"", *marks & self._budgets.keys()}:
-            self._seconds[name][item.nodeid] += call.duration
+        for name in {"", *set(report.marks) & self._budgets.keys()}:
+            self._seconds[name][report.nodeid] += report.duration
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail a session that would have passed."""
+        """Fail a session that would have passed; not in one of several processes, which the first one adds up."""
         self._ended = time.monotonic()
+        if hasattr(session.config, "workerinput"):
+            return
         if session.exitstatus == pytest.ExitCode.OK and self._exceeded():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

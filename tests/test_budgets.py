@@ -42,13 +42,15 @@ def test_without_a_mark():
 """
 
 
-def run(folder: Path, *, seconds: float, minutes: float | None = None, suite: str = SUITE) -> tuple[int, str]:
-    """(exit code, what it printed) of the suite, whose slow test sleeps so long."""
+def run(
+    folder: Path, *options: str, seconds: float, minutes: float | None = None, suite: str = SUITE
+) -> tuple[int, str]:
+    """(exit code, what it printed) of the suite, whose slow test sleeps so long, with these options."""
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers -p no:cacheprovider\n")
     (folder / "conftest.py").write_text(CONFTEST.replace("MINUTES", repr(minutes)))
     (folder / "test_suite.py").write_text(suite.replace("SECONDS", repr(seconds)))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest"],
+        [sys.executable, "-m", "pytest", *options],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -82,6 +84,16 @@ def test_over_its_minutes_the_session_fails_whatever_the_marks(tmp_path):
     assert code == pytest.ExitCode.TESTS_FAILED
     assert "all tests took 0.0" in printed
     assert re.search(r"The slowest:\n  0\.6\d* s test_suite.py::test_without_a_mark", printed)
+
+
+@pytest.mark.parametrize("minutes", [None, 0.5 / 60])
+def test_several_processes_keep_one_budget(tmp_path, minutes):
+    code, printed = run(tmp_path, "-n", "2", seconds=0 if minutes else 1, minutes=minutes)
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert "3 passed" in printed
+    assert printed.count("BUDGET EXCEEDED") == 1
+    assert ("all tests took" if minutes else "the tests marked slow took 0.02 minutes") in printed
+    assert "quick: 0.00 of 0.5 minutes" in printed
 
 
 def test_what_fails_anyway_fails_as_it_did(tmp_path):

@@ -41,7 +41,7 @@ BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benc
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
 MARKS = "browser or container or integration or kill or node or postgres or ray or thorough"
-TEST = f"python -m pytest -m not ({MARKS}) --minutes 15"
+TEST = f"python -m pytest -n 2 --dist loadfile -m not ({MARKS}) --minutes 15"
 TEST_LONG = f"python -m pytest -m {MARKS} --minutes 46"
 
 
@@ -136,11 +136,13 @@ def test_what_changed_is_installed_anew_by_both(make, tmp_path):
     assert make("run", "test") == [SERVE, TEST]
 
 
-def test_a_place_and_a_word_narrow_the_tests(make):
+def test_a_place_and_a_word_narrow_the_tests_which_then_take_one_process(make):
     make("install")
     assert make("test", "T=tests/attention", "K=softmax or mask") == [
-        TEST.replace(" -m not", " tests/attention -k softmax or mask -m not")
+        TEST.replace(" -n 2 --dist loadfile", " tests/attention -k softmax or mask")
     ]
+    assert make("test", "WORKERS=0") == [TEST.replace(" -n 2 --dist loadfile", "")]
+    assert make("test", "T=tests/attention", "WORKERS=4") == [TEST.replace("-n 2", "tests/attention -n 4")]
 
 
 def test_without_python_it_says_what_to_do(make, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from attention.kernels import prepare_transformer
 from service.encoding.encoder import Encoder
 from service.encoding.models.installed import installed_checkpoint
 from service.encoding.registry import load_encoder
@@ -17,6 +18,12 @@ WIDTH = 32  # of the small random models
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     return load_encoder("all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="session")
+def machine_code() -> None:
+    """What encodes is compiled, as in a service that has run for a minute."""
+    prepare_transformer()
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_where_there_is_neither_the_definition_answers(encoder, texts):
     np.testing.assert_allclose(found, Compiled(model)(*texts), rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("machine_code")
 def test_it_computes_in_as_many_threads_as_it_is_told(encoder):
     compute = Computation(encoder.network.model, "float32", threads=1)
     compute(np.array([101, 102]), np.array([2]))

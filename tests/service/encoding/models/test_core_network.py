@@ -19,6 +19,7 @@ def rewrite(file, **fields):
     file.write_text(json.dumps(content | fields))
 
 
+@pytest.mark.usefixtures("machine_code")
 def test_bfloat16_is_near_and_not_the_same(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
     assert (rough.precision, rough.runs_on) == ("bfloat16", "attention/transformer")
