@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from attention.kernels.cpu import arrays
 
-TILE_ROWS, TILE_BYTES = 16, 64
+TILES_OF_UNIT, TILE_ROWS, TILE_BYTES = 8, 16, 64
 TILE_WORDS = TILE_BYTES // 4
 """Words of four bytes that a tile has in each of its lines."""
 

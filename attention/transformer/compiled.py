@@ -1,14 +1,14 @@
 """The sentence encoder in machine code, on packed sequences: the fastest there is of it on a CPU, and without torch.
 
-The same numbers as `SentenceEncoder`, which defines them. Each text is computed by one thread from its first token to
-its vector, in the same order whatever its neighbours are; threads share out texts, and none waits for another.
+The same numbers as `SentenceEncoder`, which defines them; each is computed in the same order whatever a text's
+neighbours are, and however many threads there are. These share out texts, none waiting for another. Where there is but
+one for all, and it is long, they share its tokens, and meet once a layer.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,8 +16,24 @@ import numpy.typing as npt
 
 from attention.dtypes import F32
 from attention.errors import ParameterError
-from attention.kernels import can_compile, pool, workers
-from attention.kernels.transformer import CURVES, PANEL, POOLINGS, Network, Room, panels, room, way_of
+from attention.kernels import can_compile, workers
+from attention.kernels.transformer import (
+    CURVES,
+    PANEL,
+    POOLINGS,
+    QUERIES,
+    TILE_QUERIES,
+    TILES,
+    Network,
+    Room,
+    Scratch,
+    in_stages,
+    panels,
+    room,
+    scratch,
+    way_of,
+    with_others,
+)
 from attention.similarity import unit
 from attention.transformer.embeddings import within
 from attention.transformer.feed_forward import Linear
@@ -66,6 +82,7 @@ class Compiled:
         self._curve = CURVES[first.feed_forward.activation]
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
         self._rooms: list[Room] = []
+        self._scratches: list[Scratch] = []
 
     @property
     def dimension(self) -> int:
@@ -82,39 +99,75 @@ class Compiled:
 
         width = self._network.tokens.shape[1]
         pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
-        ends = np.cumsum(lengths)
-        chunks = iter(shared_out(lengths, self.threads))
-
-        def work() -> None:
-            # Whoever is free takes the next; asking an iterator for it is one step.
-            for texts in chunks:
-                first = ends[texts.start] - lengths[texts.start]
-                pooled[:, texts] = self._pooled(tokens[first : ends[texts.stop - 1]], lengths[texts])
-
-        with_others(work, min(self.threads, len(lengths)) if len(tokens) > FEW_TOKENS else 1)
+        shares = shared_out(lengths, self.threads)
+        if len(shares) == 1:
+            self._compute(tokens, lengths, pooled, self.threads if len(tokens) > FEW_TOKENS else 1)
+        else:
+            self._compute_each(tokens, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
         embeddings: F32 = unit(joined) if self.model.unit_length else joined
         return np.ascontiguousarray(embeddings[:, : self.model.truncation])
 
-    def _pooled(self, tokens: Integers, lengths: Integers) -> F32:
-        """float32[p, b, d] of texts that are computed together."""
+    def _compute_each(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
+        """Vectors of texts, of which a thread computes a share at a time."""
+        ends = np.cumsum(lengths)
+        left = iter(shares)
+
+        def work() -> None:
+            # Whoever is free takes the next; asking an iterator for it is one step.
+            for texts in left:
+                first, last = ends[texts.start] - lengths[texts.start], ends[texts.stop - 1]
+                some = np.empty((len(out), texts.stop - texts.start, out.shape[2]), np.float32)
+                self._compute(tokens[first:last], lengths[texts], some, 1)
+                out[:, texts] = some
+
+        with_others(work, min(self.threads, len(shares)))
+
+    def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
+        """Vectors float32[p, b, d] of texts that are computed together, by so many threads."""
         from attention.kernels.transformer.encoding import encode
 
-        out = np.empty((len(self._poolings), len(lengths), self._network.tokens.shape[1]), np.float32)
         own = self._room(len(tokens))
-        encode(self._way, self._network, self._heads, self._curve, tokens, lengths, self._poolings, own, out)
-        if len(own.y) <= TOKENS + PANEL:
+        given = (self._way, self._network, self._heads, self._curve, tokens, lengths, self._poolings)
+        stages = len(self._network.output_bias) + 1
+
+        def run(begin: int, end: int, first: int, last: int, room: Room) -> None:
+            scratch = self._scratch(len(tokens))
+            encode(*given, room, scratch, first, last, begin, end, out)
+            if len(tokens) <= TOKENS:
+                self._scratches.append(scratch)
+
+        if threads == 1:
+            run(0, stages + 1, 0, len(tokens), own._replace(projected=own.projected[:1]))
+        else:
+            in_stages(
+                lambda stage, first, last: run(stage, stage + 1, first, last, own),
+                stages,
+                len(tokens),
+                threads,
+                TILE_QUERIES if self._way >= TILES else QUERIES,
+            )
+            run(stages, stages + 1, 0, 0, own)
+        if len(tokens) <= TOKENS:
             self._rooms.append(own)
-        return out
 
     def _room(self, tokens: int) -> Room:
         """One that nobody uses."""
         if tokens > TOKENS:
-            return room(self._network, self._way, tokens, tokens)
+            return room(self._network, self._way, tokens, threads=self.threads)
         try:
             return self._rooms.pop()
         except IndexError:
-            return room(self._network, self._way, TOKENS, TOKENS)
+            return room(self._network, self._way, TOKENS, threads=self.threads)
+
+    def _scratch(self, tokens: int) -> Scratch:
+        """One that nobody uses."""
+        if tokens > TOKENS:
+            return scratch(self._network, self._way, tokens)
+        try:
+            return self._scratches.pop()
+        except IndexError:
+            return scratch(self._network, self._way, TOKENS)
 
 
 def compiles(model: SentenceEncoder) -> bool:
@@ -222,14 +275,3 @@ def shared_out(lengths: Integers, threads: int) -> list[slice]:
             start, tokens = at, 0
         tokens += length
     return [*shares, slice(start, len(lengths))]
-
-
-def with_others(work: Callable[[], None], threads: int) -> None:
-    """Do it here, and in as many more threads as are free; what has not begun when it is done here never does."""
-    others: Sequence[Future[None]] = [pool().submit(work) for _ in range(threads - 1)]
-    try:
-        work()
-    finally:
-        for other in others:
-            if not other.cancel():
-                other.result()

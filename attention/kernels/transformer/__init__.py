@@ -3,5 +3,16 @@
 from __future__ import annotations
 
 from attention.kernels.transformer.choosing import way_of
-from attention.kernels.transformer.parameters import CURVES, POOLINGS, Network, Room, room
-from attention.kernels.transformer.words import PANEL, panels
+from attention.kernels.transformer.parameters import (
+    CURVES,
+    POOLINGS,
+    QUERIES,
+    TILE_QUERIES,
+    Network,
+    Room,
+    Scratch,
+    room,
+    scratch,
+)
+from attention.kernels.transformer.together import in_stages, with_others
+from attention.kernels.transformer.words import PANEL, TILES, panels

@@ -8,12 +8,11 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from attention.dtypes import F32
 from attention.kernels.cpu import arrays
 from attention.kernels.layout import LANES
 from attention.kernels.simd import WORDS, Lanes
 from attention.kernels.transformer.normalising import exponentials
-from attention.kernels.transformer.parameters import QUERIES, TILE_QUERIES
+from attention.kernels.transformer.parameters import QUERIES, TILE_QUERIES, Scratch
 from attention.kernels.transformer.products import multiply
 from attention.kernels.transformer.rows import scale
 from attention.kernels.transformer.words import FLOAT32, PANEL, TILES, Words
@@ -118,37 +117,31 @@ def _values(projected: Words, first: int, length: int, padded: int, word: int, w
 def attend(
     way: int,
     projected: Words,
-    flat: Words,
     first: int,
     length: int,
+    begin: int,
+    end: int,
     head: int,
     words: int,
-    keys: Words,
-    values: Words,
-    logits: F32,
-    weights: Words,
-    factors: F32,
-    sums: F32,
+    scratch: Scratch,
     out: Words,
 ) -> None:
-    """The outputs of one head at the tokens of one text.
+    """The outputs of one head at tokens of one text.
 
     Args:
         way: one of `words`.
         projected: uint32[parts, rows, 3·n_heads·words], queries, which are scaled, keys and values; 32 rows behind the
             last text's are finite.
-        flat: uint32[…], the same words in a row.
         first, length: the text's rows.
+        begin, end: those that attend to all of them.
         head: which.
         words: those of a head, a multiple of 16.
-        keys, values: uint32[…], room for the head's.
-        logits: float32[≥ 16, ≥ length + 32], room.
-        weights: uint32[parts, ≥ 16, …], room for as many numbers.
-        factors: float32[≥ 16], room.
-        sums: float32[≥ 16, 32], room.
+        scratch: for a text as long.
         out: uint32[parts, rows, n_heads·words]
     """
-    width = projected.shape[2] // 3
+    keys, values, logits, weights, sums = scratch.keys, scratch.values, scratch.logits, scratch.weights, scratch.sums
+    stride = projected.shape[2]
+    width = stride // 3
     query, key, value = head * words, width + head * words, 2 * width + head * words
     behind = _keys(projected, first, length, key, words, keys)
     whole = way == FLOAT32
@@ -157,18 +150,20 @@ def attend(
     # Of lanes no more words than there are; of tiles whole ones, with zeros behind.
     deep = length if whole else (padded if way >= TILES else length + 1) // 2
     size = 0 if whole else _values(projected, first, length, padded, value, words, values)
+    flat = projected.reshape(-1)
     some_at_most = TILE_QUERIES if way >= TILES else QUERIES
-    for at in range(0, length, some_at_most):
-        some = min(some_at_most, length - at)
+    for at in range(begin, end, some_at_most):
+        some = min(some_at_most, end - at)
         for block in range(0, length, PANEL):
-            multiply(way, some, projected, first + at, query, keys, block * words, PANEL, behind, words, logits, block)
-        exponentials(way, logits, some, length, padded, weights, factors)
+            start = block * words
+            multiply(way, some, projected, at, query, keys, start, PANEL, behind, words, logits, block, False)
+        exponentials(way, logits, some, length, padded, weights, scratch.factors)
         for side in range(0, words, across):
             if whole:
-                start = first * projected.shape[2] + value + side
-                multiply(way, some, weights, 0, 0, flat, start, projected.shape[2], 0, deep, sums, 0)
+                start = first * stride + value + side
+                multiply(way, some, weights, 0, 0, flat, start, stride, 0, deep, sums, 0, False)
             else:
                 start = side // across * projected.shape[0] * size
-                multiply(way, some, weights, 0, 0, values, start, PANEL, size, deep, sums, 0)
+                multiply(way, some, weights, 0, 0, values, start, PANEL, size, deep, sums, 0, False)
             number = (head * words + side) * (1 if whole else 2)
-            scale(way, sums, some, PANEL, factors, out, first + at, number)
+            scale(way, sums, some, PANEL, scratch.factors, out, at, number)

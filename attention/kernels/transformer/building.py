@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -11,6 +12,30 @@ from numba.core import cgutils
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
 from attention.kernels.transformer.words import FLOAT32, THREE
+
+
+@dataclass(frozen=True)
+class Strided:
+    """Lines of words or numbers in code being built.
+
+    Attributes:
+        start: a pointer to the first.
+        stride: how far apart lines are.
+        behind: how far behind the first part the second one is, where there is one.
+    """
+
+    start: Any
+    stride: Any
+    behind: Any = None
+
+    def line(self, builder: Any, number: int, column: int = 0) -> Any:
+        """The place in a line that is known while code is built."""
+        return builder.gep(self.start, [builder.add(builder.mul(self.stride, LONG(number)), LONG(column))])
+
+    def second(self, builder: Any) -> Strided:
+        """The second part."""
+        return Strided(builder.gep(self.start, [self.behind]), self.stride)
+
 
 LONG, REAL = ir.IntType(64), ir.FloatType()
 REAL_PLACE, WORD_PLACE = REAL.as_pointer(), ir.IntType(32).as_pointer()

@@ -1,4 +1,9 @@
-"""A whole encoder over the packed tokens of some texts: embeddings, layers, pooling, in one compiled function."""
+"""A whole encoder over the packed tokens of some texts, in one compiled function: embeddings, layers, pooling.
+
+It goes by stages, so that threads may share texts. The first makes each token's vector, query, key and value; each
+further one has them attend, and goes on through a layer to the next one's; the last pools. All tokens have to be done
+with a stage before one of them begins the next.
+"""
 
 from __future__ import annotations
 
@@ -9,58 +14,120 @@ from attention.dtypes import F32, I64
 from attention.kernels.cpu import TRANSFORMER, array, compiled, record
 from attention.kernels.transformer.attending import attend
 from attention.kernels.transformer.normalising import normalise
-from attention.kernels.transformer.parameters import FIRST, MAXIMUM, MEAN, NONE, ROWS, Network, Room
+from attention.kernels.transformer.parameters import (
+    FIRST,
+    MAXIMUM,
+    MEAN,
+    NONE,
+    QUERIES,
+    ROWS,
+    TILE_QUERIES,
+    WIDENED,
+    Network,
+    Room,
+    Scratch,
+)
 from attention.kernels.transformer.products import multiply
 from attention.kernels.transformer.rows import add, finish
 from attention.kernels.transformer.tile_blocks import leave_unit, take_unit
-from attention.kernels.transformer.words import PANEL, TILES, Words
+from attention.kernels.transformer.words import FLOAT32, PANEL, TILES, Words
+
+
+@njit(nogil=True, inline="always")
+def _together(way: int, left: int) -> int:
+    """How many of the rows that are left to do next: at most ROWS, and not nearly as many and then a few."""
+    some = TILE_QUERIES if way >= TILES else QUERIES
+    blocks = -(-left // some)
+    return min(-(-blocks // -(-blocks // (ROWS // some))) * some, left)
 
 
 @njit(nogil=True, inline="always")
 def _through(
-    way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int, curve: int, out: Words, sums: F32
+    way: int,
+    rows: int,
+    a: Words,
+    row: int,
+    matrices: Words,
+    bias: F32,
+    layer: int,
+    begin: int,
+    end: int,
+    curve: int,
+    out: Words,
+    line: int,
+    sums: F32,
 ) -> None:
-    """out[: rows] = curve(a · matrix + bias), as words."""
+    """out[line : line + rows] = curve(a[row : row + rows] · matrix + bias), columns from `begin` to `end`, as words."""
     words = a.shape[2]
     part = bias.shape[1] * words
-    size = a.shape[0] * part
-    for row in range(0, rows, ROWS):
-        some = min(ROWS, rows - row)
-        for column in range(0, bias.shape[1], PANEL):
-            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, part, words, sums, 0)
-            finish(way, sums, some, bias, layer, column, PANEL, curve, out, row)
+    first = layer * a.shape[0] * part
+    for column in range(begin, end, PANEL):
+        multiply(way, rows, a, row, 0, matrices, first + column * words, PANEL, part, words, sums, 0, False)
+        finish(way, sums, rows, bias, layer, column, PANEL, curve, out, line, column - begin)
 
 
 @njit(nogil=True, inline="always")
-def _onto(way: int, rows: int, a: Words, matrices: Words, bias: F32, layer: int, x: F32, y: F32, sums: F32) -> None:
-    """y[: rows] = x + a · matrix + bias."""
-    words = a.shape[2]
-    part = bias.shape[1] * words
-    size = a.shape[0] * part
-    for row in range(0, rows, ROWS):
-        some = min(ROWS, rows - row)
-        for column in range(0, bias.shape[1], PANEL):
-            multiply(way, some, a, row, 0, matrices, layer * size + column * words, PANEL, part, words, sums, 0)
-            add(sums, some, bias, layer, column, PANEL, x, y, row)
+def _onto(
+    way: int, rows: int, a: Words, row: int, matrices: Words, layer: int, depth: int, begin: int, end: int, y: F32
+) -> None:
+    """y[: rows] = a · words of the matrix from `begin` to `end`, of `depth`, or += where these are not its first."""
+    part = y.shape[1] * depth
+    first = layer * a.shape[0] * part + begin * PANEL
+    for column in range(0, y.shape[1], PANEL):
+        start = first + column * depth
+        multiply(way, rows, a, row, 0, matrices, start, PANEL, part, end - begin, y, column, begin > 0)
 
 
 @njit(nogil=True, inline="always")
-def _norms(way: int, rows: int, network: Network, number: int, room: Room) -> None:
-    """y, brought to mean 0 and variance 1, to x and its words."""
-    epsilon = network.epsilons[number]
-    normalise(way, room.y, rows, network.scales, network.shifts, number, epsilon, room.x, room.read)
-
-
-@njit(nogil=True, inline="always")
-def _embed(network: Network, tokens: I64, lengths: I64, room: Room) -> None:
-    """The sum of each token's and its position's vector, to y."""
-    row = 0
+def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: F32) -> None:
+    """The sum of each token's and its position's vector, of some tokens from `row` on."""
+    first = 0
     for length in lengths:
-        for position in range(length):
-            token, place, into = network.tokens[tokens[row]], network.positions[position], room.y[row]
+        for at in range(max(first, row), min(first + length, row + rows)):
+            token, place, into = network.tokens[tokens[at]], network.positions[at - first], y[at - row]
             for j in range(len(into)):
                 into[j] = token[j] + place[j]
-            row += 1
+        first += length
+
+
+@njit(nogil=True, inline="always")
+def _rest_of_layer(
+    way: int, network: Network, layer: int, curve: int, room: Room, scratch: Scratch, row: int, rows: int
+) -> None:
+    """What follows on attention, for some tokens: from the heads' outputs to what the next layer is given, in y."""
+    bent, y = scratch.bent, scratch.y
+    joined = room.joined.shape[2]
+    _onto(way, rows, room.joined, row, network.output, layer, joined, 0, joined, y)
+    add(y, rows, network.output_bias, layer, room.x, row)
+    _norm(way, rows, network, 2 * layer + 1, room, y, row)
+    width = network.inner_bias.shape[1]
+    for begin in range(0, width, WIDENED):
+        end = min(begin + WIDENED, width)
+        _through(
+            way,
+            rows,
+            room.read,
+            row,
+            network.inner,
+            network.inner_bias,
+            layer,
+            begin,
+            end,
+            curve,
+            bent,
+            0,
+            scratch.sums,
+        )
+        numbers = 1 if way == FLOAT32 else 2  # of a word
+        _onto(way, rows, bent, 0, network.outer, layer, width // numbers, begin // numbers, end // numbers, y)
+    add(y, rows, network.outer_bias, layer, room.x, row)
+
+
+@njit(nogil=True, inline="always")
+def _norm(way: int, rows: int, network: Network, number: int, room: Room, y: F32, row: int) -> None:
+    """y, brought to mean 0 and variance 1, to x and its words."""
+    epsilon = network.epsilons[number]
+    normalise(way, y, rows, network.scales, network.shifts, number, epsilon, room.x, room.read, row)
 
 
 @njit(nogil=True, inline="always")
@@ -83,22 +150,8 @@ def _pool(x: F32, lengths: I64, pooling: int, out: F32) -> None:
 
 _words_1, _words_3, _reals = array(uint32, 1), array(uint32, 3), array(float32, 2)
 _NETWORK = record(Network, _reals, _reals, *[_words_1] * 4, *[_reals] * 6, array(float32, 1))
-_ROOM = record(
-    Room,
-    _reals,
-    _reals,
-    _words_3,
-    _words_3,
-    _words_1,
-    _words_3,
-    _words_3,
-    _words_1,
-    _words_1,
-    _reals,
-    _words_3,
-    array(float32, 1),
-    _reals,
-)
+_ROOM = record(Room, _reals, _words_3, array(uint32, 4), _words_3)
+_SCRATCH = record(Scratch, _words_1, _words_1, _reals, _words_3, array(float32, 1), _words_3, _reals, _reals)
 
 
 @compiled(
@@ -110,6 +163,11 @@ _ROOM = record(
     array(int64, 1),
     array(int64, 1),
     _ROOM,
+    _SCRATCH,
+    int64,
+    int64,
+    int64,
+    int64,
     array(float32, 3),
     fastmath=False,
     among=TRANSFORMER,
@@ -123,57 +181,70 @@ def encode(
     lengths: I64,
     poolings: I64,
     room: Room,
+    scratch: Scratch,
+    first: int,
+    last: int,
+    begin: int,
+    end: int,
     out: F32,
 ) -> None:
-    """The vectors of b texts, whose tokens lie one behind the other.
+    """The vectors of b texts, whose tokens lie one behind the other; or a part of the way there.
 
     Args:
         way: which words the network's matrices and the room are of.
-        network: its parameters.
+        network: its parameters, of l layers.
         heads: of how many heads a layer is.
         curve: the activation, a number of `CURVES`.
         tokens: int64[t], each below n_vocabulary.
         lengths: int64[b], at least 1 each, at most n_positions; they sum to t.
         poolings: int64[p]
-        room: for as many tokens.
-        out: float32[p, b, d], is filled; nothing in it is of unit length.
+        room: for as many tokens, with what earlier stages left.
+        scratch: for texts as long; of this thread.
+        first, last: the tokens that this call is about.
+        begin, end: its stages, of l + 2; the last one pools all texts.
+        out: float32[p, b, d], is filled by the last stage; nothing in it is of unit length.
     """
-    rows = len(tokens)
-    words = room.joined.shape[2] // heads
+    layers = network.output_bias.shape[0]
     if way >= TILES:
         take_unit()
-    _embed(network, tokens, lengths, room)
-    _norms(way, rows, network, 0, room)
-    for layer in range(network.output_bias.shape[0]):
-        _through(
-            way, rows, room.read, network.projections, network.projections_bias, layer, NONE, room.projected, room.sums
-        )
-        first = 0
-        for length in lengths:
-            for head in range(heads):
-                attend(
+    for stage in range(begin, min(end, layers + 1)):
+        if stage > 0:
+            projected = room.projected[(stage - 1) % room.projected.shape[0]]
+            start = 0
+            for length in lengths:
+                some, rest = max(start, first), min(start + length, last)
+                if some < rest:
+                    for head in range(heads):
+                        words = room.joined.shape[2] // heads
+                        attend(way, projected, start, length, some, rest, head, words, scratch, room.joined)
+                start += length
+        row = first
+        while row < last:
+            rows = _together(way, last - row)
+            if stage == 0:
+                _embed(network, tokens, lengths, row, rows, scratch.y)
+            else:
+                _rest_of_layer(way, network, stage - 1, curve, room, scratch, row, rows)
+            _norm(way, rows, network, 2 * stage, room, scratch.y, row)
+            if stage < layers:
+                _through(
                     way,
-                    room.projected,
-                    room.flat,
-                    first,
-                    length,
-                    head,
-                    words,
-                    room.keys,
-                    room.values,
-                    room.logits,
-                    room.weights,
-                    room.factors,
-                    room.sums,
-                    room.joined,
+                    rows,
+                    room.read,
+                    row,
+                    network.projections,
+                    network.projections_bias,
+                    stage,
+                    0,
+                    network.projections_bias.shape[1],
+                    NONE,
+                    room.projected[stage % room.projected.shape[0]],
+                    row,
+                    scratch.sums,
                 )
-            first += length
-        _onto(way, rows, room.joined, network.output, network.output_bias, layer, room.x, room.y, room.sums)
-        _norms(way, rows, network, 2 * layer + 1, room)
-        _through(way, rows, room.read, network.inner, network.inner_bias, layer, curve, room.bent, room.sums)
-        _onto(way, rows, room.bent, network.outer, network.outer_bias, layer, room.x, room.y, room.sums)
-        _norms(way, rows, network, 2 * layer + 2, room)
+            row += rows
     if way >= TILES:
         leave_unit()
-    for number in range(len(poolings)):
-        _pool(room.x, lengths, poolings[number], out[number])
+    if end > layers + 1:
+        for number in range(len(poolings)):
+            _pool(room.x, lengths, poolings[number], out[number])

@@ -42,8 +42,9 @@ def normalise(
     epsilon: Any,
     x: Any,
     words: Any,
+    row: Any,
 ) -> Any:
-    """Rows of y to mean 0 and variance 1, scaled and shifted, as float32 to x and as words.
+    """The first rows of y to mean 0 and variance 1, scaled and shifted, as float32 to x and as words, from `row` on.
 
     Args:
         way: what words are.
@@ -54,19 +55,18 @@ def normalise(
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        way, _, rows, _, _, number, epsilon, _, _ = arguments
+        way, _, rows, _, _, number, epsilon, _, _, row = arguments
         y, scale, shift, x, words = arrays(context, builder, signature, arguments, 1, 3, 4, 7, 8)
         places = [REAL_PLACE] * 3
         kinds = [LONG, REAL_PLACE, LONG, LONG, REAL, *places, WORD_PLACE, LONG, LONG]
         function = called(builder.module, "softkv_normalise", kinds, _normalise)
         given = [way, y.data, stride_of(builder, y), rows, epsilon]
         how = [place_of(builder, scale, number), place_of(builder, shift, number)]
-        builder.call(
-            function, [*given, *how, x.data, words.data, stride_of(builder, words), second_part(builder, words)]
-        )
+        written = [place_of(builder, x, row), place_of(builder, words, row)]
+        builder.call(function, [*given, *how, *written, stride_of(builder, words), second_part(builder, words)])
         return context.get_dummy_value()
 
-    kinds = (INTEGER, y, INTEGER, scale, shift, INTEGER, types.float32, x, words)
+    kinds = (INTEGER, y, INTEGER, scale, shift, INTEGER, types.float32, x, words, INTEGER)
     return types.void(*kinds), build
 
 

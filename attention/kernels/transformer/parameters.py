@@ -11,7 +11,10 @@ from attention.dtypes import F32
 from attention.kernels.transformer.words import FLOAT32, PANEL, Words, rows_of, words_room
 
 ROWS = 96
-"""Tokens that a panel of a matrix is multiplied by before the next one is read."""
+"""Tokens that a layer is computed for at a time: what lies between its operations stays in the second cache."""
+
+WIDENED = 384
+"""Numbers of a widened row that are made at a time, and multiplied again."""
 
 QUERIES = 12
 """Tokens of a text that attend at a time: their logits lie in the first cache."""
@@ -59,50 +62,67 @@ class Network(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What lies between two operations, for some texts at a time.
+    """What lies between two operations on the tokens of some texts; threads that share them share it.
 
     Attributes:
-        x, y: float32[rows, d], what a branch is given, and that with what it adds.
+        x: float32[rows, d], what a branch is given.
         read: uint32[parts, rows, …], x as words.
-        projected: queries, keys and values; `flat` is the same in a row.
-        joined, bent: the heads' outputs, and the widened rows.
-        keys, values, logits, weights, factors, sums: of one head, see `attend`.
+        projected: uint32[1 or 2, parts, rows, …], queries, keys and values; of one layer, or in turns of every second
+            one, so that a thread writes the next layer's while another reads.
+        joined: uint32[parts, rows, …], the heads' outputs.
     """
 
     x: F32
-    y: F32
     read: Words
     projected: Words
-    flat: Words
     joined: Words
-    bent: Words
+
+
+class Scratch(NamedTuple):
+    """What one thread computes with.
+
+    Attributes:
+        keys, values, logits, weights, factors: of one head, see `attend`.
+        bent: uint32[parts, ROWS, …], some of the widened numbers of some rows.
+        sums: float32[ROWS, 32], of a panel.
+        y: float32[ROWS, d], what a branch adds, and that with what it was given.
+    """
+
     keys: Words
     values: Words
     logits: F32
     weights: Words
     factors: F32
+    bent: Words
     sums: F32
+    y: F32
 
 
-def room(network: Network, way: int, rows: int, longest: int) -> Room:
-    """For so many tokens together, and so many of one text."""
-    width, inner = network.output_bias.shape[1], network.inner_bias.shape[1]
+def room(network: Network, way: int, rows: int, *, threads: int = 1) -> Room:
+    """For so many tokens together, which so many threads share."""
+    width = network.output_bias.shape[1]
     read = rows_of(rows + SPARE, width, way)
-    across = -(-longest // PANEL) * PANEL + PANEL
-    projected = rows_of(rows + SPARE, 3 * width, way)
+    projected = [rows_of(rows + SPARE, 3 * width, way) for _ in range(min(threads, 2))]
     return Room(
         # Words of float32 are the numbers themselves.
         x=read[0].view(np.float32) if way == FLOAT32 else np.zeros((rows + SPARE, width), dtype=np.float32),
-        y=np.zeros((rows + SPARE, width), dtype=np.float32),
         read=read,
-        projected=projected,
-        flat=projected.reshape(-1),
+        projected=projected[0][None] if threads == 1 else np.stack(projected),
         joined=rows_of(rows + SPARE, width, way),
-        bent=rows_of(rows + SPARE, inner, way),
+    )
+
+
+def scratch(network: Network, way: int, longest: int) -> Scratch:
+    """For texts of so many tokens at most."""
+    width = network.output_bias.shape[1]
+    across = -(-longest // PANEL) * PANEL + PANEL
+    return Scratch(
         keys=words_room(across * width),
         values=words_room(across * width),
         logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
         weights=rows_of(TILE_QUERIES, across, way),
         factors=np.zeros(TILE_QUERIES, dtype=np.float32),
+        bent=rows_of(ROWS, WIDENED, way),
         sums=np.zeros((ROWS, PANEL), dtype=np.float32),
+        y=np.zeros((ROWS, width), dtype=np.float32),
     )

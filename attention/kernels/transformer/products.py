@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from numba import njit
+from typing import Any
+
+from numba import njit, types
+from numba.extending import intrinsic
 
 from attention.dtypes import F32
-from attention.kernels.transformer.blocks import multiply_lanes
-from attention.kernels.transformer.tile_blocks import multiply_tiles
-from attention.kernels.transformer.words import TILES, Words
+from attention.kernels.cpu import arrays, called
+from attention.kernels.tiles import TILE_ROWS
+from attention.kernels.transformer.building import (
+    INTEGER,
+    LONG,
+    REAL_PLACE,
+    WORD_PLACE,
+    Strided,
+    place_of,
+    second_part,
+    stride_of,
+)
+from attention.kernels.transformer.lane_blocks import MOST, fused, fused_pairs, rows_by_panel
+from attention.kernels.transformer.tile_blocks import by_tiles
+from attention.kernels.transformer.words import BFLOAT16, FLOAT32, THREE, TILES, Words
 
 
 @njit(nogil=True, inline="always")
@@ -24,8 +39,9 @@ def multiply(
     words: int,
     c: F32,
     column: int,
+    goes_on: bool,
 ) -> None:
-    """c[: rows, column : column + 32] = a[row : row + rows, word : word + words] · b.
+    """c[: rows, column : column + 32] = a[row : row + rows, word : word + words] · b, or that is added to it.
 
     Args:
         way: one of `words`; of tiles, whole sixteens of rows are read of a, and written to c.
@@ -36,8 +52,75 @@ def multiply(
         behind: how far behind it b's second part is, where there is one.
         words: how many, at least 1; of tiles a multiple of 16.
         c: float32[≥ rows, m]
+        goes_on: whether the sums begin with those of c.
     """
-    if way >= TILES:
-        multiply_tiles(way, rows, a, row, word, b, start, stride, behind, words, c, column)
-    else:
-        multiply_lanes(way, rows, a, row, word, b, start, stride, words, c, column)
+    line = 0
+    while line < rows:
+        left = rows - line
+        # Of lanes as like each other as can be: 13 rows are 7 and 6, for a panel is read once for each.
+        lanes, tiles = -(-left // -(-left // MOST)), TILE_ROWS * min(-(-left // TILE_ROWS), 2)
+        count = tiles if way >= TILES else lanes
+        _block(way, count, a, row + line, word, b, start, stride, behind, words, c, line, column, goes_on)
+        line += count
+
+
+@intrinsic
+def _block(
+    typing_context: Any,
+    way: Any,
+    rows: Any,
+    a: Any,
+    row: Any,
+    word: Any,
+    b: Any,
+    start: Any,
+    stride: Any,
+    behind: Any,
+    words: Any,
+    c: Any,
+    line: Any,
+    column: Any,
+    goes_on: Any,
+) -> Any:
+    """As many rows as are multiplied at a time, see `multiply`; of tiles 16 or 32."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        way, rows, _, row, word, _, start, stride, behind, words, _, line, column, goes_on = arguments
+        a, b, c = arrays(context, builder, signature, arguments, 2, 5, 10)
+        given = [place_of(builder, a, row, word), stride_of(builder, a), second_part(builder, a)]
+        panel = [builder.gep(b.data, [start]), stride, behind]
+        into = [place_of(builder, c, line, column), stride_of(builder, c)]
+        kinds = [LONG, LONG, *[WORD_PLACE, LONG, LONG] * 2, LONG, REAL_PLACE, LONG, goes_on.type]
+        block = called(builder.module, "softkv_block", kinds, _by_way)
+        builder.call(block, [way, rows, *given, *panel, words, *into, goes_on])
+        return context.get_dummy_value()
+
+    kinds = (INTEGER, INTEGER, a, INTEGER, INTEGER, b, *[INTEGER] * 4, c, INTEGER, INTEGER, types.boolean)
+    return types.void(*kinds), build
+
+
+def _by_way(builder: Any, way: Any, rows: Any, *arguments: Any) -> None:
+    """Code for each way and number of rows."""
+    a, b = Strided(*arguments[:3]), Strided(*arguments[3:6])
+    words, c, goes_on = arguments[6], Strided(*arguments[7:9]), arguments[9]
+    end = builder.append_basic_block("end")
+    ways = builder.switch(way, end)
+
+    def cases(choice: Any, numbers: Any) -> Any:
+        """Begin the code for each of these numbers, which then goes to the end."""
+        for number in numbers:
+            case = builder.append_basic_block("case")
+            choice.add_case(LONG(number), case)
+            builder.position_at_end(case)
+            yield number
+
+    for mine in cases(ways, (FLOAT32, BFLOAT16)):
+        multiply_add = fused if mine == FLOAT32 else fused_pairs
+        for count in cases(builder.switch(rows, end), range(1, MOST + 1)):
+            rows_by_panel(builder, multiply_add, count, a, b, words, c, goes_on)
+            builder.branch(end)
+    for mine in cases(ways, (TILES, THREE)):
+        for count in cases(builder.switch(rows, end), (TILE_ROWS, 2 * TILE_ROWS)):
+            by_tiles(builder, count // TILE_ROWS, 2 if mine == THREE else 1, a, b, words, c, goes_on)
+            builder.branch(end)
+    builder.position_at_end(end)

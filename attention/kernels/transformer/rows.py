@@ -42,8 +42,9 @@ def finish(
     curve: Any,
     out: Any,
     row: Any,
+    into: Any,
 ) -> Any:
-    """out[row : row + rows, at : at + columns] = curve(sums + bias), as words.
+    """out[row : row + rows, into : into + columns] = curve(sums + bias[at : at + columns]), as words.
 
     Args:
         way: what words are.
@@ -55,16 +56,16 @@ def finish(
     """
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        way, _, rows, _, layer, at, columns, curve, _, row = arguments
+        way, _, rows, _, layer, at, columns, curve, _, row, into = arguments
         sums, bias, out = arrays(context, builder, signature, arguments, 1, 3, 8)
         kinds = [LONG, REAL_PLACE, LONG, LONG, LONG, REAL_PLACE, LONG, WORD_PLACE, LONG, LONG, LONG]
         function = called(builder.module, "softkv_finish", kinds, _finish)
         lines = [sums.data, stride_of(builder, sums), rows, columns, place_of(builder, bias, layer, at), curve]
-        into = [place_of(builder, out, row), stride_of(builder, out), at, second_part(builder, out)]
-        builder.call(function, [way, *lines, *into])
+        written = [place_of(builder, out, row), stride_of(builder, out), into, second_part(builder, out)]
+        builder.call(function, [way, *lines, *written])
         return context.get_dummy_value()
 
-    kinds = (*[INTEGER, sums, INTEGER, bias], *[INTEGER] * 4, out, INTEGER)
+    kinds = (*[INTEGER, sums, INTEGER, bias], *[INTEGER] * 4, out, INTEGER, INTEGER)
     return types.void(*kinds), build
 
 
@@ -98,42 +99,26 @@ def _finish(
 
 
 @intrinsic
-def add(
-    typing_context: Any,
-    sums: Any,
-    rows: Any,
-    bias: Any,
-    layer: Any,
-    at: Any,
-    columns: Any,
-    x: Any,
-    y: Any,
-    row: Any,
-) -> Any:
-    """y[row : row + rows, at : at + columns] = x's + sums + bias; x and y float32[…, n], the others as for `finish`."""
+def add(typing_context: Any, y: Any, rows: Any, bias: Any, layer: Any, x: Any, row: Any) -> Any:
+    """y[: rows] += bias and x[row : row + rows]; x float32[…, d] as wide as y, bias float32[layers, d]."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _, rows, _, layer, at, columns, _, _, row = arguments
-        sums, bias, x, y = arrays(context, builder, signature, arguments, 0, 2, 6, 7)
-        kinds = [REAL_PLACE, LONG, LONG, LONG, REAL_PLACE, REAL_PLACE, REAL_PLACE, LONG]
+        _, rows, _, layer, _, row = arguments
+        y, bias, x = arrays(context, builder, signature, arguments, 0, 2, 4)
+        kinds = [REAL_PLACE, LONG, LONG, REAL_PLACE, REAL_PLACE]
         function = called(builder.module, "softkv_add", kinds, _add)
-        lines = [sums.data, stride_of(builder, sums), rows, columns, place_of(builder, bias, layer, at)]
         builder.call(
-            function, [*lines, place_of(builder, x, row, at), place_of(builder, y, row, at), stride_of(builder, y)]
+            function, [y.data, stride_of(builder, y), rows, place_of(builder, bias, layer), place_of(builder, x, row)]
         )
         return context.get_dummy_value()
 
-    kinds = (sums, INTEGER, bias, INTEGER, INTEGER, INTEGER, x, y, INTEGER)
-    return types.void(*kinds), build
+    return types.void(y, INTEGER, bias, INTEGER, x, INTEGER), build
 
 
-def _add(
-    builder: Any, sums: Any, stride: Any, rows: Any, columns: Any, bias: Any, x: Any, y: Any, out_stride: Any
-) -> None:
-    with cgutils.for_range(builder, rows) as line, sixteens(builder, columns) as (column, _):
-        given = builder.gep(sums, [builder.mul(line.index, stride)])
-        place = builder.add(builder.mul(line.index, out_stride), column)
-        total = lanes_at(builder, given, column) + lanes_at(builder, bias, column) + lanes_at(builder, x, place)
+def _add(builder: Any, y: Any, width: Any, rows: Any, bias: Any, x: Any) -> None:
+    with cgutils.for_range(builder, rows) as line, sixteens(builder, width) as (column, _):
+        place = builder.add(builder.mul(line.index, width), column)
+        total = lanes_at(builder, y, place) + lanes_at(builder, bias, column) + lanes_at(builder, x, place)
         total.store(builder.gep(y, [place]))
 
 

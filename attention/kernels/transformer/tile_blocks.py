@@ -6,16 +6,14 @@ is added in the order of the words, by itself.
 
 from __future__ import annotations
 
-from functools import cache, partial, reduce
+from functools import cache
 from typing import Any
 
 from llvmlite import ir
-from numba import njit, types
+from numba import njit
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from attention.dtypes import F32
-from attention.kernels.cpu import arrays, called, compiles_for
+from attention.kernels.cpu import compiles_for
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
 from attention.kernels.tiles import (
@@ -25,13 +23,15 @@ from attention.kernels.tiles import (
     SHAPES,
     TILE_ROWS,
     TILE_WORDS,
+    TILES_OF_UNIT,
     allowed,
     begin,
     end,
     instruction,
 )
-from attention.kernels.transformer.blocks import fused_pairs
-from attention.kernels.transformer.words import PANEL, THREE, Words
+from attention.kernels.transformer.building import Strided
+from attention.kernels.transformer.lane_blocks import fused_pairs
+from attention.kernels.transformer.words import PANEL
 
 HAS_UNIT = compiles_for("amx-tile", "amx-bf16")
 _SIDES = PANEL // TILE_ROWS
@@ -46,7 +46,7 @@ def usable() -> bool:
 class Unit:
     """The matrix unit's instructions in code being built; a tile is its number."""
 
-    def __init__(self, builder: Any, tiles: int) -> None:
+    def __init__(self, builder: Any) -> None:
         self._clear = instruction(builder, "tilezero", BYTE)
         self._load = instruction(builder, "tileloadd64", BYTE, PLACE, LONG)
         self._store = instruction(builder, "tilestored64", BYTE, PLACE, LONG)
@@ -72,11 +72,11 @@ class Unit:
 class WithoutUnit:
     """What these instructions do, where there are none: slow, and the same to the last digits."""
 
-    def __init__(self, builder: Any, tiles: int) -> None:
+    def __init__(self, builder: Any) -> None:
         self._builder = builder
         self._tiles = [
             builder.bitcast(cgutils.alloca_once(builder, WORDS, TILE_ROWS), ir.IntType(32).as_pointer())
-            for _ in range(tiles)
+            for _ in range(TILES_OF_UNIT)
         ]
 
     def _line(self, tile: int, line: Any) -> Any:
@@ -113,98 +113,57 @@ class WithoutUnit:
             Lanes(builder, fused_pairs(builder, Lanes.everywhere(builder, factor).value, column, before)).store(place)
 
 
-def _block(sixteens: int) -> Any:
-    """The intrinsic for so many times 16 rows."""
-
-    @intrinsic
-    def block(
-        typing_context: Any,
-        parts: Any,
-        a: Any,
-        row: Any,
-        word: Any,
-        b: Any,
-        start: Any,
-        stride: Any,
-        behind: Any,
-        words: Any,
-        c: Any,
-        line: Any,
-        column: Any,
-    ) -> Any:
-        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            parts, _, row, word, _, start, stride, behind, words, _, line, column = arguments
-            a, b, c = arrays(context, builder, signature, arguments, 1, 4, 9)
-            _, a_rows, a_stride = cgutils.unpack_tuple(builder, a.shape)
-            c_stride = cgutils.unpack_tuple(builder, c.shape)[1]
-            first = builder.gep(a.data, [builder.add(builder.mul(row, a_stride), word)])
-            panel = builder.gep(b.data, [start])
-            into = builder.gep(c.data, [builder.add(builder.mul(line, c_stride), column)])
-            a_behind = builder.mul(a_rows, a_stride)
-            words_, reals = ir.IntType(32).as_pointer(), ir.FloatType().as_pointer()
-            kinds = [LONG, words_, LONG, LONG, words_, LONG, LONG, LONG, reals, LONG]
-            function = called(builder.module, f"softkv_tiles_{sixteens}", kinds, partial(_by_tiles, sixteens))
-            builder.call(function, [parts, first, a_stride, a_behind, panel, stride, behind, words, into, c_stride])
-            return context.get_dummy_value()
-
-        integers = types.int64
-        kinds = (integers, a, integers, integers, b, *[integers] * 4, c, integers, integers)
-        return types.void(*kinds), build
-
-    return block
-
-
-def _by_tiles(
-    sixteens: int,
-    builder: Any,
-    parts: Any,
-    a: Any,
-    a_stride: Any,
-    a_behind: Any,
-    b: Any,
-    b_stride: Any,
-    b_behind: Any,
-    words: Any,
-    c: Any,
-    c_stride: Any,
+def by_tiles(
+    builder: Any, sixteens: int, parts: int, a: Strided, b: Strided, words: Any, c: Strided, goes_on: Any
 ) -> None:
-    """Code for so many times 16 rows; strides are counted in words."""
+    """Code for so many times 16 rows, one or two.
+
+    Args:
+        parts: of how many parts numbers are; of two, three products are added.
+        words: a multiple of 16.
+        goes_on: whether the sums begin with those of c.
+    """
     # Registers: tmm0 to tmm3 hold sums, float32[16 rows, 16 columns] each; then 16 rows each, and columns.
     sums = [[_SIDES * row + side for side in range(_SIDES)] for row in range(sixteens)]
     factors = [4 + row for row in range(sixteens)]
     columns = [6 + side for side in range(_SIDES)]
-    unit = (Unit if HAS_UNIT else WithoutUnit)(builder, 8)
+    unit = (Unit if HAS_UNIT else WithoutUnit)(builder)
+    c_bytes = bytes_of(builder, c.stride)
+    totals = [
+        (tile, builder.bitcast(c.line(builder, TILE_ROWS * number, LANES * side), PLACE))
+        for number, line in enumerate(sums)
+        for side, tile in enumerate(line)
+    ]
 
-    def bytes_of(stride: Any) -> Any:
-        return builder.mul(stride, LONG(4))
-
-    def place(start: Any, *offsets: Any) -> Any:
-        return builder.bitcast(builder.gep(start, [reduce(builder.add, offsets)]), PLACE)
-
-    def add(rows: Any, panel: Any) -> None:
+    def add(rows: Strided, panel: Strided) -> None:
         with cgutils.for_range_slice(builder, LONG(0), words, LONG(TILE_WORDS)) as (step, _):
             for number, factor in enumerate(factors):
-                unit.load(
-                    factor, place(rows, builder.mul(a_stride, LONG(TILE_ROWS * number)), step), bytes_of(a_stride)
-                )
+                place = builder.gep(rows.line(builder, TILE_ROWS * number), [step])
+                unit.load(factor, builder.bitcast(place, PLACE), bytes_of(builder, rows.stride))
             for side, tile in enumerate(columns):
-                unit.load(tile, place(panel, builder.mul(b_stride, step), LONG(LANES * side)), bytes_of(b_stride))
+                place = builder.gep(panel.line(builder, 0, LANES * side), [builder.mul(panel.stride, step)])
+                unit.load(tile, builder.bitcast(place, PLACE), bytes_of(builder, panel.stride))
                 for number, factor in enumerate(factors):
                     unit.multiply(sums[number][side], factor, tile)
 
-    for tile in (tile for line in sums for tile in line):
-        unit.clear(tile)
+    with builder.if_else(goes_on) as (later, first):
+        with later:
+            for tile, place in totals:
+                unit.load(tile, place, c_bytes)
+        with first:
+            for tile, _ in totals:
+                unit.clear(tile)
     add(a, b)
-    with builder.if_then(builder.icmp_signed("==", parts, LONG(2))):
-        add(builder.gep(a, [a_behind]), b)
-        add(a, builder.gep(b, [b_behind]))
-    for number, line in enumerate(sums):
-        for side, tile in enumerate(line):
-            into = place(c, builder.mul(c_stride, LONG(TILE_ROWS * number)), LONG(LANES * side))
-            unit.store(tile, into, bytes_of(c_stride))
+    if parts == 2:
+        add(a.second(builder), b)
+        add(a, b.second(builder))
+    for tile, place in totals:
+        unit.store(tile, place, c_bytes)
 
 
-_one, _two = _block(1), _block(2)
+def bytes_of(builder: Any, stride: Any) -> Any:
+    """A stride that is counted in words."""
+    return builder.mul(stride, LONG(4))
 
 
 @njit(nogil=True, inline="always")
@@ -219,35 +178,3 @@ def leave_unit() -> None:
     """Have it forget what it was told."""
     if HAS_UNIT:
         end()
-
-
-@njit(nogil=True, inline="always")
-def multiply_tiles(
-    way: int,
-    rows: int,
-    a: Words,
-    row: int,
-    word: int,
-    b: Words,
-    start: int,
-    stride: int,
-    behind: int,
-    words: int,
-    c: F32,
-    column: int,
-) -> None:
-    """As `blocks.multiply`, by TILES or THREE: whole sixteens of rows are read of a, and written to c.
-
-    Args:
-        behind: how far behind the first part of b the second one is, in words.
-        words: a multiple of 16.
-    """
-    parts = 2 if way == THREE else 1
-    line = 0
-    while line < rows:
-        if rows - line > TILE_ROWS:
-            _two(parts, a, row + line, word, b, start, stride, behind, words, c, line, column)
-            line += 2 * TILE_ROWS
-        else:
-            _one(parts, a, row + line, word, b, start, stride, behind, words, c, line, column)
-            line += TILE_ROWS

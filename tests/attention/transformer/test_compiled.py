@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,6 +91,27 @@ def test_a_text_does_not_notice_its_neighbours(model, texts, random, way):
     order = random.permutation(len(lengths))
     shuffled = np.concatenate([parts[number] for number in order])
     np.testing.assert_array_equal(compiled(shuffled, lengths[order]), together[order])
+
+
+def test_threads_that_share_a_text_change_nothing(model, texts, way, monkeypatch):
+    tokens = texts[0][62:202]
+    alone = Compiled(model, threads=1)(tokens, np.array([140]))
+    several = np.array([9, 70, 61])  # and texts that end within what one of them computes
+    expected = Compiled(model, threads=1)(tokens, several)
+    monkeypatch.setattr(module, "shared_out", lambda lengths, threads: [slice(0, len(lengths))])
+    monkeypatch.setattr(module, "in_stages", in_turns)
+    for threads in (2, 3):
+        compiled = Compiled(model, threads=threads)
+        np.testing.assert_array_equal(compiled(tokens, np.array([140])), alone)
+        np.testing.assert_array_equal(compiled(tokens, several), expected)
+
+
+def in_turns(stage, stages, rows, threads, multiple):
+    """As if each of the threads had come, with parts of their own."""
+    edges = [rows * part // threads // multiple * multiple for part in range(threads)] + [rows]
+    for number in range(stages):
+        for first, last in reversed(list(pairwise(edges))):
+            stage(number, first, last)
 
 
 def test_it_multiplies_by_what_the_processor_has(model, texts, monkeypatch):

@@ -20,9 +20,9 @@ def encoder() -> Encoder:
     return load_encoder("all-MiniLM-L6-v2")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def machine_code() -> None:
-    """What encodes is compiled, as in a service that has run for a minute."""
+    """What encodes is compiled, as in a service that has run for a minute, whatever stood in for it before."""
     prepare_transformer()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from attention import attend as definition
 from attention.kernels.transformer.attending import attend
-from attention.kernels.transformer.parameters import TILE_QUERIES
+from attention.kernels.transformer.parameters import TILE_QUERIES, Scratch
 from attention.kernels.transformer.words import PANEL, depth, rows_of, words_room
 from tests.attention.kernels.transformer.kept import kept, numbers_of, words_of
 
@@ -21,20 +23,23 @@ def test_a_head_of_a_text(way, width):
     total, longest = sum(lengths), max(lengths)
     numbers = random.standard_normal((total, 3 * heads * width)).astype(np.float32)
     projected = words_of(numbers, way, spare=PANEL)
-    parts, across = len(projected), longest + 2 * PANEL
+    # What is not written before it is read is not a number, in every way.
+    across, parts = longest + 2 * PANEL, len(projected)
     keys, values = (words_room(across * width * parts) for _ in range(2))
-    keys[...], values[...] = 0x7FC07FC0, 0x7FC07FC0  # not a number, in every way
-    logits, weights = np.full((TILE_QUERIES, across), np.nan, np.float32), rows_of(TILE_QUERIES, across, way)
-    weights[...] = 0x7FC07FC0
+    weights = rows_of(TILE_QUERIES, across, way)
+    for words in (keys, values, weights):
+        words[...] = 0x7FC07FC0
+    logits, nothing = np.full((TILE_QUERIES, across), np.nan, np.float32), np.zeros((1, PANEL), np.float32)
     factors, sums = np.zeros(TILE_QUERIES, np.float32), np.zeros((PANEL, PANEL), np.float32)
+    scratch = Scratch(keys, values, logits, weights, factors, weights, sums, nothing)
     out = rows_of(total + PANEL, heads * width, way)
-    words, flat, first = depth(width, way), projected.reshape(-1), 0
+    words, first = depth(width, way), 0
     exact = kept(numbers, way)
     expected = np.zeros((total, heads * width))
     for length in lengths:
         for head in range(heads):
-            room = (keys, values, logits, weights, factors, sums)
-            attend(way, projected, flat, first, length, head, words, *room, out)
+            for begin, end in pairwise([first, first + length // 3, first + length]):  # as two threads would
+                attend(way, projected, first, length, begin, end, head, words, scratch, out)
             text = exact[first : first + length].reshape(length, 3, heads, width)[:, :, head]
             scaled = text[:, 0] * np.sqrt(width)  # the kernel is given queries that are scaled already
             expected[first : first + length, head * width : (head + 1) * width] = definition(

@@ -15,7 +15,7 @@ KEPT = {0: 6e-6, 1: 2**-8, 2: 2**-8, 3: 2**-15}
 
 @numba.njit
 def call_normalise(way, y, n, scale, shift, number, epsilon, x, words):
-    normalising.normalise(way, y, n, scale, shift, number, epsilon, x, words)
+    normalising.normalise(way, y, n, scale, shift, number, epsilon, x, words, 2)
 
 
 @numba.njit
@@ -28,12 +28,13 @@ def test_rows_are_normalised(way):
     y = (random.standard_normal((6, 64)) * 5 + 100).astype(np.float32)
     y[5] = 3
     scale, shift = (random.standard_normal((3, 64)).astype(np.float32) for _ in range(2))
-    x, words = np.zeros_like(y), rows_of(6, 64, way)
+    x, words = np.zeros((9, 64), np.float32), rows_of(9, 64, way)
     call_normalise(way, y, 6, scale, shift, 1, np.float32(1e-5), x, words)
     exact = y.astype(np.float64)
     centred = exact - exact.mean(axis=1, keepdims=True)
     expected = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5) * scale[1] + shift[1]
-    np.testing.assert_allclose(x, expected, atol=2e-5)
+    np.testing.assert_allclose(x[2:8], expected, atol=2e-5)
+    assert not x[[0, 1, 8]].any()
     np.testing.assert_array_equal(numbers_of(words, way), kept(x, way))
 
 

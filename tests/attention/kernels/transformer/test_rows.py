@@ -12,21 +12,23 @@ from tests.attention.kernels.transformer.kept import kept, numbers_of
 
 
 @numba.njit
-def call_the_others(way, sums, n, bias, layer, at, columns, curve, x, y, words, factors, scaled):
-    rows.finish(way, sums, n, bias, layer, at, columns, curve, words, 2)
-    rows.add(sums, n, bias, layer, at, columns, x, y, 2)
+def call_all(way, sums, n, bias, layer, at, columns, curve, x, y, words, factors, scaled):
+    rows.finish(way, sums, n, bias, layer, at, columns, curve, words, 2, 32)
+    rows.add(y, n, bias, layer, x, 2)
     rows.scale(way, sums, n, columns, factors, scaled, 2, at)
 
 
 def test_biases_residuals_and_factors(way):
     random = np.random.default_rng(3)
     sums, bias, x = (random.standard_normal(shape).astype(np.float32) for shape in ((4, 32), (2, 96), (6, 96)))
-    y, words, scaled = np.zeros_like(x), rows_of(6, 96, way), rows_of(6, 96, way)
+    y, words, scaled = random.standard_normal((5, 96)).astype(np.float32), rows_of(6, 96, way), rows_of(6, 96, way)
+    before = y.copy()
     factors = np.array([1, 0.5, -2, 3], np.float32)
-    call_the_others(way, sums, 4, bias, 1, 64, 32, NONE, x, y, words, factors, scaled)
+    call_all(way, sums, 4, bias, 1, 64, 32, NONE, x, y, words, factors, scaled)
     places = (slice(2, 6), slice(64, 96))
-    np.testing.assert_array_equal(numbers_of(words, way)[places], kept(sums + bias[1, 64:], way))
-    np.testing.assert_array_equal(y[places], (sums + bias[1, 64:]) + x[places])
+    np.testing.assert_array_equal(numbers_of(words, way)[2:6, 32:64], kept(sums + bias[1, 64:], way))
+    np.testing.assert_array_equal(y[:4], before[:4] + bias[1] + x[2:])
+    np.testing.assert_array_equal(y[4], before[4])
     np.testing.assert_array_equal(numbers_of(scaled, way)[places], kept(sums * factors[:, None], way))
-    for written in (y, numbers_of(words, way), numbers_of(scaled, way)):
+    for written in (numbers_of(words, way), numbers_of(scaled, way)):
         assert np.count_nonzero(written) == 4 * 32

@@ -1,0 +1,122 @@
+"""Threads share out the rows of each stage, and none begins one before all are done with the one before."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+from time import sleep
+
+import pytest
+
+from attention.kernels import pool
+from attention.kernels.transformer import together
+from attention.kernels.transformer.together import in_stages, threads_that_encode, with_others
+
+
+class Log:
+    """Which rows were done in which stage by whom, in the order in which they were begun."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+        self.begun = []
+        self.running = set()
+
+    def __call__(self, stage, first, last):
+        assert all(other == stage for other in self.running)
+        self.running.add(stage)
+        self.begun.append((stage, first, last, threading.get_ident()))
+        sleep(self.seconds)
+        self.running.discard(stage)
+
+    def rows(self, stage):
+        return sorted((first, last) for number, first, last, _ in self.begun if number == stage)
+
+    def threads(self, stage):
+        return {thread for number, _, _, thread in self.begun if number == stage}
+
+
+@pytest.fixture
+def crew(monkeypatch):
+    """Eight threads of their own, whatever the machine has."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as threads:
+        monkeypatch.setattr(together, "threads_that_encode", lambda: threads)
+        yield threads
+
+
+def test_encoding_has_threads_of_its_own():
+    assert threads_that_encode() is not pool()
+    assert threads_that_encode() is threads_that_encode()
+
+
+@pytest.mark.parametrize("rows", [1, 11, 12, 13, 145, 384])
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_all_rows_are_done_once_in_each_stage_after_the_one_before(crew, rows, threads):
+    log = Log(0.002)
+    in_stages(log, 4, rows, threads, 12)
+    stages = [stage for stage, *_ in log.begun]
+    assert stages == sorted(stages)
+    assert set(stages) == {0, 1, 2, 3}
+    for stage in range(4):
+        parts = log.rows(stage)
+        assert (parts[0][0], parts[-1][1]) == (0, rows)
+        assert all(one[1] == other[0] and one[1] % 12 == 0 for one, other in pairwise(parts))
+        assert len(parts) <= threads
+    assert log.threads(3) <= log.threads(0)
+
+
+def test_two_threads_part_the_rows(crew):
+    log = Log(0.05)
+    in_stages(log, 3, 145, 2, 12)
+    assert [log.rows(stage) for stage in range(3)] == [[(0, 72), (72, 145)]] * 3
+    assert all(len(log.threads(stage)) == 2 for stage in range(3))
+
+
+def test_who_does_not_come_is_not_waited_for(crew):
+    free = threading.Event()
+    for _ in range(8):
+        crew.submit(free.wait)
+    log = Log()
+    in_stages(log, 3, 145, 4, 12)
+    with_others(lambda: log(3, 0, 145), 4)
+    free.set()
+    assert log.rows(1) == log.rows(2) == log.rows(3) == [(0, 145)]
+    assert {thread for *_, thread in log.begun} == {threading.get_ident()}
+
+
+def test_who_comes_late_leaves(crew):
+    team = together._Team(Log(), 2, 24, 2, 12)
+    team.work()
+    before = list(team._stage.begun)
+    team.work()
+    assert team._stage.begun == before
+
+
+@pytest.mark.parametrize("failing", ["here", "there"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, at):
+    here, both = threading.get_ident(), threading.Barrier(2, timeout=5)
+
+    def stage(number, first, last):
+        if number == 0:
+            both.wait()  # both have come
+        if number == at and (threading.get_ident() == here) == (failing == "here"):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_stages(stage, 3, 145, 2, 12)
+    assert crew.submit(lambda: 1).result(timeout=5) == 1
+
+
+def test_what_others_do_is_done_and_their_errors_are_told(crew):
+    both = threading.Barrier(2, timeout=5)
+    with_others(both.wait, 2)
+
+    def work():
+        both.wait()
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        with_others(work, 2)
