@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from attention.dtypes import F32
 from attention.errors import ParameterError
-from attention.kernels import can_compile, workers
+from attention.kernels import can_compile, prepare_transformer, workers
 from attention.kernels.transformer import (
     CURVES,
     PANEL,
@@ -50,12 +50,16 @@ TOKENS = 384
 FEW_TOKENS = 64
 """Fewer are not shared out: they take less time than another thread to begin."""
 
-SHARES = 4
+SHARES = 2
 """For each thread, so that one that gets less of its core does less."""
 
 
 class Compiled:
     """A sentence encoder made ready for many texts, in machine code. Threads may share it.
+
+    The first one of a process has the machine code made, in some seconds, or finds what was kept of it. Where numba has
+    already begun to compile for this processor alone, it goes on so: on some the code is a third slower. Who wants to
+    say where it is kept calls `attention.kernels.prepare_transformer` before.
 
     Args:
         model: its parameters, NumPy's or torch's, which are copied but for the embeddings.
@@ -72,6 +76,7 @@ class Compiled:
             raise ParameterError(f"{reason}: use Packed")
         if precision not in ("float32", "bfloat16"):
             raise ParameterError(f"precision must be float32 or bfloat16, got {precision!r}")
+        prepare_transformer()
         self.model = model
         self.precision = precision
         self.threads = workers() if threads is None else threads

@@ -10,7 +10,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from attention.kernels.cpu import compiles_for
+from attention.kernels.cpu import compiles_for, prefetch
 from attention.kernels.layout import LANES
 from attention.kernels.simd import REALS, WORDS, Lanes
 from attention.kernels.transformer.building import Strided
@@ -21,6 +21,12 @@ _SIXTEENS = PANEL // LANES
 
 MOST = 12 if compiles_for("avx512f") else 3
 """As many rows as there are registers for: 12 by two times 16 columns of 32; of AVX2's 16 registers of 8, 3 by 4."""
+
+AHEAD = 64
+"""Words of a panel that are on their way to the second cache: by itself the processor brings them less well.
+
+Measured: a tenth to a fifth of the time of one short text, a thirtieth of many.
+"""
 
 
 class _BFloat16(ir.Type):  # type: ignore[misc]  # llvmlite has none, nor types of its own
@@ -77,6 +83,9 @@ def rows_by_panel(
     builder.position_at_end(loop)
     step, panel = builder.phi(_LONG), builder.phi(b.start.type)
     totals = [[builder.phi(REALS) for _ in range(_SIXTEENS)] for _ in range(count)]
+    ahead = builder.gep(panel, [builder.mul(b.stride, _LONG(AHEAD))])
+    for side in range(_SIXTEENS):
+        prefetch(builder, builder.gep(ahead, [_LONG(LANES * side)]))
     columns = [Lanes.load(builder, WORDS, builder.gep(panel, [_LONG(LANES * side)])).value for side in range(_SIXTEENS)]
     sums = []
     for row, total in zip(rows, totals, strict=True):

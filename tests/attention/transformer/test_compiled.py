@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +27,7 @@ from attention.transformer import (
 from attention.transformer import compiled as module
 from tests.attention.transformer.conftest import shaken
 
+ROOT = Path(__file__).parents[3]
 SIZES = Architecture(d_model=64, n_heads=2, d_ff=96, n_layers=2, norm_first=False)
 WAYS = {"float32": 0, "bfloat16": 1, "bfloat16 by tiles": 2, "float32 by tiles": 3}
 OFF_BY = {0: 1e-6, 1: 3e-2, 2: 3e-2, 3: 1e-5}
@@ -185,3 +189,19 @@ def test_models_that_it_does_not_compute(random, monkeypatch):
     monkeypatch.setattr(module, "can_compile", lambda: False)
     with pytest.raises(ParameterError, match="no compiler"):
         Compiled(model)
+
+
+ALONE = """
+from attention.transformer import Compiled
+from tests.attention.transformer.test_compiled import model_of
+import numpy as np
+Compiled(model_of(np.random.default_rng(0)))
+from attention.kernels.machine_code import this_target
+from numba.core.registry import cpu_target
+print(this_target() is None or cpu_target.target_context.codegen().magic_tuple()[1] == this_target().processor)
+"""
+
+
+def test_the_first_one_has_machine_code_made_for_this_kind_of_processor():
+    done = subprocess.run([sys.executable, "-c", ALONE], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
