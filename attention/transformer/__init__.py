@@ -7,7 +7,7 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     parts        LayerNorm, Residual, FeedForward, Linear; sinusoidal, Positions; Embeddings
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
-    models       SentenceEncoder; GPT2; EncoderDecoder
+    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, vectors by number
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, listed_modules, truncation, what the small files of its folder say
     speed        Compiled, a sentence encoder in machine code, where `compiles` says so; Packed, the same on torch,
@@ -30,9 +30,9 @@ from attention.transformer.checkpoints.modules import listed_modules, modules
 from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.compiled import Compiled, compiles
 from attention.transformer.decoder import Decoder, DecoderState
-from attention.transformer.embeddings import Embeddings
+from attention.transformer.embeddings import Embeddings, rows
 from attention.transformer.encoder import Encoder
-from attention.transformer.encoder_decoder import EncoderDecoder
+from attention.transformer.encoder_decoder import EncoderDecoder, greedy
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
@@ -79,11 +79,13 @@ __all__ = [
     "bert_parameters",
     "compiles",
     "gpt2_parameters",
+    "greedy",
     "initial",
     "listed_modules",
     "load",
     "mapped",
     "modules",
+    "rows",
     "sinusoidal",
     "trace",
     "truncation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from array_api_compat import array_namespace, device
@@ -64,18 +65,33 @@ class EncoderDecoder:
         Raises:
             ParameterError: the limit is below 1.
         """
-        if limit < 1:
-            raise ParameterError(f"limit must be at least 1, got {limit}")
-        xp = array_namespace(source)
         mask = None if lengths is None else padding(lengths, source.shape[-1])
         state = self.decoder.start(self.encoder(self.source(source), mask), mask)
-        token = xp.full((source.shape[0], 1), begin, dtype=source.dtype, device=device(source))
-        ended = xp.zeros((source.shape[0], 1), dtype=xp.bool, device=device(source))
-        written: list[Array] = []
-        while len(written) < limit and not bool(xp.all(ended)):
-            x, state = self.decoder.step(self.target(token, start=state.length), state)
-            token = xp.astype(xp.argmax(self.output(x), axis=-1), source.dtype)  # [b, 1]
-            token = xp.where(ended, end, token)
-            ended = ended | (token == end)
-            written.append(token)
-        return xp.concat(written, axis=-1)
+
+        def following(token: Array) -> Array:
+            nonlocal state
+            x, state = self.decoder.step(self.target(token[..., None], start=state.length), state)
+            return self.output(x)[..., 0, :]
+
+        return greedy(following, source, begin=begin, end=end, limit=limit)
+
+
+def greedy(following: Callable[[Array], Array], source: Array, *, begin: int, end: int, limit: int) -> Array:
+    """What is written where each token is the one of the largest logit.
+
+    Args:
+        following: tokens [b] → the logits [b, n_vocabulary] of what follows on them and on all before.
+        source: integers [b, n], as which the tokens are written.
+        begin, end, limit: as for `EncoderDecoder.generate`, with its result and error.
+    """
+    if limit < 1:
+        raise ParameterError(f"limit must be at least 1, got {limit}")
+    xp = array_namespace(source)
+    token = xp.full(source.shape[:1], begin, dtype=source.dtype, device=device(source))
+    ended = xp.zeros(source.shape[:1], dtype=xp.bool, device=device(source))
+    written: list[Array] = []
+    while len(written) < limit and not bool(xp.all(ended)):
+        token = xp.where(ended, end, xp.astype(xp.argmax(following(token), axis=-1), source.dtype))
+        ended = ended | (token == end)
+        written.append(token)
+    return xp.stack(written, axis=-1)
