@@ -29,11 +29,11 @@ BUDGETS: Mapping[str, Budget] = {
     "browser": Budget(15, "the page in a browser"),
     "container": Budget(9, "the image, built and run by podman or docker"),
     "integration": Budget(2, "other libraries, in .venv-integrations"),
-    "kill": Budget(5, "processes that are killed at many moments"),
+    "kill": Budget(4, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
     "postgres": Budget(1, "a PostgreSQL server"),
     "ray": Budget(1, "Ray, and several processes of the service"),
-    "thorough": Budget(11, "the same tried in very many ways, which no other test stands for"),
+    "thorough": Budget(12, "the same tried in very many ways, which no other test stands for"),
 }
 
 
