@@ -16,12 +16,12 @@ from attention.transformer import Linear
 
 
 @dataclass(frozen=True, eq=False)
-class GRU:
-    """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), as nn.GRU computes it.
+class Gated:
+    """What both cells have.
 
     Attributes:
-        input: d_in → 3·d, what the reset gate, the update gate and the candidate take of an input.
-        hidden: d → 3·d, what they take of the state; the candidate, of as much of it as the reset gate leaves.
+        input: d_in → a multiple of d, what the gates and the candidate take of an input.
+        hidden: d → as wide, what they take of the last output.
     """
 
     input: Linear
@@ -31,6 +31,16 @@ class GRU:
     def width(self) -> int:
         """Of an output: d."""
         return int(self.hidden.weight.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class GRU(Gated):
+    """A gated recurrent unit (Cho et al. 2014, arXiv 1406.1078), as nn.GRU computes it.
+
+    Attributes:
+        input: d_in → 3·d, what the reset gate, the update gate and the candidate take of an input.
+        hidden: d → 3·d, what they take of the state; the candidate, of as much of it as the reset gate leaves.
+    """
 
     @property
     def state_width(self) -> int:
@@ -59,21 +69,13 @@ class GRU:
 
 
 @dataclass(frozen=True, eq=False)
-class LSTM:
+class LSTM(Gated):
     """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate, as nn.LSTM computes it.
 
     Attributes:
         input: d_in → 4·d, what the input gate, the forget gate, the candidate and the output gate take of an input.
         hidden: d → 4·d, what they take of the last output.
     """
-
-    input: Linear
-    hidden: Linear
-
-    @property
-    def width(self) -> int:
-        """Of an output: d."""
-        return int(self.hidden.weight.shape[0])
 
     @property
     def state_width(self) -> int:

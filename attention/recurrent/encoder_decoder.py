@@ -117,21 +117,7 @@ class RecurrentEncoderDecoder:
         return self.output(said), weights, states
 
     def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
-        """Write the target, each time the token of the largest logit.
-
-        Args:
-            source: integers [b, n]
-            lengths: integers [b]; n without.
-            begin: the token that every target starts with.
-            end: the token that ends a target; it fills up a row that ended before the others.
-            limit: how many tokens to write at most.
-
-        Returns:
-            integers [b, ≤ limit], without `begin`.
-
-        Raises:
-            ParameterError: the limit is below 1.
-        """
+        """Write the target greedily; arguments, result and error are those of `EncoderDecoder.generate`."""
         read = self.read(source, lengths)
         states = read.states
 
