@@ -94,7 +94,7 @@ def fill(store: Softkv, documents: int) -> None:
 def timed(
     ways: dict[int, dict[str, Way]], connections: Sequence[int], span: Span, rounds: int
 ) -> dict[Cell, list[Calls]]:
-    """Every cell in turns."""
+    """Every cell, in turns."""
     measured: dict[Cell, list[Calls]] = defaultdict(list)
     for turn in range(rounds):
         for many in connections:

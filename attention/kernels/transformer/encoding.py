@@ -91,6 +91,20 @@ def _embed(network: Network, tokens: I64, lengths: I64, row: int, rows: int, y: 
 
 
 @njit(nogil=True, inline="always")
+def _attend(
+    way: int, heads: int, projected: Words, lengths: I64, first: int, last: int, room: Room, scratch: Scratch
+) -> None:
+    """What tokens from `first` to `last` attend to, each in its own text, to `joined`."""
+    words, start = room.joined.shape[2] // heads, 0
+    for length in lengths:
+        begin, end = max(start, first), min(start + length, last)
+        if begin < end:
+            for head in range(heads):
+                attend(way, projected, start, length, begin, end, head, words, scratch, room.joined)
+        start += length
+
+
+@njit(nogil=True, inline="always")
 def _rest_of_layer(
     way: int, network: Network, layer: int, curve: int, room: Room, scratch: Scratch, row: int, rows: int
 ) -> None:
@@ -209,15 +223,9 @@ def encode(
         take_unit()
     for stage in range(begin, min(end, layers + 1)):
         if stage > 0:
-            projected = room.projected[(stage - 1) % room.projected.shape[0]]
-            start = 0
-            for length in lengths:
-                some, rest = max(start, first), min(start + length, last)
-                if some < rest:
-                    for head in range(heads):
-                        words = room.joined.shape[2] // heads
-                        attend(way, projected, start, length, some, rest, head, words, scratch, room.joined)
-                start += length
+            _attend(
+                way, heads, room.projected[(stage - 1) % room.projected.shape[0]], lengths, first, last, room, scratch
+            )
         row = first
         while row < last:
             rows = _together(way, last - row)
