@@ -112,17 +112,17 @@ def greedy(following: Callable[[Array], Array], source: Array, *, begin: int, en
 
     Args:
         following: tokens [b] → the logits [b, n_vocabulary] of what follows on them and on all before.
-        source: integers [b, n], as which the tokens are written.
+        source: [b, ...], for how many, and where, to write.
         begin, end, limit: as for `EncoderDecoder.generate`, with its result and error.
     """
     if limit < 1:
         raise ParameterError(f"limit must be at least 1, got {limit}")
     xp = array_namespace(source)
-    token = xp.full(source.shape[:1], begin, dtype=source.dtype, device=device(source))
+    token = xp.full(source.shape[:1], begin, dtype=xp.int64, device=device(source))
     ended = xp.zeros(source.shape[:1], dtype=xp.bool, device=device(source))
     written: list[Array] = []
     while len(written) < limit and not bool(xp.all(ended)):
-        token = xp.where(ended, end, xp.astype(xp.argmax(following(token), axis=-1), source.dtype))
+        token = xp.where(ended, end, xp.astype(xp.argmax(following(token), axis=-1), xp.int64))
         ended = ended | (token == end)
         written.append(token)
     return xp.stack(written, axis=-1)
