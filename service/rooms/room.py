@@ -76,7 +76,7 @@ class Room:
         """Raises: NotPresenter where that is not the secret of who presents."""
         if not _same(secret, self.secret):
             raise NotPresenter(
-                "this is for whoever presents: send the secret that opening the room was answered with, as X-Room-Secret"
+                "this is for who presents: send the secret that opening the room was answered with, as X-Room-Secret"
             )
 
     def put(self, row_id: str, key: str, value: str, secret: str | None) -> dict[str, str]:
@@ -236,7 +236,9 @@ class Room:
         if question is None or question.number != number:
             raise QuestionOver(f"question {number} is not the one that is open in this room: look which one is")
         if question.closed:
-            raise QuestionOver(f"the answer to question {number} is shown, or is on its way: guesses are counted before")
+            raise QuestionOver(
+                f"the answer to question {number} is shown, or is on its way: guesses are counted before"
+            )
         return question
 
     def _next_number(self) -> int:
@@ -246,8 +248,8 @@ class Room:
     def _grow(self, size: int) -> None:
         if size > 0 and self._bytes + size > self._limits.bytes:
             raise RoomFull(
-                f"this room holds {self._bytes} bytes of text and may hold {self._limits.bytes}: {size} more do not fit, "
-                "remove rows or send shorter ones"
+                f"this room holds {self._bytes} bytes of text and may hold {self._limits.bytes}: {size} more do not "
+                "fit, remove rows or send shorter ones"
             )
         self._bytes += size
 
