@@ -55,7 +55,7 @@ async def put_guess(id: RowInPath, code: CodeInPath, body: GuessRequest, running
 @router.post(
     "/reveal",
     response_model=RoomQuestion,
-    responses=refusals(*WITH_BODY, "room_not_found", "not_presenter", "question_over", *ENCODING),
+    responses=refusals(*WITH_BODY, "room_not_found", "not_presenter", "host_refused", "question_over", *ENCODING),
     response_description="The question with its answer, as everybody is told.",
     summary="Show whose row won",
 )

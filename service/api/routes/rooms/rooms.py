@@ -38,7 +38,7 @@ router = json_router("/v1/rooms", "rooms", "stateless", "nothing")
 @router.post(
     "",
     response_model=OpenedRoom,
-    responses=refusals(*WITH_BODY, "room_taken", "room_full", "rooms_full"),
+    responses=refusals(*WITH_BODY, "room_taken", "room_full", "rooms_full", "queue_full"),
     response_description="Its code, the secret of who presents, and how others come in.",
     summary="Open a room",
 )
@@ -67,7 +67,7 @@ async def get_room(code: CodeInPath, request: Request, running: Running) -> Resp
 @router.delete(
     "/{code}",
     status_code=204,
-    responses=refusals(*IN_A_ROOM, "not_presenter"),
+    responses=refusals(*IN_A_ROOM, "not_presenter", "host_refused"),
     response_description="It is closed, and what it held is gone.",
     summary="Close a room",
 )
@@ -84,7 +84,7 @@ async def close_room(code: CodeInPath, running: Running, secret: Secret = None) 
     status_code=200,
     response_class=Events,
     dependencies=[takes("listen")],
-    responses=refusals(*IN_A_ROOM, "listeners_full")
+    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full")
     | {
         200: {
             "content": {

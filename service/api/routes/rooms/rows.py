@@ -17,7 +17,7 @@ router = json_router("/v1/rooms/{code}/rows", "rooms", "stateless", "nothing")
 @router.put(
     "/{id}",
     response_model=RoomRow,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_full", "not_presenter"),
+    responses=refusals(*WITH_BODY, "room_not_found", "room_full", "not_presenter", "host_refused"),
     response_description="The row as the room has it.",
     summary="Put a row into a room",
 )
@@ -35,7 +35,7 @@ async def put_room_row(
 @router.delete(
     "/{id}",
     status_code=204,
-    responses=refusals(*IN_A_ROOM, "room_row_not_found", "not_presenter"),
+    responses=refusals(*IN_A_ROOM, "room_row_not_found", "not_presenter", "host_refused"),
     response_description="It is gone.",
     summary="Remove a row from a room",
 )
