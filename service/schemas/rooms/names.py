@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 
 from service.schemas.wire import Text
 
-MAX_TEXT = 500  # characters: such texts the encoder's cache keeps
+MAX_TEXT = 480  # characters: such texts the encoder's cache keeps
 
 RoomCode = TypeAliasType(
     "RoomCode",

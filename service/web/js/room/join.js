@@ -88,7 +88,7 @@ export function join({ code, own, acts }) {
 
 /** Fields and a button; what was sent is cleared, what was refused stays. */
 function form(name, fields, send, sent, act) {
-  const inputs = fields.map(([id]) => h("input", { type: "text", id, autocomplete: "off", maxLength: 500 }));
+  const inputs = fields.map(([id]) => h("input", { type: "text", id, autocomplete: "off", maxLength: 480 }));
   const done = h("span.soft.small", { role: "status" });
   const button = h("button.strong", { type: "submit", id: `send-${name}` }, say(send));
   const submit = async (event) => {

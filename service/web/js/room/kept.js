@@ -2,6 +2,7 @@
 
 const PRESENTED = "softkv-room";
 const WHO = "softkv-room-who";
+const SECRET = "softkv-room-secret";
 const OWN = "softkv-room-rows-";
 
 /** @param {Storage} storage of the tab */
@@ -19,12 +20,21 @@ export class Kept {
     this.storage.setItem(PRESENTED, JSON.stringify(room));
   }
 
-  /** A name that nobody else has or sees: under it one guess counts, and with it one's rows are one's own. */
+  /** A name that nobody else has or sees, under which one guess counts. */
   get who() {
     const known = this.storage.getItem(WHO);
     if (known) return known;
     const made = fresh();
     this.storage.setItem(WHO, made);
+    return made;
+  }
+
+  /** What this tab's rows are sent with; not `who`, which stands in addresses. */
+  get secret() {
+    const known = this.storage.getItem(SECRET);
+    if (known) return known;
+    const made = fresh();
+    this.storage.setItem(SECRET, made);
     return made;
   }
 

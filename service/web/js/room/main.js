@@ -159,7 +159,7 @@ function joins(code) {
     put: (key, value) => doing(async () => {
       const id = fresh();
       kept.add(code, id);
-      await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.who });
+      await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.secret });
     }),
     propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
     guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),

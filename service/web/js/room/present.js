@@ -19,7 +19,7 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
  * @param {{ask: function(string, ?number), reveal: function(number), remove: function(string), close: function()}} how.acts
  */
 export function present({ opened: { code, joining }, acts }) {
-  const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 500 });
+  const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480 });
   const temperature = h("select", { id: "room-temperature" }, TEMPERATURES.map((t) => h("option", { value: t }, t || say("present.own"))));
   const asking = (event) => {
     event.preventDefault();
