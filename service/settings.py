@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(1.0, ge=0, le=3600)
     originals: Literal["memory", "files"] = "memory"
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
+    lab: Literal["writers", "readers"] = "writers"
     log_format: Literal["console", "json"] = "console"
     slow_ms: float = Field(1000, ge=0)
     traces: Literal["none", "otlp"] = "none"

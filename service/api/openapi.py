@@ -60,6 +60,7 @@ TAGS = [
     {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
     {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},
     {"name": "rooms", "description": "A class's shared memory: rows, questions, guesses, live and in memory only."},
+    {"name": "lab", "description": "Small models that are trained while one watches, and then looked into."},
     {"name": "openai", "description": "OpenAI's clients work unchanged with `/v1` of this service as their base URL."},
     {"name": "probes", "description": "For those who run the service; open to everyone."},
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Request
 
+from service.lab import Lab
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import Seeding
 from service.rooms import Rooms
@@ -18,8 +19,8 @@ from service.schemas.wire import CollectionName, DocumentId
 class State:
     """The parts of a running service, and the limits that it keeps.
 
-    `keys_required`: a call without a key is refused. `warmed` is set when a first call of each kind was made. `host` is
-    what the service listens on.
+    `keys_required`: a call without a key is refused. `lab_for`: who may train. `warmed` is set when a first call of
+    each kind was made. `host` is what the service listens on.
     """
 
     catalogue: Catalogue
@@ -30,6 +31,8 @@ class State:
     max_body_bytes: int
     max_queue: int
     keys_required: bool
+    lab_for: Literal["writers", "readers"] = "writers"
+    lab: Lab = field(default_factory=Lab)
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
     rooms: Rooms = field(default_factory=Rooms)
     host: str = "127.0.0.1"

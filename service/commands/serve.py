@@ -74,6 +74,9 @@ def serve(
     drain_seconds: Annotated[
         float | None, typer.Option(help="How long /readyz is red before SIGTERM ends the service.", show_default="1")
     ] = None,
+    lab: Annotated[
+        str | None, typer.Option(help="Who may train small models: writers or readers.", show_default="writers")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json.", show_default="console")] = None,
     slow_ms: Annotated[
         float | None, typer.Option(min=0, help="Log requests that take longer; 0 for none.", show_default="1000")

@@ -8,5 +8,5 @@ from __future__ import annotations
 from service.lab.decoding import Decoded
 from service.lab.errors import LabBusy, LabError, LibraryNeeded, ModelNotTrained, TrainingFailed, UnreadableSource
 from service.lab.jobs import Job, NetworkJob, PairsJob
-from service.lab.lab import MOST_SECONDS, Lab
+from service.lab.lab import MOST_SECONDS, Lab, TrainedModel
 from service.lab.networks import Model

@@ -20,6 +20,9 @@ from service.lab.networks import Network, network, parameters
 CHILD = "service.lab.child"
 MOST_KEPT = 16
 MOST_SECONDS = 120.0
+ENDED_SECONDS = 0.5
+"""How long one waits for a training that its caller has just given up."""
+
 STARTING_SECONDS, ENDING_SECONDS = 120.0, 30.0
 """How long a child may take to import torch, and over its budget for the last test, before it is ended."""
 
@@ -47,20 +50,21 @@ class Lab:
     """What is trained, and what was."""
 
     def __init__(self) -> None:
-        self._training: Job | None = None
+        self._free = asyncio.Event()
+        self._free.set()
         self._models: OrderedDict[str, TrainedModel] = OrderedDict()
 
     @property
     def training(self) -> bool:
         """Whether a model is being trained."""
-        return self._training is not None
+        return not self._free.is_set()
 
     @property
     def models(self) -> list[TrainedModel]:
         """Those that are kept, the last one first: the `MOST_KEPT` that were trained last."""
         return list(reversed(self._models.values()))
 
-    def check(self, job: Job) -> None:
+    async def check(self, job: Job) -> None:
         """Refuse what cannot be trained now.
 
         Raises:
@@ -70,10 +74,12 @@ class Lab:
         """
         if find_spec("torch") is None:
             raise LibraryNeeded("training wants torch, which this installation leaves out: use the whole softkv")
-        if self._training is not None:
-            raise LabBusy("a model is being trained, and one is at a time: try again when it is done")
         if isinstance(job, NetworkJob):
             network(job.plan)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._free.wait(), ENDED_SECONDS)
+        if self.training:
+            raise LabBusy("a model is being trained, and one is at a time: try again when it is done")
 
     async def train(self, job: Job) -> AsyncGenerator[Told]:
         """What the child tells; at the end of a network it is kept, and its id told. The child ends with this.
@@ -82,19 +88,25 @@ class Lab:
             LibraryNeeded, LabBusy, UnreadableSource: as of `check`.
             TrainingFailed: the child ended before.
         """
-        self.check(job)
-        self._training = job
+        await self.check(job)
+        self._free.clear()
         try:
             async with _child(job) as child:
                 async for told in _lines(child, job.seconds):
                     if told.name == "trained" and isinstance(job, NetworkJob):
-                        told.data["id"] = await self._keep(job, told)
+                        told.data["id"] = await self._trained(job, told)
                     yield told
                     if told.name == "trained":
                         return
             raise TrainingFailed("the process that trained has ended without a model: see the service's log")
         finally:
-            self._training = None
+            self._free.set()
+
+    def keep(self, model: TrainedModel) -> None:
+        """Answer for it from now on; where there are too many the oldest is let go."""
+        self._models[model.id] = model
+        while len(self._models) > MOST_KEPT:
+            self._models.popitem(last=False)
 
     def model(self, identity: str) -> TrainedModel:
         """Raises: ModelNotTrained: there is none of that id."""
@@ -109,12 +121,10 @@ class Lab:
         """What a model writes for a source, and what it looked at; errors are those of `service.lab.decoding`."""
         return await asyncio.to_thread(decode, model.job.plan.task, model.network, source)
 
-    async def _keep(self, job: NetworkJob, told: Told) -> str:
+    async def _trained(self, job: NetworkJob, told: Told) -> str:
         trained = await asyncio.to_thread(restored, job.plan, told.data.pop("numbers"))
         model = TrainedModel(f"m-{token_hex(4)}", job, trained, parameters(trained), told.data["accuracy"])
-        self._models[model.id] = model
-        while len(self._models) > MOST_KEPT:
-            self._models.popitem(last=False)
+        self.keep(model)
         return model.id
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 
 from softkv.answers.info import Readiness
-from softkv.calls import arrays, asking, backups, rooms, service
+from softkv.calls import arrays, asking, backups, service
 from softkv.calls.place import Known, Place
+from softkv.calls.teaching import lab, rooms
 from softkv.collection import AsyncCollection, Collection
 from softkv.errors import TimedOut, Unavailable
 from softkv.methods import async_paged, awaited, blocking, paged
@@ -107,6 +108,10 @@ class Client:
     guess = blocking(rooms.guess)
     reveal = blocking(rooms.reveal)
     hear_room = blocking(rooms.hear_room)
+
+    train = blocking(lab.train)
+    decode = blocking(lab.decode)
+    lab = blocking(lab.lab)
 
     def wait_until_ready(self, seconds: float = _READY_SECONDS, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded.
@@ -209,6 +214,10 @@ class AsyncClient:
     guess = awaited(rooms.guess)
     reveal = awaited(rooms.reveal)
     hear_room = awaited(rooms.hear_room)
+
+    train = awaited(lab.train)
+    decode = awaited(lab.decode)
+    lab = awaited(lab.lab)
 
     async def wait_until_ready(self, seconds: float = _READY_SECONDS, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded; as `Client.wait_until_ready`."""

@@ -101,7 +101,7 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
         Forbidden: the caller may only read, or this is not about collections of its own.
     """
     holder: Holder = scope.get("state", {}).get("holder", NOBODY)
-    if LEVELS.index(holder.level) < LEVELS.index(needed):
+    if not may(scope, needed):
         if holder.level == "none":
             raise KeyRefused(NO_KEY)
         raise Forbidden(
@@ -114,6 +114,12 @@ def admit(scope: Scope, needed: Level, reach: Reach = "nothing") -> None:
         raise Forbidden(f"{own}, and {scope['method']} {scope['path']} is about all of them: use a key for all")
     if reach == "collection" and not holder.reaches(name := scope["path_params"]["name"]):
         raise Forbidden(f"{own}, and {name!r} does not: use a key for that one")
+
+
+def may(scope: Scope, needed: Level) -> bool:
+    """Whether its caller may do that much."""
+    holder: Holder = scope.get("state", {}).get("holder", NOBODY)
+    return LEVELS.index(holder.level) >= LEVELS.index(needed)
 
 
 class Hosts:

@@ -55,6 +55,10 @@ class Forbidden(APIError):
     """The caller may read and wants to write."""
 
 
+class LabClosed(APIError):
+    """The caller may read and wants to train, where only writers may."""
+
+
 class MalformedHost(APIError):
     """No Host header, several, or one that is no host."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention.errors import AttentionError
-from service import encoding, retrieval, rooms, storage
+from service import encoding, lab, retrieval, rooms, storage
 from service.api.problems import errors as api
 
 
@@ -47,6 +47,7 @@ TABLE: Mapping[str, Refusal] = {
     "malformed_json": Refusal(400, "the body is not JSON", api.MalformedBody),
     "key_refused": Refusal(401, "no key, or an unknown one", api.KeyRefused, openai_code="invalid_api_key"),
     "forbidden": Refusal(403, "this key may only read, or is for other collections", api.Forbidden),
+    "lab_closed": Refusal(403, "this caller may only read, and the lab is not for readers", api.LabClosed),
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
     ),
@@ -66,6 +67,8 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "room_not_found": Refusal(404, "no room is open under that code: it is over, or never was", rooms.RoomNotFound),
     "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
+    "model_not_trained": Refusal(404, "the lab has no model of that id, or no longer", lab.ModelNotTrained),
+    "lab_busy": Refusal(409, "the lab trains a model, and one is at a time: try again", lab.LabBusy, repeat=True),
     "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(
@@ -123,8 +126,8 @@ TABLE: Mapping[str, Refusal] = {
     "listeners_full": Refusal(429, "as many listen to the room as may at once", rooms.ListenersFull, repeat=True),
     "library_missing": Refusal(
         501,
-        "the encoder is a model that this installation has no library for: see /readyz",
-        encoding.LibraryMissing,
+        "this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch",
+        (encoding.LibraryMissing, lab.LibraryNeeded),
         openai_reason="this installation has no library for the model",
     ),
     "encoder_unavailable": Refusal(
@@ -152,6 +155,7 @@ TABLE: Mapping[str, Refusal] = {
     "out_of_memory": Refusal(
         503, "there is no memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
+    "training_failed": Refusal(503, None, lab.TrainingFailed),
     # Any call may meet this, and none is described by it.
     "stopping": Refusal(503, None, (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed), repeat=True),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import arrays, asking, backups, collections, documents, facts, rooms, service, writing
+from softkv.calls import arrays, asking, backups, collections, documents, facts, service, writing
 from softkv.calls.call import Call
 from softkv.calls.place import Known, Place
+from softkv.calls.teaching import lab, rooms
 from tests.description import FILE
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
@@ -57,6 +58,9 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "put_guess": (rooms.guess, ("MATH", "a/b", 1, None)),
     "reveal_answer": (rooms.reveal, ("MATH", 1, "s")),
     "hear_room": (rooms.hear_room, ("MATH", print)),
+    "get_lab": (lab.lab, ()),
+    "train_model": (lab.train, ("dates", print)),
+    "decode_source": (lab.decode, ("m-0123abcd", "3 March 2014")),
     "attend_arrays": (arrays.attend, ([[1]], [[1]], [[1]])),
 }
 # field of a request → the argument that says it
@@ -83,10 +87,12 @@ BESIDES = {
     "patch_document": {"id"},
     "list_collections": set(),
     "hear_room": {"heard"},
+    "train_model": {"heard"},
 }
-COLLECTION = {
-    name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in ("service", "arrays", "backups", "rooms")
-} - {"compare_rows"}
+OF_THE_SERVICE = ("service", "arrays", "backups", "lab", "rooms")
+COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in OF_THE_SERVICE} - {
+    "compare_rows"
+}
 
 
 def operations() -> dict[str, tuple[str, str, dict[str, Any]]]:

@@ -190,6 +190,14 @@ EVERY_FIELD = [
     Call("open_room", {"code": "ZOOM", "rows": [{"id": "a", "key": "cats", "value": "They purr."}]}),
     Call("ask_room", {"query": "pets that purr", "temperature": 0.1}),
     Call("put_guess", {"question": 1, "row": None}),
+    Call("train_model", {"task": "copy", "model": "gru", "seconds": 30, "steps": 1, "seed": 1}),
+    *(
+        Call("train_model", {"task": "copy", "model": model, "seconds": 30, "steps": 1})
+        for model in ("transformer", "lstm", "gru_attention", "lstm_attention")
+    ),
+    *(Call("train_model", {"task": task, "steps": 1}) for task in ("numbers", "pictures")),
+    Call("decode_source", {"model": "m-0123abcd", "source": "3 March 2014"}),
+    Call("decode_source", {"model": "m-4567cdef", "picture": [[0.5] * 16] * 16}),
     Call("encode", {"texts": ["a"], "model": "all-MiniLM-L6-v2", "purpose": "document", "vector_format": "numbers"}),
     Call("encode", {"texts": ["a", "b"], "tokens": True}, headers={"accept": NDJSON}),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),

@@ -7,10 +7,20 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from service.lab import NetworkJob, TrainedModel
+from service.lab.networks import network, parameters
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
 SECRET = "X-Room-Secret"
+LAB_MODELS = {"dates": "m-0123abcd", "pictures": "m-4567cdef"}
+
+
+def untrained(task: str) -> TrainedModel:
+    """A model of the lab that has learned nothing, for what is asked of any."""
+    job = NetworkJob(task, "transformer", 1, 1, 0)
+    begun = network(job.plan)
+    return TrainedModel(LAB_MODELS[task], job, begun, parameters(begun), 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +38,7 @@ def client(service: RunningService, contract: Contract) -> Iterator[httpx.Client
 
 
 @pytest.fixture
-def stocked(client: httpx.Client, contract: Contract) -> Iterator[httpx.Client]:
+def stocked(client: httpx.Client, contract: Contract, service: RunningService) -> Iterator[httpx.Client]:
     """A client of a service with the collections that `calls` speaks of."""
     posted = contract.schemas["DocumentBatch"]["examples"][0]
     client.put("/v1/collections/library", json={})
@@ -36,6 +46,8 @@ def stocked(client: httpx.Client, contract: Contract) -> Iterator[httpx.Client]:
     client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
     for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
         client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
+    for task in LAB_MODELS:
+        service.app.state.parts.lab.keep(untrained(task))
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}
     client.headers[SECRET] = client.post("/v1/rooms", json=room).json()["secret"]
     client.post("/v1/rooms/MATH/questions", json={"query": "pets"})

@@ -30,6 +30,7 @@ NEEDS_THE_ENCODER = {
         Call("compare_rows", {"query": "cats", "rows": []}),
         Call("encode", {"texts": ["cats"]}),
         Call("trace", {"text": "cats"}),
+        Call("train_model", {"task": "pairs", "pairs": [{"query": "purrs", "key": "cats"}] * 2}),
         Call("reveal_answer", {"question": 1}),
         Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
     )

@@ -53,9 +53,9 @@ KINDS = {
     "lookup": {"attend", "sweep", "compare"},
     "encode": {"encode", "embeddings", "trace"},
     "write": WRITES.keys(),
-    "stateless": {"attend_arrays", "compare_rows"} | IN_ROOMS,
+    "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source"} | IN_ROOMS,
     "listen": {"hear_room"},
-    "stream": {"get_backup", "post_lines"},
+    "stream": {"get_backup", "post_lines", "train_model"},
 }
 
 

@@ -94,13 +94,13 @@ def test_one_trains_at_a_time_and_who_goes_ends_it():
             assert lab.training
             assert len(children_of()) == 1
             with pytest.raises(LabBusy, match="one is at a time"):
-                lab.check(SHORT)
+                await lab.check(SHORT)
             with pytest.raises(LabBusy):
                 await anext(lab.train(SHORT))
             assert lab.training
         assert not lab.training
         assert children_of() == []
-        lab.check(SHORT)
+        await lab.check(SHORT)
 
     asyncio.run(run())
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import softkv
-from softkv.answers import rooms
+from softkv.answers import lab, rooms
 from softkv.answers.answer import Answer, Certificate, Evidence
 from softkv.answers.arrays import Attended, Token, Trace
 from softkv.answers.comparison import Comparison, Found, Nearest
@@ -50,6 +50,10 @@ KINDS = {
     "RoomQuestion": rooms.RoomQuestion,
     "RoomAnswer": rooms.RoomAnswer,
     "RoomMatch": rooms.RoomMatch,
+    "LabAnswer": lab.Lab,
+    "LabModel": lab.LabModel,
+    "DecodeAnswer": lab.Decoded,
+    "DecodedToken": lab.DecodedToken,
 }
 # `dimension` and `embeddings` are the array's own shape and content; a swept match has no temperature to itself.
 OWN = {"EncodeAnswer": {"dimension", "embeddings"}}

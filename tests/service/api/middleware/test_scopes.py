@@ -24,7 +24,7 @@ EVERYTHING, SEEN = {"get_backup"}, {"list_collections"}
 NOTHING = {
     "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_models", "trace",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row", "ask_room", "put_guess",
-    "reveal_answer",
+    "reveal_answer", "get_lab", "train_model", "decode_source",
 }  # fmt: skip
 OPEN = {"livez", "readyz", "metrics"}
 

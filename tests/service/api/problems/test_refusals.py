@@ -36,7 +36,7 @@ from tests.service.api.troubles import (
     without_its_library,
 )
 
-ROOMS_WITH_A_BODY = {"open_room", "put_room_row", "ask_room", "put_guess"}  # which may find no memory
+WITH_A_BODY = {"open_room", "put_room_row", "ask_room", "put_guess", "decode_source"}  # which may find no memory
 JSON = {"content-type": "application/json"}
 # Statuses that a call answers for reasons of its own; the others have one reason for all calls.
 OWN = {200, 201, 204, 409, 501, 503, 507}
@@ -101,15 +101,16 @@ def test_a_foreign_host_is_a_403(client, operation):
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 def test_a_key_that_reads_writes_nothing(keyed, operation):
     answer = send(keyed, operation, **{"x-api-key": "r"})
-    assert (answer.status_code == 403) == (operation.id in GUARDED)
-    if operation.id in GUARDED:
+    guarded = operation.id in GUARDED.keys() | {"train_model"}
+    assert (answer.status_code == 403) == guarded
+    if guarded:
         refused(answer, 403)
 
 
 @each(404)
 def test_what_is_not_there_is_a_404(client, operation):
     call = first(DESCRIBED, operation)
-    if "model" in DESCRIBED.resolved(call_schema(operation))[1].get("properties", {}):
+    if "model" in (*DESCRIBED.resolved(call_schema(operation))[1].get("properties", ()), *(call.body or ())):
         call = replace(call, body={**call.body, "model": "another"})
     refused(replace(call, values={"name": "none", "id": "none", "code": "NONE"}).send(client, DESCRIBED), 404)
 
@@ -196,6 +197,14 @@ def test_a_patch_that_others_keep_overtaking_is_a_409(service, client, monkeypat
         client.delete(path)
 
 
+def test_a_second_training_is_a_409(client):
+    body = {"task": "copy", "seconds": 100}
+    with client.stream("POST", "/v1/lab/train", json=body) as first:
+        heard = first.iter_raw()
+        next(heard)
+        refused(client.post("/v1/lab/train", json=body), 409)
+
+
 @pytest.mark.parametrize(
     ("missing", "calls"),
     [
@@ -250,10 +259,10 @@ def test_no_page_left_is_a_507(tmp_path):
 
 def test_every_documented_status_is_provoked_above():
     provoked = {
-        503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"} | ROOMS_WITH_A_BODY,
+        503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"} | WITH_A_BODY,
         501: NEEDS_THE_LIBRARY.keys(),
         507: GUARDED.keys(),
-        409: CONFLICTS.keys() | {"patch_document"},
+        409: CONFLICTS.keys() | {"patch_document", "train_model"},
         201: {"put_collection", "put_document"},
     }
     for status, names in provoked.items():

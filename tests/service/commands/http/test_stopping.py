@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.commands.http.server import STREAMS_SECONDS
+from tests.running import children_of
 from tests.service.commands.http.stopping import IN_TIME, Asked, Stopped, chunk, head, lines, read_until, stoppable
 
 LARGE = [[float(i % 7), 1.0] for i in range(1990)]
@@ -55,6 +56,21 @@ def wait_until_red(running: Stopped) -> None:
     while (ready := running.client.get("/readyz", timeout=30)).json()["status"] != "draining":
         assert time.monotonic() - running.told < 1
     assert ready.status_code == 503
+
+
+def test_who_listens_is_told_and_what_trains_ends(tmp_path: Path) -> None:
+    with stoppable(tmp_path) as running:
+        asked = {"task": "copy", "seconds": 100}
+        with running.client.stream("POST", "/v1/lab/train", json=asked) as answer:
+            heard = answer.iter_lines()
+            assert next(line for line in heard if line.startswith("event")) == "event: begun"
+            (child,) = children_of(running.process.pid)
+            running.tell()
+            *_, last = [line for line in heard if line]
+            assert time.monotonic() - running.told < 2
+        assert json.loads(last.removeprefix("data: "))["code"] == "stopping"
+        assert running.gone() < 6
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_ctrl_c_has_no_moment_and_a_second_signal_no_patience(tmp_path: Path) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +12,7 @@ from softkv.answers.rooms import question as read_question
 from softkv.answers.rooms import room as read_room
 from softkv.calls.call import WRITE_SECONDS, Call, Plan, nothing
 from softkv.calls.place import Known
-from softkv.errors import Error
+from softkv.calls.teaching.hearing import Heard, hear
 from softkv.problems import refuse
 from softkv.wire import checks
 from softkv.wire.body import body, said
@@ -112,7 +111,7 @@ def reveal(known: Known, code: str, question: int, secret: str) -> Call[RoomQues
     )
 
 
-def hear_room(known: Known, code: str, heard: Callable[[str, Any], object]) -> Plan[None]:
+def hear_room(known: Known, code: str, heard: Heard) -> Plan[None]:
     """Listen to a room until it is over, or until `heard` answers True; docs/rooms.md names what is told.
 
     A service in this process tells everything at the end only.
@@ -120,32 +119,7 @@ def hear_room(known: Known, code: str, heard: Callable[[str, Any], object]) -> P
     Args:
         heard: is told the name and the data of each event: first `room` with all that it holds, then every change.
     """
-    try:
-        yield from Call(
-            "GET", _path(code, "events"), nothing, take=_Hearing(heard).take, repeatable=False, timeout=WRITE_SECONDS
-        )
-    except _Enough:
-        return
-
-
-class _Enough(Error):
-    """Whoever listened has heard enough."""
-
-
-class _Hearing:
-    """Server-sent events as they come in, part by part."""
-
-    def __init__(self, heard: Callable[[str, Any], object]) -> None:
-        self._heard = heard
-        self._rest = b""
-
-    def take(self, part: bytes) -> None:
-        """Tell of every event that is whole now."""
-        *whole, self._rest = (self._rest + part).split(b"\n\n")
-        for event in whole:
-            fields = dict(line.split(": ", 1) for line in event.decode().splitlines() if not line.startswith(":"))
-            if "data" in fields and self._heard(fields["event"], json.loads(fields["data"])) is True:
-                raise _Enough("enough was heard")
+    return hear("GET", _path(code, "events"), heard)
 
 
 def _with(secret: str | None) -> tuple[tuple[str, str], ...]:

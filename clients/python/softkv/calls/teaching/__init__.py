@@ -1,0 +1,1 @@
+"""Calls for lessons: rooms that a class shares, models of the lab, and the events of both."""

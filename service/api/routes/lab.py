@@ -1,0 +1,143 @@
+"""The lab: small models are trained while the caller listens, and then asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import numpy as np
+from fastapi import Request, Response
+
+from service.api.events import MEDIA_TYPE, Event, Events
+from service.api.json import JSONAnswer
+from service.api.middleware.access import may
+from service.api.problems.errors import LabClosed
+from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
+from service.api.routing import json_router, takes
+from service.api.state import Running, State
+from service.lab import Job, NetworkJob, PairsJob, UnreadableSource
+from service.retrieval import InvalidContent
+from service.retrieval.collections import encoding_queue
+from service.schemas.lab.decode import DecodeAnswer, DecodeRequest
+from service.schemas.lab.train import LabAnswer, TrainRequest
+
+EVENTS_EXAMPLE = 'event: step\ndata: {"step":40,"seconds":1.2,"loss":1.73,"step_ms":24.1}\n\n'
+
+router = json_router("/v1/lab", "lab", "stateless", "nothing")
+
+
+@router.get(
+    "",
+    response_model=LabAnswer,
+    response_description="Whether it trains, and the models that it keeps.",
+    summary="The lab",
+)
+async def get_lab(request: Request, running: Running) -> Response:
+    """What is trained, and what was."""
+    models = [
+        {
+            "id": model.id,
+            "task": model.job.task,
+            "model": model.job.model,
+            "parameters": model.parameters,
+            "accuracy": model.accuracy,
+            "seconds": model.job.seconds,
+            "seed": model.job.seed,
+        }
+        for model in running.lab.models
+    ]
+    return JSONAnswer({"open": _open(request, running), "training": running.lab.training, "models": models})
+
+
+@router.post(
+    "/train",
+    status_code=200,
+    response_class=Events,
+    dependencies=[takes("stream")],
+    responses=refusals(*WITH_BODY, "lab_closed", "host_refused", "lab_busy", *ENCODING)
+    | {
+        200: {
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"type": "string", "description": "Server-sent events; the data of each is JSON."},
+                    "example": EVENTS_EXAMPLE,
+                }
+            }
+        }
+    },
+    response_description="Events, until the model is trained.",
+    summary="Train a small model",
+)
+async def train_model(body: TrainRequest, request: Request, running: Running) -> Response:
+    """In a process of its own, which gives way to everything else; who hangs up ends it. `begun` says how many
+    parameters it has; each `step` where training stands; `tested` how it does on what it never saw, by length;
+    `trained`, the last, its `id` for `POST /v1/lab/decode`, and some examples. With `pairs` each `step` has the weights
+    of every question over every key. What goes wrong on the way is a `problem`.
+    """
+    if not _open(request, running):
+        raise LabClosed(
+            "training takes this machine's time, and this caller may only read: use a key that may write, or set "
+            "SOFTKV_LAB=readers"
+        )
+    job = await _job(body, running)
+    try:
+        await running.lab.check(job)
+    except UnreadableSource as error:
+        raise InvalidContent.at("/model", str(error)) from None
+    return Events(_events(running, job), request.app.state.draining)
+
+
+@router.post(
+    "/decode",
+    response_model=DecodeAnswer,
+    responses=refusals(*WITH_BODY, "model_not_trained"),
+    response_description="What the model wrote, and the attention behind each token of it.",
+    summary="Ask a trained model",
+)
+async def decode_source(body: DecodeRequest, running: Running) -> Response:
+    """Each token that is written is a query over the source, whose weights are the alignment of the two."""
+    if (body.source is None) == (body.picture is None):
+        raise InvalidContent.at("", "wanted a source or a picture, got both or neither: send one of them")
+    model = running.lab.model(body.model)
+    given = body.picture if body.source is None else body.source
+    assert given is not None
+    try:
+        decoded = await running.lab.decode(model, given)
+    except UnreadableSource as error:
+        raise InvalidContent.at("/picture" if body.source is None else "/source", str(error)) from None
+    written = zip(decoded.tokens, decoded.probabilities, strict=True)
+    return JSONAnswer(
+        {
+            "text": decoded.text,
+            "source": decoded.source,
+            "tokens": [{"text": text, "probability": float(probability)} for text, probability in written],
+            "attention": decoded.weights,
+            "source_attention": decoded.source_weights,
+        }
+    )
+
+
+def _open(request: Request, running: State) -> bool:
+    return running.lab_for == "readers" or may(request.scope, "write")
+
+
+async def _job(body: TrainRequest, running: State) -> Job:
+    if body.task != "pairs":
+        if body.pairs is not None:
+            raise InvalidContent.at("/pairs", f"the task {body.task} makes its own examples: leave pairs out")
+        return NetworkJob(body.task, body.model, body.seconds, body.steps, body.seed)
+    if body.pairs is None:
+        raise InvalidContent.at("/pairs", "the task pairs learns from pairs of a query and a key: send some")
+    if body.model != "transformer":
+        raise InvalidContent.at("/model", f"pairs are learned by attention, not by {body.model}: leave model out")
+    queue = await encoding_queue(running.catalogue.encoder)
+    asked = await queue.encode([pair.query for pair in body.pairs], "query")
+    keys = await queue.encode([pair.key for pair in body.pairs], "document")
+    query, key = (np.asarray(each.vectors, np.float32) for each in (asked, keys))
+    return PairsJob(query, key, body.seconds, body.steps, body.seed)
+
+
+async def _events(running: State, job: Job) -> AsyncGenerator[Event]:
+    async with aclosing(running.lab.train(job)) as told:
+        async for each in told:
+            yield Event(each.name, each.data)
