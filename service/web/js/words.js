@@ -10,10 +10,19 @@ export function preferred(wanted) {
   return wanted.map((language) => language.toLowerCase().split("-")[0]).find((language) => LANGUAGES.includes(language)) ?? "en";
 }
 
-/** Choose the language of everything said from now on, when its words are there. @param {"en"|"zh"} language */
-export async function speak(language) {
+/**
+ * Choose the language of everything said from now on, when its words are there.
+ *
+ * @param {"en"|"zh"} language
+ * @param {?string} [topic] a view's own words, which come with it: words/<language>/<topic>.js
+ */
+export async function speak(language, topic = null) {
   const brought = document.querySelector(`#words[lang="${language}"]`);
-  current = brought ? JSON.parse(brought.textContent) : (await import(`./words/${language}.js`)).default;
+  const [own, words] = await Promise.all([
+    topic ? import(`./words/${language}/${topic}.js`) : null,
+    brought ? { default: JSON.parse(brought.textContent) } : import(`./words/${language}.js`),
+  ]);
+  current = { ...words.default, ...own?.default };
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 
