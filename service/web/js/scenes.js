@@ -50,6 +50,7 @@ export const SCENES = [
   { name: "guess", view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
   { name: "rows", view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
   { name: "steps", view: "steps", state: { t: 1 } },
+  { name: "scores", view: "scores", state: { t: 1 } },
   { name: "encoder", view: "encoder", state: {} },
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },

@@ -29,6 +29,8 @@ export const DEFAULTS = Object.freeze({
   layer: 5,
   head: 11,
   word: 3,
+  similarity: "additive",
+  spots: null,
   at: 4.2,
   points: null,
   noisy: null,
@@ -42,7 +44,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "heads", "at", "points", "noisy", "width", "rank"];
+const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "heads", "spots", "at", "points", "noisy", "width", "rank"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
@@ -123,6 +125,7 @@ function wellFormed(name, value) {
   }
   if (name === "masked") return Array.isArray(value) ? value.map(String) : undefined;
   if (name === "points") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
+  if (name === "spots") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
   if (name === "noisy") return Array.isArray(value) && value.every((x) => x === 1 || x === -1) ? value : undefined;
   return value;
 }

@@ -18,6 +18,7 @@ VIEWS = [
     "#scene=guess",
     "#scene=values",
     "#scene=steps&step=7",
+    "#scene=scores",
     "#scene=encoder",
     "#scene=hopfield",
     "#scene=regression",

@@ -20,6 +20,7 @@ SMALL = [
     "guess",
     "rows",
     "steps",
+    "scores",
     "encoder",
     "hopfield",
     "regression",
