@@ -57,6 +57,7 @@ const EXERCISES = {
   },
   encoder: {
     previous: ({ attention }) => attention.length > 3 && attention.slice(2).filter((row, i) => row.indexOf(Math.max(...row)) === i + 1).length >= 0.8 * (attention.length - 2),
+    found: ({ tokens, word, weights }) => tokens[word] === "dog" && weights[tokens.indexOf("chased")] > 0.5,
     refuted: ({ state, tokens, weights }) => state.text !== beginning("encoder").text && isScenesHead(state) && /^\[/.test(tokens[weights.indexOf(Math.max(...weights))]),
   },
   hopfield: {

@@ -29,6 +29,9 @@ export const DEFAULTS = Object.freeze({
   layer: 5,
   head: 11,
   word: 3,
+  to: -1,
+  second: "",
+  pair: null,
   similarity: "additive",
   spots: null,
   at: 4.2,
@@ -44,7 +47,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "heads", "spots", "at", "points", "noisy", "width", "rank"];
+const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "spots", "at", "points", "noisy", "width", "rank"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
@@ -102,7 +105,7 @@ function parse(name, text) {
   if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
-  if (name === "guess") return text || null;
+  if (name === "guess" || name === "pair") return text || null;
   if (name === "theme") return text === "dark" || text === "light" ? text : undefined;
   const kind = typeof DEFAULTS[name];
   if (kind === "boolean") return text === "1";

@@ -19,7 +19,7 @@ VIEWS = [
     "#scene=values",
     "#scene=steps&step=7",
     "#scene=scores",
-    "#scene=encoder",
+    "#scene=encoder&second=5.3&pair=the cat sleeps",
     "#scene=hopfield",
     "#scene=regression",
     "#scene=lowrank",

@@ -37,6 +37,7 @@ FULFILLED = [
     ("scores", "agree", f"spots={json.dumps(ONE_KEY)}"),
     ("scores", "onehot", "t=0"),
     ("encoder", "previous", "layer=0&head=2"),
+    ("encoder", "found", "layer=1&head=8&word=2"),
     ("encoder", "refuted", "text=The teacher praised the student in the hall"),
     ("hopfield", "once", "t=4"),
     ("hopfield", "mixed", "t=30"),

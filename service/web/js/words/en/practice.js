@@ -26,6 +26,7 @@ export default {
   "exercise.encoder.refuted": "In layer 6, head 12, write a sentence of your own and choose a word that looks at no word at all, but at a mark such as [CLS].",
   "exercise.scores.agree": "Move points until all six similarities choose one key, at a T above 0.",
   "exercise.scores.onehot": "Make α the one-hot vector [0 0 0 0 1 0].",
+  "exercise.encoder.found": "Find a head in which “dog” gives more than half of its weight to “chased”.",
   "exercise.hopfield.once": "Make it so cold that the first step repairs the picture, though the first look was not sure (below 99%).",
   "exercise.hopfield.mixed": "Make it so warm, below ∞, that no picture gets half of the weight.",
   "exercise.regression.through": "Make the curve go through every point.",

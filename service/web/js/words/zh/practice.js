@@ -26,6 +26,7 @@ export default {
   "exercise.encoder.refuted": "在第 6 层第 12 个头里，自己写一句英文，选一个词：它关注的不是词，而是 [CLS] 这样的标记。",
   "exercise.scores.agree": "移动这些点，让六种相似度选中同一个键，T 要大于 0。",
   "exercise.scores.onehot": "让 α 变成独热向量 [0 0 0 0 1 0]。",
+  "exercise.encoder.found": "找一个头，让 dog 把一半以上的权重给 chased。",
   "exercise.hopfield.once": "调到足够冷：第一眼并没有把握（低于 99%），第一步却把图案修好了。",
   "exercise.hopfield.mixed": "调到足够热但不到 ∞：没有一个图案占到一半。",
   "exercise.regression.through": "让曲线穿过每一个点。",
