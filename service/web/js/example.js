@@ -46,23 +46,10 @@ export function product(a, b) {
   return a.map((row) => b[0].map((_, j) => row.reduce((sum, value, k) => sum + value * b[k][j], 0)));
 }
 
-/** A + B, cell by cell. */
-export function summed(a, b) {
-  return a.map((row, i) => row.map((number, j) => number + b[i][j]));
-}
-
 /** The mean of a row and its deviation. */
 export function spread(row) {
   const mean = row.reduce((sum, number) => sum + number, 0) / row.length;
   return { mean, deviation: Math.sqrt(row.reduce((sum, number) => sum + (number - mean) ** 2, 0) / row.length) };
-}
-
-/** Each row less its mean, over its deviation: a layer norm of gain 1 and bias 0 (Ba et al. 2016, arXiv 1607.06450). */
-export function normalised(a) {
-  return a.map((row) => {
-    const { mean, deviation } = spread(row);
-    return row.map((number) => (number - mean) / deviation);
-  });
 }
 
 /** Rows become columns. */

@@ -26,7 +26,7 @@ export function derivation(step, numbers, { t }) {
     value: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_V", numbers: numbers.W_V }, { name: "V", kind: "value", numbers: numbers.value, rows: words, columns: axes }),
     dot: () => multiplied({ name: "Q", kind: "query", numbers: numbers.query, rows: words }, { name: "Kᵀ", kind: "key", numbers: transposed(numbers.key), columns: words }, { name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }),
     scale: () => each({ name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }, { name: beforeName, numbers: before, rows: words, columns: words },
-      (i, j) => (cold ? `${scaled(numbers, i, j)}. ${say("steps.scale.cold")}` : `${scaled(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`)),
+      (i, j) => (cold ? `${inWords(numbers, i, j)}. ${say("steps.scale.cold")}` : `${inWords(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`)),
     mask: () => each({ name: beforeName, numbers: before, rows: words, columns: words }, { name: afterName, numbers: after, rows: words, columns: words },
       (i, j) => say(after[i][j] === null ? "steps.mask.cell" : "steps.open.cell", { query: words[i], key: words[j] })),
     softmax: () => each({ name: afterName, numbers: after, rows: words, columns: words }, { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
@@ -105,8 +105,8 @@ function each(a, b, words, wholeRow = false) {
 }
 
 /** Before the mask: QKᵀ / √d_k / T. Nothing is divided by 0: T → 0 is a limit of the softmax, and said there. */
-export function divided({ similarity }, t) {
-  return t === 0 ? similarity : similarity.map((row) => row.map((s) => s / t));
+export function divided({ similarity, scaled }, t) {
+  return t === 0 ? similarity : scaled;
 }
 
 /** After the mask: the service's logits; at T = 0 what they were before the limit. */
@@ -114,7 +114,7 @@ export function masked({ logits, mask }, before, t) {
   return t === 0 ? before.map((row, i) => row.map((s, j) => (mask && !mask[i][j] ? null : s))) : logits;
 }
 
-function scaled({ dot, similarity, key }, i, j) {
+function inWords({ dot, similarity, key }, i, j) {
   return `${fixed(dot[i][j])} / √${key[0].length} = ${fixed(similarity[i][j])}`;
 }
 

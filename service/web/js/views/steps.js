@@ -1,16 +1,13 @@
 /** One attention layer, number by number: the service's own intermediates, forward and back. */
 
 import { fill, h } from "../element.js";
-import { causalMask, EMBEDDINGS, normalised, product, summed, transposed, W_K, W_O, W_Q, W_V, WORDS } from "../example.js";
-import { onTheWire } from "../scale.js";
 import { rich, say, subscripted } from "../words.js";
 import { copyAsCurl } from "./copying.js";
 import { derivation } from "./derivation.js";
 import { AROUND, STEPS } from "./layer/blocks.js";
+import { attention, HEADS, headsOf, numbersOf } from "./layer/numbers.js";
 import { sheet } from "./layer/sheet.js";
 import { temperatureSlider } from "./temperature.js";
-
-const HEADS = [1, 2];
 
 /** @param {object} context */
 export function steps(context) {
@@ -25,7 +22,7 @@ export function steps(context) {
   const next = h("button.main", { type: "button", id: "next", onclick: () => go(1) }, say("steps.next"));
   const causal = h("input", { type: "checkbox", id: "causal", checked: store.state.causal, onchange: () => store.set({ causal: causal.checked }) });
   const heads = h("select", { id: "heads", onchange: () => store.set({ heads: Number(heads.value) }) }, HEADS.map((count) => h("option", { value: count }, say(`steps.heads.${count}`))));
-  const whole = sheet((step) => store.set({ step }), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state) })));
+  const whole = sheet((step) => store.set({ step }), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: attention(store.state) })));
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.1, 1, 10, Infinity]);
   const element = h("div.lookup.layered", {},
     h("section.left", {}, context.story, list, h("div.walk", {}, back, next), slider.element,
@@ -51,7 +48,7 @@ export function steps(context) {
     running = new AbortController();
     element.setAttribute("aria-busy", "true");
     try {
-      numbers = readable(await api.post("/v1/attend", body(store.state), running.signal), store.state);
+      numbers = await numbersOf(api, store.state, running.signal);
       context.notice.clear();
       show();
     } catch (failure) {
@@ -100,34 +97,4 @@ function written(step) {
     part([" / (√", subscripted("d_k"), " · T)"], "", "scale"), part(" + mask", "", "mask"), " ) · ", part("V", "value", "value", "blend"), " ) ",
     part(subscripted("W_O"), "", "project"), " )",
   ];
-}
-
-function headsOf({ heads }) {
-  return HEADS.includes(heads) ? heads : 1;
-}
-
-/** The request whose numbers are shown. */
-function body(state) {
-  return {
-    query: EMBEDDINGS, key: EMBEDDINGS, value: EMBEDDINGS, similarity: "scaled_dot", temperature: onTheWire(state.t),
-    ...(state.causal ? { mask: causalMask(WORDS.length) } : {}),
-    projections: { W_Q, W_K, W_V, W_O, n_heads: headsOf(state) }, intermediates: true,
-  };
-}
-
-/**
- * The service's arrays as plain matrices, of several heads those of the first. Worked out here are the raw dot products,
- * the residual and the norm, which /v1/attend has no names for.
- */
-function readable({ intermediates: all, output }, state) {
-  const width = W_Q[0].length / headsOf(state);
-  const own = (map) => map.map((row) => row.slice(0, width));
-  const [query, key, value, similarity, logits, weights, blended] = ["query", "key", "value", "similarities", "logits", "weights", "heads"].map((name) => all[name][0]);
-  const residual = summed(EMBEDDINGS, output);
-  return {
-    embeddings: EMBEDDINGS, W_Q: own(W_Q), W_K: own(W_K), W_V: own(W_V), W_O, words: WORDS, query, key, value, similarity, logits, weights, blended,
-    dot: product(query, transposed(key)),
-    mask: state.causal ? causalMask(WORDS.length) : null,
-    heads: all.heads, concatenated: all.concatenated, output, residual, normalised: normalised(residual),
-  };
 }

@@ -11,7 +11,7 @@ export function sheet(choose, copying) {
   const places = BLOCKS.map((block, i) => {
     const numbers = h("span.figures", { "aria-hidden": "true" });
     const title = h("span.of", {});
-    const button = h(`button.block.${block.kind}.at-${block.name}${block.own ? ".own" : ""}`, { type: "button", onclick: () => choose(i) }, title, numbers);
+    const button = h(`button.block.${block.kind}.at-${block.name}`, { type: "button", onclick: () => choose(i) }, title, numbers);
     return { block, numbers, title, button };
   });
   const heads = h("span.one-head", {});
@@ -19,7 +19,7 @@ export function sheet(choose, copying) {
   const plane = h("div.flow", {}, drawing.element, heads, places.map(({ button }) => button));
   const scroller = h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": say("sheet.title") }, plane);
   const element = h("section.sheet", { id: "sheet", "aria-label": say("sheet.title") }, h("div.across", {}, h("h2", {}, say("sheet.title")), copying), scroller,
-    h("p.small.soft", {}, h("span.key-of-own", { "aria-hidden": "true" }), " ", say("sheet.own")), h("p.small", { id: "sheet-gpt" }, rich("sheet.gpt")));
+    h("p.small.soft", {}, rich("sheet.own")), h("p.small", { id: "sheet-gpt" }, rich("sheet.gpt")));
 
   /** @param {object} numbers every array by the name of its block @param {number} step the block that is lit @param {object} state */
   function show(numbers, step, state) {

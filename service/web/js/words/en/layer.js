@@ -29,7 +29,7 @@ export default {
   "sheet.residual": "+ X",
   "sheet.norm": "norm → out",
   "sheet.head": "head 1 of {heads}",
-  "sheet.own": "Dashed: QKᵀ, the residual and the norm are worked out by this browser, for /v1/attend answers no such arrays. All others are the service’s. Press a block to go to its step.",
+  "sheet.own": "Every number is the service’s; QKᵀ, the residual and the norm come from calls of their own: a sum is a dot product with ones, and a norm is √d times the cosine of a centred row with each axis. Press a block to go to its step.",
   "sheet.gpt": "In GPT-3 the same sheet is [b|12,288] wide in place of 4, and has [b|96] heads of [b|128] numbers: 96 × 128 = 12,288. So W_Q, W_K and W_V of one head each lead from 12,288 to 128, and 96 such layers follow one another.",
   "lowrank.whence": "Where the numbers come from: in GPT-3 a word is d = [b|12,288] numbers wide and a layer has [b|96] heads of 12,288 / 96 = [b|128] numbers. So a head’s W_V leads down, 12,288 → 128, and its part of W_O up again, 128 → 12,288. W_Q and W_K lead from 12,288 to 128 too, and nothing leads back: they are only compared.",
 };
