@@ -25,6 +25,7 @@ export const DEFAULTS = Object.freeze({
   step: 0,
   causal: false,
   heads: 1,
+  walked: 0,
   text: "The dog chased the cat across the street",
   layer: 5,
   head: 11,
@@ -47,7 +48,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "spots", "at", "points", "noisy", "width", "rank"];
+const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;

@@ -15,9 +15,9 @@ BLOCKS = """() => [...document.querySelectorAll('.block')].map((block) =>
     cell.textContent.replace('−∞', '-Infinity').replace('−', '-')))"""
 
 
-@pytest.mark.parametrize("heads", [1, 2])
-def test_every_block_of_the_sheet_has_the_services_numbers(visit: Any, heads: int) -> None:
-    opened = visit(f"#scene=steps&step=7&heads={heads}&causal=1", (1440, 900))
+@pytest.mark.parametrize(("heads", "walked"), [(1, 0), (2, 1)])
+def test_every_block_of_the_sheet_has_the_services_numbers(visit: Any, heads: int, walked: int) -> None:
+    opened = visit(f"#scene=steps&step=7&heads={heads}&walked={walked}&causal=1", (1440, 900))
     page = opened.page
     page.wait_for_selector(".block.at-norm .figures span")
     given = module(page, "/js/example.js", "(example) => ({...example})")
@@ -30,12 +30,13 @@ def test_every_block_of_the_sheet_has_the_services_numbers(visit: Any, heads: in
     }
     answer = httpx.post(f"{opened.origin}/v1/attend", json=body, timeout=60).json()
     found = {name: np.array(each, dtype=float) for name, each in answer["intermediates"].items()}
-    first = {name: found[name][0] for name in ("query", "key", "value", "similarities", "logits", "weights", "heads")}
+    of_head = ("query", "key", "value", "similarities", "logits", "weights", "heads")
+    one = {name: found[name][walked] for name in of_head}
     changed = x + np.array(answer["output"])
     out = (changed - changed.mean(axis=1, keepdims=True)) / changed.std(axis=1, keepdims=True)
     expected = [
-        x, first["query"], first["key"], first["value"], first["query"] @ first["key"].T, first["similarities"],
-        np.where(np.isnan(first["logits"]), -np.inf, first["logits"]), first["weights"], first["heads"],
+        x, one["query"], one["key"], one["value"], one["query"] @ one["key"].T, one["similarities"],
+        np.where(np.isnan(one["logits"]), -np.inf, one["logits"]), one["weights"], one["heads"],
         found["concatenated"], np.array(answer["output"]), changed, out,
     ]  # fmt: skip
     shown = page.evaluate(BLOCKS)

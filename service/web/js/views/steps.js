@@ -5,9 +5,12 @@ import { rich, say, subscripted } from "../words.js";
 import { copyAsCurl } from "./copying.js";
 import { derivation } from "./derivation.js";
 import { AROUND, STEPS } from "./layer/blocks.js";
-import { attention, HEADS, headsOf, numbersOf } from "./layer/numbers.js";
+import { attention, headsOf, numbersOf, walkedOf } from "./layer/numbers.js";
 import { sheet } from "./layer/sheet.js";
 import { temperatureSlider } from "./temperature.js";
+
+/** One head, or the first or the second of two. */
+const WALKS = [{ heads: 1, walked: 0 }, { heads: 2, walked: 0 }, { heads: 2, walked: 1 }];
 
 /** @param {object} context */
 export function steps(context) {
@@ -21,7 +24,7 @@ export function steps(context) {
   const back = h("button", { type: "button", id: "back", onclick: () => go(-1) }, say("steps.back"));
   const next = h("button.main", { type: "button", id: "next", onclick: () => go(1) }, say("steps.next"));
   const causal = h("input", { type: "checkbox", id: "causal", checked: store.state.causal, onchange: () => store.set({ causal: causal.checked }) });
-  const heads = h("select", { id: "heads", onchange: () => store.set({ heads: Number(heads.value) }) }, HEADS.map((count) => h("option", { value: count }, say(`steps.heads.${count}`))));
+  const heads = h("select", { id: "heads", onchange: () => store.set(WALKS[heads.selectedIndex]) }, WALKS.map((_, i) => h("option", {}, say(`steps.heads.${i + 1}`))));
   const whole = sheet((step) => store.set({ step }), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: attention(store.state) })));
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.1, 1, 10, Infinity]);
   const element = h("div.lookup.layered", {},
@@ -66,20 +69,21 @@ export function steps(context) {
     back.disabled = step === 0;
     next.disabled = step === STEPS.length - 1;
     const isLimit = STEPS[step] === "scale" && store.state.t === 0;
-    heads.value = String(headsOf(store.state));
+    const [count, walked] = [headsOf(store.state), walkedOf(store.state)];
+    heads.selectedIndex = WALKS.findIndex((one) => one.heads === count && one.walked === walked);
     fill(said, rich(`steps.${STEPS[step]}.say${isLimit ? ".cold" : ""}`, { T: store.state.t === Infinity ? "∞" : store.state.t }),
-      headsOf(store.state) > 1 && step > 0 && step < AROUND ? [" ", h("span.soft", {}, rich("steps.head.shown"))] : null);
+      count > 1 && step > 0 && step < AROUND ? [" ", h("span.soft", {}, rich("steps.head.shown", { head: walked + 1 }))] : null);
     fill(formula, written(STEPS[step]));
     if (!numbers) return;
     fill(place, derivation(STEPS[step], numbers, store.state));
-    whole.show(numbers, step, { t: store.state.t, heads: headsOf(store.state) });
+    whole.show(numbers, step, { t: store.state.t, heads: count, walked });
     context.told({ state: store.state, numbers });
   }
 
   function update(state, changed) {
     slider.follow(state.t);
     causal.checked = state.causal;
-    if (["t", "causal", "heads"].some((name) => changed.has(name))) request();
+    if (["t", "causal", "heads", "walked"].some((name) => changed.has(name))) request();
     else show();
   }
 

@@ -3,7 +3,7 @@
 import { causalMask, EMBEDDINGS, W_K, W_O, W_Q, W_V, WORDS } from "../../example.js";
 import { onTheWire } from "../../scale.js";
 
-export const HEADS = [1, 2];
+const HEADS = [1, 2];
 const PATH = "/v1/attend";
 const WIDTH = W_O.length;
 /** A row times this is the row less its mean. */
@@ -13,6 +13,11 @@ const EYE = W_O.map((_, i) => W_O.map((__, j) => (i === j ? 1 : 0)));
 /** How many heads the state asks for. */
 export function headsOf({ heads }) {
   return HEADS.includes(heads) ? heads : 1;
+}
+
+/** Which of the heads is walked through. */
+export function walkedOf(state) {
+  return headsOf(state) > 1 && state.walked === 1 ? 1 : 0;
 }
 
 /** The request for attention, with every array on the way. */
@@ -49,7 +54,7 @@ function norm(both) {
 }
 
 /**
- * The service's arrays as plain matrices; of several heads those of the first.
+ * The service's arrays as plain matrices; of several heads those of the one that is walked through.
  *
  * @param {object} api @param {object} state @param {AbortSignal} signal
  */
@@ -58,11 +63,12 @@ export async function numbersOf(api, state, signal) {
   const both = EMBEDDINGS.map((row, i) => [...row, ...output[i]]);
   const [added, normed] = await Promise.all([residual(both), norm(both)].map((body) => api.post(PATH, body, signal)));
   const width = WIDTH / headsOf(state);
-  const own = (map) => map.map((row) => row.slice(0, width));
-  const [query, key, value, similarity, logits, weights, blended] = ["query", "key", "value", "similarities", "logits", "weights", "heads"].map((name) => all[name][0]);
+  const head = walkedOf(state);
+  const own = (map) => map.map((row) => row.slice(head * width, (head + 1) * width));
+  const [query, key, value, similarity, logits, weights, blended] = ["query", "key", "value", "similarities", "logits", "weights", "heads"].map((name) => all[name][head]);
   return {
     embeddings: EMBEDDINGS, W_Q: own(W_Q), W_K: own(W_K), W_V: own(W_V), W_O, words: WORDS, query, key, value, similarity, logits, weights, blended,
-    dot: plain.intermediates.similarities[0], scaled: plain.logits[0],
+    dot: plain.intermediates.similarities[head], scaled: plain.logits[head],
     mask: state.causal ? causalMask(WORDS.length) : null,
     heads: all.heads, concatenated: all.concatenated, output, residual: added.intermediates.similarities, normalised: normed.logits[0],
   };

@@ -23,8 +23,8 @@ export function sheet(choose, copying) {
 
   /** @param {object} numbers every array by the name of its block @param {number} step the block that is lit @param {object} state */
   function show(numbers, step, state) {
-    const { t, heads: count } = state;
-    fill(heads, say("sheet.head", { heads: count }));
+    const { t, heads: count, walked } = state;
+    fill(heads, say("sheet.head", { head: walked + 1, heads: count }));
     plane.classList.toggle("several", count > 1);
     places.forEach(({ block, numbers: figures, title, button }, i) => {
       const rows = block.of(numbers, state);
