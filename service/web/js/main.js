@@ -3,8 +3,9 @@
 import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
+import { sceneNamed } from "./scenes.js";
 import { opened, Store } from "./state.js";
-import { styled, TOPICS } from "./topics.js";
+import { styled } from "./styles.js";
 import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
 import { notice } from "./views/notice.js";
@@ -54,7 +55,7 @@ async function mount() {
   view?.leave?.();
   view = null;
   stage.setAttribute("aria-busy", "true");
-  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang, TOPICS[state.view]), styled(TOPICS[state.view])]).catch(broken);
+  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang, sceneNamed(state.scene).words), styled(sceneNamed(state.scene).styles)]).catch(broken);
   if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
   document.querySelector("#skip").textContent = say("frame.skip");

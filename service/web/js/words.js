@@ -14,15 +14,15 @@ export function preferred(wanted) {
  * Choose the language of everything said from now on, when its words are there.
  *
  * @param {"en"|"zh"} language
- * @param {?string} [topic] a view's own words, which come with it: words/<language>/<topic>.js
+ * @param {string} [topic] of what else is spoken, which has a file of its own
  */
-export async function speak(language, topic = null) {
+export async function speak(language, topic) {
   const brought = document.querySelector(`#words[lang="${language}"]`);
-  const [own, words] = await Promise.all([
-    topic ? import(`./words/${language}/${topic}.js`) : null,
+  const [page, more] = await Promise.all([
     brought ? { default: JSON.parse(brought.textContent) } : import(`./words/${language}.js`),
+    topic ? import(`./words/${language}/${topic}.js`) : null,
   ]);
-  current = { ...words.default, ...own?.default };
+  current = { ...page.default, ...more?.default };
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 

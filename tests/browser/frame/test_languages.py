@@ -12,7 +12,7 @@ from tests.browser.reading import module
 
 def test_both_languages_have_the_same_words_and_places(visit: Any) -> None:
     page = visit("lesson.html").page
-    topics = set(module(page, "/js/topics.js", "({TOPICS}) => Object.values(TOPICS)"))
+    topics = set(module(page, "/js/scenes.js", "({SCENES}) => SCENES.flatMap(({words}) => words ?? [])"))
     words = {
         language: {
             name: text
