@@ -75,6 +75,7 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         settings.max_body_bytes,
         settings.max_queue,
         keys_required=settings.keyed and settings.allow_anonymous is None,
+        host=settings.host,
     )
 
 

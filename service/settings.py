@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import tempfile
@@ -11,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.networks import is_loopback
 
 # A source of a Content-Security-Policy; self and none are no hosts, they want their quotes.
 FRAME_ANCESTOR = re.compile(
@@ -140,13 +141,3 @@ def _user_cache() -> Path:
 def chooses_heaps() -> bool:
     """Whether who started this process has chosen how many heaps the C library may have."""
     return "MALLOC_ARENA_MAX" in os.environ
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -59,6 +59,7 @@ TAGS = [
     {"name": "attend", "description": "The soft lookup: every document gets a weight."},
     {"name": "compare", "description": "SQL's `=`, SQL's full text, top-k and attention, on the same rows."},
     {"name": "encode", "description": "Texts as the model reads them: vectors, tokens, attention weights."},
+    {"name": "rooms", "description": "A class's shared memory: rows, questions, guesses, live and in memory only."},
     {"name": "openai", "description": "OpenAI's clients work unchanged with `/v1` of this service as their base URL."},
     {"name": "probes", "description": "For those who run the service; open to everyone."},
 ]

@@ -16,7 +16,7 @@ from service.api.problems.errors import QueueFull
 LEAVE = "leave"
 """In a request's state while it may be given up: what the server calls when its caller has gone."""
 
-Kind = Literal["lookup", "encode", "write", "read", "stateless", "stream"]
+Kind = Literal["lookup", "encode", "write", "read", "stateless", "stream", "listen"]
 KINDS: dict[Kind, str] = {
     "lookup": "calls that attend to a collection",
     "encode": "calls for what an encoder makes of texts",
@@ -24,6 +24,7 @@ KINDS: dict[Kind, str] = {
     "read": "calls that read what is stored",
     "stateless": "calls on what comes with them",
     "stream": "calls that are sent or answered in parts",
+    "listen": "calls that listen to what happens",
 }
 TIMES_THE_FREE = 3
 

@@ -130,7 +130,7 @@ class GuardedRoute(APIRoute):
         places: Places = scope["state"]["places"]
         caller = caller_of(scope)
         CALLER.set(caller)
-        if kind == "stream":
+        if kind in ("stream", "listen"):
             scope["app"].state.draining.refuse_streams()
         if not self.reads_any_length and limit.expects_any:
             places.check(kind, caller)  # before anything is read

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Request
 
 from service.retrieval.collections import Catalogue, MachineCode
 from service.retrieval.documents import Seeding
+from service.rooms import Rooms
 from service.schemas.wire import CollectionName, DocumentId
 
 
@@ -17,7 +18,8 @@ from service.schemas.wire import CollectionName, DocumentId
 class State:
     """The parts of a running service, and the limits that it keeps.
 
-    `keys_required`: a call without a key is refused. `warmed` is set when a first call of each kind was made.
+    `keys_required`: a call without a key is refused. `warmed` is set when a first call of each kind was made. `host` is
+    what the service listens on.
     """
 
     catalogue: Catalogue
@@ -29,6 +31,8 @@ class State:
     max_queue: int
     keys_required: bool
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
+    rooms: Rooms = field(default_factory=Rooms)
+    host: str = "127.0.0.1"
 
 
 async def parts_of(request: Request) -> State:

@@ -41,6 +41,12 @@ class Limits(Wire):
     idempotency_key_characters: int = Field(description="Characters of an `Idempotency-Key`.")
     idempotency_hours: int = Field(description="For how long a write with such a key is answered as it was.")
     json_depth: int = Field(description="Levels of the JSON that is stored as a value.")
+    rooms: int = Field(description="Rooms open at once; one more is a 429, as is one more than a caller's share.")
+    room_rows: int = Field(description="Rows of a room.")
+    room_bytes: int = Field(description="Bytes of a room's rows and questions.")
+    room_characters: int = Field(description="Characters of a room's key, value or question.")
+    room_listeners: int = Field(description="Callers that listen to a room at once; one more is a 429.")
+    room_seconds: int = Field(description="How long a room lives after its last use.")
 
 
 class ServiceAnswer(Wire):

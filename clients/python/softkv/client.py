@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 
 from softkv.answers.info import Readiness
-from softkv.calls import arrays, asking, backups, service
+from softkv.calls import arrays, asking, backups, rooms, service
 from softkv.calls.place import Known, Place
 from softkv.collection import AsyncCollection, Collection
 from softkv.errors import TimedOut, Unavailable
@@ -97,6 +97,16 @@ class Client:
     attend = blocking(arrays.attend)
     embed = blocking(arrays.embed)
     compare = blocking(asking.compare_rows)
+
+    open_room = blocking(rooms.open_room)
+    room = blocking(rooms.room)
+    close_room = blocking(rooms.close_room)
+    put_room_row = blocking(rooms.put_row)
+    remove_room_row = blocking(rooms.remove_row)
+    ask_room = blocking(rooms.ask)
+    guess = blocking(rooms.guess)
+    reveal = blocking(rooms.reveal)
+    hear_room = blocking(rooms.hear_room)
 
     def wait_until_ready(self, seconds: float = _READY_SECONDS, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded.
@@ -189,6 +199,16 @@ class AsyncClient:
     attend = awaited(arrays.attend)
     embed = awaited(arrays.embed)
     compare = awaited(asking.compare_rows)
+
+    open_room = awaited(rooms.open_room)
+    room = awaited(rooms.room)
+    close_room = awaited(rooms.close_room)
+    put_room_row = awaited(rooms.put_row)
+    remove_room_row = awaited(rooms.remove_row)
+    ask_room = awaited(rooms.ask)
+    guess = awaited(rooms.guess)
+    reveal = awaited(rooms.reveal)
+    hear_room = awaited(rooms.hear_room)
 
     async def wait_until_ready(self, seconds: float = _READY_SECONDS, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded; as `Client.wait_until_ready`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from attention.errors import AttentionError
-from service import encoding, retrieval, storage
+from service import encoding, retrieval, rooms, storage
 from service.api.problems import errors as api
 
 
@@ -50,6 +50,9 @@ TABLE: Mapping[str, Refusal] = {
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
     ),
+    "not_presenter": Refusal(
+        403, "this is for who opened the room, or sent the row: their secret did not come with it", rooms.NotPresenter
+    ),
     "collection_not_found": Refusal(
         404, "there is no such collection", (retrieval.CollectionNotFound, storage.CollectionMissing)
     ),
@@ -61,10 +64,16 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="no such model",
         openai_param="model",
     ),
+    "room_not_found": Refusal(404, "no room is open under that code: it is over, or never was", rooms.RoomNotFound),
+    "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
     "collection_conflict": Refusal(409, "the collection exists with other settings", retrieval.CollectionConflict),
     "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
     "document_changed": Refusal(
         409, "others kept changing the document meanwhile: try again", retrieval.DocumentChanged, repeat=True
+    ),
+    "room_taken": Refusal(409, "a room is open under that code", rooms.RoomTaken),
+    "question_over": Refusal(
+        409, "that question is not the one that is open in the room, or its answer is shown", rooms.QuestionOver
     ),
     # The HTTP server itself refuses a length that is none before this service hears of it.
     "length_required": Refusal(411, None, api.LengthRequired),
@@ -75,6 +84,7 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="the body has more bytes than the service takes",
     ),
     "too_much": Refusal(413, "more items than the service takes in one request", retrieval.TooLarge),
+    "room_full": Refusal(413, "the room holds as many rows, guesses, questions or bytes as it may", rooms.RoomFull),
     "unsupported_media_type": Refusal(
         415,
         "the body is not declared as a media type that this call takes",
@@ -107,6 +117,10 @@ TABLE: Mapping[str, Refusal] = {
         repeat=True,
         openai_code="rate_limit_exceeded",
     ),
+    "rooms_full": Refusal(
+        429, "as many rooms are open as may be, or as this caller may have", rooms.RoomsFull, repeat=True
+    ),
+    "listeners_full": Refusal(429, "as many listen to the room as may at once", rooms.ListenersFull, repeat=True),
     "library_missing": Refusal(
         501,
         "the encoder is a model that this installation has no library for: see /readyz",

@@ -19,6 +19,7 @@ from service.api.routes import (
     upload,
 )
 from service.api.routes.openai import embeddings, models
+from service.api.routes.rooms import questions, rooms, rows
 
 # What is called most comes first, since a request is held against one after another; and upload before documents, as of
 # the routes on one path the first whose content type fits is taken.
@@ -41,5 +42,8 @@ ALL = tuple(
         embeddings,
         models,
         backup,
+        rooms,
+        rows,
+        questions,
     )
 )

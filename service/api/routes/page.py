@@ -22,6 +22,7 @@ DOCUMENTS = {
     "/index.html": "index.html",
     "/lesson.html": "lesson.html",
     "/worksheet.html": "worksheet.html",
+    "/room": "room.html",
     "/docs": "docs.html",
 }
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # another content has another digest

@@ -16,6 +16,7 @@ from service.schemas.attention import MAX_HOPFIELD_STEPS
 from service.schemas.compare import MAX_ROWS
 from service.schemas.fields import MAX_FIELDS, MAX_VALUES
 from service.schemas.openai import MOST_INPUTS
+from service.schemas.rooms.names import MAX_TEXT
 from service.schemas.service import ServiceAnswer
 from service.schemas.sweep import MAX_TEMPERATURES
 from service.schemas.trace import MAX_NAMED
@@ -54,6 +55,12 @@ def _limits(running: State) -> dict[str, int]:
         "idempotency_key_characters": once.MAX_KEY,
         "idempotency_hours": once.HOURS,
         "json_depth": wire.MAX_DEPTH,
+        "rooms": running.rooms.limits.rooms,
+        "room_rows": running.rooms.limits.rows,
+        "room_bytes": running.rooms.limits.bytes,
+        "room_characters": MAX_TEXT,
+        "room_listeners": running.rooms.limits.listeners,
+        "room_seconds": int(running.rooms.limits.seconds),
     }
 
 

@@ -45,8 +45,13 @@ export class API {
     return this.#call("POST", path, body, signal);
   }
 
-  async #call(method, path, body, signal) {
-    const headers = {};
+  /** Any method, with further headers. */
+  send(method, path, body, headers) {
+    return this.#call(method, path, body, undefined, headers);
+  }
+
+  async #call(method, path, body, signal, more = {}) {
+    const headers = { ...more };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (this.key) headers["Authorization"] = `Bearer ${this.key}`;
     const options = { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) };

@@ -19,7 +19,7 @@ document.documentElement.dataset.theme = theme;
 document.title = `${isSheet ? plan.worksheet.title : plan.title} · softkv`;
 fill(document.querySelector("#bar"),
   h("a.mark", { href: permalink("library") }, "softkv"), h("span.tag", {}, say("frame.tag")),
-  h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("library") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet)],
+  h("div.tools", {}, isSheet ? h("a", { href: page("lesson.html") }, plan.worksheet.back) : [h("a", { href: permalink("library") }, plan.back), h("a", { href: page("worksheet.html") }, plan.sheet), h("a", { href: page("room") }, plan.room)],
     h("a", { id: "toggle-lang", href: page(isSheet ? "worksheet.html" : "lesson.html", language === "zh" ? "en" : "zh"), lang: language === "zh" ? "en" : "zh-Hans" }, language === "zh" ? "EN" : "中文")));
 fill(stage, isSheet ? worksheet(plan.worksheet) : lesson());
 openInPrint();

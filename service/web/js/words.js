@@ -10,6 +10,12 @@ export function preferred(wanted) {
   return wanted.map((language) => language.toLowerCase().split("-")[0]).find((language) => LANGUAGES.includes(language)) ?? "en";
 }
 
+/** Take these words for all that is said: a page of its own has words of its own. */
+export function take(words, language) {
+  current = words;
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
+}
+
 /**
  * Choose the language of everything said from now on, when its words are there.
  *

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import arrays, asking, backups, collections, documents, facts, service, writing
+from softkv.calls import arrays, asking, backups, collections, documents, facts, rooms, service, writing
 from softkv.calls.call import Call
 from softkv.calls.place import Known, Place
 from tests.description import FILE
@@ -48,6 +48,15 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "encode": (arrays.encode, (["cats"],)),
     "trace": (arrays.trace, ("cats",)),
     "embeddings": (arrays.embed, ("cats", "a model")),
+    "open_room": (rooms.open_room, ()),
+    "get_room": (rooms.room, ("MATH",)),
+    "close_room": (rooms.close_room, ("MATH", "s")),
+    "put_room_row": (rooms.put_row, ("MATH", "a/b", "cats")),
+    "delete_room_row": (rooms.remove_row, ("MATH", "a/b", "s")),
+    "ask_room": (rooms.ask, ("MATH", "cats")),
+    "put_guess": (rooms.guess, ("MATH", "a/b", 1, None)),
+    "reveal_answer": (rooms.reveal, ("MATH", 1, "s")),
+    "hear_room": (rooms.hear_room, ("MATH", print)),
     "attend_arrays": (arrays.attend, ([[1]], [[1]], [[1]])),
 }
 # field of a request → the argument that says it
@@ -62,6 +71,7 @@ NAMED = {
     "encoding_format": None,
     "cursor": None,  # lists are gone through
     "name": None,  # the collection's own
+    "X-Room-Secret": "secret",
     "count": None,  # a method of lists
 }
 OWN = {"describe_fields": {"limit": "limit"}, "get_model": {}, "embeddings": {}}
@@ -72,9 +82,10 @@ BESIDES = {
     "put_document": {"id"},
     "patch_document": {"id"},
     "list_collections": set(),
+    "hear_room": {"heard"},
 }
 COLLECTION = {
-    name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in ("service", "arrays", "backups")
+    name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in ("service", "arrays", "backups", "rooms")
 } - {"compare_rows"}
 
 
@@ -148,7 +159,10 @@ def test_a_call_goes_where_the_description_says(name):
     known.limits = {"encode_texts": 10_000}
     steps = build(Place("library", known) if name in COLLECTION else known, *given)
     call: Call[Any] = steps.ask(None, 1) if hasattr(steps, "ask") else next(iter(steps))
-    assert (call.method, call.path) == (method, path.replace("{name}", "library").replace("{id}", "a%2Fb"))
+    assert (call.method, call.path) == (
+        method,
+        path.replace("{name}", "library").replace("{id}", "a%2Fb").replace("{code}", "MATH"),
+    )
 
 
 @pytest.mark.parametrize("name", BUILT)

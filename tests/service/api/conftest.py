@@ -10,6 +10,8 @@ import pytest
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
+SECRET = "X-Room-Secret"
+
 
 @pytest.fixture(scope="session")
 def contract(service: RunningService) -> Contract:
@@ -34,6 +36,11 @@ def stocked(client: httpx.Client, contract: Contract) -> Iterator[httpx.Client]:
     client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
     for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
         client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
+    room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}
+    client.headers[SECRET] = client.post("/v1/rooms", json=room).json()["secret"]
+    client.post("/v1/rooms/MATH/questions", json={"query": "pets"})
     yield client
+    client.delete("/v1/rooms/MATH")
+    del client.headers[SECRET]
     for name in ("library", "vectors", "new"):
         client.delete(f"/v1/collections/{name}")

@@ -84,7 +84,7 @@ class Contract:
         if operation is None:
             return
         kind = answer.headers.get("content-type", "").partition(";")[0]
-        is_stream = kind == "application/x-ndjson"
+        is_stream = kind in ("application/x-ndjson", "text/event-stream")
         told = f"{operation.id} → {answer.status_code}"
         if not is_stream:
             answer.read()

@@ -10,6 +10,9 @@ CONFLICTS = {
     "post_documents": Call(
         "post_documents", {"mode": "create", "documents": [{"id": "a", "key_vector": [1]}]}, {"name": "taken"}
     ),
+    "open_room": Call("open_room", {"code": "MATH"}),
+    "put_guess": Call("put_guess", {"question": 2, "row": None}),
+    "reveal_answer": Call("reveal_answer", {"question": 2}),
 }
 
 NEEDS_THE_ENCODER = {
@@ -27,6 +30,7 @@ NEEDS_THE_ENCODER = {
         Call("compare_rows", {"query": "cats", "rows": []}),
         Call("encode", {"texts": ["cats"]}),
         Call("trace", {"text": "cats"}),
+        Call("reveal_answer", {"question": 1}),
         Call("embeddings", {"input": "cats", "model": MISSING_MODEL}),
     )
 }

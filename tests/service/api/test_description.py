@@ -22,7 +22,13 @@ KEYWORDS = {
     *("oneOf", "pattern", "properties", "required", "type"),
 }
 # Where null in a request is another thing than nothing: no encoder, or a field that a merge patch removes.
-SAYING = {"CollectionSettings.encoder", "ValuePatch.metadata", "DocumentBody.key", "Document.key"} | {
+SAYING = {
+    "CollectionSettings.encoder",
+    "ValuePatch.metadata",
+    "DocumentBody.key",
+    "Document.key",
+    "GuessRequest.row",
+} | {
     f"DocumentPatch.{field}"
     for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector")
 }

@@ -46,11 +46,15 @@ def test_every_route_declares_what_it_asks():
     assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines"}
 
 
+IN_ROOMS = {
+    "open_room", "get_room", "close_room", "put_room_row", "delete_room_row", "ask_room", "put_guess", "reveal_answer",
+}  # fmt: skip
 KINDS = {
     "lookup": {"attend", "sweep", "compare"},
     "encode": {"encode", "embeddings", "trace"},
     "write": WRITES.keys(),
-    "stateless": {"attend_arrays", "compare_rows"},
+    "stateless": {"attend_arrays", "compare_rows"} | IN_ROOMS,
+    "listen": {"hear_room"},
     "stream": {"get_backup", "post_lines"},
 }
 

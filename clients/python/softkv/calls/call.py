@@ -38,6 +38,7 @@ class Call(Record, Generic[T]):
         take: where the content of a success goes, part by part as it comes; the reply that is read has none then. A
             ValueError of it is one of reading. Sent again, the call takes from the beginning, so only what was refused
             may be.
+        more: further headers.
         id: names the request in the service's log, and a write so that it is done once however often it is sent.
     """
 
@@ -52,6 +53,7 @@ class Call(Record, Generic[T]):
     timeout: float = QUESTION_SECONDS
     expected: tuple[int, ...] = ()
     take: Callable[[bytes], object] | None = None
+    more: tuple[tuple[str, str], ...] = ()
     id: str = ""
 
     def _made(self) -> None:
@@ -60,7 +62,7 @@ class Call(Record, Generic[T]):
     @property
     def headers(self) -> dict[str, str]:
         """What it says in its head."""
-        headers = {"X-Request-ID": self.id}
+        headers = {"X-Request-ID": self.id, **dict(self.more)}
         if self.content is not None:
             headers["Content-Type"] = self.content_type
         if self.once:

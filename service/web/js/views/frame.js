@@ -16,6 +16,7 @@ export function bar({ store }) {
   const options = SCENES.map((scene) => h("option", { value: scene.name }));
   const picker = h("select", { id: "scene", onchange: () => store.go(picker.value) }, options);
   const lesson = h("a", {});
+  const room = h("a", {});
   const lang = toggle("lang", () => ({ lang: store.state.lang === "zh" ? "en" : "zh" }));
   const theme = toggle("theme", () => ({ theme: store.state.theme === "dark" ? "light" : "dark" }), h("span.moon"));
   const projector = toggle("projector", () => ({ projector: !store.state.projector }));
@@ -36,6 +37,8 @@ export function bar({ store }) {
     put(tag, say("frame.tag"));
     put(lesson, say("frame.lesson"));
     lesson.href = `lesson.html?lang=${state.lang}&theme=${state.theme}`;
+    put(room, say("frame.room"));
+    room.href = `room?lang=${state.lang}&theme=${state.theme}`;
     options.forEach((option, i) => put(option, `${i + 1}  ${say(`scene.${SCENES[i].name}.name`)}`));
     picker.value = SCENES[place].name;
     back.disabled = place === 0;
@@ -59,7 +62,7 @@ export function bar({ store }) {
     title.focus({ preventScroll: true });
   }
 
-  return { parts: [h("a.mark", { href: "./" }, "softkv"), tag, nav, h("div.tools", {}, lesson, lang, theme, projector), spoken], show, arrive };
+  return { parts: [h("a.mark", { href: "./" }, "softkv"), tag, nav, h("div.tools", {}, lesson, room, lang, theme, projector), spoken], show, arrive };
 }
 
 function placeOf(state) {

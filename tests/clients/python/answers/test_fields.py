@@ -7,6 +7,7 @@ import json
 import pytest
 
 import softkv
+from softkv.answers import rooms
 from softkv.answers.answer import Answer, Certificate, Evidence
 from softkv.answers.arrays import Attended, Token, Trace
 from softkv.answers.comparison import Comparison, Found, Nearest
@@ -40,6 +41,15 @@ KINDS = {
     "TracedToken": Token,
     "EncodeAnswer": Encoded,
     "FieldProblem": softkv.Flaw,
+    "OpenedRoom": rooms.OpenedRoom,
+    "Joining": rooms.Joining,
+    "Room": rooms.Room,
+    "RoomRow": rooms.RoomRow,
+    "Asked": rooms.Asked,
+    "Guessed": rooms.Guessed,
+    "RoomQuestion": rooms.RoomQuestion,
+    "RoomAnswer": rooms.RoomAnswer,
+    "RoomMatch": rooms.RoomMatch,
 }
 # `dimension` and `embeddings` are the array's own shape and content; a swept match has no temperature to itself.
 OWN = {"EncodeAnswer": {"dimension", "embeddings"}}

@@ -18,6 +18,7 @@ import pytest
 import segno
 from rich.console import Console
 
+from service import networks as machine
 from service.commands.http import addresses
 from tests.service.commands.conftest import COMMAND, serving
 
@@ -48,7 +49,7 @@ def modules(lines: Sequence[str]) -> list[list[bool]]:
 def networks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The machine's addresses, as this test has them; none until it adds some."""
     found: list[str] = []
-    monkeypatch.setattr(addresses, "_own", lambda version: [each for each in found if (":" in each) == (version == 6)])
+    monkeypatch.setattr(machine, "_own", lambda version: [each for each in found if (":" in each) == (version == 6)])
     monkeypatch.setattr(addresses, "in_a_container", lambda: False)
     return found
 
@@ -114,7 +115,7 @@ def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
     if not addresses.elsewhere("0.0.0.0", 1):
         pytest.skip("this machine is in no network")
     mine, its = pty.openpty()
-    outside = "from service.commands.http import addresses; addresses.MARKS_OF_A_CONTAINER = (); "
+    outside = "from service import networks; networks.MARKS_OF_A_CONTAINER = (); "
     options = ("--port", "0", "--data-dir", str(tmp_path), "--encoder", "none", *OPEN)
     command = [*COMMAND[:2], outside + COMMAND[2], "serve", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}

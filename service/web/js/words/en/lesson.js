@@ -5,6 +5,7 @@ export default {
   lede: "For learners who have written one SELECT and heard the word “transformer”. Everyone needs a browser; nobody needs an account. The page stores nothing that learners type.",
   back: "To the scenes",
   sheet: "Worksheet for learners",
+  room: "Open a room",
   answer: "Answer",
   tab: "opens beside this plan",
   objectives: {
@@ -32,7 +33,7 @@ export default {
       "Start the service for the class, in one of these ways. The start prints the addresses that others in your network can open, and a QR code: show it on the projector.",
       "Open the first scene and press A+ for large type. Each scene opens covered by its question.",
       "A presenter’s clicker, or Page Down, goes from the question to the answer to the next scene; Page Up goes back. In a field these keys are the field’s: click beside it first.",
-      "Each browser keeps its own rows; nobody sees another’s. Every picture has “Copy as curl”: what was seen can be repeated over HTTP.",
+      "Each browser keeps its own rows; nobody sees another’s. A room is one memory for all: open it on the projector, learners come in by QR code or four letters, send rows and guess whose row wins. Every picture has “Copy as curl”: what was seen can be repeated over HTTP.",
       "The demo rows are English, and so is the encoder: questions must be English too, in any class.",
       "Print the worksheet, or send its address.",
     ],

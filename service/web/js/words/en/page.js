@@ -13,6 +13,7 @@ export default {
   "frame.previous": "Previous scene",
   "frame.next": "Next scene",
   "frame.lesson": "Lesson plan",
+  "frame.room": "Room",
   "frame.language": "Switch to 中文",
   "frame.dark": "Dark",
   "frame.projector": "Projector: large type",

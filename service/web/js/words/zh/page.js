@@ -12,6 +12,7 @@ export default {
   "frame.scenes": "场景",
   "frame.previous": "上一个场景",
   "frame.next": "下一个场景",
+  "frame.room": "房间",
   "frame.lesson": "教案",
   "frame.language": "Switch to English",
   "frame.dark": "深色",

@@ -1,0 +1,20 @@
+"""Rooms: a class's shared memory, in this process only and with a life time; who listens hears of every change."""
+
+from __future__ import annotations
+
+from service.rooms.errors import (
+    ListenersFull,
+    NotPresenter,
+    QuestionOver,
+    RoomError,
+    RoomFull,
+    RoomNotFound,
+    RoomsFull,
+    RoomTaken,
+    RowNotFound,
+)
+from service.rooms.limits import Limits
+from service.rooms.listeners import Update
+from service.rooms.question import Answer, Question, Share
+from service.rooms.room import Room, Row
+from service.rooms.rooms import Rooms

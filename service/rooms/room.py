@@ -1,0 +1,272 @@
+"""One room: its rows, the question that is open, who listens. For one event loop; nothing in it waits for another."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from service.rooms.errors import NotPresenter, QuestionOver, RoomFull, RowNotFound
+from service.rooms.limits import Limits
+from service.rooms.listeners import Listeners, Update
+from service.rooms.question import Answer, Question
+
+
+@dataclass(frozen=True)
+class Row:
+    """A key and its value.
+
+    Attributes:
+        owner: digest of the secret that it was sent with; empty for none.
+    """
+
+    id: str
+    key: str
+    value: str
+    owner: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its texts."""
+        return len(f"{self.id}{self.key}{self.value}".encode())
+
+    def told(self) -> dict[str, str]:
+        """What everybody may know."""
+        return {"id": self.id, "key": self.key, "value": self.value}
+
+
+class Room:
+    """A class's memory, from when it is opened until it is closed or was not used for so long.
+
+    Attributes:
+        secret: of whoever presents.
+        caller: who opened it.
+        used: when it was last used, by the clock.
+    """
+
+    def __init__(self, code: str, caller: str, limits: Limits, clock: Callable[[], float]) -> None:
+        self.code = code
+        self.caller = caller
+        self.secret = secrets.token_urlsafe(18)
+        self.used = clock()
+        self._clock = clock
+        self._limits = limits
+        self._rows: dict[str, Row] = {}
+        self._bytes = 0
+        self._waiting: dict[int, str] = {}
+        self._question: Question | None = None
+        self._numbers = 0
+        self._version = 0
+        self._listeners = Listeners(limits.listeners, limits.updates)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it lives if nobody uses it."""
+        return max(0.0, self.used + self._limits.seconds - self._clock())
+
+    def use(self) -> None:
+        """Let it live on."""
+        self.used = self._clock()
+
+    def presents(self, secret: str | None) -> None:
+        """Raises: NotPresenter where that is not the secret of who presents."""
+        if not _same(secret, self.secret):
+            raise NotPresenter(
+                "this is for who presents: send the secret that opening the room was answered with, as X-Room-Secret"
+            )
+
+    def put(self, row_id: str, key: str, value: str, secret: str | None) -> dict[str, str]:
+        """A row, new or in place of one; who presents may replace any, others what they sent with the same secret.
+
+        Raises:
+            NotPresenter: it is another's.
+            RoomFull: the room has as many rows, or bytes, as it may.
+        """
+        found, own = self._rows.get(row_id), _digest(secret)
+        presents = _same(secret, self.secret)
+        if found is not None and not presents and not (found.owner and hmac.compare_digest(found.owner, own)):
+            raise NotPresenter(f"row {row_id!r} is another's: send a new row under an id of its own")
+        if found is None and len(self._rows) >= self._limits.rows:
+            raise RoomFull(f"this room has {len(self._rows)} rows, the most that a room may have: remove some")
+        row = Row(row_id, key, value, found.owner if found is not None and presents else own)
+        self._grow(row.size - (0 if found is None else found.size))
+        self._rows[row_id] = row
+        self._tell("row", row.told())
+        return row.told()
+
+    def fill(self, rows: Sequence[tuple[str, str, str]], secret: str) -> None:
+        """Put rows of (id, key, value) into a room that is being opened; they belong to who presents."""
+        for row in rows:
+            self.put(*row, secret)
+
+    def remove(self, row_id: str, secret: str | None) -> None:
+        """Take a row out: who presents any, others what they sent.
+
+        Raises:
+            RowNotFound: there is none of that id.
+            NotPresenter: it is another's.
+        """
+        row = self._rows.get(row_id)
+        if row is None:
+            raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}")
+        if not (_same(secret, self.secret) or (row.owner and hmac.compare_digest(row.owner, _digest(secret)))):
+            raise NotPresenter(f"row {row_id!r} is another's: who presents may remove it")
+        del self._rows[row_id]
+        self._bytes -= row.size
+        self._tell("removed", {"id": row_id})
+
+    def wait(self, query: str) -> dict[str, Any]:
+        """A question that anybody would like to be asked; who presents may ask it.
+
+        Raises:
+            RoomFull: too many wait, or the room has as many bytes as it may.
+        """
+        if len(self._waiting) >= self._limits.waiting:
+            raise RoomFull(f"{len(self._waiting)} questions wait in this room, the most that may: try again later")
+        self._grow(len(query.encode()))
+        number = self._next_number()
+        self._waiting[number] = query
+        self._tell_waiting()
+        return {"number": number, "query": query, "guesses": 0}
+
+    def ask(self, query: str, temperature: float | None, secret: str | None) -> dict[str, Any]:
+        """Show a question to all, in place of the one before; guesses are taken from now on.
+
+        Raises:
+            NotPresenter: that is for who presents.
+            RoomFull: the room has as many bytes as it may.
+        """
+        self.presents(secret)
+        before = 0 if self._question is None else len(self._question.query.encode())
+        waited = [number for number, each in self._waiting.items() if each == query]
+        self._grow(len(query.encode()) * (1 - len(waited)) - before)
+        for number in waited:
+            del self._waiting[number]
+        self._question = Question(self._next_number(), query, temperature)
+        if waited:
+            self._tell_waiting()
+        self._tell("question", self._question.told())
+        return self._question.told()
+
+    def guess(self, who: str, number: int, row_id: str | None) -> int:
+        """Which row will weigh most, in place of what the same one guessed before; None for none of them → how many.
+
+        Raises:
+            QuestionOver: another question is open, or its answer is shown.
+            RowNotFound: there is no such row.
+            RoomFull: too many have guessed.
+        """
+        question = self._open(number)
+        if row_id is not None and row_id not in self._rows:
+            raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}: guess one that it has")
+        if who not in question.guesses and len(question.guesses) >= self._limits.guesses:
+            raise RoomFull(f"{len(question.guesses)} have guessed, the most that a question takes")
+        question.guesses[who] = row_id
+        self._tell("guesses", {"number": number, "guesses": len(question.guesses)})
+        return len(question.guesses)
+
+    @contextmanager
+    def revealing(self, number: int, secret: str | None) -> Iterator[tuple[Question, list[Row]]]:
+        """The question, closed to guesses for as long as the block runs, and the rows as they are; `reveal` ends it.
+
+        Raises:
+            NotPresenter: that is for who presents.
+            QuestionOver: another question is open, or its answer is shown or on its way.
+        """
+        self.presents(secret)
+        question = self._open(number)
+        question.closed = True
+        try:
+            yield question, list(self._rows.values())
+        finally:
+            question.closed = question.answer is not None
+
+    def reveal(self, question: Question, answer: Answer) -> dict[str, Any]:
+        """Show the answer, and what was guessed, to all."""
+        question.answer = answer
+        if question is self._question:
+            self._tell("answer", question.told())
+        return question.told()
+
+    def told(self) -> dict[str, Any]:
+        """Everything that everybody may know."""
+        told: dict[str, Any] = {
+            "code": self.code,
+            "version": self._version,
+            "seconds_left": self.seconds_left,
+            "listeners": len(self._listeners),
+            "rows": [row.told() for row in self._rows.values()],
+            "waiting": self._told_waiting(),
+        }
+        return told if self._question is None else told | {"question": self._question.told()}
+
+    def check_listeners(self) -> None:
+        """Raises: ListenersFull where nobody more may listen."""
+        self._listeners.check()
+
+    async def listen(self) -> AsyncGenerator[Update]:
+        """All there is, as `room`, then every change; it ends when the room does, or when who listens is too slow.
+
+        Raises:
+            ListenersFull: too many listen.
+        """
+        listener = self._listeners.add()
+        try:
+            first = Update("room", self.told(), self._version)
+            self._tell("here", {"listeners": len(self._listeners)})
+            yield first
+            while (update := await listener.next()) is not None:
+                yield update
+        finally:
+            self._listeners.leave(listener)
+            self._tell("here", {"listeners": len(self._listeners)})
+
+    def end(self, reason: str) -> None:
+        """Tell all that it is over, and let them go."""
+        self._tell("over", {"detail": reason})
+        self._listeners.end()
+        self._rows.clear()
+
+    def _open(self, number: int) -> Question:
+        question = self._question
+        if question is None or question.number != number:
+            raise QuestionOver(f"question {number} is not the one that is open in this room: look which one is")
+        if question.closed:
+            raise QuestionOver(
+                f"the answer to question {number} is shown, or is on its way: guesses are counted before"
+            )
+        return question
+
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _grow(self, size: int) -> None:
+        if size > 0 and self._bytes + size > self._limits.bytes:
+            raise RoomFull(
+                f"this room holds {self._bytes} bytes of text and may hold {self._limits.bytes}: {size} more do not "
+                "fit, remove rows or send shorter ones"
+            )
+        self._bytes += size
+
+    def _told_waiting(self) -> list[dict[str, Any]]:
+        return [{"number": number, "query": query} for number, query in self._waiting.items()]
+
+    def _tell_waiting(self) -> None:
+        self._tell("waiting", {"waiting": self._told_waiting()})
+
+    def _tell(self, name: str, data: Any) -> None:
+        self._version += 1
+        self._listeners.tell(Update(name, data, self._version))
+
+
+def _digest(secret: str | None) -> bytes:
+    return b"" if not secret else hashlib.sha256(secret.encode()).digest()
+
+
+def _same(given: str | None, secret: str) -> bool:
+    return given is not None and hmac.compare_digest(given.encode(), secret.encode())

@@ -1,0 +1,1 @@
+"""Rooms on the wire: what they hold, and what is asked in them."""

@@ -1,0 +1,109 @@
+/** What a phone shows: the question and its guess first, then a row and a question of one's own, then the memory. */
+
+import { fill, h, put } from "../element.js";
+import { count, percent } from "../numbers.js";
+import { clipped, say } from "../words.js";
+import { bars, wonWords } from "./answer.js";
+import { weightOf, winner } from "./model.js";
+import { list, rowWords } from "./rows.js";
+
+const MOST_BARS = 4;
+const LONGEST = 80;
+const NONE = "none of these";
+
+/**
+ * @param {object} how
+ * @param {string} how.code
+ * @param {function(): Set<string>} how.own ids of this phone's rows
+ * @param {{put: function(string, string), propose: function(string), guess: function(number, ?string)}} how.acts each answers whether it was done
+ */
+export function join({ code, own, acts }) {
+  const title = h("h1.query", { dir: "auto" });
+  const say1 = h("p.soft", { id: "told", role: "status" });
+  const choices = h("ul.choices", {});
+  const answered = h("div.answered-of", {});
+  const memory = h("ul.memory", {});
+  const remembered = h("summary", {});
+  let question = null;
+  let guess;
+  let room = null;
+
+  const drawChoices = list(choices, ({ id, row, chosen }) => h("li", {}, h("button.choice", { type: "button", "aria-pressed": String(chosen), onclick: () => choose(id === NONE ? null : id) }, row ? h("span", {}, rowWords(row)) : say("answer.none"))));
+  const drawRows = list(memory, ({ key, value, mine }) => h("li", {}, h("span", {}, rowWords({ key, value }), mine ? h("span.yours", {}, ` ${say("join.yours")}`) : null)));
+
+  async function choose(id) {
+    const before = guess;
+    guess = id;
+    show(room);
+    choices.querySelector('[aria-pressed="true"]')?.focus();
+    if (!(await acts.guess(question, id))) {
+      guess = before;
+      show(room);
+    }
+  }
+
+  function show(now) {
+    room = now;
+    const mine = own();
+    if ((room.question?.number ?? null) !== question) {
+      question = room.question?.number ?? null;
+      guess = undefined;
+    }
+    put(title, room.question?.query ?? say("join.here", { code }));
+    put(say1, told());
+    const open = room.question && !room.question.answer;
+    drawChoices(open ? [...[...room.rows.values()].map((row) => ({ id: row.id, row, chosen: guess === row.id })), ...(room.rows.size ? [{ id: NONE, row: null, chosen: guess === null }] : [])] : []);
+    fill(answered, room.question?.answer ? [h("p.large.won-words", {}, wonWords(room)), h("p", { id: "mine" }, outcome(mine)), ...bars(room, MOST_BARS, mine)] : []);
+    put(remembered, say("join.memory", { count: count(room.rows.size) }));
+    drawRows([...room.rows.values()].reverse().map((row) => ({ ...row, mine: mine.has(row.id) })));
+  }
+
+  function told() {
+    if (!room.question) return say("join.wait");
+    if (room.question.answer) return "";
+    if (!room.rows.size) return say("join.empty");
+    return say(guess === undefined ? "join.guess" : "join.guessed");
+  }
+
+  /** How one's guess and one's rows came out. */
+  function outcome(mine) {
+    const { answer } = room.question;
+    const first = winner(answer);
+    const said = [];
+    if (guess !== undefined && guess === first) said.push(say("join.right"));
+    else if (guess === null) said.push(say("join.wrong.none", { weight: percent(weightOf(answer, null)) }));
+    else if (guess !== undefined) said.push(say("join.wrong", { key: clipped(room.rows.get(guess)?.key ?? "…", LONGEST), weight: percent(weightOf(answer, guess)) }));
+    const best = answer.matches.find(({ id }) => mine.has(id));
+    if (best) said.push(best.id === first ? say("join.yours.won") : say("join.yours.got", { key: clipped(room.rows.get(best.id)?.key ?? "…", LONGEST), weight: percent(best.weight) }));
+    return said.join(" ");
+  }
+
+  const element = h("div.joined", {},
+    h("section.shown", {}, title, say1, choices, answered),
+    h("section", {}, h("h2", {}, say("join.row")), form("row", [["row-key", "join.key"], ["row-value", "join.value"]], "join.send", "join.sent", ([key, value]) => acts.put(key, value || key))),
+    h("section", {}, h("h2", {}, say("join.ask")), form("question", [["own-query", "join.query"]], "join.ask.send", "join.asked", ([query]) => acts.propose(query))),
+    h("details.all-rows", { open: true }, remembered, memory));
+  return { element, show };
+}
+
+/** Fields and a button; what was sent is cleared, what was refused stays. */
+function form(name, fields, send, sent, act) {
+  const inputs = fields.map(([id]) => h("input", { type: "text", id, autocomplete: "off", maxLength: 480 }));
+  const done = h("span.soft.small", { role: "status" });
+  const button = h("button.strong", { type: "submit", id: `send-${name}` }, say(send));
+  const submit = async (event) => {
+    event.preventDefault();
+    const words = inputs.map((input) => input.value.trim());
+    if (!words[0]) return inputs[0].focus();
+    button.disabled = true;
+    const took = await act(words);
+    button.disabled = false;
+    put(done, took ? say(sent) : "");
+    if (!took) return;
+    for (const input of inputs) input.value = "";
+    inputs[0].focus();
+  };
+  return h("form.sending", { onsubmit: submit },
+    fields.map(([id, label], i) => h("div", {}, h(`label.${name === "question" ? "query" : i ? "value" : "key"}`, { for: id }, say(label)), inputs[i])),
+    h("p", {}, button, " ", done, name === "row" ? h("span.soft.small", {}, ` ${say("join.english")}`) : null));
+}

@@ -1,0 +1,54 @@
+/** What a tab keeps of its rooms: who it is, which rows are its own, and, of who presents, all that opens the room again. */
+
+const PRESENTED = "softkv-room";
+const WHO = "softkv-room-who";
+const SECRET = "softkv-room-secret";
+const OWN = "softkv-room-rows-";
+
+/** @param {Storage} storage of the tab */
+export class Kept {
+  constructor(storage) {
+    this.storage = storage;
+  }
+
+  /** The room that this tab presents: {code, secret, joining, rows}, or null. */
+  get presented() {
+    return JSON.parse(this.storage.getItem(PRESENTED) ?? "null");
+  }
+
+  set presented(room) {
+    this.storage.setItem(PRESENTED, JSON.stringify(room));
+  }
+
+  /** A name that nobody else has or sees, under which one guess counts. */
+  get who() {
+    const known = this.storage.getItem(WHO);
+    if (known) return known;
+    const made = fresh();
+    this.storage.setItem(WHO, made);
+    return made;
+  }
+
+  /** What this tab's rows are sent with; not `who`, which stands in addresses. */
+  get secret() {
+    const known = this.storage.getItem(SECRET);
+    if (known) return known;
+    const made = fresh();
+    this.storage.setItem(SECRET, made);
+    return made;
+  }
+
+  /** Ids of the rows that this tab sent into a room. @param {string} code */
+  own(code) {
+    return new Set(JSON.parse(this.storage.getItem(OWN + code) ?? "[]"));
+  }
+
+  add(code, id) {
+    this.storage.setItem(OWN + code, JSON.stringify([...this.own(code), id]));
+  }
+}
+
+/** Sixteen random bytes, in letters that an address takes; also where a page is not secure. */
+export function fresh() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

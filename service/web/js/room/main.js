@@ -1,0 +1,168 @@
+/** A room: the door, who presents, or who joins; by the address, and by what the tab keeps. */
+
+import { API, storageOf } from "../api.js";
+import { fill, h } from "../element.js";
+import { preferred, say, take } from "../words.js";
+import chinese from "../words/zh/room.js";
+import english from "../words/en/room.js";
+import { bar } from "./bar.js";
+import { door } from "./door.js";
+import { join } from "./join.js";
+import { fresh, Kept } from "./kept.js";
+import { listen } from "./listening.js";
+import { after, unknown } from "./model.js";
+import { notice } from "./notice.js";
+import { present } from "./present.js";
+
+const AGAIN_MS = 1000;
+const asked = new URLSearchParams(window.location.search);
+const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
+const storage = storageOf(window);
+const api = new API((path, options) => fetch(path, options), storage);
+const kept = new Kept(storage);
+const stage = document.querySelector("#stage");
+let listening = new AbortController();
+/** What is told when the room is there again. */
+let news = null;
+
+take(language === "zh" ? chinese : english, language);
+document.documentElement.dataset.theme = asked.get("theme") === "dark" ? "dark" : "light";
+document.documentElement.dataset.projector = asked.get("projector") === "1" ? "on" : "off";
+document.title = `${say("room.title")} · softkv`;
+const told = notice(api, begin);
+begin();
+
+function begin() {
+  listening.abort();
+  listening = new AbortController();
+  fill(document.querySelector("#bar"), bar(address, language, asked));
+  const code = (asked.get("code") ?? "").toUpperCase();
+  const presented = kept.presented;
+  if (presented && presented.code === code) presents(presented);
+  else if (/^[A-Z]{4}$/.test(code)) joins(code);
+  else fill(stage, told.element, door({ code: "", join: enter, open: () => opens({}) }));
+}
+
+/** The address of this page with other words. */
+function address(changed) {
+  const next = new URLSearchParams(asked);
+  for (const [name, value] of Object.entries(changed)) value ? next.set(name, value) : next.delete(name);
+  return `room${next.size ? `?${next}` : ""}`;
+}
+
+function enter(code) {
+  window.history.pushState(null, "", address({ code }));
+  asked.set("code", code);
+  told.clear();
+  begin();
+}
+
+/** Do what the service may refuse → whether it was done. */
+async function doing(act) {
+  try {
+    await act();
+    return true;
+  } catch (failure) {
+    told.refused(failure);
+    return false;
+  }
+}
+
+function opens(wanted) {
+  return doing(async () => {
+    const opened = await api.post("/v1/rooms", wanted);
+    kept.presented = { code: opened.code, secret: opened.secret, joining: opened.joining, rows: wanted.rows ?? [] };
+    enter(opened.code);
+  });
+}
+
+/** The room, drawn as it changes. @param {{element: HTMLElement, show: function(object)}} view */
+function follows(code, view, { changed = () => {}, missing }) {
+  let room = unknown(code);
+  let over = false;
+  fill(stage, told.element, view.element);
+  view.show(room);
+  listen(api, `/v1/rooms/${code}/events`, {
+    signal: listening.signal,
+    heard(name, data) {
+      if (name === "over") over = true;
+      if (name === "over" || name === "problem") return;
+      room = after(room, name, data);
+      if (name === "room") arrived();
+      changed(room, name);
+      view.show(room);
+    },
+    lost(failure) {
+      view.element.classList.add("lost");
+      if (failure.status === 404) missing(over);
+      else told.refused(failure);
+    },
+  });
+
+  function arrived() {
+    over = false;
+    view.element.classList.remove("lost");
+    if (news) told.tell(...news);
+    else told.clear();
+    news = null;
+  }
+}
+
+function presents(opened) {
+  const { code } = opened;
+  const path = `/v1/rooms/${code}`;
+  const secret = { "X-Room-Secret": opened.secret };
+  const view = present({ opened, acts: {
+    ask: (query, temperature) => doing(() => api.send("POST", `${path}/questions`, { query, ...(temperature === null ? {} : { temperature }) }, secret)),
+    reveal: (question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+    remove: (id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
+    close: () => doing(async () => {
+      listening.abort();
+      await api.send("DELETE", path, undefined, secret);
+      kept.presented = null;
+      enter("");
+    }),
+  } });
+  follows(code, view, {
+    changed(room, name) {
+      if (["room", "row", "removed"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()] };
+    },
+    /** The service was started again: what this tab has kept opens the room once more. One that came to its end stays. */
+    missing(over) {
+      listening.abort();
+      if (over) told.tell("notice.ended", {}, h("button", { type: "button", id: "again", onclick: again }, say("notice.again")));
+      else again();
+    },
+  });
+}
+
+/** Open the room that this tab presented once more, with its rows and under its code where that is free. */
+async function again() {
+  const { code, rows } = kept.presented;
+  try {
+    const { secret, joining } = await api.post("/v1/rooms", { code, rows });
+    kept.presented = { code, secret, joining, rows };
+    news = ["notice.back", { rows: String(rows.length) }];
+    begin();
+  } catch (failure) {
+    if (failure.status === 409) told.tell("notice.taken", { code }, h("button", { type: "button", id: "another", onclick: () => opens({ rows }) }, say("notice.another")));
+    else {
+      told.refused(failure);
+      setTimeout(begin, AGAIN_MS);
+    }
+  }
+}
+
+function joins(code) {
+  const path = `/v1/rooms/${code}`;
+  const view = join({ code, own: () => kept.own(code), acts: {
+    put: (key, value) => doing(async () => {
+      const id = fresh();
+      kept.add(code, id);
+      await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.secret });
+    }),
+    propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
+    guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),
+  } });
+  follows(code, view, { missing: () => told.tell("notice.over", { code }) });
+}

@@ -1,0 +1,33 @@
+/** What this browser knows of a room, kept up by its events. */
+
+/** Nothing is known yet. */
+export function unknown(code) {
+  return { code, rows: new Map(), waiting: [], question: null, listeners: 0 };
+}
+
+/** The same after an event; what it does not know, it leaves. @param {object} room @param {string} name @param {object} data */
+export function after(room, name, data) {
+  if (name === "room") return { code: data.code, rows: new Map(data.rows.map((row) => [row.id, row])), waiting: data.waiting, question: data.question ?? null, listeners: data.listeners };
+  if (name === "row") return { ...room, rows: new Map(room.rows).set(data.id, data) };
+  if (name === "removed") return { ...room, rows: new Map([...room.rows].filter(([id]) => id !== data.id)) };
+  if (name === "waiting") return { ...room, waiting: data.waiting };
+  if (name === "here") return { ...room, listeners: data.listeners };
+  if (name === "question" || name === "answer") return { ...room, question: data };
+  if (name === "guesses" && room.question?.number === data.number) return { ...room, question: { ...room.question, guesses: data.guesses } };
+  return room;
+}
+
+/** Who weighs most of an answer: a row's id, or null where "none of these" does. */
+export function winner({ matches, null_weight: none }) {
+  return matches.length && matches[0].weight > none ? matches[0].id : null;
+}
+
+/** What a row, or "none of these", weighs; 0 for a row that came later. @param {?string} id */
+export function weightOf(answer, id) {
+  return id === null ? answer.null_weight : (answer.matches.find((match) => match.id === id)?.weight ?? 0);
+}
+
+/** How many guessed it. @param {?string} id */
+export function guessesOf(answer, id) {
+  return id === null ? answer.null_guesses : (answer.matches.find((match) => match.id === id)?.guesses ?? 0);
+}

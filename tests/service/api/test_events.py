@@ -1,0 +1,73 @@
+"""Server-sent events: written as browsers read them, silence broken, ended when the service stops or by a problem."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import numpy as np
+import orjson
+import pytest
+
+from service.api import events
+from service.api.draining import Draining
+from service.api.events import Event, Events
+from service.api.problems.errors import QueueFull
+
+
+async def sent(told: AsyncGenerator[Event], draining: Draining) -> bytes:
+    """The body of an answer of events."""
+    body = bytearray()
+
+    async def send(message: dict) -> None:
+        body.extend(message.get("body", b""))
+
+    await Events(told, draining)({"type": "http"}, None, send)
+    return bytes(body)
+
+
+def test_events_are_sent_one_by_one():
+    async def told() -> AsyncGenerator[Event]:
+        yield Event("step", {"loss": np.float32([0.5, np.nan])})
+        yield Event("said", "two\nlines", id="7")
+
+    body = asyncio.run(sent(told(), Draining()))
+    assert body == b'event: step\ndata: {"loss":[0.5,null]}\n\nevent: said\ndata: "two\\nlines"\nid: 7\n\n'
+
+
+def test_silence_is_broken_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.01)
+
+    async def told() -> AsyncGenerator[Event]:
+        await asyncio.sleep(0.1)
+        yield Event("step", 1)
+
+    body = asyncio.run(sent(told(), Draining()))
+    assert body.startswith(b": ping\n\n")
+    assert body.endswith(b": ping\n\nevent: step\ndata: 1\n\n")
+
+
+@pytest.mark.parametrize(("stops", "code"), [(True, "stopping"), (False, "queue_full")])
+def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
+    closed = []
+
+    async def told(draining: Draining) -> AsyncGenerator[Event]:
+        try:
+            yield Event("step", 1)
+            if not stops:
+                raise QueueFull("so many listen: try again")
+            draining.begin()
+            await asyncio.sleep(60)
+        finally:
+            closed.append(True)
+
+    async def run() -> bytes:
+        draining = Draining()
+        async with asyncio.timeout(2):
+            return await sent(told(draining), draining)
+
+    first, last = asyncio.run(run()).removesuffix(b"\n\n").split(b"\n\n")
+    assert first == b"event: step\ndata: 1"
+    assert last.startswith(b"event: problem\ndata: ")
+    assert orjson.loads(last.partition(b"data: ")[2])["code"] == code
+    assert closed
