@@ -46,6 +46,12 @@ export function product(a, b) {
   return a.map((row) => b[0].map((_, j) => row.reduce((sum, value, k) => sum + value * b[k][j], 0)));
 }
 
+/** The mean of a row and its deviation. */
+export function spread(row) {
+  const mean = row.reduce((sum, number) => sum + number, 0) / row.length;
+  return { mean, deviation: Math.sqrt(row.reduce((sum, number) => sum + (number - mean) ** 2, 0) / row.length) };
+}
+
 /** Rows become columns. */
 export function transposed(a) {
   return a[0].map((_, j) => a.map((row) => row[j]));

@@ -3,7 +3,9 @@
 import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
+import { sceneNamed } from "./scenes.js";
 import { opened, Store } from "./state.js";
+import { styled } from "./styles.js";
 import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
 import { notice } from "./views/notice.js";
@@ -17,6 +19,7 @@ const VIEWS = {
   encoder: async () => (await import("./views/encoder.js")).encoder,
   hopfield: async () => (await import("./views/hopfield.js")).hopfield,
   regression: async () => (await import("./views/regression.js")).regression,
+  scores: async () => (await import("./views/scores/scores.js")).scores,
   lowrank: async () => (await import("./views/lowrank.js")).lowRank,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];
@@ -52,7 +55,7 @@ async function mount() {
   view?.leave?.();
   view = null;
   stage.setAttribute("aria-busy", "true");
-  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang)]).catch(broken);
+  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang, sceneNamed(state.scene).words), styled(sceneNamed(state.scene).styles)]).catch(broken);
   if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
   document.querySelector("#skip").textContent = say("frame.skip");

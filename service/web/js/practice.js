@@ -51,8 +51,13 @@ const EXERCISES = {
     sharp: ({ numbers }) => numbers.weights.every((row) => Math.max(...row) > 0.99),
     alone: ({ numbers }) => numbers.weights[0][0] === 1 && numbers.mask !== null,
   },
+  scores: {
+    agree: ({ state, best }) => state.t > 0 && Number.isFinite(state.t) && new Set(Object.values(best)).size === 1,
+    onehot: ({ state, answers }) => answers[state.similarity]?.weights.every((weight, i) => weight === (i === 4 ? 1 : 0)),
+  },
   encoder: {
     previous: ({ attention }) => attention.length > 3 && attention.slice(2).filter((row, i) => row.indexOf(Math.max(...row)) === i + 1).length >= 0.8 * (attention.length - 2),
+    found: ({ tokens, word, weights }) => tokens[word] === "dog" && weights[tokens.indexOf("chased")] > 0.5,
     refuted: ({ state, tokens, weights }) => state.text !== beginning("encoder").text && isScenesHead(state) && /^\[/.test(tokens[weights.indexOf(Math.max(...weights))]),
   },
   hopfield: {
@@ -72,7 +77,7 @@ const EXERCISES = {
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
   library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], lowrank: ["heads"],
+  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], lowrank: ["heads"],
 };
 
 const done = new Set();

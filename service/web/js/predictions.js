@@ -23,6 +23,7 @@ const QUESTIONS = {
   values: { choices: ["nearest", "average", "largest", "nothing"], right: () => "average" },
   rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
   steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
+  scores: { choices: ["one", "two", "several", "six"], right: ({ best }) => ["one", "two", "several", "several", "several", "six"][new Set(Object.values(best)).size - 1], facts: ({ best }) => best },
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
   hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },

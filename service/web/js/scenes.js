@@ -35,7 +35,7 @@ export const SETS = {
 /**
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
  * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
- * before the four answers.
+ * before the four answers; `words` the topic whose words come with it; `styles` the sheet that does.
  */
 export const SCENES = [
   { name: "library", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
@@ -49,11 +49,12 @@ export const SCENES = [
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
   { name: "guess", view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
   { name: "rows", view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
-  { name: "steps", view: "steps", state: { t: 1 } },
-  { name: "encoder", view: "encoder", state: {} },
+  { name: "steps", view: "steps", words: "layer", styles: "layer", state: { t: 1 } },
+  { name: "scores", view: "scores", words: "scores", styles: "scores", state: { t: 1 } },
+  { name: "encoder", view: "encoder", words: "heads", styles: "heads", state: {} },
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },
-  { name: "lowrank", view: "lowrank", state: {} },
+  { name: "lowrank", view: "lowrank", words: "layer", state: {} },
 ];
 
 /** A scene by name; the opening scene where there is none of that name. */

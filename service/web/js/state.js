@@ -24,10 +24,17 @@ export const DEFAULTS = Object.freeze({
   guess: null,
   step: 0,
   causal: false,
+  heads: 1,
+  walked: 0,
   text: "The dog chased the cat across the street",
   layer: 5,
   head: 11,
   word: 3,
+  to: -1,
+  second: "",
+  pair: null,
+  similarity: "additive",
+  spots: null,
   at: 4.2,
   points: null,
   noisy: null,
@@ -41,7 +48,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "points", "noisy", "width", "rank"];
+const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
@@ -99,7 +106,7 @@ function parse(name, text) {
   if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
-  if (name === "guess") return text || null;
+  if (name === "guess" || name === "pair") return text || null;
   if (name === "theme") return text === "dark" || text === "light" ? text : undefined;
   const kind = typeof DEFAULTS[name];
   if (kind === "boolean") return text === "1";
@@ -122,6 +129,7 @@ function wellFormed(name, value) {
   }
   if (name === "masked") return Array.isArray(value) ? value.map(String) : undefined;
   if (name === "points") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
+  if (name === "spots") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
   if (name === "noisy") return Array.isArray(value) && value.every((x) => x === 1 || x === -1) ? value : undefined;
   return value;
 }

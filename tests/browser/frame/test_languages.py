@@ -12,9 +12,16 @@ from tests.browser.reading import module
 
 def test_both_languages_have_the_same_words_and_places(visit: Any) -> None:
     page = visit("lesson.html").page
+    topics = set(module(page, "/js/scenes.js", "({SCENES}) => SCENES.flatMap(({words}) => words ?? [])"))
     words = {
-        language: module(page, f"/js/words/{language}.js", "(words) => words.default") for language in ("en", "zh")
+        language: {
+            name: text
+            for part in ("", *(f"/{topic}" for topic in sorted(topics)))
+            for name, text in module(page, f"/js/words/{language}{part}.js", "(words) => words.default").items()
+        }
+        for language in ("en", "zh")
     }
+    assert len(topics) > 2
     assert words["en"].keys() == words["zh"].keys()
     for name, english in words["en"].items():
         places = [set(re.findall(r"\{(\w+)\}", text)) for text in (english, words["zh"][name])]

@@ -38,7 +38,9 @@ def test_what_the_url_says_survives_the_round_trip(visit: Any) -> None:
         "#scene=library&none=lenient&t=0.2",
         "#scene=nothing&none=-0.25",
         "#scene=library&none=false&lang=zh&theme=dark&projector=1",
-        "#scene=steps&step=3&causal=1",
+        "#scene=steps&step=3&causal=1&heads=2",
+        "#scene=scores&similarity=cosine&spots=%5B%5B0%2C1%5D%5D",
+        "#scene=encoder&to=4&second=5.3&pair=cats",
     ):
         once = module(page, "/js/state.js", use, hash_)
         assert module(page, "/js/state.js", use, once) == once

@@ -16,6 +16,7 @@ COCOA = [
     {"id": "row-6", "key": "cocoa", "value": "with milk"},
 ]
 LOWERED = [[0.4, 1.1], [3.5, 1.0], [4.0, 1.0], [4.7, 1.0], [9.7, 3.3]]
+ONE_KEY = [[1.6, 0.8], *[[-3, -3]] * 4, [1.2, 1.6], [-3, -3]]
 # The scene, which of its exercises, and an address that fulfils it.
 FULFILLED = [
     ("library", "equal", "query=cats&t=0&none=0.9999"),
@@ -33,7 +34,10 @@ FULFILLED = [
     ("rows", "value", f"rows={json.dumps(COCOA)}"),
     ("steps", "sharp", "t=0"),
     ("steps", "alone", "causal=1"),
+    ("scores", "agree", f"spots={json.dumps(ONE_KEY)}"),
+    ("scores", "onehot", "t=0"),
     ("encoder", "previous", "layer=0&head=2"),
+    ("encoder", "found", "layer=1&head=8&word=2"),
     ("encoder", "refuted", "text=The teacher praised the student in the hall"),
     ("hopfield", "once", "t=4"),
     ("hopfield", "mixed", "t=30"),

@@ -13,7 +13,7 @@ from tests.browser.conftest import PHONE
 from tests.browser.reading import module, sideways, slide
 
 LOOKUPS = ["library", "videos", "nothing", "share", "filter", "guess", "rows"]
-OTHERS = ["steps", "encoder", "hopfield", "regression", "lowrank"]
+OTHERS = ["steps", "scores", "encoder", "hopfield", "regression", "lowrank"]
 SCENES = [*LOOKUPS, *OTHERS]
 ASKED = {
     "library": "books about felines",
@@ -116,6 +116,8 @@ def expected(origin: str, scene: str) -> str:
         return "half"
     if scene == "hopfield":
         return "one"
+    if scene == "scores":
+        return "several"  # tests/browser/scenes/test_scores.py compares each with the service
     return {"rows": "output", "steps": "softmax", "encoder": "sentence", "regression": "flat"}[scene]
 
 

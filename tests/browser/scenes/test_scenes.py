@@ -20,6 +20,7 @@ SMALL = [
     "guess",
     "rows",
     "steps",
+    "scores",
     "encoder",
     "hopfield",
     "regression",
@@ -128,10 +129,11 @@ def test_the_low_rank_map_is_counted_and_computed(visit: Any) -> None:
 def test_steps_go_forward_and_back_with_the_services_numbers(visit: Any) -> None:
     opened = visit("#scene=steps")
     page = opened.page
-    for _ in range(8):
+    for _ in range(12):
         page.click("#next")
     assert page.locator("#next").is_disabled()
-    page.keyboard.press("ArrowLeft")
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
     assert page.locator(".steps [aria-current=step]").inner_text().startswith("8")
     assert "step=7" in page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
     shown = [float(cell) for cell in page.locator(".matrix.weight td:not(.corner)").all_inner_texts()]

@@ -1,7 +1,7 @@
 /** One step drawn: its operands, its result, and the arithmetic of the number that is pointed at. */
 
 import { fill, h } from "../element.js";
-import { transposed } from "../example.js";
+import { spread, transposed } from "../example.js";
 import { fixed, temperatureText } from "../numbers.js";
 import { say } from "../words.js";
 import { matrix } from "./matrix.js";
@@ -26,12 +26,17 @@ export function derivation(step, numbers, { t }) {
     value: () => multiplied({ name: "X", numbers: numbers.embeddings, rows: words }, { name: "W_V", numbers: numbers.W_V }, { name: "V", kind: "value", numbers: numbers.value, rows: words, columns: axes }),
     dot: () => multiplied({ name: "Q", kind: "query", numbers: numbers.query, rows: words }, { name: "Kᵀ", kind: "key", numbers: transposed(numbers.key), columns: words }, { name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }),
     scale: () => each({ name: "QKᵀ", numbers: numbers.dot, rows: words, columns: words }, { name: beforeName, numbers: before, rows: words, columns: words },
-      (i, j) => (cold ? `${scaled(numbers, i, j)}. ${say("steps.scale.cold")}` : `${scaled(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`)),
+      (i, j) => (cold ? `${inWords(numbers, i, j)}. ${say("steps.scale.cold")}` : `${inWords(numbers, i, j)}; / ${temperatureText(t)} = ${fixed(before[i][j])}`)),
     mask: () => each({ name: beforeName, numbers: before, rows: words, columns: words }, { name: afterName, numbers: after, rows: words, columns: words },
       (i, j) => say(after[i][j] === null ? "steps.mask.cell" : "steps.open.cell", { query: words[i], key: words[j] })),
     softmax: () => each({ name: afterName, numbers: after, rows: words, columns: words }, { name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words },
       (i, j) => (cold ? coldWords : softmaxWords)(after[i], numbers.weights[i], j), true),
-    blend: () => multiplied({ name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words }, { name: "V", kind: "value", numbers: numbers.value, rows: words }, { name: say("word.output"), kind: "value", numbers: numbers.output, rows: words, columns: axes }),
+    blend: () => multiplied({ name: say("steps.weights"), kind: "weight", numbers: numbers.weights, rows: words, columns: words }, { name: "V", kind: "value", numbers: numbers.value, rows: words }, { name: say("word.output"), kind: "value", numbers: numbers.blended, rows: words, columns: axes }),
+    concat: () => sideBySide(numbers),
+    project: () => multiplied({ name: say("steps.concatenated"), kind: "value", numbers: numbers.concatenated, rows: words }, { name: "W_O", numbers: numbers.W_O }, { name: say("word.output"), kind: "value", numbers: numbers.output, rows: words, columns: axes }),
+    residual: () => added({ name: "X", numbers: numbers.embeddings, rows: words }, { name: say("word.output"), kind: "value", numbers: numbers.output }, { name: say("steps.summed"), numbers: numbers.residual, rows: words, columns: axes }),
+    norm: () => each({ name: say("steps.summed"), numbers: numbers.residual, rows: words }, { name: say("steps.normalised"), numbers: numbers.normalised, rows: words, columns: axes },
+      (i, j) => normWords(numbers.residual[i], numbers.normalised[i], j), true),
   };
   return draw[step]();
 }
@@ -56,6 +61,35 @@ function multiplied(a, b, c) {
   return [h("div.equation", {}, left.element, h("span.sign", {}, "·"), right.element, h("span.sign", {}, "="), result.element), written];
 }
 
+/** A + B = C, cell by cell. */
+function added(a, b, c) {
+  const [left, right] = [matrix(a), matrix(b)];
+  const written = h("p.written.number", { "aria-live": "polite" });
+  const result = matrix({ ...c, point });
+  function point(i, j) {
+    for (const one of [left, right, result]) one.light(i, j);
+    fill(written, `${fixed(a.numbers[i][j])} + ${fixed(b.numbers[i][j])} = `, h("strong", {}, fixed(c.numbers[i][j])));
+  }
+  point(0, 0);
+  return [h("div.equation", {}, left.element, h("span.sign", {}, "+"), right.element, h("span.sign", {}, "="), result.element), written];
+}
+
+/** The outputs of all heads, and one wide row a word of them. */
+function sideBySide({ heads, concatenated, words }) {
+  const parts = heads.map((numbers, i) => matrix({ name: say("steps.head", { head: i + 1 }), kind: "value", numbers, rows: i ? [] : words }));
+  const written = h("p.written.number", { "aria-live": "polite" });
+  const result = matrix({ name: say("steps.concatenated"), kind: "value", numbers: concatenated, rows: words, columns: concatenated[0].map((_, j) => `${j + 1}`), point });
+  function point(i, j) {
+    const width = concatenated[0].length / heads.length;
+    const head = Math.floor(j / width);
+    parts.forEach((part, at) => (at === head ? part.light(i, j % width) : part.light(null, null)));
+    result.light(i, j);
+    fill(written, say("steps.concat.cell", { word: words[i], column: j + 1, place: (j % width) + 1, head: head + 1, number: fixed(concatenated[i][j]) }));
+  }
+  point(0, 0);
+  return [h("div.equation", {}, parts.flatMap((part, i) => [i ? h("span.sign", {}, "|") : null, part.element]), h("span.sign", {}, "→"), result.element), written];
+}
+
 /** B is A cell by cell, or row by row. */
 function each(a, b, words, wholeRow = false) {
   const left = matrix(a);
@@ -71,22 +105,27 @@ function each(a, b, words, wholeRow = false) {
 }
 
 /** Before the mask: QKᵀ / √d_k / T. Nothing is divided by 0: T → 0 is a limit of the softmax, and said there. */
-function divided({ similarity }, t) {
-  return t === 0 ? similarity : similarity.map((row) => row.map((s) => s / t));
+export function divided({ similarity, scaled }, t) {
+  return t === 0 ? similarity : scaled;
 }
 
 /** After the mask: the service's logits; at T = 0 what they were before the limit. */
-function masked({ logits, mask }, before, t) {
+export function masked({ logits, mask }, before, t) {
   return t === 0 ? before.map((row, i) => row.map((s, j) => (mask && !mask[i][j] ? null : s))) : logits;
 }
 
-function scaled({ dot, similarity, key }, i, j) {
+function inWords({ dot, similarity, key }, i, j) {
   return `${fixed(dot[i][j])} / √${key[0].length} = ${fixed(similarity[i][j])}`;
 }
 
 function softmaxWords(logits, weights, j) {
   const terms = logits.map((logit) => (logit === null ? "0" : `exp(${fixed(logit)})`));
   return `${terms[j]} / (${terms.join(" + ")}) = ${fixed(weights[j], 3)}`;
+}
+
+function normWords(row, result, j) {
+  const { mean, deviation } = spread(row);
+  return say("steps.norm.cell", { number: fixed(row[j]), mean: fixed(mean), deviation: fixed(deviation), result: fixed(result[j]) });
 }
 
 /** At T → 0: the largest of the row takes the whole. */

@@ -27,7 +27,7 @@ export function lowRank(context) {
   const checked = h("p.checking.small", { id: "checking", role: "status" });
   const element = h("div.lookup", {},
     h("section.left", {}, context.story, h("div.pair", {}, width.element, rank.element),
-      h("dl.counts", {}, h("dt", {}, say("lowrank.full")), h("dd", {}, full), h("dt", {}, say("lowrank.low")), h("dd", {}, low)), ratio),
+      h("dl.counts", {}, h("dt", {}, say("lowrank.full")), h("dd", {}, full), h("dt", {}, say("lowrank.low")), h("dd", {}, low)), ratio, h("p.small.soft", { id: "whence" }, rich("lowrank.whence"))),
     h("section.right", {}, shapes, h("h2", {}, say("lowrank.live")), h("p.small.soft", {}, rich("lowrank.how")), live, wide,
       h("div.under", {}, checked, copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: BODY })))));
 

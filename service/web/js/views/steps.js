@@ -1,14 +1,16 @@
 /** One attention layer, number by number: the service's own intermediates, forward and back. */
 
 import { fill, h } from "../element.js";
-import { causalMask, EMBEDDINGS, product, transposed, W_K, W_O, W_Q, W_V, WORDS } from "../example.js";
-import { onTheWire } from "../scale.js";
 import { rich, say, subscripted } from "../words.js";
 import { copyAsCurl } from "./copying.js";
 import { derivation } from "./derivation.js";
+import { AROUND, STEPS } from "./layer/blocks.js";
+import { attention, headsOf, numbersOf, walkedOf } from "./layer/numbers.js";
+import { sheet } from "./layer/sheet.js";
 import { temperatureSlider } from "./temperature.js";
 
-const STEPS = ["embeddings", "query", "key", "value", "dot", "scale", "mask", "softmax", "blend"];
+/** One head, or the first or the second of two. */
+const WALKS = [{ heads: 1, walked: 0 }, { heads: 2, walked: 0 }, { heads: 2, walked: 1 }];
 
 /** @param {object} context */
 export function steps(context) {
@@ -22,11 +24,15 @@ export function steps(context) {
   const back = h("button", { type: "button", id: "back", onclick: () => go(-1) }, say("steps.back"));
   const next = h("button.main", { type: "button", id: "next", onclick: () => go(1) }, say("steps.next"));
   const causal = h("input", { type: "checkbox", id: "causal", checked: store.state.causal, onchange: () => store.set({ causal: causal.checked }) });
+  const heads = h("select", { id: "heads", onchange: () => store.set(WALKS[heads.selectedIndex]) }, WALKS.map((_, i) => h("option", {}, say(`steps.heads.${i + 1}`))));
+  const whole = sheet((step) => store.set({ step }), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: attention(store.state) })));
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.1, 1, 10, Infinity]);
-  const element = h("div.lookup", {},
+  const element = h("div.lookup.layered", {},
     h("section.left", {}, context.story, list, h("div.walk", {}, back, next), slider.element,
-      h("p", {}, causal, h("label", { for: "causal" }, ` ${say("steps.causal")}`))),
-    h("section.right", {}, formula, said, place, h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state) })))));
+      h("p", {}, causal, h("label", { for: "causal" }, ` ${say("steps.causal")}`)),
+      h("p.of-heads", {}, h("label", { for: "heads" }, say("steps.heads")), " ", heads)),
+    h("section.right", {}, formula, said, place),
+    h("section.whole-layer", {}, whole.element));
   const keys = new AbortController();
   document.addEventListener("keydown", onKey, { signal: keys.signal });
 
@@ -37,8 +43,7 @@ export function steps(context) {
   }
 
   function go(by) {
-    const step = Math.min(STEPS.length - 1, Math.max(0, store.state.step + by));
-    store.set({ step });
+    store.set({ step: Math.min(STEPS.length - 1, Math.max(0, store.state.step + by)) });
   }
 
   async function request() {
@@ -46,7 +51,7 @@ export function steps(context) {
     running = new AbortController();
     element.setAttribute("aria-busy", "true");
     try {
-      numbers = readable(await api.post("/v1/attend", body(store.state), running.signal), store.state);
+      numbers = await numbersOf(api, store.state, running.signal);
       context.notice.clear();
       show();
     } catch (failure) {
@@ -59,58 +64,41 @@ export function steps(context) {
 
   function show() {
     const step = Math.min(STEPS.length - 1, Math.max(0, Math.round(store.state.step)));
-    fill(list, STEPS.map((name, i) => h("li", {}, h("button.plain", { type: "button", "aria-current": i === step ? "step" : null, onclick: () => store.set({ step: i }) },
+    fill(list, STEPS.map((name, i) => h(i < AROUND ? "li" : "li.around", {}, h("button.plain", { type: "button", "aria-current": i === step ? "step" : null, onclick: () => store.set({ step: i }) },
       h("span.number", {}, String(i + 1)), " ", rich(`steps.${name}`)))));
     back.disabled = step === 0;
     next.disabled = step === STEPS.length - 1;
     const isLimit = STEPS[step] === "scale" && store.state.t === 0;
-    fill(said, rich(`steps.${STEPS[step]}.say${isLimit ? ".cold" : ""}`, { T: store.state.t === Infinity ? "∞" : store.state.t }));
+    const [count, walked] = [headsOf(store.state), walkedOf(store.state)];
+    heads.selectedIndex = WALKS.findIndex((one) => one.heads === count && one.walked === walked);
+    fill(said, rich(`steps.${STEPS[step]}.say${isLimit ? ".cold" : ""}`, { T: store.state.t === Infinity ? "∞" : store.state.t }),
+      count > 1 && step > 0 && step < AROUND ? [" ", h("span.soft", {}, rich("steps.head.shown", { head: walked + 1 }))] : null);
     fill(formula, written(STEPS[step]));
     if (!numbers) return;
     fill(place, derivation(STEPS[step], numbers, store.state));
+    whole.show(numbers, step, { t: store.state.t, heads: count, walked });
     context.told({ state: store.state, numbers });
   }
 
   function update(state, changed) {
     slider.follow(state.t);
     causal.checked = state.causal;
-    if (changed.has("t") || changed.has("causal")) request();
+    if (["t", "causal", "heads", "walked"].some((name) => changed.has(name))) request();
     else show();
   }
 
   request();
   show();
-  return { element, update, leave: () => (running.abort(), keys.abort()) };
+  return { element, update, leave: () => (running.abort(), keys.abort(), whole.leave()) };
 }
 
-/** softmax(QKᵀ / √d_k T + mask) V, with the part that this step works on lit. */
+/** norm(X + Concat(softmax(QKᵀ / √d_k T + mask) V) W_O), with the part that this step works on lit. */
 function written(step) {
   const part = (text, kind, ...steps) => h(`span.part${kind ? `.${kind}` : ""}${steps.includes(step) ? ".now" : ""}`, {}, text);
   return [
-    part("softmax", "weight", "softmax"), "( ", part("Q", "query", "query", "dot", "embeddings"), part("Kᵀ", "key", "key", "dot", "embeddings"),
-    part([" / (√", subscripted("d_k"), " · T)"], "", "scale"), part(" + mask", "", "mask"), " ) · ", part("V", "value", "value", "blend", "embeddings"),
+    part("norm", "", "norm"), "( ", part("X +", "", "residual", "embeddings"), " ", part(say("sheet.concat"), "", "concat"), "( ",
+    part("softmax", "weight", "softmax"), "( ", part("Q", "query", "query", "dot"), part("Kᵀ", "key", "key", "dot"),
+    part([" / (√", subscripted("d_k"), " · T)"], "", "scale"), part(" + mask", "", "mask"), " ) · ", part("V", "value", "value", "blend"), " ) ",
+    part(subscripted("W_O"), "", "project"), " )",
   ];
-}
-
-/** The request whose numbers are shown. */
-function body({ t, causal }) {
-  return {
-    query: EMBEDDINGS, key: EMBEDDINGS, value: EMBEDDINGS, similarity: "scaled_dot", temperature: onTheWire(t),
-    ...(causal ? { mask: causalMask(WORDS.length) } : {}),
-    projections: { W_Q, W_K, W_V, W_O, n_heads: 1 }, intermediates: true,
-  };
-}
-
-/** The service's arrays, one head of one, as plain matrices; the raw dot products are the only ones worked out here. */
-function readable(answer, { causal }) {
-  const all = answer.intermediates;
-  const flat = (array) => (Array.isArray(array[0][0]) ? array[0] : array);
-  const [query, key, value] = ["query", "key", "value"].map((name) => flat(all[name]));
-  return {
-    embeddings: EMBEDDINGS, W_Q, W_K, W_V, words: WORDS, query, key, value,
-    dot: product(query, transposed(key)),
-    similarity: flat(all.similarities),
-    mask: causal ? causalMask(WORDS.length) : null,
-    logits: flat(all.logits), weights: flat(all.weights), output: answer.output,
-  };
 }

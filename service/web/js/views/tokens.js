@@ -1,4 +1,4 @@
-/** The words of a sentence twice, as queries and as keys, with a line for every weight. */
+/** Words as queries and as keys, with a line for every weight: of one sentence, or of a question and a passage. */
 
 import { fill, h } from "../element.js";
 import { percent } from "../numbers.js";
@@ -7,10 +7,13 @@ import { linkHorizontal } from "../../vendor/d3/d3-shape.js";
 import { say } from "../words.js";
 
 const FAINTEST = 0.02;
+const LEAST = 0.002;
 const THICKEST = 11;
+/** The lines of a second head arrive so many pixels beside those of the first. */
+const BESIDE = 4;
 const curve = linkHorizontal();
 
-/** @param {function(number): void} choose told the word that was chosen */
+/** @param {{word: function(number): void, key: function(number): void}} choose told the word, or the key, that was chosen */
 export function tokenLines(choose) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("class", "wires");
@@ -20,39 +23,55 @@ export function tokenLines(choose) {
   const element = h("div.reading-lines", { id: "token-lines" },
     h("div.token-head.query", {}, `● ${say("word.query")}`), h("div"), h("div.token-head.key", {}, `◆ ${say("word.key")}`),
     queries, svg, keys);
+  let listed = "";
   let last = null;
-  const watcher = new ResizeObserver(() => last && draw(...last));
+  const watcher = new ResizeObserver(() => last && draw());
   watcher.observe(element);
 
-  function show(tokens, weights, word) {
-    if (queries.children.length !== tokens.length || tokens.some((token, i) => keys.children[i].textContent !== token)) {
-      fill(queries, tokens.map((token, i) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => choose(i) }, token))));
-      fill(keys, tokens.map((token) => h("li", {}, h("bdi", {}, token))));
+  /**
+   * @param {string[]} tokens
+   * @param {{weights: number[][], second: ?number[][], word: number, to: number}} what the head's weights, those of a
+   *   second head, the word whose lines are drawn, and the key that is looked at
+   * @param {{queries: number[], keys: number[]}} sides which tokens stand on which side
+   */
+  function show(tokens, what, sides) {
+    const wanted = JSON.stringify([tokens, sides]);
+    if (listed !== wanted) {
+      listed = wanted;
+      const part = (list, told) => list.map((i) => h("li", {}, h("button", { type: "button", dir: "auto", onclick: () => told(i) }, tokens[i])));
+      fill(queries, part(sides.queries, choose.word));
+      fill(keys, part(sides.keys, choose.key));
     }
-    tokens.forEach((token, i) => {
-      const button = queries.children[i].firstChild;
-      button.setAttribute("aria-pressed", String(i === word));
-      keys.children[i].style.setProperty("--share", String(weights[word][i]));
-      keys.children[i].title = percent(weights[word][i]);
+    sides.queries.forEach((i, at) => queries.children[at].firstChild.setAttribute("aria-pressed", String(i === what.word)));
+    sides.keys.forEach((j, at) => {
+      const key = keys.children[at];
+      key.firstChild.setAttribute("aria-pressed", String(j === what.to));
+      key.style.setProperty("--share", String(what.weights[what.word][j]));
+      key.title = percent(what.weights[what.word][j]);
     });
-    draw(weights, word);
+    last = { ...what, sides };
+    draw();
   }
 
-  function draw(weights, word) {
-    last = [weights, word];
+  function draw() {
+    const { weights, second, word, sides } = last;
     const frame = svg.getBoundingClientRect();
-    const middle = (list, i) => {
-      const box = list.children[i].getBoundingClientRect();
+    const middles = (list) => Array.from(list.children, (child) => {
+      const box = child.getBoundingClientRect();
       return (box.top + box.bottom) / 2 - frame.top;
-    };
-    const links = weights.flatMap((row, i) => row.map((weight, j) => ({ i, j, weight }))).filter(({ i, weight }) => (i === word ? weight > 0.002 : weight > FAINTEST));
-    links.sort((a, b) => (a.i === word) - (b.i === word));
+    });
+    const [starts, ends] = [middles(queries), middles(keys)];
+    const links = sides.queries.flatMap((i, a) => sides.keys.map((j, b) => ({ i, a, b, weight: weights[i][j], kind: i === word ? "chosen" : "faint" })));
+    const others = second ? sides.keys.map((j, b) => ({ i: word, a: sides.queries.indexOf(word), b, weight: second[word][j], kind: "second" })) : [];
+    const drawn = [...links, ...others].filter(({ kind, weight }) => weight > (kind === "faint" ? FAINTEST : LEAST));
+    drawn.sort((a, b) => (a.kind !== "faint") - (b.kind !== "faint"));
+    const by = (kind) => (second ? { chosen: -BESIDE, second: BESIDE }[kind] ?? 0 : 0);
     select(svg).attr("viewBox", `0 0 ${frame.width} ${frame.height}`)
-      .selectAll("path").data(links, ({ i, j }) => `${i} ${j}`).join("path").order()
-      .attr("class", ({ i }) => (i === word ? "wire chosen" : "wire faint"))
-      .attr("d", ({ i, j }) => curve({ source: [0, middle(queries, i)], target: [frame.width, middle(keys, j)] }))
+      .selectAll("path").data(drawn, ({ kind, a, b }) => `${kind} ${a} ${b}`).join("path").order()
+      .attr("class", ({ kind }) => `wire ${kind}`)
+      .attr("d", ({ kind, a, b }) => curve({ source: [0, starts[a] + by(kind)], target: [frame.width, ends[b] + by(kind)] }))
       .attr("stroke-width", ({ weight }) => Math.max(0.6, weight * THICKEST))
-      .attr("stroke-opacity", ({ i, weight }) => (i === word ? 0.35 + 0.65 * weight : 0.05 + 0.2 * weight));
+      .attr("stroke-opacity", ({ kind, weight }) => (kind === "faint" ? 0.05 + 0.2 * weight : 0.35 + 0.65 * weight));
   }
 
   return { element, show, leave: () => watcher.disconnect() };

@@ -45,7 +45,7 @@ export default {
     points: [
       "60 minutes as planned here.",
       "45 minutes: leave out 34–39 and 52–56, and of the nine steps show only three, in 6 minutes: Q · Kᵀ, softmax, the sum.",
-      "A second hour: videos, the standard library, characters, the memory that repairs, kernel regression, the low-rank map; each opens on its question.",
+      "A second hour: videos, the standard library, characters, the memory that repairs, kernel regression, six similarities, the low-rank map; each opens on its question.",
     ],
   },
   parts: [
@@ -102,7 +102,7 @@ export default {
       minutes: "39–52", title: "The same with numbers", scenes: ["steps"],
       show: [
         "Go forward with the arrow keys. Queries, keys and values are the same sum three times: two minutes for all three. Take most of the time for Q · Kᵀ, softmax and the last sum: there the class computes one number on the worksheet before you read it out.",
-        "At the mask, switch the causal mask on and go back one step and forward again. At the last step, change the temperature and watch the output.",
+        "At the mask, switch the causal mask on and go back one step and forward again. At the last step, change the temperature and watch the output. The sheet below has the whole layer: ask where X goes besides Q, K and V, and find the residual.",
       ],
       questions: [
         ["Why divide by √d_k?", "The dot product of wide vectors is large by width alone. Without the division softmax would be cold from the start: one weight near 1, the rest near 0."],
@@ -112,7 +112,7 @@ export default {
     },
     {
       minutes: "52–56", title: "The same inside a language model", scenes: ["encoder"],
-      show: ["The sentence with the word chased chosen: in layer 6, head 12, it looks at the cat and the dog. Then layer 1, head 3: there every word looks at the one before it. Then let the class name another verb, and see that the fine story does not hold."],
+      show: ["The sentence with the word chased chosen: in layer 6, head 12, it looks at the cat and the dog. Then layer 1, head 3: there every word looks at the one before it. Then the box “Attention is not explanation”: the class guesses in how many of four sentences the fine story holds, and names another verb."],
       questions: [
         ["Our rows came from an encoder. What is inside it?", "Six layers of this very function, twelve heads each. The lookup outside and the attention inside are the same code."],
         ["Does the picture explain why the model answers as it does?", "No. It shows where one head of one layer looks. Most heads look at marks such as [CLS], and many different pictures give the same answer."],

@@ -17,7 +17,7 @@ export default {
   "frame.language": "Switch to 中文",
   "frame.dark": "Dark",
   "frame.projector": "Projector: large type",
-  "foot.same": "Numbers are the service's. What this browser computes itself (weights while you drag, the three limits, QKᵀ) uses the same formula; where it was compared with the service, a ✓ says so.",
+  "foot.same": "Numbers are the service's. What this browser computes itself (weights while you drag, the three limits) uses the same formula; where it was compared with the service, a ✓ says so.",
   "foot.docs": "HTTP API",
   "foot.key": "API key",
   "foot.keyed": "API key (set)",

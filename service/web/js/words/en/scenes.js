@@ -30,7 +30,7 @@ export default {
   "scene.rows.lede": "Five rows to edit. Change a [key|key]: the [weight|weights] move and the values stay. Change a [value|value]: the output moves and the weights stay.",
   "scene.steps.name": "Step by step",
   "scene.steps.title": "One attention layer, number by number",
-  "scene.steps.lede": "Three words, four numbers each. X and the maps W are given, QKᵀ is multiplied out by this browser, and every other matrix here is what the service computed. Point at a number to see where it comes from.",
+  "scene.steps.lede": "Three words, four numbers each. X and the maps W are given; every other matrix here is what the service computed. Point at a number to see where it comes from.",
   "scene.encoder.name": "Inside our encoder",
   "scene.encoder.title": "The same function reads the sentence",
   "scene.encoder.lede": "The encoder that turned text into [key|keys] is made of this very function. There the rows are the words of one sentence, and each word is a [query|query] to all of them.",

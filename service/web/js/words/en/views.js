@@ -36,8 +36,6 @@ export default {
   "encoder.sentence": "a sentence",
   "encoder.unread": "The model does not know {unknown} of these tokens and reads them all alike: what is drawn says little.",
   "encoder.layer": "Layer",
-  "encoder.head": "Head",
-  "encoder.head.of": "head {head}",
   "encoder.causal": "Causal mask, as in a language model (this encoder was trained without)",
   "encoder.queries": "Words as queries: choose one",
   "encoder.keys": "Words as keys",

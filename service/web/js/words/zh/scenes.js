@@ -30,7 +30,7 @@ export default {
   "scene.rows.lede": "五行可以改。改[key|键]：[weight|权重]动，值不动。改[value|值]：输出动，权重不动。",
   "scene.steps.name": "一步一步",
   "scene.steps.title": "一层注意力，逐个数字",
-  "scene.steps.lede": "三个词，每个词四个数。X 和各个 W 是给定的，QKᵀ 由浏览器相乘得出，其余矩阵都是服务算出来的。指着一个数，看它从哪里来。",
+  "scene.steps.lede": "三个词，每个词四个数。X 和各个 W 是给定的，其余矩阵都是服务算出来的。指着一个数，看它从哪里来。",
   "scene.encoder.name": "编码器内部",
   "scene.encoder.title": "读句子的也是同一个函数",
   "scene.encoder.lede": "把文字变成[key|键]的编码器正是由这个函数搭成的。在那里，行就是一句话里的词，每个词都是对所有词的一次[query|查询]。",

@@ -36,8 +36,6 @@ export default {
   "encoder.sentence": "一句话（英文）",
   "encoder.unread": "其中 {unknown} 个词元模型不认识，在它看来全都一样：画出来的说明不了什么。",
   "encoder.layer": "层",
-  "encoder.head": "头",
-  "encoder.head.of": "第 {head} 个头",
   "encoder.causal": "因果掩码，像语言模型那样（此编码器训练时没有用）",
   "encoder.queries": "作为查询的词：选一个",
   "encoder.keys": "作为键的词",

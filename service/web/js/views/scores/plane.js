@@ -1,0 +1,70 @@
+/** The query and the keys as points of a plane, to drag, with a line for every weight of one similarity. */
+
+import { select } from "../../../vendor/d3/d3-selection.js";
+import { fixed, percent } from "../../numbers.js";
+import { say } from "../../words.js";
+import { LETTERS } from "./measures.js";
+
+const REACH = 3.4;
+const STEP = 0.1;
+const MOVES = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] };
+const UNITS = 200;
+const THICKEST = 14;
+
+/** @param {function(number, number[]): void} moved told which point (0 is the query), and where it is now */
+export function plane(moved) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  element.setAttribute("class", "chart plane");
+  element.setAttribute("role", "group");
+  element.setAttribute("viewBox", `${-UNITS} ${-UNITS} ${2 * UNITS} ${2 * UNITS}`);
+  element.setAttribute("aria-label", say("scores.plane"));
+  const chart = select(element);
+  chart.append("path").attr("class", "axes").attr("d", `M${-UNITS},0H${UNITS}M0,${-UNITS}V${UNITS}`);
+  for (const part of ["stems", "spots"]) chart.append("g").attr("class", part);
+  let held = null;
+  let last = [];
+  element.addEventListener("pointerdown", (event) => {
+    const spot = event.target.closest("[data-spot]");
+    if (!spot) return;
+    held = Number(spot.dataset.spot);
+    element.setPointerCapture(event.pointerId);
+  });
+  element.addEventListener("pointermove", (event) => held !== null && moved(held, placeOf(event)));
+  element.addEventListener("pointerup", () => (held = null));
+  element.addEventListener("keydown", (event) => {
+    const by = MOVES[event.key];
+    const spot = event.target.closest("[data-spot]");
+    if (!by || !spot) return;
+    event.preventDefault();
+    const at = Number(spot.dataset.spot);
+    moved(at, inside(last[at].map((number, i) => number + by[i])));
+  });
+
+  function placeOf(event) {
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(element.getScreenCTM().inverse());
+    return inside([(at.x / UNITS) * REACH, (-at.y / UNITS) * REACH]);
+  }
+
+  /** @param {number[][]} spots @param {?number[]} weights of the keys */
+  function draw(spots, weights) {
+    last = spots;
+    const [x, y] = [(spot) => (spot[0] / REACH) * UNITS, (spot) => (-spot[1] / REACH) * UNITS];
+    const [query, ...keys] = spots;
+    chart.select(".stems").selectAll("line").data(keys).join("line").attr("x1", x(query)).attr("y1", y(query)).attr("x2", x).attr("y2", y)
+      .attr("stroke-width", (_, i) => Math.max(0.75, (weights?.[i] ?? 0) * THICKEST)).attr("stroke-opacity", (_, i) => 0.2 + 0.7 * Math.sqrt(weights?.[i] ?? 0));
+    const groups = chart.select(".spots").selectAll("g").data(spots).join((enter) => {
+      const group = enter.append("g").attr("tabindex", 0).attr("role", "button").attr("data-spot", (_, i) => i).attr("class", (_, i) => (i ? "key" : "query"));
+      group.append("circle").attr("r", 13);
+      group.append("text").attr("dy", "0.35em").attr("text-anchor", "middle").text((_, i) => (i ? LETTERS[i - 1] : "q"));
+      return group;
+    });
+    groups.attr("transform", (spot) => `translate(${x(spot)},${y(spot)})`)
+      .attr("aria-label", (spot, i) => say(i ? "scores.spot.key" : "scores.spot.query", { name: i ? LETTERS[i - 1] : "q", x: fixed(spot[0], 1), y: fixed(spot[1], 1), weight: i && weights ? percent(weights[i - 1]) : "" }));
+  }
+
+  return { element, draw };
+}
+
+function inside(place) {
+  return place.map((number) => Number(Math.min(REACH - 0.2, Math.max(0.2 - REACH, number)).toFixed(2)));
+}

@@ -1,0 +1,26 @@
+/** Six similarities side by side. */
+
+export default {
+  "scores.plane": "A query and six keys in a plane",
+  "scores.drag": "Drag the query q or a key, or choose it with Tab and move it with the arrow keys: the service computes all six anew.",
+  "scores.spot.query": "query at {x}, {y}: arrow keys move it",
+  "scores.spot.key": "key {name} at {x}, {y}, weight {weight}: arrow keys move it",
+  "scores.score": "score",
+  "scores.dot": "Dot product",
+  "scores.dot.say": "Direction and length: a long [key|key] wins by being long.",
+  "scores.scaled_dot": "Scaled dot product",
+  "scores.scaled_dot.say": "The same order, softer: what a Transformer’s layers use.",
+  "scores.cosine": "Cosine",
+  "scores.cosine.say": "Direction alone: what the lookups of this page use.",
+  "scores.gaussian": "Gaussian kernel",
+  "scores.gaussian.say": "Distance alone: with it attention is kernel regression.",
+  "scores.bilinear": "Bilinear",
+  "scores.bilinear.say": "A learned map between the two (Luong). Here W is a quarter turn: the [query|query] looks to its left.",
+  "scores.additive": "Additive",
+  "scores.additive.say": "A small learned network (Bahdanau), three hidden numbers here: above q, and neither far left nor far right.",
+  "scores.vectors": "{name}: the alignment weights α, the values h, the output C",
+  "scores.retrieval.one": "α is one-hot: one number is 1, all others are 0. C = h of [key|{key}] = [value|{value}], the retrieval of one element by its index: a database lookup.",
+  "scores.retrieval.part": "α sums to one and no number is the whole: [b|proportional retrieval]. Each h comes back in proportion to its α, mostly that of [key|{key}]. Let T go to 0, and α becomes one-hot.",
+  "scores.retrieval.mean": "Every α is the same: C is the mean of all h, and the [query|query] no longer matters.",
+  "scores.same": "All scores, weights and outputs are the service’s: one call a similarity. One T divides scores of very different size, so it is colder for some than for others.",
+};

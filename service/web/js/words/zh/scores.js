@@ -1,0 +1,26 @@
+/** 六种相似度并排。 */
+
+export default {
+  "scores.plane": "平面上的一个查询和六个键",
+  "scores.drag": "拖动查询 q 或任何一个键；也可以用 Tab 选中，再用方向键移动：服务会把六种都重新算一遍。",
+  "scores.spot.query": "查询在 {x}, {y}：用方向键移动",
+  "scores.spot.key": "键 {name} 在 {x}, {y}，权重 {weight}：用方向键移动",
+  "scores.score": "得分",
+  "scores.dot": "点积",
+  "scores.dot.say": "方向和长度都算：长的[key|键]单凭长就能赢。",
+  "scores.scaled_dot": "缩放点积",
+  "scores.scaled_dot.say": "次序相同，只是更柔和：Transformer 的层用的就是它。",
+  "scores.cosine": "余弦",
+  "scores.cosine.say": "只看方向：本页的查找用的就是它。",
+  "scores.gaussian": "高斯核",
+  "scores.gaussian.say": "只看距离：用它，注意力就是核回归。",
+  "scores.bilinear": "双线性",
+  "scores.bilinear.say": "两者之间有一个学来的矩阵（Luong）。这里 W 是转四分之一圈：[query|查询]看的是自己的左边。",
+  "scores.additive": "加性",
+  "scores.additive.say": "一个学来的小网络（Bahdanau），这里有三个隐藏数：要在 q 的上方，又不能太左或太右。",
+  "scores.vectors": "{name}：对齐权重 α，值 h，输出 C",
+  "scores.retrieval.one": "α 是独热向量：一个数是 1，其余全是 0。C 就是[key|{key}]的 h = [value|{value}]，也就是按下标取出一个元素：一次数据库查找。",
+  "scores.retrieval.part": "α 之和为一，没有哪个数占满全部：这叫[b|按比例检索]（proportional retrieval）。每个 h 按自己的 α 取回一份，其中最多的是[key|{key}]。让 T 趋于 0，α 就变成独热向量。",
+  "scores.retrieval.mean": "所有 α 都相同：C 是全部 h 的平均，[query|查询]已经无关紧要。",
+  "scores.same": "得分、权重和输出都是服务算的：一种相似度一次调用。各种得分大小相差很多，同一个 T 对有的偏冷，对有的偏热。",
+};
