@@ -18,7 +18,9 @@ from tests.budgets import BUDGETS
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-LONG = re.search(r"^LONG := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ")
+SHARED, ALONE = (
+    re.search(rf"^{name} := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ") for name in ("SHARED", "ALONE")
+)
 MINUTES = {name: int(minutes) for name, minutes in re.findall(r"^(\w*MINUTES) \?= (\d+)$", MAKEFILE, re.MULTILINE)}
 LANDING = 75
 CONSTRAINTS = Path("clients/python/constraints")
@@ -40,9 +42,12 @@ RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-MARKS = "browser or container or integration or kill or node or postgres or ray or thorough"
-TEST = f"python -m pytest -n 2 --dist loadfile -m not ({MARKS}) --minutes 15"
-TEST_LONG = f"python -m pytest -m {MARKS} --minutes 46"
+MARKS = "container or integration or kill or node or postgres or ray or thorough"
+TEST = f"python -m pytest -n 2 --dist loadfile -m not (browser or {MARKS}) --minutes 15"
+TEST_LONG = [
+    "python -m pytest -n 2 --dist loadfile -m browser --minutes 15",
+    f"python -m pytest -m {MARKS} --minutes 31",
+]
 
 
 @pytest.fixture
@@ -91,7 +96,11 @@ def test_after_installing_all_nothing_is_missing_to_run_it(make):
 
 def test_each_works_first(make):
     assert make("test") == [VENV, ALL, TEST]
-    assert make("test-long") == [OTHER_VENV, OTHERS, TEST_LONG]
+    assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
+    assert make("test-long", "K=phone") == [
+        "python -m pytest -k phone -m browser --minutes 15",
+        f"python -m pytest -k phone -m {MARKS} --minutes 31",
+    ]
     assert make("openapi") == ["python -m tests.description"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
 
@@ -154,11 +163,13 @@ def test_without_python_it_says_what_to_do(make, tmp_path):
 
 
 def test_every_mark_is_in_the_long_tier_and_all_budgets_fit_into_a_landing():
-    assert set(LONG) == BUDGETS.keys()
-    assert sum(BUDGETS[mark].minutes for mark in LONG) <= MINUTES["LONG_MINUTES"]
+    assert {*SHARED, *ALONE} == BUDGETS.keys()
+    assert sum(BUDGETS[mark].minutes for mark in ALONE) <= MINUTES["LONG_MINUTES"]
+    assert sum(BUDGETS[mark].minutes for mark in SHARED) / 2 <= MINUTES["SHARED_MINUTES"]
     assert MINUTES["MINUTES"] == 15
     suites = MINUTES["INTEGRATIONS_MINUTES"] * len(FRAMEWORKS)
-    assert MINUTES["MINUTES"] + MINUTES["LONG_MINUTES"] + suites <= LANDING - 8  # which lint and installing may take
+    tests = MINUTES["MINUTES"] + MINUTES["SHARED_MINUTES"] + MINUTES["LONG_MINUTES"]
+    assert tests + suites <= LANDING - 8  # which lint and installing may take
 
 
 def test_the_workflow_runs_what_a_landing_must_pass():
