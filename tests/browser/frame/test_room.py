@@ -153,7 +153,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     phone.locator("#notice", has_text="这个房间已经结束").wait_for()
     projector.context.set_offline(False)
     projector.locator("#notice", has_text=f"open again with its {UPDATES + 1} rows").wait_for()
-    phone.wait_for_selector("#notice:empty")
+    phone.wait_for_selector("#notice:empty", state="attached")
     assert projector.locator("#letters").inner_text() == code
     assert projector.locator(".memory li").count() == phone.locator(".memory li").count() == UPDATES + 1
     projector.click("#close")
