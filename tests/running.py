@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -90,3 +92,15 @@ class RunningService:
     def call_soon(self, call: Callable[[], object]) -> None:
         """Have it called in the service's loop."""
         next(iter(self.open_connections())).loop.call_soon_threadsafe(call)
+
+
+def children_of(process: int | None = None) -> list[int]:
+    """The processes that a process has started and that run still; this one's without a number."""
+    own = process or os.getpid()
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent = status.read_text().rpartition(")")[2].split()[:2]
+            if int(parent) == own and state != "Z":
+                found.append(int(status.parent.name))
+    return found

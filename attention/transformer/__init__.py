@@ -4,10 +4,10 @@ Parameters are frozen dataclasses of arrays that are called like functions. One 
 torch, where gradients flow. There is no dropout: what is defined here is what a trained model computes.
 `layer.py` is the place to start reading.
 
-    parts        LayerNorm, Residual, FeedForward, Linear; sinusoidal, Positions; Embeddings
+    parts        LayerNorm, Residual, FeedForward, Linear; sinusoidal, Positions; Embeddings, Patches
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
-    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, vectors by number
+    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`, and Looked; rows, vectors by number
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, listed_modules, truncation, what the small files of its folder say
     speed        Compiled, a sentence encoder in machine code, where `compiles` says so; Packed, the same on torch,
@@ -30,12 +30,12 @@ from attention.transformer.checkpoints.modules import listed_modules, modules
 from attention.transformer.checkpoints.tensors import Tensors
 from attention.transformer.compiled import Compiled, compiles
 from attention.transformer.decoder import Decoder, DecoderState
-from attention.transformer.embeddings import Embeddings, rows
+from attention.transformer.embeddings import Embeddings, Patches, rows
 from attention.transformer.encoder import Encoder
-from attention.transformer.encoder_decoder import EncoderDecoder, greedy
+from attention.transformer.encoder_decoder import EncoderDecoder, Looked, greedy
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
-from attention.transformer.layer import DecoderLayer, EncoderLayer, EncoderSteps, KeysValues, LayerCache
+from attention.transformer.layer import DecoderLayer, DecoderSteps, EncoderLayer, EncoderSteps, KeysValues, LayerCache
 from attention.transformer.norm import LayerNorm, Residual
 from attention.transformer.parameters import arrays, mapped
 from attention.transformer.pooling import POOLINGS
@@ -58,6 +58,7 @@ __all__ = [
     "Decoder",
     "DecoderLayer",
     "DecoderState",
+    "DecoderSteps",
     "Embeddings",
     "Encoder",
     "EncoderDecoder",
@@ -68,7 +69,9 @@ __all__ = [
     "LayerCache",
     "LayerNorm",
     "Linear",
+    "Looked",
     "Packed",
+    "Patches",
     "Positions",
     "Residual",
     "SentenceEncoder",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from attention.arrays import Array
 from attention.errors import ParameterError
 from attention.masks import causal
-from attention.transformer.layer import DecoderLayer, LayerCache
+from attention.transformer.layer import DecoderLayer, DecoderSteps, LayerCache
 from attention.transformer.norm import LayerNorm
 
 
@@ -82,12 +83,19 @@ class Decoder:
         Returns:
             [..., m, d_model], and the state for the next step.
         """
+        caches = []
+        for steps in self.steps(x, state, mask):
+            x = steps.output
+            caches.append(steps.cache)
+        x = x if self.norm is None else self.norm(x)
+        return x, DecoderState(state.length + x.shape[-2], tuple(caches), state.memory_mask)
+
+    def steps(self, x: Array, state: DecoderState, mask: Array | None = None) -> Iterator[DecoderSteps]:
+        """What each layer computes on the way, one layer at a time; arguments are those of `step`."""
         m = x.shape[-2]
         before = causal(m, state.length + m, offset=state.length, like=x)
         allowed = before if mask is None else before & mask
-        caches = []
         for layer, cache in zip(self.layers, state.layers, strict=True):
-            x, after = layer.step(x, cache, allowed, state.memory_mask)
-            caches.append(after)
-        x = x if self.norm is None else self.norm(x)
-        return x, DecoderState(state.length + m, tuple(caches), state.memory_mask)
+            steps = layer.steps(x, cache, allowed, state.memory_mask)
+            yield steps
+            x = steps.output

@@ -8,6 +8,7 @@ from array_api_compat import array_namespace, device
 
 from attention.arrays import Array, namespace
 from attention.errors import ParameterError, ShapeError
+from attention.transformer.feed_forward import Linear
 from attention.transformer.norm import Norm
 from attention.transformer.positions import Positions
 
@@ -58,6 +59,28 @@ class Embeddings:
         if types is not None:
             raise ParameterError("this model has no token types: leave them out")
         return x
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """The patches of an image as tokens of a sequence (Dosovitskiy et al. 2020, arXiv 2010.11929).
+
+    Attributes:
+        projection: a patch's numbers → d_model.
+        positions: one vector for each patch.
+    """
+
+    projection: Linear
+    positions: Positions
+
+    def __call__(self, patches: Array) -> Array:
+        """patches [..., n, numbers] → [..., n, d_model].
+
+        Raises:
+            ShapeError: an image has more patches than the model has positions.
+        """
+        xp = array_namespace(patches)
+        return self.projection(patches) + self.positions(xp.arange(patches.shape[-2], device=device(patches)))
 
 
 def rows(name: str, table: Array, ids: Array) -> Array:

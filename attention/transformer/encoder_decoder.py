@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from array_api_compat import array_namespace, device
 
@@ -11,9 +12,23 @@ from attention.arrays import Array
 from attention.errors import ParameterError
 from attention.masks import padding
 from attention.transformer.decoder import Decoder
-from attention.transformer.embeddings import Embeddings
+from attention.transformer.embeddings import Embeddings, Patches
 from attention.transformer.encoder import Encoder
 from attention.transformer.feed_forward import Linear
+
+
+class Looked(NamedTuple):
+    """What the decoder says of each position of the target, and what it looked at.
+
+    Attributes:
+        logits: [..., m, n_vocabulary]
+        weights: of each layer, [..., n_heads, m, n]: how much each position rests on each token of the source.
+        source_weights: of each layer of the encoder, [..., n_heads, n, n].
+    """
+
+    logits: Array
+    weights: tuple[Array, ...]
+    source_weights: tuple[Array, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +36,14 @@ class EncoderDecoder:
     """Source tokens and the target tokens so far → the logits of each next target token.
 
     Attributes:
-        source: the source's token ids → vectors.
+        source: the source's token ids → vectors; or an image's patches.
         encoder: reads them.
         target: the target's token ids → vectors.
         decoder: writes, with cross-attention over what the encoder read.
         output: d_model → n_vocabulary
     """
 
-    source: Embeddings
+    source: Embeddings | Patches
     encoder: Encoder
     target: Embeddings
     decoder: Decoder
@@ -48,6 +63,22 @@ class EncoderDecoder:
         mask = None if lengths is None else padding(lengths, source.shape[-1])  # [..., 1, n]
         memory = self.encoder(self.source(source), mask)
         return self.output(self.decoder(self.target(target), memory, memory_mask=mask))
+
+    def look(self, source: Array, target: Array, lengths: Array | None = None) -> Looked:
+        """The same, with all attention between source and target, and within the source."""
+        mask = None if lengths is None else padding(lengths, source.shape[-1])
+        x, read = self.source(source), []
+        for steps in self.encoder.steps(x, mask):
+            x = steps.output
+            read.append(steps.attention.attended.weights)
+        x = x if self.encoder.norm is None else self.encoder.norm(x)
+        state = self.decoder.start(x, mask)
+        x, looked = self.target(target), []
+        for layer in self.decoder.steps(x, state):
+            x = layer.output
+            looked.extend([] if layer.memory_attended is None else [layer.memory_attended.weights])
+        x = x if self.decoder.norm is None else self.decoder.norm(x)
+        return Looked(self.output(x), tuple(looked), tuple(read))
 
     def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
         """Write the target, each time the token of the largest logit.
@@ -81,17 +112,17 @@ def greedy(following: Callable[[Array], Array], source: Array, *, begin: int, en
 
     Args:
         following: tokens [b] → the logits [b, n_vocabulary] of what follows on them and on all before.
-        source: integers [b, n], as which the tokens are written.
+        source: [b, ...], for how many, and where, to write.
         begin, end, limit: as for `EncoderDecoder.generate`, with its result and error.
     """
     if limit < 1:
         raise ParameterError(f"limit must be at least 1, got {limit}")
     xp = array_namespace(source)
-    token = xp.full(source.shape[:1], begin, dtype=source.dtype, device=device(source))
+    token = xp.full(source.shape[:1], begin, dtype=xp.int64, device=device(source))
     ended = xp.zeros(source.shape[:1], dtype=xp.bool, device=device(source))
     written: list[Array] = []
     while len(written) < limit and not bool(xp.all(ended)):
-        token = xp.where(ended, end, xp.astype(xp.argmax(following(token), axis=-1), source.dtype))
+        token = xp.where(ended, end, xp.astype(xp.argmax(following(token), axis=-1), xp.int64))
         ended = ended | (token == end)
         written.append(token)
     return xp.stack(written, axis=-1)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from array_api_compat import array_namespace
 
 from attention.arrays import Array
+from attention.definition import Attended
 from attention.heads import Heads, HeadsSteps
 from attention.transformer.feed_forward import FeedForward
 from attention.transformer.norm import Residual
@@ -91,6 +92,22 @@ class LayerCache(NamedTuple):
     memory: KeysValues | None
 
 
+class DecoderSteps(NamedTuple):
+    """What one decoder layer computes on the way.
+
+    Attributes:
+        output: [..., m, d_model]
+        cache: for the next step.
+        attended: of each head of the self-attention; its weights are [..., n_heads, m, past + m].
+        memory_attended: of each head of the cross-attention, [..., n_heads, m, n]; None without one.
+    """
+
+    output: Array
+    cache: LayerCache
+    attended: Attended
+    memory_attended: Attended | None
+
+
 @dataclass(frozen=True, eq=False)
 class DecoderLayer:
     """Self-attention over what came before, cross-attention over an encoder's output, and a network.
@@ -133,21 +150,28 @@ class DecoderLayer:
         Returns:
             [..., m, d_model], and the cache for the next step.
         """
+        steps = self.steps(x, cache, mask, memory_mask)
+        return steps.output, steps.cache
+
+    def steps(
+        self, x: Array, cache: LayerCache, mask: Array | None = None, memory_mask: Array | None = None
+    ) -> DecoderSteps:
+        """The same, with everything it computes on the way."""
         read = self.attention_residual.read(x)
         own = KeysValues.of(self.attention, read)
         own = own if cache.past is None else cache.past.followed_by(own)
-        x = self.attention_residual.add(x, over(self.attention, read, own, mask))
+        attended, looked_up = over(self.attention, read, own, mask), None
+        x = self.attention_residual.add(x, self.attention.join(attended.output))
 
         if self.cross_attention is not None and self.cross_attention_residual is not None and cache.memory:
             read = self.cross_attention_residual.read(x)
-            update = over(self.cross_attention, read, cache.memory, memory_mask)
-            x = self.cross_attention_residual.add(x, update)
+            looked_up = over(self.cross_attention, read, cache.memory, memory_mask)
+            x = self.cross_attention_residual.add(x, self.cross_attention.join(looked_up.output))
 
         x = self.feed_forward_residual.add(x, self.feed_forward(self.feed_forward_residual.read(x)))
-        return x, LayerCache(own, cache.memory)
+        return DecoderSteps(x, LayerCache(own, cache.memory), attended, looked_up)
 
 
-def over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None) -> Array:
-    """Attention from x [..., m, d_model] over keys and values already projected: [..., m, d_model]."""
-    attended = heads.attend(heads.queries(x), memory.key, memory.value, mask)
-    return heads.join(attended.output)
+def over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None) -> Attended:
+    """Attention of each head from x [..., m, d_model] over keys and values already projected."""
+    return heads.attend(heads.queries(x), memory.key, memory.value, mask)

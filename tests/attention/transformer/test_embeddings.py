@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attention import ParameterError, ShapeError
-from attention.transformer import Embeddings, Positions
+from attention.transformer import Embeddings, Linear, Patches, Positions
 
 
 @pytest.fixture
@@ -51,3 +51,11 @@ def test_wrong_kinds_and_shapes(embeddings, library):
     with pytest.raises(ShapeError, match="7 positions, got a sequence of 8"):
         embeddings(library(np.zeros(8, np.int64)))
     assert tuple(embeddings(library(np.zeros((2, 0), np.int64))).shape) == (2, 0, 3)
+
+
+def test_patches_are_projected_and_know_their_places(library, random):
+    weight, bias, table, image = (random.normal(size=shape) for shape in ((4, 3), (3,), (6, 3), (2, 5, 4)))
+    patches = Patches(Linear(library(weight), library(bias)), Positions(library(table)))
+    np.testing.assert_allclose(patches(library(image)), image @ weight + bias + table[:5], atol=1e-12)
+    with pytest.raises(ShapeError, match="6 positions, got a sequence of 7"):
+        patches(library(np.zeros((7, 4))))

@@ -49,6 +49,30 @@ def test_padding_of_the_source_is_not_read(model, source, lengths, library):
     np.testing.assert_allclose(model(source, target, lengths), model(library(other), target, lengths), atol=1e-5)
 
 
+def test_what_is_looked_at_is_what_the_logits_come_from(model, source, lengths, library):
+    target = library(np.arange(15).reshape(5, 3))
+    looked = model.look(source, target, lengths)
+    np.testing.assert_allclose(looked.logits, model(source, target, lengths), atol=1e-5)
+    n_layers, n_heads = len(model.decoder.layers), model.decoder.layers[0].attention.n_heads
+    assert [tuple(each.shape) for each in looked.weights] == [(5, n_heads, 3, 7)] * n_layers
+    assert [tuple(each.shape) for each in looked.source_weights] == [(5, n_heads, 7, 7)] * len(model.encoder.layers)
+    for weights in (*looked.weights, *looked.source_weights):
+        np.testing.assert_allclose(np.asarray(weights).sum(-1), 1, atol=1e-5)
+        for row, n in zip(np.asarray(weights), [7, 2, 5, 1, 3], strict=True):
+            assert (row[..., n:] == 0).all()
+
+
+def test_the_first_layer_looks_at_the_source_as_its_heads_say(model, source, library):
+    target = library(np.arange(15).reshape(5, 3))
+    layer, memory = model.decoder.layers[0], model.encoder(model.source(source))
+    x = model.target(target)
+    read = layer.attention_residual.read(x)
+    causal = library(np.tril(np.ones((3, 3), bool)))
+    x = layer.attention_residual.add(x, layer.attention(read, read, read, causal))
+    wanted = layer.cross_attention.steps(layer.cross_attention_residual.read(x), memory, memory).attended.weights
+    np.testing.assert_allclose(model.look(source, target).weights[0], wanted, atol=1e-6)
+
+
 def test_a_target_that_ends_at_once_stops_the_writing(model, source):
     likeliest = int(np.asarray(model.generate(source[:1], begin=BEGIN, end=END, limit=1))[0, 0])
     written = np.asarray(model.generate(source[:1], begin=BEGIN, end=likeliest, limit=LIMIT))

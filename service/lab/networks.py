@@ -1,0 +1,94 @@
+"""The networks that are compared: a Transformer, and recurrent ones with as many parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from numpy.random import Generator
+
+from attention import recurrent, transformer
+from attention.recurrent import RecurrentArchitecture, RecurrentEncoderDecoder
+from attention.transformer import Architecture, EncoderDecoder, Patches, arrays
+from service.lab.errors import UnreadableSource
+from service.lab.tasks import PATCH, Task, TextTask
+
+Model = Literal["transformer", "gru", "lstm", "gru_attention", "lstm_attention"]
+"""The last two have Bahdanau's attention over the source."""
+
+MODELS: tuple[Model, ...] = get_args(Model)
+Network: TypeAlias = EncoderDecoder | RecurrentEncoderDecoder
+OF_TEXTS = Architecture(d_model=64, n_heads=1, d_ff=128, n_layers=1)
+"""One layer that reads and one that writes, of one head each: then there is one matrix of weights to look at."""
+
+OF_PICTURES = Architecture(d_model=64, n_heads=4, d_ff=128, n_layers=1)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a network is: the same plan and seed are the same network."""
+
+    task: Task
+    model: Model
+    seed: int
+
+
+def network(plan: Plan) -> Network:
+    """One to begin training with, over NumPy.
+
+    Raises:
+        UnreadableSource: a recurrent model for pictures.
+    """
+    random = np.random.default_rng(plan.seed)
+    if plan.model == "transformer":
+        return _transformer(random, plan.task)
+    if not isinstance(plan.task, TextTask):
+        raise UnreadableSource(f"{plan.model} reads one token after the other, and pictures are none: use transformer")
+    cell: Literal["gru", "lstm"] = "gru" if plan.model.startswith("gru") else "lstm"
+    attends = plan.model.endswith("attention")
+    most = parameters(_transformer(random, plan.task))
+    build = partial(_recurrent, random, plan.task, cell, attends)
+    return build(_nearest(lambda d: parameters(build(d)), most))
+
+
+def parameters(network: Network) -> int:
+    """How many numbers are learned: sinusoidal positions are not."""
+    return sum(each.size for name, each in arrays(network) if learned(name))
+
+
+def learned(name: str) -> bool:
+    """Whether the array of that path is trained."""
+    return ".positions." not in name
+
+
+def _transformer(random: Generator, task: Task) -> EncoderDecoder:
+    begin = transformer.initial
+    sizes = OF_TEXTS if isinstance(task, TextTask) else OF_PICTURES
+    n_tokens = len(task.source) if isinstance(task, TextTask) else 1
+    tokens = begin.embeddings(random, n_tokens, task.longest, sizes.d_model)
+    patches = Patches(begin.linear(random, PATCH * PATCH, sizes.d_model), tokens.positions)
+    return EncoderDecoder(
+        source=tokens if isinstance(task, TextTask) else patches,
+        encoder=begin.encoder(random, sizes),
+        target=begin.embeddings(random, len(task.written), task.most_written + 1, sizes.d_model),
+        decoder=begin.decoder(random, sizes, cross_attention=True),
+        output=begin.linear(random, sizes.d_model, len(task.written)),
+    )
+
+
+def _recurrent(
+    random: Generator, task: TextTask, cell: Literal["gru", "lstm"], attends: bool, d: int
+) -> RecurrentEncoderDecoder:
+    sizes = RecurrentArchitecture(cell, d, d)
+    return recurrent.initial.encoder_decoder(random, sizes, len(task.source), len(task.written), attends=attends)
+
+
+def _nearest(count: Callable[[int], int], wanted: int) -> int:
+    """The width whose count, which grows with it, comes next to what is wanted."""
+    d = 8
+    while count(d) < wanted:
+        d += 1
+    return min((d - 1, d), key=lambda width: abs(count(width) - wanted))
