@@ -118,6 +118,7 @@ class Room:
         del self._rows[row_id]
         self._bytes -= row.size
         self._tell("removed", {"id": row_id})
+        self._forget_guesses(row_id)
 
     def wait(self, query: str) -> dict[str, Any]:
         """A question that anybody would like to be asked; who presents may ask it.
@@ -240,6 +241,14 @@ class Room:
                 f"the answer to question {number} is shown, or is on its way: guesses are counted before"
             )
         return question
+
+    def _forget_guesses(self, row_id: str) -> None:
+        """Who guessed a row that is gone has not guessed."""
+        question = self._question
+        if question is None or question.closed or row_id not in question.guesses.values():
+            return
+        question.guesses = {who: guessed for who, guessed in question.guesses.items() if guessed != row_id}
+        self._tell("guesses", {"number": question.number, "guesses": len(question.guesses)})
 
     def _next_number(self) -> int:
         self._numbers += 1

@@ -24,7 +24,7 @@ router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing")
 @router.post(
     "/questions",
     response_model=RoomQuestion,
-    responses=refusals(*WITH_BODY, "room_not_found", "room_full"),
+    responses=refusals(*WITH_BODY, "room_not_found", "room_full", "not_presenter", "host_refused"),
     response_description="The question with its number.",
     summary="Ask in a room",
 )

@@ -22,8 +22,8 @@ export function join({ code, own, acts }) {
   const say1 = h("p.soft", { id: "told", role: "status" });
   const choices = h("ul.choices", {});
   const answered = h("div.answered-of", {});
-  const memory = h("ul.memory", {});
-  const remembered = h("summary", {});
+  const memory = h("ul.memory", { tabIndex: 0, "aria-labelledby": "memory" });
+  const remembered = h("summary", { id: "memory" });
   let question = null;
   let guess;
   let room = null;

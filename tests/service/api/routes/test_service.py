@@ -81,6 +81,8 @@ MET = {
     "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
     "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
     "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
+    "room_rows": Met("/v1/rooms", lambda n: {"rows": [{"key": "k"}] * n}),
+    "room_characters": Met("/v1/rooms", lambda n: {"rows": [{"key": "k" * n}]}),
     "filter_depth": Met(f"{C}/documents/query", lambda n: {"filter": deep(n)}),
     "filter_values": Met(f"{C}/documents/query", lambda n: {"filter": of_two_lists(n)}),
     "fields": Met(f"{C}/documents/fields", lambda n: {"fields": [f"metadata.{i}" for i in range(n)]}),
@@ -101,8 +103,10 @@ MET = {
     "idempotency_key_characters": Met(C, lambda n: {}, method="PUT", header="idempotency-key"),
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }
-# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, and a trace needs a model.
+# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, a trace needs a model, and
+# test_rooms has what several calls make together.
 ELSEWHERE = {"body_bytes", "requests_at_once", "trace_characters", "trace_numbers", "idempotency_hours"}
+ELSEWHERE |= {"rooms", "room_bytes", "room_listeners", "room_seconds"}
 
 
 @pytest.fixture(scope="module")

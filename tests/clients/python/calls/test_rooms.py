@@ -1,0 +1,60 @@
+"""Rooms by each client: opened, filled, asked, guessed, answered, listened to, closed."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+import softkv
+from softkv import Client
+from tests.running import RunningService
+
+
+def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
+    opened = softkv_client.open_room(rows=[{"id": "1", "key": "cats", "value": "They purr."}])
+    code, secret = opened.code, opened.secret
+    assert opened.joining.address.endswith(f"/room?code={code}")
+    assert softkv_client.put_room_row(code, "2", "a history of Rome", secret="mine").value == "a history of Rome"
+    with pytest.raises(softkv.Forbidden):
+        softkv_client.put_room_row(code, "2", "another's", secret="not mine")
+    assert softkv_client.ask_room(code, "kitten").number == 1
+    question = softkv_client.ask_room(code, "kitten", temperature=0.1, secret=secret)
+    assert (question.number, question.answer) == (2, None)
+    assert softkv_client.guess(code, "me", 2, "1").guesses == 1
+    assert softkv_client.guess(code, "you", 2, None).guesses == 2
+    shown = softkv_client.reveal(code, 2, secret)
+    assert [(match.id, match.guesses) for match in shown.answer.matches] == [("1", 1), ("2", 0)]
+    assert shown.answer.null_guesses == 1
+    softkv_client.remove_room_row(code, "2", "mine")
+    room = softkv_client.room(code)
+    assert [row.key for row in room.rows] == ["cats"]
+    assert room.question == shown
+    softkv_client.close_room(code, secret)
+    with pytest.raises(softkv.NotFound) as error:
+        softkv_client.room(code)
+    assert error.value.code == "room_not_found"
+
+
+def test_who_listens_hears_what_others_send_until_it_is_enough(service: RunningService) -> None:
+    heard: list[tuple[str, Any]] = []
+    with Client(service.url) as client:
+        opened = client.open_room()
+
+        def hear(name: str, data: Any) -> bool:
+            heard.append((name, data))
+            return name == "row"
+
+        hearing = threading.Thread(target=client.hear_room, args=(opened.code, hear), daemon=True)
+        hearing.start()
+        while not heard:
+            hearing.join(0.01)
+        client.put_room_row(opened.code, "1", "猫")
+        hearing.join(20)
+        assert not hearing.is_alive()
+        assert heard[0][0] == "room"
+        assert heard[-1] == ("row", {"id": "1", "key": "猫", "value": "猫"})
+        client.close_room(opened.code, opened.secret)
+        with pytest.raises(softkv.NotFound):
+            client.hear_room(opened.code, hear)

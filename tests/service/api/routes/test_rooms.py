@@ -1,0 +1,250 @@
+"""Rooms over HTTP: who may, how others come in, that an answer is compare's, and that each limit is a clear refusal."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import segno
+
+from service import networks
+from service.rooms import Limits, Rooms
+from tests.running import RunningService
+from tests.service.commands.conftest import serving
+
+SECRET = "X-Room-Secret"
+Heard = tuple[str, Any]
+
+
+@pytest.fixture
+def opened(client: httpx.Client) -> Iterator[tuple[str, dict[str, str]]]:
+    """A room's path, and the header of who presents."""
+    found = client.post("/v1/rooms", json={}).json()
+    path, presents = f"/v1/rooms/{found['code']}", {SECRET: found["secret"]}
+    yield path, presents
+    client.delete(path, headers=presents)
+
+
+@contextmanager
+def listening(client: httpx.Client, path: str) -> Iterator[Iterator[Heard]]:
+    """What is told in a room, as it is told."""
+    with client.stream("GET", f"{path}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield events(answer)
+
+
+def events(answer: httpx.Response) -> Iterator[Heard]:
+    name = ""
+    for line in answer.iter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> str:
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+def test_what_is_sent_is_told_to_who_listens_and_the_answer_is_compare_s(client, opened):
+    path, presents = opened
+    rows = [
+        {"id": "1", "key": "cats", "value": "They purr."},
+        {"id": "2", "key": "a history of Rome", "value": "Kings."},
+    ]
+    with listening(client, path) as heard:
+        assert next(heard)[0] == "room"
+        assert next(heard) == ("here", {"listeners": 1})
+        for row in rows:
+            body = {"key": row["key"], "value": row["value"]}
+            assert client.put(f"{path}/rows/{row['id']}", json=body).json() == row
+            assert next(heard) == ("row", row)
+        assert client.post(f"{path}/questions", json={"query": "kitten"}).json()["guesses"] == 0
+        assert next(heard) == ("waiting", {"waiting": [{"number": 1, "query": "kitten"}]})
+        asked = {"query": "kitten", "temperature": 0.2}
+        assert client.post(f"{path}/questions", json=asked, headers=presents).json()["number"] == 2
+        assert [next(heard)[0] for _ in range(2)] == ["waiting", "question"]
+        for who, guessed in {"a": "1", "b": None, "c": "2"}.items():
+            client.put(f"{path}/guesses/{who}", json={"question": 2, "row": guessed})
+        assert [next(heard)[1]["guesses"] for _ in range(3)] == [1, 2, 3]
+        told = client.post(f"{path}/reveal", json={"question": 2}, headers=presents).json()
+        assert next(heard) == ("answer", told)
+        client.delete(path, headers=presents)
+        assert next(heard)[0] == "over"
+        assert list(heard) == []
+    attention = client.post("/v1/compare", json={**asked, "rows": rows}).json()["attention"]
+    matches = [{"id": each["id"], "weight": each["weight"]} for each in attention["matches"]]
+    assert [{"id": each["id"], "weight": each["weight"]} for each in told["answer"]["matches"]] == matches
+    assert told["answer"]["null_weight"] == attention["evidence"]["null_weight"]
+    assert [each["guesses"] for each in told["answer"]["matches"]] == [1, 1]
+    assert told["answer"]["null_guesses"] == 1
+
+
+def test_only_who_presents_asks_at_once_shows_answers_removes_and_closes(client, opened):
+    path, presents = opened
+    client.put(f"{path}/rows/1", json={"key": "cats"})
+    client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
+    for other in ({}, {SECRET: "guessed"}):
+        refused(client.delete(path, headers=other), 403, "not_presenter")
+        refused(client.delete(f"{path}/rows/1", headers=other), 403, "not_presenter")
+        refused(client.post(f"{path}/reveal", json={"question": 1}, headers=other), 403, "not_presenter")
+    refused(client.post(f"{path}/questions", json={"query": "dog"}, headers={SECRET: "guessed"}), 403, "not_presenter")
+    assert client.delete(f"{path}/rows/1", headers=presents).status_code == 204
+
+
+def test_a_room_is_opened_again_with_its_rows(client, opened):
+    path, presents = opened
+    code = path.rpartition("/")[2]
+    refused(client.post("/v1/rooms", json={"code": code}), 409, "room_taken")
+    client.delete(path, headers=presents)
+    detail = refused(client.get(f"{path}/events"), 404, "room_not_found")
+    assert "when the service is restarted" in detail
+    rows = [{"id": "a", "key": "cats"}, {"key": "dogs", "value": "They bark."}]
+    again = client.post("/v1/rooms", json={"code": code, "rows": rows}).json()
+    assert again["secret"] != presents[SECRET]
+    assert client.get(path).json()["rows"] == [
+        {"id": "a", "key": "cats", "value": "cats"},
+        {"id": "2", "key": "dogs", "value": "They bark."},
+    ]
+    presents[SECRET] = again["secret"]
+    twice = client.post("/v1/rooms", json={"rows": [{"id": "a", "key": "k"}, {"id": "a", "key": "k"}]})
+    assert twice.json()["errors"][0]["pointer"] == "/rows/1/id"
+
+
+def modules(path: str, size: int) -> list[list[bool]]:
+    """The modules that a path of runs makes dark."""
+    drawn = [[False] * size for _ in range(size)]
+    for x, y, length, back in re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", path):
+        assert length == back
+        for at in range(int(x), int(x) + int(length)):
+            drawn[int(y)][at] = True
+    return drawn
+
+
+def test_others_come_in_by_an_address_of_the_network_and_its_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "_own", lambda version: ["192.168.1.20"] if version == 4 else [])
+    monkeypatch.setattr(networks, "in_a_container", lambda: False)
+    settings = {"data_dir": tmp_path, "encoder": "none", "host": "0.0.0.0", "allow_anonymous": "read"}
+    with RunningService(**settings) as running, running.client() as client:
+        joining = client.post("/v1/rooms", json={"code": "MATH"}).json()["joining"]
+        assert joining["address"] == f"http://192.168.1.20:{running.port}/room?code=MATH"
+        qr = segno.make(joining["address"], error="m", micro=False)
+        expected = [[bool(module) for module in row] for row in qr.matrix_iter(border=4)]
+        assert modules(joining["path"], joining["size"]) == expected
+        names = {"host": "10.1.2.3:8443", "origin": "https://10.1.2.3:8443"}
+        there = client.post("/v1/rooms", json={"code": "ARTS"}, headers=names).json()["joining"]
+        assert there["address"] == "https://10.1.2.3:8443/room?code=ARTS"
+        other = client.post(
+            "/v1/rooms", json={"code": "GEOG"}, headers=names | {"origin": "https://evil.example"}
+        ).json()
+        assert other["joining"]["address"] == "http://10.1.2.3:8443/room?code=GEOG"
+        assert client.get("/room").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "status"),
+    [
+        ({"api_keys": ("w",), "read_keys": ("r",)}, {}, 401),
+        ({"api_keys": ("w",), "read_keys": ("r",)}, {"x-api-key": "r"}, 200),
+        ({"api_keys": ("w",), "allow_anonymous": "read"}, {}, 200),
+    ],
+)
+def test_whoever_may_read_may_open_and_fill_a_room(tmp_path, settings, headers, status):
+    with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
+        answer = client.post("/v1/rooms", json={"code": "MATH"}, headers=headers)
+        assert answer.status_code == status
+        filled = client.put("/v1/rooms/MATH/rows/a", json={"key": "cats"}, headers=headers)
+        assert filled.status_code == status
+        with client.stream("GET", "/v1/rooms/MATH/events", headers=headers) as answer:
+            assert answer.status_code == status
+
+
+def test_each_limit_is_a_clear_refusal(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client, ExitStack() as stack:
+        limits = Limits(rooms=1, rows=2, bytes=200, listeners=1, guesses=1, waiting=1)
+        object.__setattr__(running.app.state.parts, "rooms", Rooms(limits))
+        secret = client.post("/v1/rooms", json={"code": "MATH"}).json()["secret"]
+        path = "/v1/rooms/MATH"
+        assert "1 rooms are open" in refused(client.post("/v1/rooms", json={}), 429, "rooms_full")
+        row = {"key": "k" * 90}
+        client.put(f"{path}/rows/a", json=row)
+        assert "200" in refused(client.put(f"{path}/rows/b", json=row), 413, "room_full")
+        client.put(f"{path}/rows/b", json={"key": "k"})
+        assert "2 rows" in refused(client.put(f"{path}/rows/c", json={"key": "k"}), 413, "room_full")
+        client.post(f"{path}/questions", json={"query": "q"})
+        assert "1 questions" in refused(client.post(f"{path}/questions", json={"query": "r"}), 413, "room_full")
+        client.post(f"{path}/questions", json={"query": "q"}, headers={SECRET: secret})
+        client.put(f"{path}/guesses/me", json={"question": 2, "row": None})
+        second = client.put(f"{path}/guesses/you", json={"question": 2, "row": None})
+        assert "1 have guessed" in refused(second, 413, "room_full")
+        heard = stack.enter_context(listening(client, path))
+        next(heard)
+        assert "1 listen" in refused(client.get(f"{path}/events"), 429, "listeners_full")
+        for body in ({"key": "k" * 481}, {"key": ""}, {"key": "k", "value": "v" * 481}, {}):
+            refused(client.put(f"{path}/rows/a", json=body), 422, "invalid_content")
+        refused(client.put(f"{path}/rows/{'i' * 65}", json={"key": "k"}), 422, "invalid_content")
+        many = [{"key": "k"}] * 1001
+        refused(client.post("/v1/rooms", json={"rows": many}), 422, "invalid_content")
+
+
+def test_a_flood_of_listeners_takes_no_place_of_those_who_ask(tmp_path):
+    settings = {"data_dir": tmp_path, "encoder": "none", "max_queue": 4}
+    with RunningService(**settings) as running, running.client() as client, ExitStack() as stack:
+        client.post("/v1/rooms", json={"code": "MATH"})
+        # Three quarters of four, a caller's share.
+        hearing = [stack.enter_context(listening(client, "/v1/rooms/MATH")) for _ in range(3)]
+        assert {next(heard)[0] for heard in hearing} == {"room"}
+        assert "kind listen" in refused(client.get("/v1/rooms/MATH/events"), 429, "queue_full")
+        assert client.put("/v1/rooms/MATH/rows/a", json={"key": "k"}).status_code == 200
+        assert client.get("/v1/collections").status_code == 200
+        stack.close()
+        deadline = time.monotonic() + 10
+        while client.get("/v1/rooms/MATH").json()["listeners"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with listening(client, "/v1/rooms/MATH") as heard:
+            assert next(heard)[0] == "room"
+
+
+def test_who_listens_is_told_within_two_seconds_that_the_service_stops(tmp_path):
+    with serving(tmp_path) as running, httpx.Client(base_url=running.url) as client:
+        client.post("/v1/rooms", json={"code": "MATH"})
+        with listening(client, "/v1/rooms/MATH") as heard:
+            next(heard)
+            running.process.send_signal(signal.SIGTERM)
+            told = time.monotonic()
+            *_, (name, problem) = heard
+            assert time.monotonic() - told < 2
+            assert (name, problem["code"]) == ("problem", "stopping")
+
+
+def test_who_does_not_read_is_let_go_and_hears_all_of_it_by_coming_back(tmp_path):
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        object.__setattr__(running.app.state.parts, "rooms", Rooms(Limits(updates=8)))
+        presents = {SECRET: client.post("/v1/rooms", json={"code": "MATH"}).json()["secret"]}
+        questions = [{"query": f"{i} " + "q" * 470} for i in range(50)]
+        for question in questions:
+            client.post("/v1/rooms/MATH/questions", json=question)
+        with socket.create_connection(("127.0.0.1", running.port)) as slow:
+            slow.sendall(b"GET /v1/rooms/MATH/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert slow.recv(12) == b"HTTP/1.1 200"
+            for number in range(3000):  # each tells of all that wait: what systems hold of a connection is megabytes
+                question = questions[number % 50]
+                client.post("/v1/rooms/MATH/questions", json=question, headers=presents)
+                client.post("/v1/rooms/MATH/questions", json=question)
+                if not client.get("/v1/rooms/MATH").json()["listeners"]:
+                    break
+            else:
+                pytest.fail("it is never too slow")
+        with listening(client, "/v1/rooms/MATH") as heard:
+            assert next(heard)[1]["question"]["query"] == question["query"]

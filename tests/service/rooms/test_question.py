@@ -1,0 +1,28 @@
+"""A question tells how many have guessed, and what only with its answer."""
+
+from __future__ import annotations
+
+from service.rooms import Answer, Question, Share
+
+
+def test_what_was_guessed_is_told_with_the_answer_only():
+    question = Question(3, "kitten", guesses={"a": "cats", "b": None, "c": "cats", "d": "gone"})
+    assert question.told() == {"number": 3, "query": "kitten", "guesses": 4}
+    question.answer = Answer([Share("cats", 0.8, 0.7), Share("dogs", 0.15, 0.4)], 0.05, 0.05, 0.2, True)
+    told = question.told()
+    assert told["guesses"] == 4
+    assert told["temperature"] == 0.05
+    assert told["answer"] == {
+        "matches": [
+            {"id": "cats", "weight": 0.8, "similarity": 0.7, "guesses": 2},
+            {"id": "dogs", "weight": 0.15, "similarity": 0.4, "guesses": 0},
+        ],
+        "null_weight": 0.05,
+        "null_similarity": 0.2,
+        "null_guesses": 1,
+        "answered": True,
+    }
+
+
+def test_the_temperature_that_is_asked_for_is_told_before():
+    assert Question(1, "kitten", 0.0).told()["temperature"] == 0.0

@@ -1,0 +1,172 @@
+"""One room: whose a row is, what a question goes through, what does not fit, and what listeners are told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from service.rooms import Answer, Limits, NotPresenter, QuestionOver, Room, RoomFull, RowNotFound, Share, Update
+
+SMALL = Limits(rows=2, bytes=100, waiting=2, guesses=2, listeners=2, updates=8, seconds=10)
+ANSWER = Answer([Share("a", 0.9, 0.8)], 0.05, 0.1, 0.2, True)
+
+
+def room(limits: Limits = SMALL) -> Room:
+    return Room("MATH", "somebody", limits, clock=lambda: 0.0)
+
+
+def test_a_row_is_its_sender_s_and_the_presenter_s():
+    open_room = room()
+    open_room.put("a", "cats", "purr", "mine")
+    with pytest.raises(NotPresenter):
+        open_room.put("a", "dogs", "bark", "another's")
+    with pytest.raises(NotPresenter):
+        open_room.put("a", "dogs", "bark", None)
+    open_room.put("a", "dogs", "bark", open_room.secret)
+    assert open_room.put("a", "birds", "sing", "mine") == {"id": "a", "key": "birds", "value": "sing"}
+    open_room.put("b", "nobody's", "row", None)
+    for secret in ("mine", None, ""):
+        with pytest.raises(NotPresenter):
+            open_room.remove("b", secret)
+    open_room.remove("b", open_room.secret)
+    open_room.remove("a", "mine")
+    assert open_room.told()["rows"] == []
+    with pytest.raises(RowNotFound):
+        open_room.remove("a", open_room.secret)
+
+
+def test_no_secret_is_ever_told():
+    open_room = room()
+    open_room.put("a", "cats", "purr", "a-secret-of-its-own")
+    question = open_room.ask("kitten", None, open_room.secret)
+    open_room.guess("a-phone", question["number"], "a")
+    told = json.dumps(open_room.told())
+    assert open_room.secret not in told
+    assert "a-secret-of-its-own" not in told
+    assert "a-phone" not in told
+
+
+def test_rows_and_bytes_beyond_the_limit_are_refused_and_change_nothing():
+    open_room = room()
+    open_room.put("a", "k", "v" * 40, None)
+    with pytest.raises(RoomFull, match="holds 42 bytes of text and may hold 100: 62 more"):
+        open_room.put("b", "k", "é" * 30, None)
+    open_room.put("b", "k", "v", None)
+    with pytest.raises(RoomFull, match="2 rows, the most"):
+        open_room.put("c", "k", "v", None)
+    with pytest.raises(RoomFull):
+        open_room.put("a", "k", "v" * 96, open_room.secret)
+    assert [row["value"] for row in open_room.told()["rows"]] == ["v" * 40, "v"]
+    open_room.remove("a", open_room.secret)
+    open_room.put("a", "k", "v" * 90, None)
+    open_room.put("a", "k", "v", open_room.secret)
+    open_room.put("b", "k", "v" * 90, open_room.secret)
+
+
+def test_questions_take_room_too_and_give_it_back_when_they_are_asked():
+    open_room = room()
+    for _ in range(5):
+        open_room.wait("w" * 40)
+        open_room.ask("w" * 40, None, open_room.secret)
+    assert open_room.told()["waiting"] == []
+    open_room.wait("x" * 30)
+    open_room.wait("y" * 30)
+    with pytest.raises(RoomFull, match="2 questions wait"):
+        open_room.wait("z")
+    open_room.ask("x" * 30, None, open_room.secret)
+    with pytest.raises(RoomFull, match="bytes of text"):
+        open_room.wait("z" * 50)
+    assert [each["query"] for each in open_room.told()["waiting"]] == ["y" * 30]
+
+
+def test_guesses_are_taken_while_the_question_is_open_and_for_rows_that_are_there():
+    open_room = room()
+    open_room.put("a", "k", "v", None)
+    with pytest.raises(QuestionOver):
+        open_room.guess("me", 1, "a")
+    with pytest.raises(NotPresenter):
+        open_room.ask("kitten", None, "not the secret")
+    number = open_room.ask("kitten", None, open_room.secret)["number"]
+    assert open_room.guess("me", number, "a") == 1
+    assert open_room.guess("me", number, None) == 1
+    with pytest.raises(RowNotFound):
+        open_room.guess("me", number, "b")
+    assert open_room.guess("you", number, "a") == 2
+    with pytest.raises(RoomFull, match="2 have guessed"):
+        open_room.guess("they", number, "a")
+    open_room.remove("a", open_room.secret)
+    assert open_room.told()["question"]["guesses"] == 1
+    later = open_room.ask("puppy", None, open_room.secret)["number"]
+    with pytest.raises(QuestionOver):
+        open_room.guess("me", number, None)
+    assert open_room.guess("me", later, None) == 1
+
+
+def fail(open_room: Room, number: int) -> None:
+    """As where there is no encoder."""
+    with open_room.revealing(number, open_room.secret):
+        with pytest.raises(QuestionOver):
+            open_room.guess("me", number, None)
+        raise ZeroDivisionError
+
+
+def test_an_answer_closes_the_guesses_and_one_that_fails_opens_them_again():
+    open_room = room()
+    number = open_room.ask("kitten", None, open_room.secret)["number"]
+    with pytest.raises(NotPresenter), open_room.revealing(number, None):
+        pass
+    with pytest.raises(ZeroDivisionError):
+        fail(open_room, number)
+    assert open_room.guess("me", number, None) == 1
+    with open_room.revealing(number, open_room.secret) as (question, rows):
+        assert rows == []
+        assert open_room.reveal(question, ANSWER)["answer"]["null_guesses"] == 1
+    with pytest.raises(QuestionOver), open_room.revealing(number, open_room.secret):
+        pass
+
+
+def test_an_answer_that_comes_after_the_next_question_is_not_shown_for_it():
+    open_room = room()
+    number = open_room.ask("kitten", None, open_room.secret)["number"]
+    with open_room.revealing(number, open_room.secret) as (question, _):
+        open_room.ask("puppy", None, open_room.secret)
+        open_room.reveal(question, ANSWER)
+    assert "answer" not in open_room.told()["question"]
+
+
+def test_who_listens_hears_all_of_it_first_and_then_what_changes():
+    async def run() -> list[Update]:
+        open_room = room()
+        open_room.put("a", "k", "v", None)
+        updates = open_room.listen()
+        heard = [await anext(updates)]
+        number = open_room.ask("kitten", None, open_room.secret)["number"]
+        open_room.guess("me", number, "a")
+        open_room.end("the lesson is over")
+        return heard + [update async for update in updates]
+
+    heard = asyncio.run(run())
+    assert [update.name for update in heard] == ["room", "here", "question", "guesses", "over"]
+    assert heard[0].data["rows"] == [{"id": "a", "key": "k", "value": "v"}]
+    assert heard[-1].data == {"detail": "the lesson is over"}
+    versions = [update.version for update in heard]
+    assert versions == sorted(set(versions))
+
+
+def test_who_goes_is_counted_no_more():
+    async def run() -> None:
+        open_room = room()
+        first, second = open_room.listen(), open_room.listen()
+        await anext(first)
+        await anext(second)
+        assert open_room.told()["listeners"] == 2
+        await second.aclose()
+        assert open_room.told()["listeners"] == 1
+        names = [(await anext(first)).name for _ in range(3)]
+        assert names == ["here", "here", "here"]
+        await first.aclose()
+        assert open_room.told()["listeners"] == 0
+
+    asyncio.run(run())
