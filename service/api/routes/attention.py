@@ -42,8 +42,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
     attended = attention.attended
     answer: dict[str, Any] = {
         "output": attention.output,
-        "weights": attended.weights,
-        "logits": attended.logits,
+        **{name: getattr(attended, name) for name in body.include},
         "log_partition": attended.log_partition,
         "null_weight": attended.null_weight,
     }
