@@ -36,6 +36,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
         parameters=None if body.parameters is None else dict(body.parameters),
         projections=None if body.projections is None else dict(body.projections),
         hopfield_steps=body.hopfield_steps,
+        intermediates=body.intermediates,
     )
     await heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
     attention = await ARRAYS.run(own.attend_arrays, arrays)

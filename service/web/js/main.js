@@ -3,6 +3,7 @@
 import { API, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
+import { sceneNamed } from "./scenes.js";
 import { opened, Store } from "./state.js";
 import { clipped, say, speak } from "./words.js";
 import { bar, foot } from "./views/frame.js";
@@ -17,6 +18,7 @@ const VIEWS = {
   encoder: async () => (await import("./views/encoder.js")).encoder,
   hopfield: async () => (await import("./views/hopfield.js")).hopfield,
   regression: async () => (await import("./views/regression.js")).regression,
+  photo: async () => (await import("./views/images/photo.js")).photo,
   lowrank: async () => (await import("./views/lowrank.js")).lowRank,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];
@@ -52,7 +54,7 @@ async function mount() {
   view?.leave?.();
   view = null;
   stage.setAttribute("aria-busy", "true");
-  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang)]).catch(broken);
+  const [make] = await Promise.all([VIEWS[state.view](), speak(state.lang, sceneNamed(state.scene).words)]).catch(broken);
   if (mine !== mounted) return;
   document.title = `${say(`scene.${state.scene}.name`)} · softkv`;
   document.querySelector("#skip").textContent = say("frame.skip");

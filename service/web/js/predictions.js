@@ -26,6 +26,7 @@ const QUESTIONS = {
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
   hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
+  photo: { choices: ["same", "sharp", "grey", "black"], right: () => "same", facts: pictureFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
 };
 
@@ -112,6 +113,10 @@ function repaired({ states, stored }) {
 
 function pointFacts({ points }) {
   return { mean: fixed(points.reduce((sum, [, y]) => sum + y, 0) / points.length) };
+}
+
+function pictureFacts({ patches, own }) {
+  return { patches: count(patches), own: percent(own) };
 }
 
 function doorFacts({ width, rank }) {

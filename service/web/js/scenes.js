@@ -35,7 +35,7 @@ export const SETS = {
 /**
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
  * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
- * before the four answers.
+ * before the four answers; `words` the topic whose words come with it.
  */
 export const SCENES = [
   { name: "library", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
@@ -53,6 +53,7 @@ export const SCENES = [
   { name: "encoder", view: "encoder", state: {} },
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },
+  { name: "photo", view: "photo", words: "images", state: { t: 0.1 } },
   { name: "lowrank", view: "lowrank", state: {} },
 ];
 

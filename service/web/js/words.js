@@ -10,10 +10,19 @@ export function preferred(wanted) {
   return wanted.map((language) => language.toLowerCase().split("-")[0]).find((language) => LANGUAGES.includes(language)) ?? "en";
 }
 
-/** Choose the language of everything said from now on, when its words are there. @param {"en"|"zh"} language */
-export async function speak(language) {
+/**
+ * Choose the language of everything said from now on, when its words are there.
+ *
+ * @param {"en"|"zh"} language
+ * @param {string} [topic] of what else is spoken, which has a file of its own
+ */
+export async function speak(language, topic) {
   const brought = document.querySelector(`#words[lang="${language}"]`);
-  current = brought ? JSON.parse(brought.textContent) : (await import(`./words/${language}.js`)).default;
+  const [page, more] = await Promise.all([
+    brought ? { default: JSON.parse(brought.textContent) } : import(`./words/${language}.js`),
+    topic ? import(`./words/${language}/${topic}.js`) : null,
+  ]);
+  current = { ...page.default, ...more?.default };
   document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 }
 

@@ -21,6 +21,7 @@ VIEWS = [
     "#scene=encoder",
     "#scene=hopfield",
     "#scene=regression",
+    "#scene=photo",
     "#scene=lowrank",
 ]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
