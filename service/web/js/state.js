@@ -47,6 +47,8 @@ const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "point
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
+/** In a frame that shows the picture alone nothing is asked first. */
+const EMBEDDED = document.documentElement.dataset.embed !== undefined;
 
 /** A longer address is packed. */
 const LONG = 4000;
@@ -82,7 +84,7 @@ export function toHash(state) {
 
 /** A shared picture opens as the picture; an address of a scene alone opens on its question. */
 function opensRevealed(said) {
-  return [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
+  return EMBEDDED || [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
 }
 
 /** The part after the # → state. What is not understood keeps its beginning. */
