@@ -19,6 +19,7 @@ const VIEWS = {
   hopfield: async () => (await import("./views/hopfield.js")).hopfield,
   regression: async () => (await import("./views/regression.js")).regression,
   photo: async () => (await import("./views/images/photo.js")).photo,
+  space: async () => (await import("./views/space/space.js")).space,
   lowrank: async () => (await import("./views/lowrank.js")).lowRank,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];

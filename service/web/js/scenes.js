@@ -54,6 +54,7 @@ export const SCENES = [
   { name: "encoder", view: "encoder", state: {} },
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },
+  { name: "space", view: "space", words: "space", state: { source: "library", query: "books about felines" } },
   { name: "photo", view: "photo", words: "images", state: { t: 0.1 } },
   { name: "lowrank", exported: true, view: "lowrank", state: {} },
 ];

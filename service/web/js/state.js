@@ -36,6 +36,7 @@ export const DEFAULTS = Object.freeze({
   left: 0,
   noise: 0.1,
   patch: 1300,
+  spot: null,
 });
 
 /** What an address may say and still open on the scene's question, covered. */
@@ -43,7 +44,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "points", "noisy", "width", "rank", "noise", "patch"];
+const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "points", "noisy", "width", "rank", "noise", "patch", "spot"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
@@ -126,6 +127,7 @@ function wellFormed(name, value) {
   }
   if (name === "masked") return Array.isArray(value) ? value.map(String) : undefined;
   if (name === "points") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
+  if (name === "spot") return Array.isArray(value) && value.length === 2 && value.every(Number.isFinite) ? value : undefined;
   if (name === "noisy") return Array.isArray(value) && value.every((x) => x === 1 || x === -1) ? value : undefined;
   return value;
 }

@@ -21,6 +21,7 @@ VIEWS = [
     "#scene=encoder",
     "#scene=hopfield",
     "#scene=regression",
+    "#scene=space",
     "#scene=photo",
     "#scene=lowrank",
 ]
