@@ -20,6 +20,7 @@ const VIEWS = {
   regression: async () => (await import("./views/regression.js")).regression,
   photo: async () => (await import("./views/images/photo.js")).photo,
   space: async () => (await import("./views/space/space.js")).space,
+  million: async () => (await import("./views/million/million.js")).million,
   lowrank: async () => (await import("./views/lowrank.js")).lowRank,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];

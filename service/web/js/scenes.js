@@ -55,6 +55,7 @@ export const SCENES = [
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },
   { name: "space", view: "space", words: "space", state: { source: "library", query: "books about felines" } },
+  { name: "million", view: "million", words: "million", state: { source: "", query: "smiling cat" } },
   { name: "photo", view: "photo", words: "images", state: { t: 0.1 } },
   { name: "lowrank", exported: true, view: "lowrank", state: {} },
 ];

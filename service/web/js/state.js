@@ -37,6 +37,7 @@ export const DEFAULTS = Object.freeze({
   noise: 0.1,
   patch: 1300,
   spot: null,
+  codes: 1,
 });
 
 /** What an address may say and still open on the scene's question, covered. */
@@ -44,7 +45,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "points", "noisy", "width", "rank", "noise", "patch", "spot"];
+const EDITS = [...ASKED, "text", "layer", "head", "word", "causal", "at", "points", "noisy", "width", "rank", "noise", "patch", "spot", "codes"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;

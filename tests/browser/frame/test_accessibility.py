@@ -22,6 +22,7 @@ VIEWS = [
     "#scene=hopfield",
     "#scene=regression",
     "#scene=space",
+    "#scene=million",
     "#scene=photo",
     "#scene=lowrank",
 ]

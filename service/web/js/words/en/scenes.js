@@ -41,6 +41,7 @@ export default {
   "scene.regression.title": "Attention on points is kernel regression",
   "scene.regression.lede": "[key|Keys] are x, [value|values] are y, similarity is −distance²/2. The output at any [query|query] is a weighted mean of the points: Nadaraya and Watson, 1964. The temperature is the bandwidth squared.",
   "scene.space.name": "A map of keys",
+  "scene.million.name": "A million rows",
   "scene.photo.name": "Repairing a photograph",
   "scene.lowrank.name": "The low-rank value map",
   "scene.lowrank.title": "A value map through a narrow door",

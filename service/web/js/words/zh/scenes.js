@@ -41,6 +41,7 @@ export default {
   "scene.regression.title": "在点上做注意力，就是核回归",
   "scene.regression.lede": "[key|键]是 x，[value|值]是 y，相似度是 −距离²/2。任何[query|查询]处的输出是各点的加权平均：Nadaraya 与 Watson，1964 年。温度就是带宽的平方。",
   "scene.space.name": "键的地图",
+  "scene.million.name": "一百万行",
   "scene.photo.name": "修复一张照片",
   "scene.lowrank.name": "低秩的值映射",
   "scene.lowrank.title": "穿过一扇窄门的值映射",
