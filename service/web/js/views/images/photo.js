@@ -90,13 +90,17 @@ export function photo(context) {
     put(noiseShown, `σ = ${fixed(store.state.noise)}`);
     noise.value = store.state.noise;
     slider.follow(store.state.t);
+    element.setAttribute("aria-busy", "true");
     clearTimeout(waiting);
     waiting = setTimeout(ask, REST_MS);
   }
 
   async function ask() {
+    clearTimeout(waiting);
     await look();
+    if (looking.signal.aborted) return;
     if (store.state.revealed) await repair();
+    else element.removeAttribute("aria-busy");
   }
 
   /** Where one patch looks. */
@@ -188,7 +192,7 @@ export function photo(context) {
       seen = seen && { ...seen, gain: null };
       begin();
     } else if (changed.has("patch")) look();
-    if (changed.has("revealed") && state.revealed) repair();
+    if (changed.has("revealed") && state.revealed) ask();
   }
 
   begin();

@@ -84,7 +84,7 @@ export function space(context) {
     const end = (i, sign) => rows.reduce((one, row) => (sign * row.place[i] > sign * one.place[i] ? row : one)).key;
     put(ends, say("space.ends", { left: end(0, -1), right: end(0, 1), low: end(1, -1), high: end(1, 1) }));
     slider.follow(store.state.t, words.textContent);
-    context.told({ state: store.state, share: plane.share, dimensions: plane.width, keys: rows.length });
+    context.told({ state: store.state, share: plane.share, dimensions: plane.width, keys: rows.length, nearest: nearest.id, best: best.id });
   }
 
   async function tried(work) {
