@@ -19,6 +19,7 @@ from service.commands.export import export
 from service.commands.import_ import import_
 from service.commands.key import key
 from service.commands.load import load
+from service.commands.page import page
 from service.commands.restore import restore
 from service.commands.serve import serve
 
@@ -64,6 +65,7 @@ def _softkv(
 for command in (serve, demo, load, export, attend, encode, key, backup, restore, doctor):
     app.command()(command)
 app.command("import")(import_)
+app.add_typer(page, name="page")
 # What is not an option of ours is one of theirs, --help included.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)
 

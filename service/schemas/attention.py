@@ -11,7 +11,7 @@ from typing_extensions import TypeAliasType
 
 from service.schemas.collection import SIMILARITIES
 from service.schemas.vector import NestedAnswer
-from service.schemas.wire import Normaliser, Number, Temperature, VectorFormat, Wire
+from service.schemas.wire import InParts, Normaliser, Number, Temperature, VectorFormat, Wire
 
 MAX_HOPFIELD_STEPS = 100
 
@@ -130,6 +130,10 @@ class AttentionRequest(Wire):
         description="Attend again and again, each output the next query: the energy falls. Send the key as the value "
         "too, and no bias, null or projections.",
     )
+    include: Annotated[list[Literal["weights", "logits"]], InParts] = Field(
+        default=["weights", "logits"],
+        description="Which matrices of a number for each query and key to answer: they are most of an answer.",
+    )
     intermediates: bool = Field(False, description="Also every array on the way, by name.")
     vector_format: VectorFormat = "numbers"
 
@@ -162,10 +166,15 @@ class AttentionAnswer(Wire):
     """What attention gives; of the same nesting as the arrays that came."""
 
     output: NestedAnswer = Field(description="[..., m, d_v]: weights · value, through W_O where there are projections.")
-    weights: NestedAnswer = Field(
-        description="[..., m, n], with heads [..., n_heads, m, n]: sum to 1 with null_weight."
+    weights: NestedAnswer | None = Field(
+        None,
+        description="[..., m, n], with heads [..., n_heads, m, n]: sum to 1 with null_weight. Left out where `include` "
+        "does not ask for them.",
     )
-    logits: NestedAnswer = Field(description="As weights: similarity / temperature + bias; null for minus infinity.")
+    logits: NestedAnswer | None = Field(
+        None,
+        description="As weights: similarity / temperature + bias; null for minus infinity. Left out likewise.",
+    )
     log_partition: NestedAnswer | None = Field(
         description="[..., m]: ln Σ exp(logit), the null key's included; null for normalisers other than softmax."
     )

@@ -55,6 +55,17 @@ def module(page: Page, path: str, use: str, argument: Any = None) -> Any:
     return page.evaluate(f"async (given) => ({use})(await import('{base}{path}'), given)", argument)
 
 
+def same_names_in_both(page: Page, topic: str) -> None:
+    """The words of a topic have the same names, places and terms in English and in Chinese."""
+    english, chinese = (
+        module(page, f"/js/words/{language}/{topic}.js", "(words) => words.default") for language in ("en", "zh")
+    )
+    assert english.keys() == chinese.keys()
+    for name, text in english.items():
+        used = [set(re.findall(r"\{\w+\}|\[\w+\|", one)) for one in (text, chinese[name])]
+        assert used[0] == used[1], name
+
+
 def slide(page: Page, position: int) -> float:
     """Move the temperature slider to a position, 0 to 400, and wait for a frame; the temperature it has there."""
     moved = """(position) => new Promise((done) => {

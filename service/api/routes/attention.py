@@ -36,14 +36,14 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
         parameters=None if body.parameters is None else dict(body.parameters),
         projections=None if body.projections is None else dict(body.projections),
         hopfield_steps=body.hopfield_steps,
+        intermediates=body.intermediates,
     )
     await heavy(request.scope, body.query.size * body.key.size, HEAVY_PAIRS)
     attention = await ARRAYS.run(own.attend_arrays, arrays)
     attended = attention.attended
     answer: dict[str, Any] = {
         "output": attention.output,
-        "weights": attended.weights,
-        "logits": attended.logits,
+        **{name: getattr(attended, name) for name in body.include},
         "log_partition": attended.log_partition,
         "null_weight": attended.null_weight,
     }

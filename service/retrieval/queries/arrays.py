@@ -34,11 +34,12 @@ class Arrays:
     parameters: Mapping[str, Array] | None = None
     projections: Mapping[str, Any] | None = None
     hopfield_steps: int | None = None
+    intermediates: bool = True
 
 
 @dataclass(frozen=True)
 class Attention:
-    """The answer, and every array on the way by name."""
+    """The answer, and every array on the way by name where these were asked for."""
 
     output: Array
     attended: Attended
@@ -106,6 +107,8 @@ def _recalled(arrays: Arrays, options: dict[str, Any]) -> Attention:
 
 def _way(arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended) -> dict[str, Array]:
     """query, key, value, similarities, logits, weights: what step by step shows."""
+    if not arrays.intermediates:
+        return {}
     compare = _similarity(arrays)
     similarities = (SIMILARITIES[compare] if isinstance(compare, str) else compare)(query, key)
     return {

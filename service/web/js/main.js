@@ -20,6 +20,9 @@ const VIEWS = {
   hopfield: async () => (await import("./views/hopfield.js")).hopfield,
   regression: async () => (await import("./views/regression.js")).regression,
   scores: async () => (await import("./views/scores/scores.js")).scores,
+  photo: async () => (await import("./views/images/photo.js")).photo,
+  space: async () => (await import("./views/space/space.js")).space,
+  million: async () => (await import("./views/million/million.js")).million,
   lowrank: async () => (await import("./views/lowrank.js")).lowRank,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];
@@ -28,12 +31,16 @@ const WIDE = 75;
 const LARGER = 1.25;
 /** More of an address is not printed. */
 const LONGEST = 600;
-const FONTS = new URL("../css/fonts.css", import.meta.url).href;
+/** Where the fonts are; a frame without an origin of its own may load none from a host that does not let any. */
+const { fonts, exported: isExported } = document.documentElement.dataset;
+const FONTS = fonts === undefined ? new URL("../css/fonts.css", import.meta.url).href : window.origin === "null" ? null : fonts;
 const AGAIN_MS = 2000;
 
 const store = new Store(window.location, window.history, await opened(window.location.hash));
-const api = new API((path, options) => fetch(path, options), storageOf(window), window.asked);
-const context = { store, api, asker: new Asker(api), origin: window.location.origin, answered };
+const exported = isExported === undefined ? null : JSON.parse(document.querySelector("#exported").textContent);
+const fetcher = exported ? (await import("./exported/answers.js")).answering(exported) : (path, options) => fetch(path, options);
+const api = new API(fetcher, storageOf(window), window.asked);
+const context = { store, api, asker: new Asker(api), origin: window.location.origin, answered, exported };
 const stage = document.querySelector("#stage");
 const header = bar(context);
 const printed = h("p.printed", {});
@@ -94,7 +101,7 @@ async function broken(failure) {
 function answered(rest) {
   requestAnimationFrame(() => setTimeout(() => {
     performance.mark("answered");
-    if (!document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
+    if (FONTS && !document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
     rest?.().catch(broken);
     walked ??= import("./keys.js").then(({ keys }) => keys(store)).catch(broken);
   }));

@@ -11,7 +11,9 @@
   if (said.has("theme")) root.dataset.theme = said.get("theme");
   if (said.get("projector") === "1") root.dataset.projector = "on";
   if (!opening || (said.get("lang") ?? root.lang) !== root.lang) root.dataset.elsewhere = "";
+  if (new URLSearchParams(window.location.search).get("embed") === "1") root.dataset.embed = "";
   window.asked = {};
+  if (root.dataset.exported !== undefined) return;
   try {
     const fonts = new URL("../css/fonts.css", document.currentScript.src).href;
     if (window.localStorage.getItem("softkv-fonts") === fonts) {

@@ -68,6 +68,13 @@ const EXERCISES = {
     through: ({ points, fitted }) => points.every(([, y], i) => Math.abs(y - fitted[i]) < 0.02),
     moved: ({ state, y }) => state.points !== null && Math.abs(state.at - beginning("regression").at) < 0.01 && y < 3,
   },
+  space: {
+    agreed: ({ nearest, best }) => nearest === best,
+  },
+  photo: {
+    better: ({ state, gain }) => gain >= 6 && state.noise >= 0.15,
+    copied: ({ state, gain }) => state.t === 0 && gain !== null && Math.abs(gain) < 1e-9,
+  },
   lowrank: {
     thousand: ({ width, rank }) => width / (2 * rank) >= 1000,
     none: ({ width, rank }) => width <= 2 * rank,
@@ -77,7 +84,7 @@ const EXERCISES = {
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
   library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], lowrank: ["heads"],
+  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["heads"], lowrank: ["heads"],
 };
 
 const done = new Set();

@@ -4,7 +4,7 @@
  */
 
 import { spoken } from "./asking.js";
-import { count, effective, fixed, percent } from "./numbers.js";
+import { count, effective, fixed, percent, power } from "./numbers.js";
 import { say } from "./words.js";
 import { heaviest } from "./views/answers.js";
 
@@ -27,6 +27,9 @@ const QUESTIONS = {
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
   hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
+  space: { choices: ["all", "half", "part", "hardly"], right: ({ share }) => (share > 0.8 ? "all" : share > 1 / 3 ? "half" : share > 1 / 30 ? "part" : "hardly"), facts: spaceFacts },
+  million: { choices: ["percent", "thousandth", "less", "rounding"], right: ({ most }) => (most < 1e-9 ? "rounding" : most < 1e-4 ? "less" : most < 5e-3 ? "thousandth" : "percent"), facts: ({ bound, worst, keys }) => ({ most: bound, worst: power(worst), count: count(keys) }) },
+  photo: { choices: ["same", "sharp", "grey", "black"], right: () => "same", facts: pictureFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
 };
 
@@ -113,6 +116,14 @@ function repaired({ states, stored }) {
 
 function pointFacts({ points }) {
   return { mean: fixed(points.reduce((sum, [, y]) => sum + y, 0) / points.length) };
+}
+
+function spaceFacts({ share, dimensions, keys }) {
+  return { share: percent(share), dimensions: count(dimensions), keys: count(keys) };
+}
+
+function pictureFacts({ patches, own }) {
+  return { patches: count(patches), own: percent(own) };
 }
 
 function doorFacts({ width, rank }) {

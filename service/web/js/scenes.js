@@ -35,26 +35,30 @@ export const SETS = {
 /**
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
  * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
- * before the four answers; `words` the topic whose words come with it; `styles` the sheet that does.
+ * before the four answers; `words` the topic whose words come with it; `styles` the sheet that does; `exported` where an
+ * exported page has its answers.
  */
 export const SCENES = [
-  { name: "library", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
-  { name: "videos", view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad" } },
+  { name: "library", exported: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
+  { name: "videos", exported: true, view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad" } },
   { name: "python", view: "lookup", about: ["source", "rows"], state: { source: "python", query: "make a temporary directory" } },
   { name: "unicode", view: "lookup", about: ["source", "rows"], state: { source: "unicode", query: "smiling cat" } },
-  { name: "nothing", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "quarterly tax return" } },
-  { name: "share", view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "machine learning" } },
-  { name: "values", view: "lookup", pictured: true, about: ["query", "rows"], state: { source: "scratch", ...SETS.colour } },
-  { name: "filter", view: "lookup", pictured: true, about: ["query", "source", "rows", "filter"], state: { source: "library", query: "books about felines",
+  { name: "nothing", exported: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "quarterly tax return" } },
+  { name: "share", exported: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "machine learning" } },
+  { name: "values", exported: true, view: "lookup", pictured: true, about: ["query", "rows"], state: { source: "scratch", ...SETS.colour } },
+  { name: "filter", exported: true, view: "lookup", pictured: true, about: ["query", "source", "rows", "filter"], state: { source: "library", query: "books about felines",
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
-  { name: "guess", view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
-  { name: "rows", view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
+  { name: "guess", exported: true, view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
+  { name: "rows", exported: true, view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
   { name: "steps", view: "steps", words: "layer", styles: "layer", state: { t: 1 } },
   { name: "scores", view: "scores", words: "scores", styles: "scores", state: { t: 1 } },
   { name: "encoder", view: "encoder", words: "heads", styles: "heads", state: {} },
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },
-  { name: "lowrank", view: "lowrank", words: "layer", state: {} },
+  { name: "space", view: "space", words: "space", state: { source: "library", query: "books about felines" } },
+  { name: "million", view: "million", words: "million", state: { source: "", query: "smiling cat" } },
+  { name: "photo", view: "photo", words: "images", state: { t: 0.1 } },
+  { name: "lowrank", exported: true, view: "lowrank", words: "layer", state: {} },
 ];
 
 /** A scene by name; the opening scene where there is none of that name. */

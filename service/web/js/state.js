@@ -41,6 +41,10 @@ export const DEFAULTS = Object.freeze({
   width: 12288,
   rank: 128,
   left: 0,
+  noise: 0.1,
+  patch: 1300,
+  spot: null,
+  codes: 1,
 });
 
 /** What an address may say and still open on the scene's question, covered. */
@@ -48,10 +52,12 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank"];
+const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank", "noise", "patch", "spot", "codes"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
+/** In a frame that shows the picture alone nothing is asked first. */
+const EMBEDDED = document.documentElement.dataset.embed !== undefined;
 
 /** A longer address is packed. */
 const LONG = 4000;
@@ -87,7 +93,7 @@ export function toHash(state) {
 
 /** A shared picture opens as the picture; an address of a scene alone opens on its question. */
 function opensRevealed(said) {
-  return [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
+  return EMBEDDED || [...said.keys()].some((name) => name in DEFAULTS && !QUIET.includes(name));
 }
 
 /** The part after the # → state. What is not understood keeps its beginning. */
@@ -130,6 +136,7 @@ function wellFormed(name, value) {
   if (name === "masked") return Array.isArray(value) ? value.map(String) : undefined;
   if (name === "points") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
   if (name === "spots") return Array.isArray(value) && value.every((p) => p?.length === 2 && p.every(Number.isFinite)) ? value : undefined;
+  if (name === "spot") return Array.isArray(value) && value.length === 2 && value.every(Number.isFinite) ? value : undefined;
   if (name === "noisy") return Array.isArray(value) && value.every((x) => x === 1 || x === -1) ? value : undefined;
   return value;
 }

@@ -22,6 +22,9 @@ VIEWS = [
     "#scene=encoder&second=5.3&pair=the cat sleeps",
     "#scene=hopfield",
     "#scene=regression",
+    "#scene=space",
+    "#scene=million",
+    "#scene=photo",
     "#scene=lowrank",
 ]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

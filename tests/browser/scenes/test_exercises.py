@@ -43,6 +43,9 @@ FULFILLED = [
     ("hopfield", "mixed", "t=30"),
     ("regression", "through", "t=0.01"),
     ("regression", "moved", f"points={json.dumps(LOWERED)}"),
+    ("space", "agreed", "spot=[-0.47,-0.16]"),
+    ("photo", "better", "noise=0.15&t=0.2"),
+    ("photo", "copied", "t=0"),
     ("lowrank", "thousand", "rank=1"),
     ("lowrank", "none", "width=384&rank=256"),
 ]

@@ -80,6 +80,8 @@ def test_attention_on_arrays(softkv_client):
     masked = softkv_client.attend(query, key, value, mask=[[True, False]])
     assert masked.weights.tolist() == [[1.0, 0.0]]
     assert not np.isfinite(masked.logits[0, 1])
+    output = softkv_client.attend(query, key, value, include=[])
+    assert (output.weights, output.logits, output.output.shape) == (None, None, (1, 1))
     recalled = softkv_client.attend(query, key, key, hopfield_steps=2, temperature=0.1)
     assert recalled.output == pytest.approx(np.array([[1.0, 0.0]]), abs=1e-2)
     eye = np.eye(2)

@@ -181,6 +181,7 @@ EVERY_FIELD = [
         ARRAYS
         | {"temperature": 0, "mask": [[False, False]], "bias": [[0, 1]], "null": 0.1, "vector_format": "numbers"},
     ),
+    Call("attend_arrays", ARRAYS | {"include": ["weights", "logits"]}),
     Call("attend_arrays", ARRAYS | {"similarity": "bilinear", "parameters": {"W": EYE}}),
     Call("attend_arrays", ARRAYS | {"similarity": "additive", "parameters": {"W_q": EYE, "W_k": EYE, "v": [1, 1]}}),
     Call(

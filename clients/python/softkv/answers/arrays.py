@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 class Attended(Record):
     """Attention on arrays: what came of it, and where they were asked for all arrays on the way by their names.
 
-    A number that is not finite is NaN, as the logit of a key that is masked.
+    A number that is not finite is NaN, as the logit of a key that is masked. Weights and logits are None where
+    `include` left them out.
     """
 
     output: Array
-    weights: Array
-    logits: Array
+    weights: Array | None
+    logits: Array | None
     log_partition: Array | None
     null_weight: Array
     intermediates: Mapping[str, Array]
@@ -70,8 +71,8 @@ def attended(content: Mapping[str, Any]) -> Attended:
     """Attention on arrays from the wire."""
     return Attended(
         incoming(content["output"]),
-        incoming(content["weights"]),
-        incoming(content["logits"]),
+        maybe_incoming(content.get("weights")),
+        maybe_incoming(content.get("logits")),
         maybe_incoming(content["log_partition"]),
         incoming(content["null_weight"]),
         {name: incoming(each) for name, each in content.get("intermediates", {}).items()},

@@ -92,6 +92,7 @@ def attend(
     parameters: Mapping[str, ArrayLike] | None = None,
     projections: Mapping[str, Any] | None = None,
     hopfield_steps: int | None = None,
+    include: Sequence[Literal["weights", "logits"]] | None = None,
     intermediates: bool = False,
 ) -> Call[Attended]:
     """Attention on arrays of your own: query [m, d], key [n, d], value [n, d_v]; leading dimensions broadcast.
@@ -103,6 +104,7 @@ def attend(
         parameters: `W` of bilinear; `W_q`, `W_k` and `v` of additive.
         projections: `W_Q`, `W_K`, `W_V`, `W_O` and `n_heads`: multi-head attention.
         hopfield_steps: attend so many times, each output the next query.
+        include: which of the two matrices to answer, both if left out; many queries of many keys want neither.
         intermediates: every array on the way, by its name.
     """
     refuse(chain(checks.temperature(temperature), checks.number(hopfield_steps, "/hopfield_steps", least=0, most=100)))
@@ -116,6 +118,7 @@ def attend(
         parameters=_nested_each(parameters, "/parameters"),
         projections=_nested_each(projections, "/projections"),
         hopfield_steps=hopfield_steps,
+        include=include,
         intermediates=intermediates or None,
         vector_format=FORMAT,
     )

@@ -2,7 +2,7 @@
 
 import { added } from "../asking.js";
 import { h, put } from "../element.js";
-import { power } from "../numbers.js";
+import { power, temperatureText } from "../numbers.js";
 import { onTheWire } from "../scale.js";
 import { say } from "../words.js";
 
@@ -23,6 +23,11 @@ export function checking() {
 
   function served({ state, result, answer, served: service, blend = null }) {
     if (!result.rows.length) return;
+    if (service.exported) {
+      element.dataset.state = "exported";
+      element.dataset.difference = String(service.exported.difference);
+      return put(element, say("exported.checked", { T: temperatureText(service.exported.temperature), difference: power(service.exported.difference) }));
+    }
     const worst = Math.max(difference(result, answer, service, state.t), blend ?? 0);
     const { tail } = result;
     const interpolated = tail && worst < INTERPOLATED && worst >= AGREED;

@@ -8,7 +8,7 @@ import { say } from "../words.js";
  * Mark, scene picker, language, theme, projector, lesson plan. Made once; `show` says and sets what holds now, so that
  * what was pressed keeps the focus.
  */
-export function bar({ store }) {
+export function bar({ store, exported }) {
   const tag = h("span.tag", {});
   const nav = h("nav", {});
   const back = step(-1, "←");
@@ -32,14 +32,21 @@ export function bar({ store }) {
     return h(`button.toggle-${name}`, { type: "button", id: `toggle-${name}`, onclick: () => store.set(patch()) }, content);
   }
 
+  /** What a scene is called; in an exported page also whether it needs a service. */
+  function titled(scene) {
+    const name = say(`scene.${scene.name}.name`);
+    return exported && !scene.exported ? say("exported.needs", { name }) : name;
+  }
+
   function show(state) {
     const place = placeOf(state);
     put(tag, say("frame.tag"));
     put(lesson, say("frame.lesson"));
     lesson.href = `lesson.html?lang=${state.lang}&theme=${state.theme}`;
     put(room, say("frame.room"));
+    room.hidden = Boolean(exported);
     room.href = `room?lang=${state.lang}&theme=${state.theme}`;
-    options.forEach((option, i) => put(option, `${i + 1}  ${say(`scene.${SCENES[i].name}.name`)}`));
+    options.forEach((option, i) => put(option, `${i + 1}  ${titled(SCENES[i])}`));
     picker.value = SCENES[place].name;
     back.disabled = place === 0;
     next.disabled = place === SCENES.length - 1;
@@ -70,7 +77,8 @@ function placeOf(state) {
 }
 
 /** Where the rest is. */
-export function foot({ api }) {
+export function foot({ api, exported }) {
+  if (exported) return [];
   return [
     h("span", {}, say("foot.same")),
     h("a", { href: "/docs" }, say("foot.docs")),

@@ -38,6 +38,7 @@ export function lookup(context) {
     if (gone) return;
     Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), checking: checking(context), sets: sets(context) });
     parts.ask.element.before(parts.sets.element);
+    if (context.exported) parts.ask.element.before((await import("../exported/questions.js")).questions(context));
     left.append(parts.limits.element);
     under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
     tables.append(parts.arithmetic.element, parts.table.element);
@@ -114,7 +115,7 @@ export function lookup(context) {
     const { signal } = running;
     const asked = model();
     try {
-      const [served, blend] = await Promise.all([asker.check(asked.state, asked.result, signal), blendChecked(context.api, asked, signal)]);
+      const [served, blend] = await Promise.all([asker.check(asked.state, asked.result, signal), context.exported ? null : blendChecked(context.api, asked, signal)]);
       if (asked.result !== result || asked.state.t !== store.state.t) return;
       parts.checking.served({ ...asked, served, blend });
       result.told = { temperature: asked.state.t, answered: served.evidence.answered };

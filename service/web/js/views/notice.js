@@ -44,7 +44,8 @@ export function notice({ api, asker }, anew, again = anew) {
   /** Say in words why there is no answer; what may pass by itself is tried again by itself. */
   function show(failure) {
     stale(true);
-    if (failure.status === 401) askKey();
+    if (failure.code === "not_exported") fill(element, h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))));
+    else if (failure.status === 401) askKey();
     else if (failure.status === AWAY) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
     else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.message)));

@@ -1,10 +1,11 @@
 /** 中文。 */
 
 import comparing from "./zh/comparing.js";
+import exported from "./zh/exported.js";
 import page from "./zh/page.js";
 import predictions from "./zh/predictions.js";
 import scenes from "./zh/scenes.js";
 import values from "./zh/values.js";
 import views from "./zh/views.js";
 
-export default { ...comparing, ...page, ...predictions, ...scenes, ...values, ...views };
+export default { ...comparing, ...exported, ...page, ...predictions, ...scenes, ...values, ...views };

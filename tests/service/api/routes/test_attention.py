@@ -94,6 +94,13 @@ def test_masked_rows_come_back_as_zeros_and_nulls(client):
     assert (got["output"], got["weights"], got["logits"], got["log_partition"]) == ([[0]], [[0]], [[None]], [None])
 
 
+def test_matrices_come_where_they_are_asked_for(client):
+    whole = post(client, **ASKED)
+    for wanted in ([], ["weights"], ["logits"], ["logits", "weights"]):
+        got = post(client, **ASKED, include=wanted)
+        assert got == {name: array for name, array in whole.items() if name not in {"weights", "logits"} - set(wanted)}
+
+
 def test_base64_answers_carry_their_shape(client):
     assert post(client, **ASKED, vector_format="base64")["output"]["shape"] == [2, 3, 4]
 
@@ -112,6 +119,7 @@ def test_base64_answers_carry_their_shape(client):
         ({"similarity": "bilinear"}, 422, "/parameters"),
         ({"parameters": {"W": [[1]]}}, 422, "/parameters"),
         ({"normaliser": "x"}, 422, "/normaliser"),
+        ({"include": ["output"]}, 422, "/include/0"),
         ({"hopfield_steps": 2}, 422, "/value"),
         ({"hopfield_steps": 101}, 422, "/hopfield_steps"),
         ({"temperature": 1e-40}, 422, "/temperature"),

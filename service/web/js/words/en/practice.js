@@ -31,6 +31,9 @@ export default {
   "exercise.hopfield.mixed": "Make it so warm, below ∞, that no picture gets half of the weight.",
   "exercise.regression.through": "Make the curve go through every point.",
   "exercise.regression.moved": "Leave the query at x = 4.2, and move points until the output there is below 3.",
+  "exercise.space.agreed": "Find a spot where the key that is nearest on the map has the largest weight, too.",
+  "exercise.photo.better": "With the noise at 0.15 or more, find a T that makes the picture at least 6 dB better.",
+  "exercise.photo.copied": "Find the temperature at which attention gives the noisy picture back, pixel by pixel.",
   "exercise.lowrank.thousand": "Find a width and a middle that need a thousand times fewer parameters.",
   "exercise.lowrank.none": "Find a width and a middle where nothing is saved.",
 

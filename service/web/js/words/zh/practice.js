@@ -31,6 +31,9 @@ export default {
   "exercise.hopfield.mixed": "调到足够热但不到 ∞：没有一个图案占到一半。",
   "exercise.regression.through": "让曲线穿过每一个点。",
   "exercise.regression.moved": "查询留在 x = 4.2，移动各点，直到那里的输出低于 3。",
+  "exercise.space.agreed": "找一个位置，使地图上最近的键也得到最大的权重。",
+  "exercise.photo.better": "把噪声设为 0.15 以上，找到一个温度 T，使图片至少改善 6 dB。",
+  "exercise.photo.copied": "找到那个温度：注意力把有噪声的图片原样交还，一个像素都不变。",
   "exercise.lowrank.thousand": "找一组宽度和中间维数，使参数只有千分之一。",
   "exercise.lowrank.none": "找一组什么也省不下来的宽度和中间维数。",
 

@@ -1,0 +1,204 @@
+/** Non-local means: every patch of a picture asks all patches, and takes the mean of their pixels by weight. */
+
+import { h, put } from "../../element.js";
+import { count, fixed, percent } from "../../numbers.js";
+import { onTheWire } from "../../scale.js";
+import { say } from "../../words.js";
+import { temperatureSlider } from "../temperature.js";
+import { panel } from "./panel.js";
+import { LEVELS, madePicture, patchesOf, pixelsOf, psnr, SIDE, smallPicture, withNoise } from "./picture.js";
+
+/** Patches that ask in one request, three rows of the picture; and how many requests are under way. */
+const TILE = 3 * SIDE;
+const AT_ONCE = 2;
+const REST_MS = 400;
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/** @param {object} context */
+export function photo(context) {
+  const { store, api } = context;
+  let clean = madePicture();
+  let asked = null;
+  let running = new AbortController();
+  let looking = new AbortController();
+  let waiting = 0;
+  let seen = null;
+  const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.01, 0.1, 0.3, 1, 10, Infinity]);
+  const noise = h("input.slider.plain-slider", { type: "range", id: "noise", min: 0, max: 0.3, step: 0.01, oninput: () => store.set({ noise: Number(noise.value) }) });
+  const noiseShown = h("output.number", { for: "noise" });
+  const file = h("input", { type: "file", id: "own-photo", accept: "image/*", onchange: () => file.files[0] && own(file.files[0]) });
+  const made = h("button", { type: "button", onclick: () => ((file.value = ""), take(madePicture())) }, say("photo.made"));
+  const before = h("span.number", { id: "psnr-before" });
+  const after = h("span.number", { id: "psnr-after" });
+  const panels = {
+    noisy: panel(say("photo.noisy"), [h("span.query", {}, `● ${say("photo.noisy")} `), before]),
+    repaired: panel(say("photo.repaired"), [h("span.value", {}, `${say("photo.repaired")} `), after]),
+    looks: panel(say("photo.looks"), [h("span.weight", {}, say("photo.looks"))]),
+  };
+  const picker = panels.noisy.canvas;
+  Object.assign(picker, { tabIndex: 0, id: "picker", onclick: pick, onkeydown: move });
+  picker.setAttribute("role", "application");
+  picker.setAttribute("aria-label", say("photo.pick"));
+  const words = h("p", { id: "photo-words", role: "status" });
+  const looked = h("p.small", { id: "photo-looked", role: "status" });
+  const element = h("div.lookup.photo", {},
+    h("section.left", {}, context.story, slider.element,
+      h("div", {}, h("div.across", {}, h("label", { for: "noise" }, say("photo.noise")), noiseShown), noise),
+      h("div.labelled", {}, h("label", { for: "own-photo" }, say("photo.own")), file, made),
+      h("p.small.soft", {}, say("photo.private")), words),
+    h("section.right", {}, h("div.panels", {}, Object.values(panels).map((one) => one.element)), looked,
+      h("p.small.soft", {}, say("photo.psnr")), h("h2", {}, say("photo.vit.title")), h("p.small", {}, say("photo.vit"))));
+
+  /** Another picture: what was asked of the last one is nobody's answer now. */
+  function take(picture) {
+    clean = picture;
+    asked = null;
+    begin();
+  }
+
+  async function own(chosen) {
+    try {
+      take(await smallPicture(chosen));
+      context.notice.clear();
+    } catch (failure) {
+      if (!(failure instanceof DOMException)) throw failure;
+      context.notice.say("photo.unread", {});
+    }
+  }
+
+  /** The picture with its noise, as patches and as pixels. */
+  function noisy() {
+    if (asked?.noise !== store.state.noise) {
+      const levels = withNoise(clean, store.state.noise);
+      asked = { noise: store.state.noise, levels, patches: patchesOf(levels), pixels: pixelsOf(levels) };
+    }
+    return asked;
+  }
+
+  function body(patches, include) {
+    const { patches: key, pixels: value } = noisy();
+    return { query: patches, key, value, similarity: "gaussian", temperature: onTheWire(store.state.t * LEVELS ** 2), include };
+  }
+
+  /** What can be shown at once; the rest when the sliders rest. */
+  function begin() {
+    const { levels } = noisy();
+    running.abort();
+    looking.abort();
+    panels.noisy.draw(levels);
+    put(before, decibel(psnr(levels, clean)));
+    put(noiseShown, `σ = ${fixed(store.state.noise)}`);
+    noise.value = store.state.noise;
+    slider.follow(store.state.t);
+    element.setAttribute("aria-busy", "true");
+    clearTimeout(waiting);
+    waiting = setTimeout(ask, REST_MS);
+  }
+
+  async function ask() {
+    clearTimeout(waiting);
+    await look();
+    if (looking.signal.aborted) return;
+    if (store.state.revealed) await repair();
+    else element.removeAttribute("aria-busy");
+  }
+
+  /** Where one patch looks. */
+  async function look() {
+    looking.abort();
+    looking = new AbortController();
+    const at = chosen();
+    const { levels, patches } = noisy();
+    for (const name of ["noisy", "looks"]) panels[name].point(at);
+    await tried(looking, async (signal) => {
+      const { weights: [weights] } = await api.post("/v1/attend", body([patches[at]], ["weights"]), signal);
+      panels.looks.shine(levels, weights, at);
+      const far = weights.map((weight, i) => ({ weight, away: Math.hypot((i % SIDE) - (at % SIDE), Math.floor(i / SIDE) - Math.floor(at / SIDE)) }));
+      const others = far.filter(({ away }) => away > 0).sort((a, b) => b.weight - a.weight);
+      const beyond = far.filter(({ away }) => away > SIDE / 4).reduce((sum, { weight }) => sum + weight, 0);
+      put(looked, say("photo.looked", { own: percent(weights[at]), best: percent(others[0].weight), away: fixed(others[0].away, 1), beyond: percent(beyond), quarter: SIDE / 4 }));
+      tell({ own: weights[at] });
+    });
+  }
+
+  /** The whole picture, tile by tile as they come. */
+  async function repair() {
+    running.abort();
+    running = new AbortController();
+    const { levels, patches } = noisy();
+    const began = performance.now();
+    const output = new Float64Array(levels.length);
+    const tiles = Array.from({ length: Math.ceil(patches.length / TILE) }, (_, i) => i * TILE);
+    const total = tiles.length;
+    let done = 0;
+    panels.repaired.clear();
+    put(after, "…");
+    element.setAttribute("aria-busy", "true");
+    const work = async (signal) => {
+      for (let from = tiles.shift(); from !== undefined; from = tiles.shift()) {
+        const answer = await api.post("/v1/attend", body(patches.slice(from, from + TILE), []), signal);
+        output.set(answer.output.flat(), 3 * from);
+        panels.repaired.draw(output, from, Math.min(from + TILE, patches.length));
+        put(words, say("photo.tiles", { done: ++done, total }));
+      }
+    };
+    await tried(running, async (signal) => {
+      await Promise.all(Array.from({ length: AT_ONCE }, () => work(signal)));
+      const [was, is] = [psnr(levels, clean), psnr(output, clean)];
+      put(after, decibel(is));
+      const seconds = fixed((performance.now() - began) / 1000, 1);
+      put(words, say(is > was ? "photo.better" : is < was ? "photo.worse" : "photo.same", { before: decibel(was), after: decibel(is), gain: decibel(Math.abs(is - was)), patches: count(patches.length), total, seconds }));
+      tell({ gain: is === was ? 0 : is - was });
+    });
+    if (!running.signal.aborted) element.removeAttribute("aria-busy");
+  }
+
+  async function tried(controller, work) {
+    try {
+      await work(controller.signal);
+      context.notice.clear();
+    } catch (failure) {
+      if (failure.name === "AbortError" || controller.signal.aborted) return;
+      if (failure.status === undefined) throw failure;
+      context.notice.show(failure);
+    }
+  }
+
+  function tell(more) {
+    seen = { gain: null, ...seen, ...more, patches: SIDE * SIDE };
+    context.told({ state: store.state, ...seen });
+  }
+
+  function pick(event) {
+    const box = picker.getBoundingClientRect();
+    const along = (at, from, size) => Math.min(SIDE - 1, Math.max(0, Math.floor(((at - from) / size) * SIDE)));
+    store.set({ patch: along(event.clientY, box.top, box.height) * SIDE + along(event.clientX, box.left, box.width) });
+  }
+
+  function move(event) {
+    const step = MOVES[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const [x, y] = [(chosen() % SIDE) + step[0], Math.floor(chosen() / SIDE) + step[1]];
+    if (x >= 0 && x < SIDE && y >= 0 && y < SIDE) store.set({ patch: y * SIDE + x });
+  }
+
+  function chosen() {
+    return Math.min(SIDE * SIDE - 1, Math.max(0, Math.floor(store.state.patch)));
+  }
+
+  function update(state, changed) {
+    if (changed.has("t") || changed.has("noise")) {
+      seen = seen && { ...seen, gain: null };
+      begin();
+    } else if (changed.has("patch")) look();
+    if (changed.has("revealed") && state.revealed) ask();
+  }
+
+  begin();
+  return { element, update, again: ask, leave: () => (running.abort(), looking.abort(), clearTimeout(waiting)) };
+}
+
+function decibel(ratio) {
+  return `${fixed(ratio, 1)} dB`;
+}

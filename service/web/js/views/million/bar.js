@@ -1,0 +1,28 @@
+/** An error on a scale of powers of ten: how large it may be, as a bar, and how large it was, as a mark. */
+
+import { h } from "../../element.js";
+import { fixed, power } from "../../numbers.js";
+
+/** The scale goes from this power of ten to 1. */
+const LOWEST = -16;
+
+/** @param {?number} was @param {number} most the bound */
+export function bar(was, most) {
+  const mark = was === null ? null : h("span.was", { style: { "--at": String(along(was)) } });
+  return h("div.error-bar", { "aria-hidden": "true" }, h("span.most", { style: { "--at": String(along(most)) } }), mark);
+}
+
+/** A bound with one digit: never smaller than it is. */
+export function upTo(bound) {
+  const unit = 10 ** Math.floor(Math.log10(bound));
+  return bound > 0 ? power(Math.ceil((bound / unit) * (1 - Number.EPSILON)) * unit * (1 + 1e-9)) : power(0);
+}
+
+/** A weight with so many decimals that its bound is seen to matter. */
+export function asExactly(weight, bound) {
+  return fixed(weight, bound > 0 ? Math.min(14, Math.max(2, 1 - Math.floor(Math.log10(bound)))) : 4);
+}
+
+function along(error) {
+  return Math.min(1, Math.max(0, 1 - Math.log10(Math.max(error, 10 ** LOWEST)) / LOWEST));
+}

@@ -1,0 +1,90 @@
+/** The plane in which vectors are spread most: their first two principal components (Pearson, 1901). */
+
+const ROUNDS = 300;
+const STILL = 1e-12;
+
+/** Vectors, and the plane through their mean along the two directions in which they differ most. */
+export class Plane {
+  /** @param {Float64Array[]} vectors of one width */
+  constructor(vectors) {
+    this.width = vectors[0].length;
+    this.mean = Float64Array.from({ length: this.width }, (_, j) => vectors.reduce((sum, vector) => sum + vector[j], 0) / vectors.length);
+    let left = vectors.map((vector) => vector.map((component, j) => component - this.mean[j]));
+    const whole = spread(left);
+    this.axes = [0, 1].map(() => {
+      const axis = principal(left);
+      left = left.map((vector) => added(vector, axis, -dot(vector, axis)));
+      return axis;
+    });
+    /** The share of the variance that the plane keeps. */
+    this.share = 1 - spread(left) / whole;
+  }
+
+  /** Where a vector falls on the plane. @returns {number[]} two coordinates */
+  place(vector) {
+    const centred = vector.map((component, j) => component - this.mean[j]);
+    return this.axes.map((axis) => dot(centred, axis));
+  }
+
+  /** The vector at a place: the mean, and so much of each direction. */
+  lift([a, b]) {
+    return added(added(this.mean, this.axes[0], a), this.axes[1], b);
+  }
+
+  /**
+   * Around a place: where a key that lay in the plane would weigh this share of one at the place itself, by the cosine
+   * and at a temperature. A point for each of so many directions, no farther than `most`.
+   */
+  ring(place, share, temperature, most, directions = 72) {
+    const query = this.lift(place);
+    const level = 1 + temperature * Math.log(share);
+    return Array.from({ length: directions }, (_, i) => {
+      const angle = (2 * Math.PI * i) / directions;
+      const at = (radius) => [place[0] + radius * Math.cos(angle), place[1] + radius * Math.sin(angle)];
+      let [near, far] = [0, most];
+      for (let halving = 0; halving < 30; halving++) {
+        const middle = (near + far) / 2;
+        if (cosine(query, this.lift(at(middle))) > level) near = middle;
+        else far = middle;
+      }
+      return at(near);
+    });
+  }
+}
+
+/** The direction in which centred vectors differ most, by power iteration; its largest component is positive. */
+function principal(vectors) {
+  let axis = unit(vectors.reduce((longest, vector) => (dot(vector, vector) > dot(longest, longest) ? vector : longest)));
+  for (let round = 0; round < ROUNDS; round++) {
+    const next = unit(vectors.reduce((sum, vector) => added(sum, vector, dot(vector, axis)), new Float64Array(axis.length)));
+    const moved = 1 - Math.abs(dot(next, axis));
+    axis = next;
+    if (moved < STILL) break;
+  }
+  const largest = axis.reduce((best, component) => (Math.abs(component) > Math.abs(best) ? component : best), 0);
+  return largest < 0 ? axis.map((component) => -component) : axis;
+}
+
+function spread(vectors) {
+  return vectors.reduce((sum, vector) => sum + dot(vector, vector), 0);
+}
+
+function added(vector, axis, times) {
+  return vector.map((component, j) => component + times * axis[j]);
+}
+
+function unit(vector) {
+  const length = Math.sqrt(dot(vector, vector)) || 1;
+  return vector.map((component) => component / length);
+}
+
+function dot(a, b) {
+  let sum = 0;
+  for (let j = 0; j < a.length; j++) sum += a[j] * b[j];
+  return sum;
+}
+
+/** The cosine of two vectors. */
+export function cosine(a, b) {
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}

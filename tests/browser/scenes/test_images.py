@@ -1,0 +1,71 @@
+"""A picture whose patches attend: what the page shows of it is what NumPy computes of the same numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from tests.browser.conftest import PHONE
+from tests.browser.reading import module, same_names_in_both, sideways
+
+GIVEN = """({madePicture, withNoise, SIDE}) => ({side: SIDE, clean: [...madePicture()],
+  noisy: [...withNoise(madePicture(), 0.1)]})"""
+REPAIRED = "() => document.querySelector('#psnr-after')?.textContent.endsWith('dB')"
+TEMPERATURE = 0.1
+
+
+def psnr(levels: Any, clean: Any) -> float:
+    return float(10 * np.log10(255**2 / ((levels - clean) ** 2).mean()))
+
+
+def decibels(page: Any, name: str) -> float:
+    return float(page.locator(name).inner_text().split()[0])
+
+
+def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: Any) -> None:
+    opened = visit("#scene=photo", covered=True)
+    page = opened.page
+    page.locator(".choice[value=same]").click()
+    page.wait_for_function(REPAIRED, timeout=60_000)
+    assert page.locator("#verdict").inner_text().startswith("Yes: each patch is one of its own 2,304 keys")
+
+    given = module(page, "/js/views/images/picture.js", GIVEN)
+    side = given["side"]
+    clean, noisy = (np.array(given[name], float).reshape(side, side, 3) for name in ("clean", "noisy"))
+    around = np.pad(noisy, ((1, 1), (1, 1), (0, 0)), mode="reflect")
+    patches = np.lib.stride_tricks.sliding_window_view(around, (3, 3), axis=(0, 1)).reshape(side * side, 27)
+    squares = (patches**2).sum(1)
+    distances = squares[:, None] + squares - 2 * patches @ patches.T
+    weights = np.exp(-distances / (2 * TEMPERATURE * 255**2))
+    weights /= weights.sum(1, keepdims=True)
+    repaired = (weights @ noisy.reshape(-1, 3)).reshape(clean.shape)
+    before, after = psnr(noisy, clean), psnr(repaired, clean)
+    assert after - before > 3
+    assert abs(decibels(page, "#psnr-before") - before) <= 0.051
+    assert abs(decibels(page, "#psnr-after") - after) <= 0.051
+
+    page.focus("#picker")
+    for key in ("ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    at = 1300 + 1 + side
+    page.wait_for_function(
+        "(own) => document.querySelector('#photo-looked').textContent.includes(own)",
+        arg=f"itself {weights[at, at]:.1%},",
+    )
+    page.wait_for_function("(at) => location.hash.includes(`patch=${at}`)", arg=at)
+    assert len(re.findall(r"\d%", page.locator("#photo-looked").inner_text())) == 3
+
+
+def test_a_photo_of_ones_own_is_repaired_on_a_phone_in_chinese(visit: Any, tmp_path: Any) -> None:
+    opened = visit("#scene=photo&lang=zh&noise=0.15&t=0.2", PHONE)
+    page = opened.page
+    page.wait_for_function(REPAIRED, timeout=60_000)
+    made = page.locator("#psnr-after").inner_text()
+    assert sideways(page) <= 0
+    own = tmp_path / "own.png"
+    page.locator("h1").screenshot(path=own)
+    page.set_input_files("#own-photo", own)
+    page.wait_for_function(f"{REPAIRED} && document.querySelector('#psnr-after').textContent !== '{made}'")
+    same_names_in_both(page, "images")

@@ -1,0 +1,48 @@
+"""`softkv page export`: what is taken along, and documents that fetch nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from service.api.assets import Assets
+from service.api.routes.page import WEB
+from service.commands.page.bundle import ROOT, bundled
+from service.commands.page.export import QUESTIONS
+from service.commands.page.memories import filters_in, written_in
+
+ASSETS = Assets(WEB)
+
+
+def test_the_rows_and_filters_of_scenes_are_found():
+    found = written_in(ASSETS.text("js/scenes.js"))
+    assert [len(memory.rows) for memory in found] == [8, 7, 8, 5]
+    assert [memory.questions[0] for memory in found][-1] == "I would like a hot drink"
+    assert all(set(row) == {"id", "key", "value"} for memory in found for row in memory.rows)
+    assert filters_in(ASSETS.text("js/scenes.js")) == [
+        {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
+    ]
+
+
+def test_some_three_hundred_questions_and_each_once():
+    asked = QUESTIONS.read_text(encoding="utf-8").splitlines()
+    assert 250 <= len(set(asked)) == len(asked)
+    begun = set(re.findall(r'query: "([^"]*)"', ASSETS.text("js/scenes.js")))
+    assert begun <= set(asked)
+
+
+@pytest.mark.parametrize("name", ["index.html", "lesson.html", "worksheet.html"])
+def test_a_document_names_nothing_that_would_have_to_be_fetched_but_fonts(name):
+    text = bundled(ASSETS, name, {"x": "</script>"} if name == "index.html" else None)
+    assert '</script>"' not in text
+    markup = re.sub(r"<(script|style)\b[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
+    assert [link for link in re.findall(r'(?:href|src)="([^"]+)"', markup) if "assets/" in link] == []
+    modules = json.loads(re.search(r'<script type="importmap">(.*?)</script>', text)[1])["imports"]
+    assert f"{ROOT}js/views/images/photo.js" in modules
+    for path, address in modules.items():
+        assert address.startswith("data:text/javascript;charset=utf-8,"), path
+        for other in re.findall(r"""import\(?["'%2 ]*(softkv/[\w./-]+\.js)""", address):
+            assert other in modules, (path, other)
+        assert not re.search(r"""from ["%'2]*\.""", address), path
