@@ -51,8 +51,13 @@ def compared(origin: str, scene: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def words(page: Any, language: str = "en") -> dict[str, str]:
-    return dict(module(page, f"/js/words/{language}.js", "(words) => words.default"))
+TOPICS = {"steps": "layer", "lowrank": "layer", "encoder": "heads", "scores": "scores"}
+
+
+def words(page: Any, language: str = "en", topic: str | None = None) -> dict[str, str]:
+    """What the page says, with what it says of a topic."""
+    files = [f"/js/words/{language}.js", *([f"/js/words/{language}/{topic}.js"] if topic else [])]
+    return {name: text for file in files for name, text in module(page, file, "(words) => words.default").items()}
 
 
 def percents(share: float) -> set[str]:
@@ -131,7 +136,7 @@ def test_the_right_choice_is_the_services(visit: Any, scene: str) -> None:
     page.locator("#reveal").click()
     page.wait_for_selector("#verdict:not(:empty)")
     said = page.locator("#verdict").inner_text()
-    known = words(page).get(f"predict.{scene}.{right}", right)
+    known = words(page, topic=TOPICS.get(scene)).get(f"predict.{scene}.{right}", right)
     assert said.startswith(f"“{known.replace('{half}', '48')}”, because"), said
     assert "{" not in said
     if scene in ("library", "nothing", "share", "videos", "guess"):

@@ -1,6 +1,5 @@
 /** English. */
 
-import comparing from "./en/comparing.js";
 import exported from "./en/exported.js";
 import page from "./en/page.js";
 import predictions from "./en/predictions.js";
@@ -8,4 +7,4 @@ import scenes from "./en/scenes.js";
 import values from "./en/values.js";
 import views from "./en/views.js";
 
-export default { ...comparing, ...exported, ...page, ...predictions, ...scenes, ...values, ...views };
+export default { ...exported, ...page, ...predictions, ...scenes, ...values, ...views };

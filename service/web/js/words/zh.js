@@ -1,6 +1,5 @@
 /** 中文。 */
 
-import comparing from "./zh/comparing.js";
 import exported from "./zh/exported.js";
 import page from "./zh/page.js";
 import predictions from "./zh/predictions.js";
@@ -8,4 +7,4 @@ import scenes from "./zh/scenes.js";
 import values from "./zh/values.js";
 import views from "./zh/views.js";
 
-export default { ...comparing, ...exported, ...page, ...predictions, ...scenes, ...values, ...views };
+export default { ...exported, ...page, ...predictions, ...scenes, ...values, ...views };

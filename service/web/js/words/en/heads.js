@@ -48,4 +48,14 @@ export default {
   "heads.moves.attention": "attention",
   "heads.moves.feed_forward": "feed-forward",
   "heads.moves.layer": "whole layer",
+
+  "predict.encoder.ask": "Inside the encoder a word asks the same question: who is near? What are the keys there?",
+  "predict.encoder.dictionary": "The words of a dictionary",
+  "predict.encoder.next": "The words that may come next",
+  "predict.encoder.sentence": "The words of its own sentence",
+  "predict.encoder.library": "The cards of the library",
+  "predict.encoder.because": "here all {words} tokens of the sentence are keys, the word itself too; “{word}” gives most to “{best}”, {weight}.",
+
+  "scene.encoder.title": "The same function reads the sentence",
+  "scene.encoder.lede": "The encoder that turned text into [key|keys] is made of this very function. There the rows are the words of one sentence, and each word is a [query|query] to all of them.",
 };

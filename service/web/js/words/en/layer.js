@@ -33,4 +33,22 @@ export default {
   "sheet.own": "Every number is the service’s; QKᵀ, the residual and the norm come from calls of their own: a sum is a dot product with ones, and a norm is √d times the cosine of a centred row with each axis. Press a block to go to its step.",
   "sheet.gpt": "In GPT-3 the same sheet is [b|12,288] wide in place of 4, and has [b|96] heads of [b|128] numbers: 96 × 128 = 12,288. So W_Q, W_K and W_V of one head each lead from 12,288 to 128, and 96 such layers follow one another.",
   "lowrank.whence": "Where the numbers come from: in GPT-3 a word is d = [b|12,288] numbers wide and a layer has [b|96] heads of 12,288 / 96 = [b|128] numbers. So a head’s W_V leads down, 12,288 → 128, and its part of W_O up again, 128 → 12,288. W_Q and W_K lead from 12,288 to 128 too, and nothing leads back: they are only compared.",
+
+  "predict.steps.ask": "softmax(QKᵀ / √d_k) · V. Which step makes the numbers of each row sum to one?",
+  "predict.steps.dot": "Q · Kᵀ",
+  "predict.steps.scale": "÷ √d_k",
+  "predict.steps.softmax": "Softmax",
+  "predict.steps.blend": "Weights · V",
+  "predict.steps.because": "softmax makes every number positive, eˣ, and divides it by the sum of its row.",
+  "predict.lowrank.ask": "A square map with {d} × {d} numbers, or down to {r} numbers and up again. How many times fewer parameters?",
+  "predict.lowrank.two": "2 times",
+  "predict.lowrank.half": "{half} times",
+  "predict.lowrank.whole": "{whole} times",
+  "predict.lowrank.width": "{d} times",
+  "predict.lowrank.because": "there are two thin matrices, one down and one up: {low} numbers in place of {full}.",
+
+  "scene.steps.title": "One attention layer, number by number",
+  "scene.steps.lede": "Three words, four numbers each. X and the maps W are given; every other matrix here is what the service computed. Point at a number to see where it comes from.",
+  "scene.lowrank.title": "A value map through a narrow door",
+  "scene.lowrank.lede": "A head’s [value|value] map need not be a full square matrix: it goes down to a few numbers and up again. Same shape of output, a fraction of the parameters.",
 };

@@ -65,20 +65,6 @@ export default {
   "predict.rows.nothing": "Nothing, until the key changes too",
   "predict.rows.because": "query and keys alone decide who is looked at, “{key}” with {weight}; values decide what comes back. Try it.",
 
-  "predict.steps.ask": "softmax(QKᵀ / √d_k) · V. Which step makes the numbers of each row sum to one?",
-  "predict.steps.dot": "Q · Kᵀ",
-  "predict.steps.scale": "÷ √d_k",
-  "predict.steps.softmax": "Softmax",
-  "predict.steps.blend": "Weights · V",
-  "predict.steps.because": "softmax makes every number positive, eˣ, and divides it by the sum of its row.",
-
-  "predict.encoder.ask": "Inside the encoder a word asks the same question: who is near? What are the keys there?",
-  "predict.encoder.dictionary": "The words of a dictionary",
-  "predict.encoder.next": "The words that may come next",
-  "predict.encoder.sentence": "The words of its own sentence",
-  "predict.encoder.library": "The cards of the library",
-  "predict.encoder.because": "here all {words} tokens of the sentence are keys, the word itself too; “{word}” gives most to “{best}”, {weight}.",
-
   "predict.hopfield.ask": "A noisy picture, five stored ones. Attend, and feed the output back: after how many steps are all cells right?",
   "predict.hopfield.one": "One",
   "predict.hopfield.few": "Two to four",
@@ -92,13 +78,6 @@ export default {
   "predict.regression.flat": "A flat line",
   "predict.regression.zero": "It falls to 0",
   "predict.regression.because": "at T → ∞ every point weighs the same wherever you ask, so the output is the mean of all, {mean}, everywhere.",
-
-  "predict.lowrank.ask": "A square map with {d} × {d} numbers, or down to {r} numbers and up again. How many times fewer parameters?",
-  "predict.lowrank.two": "2 times",
-  "predict.lowrank.half": "{half} times",
-  "predict.lowrank.whole": "{whole} times",
-  "predict.lowrank.width": "{d} times",
-  "predict.lowrank.because": "there are two thin matrices, one down and one up: {low} numbers in place of {full}.",
 
   "presenter.shown": "Scene {number} of {count}: the answer.",
   "presenter.covered": "Scene {number} of {count}: a question. Page Down shows the answer.",

@@ -48,4 +48,14 @@ export default {
   "heads.moves.attention": "注意力",
   "heads.moves.feed_forward": "前馈网络",
   "heads.moves.layer": "整层",
+
+  "predict.encoder.ask": "在编码器里，每个词也在问：谁离我近？那里的键是什么？",
+  "predict.encoder.dictionary": "词典里的词",
+  "predict.encoder.next": "下一个可能出现的词",
+  "predict.encoder.sentence": "它自己这句话里的词",
+  "predict.encoder.library": "图书馆的卡片",
+  "predict.encoder.because": "这句话的 {words} 个词元都是键，包括它自己；“{word}”给“{best}”最多，{weight}。",
+
+  "scene.encoder.title": "读句子的也是同一个函数",
+  "scene.encoder.lede": "把文字变成[key|键]的编码器正是由这个函数搭成的。在那里，行就是一句话里的词，每个词都是对所有词的一次[query|查询]。",
 };

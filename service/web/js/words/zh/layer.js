@@ -33,4 +33,22 @@ export default {
   "sheet.own": "每个数都是服务算的；QKᵀ、残差和归一化各有自己的调用：求和就是与一做点积，归一化就是去掉平均后的行与各坐标轴的余弦乘以 √d。点一个框，就到那一步。",
   "sheet.gpt": "GPT-3 里是同一张图，只是宽度不是 4，而是 [b|12,288]，有 [b|96] 个头，每个头 [b|128] 个数：96 × 128 = 12,288。所以一个头的 W_Q、W_K、W_V 都是从 12,288 到 128；这样的层共有 96 层。",
   "lowrank.whence": "这些数从哪里来：GPT-3 里一个词宽 d = [b|12,288]，一层有 [b|96] 个头，每个头 12,288 / 96 = [b|128] 个数。所以一个头的 W_V 向下，12,288 → 128；它在 W_O 里的那一份再向上，128 → 12,288。W_Q 和 W_K 也是从 12,288 到 128，但不再回来：它们只用来比较。",
+
+  "predict.steps.ask": "softmax(QKᵀ / √d_k) · V。哪一步让每行的数加起来等于一？",
+  "predict.steps.dot": "Q · Kᵀ",
+  "predict.steps.scale": "÷ √d_k",
+  "predict.steps.softmax": "Softmax",
+  "predict.steps.blend": "权重 · V",
+  "predict.steps.because": "softmax 用 eˣ 把每个数变成正数，再除以本行之和。",
+  "predict.lowrank.ask": "一个 {d} × {d} 的方阵，或者先降到 {r} 个数再升回来。参数少到几分之一？",
+  "predict.lowrank.two": "1/2",
+  "predict.lowrank.half": "1/{half}",
+  "predict.lowrank.whole": "1/{whole}",
+  "predict.lowrank.width": "1/{d}",
+  "predict.lowrank.because": "瘦长的矩阵有两个，一个降、一个升：{full} 个数换成 {low} 个。",
+
+  "scene.steps.title": "一层注意力，逐个数字",
+  "scene.steps.lede": "三个词，每个词四个数。X 和各个 W 是给定的，其余矩阵都是服务算出来的。指着一个数，看它从哪里来。",
+  "scene.lowrank.title": "穿过一扇窄门的值映射",
+  "scene.lowrank.lede": "一个头的[value|值]映射不必是完整的方阵：先降到很少几个数，再升回来。输出的形状不变，参数却少得多。",
 };

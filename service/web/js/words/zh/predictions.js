@@ -65,20 +65,6 @@ export default {
   "predict.rows.nothing": "都不动，除非键也改了",
   "predict.rows.because": "看向哪里只由查询和键决定，“{key}”占 {weight}；值决定拿回什么。试一试。",
 
-  "predict.steps.ask": "softmax(QKᵀ / √d_k) · V。哪一步让每行的数加起来等于一？",
-  "predict.steps.dot": "Q · Kᵀ",
-  "predict.steps.scale": "÷ √d_k",
-  "predict.steps.softmax": "Softmax",
-  "predict.steps.blend": "权重 · V",
-  "predict.steps.because": "softmax 用 eˣ 把每个数变成正数，再除以本行之和。",
-
-  "predict.encoder.ask": "在编码器里，每个词也在问：谁离我近？那里的键是什么？",
-  "predict.encoder.dictionary": "词典里的词",
-  "predict.encoder.next": "下一个可能出现的词",
-  "predict.encoder.sentence": "它自己这句话里的词",
-  "predict.encoder.library": "图书馆的卡片",
-  "predict.encoder.because": "这句话的 {words} 个词元都是键，包括它自己；“{word}”给“{best}”最多，{weight}。",
-
   "predict.hopfield.ask": "一个带噪声的图案，五个存好的图案。做一次注意力，把输出再送回去：几步之后所有格子都对了？",
   "predict.hopfield.one": "一步",
   "predict.hopfield.few": "两到四步",
@@ -92,13 +78,6 @@ export default {
   "predict.regression.flat": "一条水平线",
   "predict.regression.zero": "降到 0",
   "predict.regression.because": "在 T → ∞ 时，不管问哪里，每个点一样重，所以输出处处是全体的平均 {mean}。",
-
-  "predict.lowrank.ask": "一个 {d} × {d} 的方阵，或者先降到 {r} 个数再升回来。参数少到几分之一？",
-  "predict.lowrank.two": "1/2",
-  "predict.lowrank.half": "1/{half}",
-  "predict.lowrank.whole": "1/{whole}",
-  "predict.lowrank.width": "1/{d}",
-  "predict.lowrank.because": "瘦长的矩阵有两个，一个降、一个升：{full} 个数换成 {low} 个。",
 
   "presenter.shown": "第 {number} 个场景，共 {count} 个：答案。",
   "presenter.covered": "第 {number} 个场景，共 {count} 个：问题。按 Page Down 揭晓。",
