@@ -28,6 +28,7 @@ NAMES = {
     "stages": "where the time of an answer goes, stage by stage",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
     "sharing": "what encoding texts and scanning keys take from each other, at 1, 8 and 32 connections",
+    "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",
     "thin": "2 and 4 bits a component: how far answers are off, and how long they take",
