@@ -6,8 +6,10 @@ import time
 from typing import Any
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.events import MEDIA_TYPE
 from service.api.keyring import Holder
 from service.api.telemetry.meters import Meters
 from service.api.telemetry.tracing import Tracing
@@ -35,12 +37,13 @@ class Followed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trail, started, status = Trail(self._meters), time.perf_counter(), 500
+        trail, started, status, lasts = Trail(self._meters), time.perf_counter(), 500, False
 
         async def watched(message: Message) -> None:
-            nonlocal status
+            nonlocal status, lasts
             if message["type"] == "http.response.start":
                 status = message["status"]
+                lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(MEDIA_TYPE)
             await send(message)
 
         with self._meters.under_way.track_inprogress():
@@ -48,19 +51,20 @@ class Followed:
                 with following(trail):
                     await self._app(scope, receive, watched)
             finally:
-                self._tell(scope, trail, status, started, time.perf_counter())
+                self._tell(scope, trail, status, started, time.perf_counter(), lasts=lasts)
 
-    def _tell(self, scope: Scope, trail: Trail, status: int, started: float, ended: float) -> None:
+    def _tell(self, scope: Scope, trail: Trail, status: int, started: float, ended: float, *, lasts: bool) -> None:
         state = scope.get("state", {})
         route = route_of(scope)
         requests, seconds = self._meters.of(scope["method"], route, status)
         requests.inc()
-        seconds.observe(ended - started)
+        if not lasts:  # which is as long as somebody listened
+            seconds.observe(ended - started)
         if (code := state.get("refused")) is not None:
             self._meters.refusals.labels(code).inc()
         about = {"collection": scope.get("path_params", {}).get("name"), "documents": trail.documents}
         said = {name: each for name, each in about.items() if each is not None}
-        if 0 < self._slow_ms < (ended - started) * 1e3:
+        if not lasts and 0 < self._slow_ms < (ended - started) * 1e3:
             self._meters.slow.inc()
             _say_slow(scope, route, status, trail, ended - started, said)
         if self._tracing is not None:

@@ -64,6 +64,21 @@ def test_what_is_not_slow_is_no_such_line(tmp_path, capfd, slow_ms):
     assert lines(log, "slow request") == []
 
 
+def test_how_long_somebody_listened_is_nobodys_slowness(tmp_path, capfd):
+    with RunningService(data_dir=tmp_path, encoder="none", slow_ms=0.001) as running, running.client() as client:
+        code = client.post("/v1/rooms", json={}).json()["code"]
+        with client.stream("GET", f"/v1/rooms/{code}/events") as heard:
+            next(events := heard.iter_raw())
+            del events
+        client.get("/livez")
+        while "/v1/rooms/{code}/events" not in (counted := client.get("/metrics").text):
+            assert counted
+    assert 'http_requests_total{method="GET",route="/v1/rooms/{code}/events",status="200"} 1.0' in counted
+    (taken,) = [line for line in counted.splitlines() if "seconds_count" in line and "/events" in line]
+    assert taken.endswith(" 0.0")
+    assert not [line for line in capfd.readouterr().err.splitlines() if "slow" in line and "/events" in line]
+
+
 def hostile(url: str, port: int) -> None:
     """Calls that bring a text and a key to wherever they could be logged; not where ids and names belong."""
     json_, documents = {"content-type": "application/json"}, "/v1/collections/c/documents"
