@@ -28,6 +28,9 @@ const QUESTIONS = {
   hopfield: { choices: ["one", "few", "cells", "never"], right: (model) => ["never", "one", "few"][Math.min(2, repaired(model))], facts: memoryFacts },
   regression: { choices: ["through", "slope", "flat", "zero"], right: () => "flat", facts: pointFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
+  pairs: { choices: ["all", "most", "few", "none"], right: ({ begun: { right, n } }) => (right === n ? "all" : 2 * right > n ? "most" : right ? "few" : "none"), facts: ({ begun }) => begun },
+  learning: { choices: ["transformer", "attention", "plain", "all"], right: () => "plain" },
+  vision: { choices: ["pixels", "patches", "words", "pictures"], right: () => "patches" },
 };
 
 /**

@@ -55,6 +55,9 @@ export const SCENES = [
   { name: "hopfield", view: "hopfield", state: { t: 8 } },
   { name: "regression", view: "regression", state: { t: 0.25 } },
   { name: "lowrank", view: "lowrank", words: "layer", state: {} },
+  { name: "pairs", view: "pairs", words: "lab", styles: "lab", state: {} },
+  { name: "learning", view: "learning", words: "lab", styles: "lab", state: { text: "3 March 2014" } },
+  { name: "vision", view: "vision", words: "lab", styles: "lab", state: { layer: 0, head: -1, word: 0 } },
 ];
 
 /** A scene by name; the opening scene where there is none of that name. */
