@@ -13,12 +13,12 @@ export function budget({ seconds, steps }) {
   return steps > 0 ? { seconds: whole, steps: Math.round(steps) } : { seconds: whole };
 }
 
-/** The choice of seconds; one of the address's own is among them. @param {object} store */
-export function secondsChoice(store) {
+/** The choice of seconds; one of the address's own is among them. @param {object} store @param {string} label the name of its words */
+export function secondsChoice(store, label = "lab.seconds.most") {
   const own = budget(store.state).seconds;
   const select = h("select", { id: "seconds", onchange: () => store.set({ seconds: Number(select.value) }) },
     [...new Set([...SECONDS, own])].sort((a, b) => a - b).map((value) => h("option", { value }, say("lab.seconds.of", { seconds: value }))));
-  return { element: h("div", {}, h("label", { for: "seconds" }, say("lab.seconds")), select), show: (state) => (select.value = budget(state).seconds) };
+  return { element: h("div", {}, h("label", { for: "seconds" }, say(label)), select), show: (state) => (select.value = budget(state).seconds) };
 }
 
 /**

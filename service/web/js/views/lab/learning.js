@@ -28,7 +28,7 @@ export function learning(context) {
   let lab = null;
   let waiting = 0;
   const task = h("select", { id: "task", onchange: () => store.set({ task: task.value, text: TASKS[task.value][0], model: "" }) }, Object.keys(TASKS).map((name) => h("option", { value: name }, say(`lab.task.${name}`))));
-  const seconds = secondsChoice(store);
+  const seconds = secondsChoice(store, "lab.seconds");
   const aligned = h("input", { type: "checkbox", id: "aligned", onchange: () => store.set({ aligned: aligned.checked }) });
   const trainer = desk(context, {
     buttons: [
@@ -93,10 +93,13 @@ export function learning(context) {
   async function decode() {
     const one = model();
     asking.abort();
+    element.removeAttribute("aria-busy");
     if (!one || !store.state.text.trim()) return;
     asking = new AbortController();
+    const { signal } = asking;
+    element.setAttribute("aria-busy", "true");
     try {
-      const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, asking.signal);
+      const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, signal);
       put(unread, "");
       draw(one, answer);
     } catch (failure) {
@@ -105,6 +108,7 @@ export function learning(context) {
       if (failure.status === 422) put(unread, failure.message);
       else context.notice.show(failure);
     }
+    if (!signal.aborted) element.removeAttribute("aria-busy");
   }
 
   function draw(one, { text, source: tokens, tokens: said, attention }) {

@@ -3,7 +3,7 @@
 import { vectorOf } from "../../api.js";
 import { fill, h, put } from "../../element.js";
 import { count, fixed, percent } from "../../numbers.js";
-import { rich, say } from "../../words.js";
+import { rich, say, subscripted } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
 import { budget, desk, secondsChoice } from "./desk.js";
 import { heatmap, rightIn } from "./heatmap.js";
@@ -34,11 +34,11 @@ export function pairs(context) {
   const lines = h("tbody", {});
   const unread = h("p.unread", { role: "status" });
   const reset = h("button", { type: "button", onclick: () => store.set({ pairs: null }) }, say("pairs.reset"));
+  const listing = h("div.labelled", {}, h("h2", {}, say("pairs.rows")), unread,
+    h("table.pair-rows", {}, h("thead", {}, h("tr", {}, ["query", "key", "out"].map((name) => h("th", { scope: "col" }, say(`pairs.${name}`))))), lines), h("div", {}, reset));
   const element = h("div.lookup.lab", {},
     h("section.left", {}, context.story, h("div.pair", {}, seconds.element), trainer.element, sums, h("p.small.soft", {}, rich("pairs.how"))),
-    h("section.right", {}, title, map.element, map.told, h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/lab/train", body: body() })))),
-    h("section.below", {}, h("div.labelled", {}, h("h2", {}, say("pairs.rows")), unread,
-      h("div.scrolling", {}, h("table.pair-rows", {}, h("thead", {}, h("tr", {}, ["query", "key", "out"].map((name) => h("th", { scope: "col" }, say(`pairs.${name}`))))), lines)), reset)));
+    h("section.right", {}, title, h("div.mapped", {}, h("div.labelled", {}, map.element, map.told), listing), h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/lab/train", body: body() })))));
 
   function listed() {
     return store.state.pairs?.length >= 2 ? store.state.pairs : PAIRS;
@@ -96,7 +96,7 @@ export function pairs(context) {
     put(title, `${say("pairs.map")} · ${last ? say("pairs.step", { step: last.step }) : say("pairs.cosine")}`);
     const right = rightIn(before.weights);
     const share = (wanted) => right.filter((is, i) => is && out.has(i) === wanted).length / right.filter((_, i) => out.has(i) === wanted).length;
-    const line = (name, was, is) => h("tr", { "data-sum": name }, h("th", { scope: "row" }, say(`pairs.${name}`)), h("td.number", {}, was), h("td.number", {}, is));
+    const line = (name, was, is) => h("tr", { "data-sum": name }, h("th", { scope: "row" }, subscripted(say(`pairs.${name}`))), h("td.number", {}, was), h("td.number", {}, is));
     fill(sums, h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, say("pairs.before")), h("th", { scope: "col" }, say("pairs.now")))), h("tbody", {},
       line("loss", fixed(lossOf(before.weights, out)), last ? fixed(last.loss, 3) : "–"),
       line("right", portion(share(false)), portion(last?.right)), line("held", portion(share(true)), portion(last?.right_held_out)),

@@ -90,8 +90,10 @@ export function vision(context) {
     asking.abort();
     if (!model()) return;
     asking = new AbortController();
+    const { signal } = asking;
+    element.setAttribute("aria-busy", "true");
     try {
-      answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, asking.signal);
+      answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
       put(unread, "");
       show();
     } catch (failure) {
@@ -100,6 +102,7 @@ export function vision(context) {
       if (failure.status === 422) put(unread, failure.message);
       else context.notice.show(failure);
     }
+    if (!signal.aborted) element.removeAttribute("aria-busy");
   }
 
   function show() {

@@ -43,7 +43,7 @@ export default {
   "scene.lowrank.name": "The low-rank value map",
   "scene.lowrank.title": "A value map through a narrow door",
   "scene.lowrank.lede": "A head’s [value|value] map need not be a full square matrix: it goes down to a few numbers and up again. Same shape of output, a fraction of the parameters.",
-  "scene.pairs.name": "Learn W_Q and W_K",
+  "scene.pairs.name": "Learn which key is meant",
   "scene.learning.name": "Three networks learn",
   "scene.vision.name": "A picture in words",
 };

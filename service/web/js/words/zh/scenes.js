@@ -43,7 +43,7 @@ export default {
   "scene.lowrank.name": "低秩的值映射",
   "scene.lowrank.title": "穿过一扇窄门的值映射",
   "scene.lowrank.lede": "一个头的[value|值]映射不必是完整的方阵：先降到很少几个数，再升回来。输出的形状不变，参数却少得多。",
-  "scene.pairs.name": "学习 W_Q 和 W_K",
+  "scene.pairs.name": "学会问哪个键",
   "scene.learning.name": "三个网络来学习",
   "scene.vision.name": "用词语说图",
 };
