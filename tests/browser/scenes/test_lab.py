@@ -59,7 +59,7 @@ def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: An
     page = opened.page
     page.wait_for_selector(".choice")
     choose(page, "learning", "plain")
-    opened.go("#scene=learning&task=reverse&seconds=2&text=abcdefghijab&revealed=1")
+    opened.go("#scene=learning&task=reverse&seconds=1&text=abcdefghijab&revealed=1")
     for kind in ("gru", "transformer"):
         told = trained(page, f"#train-{kind}")
         (last,) = told["trained"]
@@ -130,7 +130,7 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
 
 
 def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
-    opened = visit("#scene=vision&seconds=3&revealed=1")
+    opened = visit("#scene=vision&seconds=2&revealed=1")
     page = opened.page
     told = trained(page, "#train-pictures")
     (last,) = told["trained"]
@@ -149,7 +149,7 @@ def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
     page.locator(".word-of").last.click()
     means = [sum(head[-1][j] for head in heads) / len(heads) for j in range(16)]
     assert page.evaluate(PATCHES) == pytest.approx(means, abs=1e-7)
-    page.select_option("#head-of", "2")
+    page.select_option("#head-of", value="2")
     page.locator(".patch").nth(5).click()
     assert page.evaluate(PATCHES) == pytest.approx(answer["source_attention"][-1][2][5], abs=1e-7)
     page.click("#blank")
