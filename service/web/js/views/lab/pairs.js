@@ -133,9 +133,9 @@ export function pairs(context) {
   return { element, update, leave: () => (asking.abort(), clearTimeout(waiting), trainer.leave()) };
 }
 
-/** −mean log of the weight on the own key, of those that are learned from. */
+/** −mean log of the weight on the own key, among the pairs that are learned from: as the service's loss is. */
 function lossOf(weights, out) {
-  const own = weights.flatMap((row, i) => (out.has(i) ? [] : [row[i]]));
+  const own = weights.flatMap((row, i) => (out.has(i) ? [] : [row[i] / row.reduce((sum, weight, j) => sum + (out.has(j) ? 0 : weight), 0)]));
   return -own.reduce((sum, weight) => sum + Math.log(weight), 0) / own.length;
 }
 

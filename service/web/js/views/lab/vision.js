@@ -7,7 +7,7 @@ import { copyAsCurl } from "../copying.js";
 import { named } from "./alignment.js";
 import { curves } from "./curves.js";
 import { budget, desk, secondsChoice } from "./desk.js";
-import { painted, patches, SIDE } from "./patches.js";
+import { painted, patches, SAMPLES, SIDE } from "./patches.js";
 import { run } from "./session.js";
 
 const NAME = "pictures";
@@ -64,7 +64,7 @@ export function vision(context) {
   }
 
   function shown() {
-    return store.state.picture ?? run(NAME)?.trained?.examples[0].picture ?? BLANK;
+    return store.state.picture ?? run(NAME)?.trained?.examples[0].picture ?? SAMPLES[0];
   }
 
   function model() {
@@ -118,17 +118,17 @@ export function vision(context) {
     put(accuracy, share === undefined ? "" : `${percent(share)} ${say("vision.accuracy")}`);
     looked.hidden = !one;
     none.hidden = Boolean(one);
-    const examples = told?.trained?.examples.slice(0, HELD_SHOWN) ?? [];
-    if (shelf.dataset.of !== told?.trained?.id) {
-      shelf.dataset.of = told?.trained?.id ?? "";
-      fill(shelf, examples.map((example) => h("button.example", { type: "button", "aria-label": say("vision.example", { target: example.target }), title: example.target, onclick: () => {
+    const examples = told?.trained?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" }));
+    if (shelf.dataset.of !== (told?.trained?.id ?? "samples")) {
+      shelf.dataset.of = told?.trained?.id ?? "samples";
+      fill(shelf, examples.map((example, i) => h("button.example", { type: "button", "aria-label": say("vision.example", { target: example.target || String(i + 1) }), title: example.target, onclick: () => {
         isDrawing = false;
         store.set({ picture: example.picture, word: 0, to: -1 });
         show();
       } }, painted(example.picture))));
     }
     const known = examples.find((example) => JSON.stringify(example.picture) === JSON.stringify(shown()));
-    put(truth, known ? say("vision.truth", { target: known.target }) : "");
+    put(truth, known?.target ? say("vision.truth", { target: known.target }) : "");
     if (one && answer) attended(state);
     else picture.show(shown(), null, -1, isDrawing);
     if (lab) context.told({ state, lab });

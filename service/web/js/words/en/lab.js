@@ -107,7 +107,7 @@ export default {
   "predict.vision.because": "the picture is cut into 16 patches, and each is a token, as words are tokens of a sentence: Vision Transformers do just that with patches of 16 × 16 pixels.",
   "vision.train": "Train on pictures",
   "vision.name": "The captioner",
-  "vision.unseen": "Pictures it never saw: choose one, or press pixels of the large one",
+  "vision.unseen": "Pictures it never saw: choose one, or draw",
   "vision.example": "unseen picture: {target}",
   "vision.picture": "The picture, and where the weight lies",
   "vision.patch": "patch {patch}, row {row}, column {column}: weight {weight}",

@@ -107,7 +107,7 @@ export default {
   "predict.vision.because": "图被切成 16 块，每一块是一个词元，就像词是句子的词元：Vision Transformer 正是这样做的，图块是 16 × 16 像素。",
   "vision.train": "用图来训练",
   "vision.name": "看图说话的网络",
-  "vision.unseen": "它没见过的图：选一幅，或点大图的像素",
+  "vision.unseen": "它没见过的图：选一幅，或自己画",
   "vision.example": "没见过的图：{target}",
   "vision.picture": "这幅图，以及权重落在哪里",
   "vision.patch": "图块 {patch}，第 {row} 行第 {column} 列：权重 {weight}",
