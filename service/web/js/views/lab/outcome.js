@@ -20,6 +20,7 @@ export function outcome() {
     fill(sums, networks.length ? [head(["network", ...columns].map((name) => say(`lab.column.${name}`))), h("tbody", {}, networks.map(line))] : null);
     const all = [...new Set(networks.flatMap(({ run }) => (run.tested?.lengths ?? []).map((one) => one.length)))].sort((a, b) => a - b);
     const most = TRAINED_LENGTH[task];
+    title.hidden = !all.length;
     fill(title, all.length ? say("lab.lengths") : null);
     fill(lengths, all.length ? [head([say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : length))]),
       h("tbody", {}, networks.map((one) => byLength(one, all, most)))] : null);
