@@ -24,6 +24,9 @@ const VIEWS = {
   space: async () => (await import("./views/space/space.js")).space,
   million: async () => (await import("./views/million/million.js")).million,
   lowrank: async () => (await import("./views/lowrank.js")).lowRank,
+  pairs: async () => (await import("./views/lab/pairs.js")).pairs,
+  learning: async () => (await import("./views/lab/learning.js")).learning,
+  vision: async () => (await import("./views/lab/vision.js")).vision,
 };
 const FRAME = ["scene", "lang", "theme", "projector"];
 /** Up to so many rem everything of a lookup is in one column; with large type, in which a rem is a quarter more, likewise. */

@@ -84,7 +84,7 @@ const EXERCISES = {
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
   library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["heads"], lowrank: ["heads"],
+  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["heads"], lowrank: ["heads"], pairs: ["projections", "heldout"], learning: ["recurrent", "longer"], vision: ["order", "heads"],
 };
 
 const done = new Set();

@@ -31,6 +31,9 @@ const QUESTIONS = {
   million: { choices: ["percent", "thousandth", "less", "rounding"], right: ({ most }) => (most < 1e-9 ? "rounding" : most < 1e-4 ? "less" : most < 5e-3 ? "thousandth" : "percent"), facts: ({ bound, worst, keys }) => ({ most: bound, worst: power(worst), count: count(keys) }) },
   photo: { choices: ["same", "sharp", "grey", "black"], right: () => "same", facts: pictureFacts },
   lowrank: { choices: ["two", "half", "whole", "width"], right: ({ width, rank }) => (2 * rank < width ? "half" : null), facts: doorFacts },
+  pairs: { choices: ["all", "most", "few", "none"], right: ({ begun: { right, n } }) => (right === n ? "all" : 2 * right > n ? "most" : right ? "few" : "none"), facts: ({ begun }) => begun },
+  learning: { choices: ["transformer", "attention", "plain", "all"], right: () => "plain" },
+  vision: { choices: ["pixels", "patches", "words", "pictures"], right: () => "patches" },
 };
 
 /**

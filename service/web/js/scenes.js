@@ -59,6 +59,9 @@ export const SCENES = [
   { name: "million", view: "million", words: "million", state: { source: "", query: "smiling cat" } },
   { name: "photo", view: "photo", words: "images", state: { t: 0.1 } },
   { name: "lowrank", exported: true, view: "lowrank", words: "layer", state: {} },
+  { name: "pairs", view: "pairs", words: "lab", styles: "lab", state: {} },
+  { name: "learning", view: "learning", words: "lab", styles: "lab", state: { text: "3 March 2014" } },
+  { name: "vision", view: "vision", words: "lab", styles: "lab", state: { layer: 0, head: -1, word: 0 } },
 ];
 
 /** A scene by name; the opening scene where there is none of that name. */

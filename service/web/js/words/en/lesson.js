@@ -46,6 +46,7 @@ export default {
       "60 minutes as planned here.",
       "45 minutes: leave out 34–39 and 52–56, and of the nine steps show only three, in 6 minutes: Q · Kᵀ, softmax, the sum.",
       "A second hour: videos, the standard library, characters, the memory that repairs, kernel regression, six similarities, the low-rank map; each opens on its question.",
+      "And the lab, 20 minutes: learn which key is meant, then three networks on dates, then a picture in words. Each trains in front of the class in half a minute, one at a time; learners may train too where the service was started with SOFTKV_LAB=readers.",
     ],
   },
   parts: [

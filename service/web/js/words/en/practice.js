@@ -55,4 +55,10 @@ export default {
   "why.heads.say": "A head is one lookup, and blends to one answer. Twelve heads make twelve lookups with keys of their own, one for grammar, say, one for the word before; their outputs are set side by side and mixed by W_O.",
   "why.order.ask": "Does the order of words matter?",
   "why.order.say": "Not to attention: rows in another order give the same weights. A model therefore adds a vector of the place to every word before the first layer. Rows of a table need none.",
+  "why.heldout.ask": "Why are the held-out pairs still wrong?",
+  "why.heldout.say": "Sixteen pairs do not say what they have in common, and more than twenty thousand numbers can fit them in many ways. A model learns rules from very many pairs; our encoder saw a great many.",
+  "why.recurrent.ask": "Why are recurrent networks not used everywhere, if they can have attention too?",
+  "why.recurrent.say": "They read one token after the other: step n waits for step n − 1. A Transformer reads all at once, as one product of matrices, so on large machines it learns from far more text in the same time.",
+  "why.longer.ask": "Why does it fail on longer sources than it was trained on?",
+  "why.longer.say": "It never saw a token in those places, so the vectors of those places were never learned. Recurrent networks have no such vectors, and still forget. Larger models use other ways to write down a place.",
 };

@@ -41,4 +41,7 @@ export default {
   "scene.million.name": "A million rows",
   "scene.photo.name": "Repairing a photograph",
   "scene.lowrank.name": "The low-rank value map",
+  "scene.pairs.name": "Learn which key is meant",
+  "scene.learning.name": "Three networks learn",
+  "scene.vision.name": "A picture in words",
 };

@@ -41,4 +41,7 @@ export default {
   "scene.million.name": "一百万行",
   "scene.photo.name": "修复一张照片",
   "scene.lowrank.name": "低秩的值映射",
+  "scene.pairs.name": "学会问哪个键",
+  "scene.learning.name": "三个网络来学习",
+  "scene.vision.name": "用词语说图",
 };

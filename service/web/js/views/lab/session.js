@@ -1,0 +1,88 @@
+/** What is being trained, and what was, for as long as the page is open: a change of language ends nothing. */
+
+import { Refused } from "../../api.js";
+import { events } from "../../room/listening.js";
+
+/** A scene that is drawn anew takes over within so long; else its training ends. */
+const TAKEN_OVER_MS = 1500;
+const STOPPED = new Set(["AbortError", "TypeError"]);
+
+/** Each run by its name: {begun, steps, tested, trained, state, problem}, the last one of that name. */
+const runs = new Map();
+let current = null;
+let hearing = null;
+let leaving = 0;
+
+/** What was told of a run, or undefined. @param {string} name */
+export function run(name) {
+  return runs.get(name);
+}
+
+/** The name of what is being trained; null where nothing is. */
+export function busy() {
+  return current?.name ?? null;
+}
+
+/** Be told of every event from now on. @param {function(string): void} heard told a run's name */
+export function attend(heard) {
+  clearTimeout(leaving);
+  hearing = heard;
+  return () => {
+    if (hearing !== heard) return;
+    hearing = null;
+    leaving = setTimeout(stop, TAKEN_OVER_MS);
+  };
+}
+
+/** Hang up, which ends the training. */
+export function stop() {
+  current?.controller.abort();
+}
+
+/**
+ * Train one, until it is done or ended.
+ *
+ * @param {import("../../api.js").API} api @param {string} name @param {object} body of POST /v1/lab/train
+ * @returns {Promise<object>} the run; its `state` is trained, stopped or failed
+ */
+export async function train(api, name, body) {
+  const mine = { name, controller: new AbortController() };
+  const told = { body, begun: null, steps: [], tested: null, trained: null, state: "begun", problem: null };
+  current = mine;
+  runs.set(name, told);
+  hearing?.(name);
+  try {
+    for await (const { name: kind, data } of events(await begun(api, body, mine.controller.signal))) {
+      take(told, kind, data);
+      hearing?.(name);
+    }
+    if (told.state === "begun") throw new Refused(0, "");
+  } catch (failure) {
+    const isStopped = mine.controller.signal.aborted && STOPPED.has(failure.name);
+    if (!isStopped && !(failure instanceof Refused || failure instanceof TypeError || failure instanceof DOMException)) throw failure;
+    told.state = isStopped ? "stopped" : "failed";
+    told.problem = isStopped ? null : failure;
+  } finally {
+    if (current === mine) current = null;
+    hearing?.(name);
+  }
+  return told;
+}
+
+function take(told, kind, data) {
+  if (kind === "begun") told.begun = data;
+  else if (kind === "step") told.steps.push(data);
+  else if (kind === "tested") told.tested = data;
+  else if (kind === "trained") Object.assign(told, { tested: data, trained: data, state: "trained" });
+  else if (kind === "problem") throw new Refused(data.status, data.detail, data.code);
+}
+
+async function begun(api, body, signal) {
+  const headers = { Accept: "text/event-stream", "Content-Type": "application/json", ...(api.key ? { Authorization: `Bearer ${api.key}` } : {}) };
+  const response = await fetch("/v1/lab/train", { method: "POST", headers, body: JSON.stringify(body), signal, cache: "no-store" }).catch((failure) => {
+    throw failure.name === "AbortError" ? failure : new Refused(0, failure.message);
+  });
+  if (response.ok) return response.body;
+  const problem = await response.json().catch(() => ({}));
+  throw new Refused(response.status, problem.detail ?? response.statusText, problem.code);
+}

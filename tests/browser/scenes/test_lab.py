@@ -1,0 +1,185 @@
+"""The lab's scenes: what is trained in the page is drawn as the service tells it, and asked as the service answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.browser.reading import module, share, sideways
+
+DRAWN = "() => [...document.querySelectorAll('.alignment td[data-weight]')].map((cell) => Number(cell.dataset.weight))"
+PATCHES = "() => [...document.querySelectorAll('.patch')].map((patch) => Number(patch.dataset.weight))"
+# A copy of the events on their way to the page, since the browser keeps none of what is streamed.
+HEARD = """() => {
+  const fetched = window.fetched ??= window.fetch;
+  window.heard = null;
+  window.fetch = async (...given) => {
+    const answer = await fetched(...given);
+    if (String(given[0]).endsWith('/lab/train')) answer.clone().text().then((text) => (window.heard = text));
+    return answer;
+  };
+}"""
+POINTS = "(kind) => document.querySelector(`.curves .lines .${kind}`).getAttribute('d').split(/[ML]/).length - 1"
+
+
+def trained(page: Any, button: str) -> dict[str, list[dict[str, Any]]]:
+    """Press, and wait until it is trained: all that the service told, by the events' names."""
+    page.evaluate(HEARD)
+    page.click(button)
+    page.wait_for_selector("#stop:disabled")
+    page.wait_for_function("() => window.heard !== null")
+    told: dict[str, list[dict[str, Any]]] = {}
+    for event in page.evaluate("window.heard").split("\n\n"):
+        if event.startswith("event: "):
+            name, data = event.split("\n")[:2]
+            told.setdefault(name[7:], []).append(json.loads(data[6:]))
+    return told
+
+
+def decoded(opened: Any, **asked: Any) -> dict[str, Any]:
+    answer = httpx.post(f"{opened.origin}/v1/lab/decode", json=asked, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def choose(page: Any, scene: str, choice: str, language: str = "en") -> None:
+    """Answer the scene's question, which is answered rightly."""
+    page.locator(f".choice[value={choice}]").click()
+    because = module(page, f"/js/words/{language}/lab.js", "(words) => words.default")[f"predict.{scene}.because"]
+    assert because.split("{")[0] in page.locator("#verdict").inner_text()
+    assert page.locator("#verdict").inner_text().startswith("Yes: ")
+
+
+def test_two_networks_learn_and_what_is_drawn_is_what_the_service_told(visit: Any) -> None:
+    opened = visit("#scene=learning&lang=en", (390, 844), covered=True)
+    page = opened.page
+    page.wait_for_selector(".choice")
+    choose(page, "learning", "plain")
+    opened.go("#scene=learning&task=reverse&seconds=1&text=abcdefghijab&revealed=1")
+    for kind in ("gru", "transformer"):
+        told = trained(page, f"#train-{kind}")
+        (last,) = told["trained"]
+        line = page.locator(f"#outcome tr[data-network={kind}]")
+        cells = {column: line.locator(f"[data-column={column}]").inner_text() for column in ("parameters", "loss")}
+        assert cells == {
+            "parameters": f"{told['begun'][0]['parameters']:,}",
+            "loss": f"{told['step'][-1]['loss']:.3f}",
+        }
+        assert line.locator("[data-column=step_ms]").inner_text() == f"{told['step'][-1]['step_ms']:.1f}"
+        assert share(line.locator("[data-column=accuracy]").inner_text()) == pytest.approx(last["accuracy"], abs=0.0051)
+        assert page.evaluate(POINTS, kind) == len(told["step"])
+        for each in last["lengths"]:
+            cell = page.locator(f"#lengths tr[data-network={kind}] [data-length='{each['length']}']")
+            assert share(cell.inner_text()) == pytest.approx(each["accuracy"], abs=0.0051)
+            assert ("beyond" in (cell.get_attribute("class") or "")) == (each["length"] > 10)
+        page.wait_for_function("(id) => document.querySelector('#model').value === id", arg=last["id"])
+        opened.settle()
+        answer = decoded(opened, model=last["id"], source="abcdefghijab")
+        page.wait_for_selector(f"#written[data-text='{answer['text']}']")
+        if kind == "gru":
+            assert answer["attention"] == []
+            assert not page.locator(".alignment").is_visible()
+            assert "no attention" in page.locator("#written").inner_text()
+    page.wait_for_selector(".alignment td")
+    assert page.evaluate(DRAWN) == pytest.approx(np.ravel(answer["attention"][0][0]), abs=1e-7)
+    page.focus(".alignment td[tabindex='0']")
+    page.keyboard.press("ArrowRight")
+    said = page.locator("#alignment-said").inner_text()
+    assert f"“{answer['source'][1]}”" in said
+    page.locator("#asked .examples button").first.click()
+    opened.settle()
+    assert page.locator("#source-text").input_value() == last["examples"][0]["source"]
+    page.click("#toggle-lang")
+    opened.settle()
+    assert page.locator("#outcome tbody tr").count() == 2
+    assert page.evaluate(POINTS, "transformer") == len(told["step"])
+    assert sideways(page) <= 0
+
+
+def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> None:
+    opened = visit("#scene=pairs", covered=True)
+    page = opened.page
+    page.wait_for_selector(".choice")
+    choose(page, "pairs", "few")
+    opened.go("#scene=pairs&steps=40&revealed=1")
+    before = page.locator(".heat").get_attribute("aria-label") or ""
+    told = trained(page, "#train-pairs")
+    last = told["step"][-1]
+    assert page.locator("[data-sum=loss] td").last.inner_text() == f"{last['loss']:.3f}"
+    for name, value in (("right", last["right"]), ("held", last["right_held_out"])):
+        assert share(page.locator(f"[data-sum={name}] td").last.inner_text()) == pytest.approx(value, abs=0.0051)
+    own = sum(row.index(max(row)) == i for i, row in enumerate(last["weights"]))
+    assert (page.locator(".heat").get_attribute("aria-label") or "").startswith(
+        f"Weights of 20 queries over 20 keys; {own}"
+    )
+    assert "; 7 are" in before
+    assert own > 7
+    assert page.locator(".pair-rows tbody tr", has_text="○").count() == len(told["begun"][0]["held_out"]) == 4
+    page.focus(".heat")
+    page.keyboard.press("ArrowDown")
+    said = page.locator("#heat-said").inner_text()
+    assert said.startswith("“France” gives “cold”")
+    page.locator(".pair-rows input").first.fill("boiling")
+    page.wait_for_selector("#pairs-title:has-text('cosine')")
+    opened.settle()
+    assert "boiling" in page.locator(".heat-names.query").inner_text()
+
+
+def test_each_word_and_each_patch_lights_what_it_rests_on(visit: Any) -> None:
+    opened = visit("#scene=vision&seconds=2&revealed=1")
+    page = opened.page
+    told = trained(page, "#train-pictures")
+    (last,) = told["trained"]
+    assert share(page.locator("#vision-accuracy").inner_text().split()[0]) == pytest.approx(
+        last["accuracy"], abs=0.0051
+    )
+    page.locator(".example").nth(1).click()
+    opened.settle()
+    answer = decoded(opened, model=last["id"], picture=last["examples"][1]["picture"])
+    page.wait_for_function(
+        "(words) => document.querySelector('#caption').dataset.text === words",
+        arg=" ".join(token["text"] for token in answer["tokens"]),
+    )
+    assert last["examples"][1]["target"] in page.locator("#truth").inner_text()
+    heads = answer["attention"][-1]
+    page.locator(".word-of").last.click()
+    means = [sum(head[-1][j] for head in heads) / len(heads) for j in range(16)]
+    assert page.evaluate(PATCHES) == pytest.approx(means, abs=1e-7)
+    page.select_option("#head-of", index=3)
+    page.locator(".patch").nth(5).click()
+    assert page.evaluate(PATCHES) == pytest.approx(answer["source_attention"][-1][2][5], abs=1e-7)
+    page.click("#blank")
+    page.locator(".dot").nth(40).click()
+    opened.settle()
+    picture = [[float(16 * i + j == 40) for j in range(16)] for i in range(16)]
+    asked = decoded(opened, model=last["id"], picture=picture)
+    page.wait_for_function(
+        "(words) => document.querySelector('#caption').dataset.text === words",
+        arg=" ".join(token["text"] for token in asked["tokens"]),
+    )
+    address = page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
+    assert "scene=vision" in address
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"), [(501, "library_missing", "no torch"), (409, "lab_busy", "one is trained at a time")]
+)
+def test_what_stands_in_the_way_is_said_with_what_to_do(visit: Any, status: int, code: str, said: str) -> None:
+    opened = visit("#scene=vision")
+    page = opened.page
+    problem = json.dumps({"status": status, "code": code, "detail": "x", "title": "x"})
+    page.route("**/v1/lab/train", lambda route: route.fulfill(status=status, body=problem))
+    page.click("#train-pictures")
+    page.wait_for_selector("#lab-barred:visible")
+    assert said in page.locator("#lab-barred").inner_text()
+    closed = json.dumps({"open": False, "training": False, "models": []})
+    page.route("**/v1/lab", lambda route: route.fulfill(status=200, content_type="application/json", body=closed))
+    opened.go("lesson.html")
+    opened.go("#scene=learning&revealed=1")
+    assert "SOFTKV_LAB=readers" in page.locator("#lab-barred").inner_text()
+    assert page.locator("#train-all").is_disabled()
+    opened.errors.clear()  # the browser logs what is refused
