@@ -147,10 +147,13 @@ REPEATABLE = frozenset(
         "database_busy",
         "document_changed",
         "encoder_unavailable",
+        "lab_busy",
+        "listeners_full",
         "out_of_descriptors",
         "out_of_memory",
         "queue_full",
         "rate_limit_exceeded",  # queue_full, as OpenAI's calls say it
+        "rooms_full",
         "stopping",
         "too_slow",
     }

@@ -97,7 +97,7 @@ async def train_model(body: TrainRequest, request: Request, running: Running) ->
 async def decode_source(body: DecodeRequest, running: Running) -> Response:
     """Each token that is written is a query over the source, whose weights are the alignment of the two."""
     if (body.source is None) == (body.picture is None):
-        raise InvalidContent.at("", "wanted a source or a picture, got both or neither: send one of them")
+        raise InvalidContent.at("", "send exactly one of source and picture")
     model = running.lab.model(body.model)
     given = body.picture if body.source is None else body.source
     assert given is not None

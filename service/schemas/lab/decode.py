@@ -29,7 +29,14 @@ class DecodeRequest(Wire):
         None, max_length=MAX_SIDE, description="16 rows of 16 numbers, 0 for paper and 1 for ink."
     )
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "m-0123abcd", "source": "3 March 2014"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "m-0123abcd", "source": "3 March 2014"},
+                {"model": "m-4567cdef", "picture": [[0] * 16] * 16},
+            ]
+        }
+    )
 
 
 class DecodedToken(Wire):

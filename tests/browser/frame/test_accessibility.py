@@ -26,6 +26,9 @@ VIEWS = [
     "#scene=million",
     "#scene=photo",
     "#scene=lowrank",
+    "#scene=pairs",
+    "#scene=learning",
+    "#scene=vision",
 ]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = [((1024, 768), 1), (PROJECTOR, 0), ((1440, 900), 0), (PHONE, 0)]

@@ -51,7 +51,14 @@ def compared(origin: str, scene: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-TOPICS = {"steps": "layer", "lowrank": "layer", "encoder": "heads", "scores": "scores"}
+TOPICS = {
+    "steps": "layer",
+    "lowrank": "layer",
+    "encoder": "heads",
+    "scores": "scores",
+    "hopfield": "patterns",
+    "regression": "patterns",
+}
 
 
 def words(page: Any, language: str = "en", topic: str | None = None) -> dict[str, str]:

@@ -25,6 +25,12 @@ SMALL = [
     "hopfield",
     "regression",
     "lowrank",
+    "space",
+    "million",
+    "photo",
+    "pairs",
+    "learning",
+    "vision",
 ]
 
 

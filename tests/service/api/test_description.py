@@ -103,6 +103,7 @@ def forms() -> Iterator[tuple[str, list[str]]]:
 def test_requests_that_have_forms():
     assert dict(forms()) == {
         "attend": ["query", "queries"],
+        "decode_source": ["source", "picture"],
         "delete_documents": ["ids", "filter"],
         "update_documents": ["ids", "filter"],
     }

@@ -94,7 +94,7 @@ def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer
     [
         ({"source": "3 Brumaire 2014"}, 422, "'Brumaire' is nothing that the task dates has"),
         ({"picture": [[0.0] * 16] * 16}, 422, "reads a text, got a picture"),
-        ({}, 422, "wanted a source or a picture"),
+        ({}, 422, "send exactly one of source and picture"),
         ({"source": "3", "model": "m-none"}, 404, "there is no trained model 'm-none'"),
     ],
 )

@@ -65,20 +65,6 @@ export default {
   "predict.rows.nothing": "Nothing, until the key changes too",
   "predict.rows.because": "query and keys alone decide who is looked at, “{key}” with {weight}; values decide what comes back. Try it.",
 
-  "predict.hopfield.ask": "A noisy picture, five stored ones. Attend, and feed the output back: after how many steps are all cells right?",
-  "predict.hopfield.one": "One",
-  "predict.hopfield.few": "Two to four",
-  "predict.hopfield.cells": "One for each wrong cell",
-  "predict.hopfield.never": "Never: all five get mixed",
-  "predict.hopfield.because": "at the first look “{name}” has {weight} of the weight; a mixture of whole pictures is repaired everywhere at once. Steps until every cell has the right sign: {steps}.",
-
-  "predict.regression.ask": "Seventeen points, a curve through them. What becomes of the curve at T → ∞?",
-  "predict.regression.through": "It goes through every point",
-  "predict.regression.slope": "The straight line that fits best",
-  "predict.regression.flat": "A flat line",
-  "predict.regression.zero": "It falls to 0",
-  "predict.regression.because": "at T → ∞ every point weighs the same wherever you ask, so the output is the mean of all, {mean}, everywhere.",
-
   "presenter.shown": "Scene {number} of {count}: the answer.",
   "presenter.covered": "Scene {number} of {count}: a question. Page Down shows the answer.",
 

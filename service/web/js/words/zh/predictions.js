@@ -65,20 +65,6 @@ export default {
   "predict.rows.nothing": "都不动，除非键也改了",
   "predict.rows.because": "看向哪里只由查询和键决定，“{key}”占 {weight}；值决定拿回什么。试一试。",
 
-  "predict.hopfield.ask": "一个带噪声的图案，五个存好的图案。做一次注意力，把输出再送回去：几步之后所有格子都对了？",
-  "predict.hopfield.one": "一步",
-  "predict.hopfield.few": "两到四步",
-  "predict.hopfield.cells": "有几个错的格子就要几步",
-  "predict.hopfield.never": "永远不会：五个图案混在一起",
-  "predict.hopfield.because": "第一眼“{name}”就占了 {weight} 的权重；混合的是整幅图案，所以处处同时得到修补。每个格子的正负都对所用的步数：{steps}。",
-
-  "predict.regression.ask": "十七个点，一条穿过它们的曲线。T → ∞ 时曲线变成什么样？",
-  "predict.regression.through": "穿过每一个点",
-  "predict.regression.slope": "拟合得最好的直线",
-  "predict.regression.flat": "一条水平线",
-  "predict.regression.zero": "降到 0",
-  "predict.regression.because": "在 T → ∞ 时，不管问哪里，每个点一样重，所以输出处处是全体的平均 {mean}。",
-
   "presenter.shown": "第 {number} 个场景，共 {count} 个：答案。",
   "presenter.covered": "第 {number} 个场景，共 {count} 个：问题。按 Page Down 揭晓。",
 
