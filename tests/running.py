@@ -94,13 +94,13 @@ class RunningService:
         next(iter(self.open_connections())).loop.call_soon_threadsafe(call)
 
 
-def children_of(process: int | None = None) -> list[int]:
-    """The processes that a process has started and that run still; this one's without a number."""
+def children_of(process: int | None = None, *, module: str) -> list[int]:
+    """The processes that run a module for a process, and have not ended; this one's without a number."""
     own = process or os.getpid()
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, parent = status.read_text().rpartition(")")[2].split()[:2]
-            if int(parent) == own and state != "Z":
+            if int(parent) == own and state != "Z" and module in (status.parent / "cmdline").read_text():
                 found.append(int(status.parent.name))
     return found

@@ -15,6 +15,12 @@ from attention.transformer import arrays, mapped
 from service.lab.networks import Model, Network, Plan, learned, network
 from service.lab.tasks import TASKS
 
+D_K = 32
+"""Of W_Q and W_K."""
+
+HELD_OUT = 5
+"""Every so many-th pair is not learned from."""
+
 LONGEST_LINE = 16 << 20
 """Bytes: a network of 200,000 numbers takes a million."""
 
@@ -83,6 +89,12 @@ class PairsJob:
         """As the child is given it."""
         sent = vars(self) | {"query": packed(self.query), "key": packed(self.key)}
         return orjson.dumps({"pairs": sent}) + b"\n"
+
+
+def held_out(n: int) -> NDArray[np.bool_]:
+    """Which of n pairs are not learned from [n]."""
+    apart: NDArray[np.bool_] = np.arange(1, n + 1) % HELD_OUT == 0
+    return apart
 
 
 Job: TypeAlias = NetworkJob | PairsJob

@@ -153,7 +153,7 @@ async def _lines(child: Process, seconds: float) -> AsyncIterator[Told]:
             while line := await child.stdout.readline():
                 told = Told.of(line)
                 if told.name == "begun":
-                    limit.reschedule(asyncio.get_running_loop().time() + seconds + ENDING_SECONDS)
+                    limit.reschedule(asyncio.get_running_loop().time() + seconds + STARTING_SECONDS + ENDING_SECONDS)
                 yield told
     except TimeoutError:
         raise TrainingFailed(

@@ -17,16 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from attention import attend
+from service.lab.jobs import D_K, held_out
 from service.lab.training import Budget
 
-D_K = 32
 WARMTH = 20.0
 """What a cosine is multiplied by at the beginning: temperature 0.05."""
 
 RATE = 0.01
-HELD_OUT = 5
-"""Every so many-th pair is not learned from."""
-
 TOLD_EVERY = 2
 STEPS = 200
 
@@ -49,12 +46,6 @@ class Learned(NamedTuple):
     weights: NDArray[np.float32]
     right: float
     right_held_out: float
-
-
-def held_out(n: int) -> NDArray[np.bool_]:
-    """Which of n pairs are not learned from [n]."""
-    apart: NDArray[np.bool_] = np.arange(1, n + 1) % HELD_OUT == 0
-    return apart
 
 
 def learning(query: NDArray[np.float32], key: NDArray[np.float32], budget: Budget, seed: int = 0) -> Iterator[Learned]:

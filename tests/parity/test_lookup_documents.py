@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ def test_a_sweep_has_the_documents_of_the_best_keys(views):
             some = [place[number] for number in found.numbers.tolist()]
             np.testing.assert_array_equal(found.weights[at], alone.weights[some])
             np.testing.assert_array_equal(found.parts, alone.parts[some])
-            assert found.evidence[at] == alone.evidence
+            assert asdict(found.evidence[at]) == pytest.approx(asdict(alone.evidence), rel=1e-12)
         assert (found.documents, found.keys) == (len(SIZES), N)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
@@ -25,7 +25,7 @@ class DecodeRequest(Wire):
     source: str | None = Field(
         None, max_length=MAX_SOURCE, description="As a person writes it: `3 March 2014`, `three hundred two`, `abcab`."
     )
-    picture: list[list[float]] | None = Field(
+    picture: list[list[Annotated[float, Field(ge=0, le=1)]]] | None = Field(
         None, max_length=MAX_SIDE, description="16 rows of 16 numbers, 0 for paper and 1 for ink."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from service.lab import (
     UnreadableSource,
 )
 from service.lab import lab as module
+from service.lab.lab import CHILD
 from tests.running import children_of
 
 SHORT = NetworkJob("reverse", "transformer", 30, 2, 0)
@@ -92,27 +94,28 @@ def test_one_trains_at_a_time_and_who_goes_ends_it():
         async with aclosing(lab.train(NetworkJob("dates", "gru", 100, None, 0))) as told:
             assert (await anext(told)).name == "begun"
             assert lab.training
-            assert len(children_of()) == 1
+            assert len(children_of(module=CHILD)) == 1
             with pytest.raises(LabBusy, match="one is at a time"):
                 await lab.check(SHORT)
             with pytest.raises(LabBusy):
                 await anext(lab.train(SHORT))
             assert lab.training
         assert not lab.training
-        assert children_of() == []
+        assert children_of(module=CHILD) == []
         await lab.check(SHORT)
 
     asyncio.run(run())
 
 
-def test_the_last_few_are_kept(monkeypatch):
+def test_the_last_few_are_kept(trained, monkeypatch):
     monkeypatch.setattr(module, "MOST_KEPT", 1)
-    lab = Lab()
-    first, second = (collected(lab, NetworkJob("copy", "transformer", 30, 1, seed))[-1].data["id"] for seed in (0, 1))
-    assert [model.id for model in lab.models] == [second]
-    with pytest.raises(ModelNotTrained, match=f"there is no trained model '{first}'"):
-        lab.model(first)
-    assert lab.model(second).job.seed == 1
+    lab, (kept,) = Lab(), trained[0].models[-1:]
+    for name in ("m-first", "m-second"):
+        lab.keep(replace(kept, id=name))
+    assert [model.id for model in lab.models] == ["m-second"]
+    with pytest.raises(ModelNotTrained, match="there is no trained model 'm-first'"):
+        lab.model("m-first")
+    assert lab.model("m-second").job == SHORT
 
 
 def test_a_child_that_dies_is_told(monkeypatch):
@@ -125,7 +128,7 @@ def test_a_child_that_takes_too_long_is_ended(monkeypatch):
     monkeypatch.setattr(module, "STARTING_SECONDS", 0.05)
     with pytest.raises(TrainingFailed, match="longer than its budget"):
         collected(Lab(), SHORT)
-    assert children_of() == []
+    assert children_of(module=CHILD) == []
 
 
 def test_without_torch_nothing_is_trained(monkeypatch):

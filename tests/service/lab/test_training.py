@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from service.lab import training as module
+from service.lab.jobs import held_out
 from service.lab.networks import Plan
-from service.lab.projections import held_out, learning
+from service.lab.projections import learning
 from service.lab.tasks import TASKS
 from service.lab.training import Budget, Step, Trained, training
 
@@ -26,7 +27,14 @@ def told(task: str, model: str, budget: Budget, seed: int = 0) -> list[Step | mo
     return list(training(Plan(TASKS[task], model, seed), budget))
 
 
-@pytest.mark.parametrize("model", ["transformer", "gru", "lstm", "gru_attention", "lstm_attention"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "transformer",
+        "gru_attention",
+        *(pytest.param(each, marks=pytest.mark.thorough) for each in ("gru", "lstm", "lstm_attention")),
+    ],
+)
 def test_the_same_seed_and_steps_learn_the_same(model):
     first, again = (told("copy", model, Budget(60, 3), seed=5)[-1] for _ in range(2))
     assert first.tested.lengths == again.tested.lengths
@@ -36,6 +44,7 @@ def test_the_same_seed_and_steps_learn_the_same(model):
     np.testing.assert_array_equal(first.network(source, given), again.network(source, given))
 
 
+@pytest.mark.thorough
 def test_a_transformer_learns_to_copy_and_its_largest_weights_lie_where_it_copies_from():
     *steps, last = told("copy", "transformer", Budget(60, 250))
     assert isinstance(last, Trained)
@@ -54,6 +63,7 @@ def test_it_ends_when_its_seconds_are_spent():
     assert 1.5 < last.tested.seconds < 20
 
 
+@pytest.mark.thorough
 def test_pictures_are_learned_from():
     *_, last = told("pictures", "transformer", Budget(60, 40))
     assert last.tested.lengths.keys() == {16}

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from service.lab.lab import CHILD
 from tests.running import RunningService, children_of
 
 READER = {"X-API-Key": "reader"}
@@ -94,6 +95,7 @@ def test_what_cannot_be_learned_is_said_before_anything_is(client, body, pointer
     [
         ({"source": "3 Brumaire 2014"}, 422, "'Brumaire' is nothing that the task dates has"),
         ({"picture": [[0.0] * 16] * 16}, 422, "reads a text, got a picture"),
+        ({"picture": [[1e300] * 16] * 16}, 422, "wanted a number up to 1"),
         ({}, 422, "send exactly one of source and picture"),
         ({"source": "3", "model": "m-none"}, 404, "there is no trained model 'm-none'"),
     ],
@@ -109,11 +111,11 @@ def test_who_hangs_up_ends_the_training(client):
         heard = answer.iter_raw()
         next(heard)
         assert client.get("/v1/lab").json()["training"] is True
-        assert len(children_of()) == 1
+        assert len(children_of(module=CHILD)) == 1
     deadline = time.monotonic() + 5
     while client.get("/v1/lab").json()["training"]:
         assert time.monotonic() < deadline
-    assert children_of() == []
+    assert children_of(module=CHILD) == []
 
 
 @pytest.mark.parametrize(("lab", "status"), [("writers", 403), ("readers", 200)])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.commands.http.server import STREAMS_SECONDS
+from service.lab.lab import CHILD
 from tests.running import children_of
 from tests.service.commands.http.stopping import IN_TIME, Asked, Stopped, chunk, head, lines, read_until, stoppable
 
@@ -64,7 +65,7 @@ def test_who_listens_is_told_and_what_trains_ends(tmp_path: Path) -> None:
         with running.client.stream("POST", "/v1/lab/train", json=asked) as answer:
             heard = answer.iter_lines()
             assert next(line for line in heard if line.startswith("event")) == "event: begun"
-            (child,) = children_of(running.process.pid)
+            (child,) = children_of(running.process.pid, module=CHILD)
             running.tell()
             *_, last = [line for line in heard if line]
             assert time.monotonic() - running.told < 2
