@@ -26,14 +26,14 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(26, "the page in a browser; two processes share its files, so half of that by the clock"),
-    "container": Budget(9, "the image, built and run by podman or docker"),
+    "browser": Budget(36, "the page in a browser; two processes share its files, so half of that by the clock"),
+    "container": Budget(7, "the image, built and run by podman or docker"),
     "integration": Budget(2, "other libraries, in .venv-integrations"),
-    "kill": Budget(4, "processes that are killed at many moments"),
+    "kill": Budget(3, "processes that are killed at many moments"),
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
     "postgres": Budget(1, "a PostgreSQL server"),
     "ray": Budget(1, "Ray, and several processes of the service"),
-    "thorough": Budget(12, "the same tried in very many ways, which no other test stands for"),
+    "thorough": Budget(14, "the same tried in very many ways, which no other test stands for"),
 }
 
 

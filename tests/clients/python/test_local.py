@@ -92,6 +92,7 @@ def test_a_setting_that_there_is_none_of_is_refused():
         Client.local(encoder=None, colour="red")
 
 
+@pytest.mark.thorough
 def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
     program = (
         "from softkv import Client\n"

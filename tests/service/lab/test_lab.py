@@ -51,7 +51,7 @@ def test_a_child_tells_and_what_it_trained_is_kept(trained):
     assert not lab.training
 
 
-@pytest.mark.parametrize("model", ["transformer", "gru", "gru_attention"])
+@pytest.mark.parametrize("model", ["transformer", pytest.param("gru", marks=pytest.mark.thorough), "gru_attention"])
 def test_what_is_decoded_is_what_the_network_writes(model):
     lab = Lab()
     collected(lab, NetworkJob("numbers", model, 30, 1, 3))
