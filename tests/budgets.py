@@ -26,7 +26,7 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(36, "the page in a browser; two processes share its files, so half of that by the clock"),
+    "browser": Budget(38, "the page in a browser; two processes share its files, so half of that by the clock"),
     "container": Budget(7, "the image, built and run by podman or docker"),
     "integration": Budget(2, "other libraries, in .venv-integrations"),
     "kill": Budget(3, "processes that are killed at many moments"),
