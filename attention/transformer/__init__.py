@@ -7,7 +7,7 @@ torch, where gradients flow. There is no dropout: what is defined here is what a
     parts        LayerNorm, Residual, FeedForward, Linear; sinusoidal, Positions; Embeddings, Patches
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
-    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`, and Looked; rows, vectors by number
+    models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, vectors by number
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, listed_modules, truncation, what the small files of its folder say
     speed        Compiled, a sentence encoder in machine code, where `compiles` says so; Packed, the same on torch,
@@ -32,7 +32,7 @@ from attention.transformer.compiled import Compiled, compiles
 from attention.transformer.decoder import Decoder, DecoderState
 from attention.transformer.embeddings import Embeddings, Patches, rows
 from attention.transformer.encoder import Encoder
-from attention.transformer.encoder_decoder import EncoderDecoder, Looked, greedy
+from attention.transformer.encoder_decoder import EncoderDecoder, EncoderDecoderSteps, greedy
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import DecoderLayer, DecoderSteps, EncoderLayer, EncoderSteps, KeysValues, LayerCache
@@ -62,6 +62,7 @@ __all__ = [
     "Embeddings",
     "Encoder",
     "EncoderDecoder",
+    "EncoderDecoderSteps",
     "EncoderLayer",
     "EncoderSteps",
     "FeedForward",
@@ -69,7 +70,6 @@ __all__ = [
     "LayerCache",
     "LayerNorm",
     "Linear",
-    "Looked",
     "Packed",
     "Patches",
     "Positions",

@@ -17,8 +17,8 @@ from attention.transformer.encoder import Encoder
 from attention.transformer.feed_forward import Linear
 
 
-class Looked(NamedTuple):
-    """What the decoder says of each position of the target, and what it looked at.
+class EncoderDecoderSteps(NamedTuple):
+    """What the decoder says of each position of the target, and what it attended to.
 
     Attributes:
         logits: [..., m, n_vocabulary]
@@ -60,25 +60,22 @@ class EncoderDecoder:
         Returns:
             logits [..., m, n_vocabulary]
         """
-        mask = None if lengths is None else padding(lengths, source.shape[-1])  # [..., 1, n]
-        memory = self.encoder(self.source(source), mask)
-        return self.output(self.decoder(self.target(target), memory, memory_mask=mask))
+        return self.steps(source, target, lengths).logits
 
-    def look(self, source: Array, target: Array, lengths: Array | None = None) -> Looked:
-        """The same, with all attention between source and target, and within the source."""
-        mask = None if lengths is None else padding(lengths, source.shape[-1])
-        x, read = self.source(source), []
-        for steps in self.encoder.steps(x, mask):
-            x = steps.output
-            read.append(steps.attention.attended.weights)
-        x = x if self.encoder.norm is None else self.encoder.norm(x)
-        state = self.decoder.start(x, mask)
-        x, looked = self.target(target), []
-        for layer in self.decoder.steps(x, state):
-            x = layer.output
-            looked.extend([] if layer.memory_attended is None else [layer.memory_attended.weights])
+    def steps(self, source: Array, target: Array, lengths: Array | None = None) -> EncoderDecoderSteps:
+        """The same, with all attention between target and source, and within the source."""
+        mask = None if lengths is None else padding(lengths, source.shape[-1])  # [..., 1, n]
+        x, within = self.source(source), []
+        for read in self.encoder.steps(x, mask):
+            x = read.output
+            within.append(read.attention.attended.weights)
+        state = self.decoder.start(x if self.encoder.norm is None else self.encoder.norm(x), mask)
+        x, between = self.target(target), []
+        for written in self.decoder.steps(x, state):
+            x = written.output
+            between += [] if written.memory_attended is None else [written.memory_attended.weights]
         x = x if self.decoder.norm is None else self.decoder.norm(x)
-        return Looked(self.output(x), tuple(looked), tuple(read))
+        return EncoderDecoderSteps(self.output(x), tuple(between), tuple(within))
 
     def generate(self, source: Array, lengths: Array | None = None, *, begin: int, end: int, limit: int) -> Array:
         """Write the target, each time the token of the largest logit.

@@ -42,6 +42,12 @@ class Event(NamedTuple):
         return format_sse_event(data_str=data, event=self.name, id=self.id)
 
 
+def described(example: str) -> dict[int | str, dict[str, Any]]:
+    """What a route's `responses` say of an answer of events."""
+    schema = {"type": "string", "description": "Server-sent events; the data of each is JSON."}
+    return {200: {"content": {MEDIA_TYPE: {"schema": schema, "example": example}}}}
+
+
 class Events(StreamingResponse):
     """Sends events as they come, and a comment when none has for a while.
 

@@ -6,7 +6,16 @@ Importing it is cheap: torch is imported by the process that trains.
 from __future__ import annotations
 
 from service.lab.decoding import Decoded
-from service.lab.errors import LabBusy, LabError, LibraryNeeded, ModelNotTrained, TrainingFailed, UnreadableSource
+from service.lab.errors import (
+    LabBusy,
+    LabError,
+    LibraryNeeded,
+    ModelNotTrained,
+    NotLearnable,
+    TrainingFailed,
+    UnreadableSource,
+)
 from service.lab.jobs import Job, NetworkJob, PairsJob
 from service.lab.lab import MOST_SECONDS, Lab, TrainedModel
-from service.lab.networks import Model
+from service.lab.networks import Model, Plan
+from service.lab.tasks import TASKS

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from service.lab.jobs import D_K, Job, NetworkJob, PairsJob, Told, held_out, job, numbers
-from service.lab.networks import network, parameters
+from service.lab.jobs import Job, NetworkJob, PairsJob, Told, job, numbers
 from service.lab.tasks import Example, PictureTask, Task, TextTask, picture
 
 if TYPE_CHECKING:
@@ -45,18 +44,11 @@ def _end_with(given: BinaryIO) -> None:
 
 def _done(what: Job) -> Iterator[Told]:
     """It has begun before torch is imported, which takes seconds."""
-    yield Told("begun", _begun(what))
+    yield Told("begun", what.begun())
     import torch
 
     torch.set_num_threads(1)  # the networks are so small that a second one does nothing for them
     yield from _network(what) if isinstance(what, NetworkJob) else _pairs(what)
-
-
-def _begun(what: Job) -> dict[str, Any]:
-    if isinstance(what, NetworkJob):
-        return {"parameters": parameters(network(what.plan))}
-    n, d = what.query.shape
-    return {"parameters": 2 * d * D_K, "held_out": held_out(n).nonzero()[0]}
 
 
 def _network(what: NetworkJob) -> Iterator[Told]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.transformer import EncoderDecoder
 from service.lab.errors import UnreadableSource
-from service.lab.networks import Network
+from service.lab.networks import Network, steps
 from service.lab.tasks import BEGIN, END, Example, PictureTask, Task, TextTask
 
 
@@ -46,7 +45,8 @@ def decode(task: Task, network: Network, source: str | list[list[float]]) -> Dec
     limit = task.most_written + 1
     written = network.generate(*given, begin=said.index(BEGIN), end=said.index(END), limit=limit)
     target = np.concatenate([np.full((1, 1), said.index(BEGIN)), written[:, :-1]], axis=1)
-    logits, weights, source_weights = _looked(network, batch.source, target, *given[1:])
+    looked = steps(network, batch.source, target, *given[1:])
+    logits = np.asarray(looked.logits[0], np.float64)
     probabilities = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities /= probabilities.sum(axis=-1, keepdims=True)
     tokens = [said[number] for number in written[0]]
@@ -55,8 +55,8 @@ def decode(task: Task, network: Network, source: str | list[list[float]]) -> Dec
         tokens,
         task.joined([token for token in tokens if token not in (BEGIN, END)]),
         probabilities[np.arange(len(tokens)), written[0]],
-        weights,
-        source_weights,
+        [each[0] for each in looked.weights],
+        [each[0] for each in looked.source_weights],
     )
 
 
@@ -72,16 +72,3 @@ def _read(task: Task, source: str | list[list[float]]) -> tuple[list[str], Examp
         raise UnreadableSource(f"a model for {task.name} reads a text, got a picture: send a text")
     tokens = task.read(source)
     return list(tokens), Example(tokens, ())
-
-
-def _looked(
-    network: Network, source: NDArray[np.generic], target: NDArray[np.int64], *lengths: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-    """Logits [m, n_vocabulary] and the weights of each layer, of the first of the batch."""
-    if isinstance(network, EncoderDecoder):
-        looked = network.look(source, target, *lengths)
-        weights, read = ([each[0] for each in layers] for layers in (looked.weights, looked.source_weights))
-        return np.asarray(looked.logits[0], np.float64), weights, read
-    said = network.steps(source, target, *lengths)
-    aligned = [] if said.weights is None else [said.weights[0][None]]
-    return np.asarray(said.logits[0], np.float64), aligned, []

@@ -19,8 +19,12 @@ class ModelNotTrained(LabError):
     """There is no model of that id, or no longer."""
 
 
+class NotLearnable(LabError):
+    """A task that the model cannot learn."""
+
+
 class UnreadableSource(LabError):
-    """A model was given what its task does not have, or a task a model that it cannot be learned by."""
+    """A model was given what its task does not have."""
 
 
 class TrainingFailed(LabError):

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from attention.transformer import arrays, mapped
-from service.lab.networks import Model, Network, Plan, learned, network
+from service.lab.networks import Network, Plan, learned, network, parameters
 from service.lab.tasks import TASKS
 
 D_K = 32
@@ -46,27 +46,23 @@ class NetworkJob:
     """Train a network.
 
     Attributes:
-        task: a name in TASKS.
-        model: the network.
+        plan: the network; its seed is that of the examples and the tests too.
         seconds: at most.
         steps: at most; None for any number.
-        seed: of its first parameters, its examples and its tests.
     """
 
-    task: str
-    model: Model
+    plan: Plan
     seconds: float
     steps: int | None
-    seed: int
-
-    @property
-    def plan(self) -> Plan:
-        """Which network that is."""
-        return Plan(TASKS[self.task], self.model, self.seed)
 
     def line(self) -> bytes:
         """As the child is given it."""
-        return orjson.dumps({"network": vars(self)}) + b"\n"
+        plan = [self.plan.task.name, self.plan.model, self.plan.seed]
+        return orjson.dumps({"network": vars(self) | {"plan": plan}}) + b"\n"
+
+    def begun(self) -> dict[str, Any]:
+        """What is known before it learns."""
+        return {"parameters": parameters(network(self.plan))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +72,8 @@ class PairsJob:
     Attributes:
         query: float32 [n, d]
         key: float32 [n, d]
-        seconds, steps, seed: as for a network.
+        seconds, steps: as for a network.
+        seed: of the first W_Q and W_K.
     """
 
     query: NDArray[np.float32]
@@ -89,6 +86,11 @@ class PairsJob:
         """As the child is given it."""
         sent = vars(self) | {"query": packed(self.query), "key": packed(self.key)}
         return orjson.dumps({"pairs": sent}) + b"\n"
+
+    def begun(self) -> dict[str, Any]:
+        """What is known before it learns."""
+        n, d = self.query.shape
+        return {"parameters": 2 * d * D_K, "held_out": held_out(n).nonzero()[0]}
 
 
 def held_out(n: int) -> NDArray[np.bool_]:
@@ -104,7 +106,8 @@ def job(line: bytes) -> Job:
     """The job of a line."""
     sent = orjson.loads(line)
     if "network" in sent:
-        return NetworkJob(**sent["network"])
+        task, model, seed = sent["network"]["plan"]
+        return NetworkJob(**sent["network"] | {"plan": Plan(TASKS[task], model, seed)})
     pairs = sent["pairs"]
     return PairsJob(**pairs | {"query": unpacked(pairs["query"]), "key": unpacked(pairs["key"])})
 

@@ -15,7 +15,7 @@ from secrets import token_hex
 from service.lab.decoding import Decoded, decode
 from service.lab.errors import LabBusy, LibraryNeeded, ModelNotTrained, TrainingFailed
 from service.lab.jobs import LONGEST_LINE, Job, NetworkJob, Told, restored
-from service.lab.networks import Network, network, parameters
+from service.lab.networks import Network, parameters
 
 CHILD = "service.lab.child"
 MOST_KEPT = 16
@@ -64,18 +64,15 @@ class Lab:
         """Those that are kept, the last one first: the `MOST_KEPT` that were trained last."""
         return list(reversed(self._models.values()))
 
-    async def check(self, job: Job) -> None:
-        """Refuse what cannot be trained now.
+    async def check(self) -> None:
+        """Refuse, where nothing can be trained now.
 
         Raises:
             LibraryNeeded: torch is not installed.
             LabBusy: another one is being trained.
-            UnreadableSource: the task cannot be learned by that model.
         """
         if find_spec("torch") is None:
             raise LibraryNeeded("training wants torch, which this installation leaves out: use the whole softkv")
-        if isinstance(job, NetworkJob):
-            network(job.plan)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._free.wait(), ENDED_SECONDS)
         if self.training:
@@ -85,10 +82,10 @@ class Lab:
         """What the child tells; at the end of a network it is kept, and its id told. The child ends with this.
 
         Raises:
-            LibraryNeeded, LabBusy, UnreadableSource: as of `check`.
+            LibraryNeeded, LabBusy: as of `check`.
             TrainingFailed: the child ended before.
         """
-        await self.check(job)
+        await self.check()
         self._free.clear()
         try:
             async with _child(job) as child:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.random import Generator
 
 from attention import recurrent, transformer
+from attention.arrays import Array
 from attention.recurrent import RecurrentArchitecture, RecurrentEncoderDecoder
 from attention.transformer import Architecture, EncoderDecoder, Patches, arrays
-from service.lab.errors import UnreadableSource
+from service.lab.errors import NotLearnable
 from service.lab.tasks import PATCH, Task, TextTask
 
 Model = Literal["transformer", "gru", "lstm", "gru_attention", "lstm_attention"]
@@ -27,31 +28,58 @@ OF_TEXTS = Architecture(d_model=64, n_heads=1, d_ff=128, n_layers=1)
 OF_PICTURES = Architecture(d_model=64, n_heads=4, d_ff=128, n_layers=1)
 
 
+class Steps(NamedTuple):
+    """What a network says of each position of the target, and what it attended to; the same of every kind.
+
+    Attributes:
+        logits: [b, m, n_vocabulary]
+        weights: of each layer that attends to the source, [b, n_heads, m, n]; none of a network without attention.
+        source_weights: of each layer of a Transformer's encoder, [b, n_heads, n, n].
+    """
+
+    logits: Array
+    weights: Sequence[Array]
+    source_weights: Sequence[Array]
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a network is: the same plan and seed are the same network."""
+    """What a network is: the same plan and seed are the same network.
+
+    Raises:
+        NotLearnable: a recurrent model for pictures.
+    """
 
     task: Task
     model: Model
     seed: int
 
+    def __post_init__(self) -> None:
+        if self.model != "transformer" and not isinstance(self.task, TextTask):
+            raise NotLearnable(
+                f"{self.model} reads one token after the other, and {self.task.name} have none: use transformer"
+            )
+
 
 def network(plan: Plan) -> Network:
-    """One to begin training with, over NumPy.
-
-    Raises:
-        UnreadableSource: a recurrent model for pictures.
-    """
+    """One to begin training with, over NumPy."""
     random = np.random.default_rng(plan.seed)
     if plan.model == "transformer":
         return _transformer(random, plan.task)
-    if not isinstance(plan.task, TextTask):
-        raise UnreadableSource(f"{plan.model} reads one token after the other, and pictures are none: use transformer")
+    assert isinstance(plan.task, TextTask)
     cell: Literal["gru", "lstm"] = "gru" if plan.model.startswith("gru") else "lstm"
     attends = plan.model.endswith("attention")
     most = parameters(_transformer(random, plan.task))
     build = partial(_recurrent, random, plan.task, cell, attends)
     return build(_nearest(lambda d: parameters(build(d)), most))
+
+
+def steps(network: Network, source: Array, target: Array, *lengths: Array) -> Steps:
+    """All positions of the target, as a network is called, with the attention behind them."""
+    if isinstance(network, EncoderDecoder):
+        return Steps(*network.steps(source, target, *lengths))
+    written = network.steps(source, target, *lengths)
+    return Steps(written.logits, [] if written.weights is None else [written.weights[:, None]], [])
 
 
 def parameters(network: Network) -> int:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from attention.transformer import EncoderDecoder, arrays, mapped
-from service.lab.networks import Network, Plan, learned, network
+from attention.transformer import arrays, mapped
+from service.lab.networks import Network, Plan, learned, network, steps
 from service.lab.tasks import BEGIN, END, Batch, Example, PictureTask
 
 BATCH = 64
@@ -186,21 +186,11 @@ class _Training:
 
     @torch.no_grad()
     def _aligned(self, examples: Sequence[Example]) -> float | None:
-        weights = self._weights(self._task.batch(examples))
-        if weights is None:
-            return None
+        weights = steps(self._network, *self._read(self._task.batch(examples))).weights
         found = [
-            int(weights[row, at].argmax()) in places
+            int(weights[-1][row, :, at].mean(dim=0).argmax()) in places
             for row, example in enumerate(examples)
             for at, places in enumerate(example.right or ())
-            if places
+            if weights and places
         ]
         return float(np.mean(found)) if found else None
-
-    def _weights(self, batch: Batch) -> NDArray[np.float32] | None:
-        """Of the last layer that attends to the source, over all its heads: [b, m, n]."""
-        if isinstance(self._network, EncoderDecoder):
-            weights = self._network.look(*self._read(batch)).weights[-1]
-            return weights.mean(dim=1).numpy()  # type: ignore[no-any-return]
-        aligned = self._network.steps(*self._read(batch)).weights
-        return None if aligned is None else aligned.numpy()

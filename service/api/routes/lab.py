@@ -8,14 +8,14 @@ from contextlib import aclosing
 import numpy as np
 from fastapi import Request, Response
 
-from service.api.events import MEDIA_TYPE, Event, Events
+from service.api.events import Event, Events, described
 from service.api.json import JSONAnswer
 from service.api.middleware.access import may
 from service.api.problems.errors import LabClosed
 from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router, takes
 from service.api.state import Running, State
-from service.lab import Job, NetworkJob, PairsJob, UnreadableSource
+from service.lab import TASKS, Job, NetworkJob, NotLearnable, PairsJob, Plan, UnreadableSource
 from service.retrieval import InvalidContent
 from service.retrieval.collections import encoding_queue
 from service.schemas.lab.decode import DecodeAnswer, DecodeRequest
@@ -37,12 +37,12 @@ async def get_lab(request: Request, running: Running) -> Response:
     models = [
         {
             "id": model.id,
-            "task": model.job.task,
-            "model": model.job.model,
+            "task": model.job.plan.task.name,
+            "model": model.job.plan.model,
             "parameters": model.parameters,
             "accuracy": model.accuracy,
             "seconds": model.job.seconds,
-            "seed": model.job.seed,
+            "seed": model.job.plan.seed,
         }
         for model in running.lab.models
     ]
@@ -54,17 +54,7 @@ async def get_lab(request: Request, running: Running) -> Response:
     status_code=200,
     response_class=Events,
     dependencies=[takes("stream")],
-    responses=refusals(*WITH_BODY, "lab_closed", "host_refused", "lab_busy", *ENCODING)
-    | {
-        200: {
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"type": "string", "description": "Server-sent events; the data of each is JSON."},
-                    "example": EVENTS_EXAMPLE,
-                }
-            }
-        }
-    },
+    responses=refusals(*WITH_BODY, "lab_closed", "host_refused", "lab_busy", *ENCODING) | described(EVENTS_EXAMPLE),
     response_description="Events, until the model is trained.",
     summary="Train a small model",
 )
@@ -80,10 +70,7 @@ async def train_model(body: TrainRequest, request: Request, running: Running) ->
             "SOFTKV_LAB=readers"
         )
     job = await _job(body, running)
-    try:
-        await running.lab.check(job)
-    except UnreadableSource as error:
-        raise InvalidContent.at("/model", str(error)) from None
+    await running.lab.check()
     return Events(_events(running, job), request.app.state.draining)
 
 
@@ -125,7 +112,11 @@ async def _job(body: TrainRequest, running: State) -> Job:
     if body.task != "pairs":
         if body.pairs is not None:
             raise InvalidContent.at("/pairs", f"the task {body.task} makes its own examples: leave pairs out")
-        return NetworkJob(body.task, body.model, body.seconds, body.steps, body.seed)
+        try:
+            plan = Plan(TASKS[body.task], body.model, body.seed)
+        except NotLearnable as error:
+            raise InvalidContent.at("/model", str(error)) from None
+        return NetworkJob(plan, body.seconds, body.steps)
     if body.pairs is None:
         raise InvalidContent.at("/pairs", "the task pairs learns from pairs of a query and a key: send some")
     if body.model != "transformer":

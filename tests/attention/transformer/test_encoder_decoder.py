@@ -51,7 +51,7 @@ def test_padding_of_the_source_is_not_read(model, source, lengths, library):
 
 def test_what_is_looked_at_is_what_the_logits_come_from(model, source, lengths, library):
     target = library(np.arange(15).reshape(5, 3))
-    looked = model.look(source, target, lengths)
+    looked = model.steps(source, target, lengths)
     np.testing.assert_allclose(looked.logits, model(source, target, lengths), atol=1e-5)
     n_layers, n_heads = len(model.decoder.layers), model.decoder.layers[0].attention.n_heads
     assert [tuple(each.shape) for each in looked.weights] == [(5, n_heads, 3, 7)] * n_layers
@@ -70,7 +70,7 @@ def test_the_first_layer_looks_at_the_source_as_its_heads_say(model, source, lib
     causal = library(np.tril(np.ones((3, 3), bool)))
     x = layer.attention_residual.add(x, layer.attention(read, read, read, causal))
     wanted = layer.cross_attention.steps(layer.cross_attention_residual.read(x), memory, memory).attended.weights
-    np.testing.assert_allclose(model.look(source, target).weights[0], wanted, atol=1e-6)
+    np.testing.assert_allclose(model.steps(source, target).weights[0], wanted, atol=1e-6)
 
 
 def test_a_target_that_ends_at_once_stops_the_writing(model, source):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from service.lab import NetworkJob, TrainedModel
+from service.lab import TASKS, NetworkJob, Plan, TrainedModel
 from service.lab.networks import network, parameters
 from tests.running import RunningService
 from tests.service.api.contract import Contract
@@ -18,7 +18,7 @@ LAB_MODELS = {"dates": "m-0123abcd", "pictures": "m-4567cdef"}
 
 def untrained(task: str) -> TrainedModel:
     """A model of the lab that has learned nothing, for what is asked of any."""
-    job = NetworkJob(task, "transformer", 1, 1, 0)
+    job = NetworkJob(Plan(TASKS[task], "transformer", 0), 1, 1)
     begun = network(job.plan)
     return TrainedModel(LAB_MODELS[task], job, begun, parameters(begun), 0.0)
 

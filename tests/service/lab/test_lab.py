@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from service.lab import (
+    TASKS,
     Lab,
     LabBusy,
     LibraryNeeded,
     ModelNotTrained,
     NetworkJob,
     PairsJob,
+    Plan,
     TrainingFailed,
     UnreadableSource,
 )
@@ -23,7 +25,7 @@ from service.lab import lab as module
 from service.lab.lab import CHILD
 from tests.running import children_of
 
-SHORT = NetworkJob("reverse", "transformer", 30, 2, 0)
+SHORT = NetworkJob(Plan(TASKS["reverse"], "transformer", 0), 30, 2)
 
 
 def collected(lab: Lab, job) -> list:
@@ -54,7 +56,7 @@ def test_a_child_tells_and_what_it_trained_is_kept(trained):
 @pytest.mark.parametrize("model", ["transformer", pytest.param("gru", marks=pytest.mark.thorough), "gru_attention"])
 def test_what_is_decoded_is_what_the_network_writes(model):
     lab = Lab()
-    collected(lab, NetworkJob("numbers", model, 30, 1, 3))
+    collected(lab, NetworkJob(Plan(TASKS["numbers"], model, 3), 30, 1))
     kept = lab.models[0]
     decoded = asyncio.run(lab.decode(kept, "two hundred and three"))
     assert decoded.source == ["two", "hundred", "three"]
@@ -71,7 +73,7 @@ def test_a_picture_and_a_text_are_not_taken_for_each_other(trained):
     lab, _ = trained
     with pytest.raises(UnreadableSource, match="a model for reverse reads a text"):
         asyncio.run(lab.decode(lab.models[0], [[0.0] * 16] * 16))
-    collected(lab, NetworkJob("pictures", "transformer", 30, 1, 0))
+    collected(lab, NetworkJob(Plan(TASKS["pictures"], "transformer", 0), 30, 1))
     with pytest.raises(UnreadableSource, match="reads a picture, got a text"):
         asyncio.run(lab.decode(lab.models[0], "abc"))
     decoded = asyncio.run(lab.decode(lab.models[0], [[0.0] * 16] * 16))
@@ -91,18 +93,18 @@ def test_pairs_are_learned_and_no_model_is_kept():
 def test_one_trains_at_a_time_and_who_goes_ends_it():
     async def run() -> None:
         lab = Lab()
-        async with aclosing(lab.train(NetworkJob("dates", "gru", 100, None, 0))) as told:
+        async with aclosing(lab.train(NetworkJob(Plan(TASKS["dates"], "gru", 0), 100, None))) as told:
             assert (await anext(told)).name == "begun"
             assert lab.training
             assert len(children_of(module=CHILD)) == 1
             with pytest.raises(LabBusy, match="one is at a time"):
-                await lab.check(SHORT)
+                await lab.check()
             with pytest.raises(LabBusy):
                 await anext(lab.train(SHORT))
             assert lab.training
         assert not lab.training
         assert children_of(module=CHILD) == []
-        await lab.check(SHORT)
+        await lab.check()
 
     asyncio.run(run())
 

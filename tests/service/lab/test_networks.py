@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.transformer import arrays
-from service.lab import UnreadableSource
+from service.lab import NotLearnable
 from service.lab.jobs import NetworkJob, PairsJob, Told, job, numbers, restored
 from service.lab.networks import MODELS, Plan, learned, network, parameters
 from service.lab.tasks import TASKS, TextTask
@@ -40,12 +40,12 @@ def test_positions_are_not_learned():
 
 
 def test_pictures_are_no_sequence_for_recurrent_networks():
-    with pytest.raises(UnreadableSource, match="gru reads one token after the other"):
-        network(Plan(TASKS["pictures"], "gru", 0))
+    with pytest.raises(NotLearnable, match="gru reads one token after the other, and pictures have none"):
+        Plan(TASKS["pictures"], "gru", 0)
 
 
 def test_jobs_are_read_as_they_were_written():
-    sent = NetworkJob("dates", "gru", 2.5, None, 7)
+    sent = NetworkJob(Plan(TASKS["dates"], "gru", 7), 2.5, None)
     assert job(sent.line()) == sent
     pairs = PairsJob(np.eye(3, dtype=np.float32), np.ones((3, 3), np.float32), 2, 9, 1)
     back = job(pairs.line())

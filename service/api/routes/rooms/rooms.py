@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Header, Path, Request, Response
 
-from service.api.events import MEDIA_TYPE, Event, Events
+from service.api.events import Event, Events, described
 from service.api.json import CompressedAnswer, JSONAnswer
 from service.api.middleware.access import caller_of
 from service.api.problems.refusals import MALFORMED, WITH_BODY, refusals
@@ -84,17 +84,7 @@ async def close_room(code: CodeInPath, running: Running, secret: Secret = None) 
     status_code=200,
     response_class=Events,
     dependencies=[takes("listen")],
-    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full")
-    | {
-        200: {
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"type": "string", "description": "Server-sent events; the data of each is JSON."},
-                    "example": EVENTS_EXAMPLE,
-                }
-            }
-        }
-    },
+    responses=refusals(*IN_A_ROOM, "listeners_full", "queue_full") | described(EVENTS_EXAMPLE),
     response_description="Events, for as long as the room is open and the caller listens.",
     summary="Listen to a room",
 )
