@@ -12,6 +12,7 @@ import { neuron } from "./heads/neuron.js";
 import { roles } from "./heads/roles.js";
 import { stories } from "./heads/stories.js";
 import { everyHead, oneHead, placed, read, secondOf } from "./heads/traced.js";
+import { latest } from "./latest.js";
 import { tokenLines } from "./tokens.js";
 
 const TYPING_MS = 350;
@@ -28,8 +29,6 @@ export function encoder(context) {
   const { state } = store;
   let traced = null;
   let inside = null;
-  let running = new AbortController();
-  let looking = new AbortController();
   let waiting = 0;
   const sentence = h("textarea.question", { id: "sentence", rows: 2, value: state.text, dir: "auto", maxLength: 600, spellcheck: false, oninput: () => store.set({ text: sentence.value }) });
   const passage = h("textarea.question", { id: "passage", rows: 2, value: state.pair ?? "", dir: "auto", maxLength: 600, spellcheck: false, oninput: () => store.set({ pair: passage.value }) });
@@ -53,28 +52,21 @@ export function encoder(context) {
       h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/trace", body: { ...everyHead(store.state), vector_format: "numbers" } })))),
     h("section.below.of-heads", {}, part.element, refuted.element, compared.element, moved.element));
 
+  const [tracing, looking] = [latest(context, element), latest(context)];
+
   async function request() {
-    running.abort();
-    running = new AbortController();
-    if (!store.state.text.trim()) return;
-    element.setAttribute("aria-busy", "true");
-    try {
-      const { signal } = running;
+    looking.end();
+    if (!store.state.text.trim()) return tracing.end();
+    await tracing.ask(async (signal) => {
       const { text, pair } = store.state;
       const [trace, lost] = await Promise.all([everything(signal), unreadable(api, [text, ...(pair?.trim() ? [pair] : [])], signal)]);
       traced = read(trace);
       inside = null;
       const unknown = [...lost.values()].reduce((sum, count) => sum + count, 0);
       put(unread, unknown ? say("encoder.unread", { unknown }) : "");
-      context.notice.clear();
       show();
-      await look();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
-    element.removeAttribute("aria-busy");
+      await within(signal);
+    });
   }
 
   /** All heads of all layers; of texts too long for that, those of the layer that is looked at. */
@@ -88,18 +80,10 @@ export function encoder(context) {
   }
 
   /** The vectors of the head that is looked at. */
-  async function look() {
-    looking.abort();
-    looking = new AbortController();
-    try {
-      const place = placeOf(store.state);
-      inside = { ...place, ...(await api.post("/v1/trace", oneHead(store.state, place), looking.signal)) };
-      show();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+  async function within(signal) {
+    const place = placeOf(store.state);
+    inside = { ...place, ...(await api.post("/v1/trace", oneHead(store.state, place), signal)) };
+    show();
   }
 
   function show() {
@@ -139,13 +123,13 @@ export function encoder(context) {
     const [texts, places] = [["text", "pair"].some((name) => changed.has(name)), ["layer", "head"].some((name) => changed.has(name))];
     if (texts) waiting = setTimeout(request, TYPING_MS);
     else if (changed.has("causal") || (changed.has("layer") && traced && !traced.layers.has(placeOf(now).layer))) request();
-    else if (places) look();
+    else if (places) looking.ask(within);
     show();
   }
 
   request();
   show();
-  return { element, update, leave: () => (running.abort(), looking.abort(), clearTimeout(waiting), lines.leave(), refuted.leave()) };
+  return { element, update, leave: () => (tracing.end(), looking.end(), clearTimeout(waiting), lines.leave(), refuted.leave()) };
 }
 
 function placeOf({ layer, head }) {

@@ -8,6 +8,7 @@ import { rich, say } from "../words.js";
 import { cells } from "./cells.js";
 import { copyAsCurl } from "./copying.js";
 import { energies } from "./energies.js";
+import { latest } from "./latest.js";
 import { temperatureSlider } from "./temperature.js";
 
 const STEPS = 4;
@@ -19,7 +20,7 @@ const STILL = 0.01;
 /** @param {object} context */
 export function hopfield(context) {
   const { store, api } = context;
-  let running = new AbortController();
+  const asking = latest(context);
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.1, 1, 8, 30, Infinity]);
   const query = cells(start(store.state), (i) => {
     const noisy = start(store.state);
@@ -43,16 +44,7 @@ export function hopfield(context) {
       h("div.under", {}, h("p.small.soft", {}, rich("hopfield.how")), copyAsCurl(context, () => ({ method: "POST", path: "/v1/attend", body: body(store.state) })))));
 
   async function request() {
-    running.abort();
-    running = new AbortController();
-    try {
-      show(await api.post("/v1/attend", body(store.state), running.signal));
-      context.notice.clear();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+    await asking.ask(async (signal) => show(await api.post("/v1/attend", body(store.state), signal)));
   }
 
   function show(answer) {
@@ -78,7 +70,7 @@ export function hopfield(context) {
   }
 
   request();
-  return { element, update, leave: () => running.abort() };
+  return { element, update, leave: asking.end };
 }
 
 function start({ noisy }) {

@@ -5,6 +5,7 @@ import { EMBEDDINGS, product, WORDS } from "../example.js";
 import { count, fixed, power } from "../numbers.js";
 import { rich, say } from "../words.js";
 import { copyAsCurl } from "./copying.js";
+import { latest } from "./latest.js";
 import { matrix } from "./matrix.js";
 
 const WIDTHS = [384, 768, 1024, 4096, 12288];
@@ -15,7 +16,7 @@ const UP = [[0.8, 0.4, 0.0, 0.2], [0.0, 0.2, 0.6, -0.4]];
 /** @param {object} context */
 export function lowRank(context) {
   const { store, api } = context;
-  let running = new AbortController();
+  const asking = latest(context);
   const width = choice("width", WIDTHS);
   const rank = choice("rank", RANKS);
   const shapes = h("div.shapes", { id: "shapes" });
@@ -53,8 +54,8 @@ export function lowRank(context) {
   }
 
   async function request() {
-    try {
-      const { intermediates, output } = await api.post("/v1/attend", BODY, running.signal);
+    await asking.ask(async (signal) => {
+      const { intermediates, output } = await api.post("/v1/attend", BODY, signal);
       const narrow = intermediates.value[0];
       const square = product(DOWN, UP);
       const mixed = product(intermediates.weights[0], product(EMBEDDINGS, square));
@@ -65,17 +66,12 @@ export function lowRank(context) {
         matrix({ name: say("lowrank.up"), numbers: UP }).element, h("span.sign", {}, "="), matrix({ name: say("word.output"), kind: "value", numbers: output, rows: WORDS }).element);
       checked.dataset.state = worst < 1e-9 ? "agreed" : "apart";
       put(checked, say(worst < 1e-9 ? "lowrank.agreed" : "checking.apart", { difference: power(worst) }));
-      context.notice.clear();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+    });
   }
 
   show(store.state);
   request();
-  return { element, update: show, leave: () => running.abort() };
+  return { element, update: show, leave: asking.end };
 }
 
 const EYE = EMBEDDINGS[0].map((_, i) => EMBEDDINGS[0].map((__, j) => (i === j ? 1 : 0)));

@@ -7,6 +7,7 @@ import { onTheWire } from "../scale.js";
 import { POINTS } from "../scenes.js";
 import { say } from "../words.js";
 import { copyAsCurl } from "./copying.js";
+import { latest } from "./latest.js";
 import { plot } from "./plot.js";
 import { temperatureSlider } from "./temperature.js";
 
@@ -18,7 +19,7 @@ const REST_MS = 350;
 export function regression(context) {
   const { store, api } = context;
   let waiting = 0;
-  let running = new AbortController();
+  const asking = latest(context);
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.01, 0.05, 0.25, 1, 10, Infinity]);
   const at = h("input.slider.plain-slider", { type: "range", id: "at", min: RANGE[0], max: RANGE[1], step: 0.05, value: store.state.at, oninput: () => store.set({ at: Number(at.value) }) });
   const atShown = h("output.number.query", { for: "at" });
@@ -65,19 +66,13 @@ export function regression(context) {
 
   /** The whole curve once more, by the service. */
   async function check(curve) {
-    running.abort();
-    running = new AbortController();
-    try {
-      const { output } = await api.post("/v1/attend", body(curve.map(([x]) => x)), running.signal);
+    await asking.ask(async (signal) => {
+      const { output } = await api.post("/v1/attend", body(curve.map(([x]) => x)), signal);
       const worst = Math.max(...curve.map(([, y], i) => Math.abs(y - output[i][0])));
       checked.dataset.state = worst < 1e-6 ? "agreed" : "apart";
       checked.dataset.difference = String(worst);
       put(checked, say(worst < 1e-6 ? "regression.agreed" : "checking.apart", { difference: power(worst) }));
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+    });
   }
 
   function body(places) {
@@ -86,7 +81,7 @@ export function regression(context) {
   }
 
   show();
-  return { element, update: show, leave: () => (running.abort(), clearTimeout(waiting), picture.leave()) };
+  return { element, update: show, leave: () => (asking.end(), clearTimeout(waiting), picture.leave()) };
 }
 
 function grid() {

@@ -4,6 +4,7 @@ import { fill, h } from "../element.js";
 import { rich, say, subscripted } from "../words.js";
 import { copyAsCurl } from "./copying.js";
 import { derivation } from "./derivation.js";
+import { latest } from "./latest.js";
 import { AROUND, STEPS } from "./layer/blocks.js";
 import { attention, headsOf, numbersOf, walkedOf } from "./layer/numbers.js";
 import { sheet } from "./layer/sheet.js";
@@ -16,7 +17,6 @@ const WALKS = [{ heads: 1, walked: 0 }, { heads: 2, walked: 0 }, { heads: 2, wal
 export function steps(context) {
   const { store, api } = context;
   let numbers = null;
-  let running = new AbortController();
   const list = h("ol.steps", {});
   const place = h("div.derivation", { id: "derivation" });
   const formula = h("p.formula", { "aria-hidden": "true" });
@@ -33,6 +33,7 @@ export function steps(context) {
       h("p.of-heads", {}, h("label", { for: "heads" }, say("steps.heads")), " ", heads)),
     h("section.right", {}, formula, said, place),
     h("section.whole-layer", {}, whole.element));
+  const asking = latest(context, element);
   const keys = new AbortController();
   document.addEventListener("keydown", onKey, { signal: keys.signal });
 
@@ -47,19 +48,10 @@ export function steps(context) {
   }
 
   async function request() {
-    running.abort();
-    running = new AbortController();
-    element.setAttribute("aria-busy", "true");
-    try {
-      numbers = await numbersOf(api, store.state, running.signal);
-      context.notice.clear();
+    await asking.ask(async (signal) => {
+      numbers = await numbersOf(api, store.state, signal);
       show();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
-    element.removeAttribute("aria-busy");
+    });
   }
 
   function show() {
@@ -89,7 +81,7 @@ export function steps(context) {
 
   request();
   show();
-  return { element, update, leave: () => (running.abort(), keys.abort(), whole.leave()) };
+  return { element, update, leave: () => (asking.end(), keys.abort(), whole.leave()) };
 }
 
 /** norm(X + Concat(softmax(QKᵀ / √d_k T + mask) V) W_O), with the part that this step works on lit. */

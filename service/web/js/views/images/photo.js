@@ -4,6 +4,7 @@ import { h, put } from "../../element.js";
 import { count, fixed, percent } from "../../numbers.js";
 import { onTheWire } from "../../scale.js";
 import { say } from "../../words.js";
+import { latest } from "../latest.js";
 import { temperatureSlider } from "../temperature.js";
 import { panel } from "./panel.js";
 import { LEVELS, madePicture, patchesOf, pixelsOf, psnr, SIDE, smallPicture, withNoise } from "./picture.js";
@@ -19,8 +20,6 @@ export function photo(context) {
   const { store, api } = context;
   let clean = madePicture();
   let asked = null;
-  let running = new AbortController();
-  let looking = new AbortController();
   let waiting = 0;
   let seen = null;
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), [0, 0.01, 0.1, 0.3, 1, 10, Infinity]);
@@ -48,6 +47,8 @@ export function photo(context) {
       h("p.small.soft", {}, say("photo.private")), words),
     h("section.right", {}, h("div.panels", {}, Object.values(panels).map((one) => one.element)), looked,
       h("p.small.soft", {}, say("photo.psnr")), h("h2", {}, say("photo.vit.title")), h("p.small", {}, say("photo.vit"))));
+
+  const [looking, repairing] = [latest(context), latest(context)];
 
   /** Another picture: what was asked of the last one is nobody's answer now. */
   function take(picture) {
@@ -83,8 +84,8 @@ export function photo(context) {
   /** What can be shown at once; the rest when the sliders rest. */
   function begin() {
     const { levels } = noisy();
-    running.abort();
-    looking.abort();
+    repairing.end();
+    looking.end();
     panels.noisy.draw(levels);
     put(before, decibel(psnr(levels, clean)));
     put(noiseShown, `σ = ${fixed(store.state.noise)}`);
@@ -98,19 +99,17 @@ export function photo(context) {
   async function ask() {
     clearTimeout(waiting);
     await look();
-    if (looking.signal.aborted) return;
+    if (looking.isOver()) return;
     if (store.state.revealed) await repair();
     else element.removeAttribute("aria-busy");
   }
 
   /** Where one patch looks. */
   async function look() {
-    looking.abort();
-    looking = new AbortController();
     const at = chosen();
     const { levels, patches } = noisy();
     for (const name of ["noisy", "looks"]) panels[name].point(at);
-    await tried(looking, async (signal) => {
+    await looking.ask(async (signal) => {
       const { weights: [weights] } = await api.post("/v1/attend", body([patches[at]], ["weights"]), signal);
       panels.looks.shine(levels, weights, at);
       const far = weights.map((weight, i) => ({ weight, away: Math.hypot((i % SIDE) - (at % SIDE), Math.floor(i / SIDE) - Math.floor(at / SIDE)) }));
@@ -123,8 +122,6 @@ export function photo(context) {
 
   /** The whole picture, tile by tile as they come. */
   async function repair() {
-    running.abort();
-    running = new AbortController();
     const { levels, patches } = noisy();
     const began = performance.now();
     const output = new Float64Array(levels.length);
@@ -142,7 +139,7 @@ export function photo(context) {
         put(words, say("photo.tiles", { done: ++done, total }));
       }
     };
-    await tried(running, async (signal) => {
+    await repairing.ask(async (signal) => {
       await Promise.all(Array.from({ length: AT_ONCE }, () => work(signal)));
       const [was, is] = [psnr(levels, clean), psnr(output, clean)];
       put(after, decibel(is));
@@ -150,18 +147,7 @@ export function photo(context) {
       put(words, say(is > was ? "photo.better" : is < was ? "photo.worse" : "photo.same", { before: decibel(was), after: decibel(is), gain: decibel(Math.abs(is - was)), patches: count(patches.length), total, seconds }));
       tell({ gain: is === was ? 0 : is - was });
     });
-    if (!running.signal.aborted) element.removeAttribute("aria-busy");
-  }
-
-  async function tried(controller, work) {
-    try {
-      await work(controller.signal);
-      context.notice.clear();
-    } catch (failure) {
-      if (failure.name === "AbortError" || controller.signal.aborted) return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+    if (!repairing.isOver()) element.removeAttribute("aria-busy");
   }
 
   function tell(more) {
@@ -196,7 +182,7 @@ export function photo(context) {
   }
 
   begin();
-  return { element, update, again: ask, leave: () => (running.abort(), looking.abort(), clearTimeout(waiting)) };
+  return { element, update, again: ask, leave: () => (repairing.end(), looking.end(), clearTimeout(waiting)) };
 }
 
 function decibel(ratio) {

@@ -4,6 +4,7 @@ import { fill, h, put } from "../../element.js";
 import { fixed, percent } from "../../numbers.js";
 import { rich, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
+import { latest } from "../latest.js";
 import { alignment } from "./alignment.js";
 import { curves } from "./curves.js";
 import { budget, desk, secondsChoice } from "./desk.js";
@@ -23,8 +24,6 @@ const TYPING_MS = 350;
 /** @param {object} context */
 export function learning(context) {
   const { store, api } = context;
-  const stopping = new AbortController();
-  let asking = new AbortController();
   let lab = null;
   let waiting = 0;
   const task = h("select", { id: "task", onchange: () => store.set({ task: task.value, text: TASKS[task.value][0], model: "" }) }, Object.keys(TASKS).map((name) => h("option", { value: name }, say(`lab.task.${name}`))));
@@ -63,6 +62,8 @@ export function learning(context) {
         ? { method: "POST", path: "/v1/lab/decode", body: { model: store.state.model, source: store.state.text } }
         : { method: "POST", path: "/v1/lab/train", body: plan("transformer").body }))))));
 
+  const [looking, decoding] = [latest(context), latest(context, element)];
+
   function plan(network) {
     const model = network === "transformer" || !store.state.aligned ? network : `${network}_attention`;
     const { task: name } = stateOf(store.state);
@@ -71,17 +72,12 @@ export function learning(context) {
 
   /** What the lab keeps. */
   async function look() {
-    try {
-      lab = await api.get("/v1/lab", stopping.signal);
-      context.notice.clear();
+    await looking.ask(async (signal) => {
+      lab = await api.get("/v1/lab", signal);
       trainer.follow(lab);
       show();
       decode();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+    });
   }
 
   /** The model that is asked: the chosen one, else the last of this task. */
@@ -92,23 +88,12 @@ export function learning(context) {
 
   async function decode() {
     const one = model();
-    asking.abort();
-    element.removeAttribute("aria-busy");
-    if (!one || !store.state.text.trim()) return;
-    asking = new AbortController();
-    const { signal } = asking;
-    element.setAttribute("aria-busy", "true");
-    try {
+    if (!one || !store.state.text.trim()) return decoding.end();
+    await decoding.ask(async (signal) => {
       const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, signal);
       put(unread, "");
       draw(one, answer);
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      if (failure.status === 422) put(unread, failure.message);
-      else context.notice.show(failure);
-    }
-    if (!signal.aborted) element.removeAttribute("aria-busy");
+    }, (refused) => refused.status === 422 && (put(unread, refused.message), true));
   }
 
   function draw(one, { text, source: tokens, tokens: said, attention }) {
@@ -154,7 +139,7 @@ export function learning(context) {
 
   look();
   show();
-  return { element, update, leave: () => (stopping.abort(), asking.abort(), clearTimeout(waiting), trainer.leave(), chart.leave()) };
+  return { element, update, leave: () => (looking.end(), decoding.end(), clearTimeout(waiting), trainer.leave(), chart.leave()) };
 }
 
 function stateOf(state) {

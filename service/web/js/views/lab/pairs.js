@@ -5,6 +5,7 @@ import { fill, h, put } from "../../element.js";
 import { count, fixed, percent } from "../../numbers.js";
 import { rich, say, subscripted } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
+import { latest } from "../latest.js";
 import { budget, desk, secondsChoice } from "./desk.js";
 import { heatmap, rightIn } from "./heatmap.js";
 import { PAIRS } from "./pairlist.js";
@@ -18,7 +19,6 @@ const HELD_OUT = 5;
 /** @param {object} context */
 export function pairs(context) {
   const { store, api } = context;
-  let asking = new AbortController();
   let waiting = 0;
   let lab = null;
   let before = null;
@@ -40,6 +40,8 @@ export function pairs(context) {
     h("section.left", {}, context.story, h("div.pair", {}, seconds.element), trainer.element, sums, h("p.small.soft", {}, rich("pairs.how"))),
     h("section.right", {}, title, h("div.mapped", {}, h("div.labelled", {}, map.element, map.told), listing), h("div.under", {}, h("span"), copyAsCurl(context, () => ({ method: "POST", path: "/v1/lab/train", body: body() })))));
 
+  const asking = latest(context, element);
+
   function listed() {
     return store.state.pairs?.length >= 2 ? store.state.pairs : PAIRS;
   }
@@ -50,14 +52,10 @@ export function pairs(context) {
 
   /** What cosine alone says, by the service: the encodings, and attention over them. */
   async function request() {
-    asking.abort();
-    asking = new AbortController();
-    const { signal } = asking;
     const now = listed();
     put(unread, now.every((pair) => pair.every((text) => text.trim())) ? "" : say("pairs.empty"));
-    if (unread.textContent) return;
-    element.setAttribute("aria-busy", "true");
-    try {
+    if (unread.textContent) return asking.end();
+    await asking.ask(async (signal) => {
       const [answer, asked, keys] = await Promise.all([
         api.get("/v1/lab", signal),
         api.post("/v1/encode", { texts: now.map(([query]) => query), purpose: "query" }, signal),
@@ -67,15 +65,9 @@ export function pairs(context) {
       const { weights } = await api.post("/v1/attend", { query, key, value: now.map(() => [0]), similarity: "cosine", temperature: COSINE_T }, signal);
       lab = answer;
       before = { pairs: now, weights };
-      context.notice.clear();
       trainer.follow(lab);
       show();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
-    if (!signal.aborted) element.removeAttribute("aria-busy");
+    });
   }
 
   /** The run, if it was of these pairs. */
@@ -130,7 +122,7 @@ export function pairs(context) {
 
   request();
   show();
-  return { element, update, leave: () => (asking.abort(), clearTimeout(waiting), trainer.leave()) };
+  return { element, update, leave: () => (asking.end(), clearTimeout(waiting), trainer.leave()) };
 }
 
 /** −mean log of the weight on the own key, among the pairs that are learned from: as the service's loss is. */

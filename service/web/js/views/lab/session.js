@@ -1,11 +1,10 @@
 /** What is being trained, and what was, for as long as the page is open: a change of language ends nothing. */
 
 import { Refused } from "../../api.js";
-import { events } from "../../room/listening.js";
+import { events } from "../../events.js";
 
 /** A scene that is drawn anew takes over within so long; else its training ends. */
 const TAKEN_OVER_MS = 1500;
-const STOPPED = new Set(["AbortError", "TypeError"]);
 
 /** Each run by its name: {begun, steps, tested, trained, state, problem}, the last one of that name. */
 const runs = new Map();
@@ -52,14 +51,14 @@ export async function train(api, name, body) {
   runs.set(name, told);
   hearing?.(name);
   try {
-    for await (const { name: kind, data } of events(await begun(api, body, mine.controller.signal))) {
+    for await (const { name: kind, data } of events(api, "/v1/lab/train", { body, signal: mine.controller.signal })) {
       take(told, kind, data);
       hearing?.(name);
     }
     if (told.state === "begun") throw new Refused(0, "");
   } catch (failure) {
-    const isStopped = mine.controller.signal.aborted && STOPPED.has(failure.name);
-    if (!isStopped && !(failure instanceof Refused || failure instanceof TypeError || failure instanceof DOMException)) throw failure;
+    const isStopped = mine.controller.signal.aborted;
+    if (!isStopped && !(failure instanceof Refused)) throw failure;
     told.state = isStopped ? "stopped" : "failed";
     told.problem = isStopped ? null : failure;
   } finally {
@@ -75,14 +74,4 @@ function take(told, kind, data) {
   else if (kind === "tested") told.tested = data;
   else if (kind === "trained") Object.assign(told, { tested: data, trained: data, state: "trained" });
   else if (kind === "problem") throw new Refused(data.status, data.detail, data.code);
-}
-
-async function begun(api, body, signal) {
-  const headers = { Accept: "text/event-stream", "Content-Type": "application/json", ...(api.key ? { Authorization: `Bearer ${api.key}` } : {}) };
-  const response = await fetch("/v1/lab/train", { method: "POST", headers, body: JSON.stringify(body), signal, cache: "no-store" }).catch((failure) => {
-    throw failure.name === "AbortError" ? failure : new Refused(0, failure.message);
-  });
-  if (response.ok) return response.body;
-  const problem = await response.json().catch(() => ({}));
-  throw new Refused(response.status, problem.detail ?? response.statusText, problem.code);
 }

@@ -4,6 +4,7 @@ import { fill, h, put } from "../../element.js";
 import { count, fixed, percent } from "../../numbers.js";
 import { rich, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
+import { latest } from "../latest.js";
 import { named } from "./alignment.js";
 import { curves } from "./curves.js";
 import { budget, desk, secondsChoice } from "./desk.js";
@@ -17,8 +18,6 @@ const HELD_SHOWN = 12;
 /** @param {object} context */
 export function vision(context) {
   const { store, api } = context;
-  const stopping = new AbortController();
-  let asking = new AbortController();
   let lab = null;
   let answer = null;
   let isDrawing = false;
@@ -55,6 +54,8 @@ export function vision(context) {
     h("section.right", {}, none, looked, h("p.small.soft", {}, rich("vision.vit")), h("div.under", {}, h("span"), copyAsCurl(context, () => (model()
       ? { method: "POST", path: "/v1/lab/decode", body: { model: model().id, picture: shown() } } : { method: "POST", path: "/v1/lab/train", body: body() })))));
 
+  const [looking, decoding] = [latest(context), latest(context, element)];
+
   function body() {
     return { task: "pictures", ...budget(store.state) };
   }
@@ -73,36 +74,21 @@ export function vision(context) {
   }
 
   async function look() {
-    try {
-      lab = await api.get("/v1/lab", stopping.signal);
-      context.notice.clear();
+    await looking.ask(async (signal) => {
+      lab = await api.get("/v1/lab", signal);
       trainer.follow(lab);
       show();
       decode();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    }
+    });
   }
 
   async function decode() {
-    asking.abort();
-    if (!model()) return;
-    asking = new AbortController();
-    const { signal } = asking;
-    element.setAttribute("aria-busy", "true");
-    try {
+    if (!model()) return decoding.end();
+    await decoding.ask(async (signal) => {
       answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
       put(unread, "");
       show();
-    } catch (failure) {
-      if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      if (failure.status === 422) put(unread, failure.message);
-      else context.notice.show(failure);
-    }
-    if (!signal.aborted) element.removeAttribute("aria-busy");
+    }, (refused) => refused.status === 422 && (put(unread, refused.message), true));
   }
 
   function show() {
@@ -161,7 +147,7 @@ export function vision(context) {
 
   look();
   show();
-  return { element, update, leave: () => (stopping.abort(), asking.abort(), trainer.leave(), chart.leave()) };
+  return { element, update, leave: () => (looking.end(), decoding.end(), trainer.leave(), chart.leave()) };
 }
 
 /** One row of one head, or of the mean of all of them. */

@@ -5,6 +5,7 @@ import { count, fixed, power } from "../../numbers.js";
 import { onTheWire } from "../../scale.js";
 import { clipped, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
+import { latest } from "../latest.js";
 import { temperatureSlider } from "../temperature.js";
 import { asExactly, bar, upTo } from "./bar.js";
 
@@ -20,7 +21,6 @@ const REST_MS = 250;
 /** @param {object} context */
 export function million(context) {
   const { store, api, asker } = context;
-  let running = new AbortController();
   let waiting = 0;
   let found = [];
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }));
@@ -42,6 +42,8 @@ export function million(context) {
       h("p.small.soft", {}, say("million.how")), read, h("h2", {}, say("million.title")), h("p.small", { id: "million-figures" }, say("million.figures")),
       h("div.under", {}, copyAsCurl(context, () => ({ method: "POST", path: path(), body: request(chosen()) })))));
 
+  const asking = latest(context, element);
+
   /** The collection that was chosen; else the largest. */
   function collection() {
     const named = found.find(({ name }) => name === store.state.source);
@@ -61,11 +63,7 @@ export function million(context) {
   }
 
   async function ask() {
-    running.abort();
-    running = new AbortController();
-    const { signal } = running;
-    element.setAttribute("aria-busy", "true");
-    try {
+    await asking.ask(async (signal) => {
       if (!found.length) {
         ({ collections: found } = await asker.collections(signal));
         fill(source, found.map(({ name, documents }) => h("option", { value: name }, say("ask.collection", { name, count: count(documents) }))));
@@ -76,14 +74,7 @@ export function million(context) {
       const answers = [];
       for (let time = 0; time < TIMES; time++) answers.push(await api.post(path(), request(chosen()), signal));
       show(answers, exact);
-      context.notice.clear();
-    } catch (failure) {
-      if (failure.name === "AbortError" || signal.aborted) return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    } finally {
-      if (!signal.aborted) element.removeAttribute("aria-busy");
-    }
+    });
   }
 
   function show(answers, exact) {
@@ -115,5 +106,5 @@ export function million(context) {
   }
 
   ask();
-  return { element, update, again: ask, leave: () => (running.abort(), clearTimeout(waiting)) };
+  return { element, update, again: ask, leave: () => (asking.end(), clearTimeout(waiting)) };
 }

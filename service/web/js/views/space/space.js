@@ -6,6 +6,7 @@ import { count, fixed, percent } from "../../numbers.js";
 import { onTheWire } from "../../scale.js";
 import { say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
+import { latest } from "../latest.js";
 import { temperatureSlider } from "../temperature.js";
 import { chart } from "./chart.js";
 import { cosine, Plane } from "./plane.js";
@@ -20,7 +21,6 @@ const TYPING_MS = 400;
 export function space(context) {
   const { store, api } = context;
   const path = `/v1/collections/${encodeURIComponent(store.state.source)}/attend`;
-  let running = new AbortController();
   let waiting = 0;
   let rows = null;
   let plane = null;
@@ -36,6 +36,8 @@ export function space(context) {
     h("section.right", {}, picture.element, h("p.small.soft", {}, say("space.how")), ends,
       h("div.under", {}, copyAsCurl(context, () => ({ method: "POST", path, body: body(plane.lift(where())) })))));
 
+  const asking = latest(context, element);
+
   /** Where the query is: where it was put, or where its text falls. */
   function where() {
     return store.state.spot ?? text.place;
@@ -47,7 +49,7 @@ export function space(context) {
 
   /** The keys, their plane, and the text's own vector. */
   async function begin() {
-    await tried(async (signal) => {
+    await asking.ask(async (signal) => {
       const [{ matches }] = await Promise.all([
         rows ? { matches: rows } : api.post(path, { query: store.state.query, top_k: MOST, include: ["key", "key_vector"], vector_format: "base64" }, signal),
         read(signal),
@@ -87,34 +89,17 @@ export function space(context) {
     context.told({ state: store.state, share: plane.share, dimensions: plane.width, keys: rows.length, nearest: nearest.id, best: best.id });
   }
 
-  async function tried(work) {
-    running.abort();
-    running = new AbortController();
-    const { signal } = running;
-    element.setAttribute("aria-busy", "true");
-    try {
-      await work(signal);
-      context.notice.clear();
-    } catch (failure) {
-      if (failure.name === "AbortError" || signal.aborted) return;
-      if (failure.status === undefined) throw failure;
-      context.notice.show(failure);
-    } finally {
-      if (!signal.aborted) element.removeAttribute("aria-busy");
-    }
-  }
-
   function update(state, changed) {
     slider.follow(state.t);
     if (document.activeElement !== question) question.value = state.query;
     const typed = changed.has("query");
     if (!typed && !changed.has("spot") && !changed.has("t")) return;
     clearTimeout(waiting);
-    waiting = setTimeout(() => (typed || !plane ? begin() : tried(ask)), typed ? TYPING_MS : REST_MS);
+    waiting = setTimeout(() => (typed || !plane ? begin() : asking.ask(ask)), typed ? TYPING_MS : REST_MS);
   }
 
   begin();
-  return { element, update, again: begin, leave: () => (running.abort(), clearTimeout(waiting)) };
+  return { element, update, again: begin, leave: () => (asking.end(), clearTimeout(waiting)) };
 }
 
 function away({ place }, [a, b]) {

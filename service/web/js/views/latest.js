@@ -1,0 +1,38 @@
+/** One question at a time: the next one takes the place of the last, and what goes wrong stands in the notice. */
+
+/**
+ * @param {object} context its notice is asked for when there is something to say
+ * @param {Element} [element] busy while a question is under way
+ */
+export function latest(context, element) {
+  let running = new AbortController();
+
+  /**
+   * Ask; whatever was under way is nobody's answer any more.
+   *
+   * @param {function(AbortSignal): Promise<void>} work what is asked, and shown once it is answered
+   * @param {function(Refused): boolean} [taken] whether a refusal is told elsewhere
+   */
+  async function ask(work, taken = () => false) {
+    running.abort();
+    running = new AbortController();
+    const { signal } = running;
+    element?.setAttribute("aria-busy", "true");
+    try {
+      await work(signal);
+      if (!signal.aborted) context.notice.clear();
+    } catch (failure) {
+      if (signal.aborted) return;
+      if (failure.status === undefined) throw failure;
+      if (!taken(failure)) context.notice.show(failure);
+    }
+    if (!signal.aborted) element?.removeAttribute("aria-busy");
+  }
+
+  function end() {
+    running.abort();
+    element?.removeAttribute("aria-busy");
+  }
+
+  return { ask, end, isOver: () => running.signal.aborted };
+}
