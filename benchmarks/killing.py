@@ -14,7 +14,7 @@ import httpx
 
 from benchmarks.running import Service
 from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
-from service.storage import Store, restore
+from service.storage import SQLiteStore, restore
 
 WRITERS = 4
 RESTORE_EVERY = 10
@@ -115,7 +115,7 @@ class Killed:
 
     def check_rows(self) -> None:
         """Read everything, and hold it against its checksums."""
-        with Store.open(self._data) as store:
+        with SQLiteStore.open(self._data) as store:
             assert list(store.check()) == []
 
     @property

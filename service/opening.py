@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.settings import Settings
-from service.storage import BALLAST_BYTES, StorageError, Store
+from service.storage import BALLAST_BYTES, SQLiteStore, StorageError
 
 if TYPE_CHECKING:
     from service.encoding import LoadingEncoder
@@ -64,7 +64,7 @@ def one_thread_of_blas() -> Iterator[None]:
 
 def _open(settings: Settings) -> Catalogue:
     """The settings' store, with its collections; where it is written anew, the log says how far that is."""
-    store = Store.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES)
+    store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES)
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 

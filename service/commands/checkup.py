@@ -141,14 +141,14 @@ def _torch() -> str:
 
 def _data_directory(path: Path) -> Iterator[Check]:
     """Open the store as the service does, lock and version; then read all of it, row by row."""
-    from service.storage import DirectoryLocked, StorageError, Store
+    from service.storage import DirectoryLocked, SQLiteStore, StorageError
 
     name = "data directory"
     if not path.exists():
         yield Check(name, "note", f"{path.resolve()} is not there yet: `softkv serve` makes it")
         return
     try:
-        store = Store.open(path)
+        store = SQLiteStore.open(path)
     except DirectoryLocked as error:
         owner = "another process" if error.pid is None else f"process {error.pid}"
         yield Check(name, "note", f"{path} is in use by {owner}; its integrity is checked when that has stopped")

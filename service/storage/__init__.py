@@ -17,6 +17,7 @@ from service.storage.conditions import (
 from service.storage.equivalence import canonical
 from service.storage.errors import (
     BackupDamaged,
+    BackupElsewhere,
     CollectionDamaged,
     CollectionExists,
     CollectionFixed,
@@ -37,12 +38,14 @@ from service.storage.errors import (
     StorageError,
     StorageFailed,
     StoreClosed,
+    StoreUnavailable,
     Unstorable,
     WidthMismatch,
     WriteAnswered,
 )
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import nested_too_much
+from service.storage.interface import Disk, Place, Reader, Search, Store, Writer
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
@@ -58,8 +61,6 @@ from service.storage.records import (
     Vector,
 )
 from service.storage.sqlite.backups import Backup, backup, restore
-from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.search import Search
-from service.storage.sqlite.store import Store
+from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.temporary import searching_rows
-from service.storage.sqlite.writer import Writer
+from service.storage.unclean import UncleanStop

@@ -59,6 +59,19 @@ class BackupDamaged(StorageError):
     """What is to be restored is no backup, or not all of one, or not what was written."""
 
 
+class BackupElsewhere(StorageError):
+    """The store is a database that has its own way to make backups."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what is stored lies in PostgreSQL: make a backup of that database with pg_dump, or with its base backups"
+        )
+
+
+class StoreUnavailable(StorageError):
+    """The database server cannot be reached now, or refuses for a while; what was acknowledged is there."""
+
+
 class DirectoryTaken(StorageError):
     """The data directory has a store already."""
 
@@ -111,10 +124,10 @@ class DatabaseForeign(StorageError):
 class DatabaseTooNew(StorageError):
     """The file was written by a later version of softkv."""
 
-    def __init__(self, path: Path, found: int, known: int) -> None:
+    def __init__(self, path: Path | str, found: int, known: int) -> None:
         super().__init__(
             f"{path} has schema version {found}, this softkv knows versions up to {known}. "
-            f"It was left as it is: run the newer softkv, or choose another directory"
+            f"It was left as it is: run the newer softkv, or choose another place"
         )
         self.path = path
         self.found = found

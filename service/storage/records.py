@@ -158,6 +158,24 @@ class Change:
     skipped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """What was done to a collection since a version that a memory is at.
+
+    Attributes:
+        version: the newest one, which it brings the memory to.
+        first: the least row number that was given since.
+        removed: int64[n], the row numbers of documents that are gone since, ascending; some of them came since, too.
+        documents, keyless: of the collection, from then on.
+    """
+
+    version: int
+    first: int
+    removed: RowNumbers
+    documents: int
+    keyless: int
+
+
 @dataclass(frozen=True)
 class SearchRow:
     """A row as the database answers it; `value` is any JSON."""

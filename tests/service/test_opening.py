@@ -11,7 +11,7 @@ import pytest
 from attention.lookup import Memory
 from service.opening import begin
 from service.settings import Settings
-from service.storage import StorageError, Store
+from service.storage import SQLiteStore, StorageError
 from tests.running import RunningService
 
 PATIENCE = 60
@@ -49,7 +49,7 @@ def test_keys_are_read_while_nothing_else_is_there_yet(directory):
 def test_what_no_application_takes_is_let_go(directory):
     opening = begin(Settings(data_dir=directory, encoder="none"))
     opening.give_up()
-    with Store.open(directory) as store:  # by itself: the directory is free
+    with SQLiteStore.open(directory) as store:  # by itself: the directory is free
         assert store.troubles() == []
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -57,7 +56,7 @@ def _written(meters: Meters, running: State, draining: bool) -> bytes:
 def _weigh(meters: Meters, store: Store) -> None:
     for part, size in store.sizes().items():
         meters.stored.labels(part).set(size)
-    disk = shutil.disk_usage(store.path.parent)
-    meters.disk.set(disk.total)
-    meters.room.set(disk.free)
+    if (disk := store.disk()) is not None:
+        meters.disk.set(disk.total)
+        meters.room.set(disk.free)
     meters.full.set(store.full)

@@ -19,6 +19,7 @@ from service.storage import (
     CollectionRecord,
     CollectionSettings,
     Once,
+    Place,
     Reader,
     StorageError,
     Store,
@@ -84,8 +85,8 @@ class Catalogue:
 
     def check_texts(self) -> None:
         """Hold every stored text against its checksum, slowly, beside whatever else runs; what is damaged is noted."""
-        after: int | None = 0
-        while after is not None:
+        after: Place | None = None
+        while True:
             try:
                 with self.store.reading() as reader:
                     after, damaged = reader.damaged_texts(after, CHECKED)
@@ -95,6 +96,8 @@ class Catalogue:
                 for collection in self.collections():
                     if collection.record.id == number:
                         collection.damage.note(error)
+            if after is None:
+                return
             time.sleep(PAUSE_SECONDS)
 
     def loading(self) -> list[str]:

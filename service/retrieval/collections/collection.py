@@ -175,7 +175,7 @@ class Collection:
         Raises DocumentChanged where `replacing` is given and no longer what is stored, or where one of the ids
         `existing` is not there any more.
         """
-        with self._noting_damage(), self._store.writing(once) as writer:
+        with self._noting_damage(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
@@ -204,7 +204,7 @@ class Collection:
     ) -> int:
         """Replace documents, by id or all that pass, by what `changed` makes of each, in one transaction; how many."""
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self._noting_damage(), self._store.writing(once) as writer:
+        with self._noting_damage(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -224,7 +224,7 @@ class Collection:
         self, *, ids: Sequence[str] | None = None, condition: Condition | None = None, once: Once[int] | None = None
     ) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
-        with self._noting_damage(), self._store.writing(once, deletes=True) as writer:
+        with self._noting_damage(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)

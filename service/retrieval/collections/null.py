@@ -94,7 +94,7 @@ class Sample:
             return own
         rows = reader.sample(record.id, SAMPLE)
         if rows.tobytes() != sampled:
-            at, own = None, Own.measure(record.settings.similarity, reader.keys(rows))
+            at, own = None, Own.measure(record.settings.similarity, reader.keys(record.id, rows))
         self._measured = at if version is None else version, rows.tobytes(), own
         return own
 

@@ -65,7 +65,7 @@ class Reading:
         spoke: list[Spoke | None] = [None] * len(found)
         if self.several:
             several = [i for i, each in enumerate(found) if not isinstance(each, str) and each.n_keys > 1]
-            for i, part in zip(several, self.reader.parts(parts[several]), strict=True):
+            for i, part in zip(several, self.reader.parts(self.record.id, parts[several]), strict=True):
                 spoke[i] = Spoke(int(parts[i] - rows[i]), part)
         return spoke
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from service.storage.directory import Directory
-from service.storage.errors import BackupDamaged, DatabaseDamaged, DirectoryTaken
+from service.storage.errors import BackupDamaged, BackupElsewhere, DatabaseDamaged, DirectoryTaken
+from service.storage.interface import Store
 from service.storage.sqlite.connections import connect
 from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.schema.migrations import SCHEMA, check
-from service.storage.sqlite.store import Store
+from service.storage.sqlite.store import SQLiteStore
 
 FORMAT = 1
 _LONGEST_HEAD = 4096
@@ -91,8 +92,11 @@ def backup(store: Store) -> Iterator[Backup]:
     """Everything that is stored at one instant; who reads or writes does not wait.
 
     Raises:
+        BackupElsewhere: the store is no file, and its database has its own way.
         DiskFull: the data directory has no room for as much once more.
     """
+    if not isinstance(store, SQLiteStore):
+        raise BackupElsewhere
     made = datetime.now(UTC).isoformat(timespec="seconds")
     with store.copied() as path, path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

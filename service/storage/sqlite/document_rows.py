@@ -10,9 +10,10 @@ import numpy as np
 
 from service.storage.checksums import document_checksum, id_hash
 from service.storage.errors import DocumentDamaged
+from service.storage.forms import texts_of
 from service.storage.records import RowNumbers
 from service.storage.sqlite import full_text
-from service.storage.sqlite.forms import TEXT_COLUMNS, marks, numbers_text, texts_of
+from service.storage.sqlite.forms import TEXT_COLUMNS, marks, numbers_text
 from service.storage.storable import DocumentTexts
 
 _PARAMETERS = 1000  # a statement; any SQLite takes that many

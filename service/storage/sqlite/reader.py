@@ -14,19 +14,13 @@ from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
+from service.storage.forms import collection_of, texts_of
+from service.storage.interface import Place
 from service.storage.records import CollectionRecord, DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.fields import read_column, read_facts, read_names
-from service.storage.sqlite.forms import (
-    COLLECTION_COLUMNS,
-    TEXT_COLUMNS,
-    collection_of,
-    marks,
-    numbers_of,
-    numbers_text,
-    texts_of,
-)
+from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, marks, numbers_of, numbers_text
 from service.storage.sqlite.search import Search
 
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
@@ -85,7 +79,7 @@ class Reader:
         found = {texts.row: texts for texts in map(texts_of, read)}
         return [_found(found, row) for row in np.asarray(rows).tolist()]
 
-    def parts(self, rows: RowNumbers) -> list[Part | None]:
+    def parts(self, collection: int, rows: RowNumbers) -> list[Part | None]:
         """What part of a key text each of the keys with these row numbers int64[n] is of; None of all of it."""
         return vector_rows.parts(self._connection, rows)
 
@@ -158,13 +152,14 @@ class Reader:
             if found is not None:
                 yield found
 
-    def damaged_texts(self, after: int, limit: int) -> tuple[int | None, list[tuple[int, DocumentDamaged]]]:
-        """Check the texts of at most `limit` documents, of any collection, whose row numbers are above `after`.
+    def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
+        """Check the texts of at most `limit` documents, of any collection, behind a row number; None: from the first.
 
         Returns the last of these numbers, None at the end; and the damaged ones, each with its collection's number.
         """
         rows = self._connection.execute(
-            f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" > ? ORDER BY "row" LIMIT ?', (after, limit)
+            f'SELECT {TEXT_COLUMNS} FROM documents WHERE "row" > ? ORDER BY "row" LIMIT ?',
+            (after[0] if after else 0, limit),
         ).fetchall()
         damaged = []
         for row in rows:
@@ -172,7 +167,7 @@ class Reader:
                 texts_of(row)
             except DocumentDamaged as error:
                 damaged.append((row[1], error))
-        return (rows[-1][0] if rows else None), damaged
+        return ((rows[-1][0],) if rows else None), damaged
 
     def sample(self, collection: int, size: int) -> RowNumbers:
         """The row numbers int64[n] of at most `size` documents with keys, as good as random and the same everywhere.
@@ -185,7 +180,7 @@ class Reader:
         )
         return np.fromiter((row for (row,) in found), dtype=np.int64)
 
-    def keys(self, rows: RowNumbers) -> Matrix:
+    def keys(self, collection: int, rows: RowNumbers) -> Matrix:
         """float32[n, d]: the first key of each of the documents with those row numbers, in their order."""
         return vector_rows.first_keys(self._connection, rows)
 

@@ -10,10 +10,11 @@ from typing import Any
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged, Unstorable
 from service.storage.fields import is_utf8
+from service.storage.forms import texts_of
 from service.storage.records import SearchResult, SearchRow
 from service.storage.sqlite import full_text
 from service.storage.sqlite.expressions import compile_condition
-from service.storage.sqlite.forms import TEXT_COLUMNS, texts_of
+from service.storage.sqlite.forms import TEXT_COLUMNS
 
 _EQUAL = """\
 SELECT id, key, value

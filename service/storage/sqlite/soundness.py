@@ -13,15 +13,9 @@ from typing import Any
 from service.storage.checksums import id_hash
 from service.storage.errors import CollectionDamaged, DocumentDamaged
 from service.storage.fields import field_rows
+from service.storage.forms import collection_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.forms import (
-    COLLECTION_COLUMNS,
-    TEXT_COLUMNS,
-    VECTOR_COLUMNS,
-    collection_of,
-    texts_of,
-    vectors_of,
-)
+from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
 
 _BATCH = 1000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import Any
 from service.storage.ballast import Ballast
 from service.storage.directory import Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
+from service.storage.interface import Disk
 from service.storage.once import Once, WriteRequest
 from service.storage.sqlite.answered_writes import refuse_answered
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
@@ -23,13 +25,14 @@ from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.room import Giving, give_some, log_bytes, worth_giving, write_back
 from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import findings
-from service.storage.sqlite.unclean import Found, UncleanStop, mark_closed
+from service.storage.sqlite.unclean import Found, loss, mark_closed
 from service.storage.sqlite.writer import Writer
+from service.storage.unclean import UncleanStop
 from service.trail import spending
 
 
-class Store:
-    """Collections and documents on disk; every method may be called from any thread, and blocks.
+class SQLiteStore:
+    """Collections and documents on disk, in one file; every method may be called from any thread, and blocks.
 
     A write that has returned is on disk, and whoever begins to read after that sees it.
 
@@ -42,7 +45,7 @@ class Store:
         self, directory: Directory, connection: Connection, unclean: UncleanStop | None, ballast: Ballast
     ) -> None:
         self.unclean = unclean
-        self.warning = None if unclean is None else unclean.loss(directory.database)
+        self.warning = None if unclean is None else loss(unclean, directory.database)
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
@@ -60,7 +63,7 @@ class Store:
         atexit.register(self.close)
 
     @classmethod
-    def open(cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0) -> Store:
+    def open(cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0) -> SQLiteStore:
         """The store in `directory`, made if it is not there; one of an older schema is written anew.
 
         Args:
@@ -100,6 +103,11 @@ class Store:
                     sizes[parts.get(each.name, "other")] += each.stat().st_size
         return sizes
 
+    def disk(self) -> Disk:
+        """The file system of the data directory."""
+        usage = shutil.disk_usage(self.path.parent)
+        return Disk(usage.total, usage.free)
+
     def close(self) -> None:
         """Wait for the writer, then give file and directory back; a second call does nothing."""
         with self._write_lock:
@@ -113,7 +121,9 @@ class Store:
             atexit.unregister(self.close)
 
     @contextmanager
-    def writing(self, once: Once[Any] | None = None, *, deletes: bool = False) -> Iterator[Writer]:
+    def writing(
+        self, once: Once[Any] | None = None, *, deletes: bool = False, collection: int | None = None
+    ) -> Iterator[Writer]:
         """The write transaction: commits when the block ends, rolls back when it raises.
 
         A callback that raises does not undo the commit; the others run, then it is raised.
@@ -123,6 +133,7 @@ class Store:
                 `Writer.keep_answer`.
             deletes: nothing is stored but what it was answered: on a full disk it may take the room that is kept for
                 that, and what becomes free goes back to the disk.
+            collection: whose documents it writes; one write goes on at a time in any case.
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
@@ -264,7 +275,7 @@ class Store:
         finally:
             target.unlink(missing_ok=True)
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> SQLiteStore:
         return self
 
     def __exit__(

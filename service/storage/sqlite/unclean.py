@@ -10,39 +10,22 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection, OperationalError
 
 from service.storage.sqlite.schema.migrations import log
+from service.storage.unclean import UncleanStop
 
 
-@dataclass(frozen=True)
-class UncleanStop:
-    """What was found of a process that did not close the store.
-
-    Attributes:
-        process: its number.
-        log_bytes: of what it had committed and not written back; None where its log is not there.
-        collections, documents: that are stored now.
-        seconds: that opening the store took.
-    """
-
-    process: int
-    log_bytes: int | None
-    collections: int
-    documents: int
-    seconds: float
-
-    def loss(self, path: Path) -> str | None:
-        """What is missing of the store at `path`, where that can be told."""
-        if self.log_bytes is not None:
-            return None
-        return (
-            f"process {self.process} had {path} open and did not close it, and its log {log(path).name} is not there: "
-            f"what that process acknowledged last may be missing. If you have the log, stop softkv and put it back; "
-            f"whoever copies a store in use needs both files"
-        )
+def loss(unclean: UncleanStop, path: Path) -> str | None:
+    """What is missing of the store at `path`, where that can be told."""
+    if unclean.log_bytes is not None:
+        return None
+    return (
+        f"process {unclean.process} had {path} open and did not close it, and its log {log(path).name} is not there: "
+        f"what that process acknowledged last may be missing. If you have the log, stop softkv and put it back; "
+        f"whoever copies a store in use needs both files"
+    )
 
 
 class Found:

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import repeat
 from sqlite3 import Connection, DataError
 from typing import Any
 
-import numpy as np
-
-from service.storage.checksums import vectors_checksum, vectors_checksums
 from service.storage.errors import DocumentDamaged
+from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
+from service.storage.key_rows import Lengths, Together, one_by_one, together
 from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
-from service.storage.sqlite.forms import (
-    VECTOR_COLUMNS,
-    StoredVectors,
-    blob,
-    document_of,
-    matrix_of,
-    numbers_of,
-    numbers_text,
-    vector_of,
-    vectors_of,
-)
+from service.storage.sqlite.forms import VECTOR_COLUMNS, numbers_of, numbers_text
 
 # Every column of many rows in one step of SQLite, for which Python waits for nothing else. Bytes pass for text on their
 # way through; what comes is held against the checksums in any case.
@@ -49,7 +37,7 @@ def insert(connection: Connection, rows: RowNumbers, documents: Sequence[Documen
     """Store the vectors of documents that stand under these numbers int64[n]."""
     connection.executemany(
         _INSERT,
-        (entry for row, each in zip(rows.tolist(), documents, strict=True) for entry in _entries(row, each)),
+        (entry for row, each in zip(rows.tolist(), documents, strict=True) for entry in vector_entries(row, each)),
     )
 
 
@@ -94,15 +82,6 @@ def keys_of(
     return _one_by_one(connection, rows, damaged)
 
 
-def _entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
-    value = None if document.value_vector is None else blob(document.value_vector)
-    keys: Sequence[bytes | None] = [blob(key) for key in document.keys] or [None]
-    parts: Sequence[Part | None] = document.parts or list(repeat(None, len(keys)))
-    for number, (key, part) in enumerate(zip(keys, parts, strict=True), start=row):
-        entry = (number, row, *(part or (None, None)), key, value)
-        yield (*entry, vectors_checksum(*entry))
-
-
 def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
     try:
         return stored[row]
@@ -127,34 +106,9 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
         (numbers_text(rows), rows[0], rows[-1]) if dense else (numbers_text(rows),),
     ).fetchone()
     count, n_keys, n_values = found[:3]
-    keys = _alike(found[12], n_keys, *found[3:5])
-    values = _alike(found[13], n_values, *found[5:7])
-    numbers, owners, checksums, firsts, lasts = (numbers_of(text) for text in found[7:12])
-    if (
-        keys is None
-        or n_keys != count
-        or n_values != (0 if values is None else count)
-        or any(len(each) != count for each in (numbers, owners, checksums, firsts, lasts))
-        or not _complete(numbers, owners, rows)
-        or (vectors_checksums(numbers, owners, firsts, lasts, keys, values) != checksums).any()
-    ):
-        return None
-    return KeyRows(numbers, owners, keys, values)
-
-
-def _alike(vectors: bytes | None, count: int, shortest: int | None, longest: int | None) -> Matrix | None:
-    """So many vectors as they follow one another, float32[count, d]; None where they are not of one width."""
-    if vectors is None or shortest != longest or not shortest or len(vectors) != count * shortest or shortest % 4:
-        return None
-    return vector_of(vectors).reshape(count, -1)
-
-
-def _complete(numbers: RowNumbers, owners: RowNumbers, rows: Sequence[int]) -> bool:
-    """Whether rows with these numbers and owners int64[n] are those of the documents, each from its first one on."""
-    first = np.ones(len(numbers), dtype=np.bool_)
-    first[1:] = owners[1:] != owners[:-1]
-    begun = np.array_equal(numbers[first], rows) and np.array_equal(owners[first], rows)
-    return begun and bool((np.diff(numbers)[~first[1:]] == 1).all())
+    columns = (numbers_of(text) for text in found[7:12])
+    lengths = Lengths(n_keys, *found[3:5]), Lengths(n_values, *found[5:7])
+    return together(Together(count, *columns, *lengths, *found[12:14]), rows)
 
 
 def _one_by_one(
@@ -164,22 +118,4 @@ def _one_by_one(
     by_document = defaultdict(list)
     for row in _read(connection, "document", rows).values():
         by_document[row[1]].append(row)
-    sound: list[StoredVectors] = []
-    for number in rows:
-        try:
-            found = [vectors_of(row) for row in by_document[number]]
-            if [each.row for each in found] != list(range(number, number + max(len(found), 1))):
-                raise DocumentDamaged(number, None, vectors=True)
-            sound += (each for each in found if each.key is not None)
-        except DocumentDamaged as error:
-            if damaged is None:
-                raise
-            damaged(error)
-    if not sound:
-        return None
-    keys = [each.key for each in sound if each.key is not None]
-    values = None
-    if any(each.value is not None for each in sound):
-        values = matrix_of([key if each.value is None else each.value for each, key in zip(sound, keys, strict=True)])
-    numbers, owners = np.array([(each.row, each.document) for each in sound], dtype=np.int64).T
-    return KeyRows(numbers, owners, matrix_of(keys), values)
+    return one_by_one(by_document, rows, damaged)

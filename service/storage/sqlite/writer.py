@@ -12,10 +12,11 @@ import numpy as np
 from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
+from service.storage.forms import SETTINGS_COLUMNS, settings_row
 from service.storage.once import Did, Once
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
 from service.storage.sqlite import answered_writes, document_rows, full_text, vector_rows
-from service.storage.sqlite.forms import SETTINGS_COLUMNS, marks, settings_row
+from service.storage.sqlite.forms import marks
 from service.storage.sqlite.reader import Reader
 from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
 

@@ -13,7 +13,7 @@ from threading import Event, Thread
 import httpx
 import numpy as np
 
-from service.storage import CollectionSettings, DocumentRecord, Store
+from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from tests.running import RunningService
 
 PATH = "/v1/collections/shelf"
@@ -21,7 +21,7 @@ N = 300
 
 
 def fill(data: Path) -> Path:
-    with Store.open(data) as store, store.writing() as writer:
+    with SQLiteStore.open(data) as store, store.writing() as writer:
         number = writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id
         documents = [
             DocumentRecord(f"d{i:03}", f"unmistakable {i:03}", f"precious {i:03}", np.array([[i, 7.125]], np.float32))
@@ -127,7 +127,7 @@ def test_damaged_settings_are_not_served(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert ended.stderr.startswith("softkv: collection 'shelf' is damaged on disk")
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         assert any("settings are not what was written" in finding for finding in store.check())
 
 

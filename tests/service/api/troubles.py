@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from service.encoding import installed_checkpoint
-from service.storage import CollectionSettings, DocumentRecord, Store
+from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from tests.running import RunningService
 
 MISSING_MODEL = "no-such-model"
@@ -24,7 +24,7 @@ MISSING_MODEL = "no-such-model"
 
 def prepare(data: Path, encoder: str | None) -> None:
     """A data directory with the collection `library` and the document `qa76`."""
-    with Store.open(data) as store, store.writing() as writer:
+    with SQLiteStore.open(data) as store, store.writing() as writer:
         settings = CollectionSettings("cosine", 0.05, dimension=2, encoder=encoder)
         collection = writer.create_collection("library", settings)
         vector = np.array([[1, 2]], np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 from service.encoding import Encoder, LoadingEncoder
 from service.retrieval.collections import Catalogue, Collection, Snapshot
 from service.retrieval.documents import SentDocument, upsert
-from service.storage import Comparison, DocumentRecord, Store
+from service.storage import Comparison, DocumentRecord, SQLiteStore
 
 ODD = Comparison("metadata.odd", "==", True)
 LARGE = Comparison("metadata.i", ">=", 30)
@@ -28,7 +28,7 @@ def numbered(*numbers: int) -> list[DocumentRecord]:
 
 
 def opened(directory: Path, documents=()):
-    made = Catalogue(Store.open(directory), None)
+    made = Catalogue(SQLiteStore.open(directory), None)
     collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
     if documents:
         collection.write(documents)
@@ -40,7 +40,7 @@ async def texts(directory: Path, encoder: Encoder, *keys: str) -> AsyncIterator[
     """A collection of documents with these texts as keys, in a service that runs the encoder."""
     loading = LoadingEncoder(encoder.name, lambda: encoder)
     await loading.start()
-    with Store.open(directory) as store:
+    with SQLiteStore.open(directory) as store:
         made, _ = await Catalogue(store, loading).create("texts", {})
         documents = [SentDocument(f"{i:03}", key) for i, key in enumerate(keys)]
         await upsert(made, documents, [f"/{i}" for i in range(len(keys))])

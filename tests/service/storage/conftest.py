@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import Store
+from service.storage import SQLiteStore
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "data") as opened:
+def store(tmp_path: Path) -> Iterator[SQLiteStore]:
+    with SQLiteStore.open(tmp_path / "data") as opened:
         yield opened
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import DirectoryLocked, DirectoryUnusable, Store
+from service.storage import DirectoryLocked, DirectoryUnusable, SQLiteStore
 
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from service.storage import DirectoryLocked, Store
+from service.storage import DirectoryLocked, SQLiteStore
 try:
-    Store.open(Path(sys.argv[1]))
+    SQLiteStore.open(Path(sys.argv[1]))
 except DirectoryLocked as error:
     print(error)
 """
@@ -28,7 +28,7 @@ def from_another_process(directory: Path) -> str:
 
 
 def test_a_second_process_is_told_directory_and_process(tmp_path: Path) -> None:
-    with Store.open(tmp_path):
+    with SQLiteStore.open(tmp_path):
         said = from_another_process(tmp_path)
     assert str(tmp_path) in said
     assert str(os.getpid()) in said
@@ -36,14 +36,14 @@ def test_a_second_process_is_told_directory_and_process(tmp_path: Path) -> None:
 
 
 def test_a_second_store_in_the_same_process_is_refused_too(tmp_path: Path) -> None:
-    with Store.open(tmp_path):
+    with SQLiteStore.open(tmp_path):
         with pytest.raises(DirectoryLocked) as refused:
-            Store.open(tmp_path)
+            SQLiteStore.open(tmp_path)
         assert refused.value.pid == os.getpid()
-    Store.open(tmp_path).close()
+    SQLiteStore.open(tmp_path).close()
 
 
 def test_a_file_in_the_place_of_the_directory(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("not a directory")
     with pytest.raises(DirectoryUnusable, match="data"):
-        Store.open(tmp_path / "data")
+        SQLiteStore.open(tmp_path / "data")

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from service.storage import Comparison, Store
+from service.storage import Comparison, SQLiteStore
 from tests.service.storage.making import SETTINGS, document, plain
 
 names = st.sampled_from(["one", "two"])
@@ -25,7 +25,7 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
-        self.store = Store.open(Path(self.directory.name))
+        self.store = SQLiteStore.open(Path(self.directory.name))
         self.model: dict[str, dict[str, int]] = {}
         self.rows: dict[str, set[int]] = {}
         self.used: set[int] = set()
@@ -80,7 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = Store.open(Path(self.directory.name))
+        self.store = SQLiteStore.open(Path(self.directory.name))
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import Store, WriteAnswer, WriteAnswered, WriteRequest
+from service.storage import SQLiteStore, WriteAnswer, WriteAnswered, WriteRequest
 
 # Each transaction replaces the three documents of the one before and adds one of its own; its
 # number is printed once the commit has returned. Large values make several pages a commit.
 WRITER = """
 import sys
 from pathlib import Path
-from service.storage import Store
+from service.storage import SQLiteStore
 from tests.service.storage.making import SETTINGS, document
 
-store = Store.open(Path(sys.argv[1]))
+store = SQLiteStore.open(Path(sys.argv[1]))
 with store.writing() as writer:
     names = [record.name for record in writer.collections()]
     number = writer.collection("c").id if names else writer.create_collection("c", SETTINGS).id
@@ -37,13 +37,13 @@ while True:
 ONCE = """
 import os, signal, sys
 from pathlib import Path
-from service.storage import Once, Store, WriteAnswer, WriteRequest
+from service.storage import Once, SQLiteStore, WriteAnswer, WriteRequest
 from tests.service.storage.making import SETTINGS, document
 
 def end():
     os.kill(os.getpid(), signal.SIGKILL)
 
-store = Store.open(Path(sys.argv[1]))
+store = SQLiteStore.open(Path(sys.argv[1]))
 with store.writing() as writer:
     number = writer.create_collection("c", SETTINGS).id
 once = Once(WriteRequest("caller", "key", b"digest", 1), lambda did: WriteAnswer(201, b"done"))
@@ -61,7 +61,7 @@ def test_kill_nine_at_the_commit_of_a_write_that_is_done_once(tmp_path: Path, mo
     """Either the write and its answer are there, or neither."""
     command = [sys.executable, "-c", ONCE, str(tmp_path), moment]
     assert subprocess.run(command, cwd=Path(__file__).parents[3], check=False).returncode == -signal.SIGKILL
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         with store.reading() as reader:
             written = [each.id for each in reader.page(reader.collection("c").id, limit=9)]
         if moment == "before":
@@ -90,7 +90,7 @@ def test_kill_nine_at_random_moments(tmp_path: Path) -> None:
                 int(line) for line in (first + child.stdout.read()).splitlines(keepends=True) if line.endswith("\n")
             ]
         assert said
-        with Store.open(tmp_path) as store, store.reading() as reader:
+        with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
             number = reader.collection("c").id
             documents = {each.id: each.metadata["seed"] for each in reader.page(number, limit=10**6)}
             rows = sum(len(found.numbers) for found in reader.vectors(number))

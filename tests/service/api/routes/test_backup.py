@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import Store, restore
+from service.storage import SQLiteStore, restore
 from tests.running import RunningService
 
 
@@ -38,7 +38,7 @@ def test_it_is_a_line_that_says_what_follows_and_the_database(own, tmp_path):
     assert head["length"] == len(database)
     assert head["sha256"] == hashlib.sha256(database).hexdigest()
     restore(io.BytesIO(answer.content), tmp_path / "elsewhere")
-    with Store.open(tmp_path / "elsewhere") as store, store.reading() as reader:
+    with SQLiteStore.open(tmp_path / "elsewhere") as store, store.reading() as reader:
         assert [(each.name, each.documents) for each in reader.collections()] == [("vectors", 400)]
 
 

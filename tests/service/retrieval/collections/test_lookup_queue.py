@@ -16,7 +16,7 @@ from service.retrieval import CollectionNotFound, InvalidContent
 from service.retrieval.collections import Catalogue
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
-from service.storage import DocumentDamaged, DocumentRecord, Store
+from service.storage import DocumentDamaged, DocumentRecord, SQLiteStore
 from tests.service.retrieval.making import texts
 
 RNG = np.random.default_rng(3)
@@ -25,7 +25,7 @@ KEYS = RNG.normal(size=(50, 4)).astype(np.float32)
 
 @pytest.fixture
 def catalogue(tmp_path):
-    store = Store.open(tmp_path)
+    store = SQLiteStore.open(tmp_path)
     made = Catalogue(store, None)
     collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
     collection.write([DocumentRecord(f"{i:02}", None, i, key[None]) for i, key in enumerate(KEYS)])

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from attention.lookup import Background, Memory, Question, Rows, answers
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.null import SAMPLE, Own, standing
-from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, Store, id_hash
+from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, id_hash
 
 D = 5
 ENCODER = Background(0.04, 0.08)
@@ -54,7 +54,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(similarity=st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]))
     def begin(self, similarity):
         self.directory = tempfile.TemporaryDirectory()
-        self.store = Store.open(Path(self.directory.name))
+        self.store = SQLiteStore.open(Path(self.directory.name))
         with self.store.writing() as writer:
             record = writer.create_collection("c", CollectionSettings(similarity, 0.5))
         self.collection = Collection(record, self.store, ready=True)
@@ -83,7 +83,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def restart(self):
         self.store.close()
-        self.store = Store.open(Path(self.directory.name))
+        self.store = SQLiteStore.open(Path(self.directory.name))
         with self.store.reading() as reader:
             record = reader.collection("c")
         self.collection = Collection(record, self.store, ready=False)
@@ -111,7 +111,7 @@ def unrelated(n: int, seed: int = 0) -> np.ndarray:
 
 
 def test_a_version_is_measured_once(tmp_path):
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         with store.writing() as writer:
             stored = writer.create_collection("c", CollectionSettings("cosine", 0.5))
         collection = Collection(stored, store, ready=True)

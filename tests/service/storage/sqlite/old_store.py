@@ -9,8 +9,8 @@ from pathlib import Path
 
 from service.storage import DocumentRecord
 from service.storage.fields import field_rows
+from service.storage.forms import blob
 from service.storage.sqlite import full_text
-from service.storage.sqlite.forms import blob
 from service.storage.sqlite.schema.migrations import APPLICATION_ID
 from service.storage.storable import json_text
 

@@ -19,7 +19,7 @@ from service.storage import (
     DirectoryLocked,
     DirectoryTaken,
     DiskFull,
-    Store,
+    SQLiteStore,
     StoreClosed,
     restore,
 )
@@ -28,12 +28,12 @@ from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import collection, document, plain
 
 
-def copy_of(store: Store) -> bytes:
+def copy_of(store: SQLiteStore) -> bytes:
     with backed_up(store) as made:
         return b"".join(made.parts())
 
 
-def contents(store: Store) -> dict[str, list[Any]]:
+def contents(store: SQLiteStore) -> dict[str, list[Any]]:
     with store.reading() as reader:
         return {
             record.name: [plain(each) for each in reader.documents(record.id, reader.rows_where(record.id))]
@@ -45,21 +45,21 @@ def left_in(directory: Path) -> set[str]:
     return {each.name for each in directory.iterdir()} - {"softkv.lock", "softkv.pid"}
 
 
-def test_what_is_restored_is_what_was_stored(store: Store, tmp_path: Path) -> None:
+def test_what_is_restored_is_what_was_stored(store: SQLiteStore, tmp_path: Path) -> None:
     collection(store, [document(str(i), i) for i in range(300)])
     copy = copy_of(store)
     head = restore(io.BytesIO(copy), tmp_path / "elsewhere")
     assert head.schema == SCHEMA
     assert len(copy) == len(head.line()) + head.length
     assert left_in(tmp_path / "elsewhere") == {"softkv.sqlite3"}
-    with Store.open(tmp_path / "elsewhere") as other:
+    with SQLiteStore.open(tmp_path / "elsewhere") as other:
         assert other.warning is None
         assert contents(other) == contents(store)
         assert list(other.check()) == []
     assert not [name for name in left_in(store.path.parent) if "copy" in name]
 
 
-def test_a_backup_beside_writes_is_a_state_between_two_of_them(store: Store, tmp_path: Path) -> None:
+def test_a_backup_beside_writes_is_a_state_between_two_of_them(store: SQLiteStore, tmp_path: Path) -> None:
     number = collection(store, [document("first")])
     acknowledged, stop = [1], threading.Event()
 
@@ -79,7 +79,7 @@ def test_a_backup_beside_writes_is_a_state_between_two_of_them(store: Store, tmp
             copy = copy_of(store)
             most = acknowledged[0] + 20
             restore(io.BytesIO(copy), tmp_path / str(round_))
-            with Store.open(tmp_path / str(round_)) as other:
+            with SQLiteStore.open(tmp_path / str(round_)) as other:
                 (documents,) = contents(other).values()
             assert least <= len(documents) <= most
             assert len(documents) % 20 == 1
@@ -106,7 +106,7 @@ Spoil = Callable[[bytes], bytes]
     ],
 )
 def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
-    store: Store, tmp_path: Path, spoil: Spoil, said: str
+    store: SQLiteStore, tmp_path: Path, spoil: Spoil, said: str
 ) -> None:
     collection(store, [document(str(i), i) for i in range(30)])
     with pytest.raises(BackupDamaged) as refused:
@@ -115,7 +115,7 @@ def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
     assert left_in(tmp_path / "new") == set()
 
 
-def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: Store, tmp_path: Path) -> None:
+def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQLiteStore, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "other") as other:
         other.execute("PRAGMA application_id = 1936422449")
         other.execute("PRAGMA user_version = 99")
@@ -130,7 +130,7 @@ def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: St
     assert left_in(tmp_path / "new") == set()
 
 
-def test_a_store_is_never_written_over(store: Store, tmp_path: Path) -> None:
+def test_a_store_is_never_written_over(store: SQLiteStore, tmp_path: Path) -> None:
     copy = copy_of(store)
     with pytest.raises(DirectoryLocked):
         restore(io.BytesIO(copy), store.path.parent)
@@ -143,7 +143,7 @@ def test_a_store_is_never_written_over(store: Store, tmp_path: Path) -> None:
 
 
 def test_without_room_for_a_copy_nothing_is_left_of_it(small_disk: Path) -> None:
-    with Store.open(small_disk / "data") as store:
+    with SQLiteStore.open(small_disk / "data") as store:
         number = collection(store, [])
         with store.writing() as writer:
             writer.upsert(number, [document(str(i), i, key="a text of some length " * 40) for i in range(600)])
@@ -154,11 +154,11 @@ def test_without_room_for_a_copy_nothing_is_left_of_it(small_disk: Path) -> None
 
 def test_a_copy_that_a_killed_process_left_goes_at_the_next_start(tmp_path: Path) -> None:
     (tmp_path / "softkv.copy-0123").write_bytes(b"half of it")
-    with Store.open(tmp_path):
+    with SQLiteStore.open(tmp_path):
         assert "softkv.copy-0123" not in left_in(tmp_path)
 
 
-def test_a_store_that_is_closed_gives_no_backup(store: Store) -> None:
+def test_a_store_that_is_closed_gives_no_backup(store: SQLiteStore) -> None:
     store.close()
     with pytest.raises(StoreClosed), backed_up(store):
         pass

@@ -11,15 +11,15 @@ from service.storage import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
+    SQLiteStore,
     StorageError,
-    Store,
 )
 from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import collection, document
 
 
 def test_a_directory_is_made_and_its_file_is_durable(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "a" / "b") as store, store.writing() as writer:
+    with SQLiteStore.open(tmp_path / "a" / "b") as store, store.writing() as writer:
         connection = writer._connection
         settings = [
             connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -33,10 +33,10 @@ def refuse_and_keep(directory: Path, error: type[StorageError]) -> str:
     path = directory / "softkv.sqlite3"
     before = path.read_bytes()
     with pytest.raises(error) as refused:
-        Store.open(directory)
+        SQLiteStore.open(directory)
     assert path.read_bytes() == before
     with pytest.raises(error):
-        Store.open(directory)
+        SQLiteStore.open(directory)
     assert str(path) in str(refused.value)
     return str(refused.value)
 
@@ -48,7 +48,7 @@ def test_a_file_that_is_not_sqlite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", [0, 1, 2, 5, 9])
 def test_a_damaged_page(tmp_path: Path, page: int) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         collection(store, [document(f"d{i}", i, value="x" * 300) for i in range(400)])
     path = tmp_path / "softkv.sqlite3"
     sound = path.read_bytes()
@@ -58,7 +58,7 @@ def test_a_damaged_page(tmp_path: Path, page: int) -> None:
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         collection(store, [document(f"d{i}", i, value="x" * 300) for i in range(400)])
     path = tmp_path / "softkv.sqlite3"
     path.write_bytes(path.read_bytes()[: 8192 * 3])
@@ -66,7 +66,7 @@ def test_a_file_cut_short(tmp_path: Path) -> None:
 
 
 def test_a_newer_version(tmp_path: Path) -> None:
-    Store.open(tmp_path).close()
+    SQLiteStore.open(tmp_path).close()
     connection = sqlite3.connect(tmp_path / "softkv.sqlite3")
     connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     connection.close()
@@ -83,5 +83,5 @@ def test_another_programs_database(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_a_new_store(tmp_path: Path) -> None:
     (tmp_path / "softkv.sqlite3").touch()
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         collection(store)

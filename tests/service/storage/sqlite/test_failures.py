@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import DiskFull, Store
+from service.storage import DiskFull, SQLiteStore
 from tests.service.storage.making import collection, document
 
 
-def fill(store: Store, number: int) -> int:
+def fill(store: SQLiteStore, number: int) -> int:
     """Write until there is no room; how many writes were acknowledged."""
     for turn in range(1000):
         try:
@@ -21,12 +21,12 @@ def fill(store: Store, number: int) -> int:
     raise AssertionError("the disk was not that large")
 
 
-def seeds(store: Store, number: int) -> list[int]:
+def seeds(store: SQLiteStore, number: int) -> list[int]:
     with store.reading() as reader:
         return [each.metadata["seed"] for each in reader.page(number, limit=10**6)]
 
 
-def test_no_page_left(store: Store) -> None:
+def test_no_page_left(store: SQLiteStore) -> None:
     number = collection(store)
     store._connection.execute("PRAGMA max_page_count = 120")
     written = fill(store, number)
@@ -40,7 +40,7 @@ def test_no_page_left(store: Store) -> None:
 
 
 def test_no_room_on_the_disk(small_disk: Path) -> None:
-    with Store.open(small_disk / "data") as store:
+    with SQLiteStore.open(small_disk / "data") as store:
         number = collection(store)
         ballast = small_disk / "ballast"
         ballast.write_bytes(b"\0" * 700_000)
@@ -51,7 +51,7 @@ def test_no_room_on_the_disk(small_disk: Path) -> None:
         with pytest.raises(DiskFull), store.writing() as writer:
             writer.upsert(number, [document("more", value="x" * 900_000)])
         assert seeds(store, number) == wanted
-    with Store.open(small_disk / "data") as store:
+    with SQLiteStore.open(small_disk / "data") as store:
         assert seeds(store, number) == wanted
         ballast.unlink()
         with store.writing() as writer:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DocumentDamaged, DocumentRecord, Part, Store
+from service.storage import Comparison, DocumentDamaged, DocumentRecord, Part, SQLiteStore
 from service.storage.sqlite import vector_rows
 from tests.service.storage.making import WIDTH, collection, document, plain
 
@@ -26,7 +26,7 @@ def with_keys(identity: str, count: int, seed: int = 0, *, values: bool = True) 
     return document(identity, seed, key=key, keys=keys, parts=parts, value_vector=value)
 
 
-def every_key(store: Store, number: int, batch: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def every_key(store: SQLiteStore, number: int, batch: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     with store.reading() as reader:
         found = list(reader.vectors(number, batch=batch))
     stood_in = [each.keys if each.values is None else each.values for each in found]
@@ -37,9 +37,9 @@ def every_key(store: Store, number: int, batch: int = 3) -> tuple[np.ndarray, np
 @pytest.mark.parametrize("values", [True, False])
 def test_documents_come_back_with_all_their_keys(tmp_path: Path, values: bool) -> None:
     written = [with_keys(f"{i}", count, i, values=values) for i, count in enumerate([1, 0, 3, 1, 7, 0, 2])]
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number = collection(store, written)
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         with store.reading() as reader:
             ways: list[Sequence[DocumentRecord]] = [
                 reader.page(number),
@@ -65,7 +65,7 @@ def test_documents_come_back_with_all_their_keys(tmp_path: Path, values: bool) -
 def test_keys_that_are_read_at_once_are_those_that_are_read_one_by_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: bool, counts: list[int]
 ) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number, other = collection(store), collection(store, name="other")
         for i, count in enumerate(counts):
             with store.writing() as writer:
@@ -85,7 +85,7 @@ def test_keys_that_are_read_at_once_are_those_that_are_read_one_by_one(
 def test_documents_without_keys_or_without_values_of_their_own_are_read_among_others(tmp_path: Path) -> None:
     keyed = [replace(with_keys(each, i), value_vector=np.full(WIDTH, i, np.float32)) for i, each in enumerate("abc", 1)]
     mixed = [*keyed, with_keys("none", 0, values=False), with_keys("its keys", 2, values=False)]
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number = collection(store, mixed)
         keys, stood_in = every_key(store, number, 100)[2:]
         with_some = [each for each in mixed if len(each.keys)]
@@ -98,7 +98,7 @@ def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -
     choose = random.Random(1)
     kept: dict[str, DocumentRecord] = {}
     seen: set[int] = set()
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number, other = collection(store), collection(store, name="other")
         for step in range(40):
             batch = [with_keys(f"{choose.randrange(9)}", choose.choice([0, 1, 1, 2, 5]), step)]
@@ -127,7 +127,7 @@ def test_row_numbers_are_never_given_twice_whatever_is_written(tmp_path: Path) -
 
 
 def test_keyless_documents_set_no_width_and_are_in_no_sample(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number = collection(store, [with_keys("none", 0, values=False)])
         with store.reading() as reader:
             assert reader.collection("c").settings.dimension is None
@@ -140,13 +140,13 @@ def test_keyless_documents_set_no_width_and_are_in_no_sample(tmp_path: Path) -> 
         with store.reading() as reader:
             assert reader.collection("c").settings.dimension == WIDTH
             assert reader.sample(number, 10).tolist() == [row]
-            np.testing.assert_array_equal(reader.keys(np.array([row])), with_keys("three", 3).keys[:1])
+            np.testing.assert_array_equal(reader.keys(number, np.array([row])), with_keys("three", 3).keys[:1])
             assert reader.rows_where(number, Comparison("id", "==", "three")).tolist() == [row]
 
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_a_key_that_is_gone_is_damage(tmp_path: Path, lost: int) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number = collection(store, [with_keys("whole", 2), with_keys("hurt", 3)])
         path = store.path
         with store.reading() as reader:
@@ -154,7 +154,7 @@ def test_a_key_that_is_gone_is_damage(tmp_path: Path, lost: int) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute('DELETE FROM vectors WHERE "row" = ?', (hurt + lost,))
         connection.commit()
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         with store.reading() as reader:
             with pytest.raises(DocumentDamaged, match="hurt"):
                 reader.document(number, "hurt")

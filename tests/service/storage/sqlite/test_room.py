@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import DiskFull, Store
+from service.storage import DiskFull, SQLiteStore
 from service.storage.ballast import Ballast
 from tests.service.storage.making import SETTINGS, collection, document
 
@@ -44,23 +44,23 @@ def batch(first: int, count: int = 20) -> list[str]:
     return [f"{number:06}" for number in range(first, first + count)]
 
 
-def write(store: Store, number: int, ids: list[str]) -> None:
+def write(store: SQLiteStore, number: int, ids: list[str]) -> None:
     with store.writing() as writer:
         writer.upsert(number, [document(each, value=LARGE) for each in ids])
 
 
-def stored(store: Store, number: int) -> list[str]:
+def stored(store: SQLiteStore, number: int) -> list[str]:
     with store.reading() as reader:
         return [each.id for each in reader.page(number, limit=10**6)]
 
 
-def used(store: Store) -> int:
+def used(store: SQLiteStore) -> int:
     """Bytes of the file and its log."""
     return sum(path.stat().st_size for path in store.path.parent.glob("softkv.sqlite3*") if path.suffix != "-shm")
 
 
 def test_on_a_full_disk_deleting_makes_room_to_write(disk: Path) -> None:
-    with Store.open(disk / "data", ballast_bytes=16 << 20) as store:
+    with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
         number, first = collection(store), 0
         with suppress(DiskFull):
             for first in range(0, 10_000, 20):
@@ -87,11 +87,11 @@ def test_on_a_full_disk_deleting_makes_room_to_write(disk: Path) -> None:
 
 
 def test_a_full_disk_at_the_start_does_not_close_the_way_out(disk: Path) -> None:
-    with Store.open(disk / "data", ballast_bytes=16 << 20) as store:
+    with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
         number = collection(store)
         write(store, number, batch(0, 400))
     fill(disk / "other")
-    with Store.open(disk / "data", ballast_bytes=16 << 20) as store:
+    with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
         with pytest.raises(DiskFull):
             write(store, number, batch(1000))
         with store.writing(deletes=True) as writer:
@@ -102,7 +102,7 @@ def test_a_full_disk_at_the_start_does_not_close_the_way_out(disk: Path) -> None
 
 
 def test_a_deletion_that_is_too_large_for_the_room_changes_nothing_and_a_smaller_one_can_be_done(disk: Path) -> None:
-    with Store.open(disk / "data", ballast_bytes=1 << 20) as store:
+    with SQLiteStore.open(disk / "data", ballast_bytes=1 << 20) as store:
         number = collection(store)
         for first in range(0, 4000, 20):
             write(store, number, batch(first))
@@ -135,7 +135,7 @@ def test_it_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
     assert (disk / "ballast").stat().st_size == 1 << 24
 
 
-def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: Store) -> None:
+def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteStore) -> None:
     number, kept = collection(store), collection(store, name="kept")
     write(store, number, batch(0, 1000))
     full = used(store)
@@ -165,7 +165,7 @@ def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: Store) 
     assert list(store.check()) == []
 
 
-def test_few_free_pages_stay_for_what_is_written_next(store: Store) -> None:
+def test_few_free_pages_stay_for_what_is_written_next(store: SQLiteStore) -> None:
     number = collection(store)
     write(store, number, batch(0, 200))
     with closing(sqlite3.connect(store.path)) as other:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DiskFull, DocumentRecord, Store
+from service.storage import Comparison, DiskFull, DocumentRecord, SQLiteStore
 from service.storage.sqlite.schema.migrations import SCHEMA, unfinished
 from tests.service.storage.making import document, plain
 from tests.service.storage.sqlite.old_store import make_store_of_schema_1
@@ -34,7 +34,7 @@ def library(n: int) -> dict[str, list[DocumentRecord]]:
 
 def open_and_compare(directory: Path, collections: dict[str, list[DocumentRecord]]) -> list[tuple[int, int]]:
     reported: list[tuple[int, int]] = []
-    with Store.open(directory, lambda done, of: reported.append((done, of))) as store:
+    with SQLiteStore.open(directory, lambda done, of: reported.append((done, of))) as store:
         assert store.warning is None
         with store.reading() as reader:
             assert [record.name for record in reader.collections()] == sorted(collections)
@@ -67,7 +67,7 @@ def test_everything_is_there_and_row_numbers_go_on(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         pragmas = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "auto_vacuum")]
     assert pragmas == [SCHEMA, 2]
-    with Store.open(tmp_path) as store, store.writing() as writer:
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         # 9000 documents after one that is gone, one after another one, and seven numbers used up since.
         added = writer.upsert(writer.collection("empty").id, [document("new")]).added
         assert added.tolist() == [9000 + 1 + 1 + 1 + 1 + 7 + 1]
@@ -88,8 +88,8 @@ def test_one_that_was_not_closed_is_read_with_its_log(tmp_path: Path) -> None:
 OPEN = """
 import sys
 from pathlib import Path
-from service.storage import Store
-Store.open(Path(sys.argv[1]), lambda done, of: print(done, flush=True))
+from service.storage import SQLiteStore
+SQLiteStore.open(Path(sys.argv[1]), lambda done, of: print(done, flush=True))
 """
 
 
@@ -120,7 +120,7 @@ def test_without_room_for_a_second_file_it_stays_as_it_was(small_disk: Path) -> 
     assert len(old) > 500_000
     (small_disk / "ballast").write_bytes(b"\0" * (2 * 2**20 - len(old) - 300_000))
     with pytest.raises(DiskFull):
-        Store.open(small_disk / "data")
+        SQLiteStore.open(small_disk / "data")
     assert path.read_bytes() == old
     assert not unfinished(path).exists()
     (small_disk / "ballast").unlink()

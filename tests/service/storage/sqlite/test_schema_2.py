@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.storage import CollectionDamaged, Store
+from service.storage import CollectionDamaged, SQLiteStore
 from service.storage.checksums import settings_checksum
 from service.storage.sqlite.schema import migrations
 from tests.service.storage.making import SETTINGS, document, plain
@@ -23,7 +23,7 @@ COLUMNS = "similarity, temperature, dimension, value_dimension, encoder, precisi
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """The file of a store as schema 2 had it."""
-    with Store.open(tmp_path) as store, store.writing() as writer:
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         for name, settings in WANTED.items():
             number = writer.create_collection(name, settings).id
         writer.upsert(number, [document("a", 1), document("b", 2)])
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_everything_is_there_and_nothing_is_measured(path: Path) -> None:
     for _ in range(2):
-        with Store.open(path.parent) as store:
+        with SQLiteStore.open(path.parent) as store:
             with store.reading() as reader:
                 first, second = reader.collections()
                 found = reader.page(second.id)
@@ -52,16 +52,16 @@ def test_everything_is_there_and_nothing_is_measured(path: Path) -> None:
 
 
 def test_a_collection_made_after_that_may_have_a_seed(path: Path) -> None:
-    with Store.open(path.parent) as store, store.writing() as writer:
+    with SQLiteStore.open(path.parent) as store, store.writing() as writer:
         writer.create_collection("new", replace(SETTINGS, basis="measured"), bytes(range(32)))
-    with Store.open(path.parent) as store, store.reading() as reader:
+    with SQLiteStore.open(path.parent) as store, store.reading() as reader:
         assert reader.collection("new").thin_seed == bytes(range(32))
 
 
 def test_settings_that_were_damaged_before_are_not_taken_for_sound(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("UPDATE collections SET temperature = 3 WHERE name = 'first'")
-    with Store.open(path.parent) as store, store.reading() as reader:
+    with SQLiteStore.open(path.parent) as store, store.reading() as reader:
         assert reader.collection("second").documents == 2
         with pytest.raises(CollectionDamaged):
             reader.collection("first")
@@ -76,7 +76,7 @@ def test_what_fails_in_the_middle_leaves_the_old_store(path: Path, monkeypatch: 
 
     monkeypatch.setattr(migrations, "CHANGES", {2: fail})
     with pytest.raises(MemoryError):
-        Store.open(path.parent)
+        SQLiteStore.open(path.parent)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     monkeypatch.undo()

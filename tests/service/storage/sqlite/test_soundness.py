@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DocumentDamaged, DocumentRecord, StorageError, Store
+from service.storage import Comparison, DocumentDamaged, DocumentRecord, SQLiteStore, StorageError
 from tests.service.storage.making import collection, document, plain
 
 N = 100
@@ -38,16 +38,16 @@ WANTED = {each.id: plain(each) for each in documents()}
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     directory = tmp_path_factory.mktemp("sound")
-    with Store.open(directory) as store:
+    with SQLiteStore.open(directory) as store:
         collection(store, documents())
         path = store.path
     return path.read_bytes()
 
 
 @contextmanager
-def opened(directory: Path, file: bytes) -> Iterator[Store]:
+def opened(directory: Path, file: bytes) -> Iterator[SQLiteStore]:
     (directory / "softkv.sqlite3").write_bytes(file)
-    with Store.open(directory) as store:
+    with SQLiteStore.open(directory) as store:
         yield store
 
 
@@ -55,7 +55,7 @@ def flipped(file: bytes, at: int, bit: int) -> bytes:
     return file[:at] + bytes([file[at] ^ (1 << bit)]) + file[at + 1 :]
 
 
-def read_everything(store: Store) -> dict[str, Any]:
+def read_everything(store: SQLiteStore) -> dict[str, Any]:
     """Every document as each way of reading gives it; what is damaged must raise."""
     given: dict[str, Any] = {}
     with store.reading() as reader:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import CollectionExists, StorageFailed, Store, StoreClosed
+from service.storage import CollectionExists, SQLiteStore, StorageFailed, StoreClosed
 from tests.service.storage.making import SETTINGS, collection, document
 
 
@@ -24,7 +24,7 @@ def until(stop: threading.Event) -> Iterator[None]:
         stop.set()
 
 
-def test_view_and_snapshot_agree_under_writes(store: Store) -> None:
+def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
     number = collection(store)
     view: frozenset[int] = frozenset()
     stop = threading.Event()
@@ -61,7 +61,7 @@ def test_view_and_snapshot_agree_under_writes(store: Store) -> None:
         assert all(each.result() > 0 for each in readers)
 
 
-def test_no_reader_begins_between_a_commit_and_its_callbacks(store: Store) -> None:
+def test_no_reader_begins_between_a_commit_and_its_callbacks(store: SQLiteStore) -> None:
     number = collection(store)
     view = 0
 
@@ -84,7 +84,7 @@ def test_no_reader_begins_between_a_commit_and_its_callbacks(store: Store) -> No
         assert readers[0].result() == (1, 1)
 
 
-def test_no_commit_comes_between_a_snapshot_and_what_is_gathered(store: Store) -> None:
+def test_no_commit_comes_between_a_snapshot_and_what_is_gathered(store: SQLiteStore) -> None:
     number = collection(store)
     view = 0
 
@@ -110,7 +110,7 @@ def test_no_commit_comes_between_a_snapshot_and_what_is_gathered(store: Store) -
         assert (reader.gathered, reader.count(number)) == (1, 1)
 
 
-def test_a_reader_keeps_its_state_while_others_write(store: Store) -> None:
+def test_a_reader_keeps_its_state_while_others_write(store: SQLiteStore) -> None:
     number = collection(store, [document("a", 1)])
     with store.reading() as before:
         with store.writing() as writer:
@@ -122,7 +122,7 @@ def test_a_reader_keeps_its_state_while_others_write(store: Store) -> None:
             assert [each.value["seed"] for each in after.page(number)] == [2, 2]
 
 
-def test_callbacks_run_after_a_commit_only_and_all_of_them(store: Store) -> None:
+def test_callbacks_run_after_a_commit_only_and_all_of_them(store: SQLiteStore) -> None:
     number = collection(store)
     called: list[str] = []
 
@@ -146,7 +146,7 @@ def test_callbacks_run_after_a_commit_only_and_all_of_them(store: Store) -> None
         assert reader.count(number) == 1
 
 
-def test_a_gather_that_fails_leaves_the_store_usable(store: Store) -> None:
+def test_a_gather_that_fails_leaves_the_store_usable(store: SQLiteStore) -> None:
     number = collection(store)
     with pytest.raises(ZeroDivisionError), store.reading(gather=lambda: 1 / 0):
         pass
@@ -154,7 +154,7 @@ def test_a_gather_that_fails_leaves_the_store_usable(store: Store) -> None:
         assert (reader.gathered, reader.count(number)) == ("view", 0)
 
 
-def test_a_thread_that_writes_is_told_not_to_begin_again(store: Store) -> None:
+def test_a_thread_that_writes_is_told_not_to_begin_again(store: SQLiteStore) -> None:
     with store.writing() as writer:
         with pytest.raises(StorageFailed, match="writing already"), store.writing():
             pass
@@ -163,7 +163,7 @@ def test_a_thread_that_writes_is_told_not_to_begin_again(store: Store) -> None:
         assert reader.collection("c").name == "c"
 
 
-def test_writers_in_many_threads_take_turns(store: Store) -> None:
+def test_writers_in_many_threads_take_turns(store: SQLiteStore) -> None:
     number = collection(store)
 
     def write(turn: int) -> None:
@@ -180,7 +180,7 @@ def test_writers_in_many_threads_take_turns(store: Store) -> None:
         assert found.value == sum(range(40))
 
 
-def test_more_readers_at_once_than_connections_are_kept(store: Store) -> None:
+def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> None:
     number = collection(store, [document("a")])
     together = threading.Barrier(20)
 
@@ -194,15 +194,15 @@ def test_more_readers_at_once_than_connections_are_kept(store: Store) -> None:
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number = collection(store, [document("a", 1)])
-    with Store.open(tmp_path) as store, store.reading() as reader:
+    with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
         assert reader.collection("c").id == number
         assert reader.count(number) == 1
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
-    store = Store.open(tmp_path)
+    store = SQLiteStore.open(tmp_path)
     store.close()
     store.close()
     with pytest.raises(StoreClosed), store.reading():
@@ -211,7 +211,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
         pass
 
 
-def test_a_sound_store_checks_as_sound(store: Store) -> None:
+def test_a_sound_store_checks_as_sound(store: SQLiteStore) -> None:
     collection(store, [document("a", 1)])
     assert list(store.check()) == []
     with store.writing() as writer, pytest.raises(CollectionExists):

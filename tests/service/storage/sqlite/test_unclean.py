@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.storage import Store
+from service.storage import SQLiteStore
 from service.storage.sqlite.schema.migrations import log
 from tests.service.storage.making import SETTINGS, collection, document
 
@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[4]
 WRITE = """
 import os, signal, sys
 from pathlib import Path
-from service.storage import Store
+from service.storage import SQLiteStore
 from tests.service.storage.making import collection, document
-store = Store.open(Path(sys.argv[1]))
+store = SQLiteStore.open(Path(sys.argv[1]))
 collection(store, [document(str(i), i) for i in range(500)])
 print("written", flush=True)
 if sys.argv[2] == "killed":
@@ -30,14 +30,14 @@ def write(directory: Path, end: str) -> None:
     assert done.stdout == b"written\n"
 
 
-def documents(store: Store) -> int:
+def documents(store: SQLiteStore) -> int:
     with store.reading() as reader:
         return sum(record.documents for record in reader.collections())
 
 
 def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) -> None:
     write(tmp_path, "killed")
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         assert store.warning is None
         assert documents(store) == 500
         found = store.unclean
@@ -45,54 +45,54 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
     assert (found.collections, found.documents) == (1, 500)
     assert found.log_bytes > 100_000
     assert 0 < found.seconds < 60
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         assert store.warning is store.unclean is None
 
 
 def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
     write(tmp_path, "killed")
     log(tmp_path / "softkv.sqlite3").unlink()
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         assert store.warning is not None
         assert "softkv.sqlite3-wal is not there" in store.warning
         assert store.unclean.log_bytes is None
         assert documents(store) == 0
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         assert store.warning is None
 
 
 def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:
-    with Store.open(tmp_path / "used") as store:
+    with SQLiteStore.open(tmp_path / "used") as store:
         collection(store, [document("a")])
         (tmp_path / "copy").mkdir()
         shutil.copy(store.path, tmp_path / "copy")
         shutil.copytree(tmp_path / "used", tmp_path / "both")
-    with Store.open(tmp_path / "copy") as copy:
+    with SQLiteStore.open(tmp_path / "copy") as copy:
         assert copy.warning is not None
-    with Store.open(tmp_path / "both") as both:
+    with SQLiteStore.open(tmp_path / "both") as both:
         assert both.warning is None
         assert documents(both) == 1
     shutil.copytree(tmp_path / "used", tmp_path / "closed")
-    with Store.open(tmp_path / "closed") as closed:
+    with SQLiteStore.open(tmp_path / "closed") as closed:
         assert closed.warning is None
 
 
 def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) -> None:
     write(tmp_path, "ends")
     assert not log(tmp_path / "softkv.sqlite3").exists()
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         assert store.warning is store.unclean is None
         assert documents(store) == 500
 
 
 def test_a_full_disk_does_not_keep_it_from_being_read(small_disk: Path) -> None:
-    with Store.open(small_disk / "data") as store:
+    with SQLiteStore.open(small_disk / "data") as store:
         collection(store, [document("a")])
     ballast = small_disk / "ballast"
     # Room for the index of a log, which reading takes, and not for a page in it.
     ballast.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - 36 * 1024))
-    with Store.open(small_disk / "data") as store:
+    with SQLiteStore.open(small_disk / "data") as store:
         assert documents(store) == 1
     ballast.unlink()
-    with Store.open(small_disk / "data") as store, store.writing() as writer:
+    with SQLiteStore.open(small_disk / "data") as store, store.writing() as writer:
         writer.create_collection("d", SETTINGS)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DocumentRecord, Store, restore
+from service.storage import Comparison, DocumentRecord, SQLiteStore, restore
 from service.storage import backup as backed_up
 from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import document, plain
@@ -48,7 +48,7 @@ def pragma(path: Path, name: str) -> int:
         return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def compare(store: Store, wanted: dict[str, list[dict[str, Any]]]) -> None:
+def compare(store: SQLiteStore, wanted: dict[str, list[dict[str, Any]]]) -> None:
     with store.reading() as reader:
         assert [each.name for each in reader.collections()] == sorted(wanted)
         for name, written in wanted.items():
@@ -74,19 +74,19 @@ def test_it_opens_holds_what_was_written_and_goes_on(name: str, tmp_path: Path) 
     assert pragma(path, "user_version") == schema
     wanted = made.documents(several=several)
     for _ in range(2):
-        with Store.open(path.parent) as store:
+        with SQLiteStore.open(path.parent) as store:
             assert store.warning is None
             compare(store, wanted)
     # Deleting gives space back, whichever version made the file.
     assert (pragma(path, "user_version"), pragma(path, "auto_vacuum")) == (SCHEMA, 2)
-    with Store.open(path.parent) as store:
+    with SQLiteStore.open(path.parent) as store:
         with store.writing() as writer:
             writer.upsert(writer.collection("empty").id, [document("new", 3)])
         with backed_up(store) as copy, (tmp_path / "backup").open("wb") as file:
             file.writelines(copy.parts())
     with (tmp_path / "backup").open("rb") as file:
         restore(file, tmp_path / "restored")
-    with Store.open(tmp_path / "restored") as other, other.reading() as reader:
+    with SQLiteStore.open(tmp_path / "restored") as other, other.reading() as reader:
         assert [plain(each) for each in reader.page(reader.collection("empty").id)] == [plain(document("new", 3))]
 
 

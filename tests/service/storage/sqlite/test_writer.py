@@ -18,7 +18,7 @@ from service.storage import (
     CollectionSettings,
     DocumentDamaged,
     DocumentsExist,
-    Store,
+    SQLiteStore,
 )
 from tests.service.storage.making import SETTINGS, collection, document
 
@@ -39,7 +39,7 @@ def exactly(value: Any) -> str:
     key=st.none() | st.text(),
     metadata=st.dictionaries(st.text(), scalars | st.lists(scalars, max_size=4), max_size=4),
 )
-def test_any_json_round_trips(store: Store, value: Any, key: str | None, metadata: dict[str, Any]) -> None:
+def test_any_json_round_trips(store: SQLiteStore, value: Any, key: str | None, metadata: dict[str, Any]) -> None:
     with store.writing() as writer:
         number = writer.create_collection("round trip", SETTINGS).id
         writer.upsert(number, [document("a", value=value, key=key, metadata=metadata)])
@@ -53,7 +53,7 @@ def test_any_json_round_trips(store: Store, value: Any, key: str | None, metadat
     assert found.key == key
 
 
-def test_deep_nesting_huge_numbers_and_half_a_surrogate_pair_round_trip(store: Store) -> None:
+def test_deep_nesting_huge_numbers_and_half_a_surrogate_pair_round_trip(store: SQLiteStore) -> None:
     nested: Any = "bottom"
     for _ in range(100):
         nested = [{"": nested}]
@@ -64,7 +64,7 @@ def test_deep_nesting_huge_numbers_and_half_a_surrogate_pair_round_trip(store: S
 
 
 @pytest.mark.parametrize("null", ["auto", False, 0.0, 0.35, -1.5])
-def test_every_null_round_trips(store: Store, null: Any) -> None:
+def test_every_null_round_trips(store: SQLiteStore, null: Any) -> None:
     wanted = CollectionSettings(
         similarity="gaussian",
         temperature=0.1,
@@ -85,7 +85,7 @@ def test_every_null_round_trips(store: Store, null: Any) -> None:
     assert type(found.settings.null) is type(null)
 
 
-def test_a_seed_stays_with_its_collection_and_is_not_shown(store: Store) -> None:
+def test_a_seed_stays_with_its_collection_and_is_not_shown(store: SQLiteStore) -> None:
     seed = bytes(range(32))
     with store.writing() as writer:
         made = writer.create_collection("n", SETTINGS, seed)
@@ -99,7 +99,7 @@ def test_a_seed_stays_with_its_collection_and_is_not_shown(store: Store) -> None
         writer.update_collection("n", replace(SETTINGS, basis="measured"))
 
 
-def test_a_seed_that_a_disk_has_changed_is_known_from_its_checksum(store: Store) -> None:
+def test_a_seed_that_a_disk_has_changed_is_known_from_its_checksum(store: SQLiteStore) -> None:
     with store.writing() as writer:
         writer.create_collection("n", SETTINGS, bytes(range(32)))
         writer._connection.execute("UPDATE collections SET thin_seed = zeroblob(32)")
@@ -107,7 +107,7 @@ def test_a_seed_that_a_disk_has_changed_is_known_from_its_checksum(store: Store)
         reader.collection("n")
 
 
-def test_a_document_written_again_gets_a_row_number_never_used_before(store: Store) -> None:
+def test_a_document_written_again_gets_a_row_number_never_used_before(store: SQLiteStore) -> None:
     number = collection(store)
     seen: set[int] = set()
     for seed in range(5):
@@ -123,7 +123,7 @@ def test_a_document_written_again_gets_a_row_number_never_used_before(store: Sto
             assert writer.delete_ids(number, ["b", "b", "unknown", "\ud800"]).tolist() == [change.added[0]]
 
 
-def test_mode_create_names_what_is_there_and_writes_nothing(store: Store) -> None:
+def test_mode_create_names_what_is_there_and_writes_nothing(store: SQLiteStore) -> None:
     number = collection(store, [document("a", 1), document("b", 1)])
     with store.writing() as writer, pytest.raises(DocumentsExist) as refused:
         writer.upsert(number, [document("new"), document("b", 2), document("a", 2)], mode="create")
@@ -132,7 +132,7 @@ def test_mode_create_names_what_is_there_and_writes_nothing(store: Store) -> Non
         assert [each.value["seed"] for each in reader.page(number)] == [1, 1]
 
 
-def test_mode_skip_writes_what_is_new_and_names_the_others(store: Store) -> None:
+def test_mode_skip_writes_what_is_new_and_names_the_others(store: SQLiteStore) -> None:
     number = collection(store, [document("a", 1), document("b", 1)])
     with store.writing() as writer:
         change = writer.upsert(number, [document("new", 2), document("b", 2), document("a", 2)], mode="skip")
@@ -144,7 +144,7 @@ def test_mode_skip_writes_what_is_new_and_names_the_others(store: Store) -> None
         assert reader.count(number) == 3
 
 
-def test_only_temperature_and_null_can_be_changed(store: Store) -> None:
+def test_only_temperature_and_null_can_be_changed(store: SQLiteStore) -> None:
     collection(store)
     with store.writing() as writer:
         changed = writer.update_collection("c", replace(SETTINGS, temperature=0.5, null="auto"))
@@ -155,7 +155,7 @@ def test_only_temperature_and_null_can_be_changed(store: Store) -> None:
             writer.update_collection("nowhere", SETTINGS)
 
 
-def test_a_deleted_collection_leaves_no_row_of_its_own(store: Store) -> None:
+def test_a_deleted_collection_leaves_no_row_of_its_own(store: SQLiteStore) -> None:
     kept = collection(store, [document("a", 1)], "kept")
     gone = collection(store, [document(f"{i}", i) for i in range(20)], "gone")
     with store.writing() as writer:
@@ -179,7 +179,7 @@ def test_a_deleted_collection_leaves_no_row_of_its_own(store: Store) -> None:
 
 
 def test_a_caller_who_goes_on_after_an_error_commits_no_half(tmp_path: Path) -> None:
-    with Store.open(tmp_path) as store:
+    with SQLiteStore.open(tmp_path) as store:
         number = collection(store, [document("a", 1)])
         with store.writing() as writer:
             broken = document("b", keys=np.array([["x", "y", "z"]], dtype=object))

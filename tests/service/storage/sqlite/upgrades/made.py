@@ -66,7 +66,7 @@ def _write(directory: Path) -> None:
     from service import storage
 
     several = "keys" in {field.name for field in dataclasses.fields(storage.DocumentRecord)}
-    with storage.Store.open(directory) as store:
+    with storage.SQLiteStore.open(directory) as store:
         for name, settings in SETTINGS.items():
             with store.writing() as writer:
                 made = writer.create_collection(name, storage.CollectionSettings(**settings))

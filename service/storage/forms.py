@@ -1,0 +1,118 @@
+"""Python values as they stand in the tables of any store, and back: vectors as bytes, records with their checksums."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from service.storage.checksums import document_checksum, settings_checksum, vectors_checksum
+from service.storage.errors import CollectionDamaged, DocumentDamaged, Unstorable
+from service.storage.records import (
+    CollectionRecord,
+    CollectionSettings,
+    DocumentRecord,
+    JSONText,
+    Matrix,
+    Part,
+    StoredDocument,
+    Vector,
+)
+from service.storage.storable import json_text
+
+# In the order of CollectionSettings, and the seed.
+SETTINGS_COLUMNS = (
+    "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed"
+)
+
+
+def blob(vector: ArrayLike) -> bytes:
+    """A vector [d] as little-endian float32."""
+    return np.asarray(vector, dtype="<f4").tobytes()
+
+
+def vector_of(data: bytes) -> Vector:
+    """The vector [d] of such bytes; read-only, as it shares their memory."""
+    return np.frombuffer(data, dtype="<f4")
+
+
+def matrix_of(blobs: Sequence[bytes]) -> Matrix:
+    """The vectors of such bytes, float32[n, d]; read-only, and of no width where there are none."""
+    return np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1 if blobs else 0)
+
+
+def settings_row(settings: CollectionSettings, thin_seed: bytes | None) -> tuple[str | float | bytes | None, ...]:
+    """The settings and the seed in the order of SETTINGS_COLUMNS."""
+    null = settings.null
+    named = null is False or (isinstance(null, str) and null in ("auto", "lenient", "strict"))
+    if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
+        raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", a similarity or False')
+    similarity, temperature, *others, _ = astuple(settings)
+    return similarity, float(temperature), *others, json_text(null if named else float(null), "null"), thin_seed
+
+
+def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
+    """The record of a row of COLLECTION_COLUMNS; raises CollectionDamaged."""
+    number, name, documents, keyless, checksum, *stored = row
+    if settings_checksum(name, tuple(stored)) != checksum:
+        raise CollectionDamaged(name, "its settings are not what was written")
+    thin_seed = stored.pop()
+    stored[-1] = json.loads(stored[-1])  # the null
+    return CollectionRecord(number, name, CollectionSettings(*stored), documents, keyless, thin_seed)
+
+
+class StoredVectors(NamedTuple):
+    """A row of the table `vectors`, known to be what was written."""
+
+    row: int
+    document: int
+    part: Part | None
+    key: bytes | None
+    value: bytes | None
+
+
+def texts_of(row: tuple[Any, ...]) -> StoredDocument:
+    """The row of TEXT_COLUMNS; raises DocumentDamaged."""
+    number, collection, identity, key, value, metadata, keys, checksum = row
+    if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
+        raise DocumentDamaged(number, identity, vectors=False)
+    return StoredDocument(number, identity, key, JSONText(value), JSONText(metadata), keys)
+
+
+def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
+    """The row of VECTOR_COLUMNS; raises DocumentDamaged, with the document's row number."""
+    *content, checksum = row
+    number, document, first, last, key, value = content
+    if None in (number, document) or vectors_checksum(*content) != checksum:
+        raise DocumentDamaged(document or number, None, vectors=True)
+    return StoredVectors(number, document, None if first is None else Part(first, last), key, value)
+
+
+def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> DocumentRecord:
+    """The record of a document, from its row and those of its vectors in order."""
+    value = vectors[0].value
+    return DocumentRecord(
+        id=texts.id,
+        key=texts.key,
+        value=json.loads(texts.value),
+        keys=matrix_of([each.key for each in vectors if each.key is not None]),
+        value_vector=None if value is None else vector_of(value),
+        metadata=json.loads(texts.metadata),
+        row=texts.row,
+        parts=tuple(each.part for each in vectors if each.part is not None),
+    )
+
+
+def vector_entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
+    """The rows of VECTOR_COLUMNS of a document that stands under this number."""
+    value = None if document.value_vector is None else blob(document.value_vector)
+    keys: Sequence[bytes | None] = [blob(key) for key in document.keys] or [None]
+    parts: Sequence[Part | None] = document.parts or list(repeat(None, len(keys)))
+    for number, (key, part) in enumerate(zip(keys, parts, strict=True), start=row):
+        entry = (number, row, *(part or (None, None)), key, value)
+        yield (*entry, vectors_checksum(*entry))
