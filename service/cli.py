@@ -9,7 +9,6 @@ import typer
 from typer.core import TyperGroup
 
 from service.commands.attend import attend
-from service.commands.backup import backup
 from service.commands.bench import bench
 from service.commands.demo import demo
 from service.commands.doctor import doctor
@@ -17,10 +16,12 @@ from service.commands.encode import encode
 from service.commands.errors import CommandError
 from service.commands.export import export
 from service.commands.import_ import import_
+from service.commands.keeping.backup import backup
+from service.commands.keeping.copy import copy
+from service.commands.keeping.restore import restore
 from service.commands.key import key
 from service.commands.load import load
 from service.commands.page import page
-from service.commands.restore import restore
 from service.commands.serve import serve
 
 
@@ -62,7 +63,7 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, demo, load, export, attend, encode, key, backup, restore, doctor):
+for command in (serve, demo, load, export, attend, encode, key, backup, restore, copy, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(page, name="page")

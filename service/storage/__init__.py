@@ -14,6 +14,7 @@ from service.storage.conditions import (
     Condition,
     parse_condition,
 )
+from service.storage.copying import Compared, Copied, compared, copied
 from service.storage.equivalence import canonical
 from service.storage.errors import (
     BackupDamaged,

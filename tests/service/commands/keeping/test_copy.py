@@ -1,0 +1,66 @@
+"""`softkv copy`: what a service stored is served from another directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.storage import SQLiteStore
+from tests.service.commands.conftest import Softkv, serving
+from tests.service.storage.making import collection, document
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    with SQLiteStore.open(tmp_path / "first") as store:
+        collection(store, [document(f"{i}", i) for i in range(300)], "many")
+        collection(store, [document("x")], "one")
+    return tmp_path / "first"
+
+
+def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Path) -> None:
+    result = bare("copy", str(filled), f"sqlite:{tmp_path / 'second'}", "--verify", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert [(each["name"], each["documents"], each["written"]) for each in said["copied"]] == [
+        ("many", 300, 300),
+        ("one", 1, 1),
+    ]
+    assert all(each["digests"][0] == each["digests"][1] for each in said["compared"])
+    with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url) as client:
+        asked = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
+        (match,) = client.post("/v1/collections/many/attend", json=asked).json()["matches"]
+        assert match["value"] == {"seed": 7}
+        taken = bare("copy", str(filled), str(tmp_path / "second"))
+        assert taken.exit_code == 1
+        assert "in use" in taken.stderr or "another process" in taken.stderr, taken.stderr
+
+
+def test_some_collections_and_what_differs(bare: Softkv, filled: Path, tmp_path: Path) -> None:
+    with SQLiteStore.open(tmp_path / "second") as store:
+        collection(store, [document("x", 1), document("y")], "one")
+    result = bare("copy", str(filled), str(tmp_path / "second"), "-c", "one", "--verify")
+    assert result.exit_code == 1
+    assert "one: 1 documents, 1 of them written" in result.stdout
+    assert "one: 1 only there: y" in result.stdout
+    with SQLiteStore.open(tmp_path / "second") as store, store.reading() as reader:
+        assert [each.name for each in reader.collections()] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "code", "said"),
+    [
+        ("first", "first", 2, "are one directory"),
+        ("nothing", "second", 1, "has no store"),
+        ("first", "second -c none", 1, "none"),
+    ],
+)
+def test_what_cannot_be_copied_is_refused(bare, filled, tmp_path, monkeypatch, source, target, code, said):
+    monkeypatch.chdir(tmp_path)
+    result = bare("copy", source, *target.split())
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert not (tmp_path / "nothing").exists()

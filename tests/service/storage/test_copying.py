@@ -1,0 +1,125 @@
+"""What is copied is the same, whatever it was, and what stopped half way goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store
+from service.storage.copying import PAGE, compared, copied, digest
+from service.storage.records import Part
+from tests.service.storage.making import SETTINGS, collection, document, plain
+
+KINDS = [
+    document("a"),
+    document("\U0001d11e beyond", value={"b": 1, "a": [1.0, True, None, "\ud800"]}),
+    document("\uffff", metadata={"n": 2**200, "x": 0.1, "nested": {"deep": ["ü", 1, 1.0, True]}}),
+    document("keyless", key=None, keys=np.empty((0, 3), np.float32), value_vector=None),
+    document("parts", keys=np.eye(3, dtype=np.float32)[:2], parts=(Part(0, 3), Part(3, 5))),
+    document("zero", keys=np.array([[-0.0, 1e-40, 3e38]], np.float32)),
+]
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[SQLiteStore]:
+    with SQLiteStore.open(tmp_path / "other") as opened:
+        yield opened
+
+
+def everything(store: Store, name: str = "c") -> list[tuple]:
+    with store.reading() as reader:
+        return [plain(each) for each in reader.page(reader.collection(name).id)]
+
+
+def verdict(store: Store, other: Store):
+    with store.reading() as reader, other.reading() as there:
+        return compared(reader, there, "c")
+
+
+def test_every_kind_of_document_arrives_as_it_was(store, other):
+    collection(store, KINDS)
+    with store.reading() as reader:
+        assert copied(reader, other, "c").written == len(KINDS)
+        assert copied(reader, other, "c").written == 0
+    assert everything(other) == everything(store)
+    assert verdict(store, other).same
+
+
+def test_a_collection_keeps_its_settings_and_its_seed(store, other):
+    with store.writing() as writer:
+        settings = replace(SETTINGS, basis="measured", null="strict", encoder="one")
+        made = writer.create_collection("c", settings, b"s" * 32)
+    with store.reading() as reader:
+        copied(reader, other, "c")
+    with other.reading() as there:
+        assert there.collection("c").settings == settings
+        assert there.collection("c").thin_seed == made.thin_seed
+
+
+def test_what_was_stopped_goes_on_where_it_was(store, other):
+    collection(store, [document(f"{i:04}", i) for i in range(PAGE + 40)])
+
+    def stops(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with store.reading() as reader:
+        with pytest.raises(KeyboardInterrupt):
+            copied(reader, other, "c", stops)
+        assert len(verdict(store, other).missing) == 40
+        assert copied(reader, other, "c").written == 40
+    assert verdict(store, other).same
+
+
+def test_what_differs_is_named_and_copied_again(store, other):
+    number = collection(store, [document("a"), document("b"), document("c"), document("d")])
+    there = collection(other, [document("b"), document("c", value="c"), document("e")])
+    found = verdict(store, other)
+    assert (found.missing, found.other, found.added) == (("a", "d"), ("c",), ("e",))
+    assert not found.same
+    with store.reading() as reader:
+        assert copied(reader, other, "c").written == 3
+    assert [each[0] for each in everything(other)] == ["a", "b", "c", "d", "e"]
+    assert verdict(store, other).added == ("e",)
+    with other.writing() as writer:
+        writer.delete_ids(there, ["e"])
+        writer.update_collection("c", replace(writer.collection("c").settings, temperature=9))
+    assert verdict(store, other).settings == ("temperature",)
+    with store.reading() as reader:
+        copied(reader, other, "c")
+        assert reader.count(number) == 4
+    assert verdict(store, other).same
+
+
+def test_another_collection_of_that_name_is_left_alone(store, other):
+    collection(store, [document("a")])
+    with other.writing() as writer:
+        writer.create_collection("c", replace(SETTINGS, similarity="dot"))
+    with store.reading() as reader:
+        with pytest.raises(CollectionFixed, match="similarity"):
+            copied(reader, other, "c")
+        with pytest.raises(CollectionMissing):
+            copied(reader, other, "none")
+        with pytest.raises(CollectionMissing):
+            compared(reader, reader, "none")
+    assert everything(other) == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"key": None}, {"key": ""}, {"value": 0}, {"value": False}, {"metadata": {"seed": 0.0}}, {"value_vector": None},
+        {"keys": np.zeros((0, 3), np.float32)}, {"keys": np.array([[-0.0, 0.1, -1]], np.float32)},
+        {"parts": (Part(0, 1),)},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_no_other_document_has_its_digest(given):
+    assert digest(document("a", **given)) != digest(document("a"))
+
+
+def test_a_digest_does_not_hang_on_where_a_document_lies():
+    assert digest(document("a", row=3)) == digest(document("a", row=None))
