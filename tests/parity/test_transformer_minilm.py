@@ -104,6 +104,7 @@ def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
     assert np.abs(together - backwards).max() < 1e-6
 
 
+@pytest.mark.thorough
 def test_bfloat16_stays_near(checkpoint, encode, packed):
     rounded = mapped(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)
     found, exact = Packed(rounded)(*encode(TEXTS)), packed(*encode(TEXTS))

@@ -202,6 +202,7 @@ print(this_target() is None or cpu_target.target_context.codegen().magic_tuple()
 """
 
 
+@pytest.mark.thorough
 def test_the_first_one_has_machine_code_made_for_this_kind_of_processor():
     done = subprocess.run([sys.executable, "-c", ALONE], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"]

@@ -26,12 +26,18 @@ def logged_as_before() -> Iterator[None]:
     log.handlers[:], log.level, log.propagate = before
 
 
+@pytest.fixture(scope="session")
+def local_client() -> Iterator[Client]:
+    """A client of a service in this process, which takes seconds to begin."""
+    with Client.local() as client:
+        yield client
+
+
 @pytest.fixture(scope="package", params=["blocking", "awaited", "local"])
 def softkv_client(request: pytest.FixtureRequest, logged_as_before: None) -> Iterator[Any]:
     """A client, in each of the three ways."""
     if request.param == "local":
-        with Client.local() as client:
-            yield client
+        yield request.getfixturevalue("local_client")
         return
     service: RunningService = request.getfixturevalue("service")
     if request.param == "blocking":

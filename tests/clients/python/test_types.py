@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.examples import ROOT
 
 TYPED = Path(__file__).with_name("typed.py")
 WRONG = re.compile(r"# wrong: ([\w-]+)$")
 
 
+@pytest.mark.thorough
 def test_it_knows_what_comes_back_and_what_is_no_argument():
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--show-error-codes", "--no-error-summary", str(TYPED)],

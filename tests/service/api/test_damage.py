@@ -151,7 +151,7 @@ def test_a_question_to_a_collection_that_is_deleted_is_a_404(tmp_path: Path) -> 
         threads = [Thread(target=ask, args=(call,)) for call in calls]
         for thread in threads:
             thread.start()
-        for _ in range(60):
+        for _ in range(25):
             client.put(PATH, json={"encoder": None})
             client.post(f"{PATH}/documents", json=documents)
             client.delete(PATH)

@@ -41,7 +41,7 @@ def batch(first: int, count: int) -> dict[str, Any]:
 @pytest.fixture
 def bare_service(tmp_path: Path) -> Iterator[Service]:
     with Service(tmp_path, "--encoder", "none") as running:
-        running.wait_until_ready(60)
+        running.wait_until_ready()
         yield running
 
 

@@ -53,7 +53,9 @@ def test_a_child_tells_and_what_it_trained_is_kept(trained):
     assert not lab.training
 
 
-@pytest.mark.parametrize("model", ["transformer", pytest.param("gru", marks=pytest.mark.thorough), "gru_attention"])
+@pytest.mark.parametrize(
+    "model", ["gru_attention", *(pytest.param(each, marks=pytest.mark.thorough) for each in ("transformer", "gru"))]
+)
 def test_what_is_decoded_is_what_the_network_writes(model):
     lab = Lab()
     collected(lab, NetworkJob(Plan(TASKS["numbers"], model, 3), 30, 1))
@@ -69,6 +71,7 @@ def test_what_is_decoded_is_what_the_network_writes(model):
         np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_picture_and_a_text_are_not_taken_for_each_other(trained):
     lab, _ = trained
     with pytest.raises(UnreadableSource, match="a model for reverse reads a text"):
@@ -81,6 +84,7 @@ def test_a_picture_and_a_text_are_not_taken_for_each_other(trained):
     assert [each.shape[-1] for each in decoded.weights] == [16]
 
 
+@pytest.mark.thorough
 def test_pairs_are_learned_and_no_model_is_kept():
     lab, eye = Lab(), np.eye(6, 8, dtype=np.float32)
     told = collected(lab, PairsJob(eye, eye, 30, 2, 0))

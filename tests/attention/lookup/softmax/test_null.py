@@ -43,7 +43,7 @@ def test_its_similarity_is_continuous_in_the_temperature(mean, deviation, docume
     assert background.null_key(0, documents) == background.null_key(1e-30, documents)
 
 
-@pytest.mark.parametrize("n", [100, 1000, 20_000])
+@pytest.mark.parametrize("n", [100, 1000, pytest.param(20_000, marks=pytest.mark.thorough)])
 def test_unrelated_queries_leave_half_of_the_weight_to_it(n):
     random = np.random.default_rng(n)
     memory = Memory("cosine")

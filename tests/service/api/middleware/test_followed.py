@@ -125,6 +125,7 @@ def hostile(url: str, port: int) -> None:
                 connection.recv(4096)
 
 
+@pytest.mark.thorough
 def test_no_line_has_a_text_or_a_key(tmp_path, monkeypatch):
     monkeypatch.setenv("SOFTKV_API_KEYS", KEY)
     monkeypatch.setenv("SOFTKV_SLOW_MS", "0.001")

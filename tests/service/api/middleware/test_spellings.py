@@ -111,6 +111,7 @@ def send_all(data: Path, settings: dict[str, Any], keys: list[Key], sent: Iterab
     return asyncio.run(run())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("caller", CALLERS)
 def test_who_may_not_write_writes_nothing(data, caller):
     settings, keys = CALLERS[caller]

@@ -173,6 +173,7 @@ def test_a_service_without_a_model_has_none_to_encode_with(tmp_path):
         assert "ENCODER=none" in answer.json()["detail"]
 
 
+@pytest.mark.thorough
 def test_a_lower_precision_is_a_setting_that_collections_record(tmp_path, client):
     with RunningService(data_dir=tmp_path, precision="bfloat16") as running, running.client() as rough:
         assert rough.put("/v1/collections/a", json={}).json()["precision"] == "bfloat16"

@@ -118,7 +118,9 @@ def test_who_hangs_up_ends_the_training(client):
     assert children_of(module=CHILD) == []
 
 
-@pytest.mark.parametrize(("lab", "status"), [("writers", 403), ("readers", 200)])
+@pytest.mark.parametrize(
+    ("lab", "status"), [("writers", 403), pytest.param("readers", 200, marks=pytest.mark.thorough)]
+)
 def test_readers_train_where_they_may(tmp_path, lab, status):
     settings = {"encoder": "none", "api_keys": ("writer",), "read_keys": ("reader",), "lab": lab}
     with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:

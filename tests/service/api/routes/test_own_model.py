@@ -126,6 +126,7 @@ def test_a_collection_keeps_what_it_was_made_with(model: Path, tmp_path: Path) -
         assert client.put("/v1/collections/new", json={}).json()["temperature"] == 0.01
 
 
+@pytest.mark.thorough
 def test_a_folder_that_was_cut_later_is_refused_where_its_longer_vectors_are(model: Path, tmp_path: Path) -> None:
     changed = tmp_path / "model"
     shutil.copytree(model, changed, symlinks=True)
