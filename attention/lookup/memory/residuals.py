@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools
 from attention.kernels import kernels, pool
 from attention.lookup.codes.moments import Moments, Residuals
+from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 
 AT_A_TIME = 4_096
@@ -31,6 +33,9 @@ def residuals_of(passing: Iterable[tuple[Segment, Bools | None]], width: int) ->
         if passes is None:
             found += whole
             continue
+        if passes is segment.live and 2 * segment.n > segment.count:
+            found += whole - _removed(segment, passes)
+            continue
         rows = np.flatnonzero(passes)
         if 2 * len(rows) <= segment.count:
             found += Residuals(len(rows), residual_sum(segment.values, rows))
@@ -38,6 +43,28 @@ def residuals_of(passing: Iterable[tuple[Segment, Bools | None]], width: int) ->
             rest = np.flatnonzero(~passes)
             found += whole - Residuals(len(rest), residual_sum(segment.values, rest))
     return found
+
+
+_last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictionary()
+"""Of blocks from which rows were removed: which of them lived, and what those that did not come to."""
+
+
+def _removed(segment: Segment, live: Bools) -> Residuals:
+    """Those of the rows that do not live: of the ones that were removed since somebody asked only these are read."""
+    gone = ~live
+    known = Residuals(0, np.zeros(segment.values.shape[1]))
+    before, found = _last_removed.get(segment.block, (live[:0], known))
+    # Rows do not come back: where one lives again this view is from before what was last asked of.
+    older = len(before) > len(live) or bool((gone[: len(before)] < ~before).any())
+    if not older:
+        known = found
+        gone[: len(before)] &= before
+    rows = np.flatnonzero(gone)
+    if len(rows):
+        known += Residuals(len(rows), residual_sum(segment.values, rows))
+    if not older:
+        _last_removed[segment.block] = live, known
+    return known
 
 
 def residual_sum(values: F32, rows: I64) -> F64:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Bools
+from attention.dtypes import I64, Bools
 from attention.errors import ParameterError
 from attention.kernels.layout import PANEL
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.grams import Grams, RunningGrams
 from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
 from attention.lookup.memory.residuals import residuals_of
@@ -32,12 +33,18 @@ class View:
         segments: the blocks, as this view sees them.
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
+        running_grams: what this view and those before and after it add up, see there.
     """
 
     similarity: str
     segments: tuple[Segment, ...] = ()
     dimension: int | None = None
     value_dimension: int | None = None
+    running_grams: RunningGrams = field(default_factory=RunningGrams, repr=False)
+
+    def followed_by(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
+        """The view after a write."""
+        return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
 
     @cached_property
     def facts(self) -> Facts:
@@ -55,29 +62,13 @@ class View:
         return self.facts.documents
 
     @cached_property
-    def grams(self) -> F64 | None:
-        """float64[2, d, d], at least Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ over the rows that live; None where not kept.
-
-        For cosine those of the keys' directions.
-        """
+    def grams(self) -> Grams | None:
+        """At least those of the keys of the rows that live; None where they are not kept, or not finite."""
         grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
         known = [gram for gram in grams if gram is not None]
         if not known or len(known) < len(self.segments):
             return None
-        total = sum(known[1:], known[0])
-        return total if np.isfinite(total).all() else None
-
-    @cached_property
-    def unit_grams(self) -> F32 | None:
-        """float32[2, d, d], the same over their traces, to be multiplied in float32."""
-        if self.grams is None:
-            return None
-        return np.asarray(self.grams / np.maximum(self.traces, 1e-300)[:, None, None], dtype=np.float32)
-
-    @cached_property
-    def traces(self) -> list[float]:
-        """Of each of `grams`."""
-        return [] if self.grams is None else [float(np.trace(gram)) for gram in self.grams]
+        return self.running_grams.of(known)
 
     @cached_property
     def thin(self) -> ThinFacts | None:
