@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
+from attention.lookup.codes.grams import RunningGrams
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.grams import RunningGrams
 
 
 class Counted(np.ndarray):
