@@ -17,7 +17,9 @@ from attention.kernels import prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
+from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.bits import Picked
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import Mask, View
@@ -33,8 +35,10 @@ __all__ = [
     "Bias",
     "Certificate",
     "Evidence",
+    "Filtered",
     "Mask",
     "Memory",
+    "Picked",
     "Question",
     "Rows",
     "Sweep",

@@ -55,13 +55,13 @@ def quantisation_errors(view: View, queries: QueryCodes) -> F64:
     uniform = 2.0**-20 * lengths * (key + residual)
     largest = (lengths * residual + queries.residuals_norm * key) * (1 + 1e-9) + uniform
     squares = np.full(queries.count, np.inf)
-    if view.unit_grams is not None:
+    if (grams := view.grams) is not None:
         seen = queries.codes * queries.scales[:, None]
         lost = sum(segment.block.capacity for segment in view.segments) * seen.shape[1] * 2.0**-125
         parts = [
             _form(vectors, gram, trace, lost, exact=exact)
             for vectors, gram, trace, exact in zip(
-                (seen, queries.residuals), view.unit_grams, view.traces, (True, not queries.fine), strict=True
+                (seen, queries.residuals), grams.unit, grams.traces, (True, not queries.fine), strict=True
             )
         ]
         squares = (np.sqrt(np.maximum(parts[0], 0)) + np.sqrt(np.maximum(parts[1], 0))) ** 2

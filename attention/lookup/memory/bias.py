@@ -64,7 +64,7 @@ class Bias:
                 raise ParameterError(f"document {twice[0]} has two addends in a bias: add them up, and send one")
         found = [_of_segment(segment, documents, given, float(elsewhere)) for segment in view.segments]
         forbidden = tuple(_infinite(each) for each in found)
-        mask = None if all(rows is None for rows in forbidden) else ~Mask(view, forbidden)
+        mask = None if all(rows is None for rows in forbidden) else ~Mask.of(view, forbidden)
         for each, rows in zip(found, forbidden, strict=True):
             if each is not None and rows is not None:
                 each[rows] = 0.0

@@ -216,11 +216,11 @@ class Memory:
             value_dimension = dimension if add.values is None else add.values.shape[1]
             segments = _extended(segments, add, self._layout, self._expected)
         segments = [segment for segment in segments if segment.n]
-        return View(view.similarity, tuple(segments), dimension, value_dimension)
+        return view.followed_by(tuple(segments), dimension, value_dimension)
 
 
 def _with(view: View, segments: tuple[Segment, ...]) -> View:
-    return View(view.similarity, segments, view.dimension, view.value_dimension)
+    return view.followed_by(segments, view.dimension, view.value_dimension)
 
 
 def _extended(segments: list[Segment], rows: Rows, layout: BlockFormat, expected: int) -> list[Segment]:

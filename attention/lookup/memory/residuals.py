@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools
 from attention.kernels import kernels, pool
 from attention.lookup.codes.moments import Moments, Residuals
+from attention.lookup.memory.bits import Bits
+from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.segments import Segment
 
 AT_A_TIME = 4_096
@@ -16,28 +19,72 @@ AT_A_TIME = 4_096
 
 
 def residuals_of(passing: Iterable[tuple[Segment, Bools | None]], width: int) -> Residuals:
-    """Of the values of all rows that pass, where their moments are kept.
+    """Of the values of all rows that live, where their moments are kept.
 
     Those of a whole block are known. So where more than half of a block's rows pass the others are read, and taken off:
     what is left may then count rows that were written since, or lie in no segment that passes, and bounds all the same.
 
     Args:
-        passing: segments with bool[count] of their rows that pass; None for all of them.
+        passing: segments with bool[count] of their rows that live; None for all of them.
         width: of the values.
     """
     found = Residuals(0, np.zeros(width))
-    for segment, passes in passing:
+    for segment, live in passing:
         whole = _moments(segment).residuals
-        if passes is None:
+        if live is None:
             found += whole
-            continue
-        rows = np.flatnonzero(passes)
-        if 2 * len(rows) <= segment.count:
-            found += Residuals(len(rows), residual_sum(segment.values, rows))
+        elif 2 * segment.n <= segment.count:
+            found += _read(segment, live)
         else:
-            rest = np.flatnonzero(~passes)
-            found += whole - Residuals(len(rest), residual_sum(segment.values, rest))
+            found += whole - _removed(segment, live)
     return found
+
+
+def residuals_of_bits(segment: Segment, bits: Bits) -> Residuals:
+    """The same of the rows of a segment that a mask lets through; known of the same bits in a mask of another view."""
+    if bits.residuals is not None:
+        return bits.residuals
+    passes, fewer, earlier = bits.passes(), min(bits.n, bits.count - bits.n), bits.earlier
+    if earlier is not None and earlier.residuals is not None:
+        before = np.zeros(bits.count, dtype=np.bool_)
+        before[: earlier.count] = earlier.passes()
+        if np.count_nonzero(passes != before) <= fewer:
+            bits.residuals = earlier.residuals + _read(segment, passes & ~before) - _read(segment, before & ~passes)
+            bits.earlier = None
+            return bits.residuals
+    whole = _moments(segment).residuals
+    found = _read(segment, passes) if fewer == bits.n else whole - _read(segment, ~passes)
+    if found.count == bits.n:  # and of no rows that were written since
+        bits.residuals = found
+    return found
+
+
+def _read(segment: Segment, passes: Bools) -> Residuals:
+    rows = np.flatnonzero(passes)
+    total = residual_sum(segment.values, rows) if len(rows) else np.zeros(segment.values.shape[1])
+    return Residuals(len(rows), total)
+
+
+_last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictionary()
+"""Of blocks from which rows were removed: which of them lived, and what those that did not come to."""
+
+
+def _removed(segment: Segment, live: Bools) -> Residuals:
+    """Those of the rows that do not live: of the ones that were removed since somebody asked only these are read."""
+    gone = ~live
+    known = Residuals(0, np.zeros(segment.values.shape[1]))
+    before, found = _last_removed.get(segment.block, (live[:0], known))
+    # Rows do not come back: where one lives again this view is from before what was last asked of.
+    older = len(before) > len(live) or bool((gone[: len(before)] < ~before).any())
+    if not older:
+        known = found
+        gone[: len(before)] &= before
+    rows = np.flatnonzero(gone)
+    if len(rows):
+        known += Residuals(len(rows), residual_sum(segment.values, rows))
+    if not older:
+        _last_removed[segment.block] = live, known
+    return known
 
 
 def residual_sum(values: F32, rows: I64) -> F64:

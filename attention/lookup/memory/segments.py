@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Bools, Bytes, Index
 from attention.kernels.layout import CHUNK, put_rows, rows_room
+from attention.lookup.memory.bits import Bits
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.blocks import BLOCK_ROWS, Block
 from attention.lookup.memory.owners import beginning, between, longest, ranges
@@ -31,6 +33,10 @@ class Sample:
     places: I64
     codes: Bytes
     scales: F32
+
+
+_samples: WeakKeyDictionary[Block, Sample] = WeakKeyDictionary()
+"""The last one of each block: a write that adds few rows, or removes some, leaves it as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +62,11 @@ class Segment:
         object.__setattr__(self, "n", self.count if self.live is None else int(np.count_nonzero(self.live)))
         object.__setattr__(self, "key_norm", float(self.block.norms[: self.count].max(initial=0.0)))
         object.__setattr__(self, "value_norm", float(self.block.value_norms[: self.count].max(initial=0.0)))
+
+    @cached_property
+    def live_bits(self) -> Bits | None:
+        """The rows that live; None where all do."""
+        return None if self.live is None else Bits.of(self.live)
 
     @property
     def numbers(self) -> I64:
@@ -87,9 +98,13 @@ class Segment:
         """The rows at `sample_places`."""
         assert self.block.codes is not None
         places = self.sample_places
+        found = _samples.get(self.block)
+        if found is not None and np.array_equal(found.places, places):
+            return found
         codes = rows_room(len(places), self.keys.shape[1])
         put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
-        return Sample(places, codes, self.block.codes.scales[places])
+        made = _samples[self.block] = Sample(places, codes, self.block.codes.scales[places])
+        return made
 
     @property
     def sample_stride(self) -> int:

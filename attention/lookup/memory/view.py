@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Bools
+from attention.dtypes import I64, Bools
 from attention.errors import ParameterError
-from attention.kernels.layout import PANEL
+from attention.lookup.codes.grams import Grams, RunningGrams
 from attention.lookup.codes.moments import Residuals
+from attention.lookup.memory.bits import Bits, Picked
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.originals import in_file, memory_of_machine
 from attention.lookup.memory.owners import beginning
-from attention.lookup.memory.residuals import residuals_of
+from attention.lookup.memory.residuals import residuals_of, residuals_of_bits
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.thin import ThinFacts
 
@@ -32,12 +33,18 @@ class View:
         segments: the blocks, as this view sees them.
         dimension: the keys' width; None before the first write.
         value_dimension: the values' width; None before the first write.
+        running_grams: what this view and those before and after it add up, see there.
     """
 
     similarity: str
     segments: tuple[Segment, ...] = ()
     dimension: int | None = None
     value_dimension: int | None = None
+    running_grams: RunningGrams = field(default_factory=RunningGrams, repr=False)
+
+    def followed_by(self, segments: tuple[Segment, ...], dimension: int | None, value_dimension: int | None) -> View:
+        """The view after a write."""
+        return View(self.similarity, segments, dimension, value_dimension, self.running_grams)
 
     @cached_property
     def facts(self) -> Facts:
@@ -55,29 +62,13 @@ class View:
         return self.facts.documents
 
     @cached_property
-    def grams(self) -> F64 | None:
-        """float64[2, d, d], at least Σ (k − k̂)(k − k̂)ᵀ and Σ k kᵀ over the rows that live; None where not kept.
-
-        For cosine those of the keys' directions.
-        """
+    def grams(self) -> Grams | None:
+        """At least those of the keys of the rows that live; None where they are not kept, or not finite."""
         grams = [segment.block.codes.grams for segment in self.segments if segment.block.codes is not None]
         known = [gram for gram in grams if gram is not None]
         if not known or len(known) < len(self.segments):
             return None
-        total = sum(known[1:], known[0])
-        return total if np.isfinite(total).all() else None
-
-    @cached_property
-    def unit_grams(self) -> F32 | None:
-        """float32[2, d, d], the same over their traces, to be multiplied in float32."""
-        if self.grams is None:
-            return None
-        return np.asarray(self.grams / np.maximum(self.traces, 1e-300)[:, None, None], dtype=np.float32)
-
-    @cached_property
-    def traces(self) -> list[float]:
-        """Of each of `grams`."""
-        return [] if self.grams is None else [float(np.trace(gram)) for gram in self.grams]
+        return self.running_grams.of(known)
 
     @cached_property
     def thin(self) -> ThinFacts | None:
@@ -112,14 +103,7 @@ class View:
         Args:
             numbers: int64[r], the documents' own, in any order; unknown ones are ignored.
         """
-        numbers = np.asarray(numbers, dtype=np.int64)
-        if not (numbers[1:] >= numbers[:-1]).all():
-            numbers = np.sort(numbers)
-        allowed = []
-        for segment in self.segments:
-            first, last = np.searchsorted(numbers, segment.owners[[0, -1]] + (0, 1))
-            allowed.append(_live(segment, _among(segment, numbers[first:last])) if first < last else None)
-        return Mask(self, tuple(allowed))
+        return Mask.of(self, Picked.of([segment.owners for segment in self.segments], numbers).passes)
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
         """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows
@@ -132,9 +116,9 @@ class View:
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
         for index, segment in enumerate(self.segments):
             if mask is not None:
-                passes = mask.allowed[index]
-                if passes is not None:
-                    yield segment, passes
+                bits = mask.bits[index]
+                if bits is not None:
+                    yield segment, bits.passes()
             elif segment.n:
                 yield segment, segment.live
 
@@ -145,94 +129,84 @@ class Mask:
 
     Attributes:
         view: the view it was made for.
-        allowed: for each segment bool[count], True = may attend, removed rows False; None where no row may.
+        bits: for each segment, of rows that live; None where no row may be attended to.
 
     `&`, `|` and `~` are and, or and not over the rows that live; both masks must be of one view.
     """
 
     view: View
-    allowed: tuple[Bools | None, ...]
+    bits: tuple[Bits | None, ...]
+
+    @classmethod
+    def of(cls, view: View, passes: Sequence[Bools | None]) -> Mask:
+        """Of bool[count] for each segment, None where no row passes; those that were removed do not count."""
+        return cls(
+            view,
+            tuple(
+                None if some is None else _some(Bits.of(some).among(segment.live_bits))
+                for segment, some in zip(view.segments, passes, strict=True)
+            ),
+        )
 
     def __and__(self, other: Mask) -> Mask:
         both = [
-            None if mine is None or theirs is None else _some(mine & theirs)
-            for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
+            None if mine is None or theirs is None else _some(Bits(mine.packed & theirs.packed, mine.count))
+            for mine, theirs in zip(self.bits, self._of_one_view(other), strict=True)
         ]
         return Mask(self.view, tuple(both))
 
     def __or__(self, other: Mask) -> Mask:
         either = [
-            theirs if mine is None else mine if theirs is None else mine | theirs
-            for mine, theirs in zip(self.allowed, self._of_one_view(other), strict=True)
+            theirs if mine is None else mine if theirs is None else Bits(mine.packed | theirs.packed, mine.count)
+            for mine, theirs in zip(self.bits, self._of_one_view(other), strict=True)
         ]
         return Mask(self.view, tuple(either))
 
     def __invert__(self) -> Mask:
-        rest = [
-            _live(segment, np.ones(segment.count, dtype=np.bool_) if passes is None else ~passes)
-            for segment, passes in zip(self.view.segments, self.allowed, strict=True)
-        ]
-        return Mask(self.view, tuple(rest))
+        rest = (
+            np.ones(segment.count, dtype=np.bool_) if bits is None else ~bits.passes()
+            for segment, bits in zip(self.view.segments, self.bits, strict=True)
+        )
+        return Mask.of(self.view, list(rest))
 
     @cached_property
     def n(self) -> int:
         """How many rows may be attended to."""
-        return sum(int(np.count_nonzero(passes)) for passes in self.allowed if passes is not None)
+        return sum(bits.n for bits in self.bits if bits is not None)
 
     @cached_property
     def scanned(self) -> int:
         """How many rows a scan has to read for these: all that stand in a panel with one of them."""
-        return sum(_in_panels(passes) for passes in self.allowed if passes is not None)
+        return sum(bits.scanned for bits in self.bits if bits is not None)
 
     @cached_property
     def documents(self) -> int:
         """How many documents may be attended to."""
         return sum(
-            beginning(segment.numbers, segment.owners, passes) if segment.several else int(np.count_nonzero(passes))
-            for segment, passes in zip(self.view.segments, self.allowed, strict=True)
-            if passes is not None
+            beginning(segment.numbers, segment.owners, bits.passes()) if segment.several else bits.n
+            for segment, bits in zip(self.view.segments, self.bits, strict=True)
+            if bits is not None
         )
 
     @cached_property
     def value_residuals(self) -> Residuals:
         """Of the values of the rows that may be attended to, see `View.value_residuals`; read once a mask."""
-        return residuals_of(self.view.passing(self), self.view.value_dimension or 0)
+        found = Residuals(0, np.zeros(self.view.value_dimension or 0))
+        for segment, bits in zip(self.view.segments, self.bits, strict=True):
+            if bits is not None:
+                found += residuals_of_bits(segment, bits)
+        return found
 
     @property
     def nbytes(self) -> int:
         """The memory that it holds, in bytes."""
-        return sum(passes.nbytes for passes in self.allowed if passes is not None)
+        return sum(bits.nbytes for bits in self.bits if bits is not None)
 
-    def _of_one_view(self, other: Mask) -> tuple[Bools | None, ...]:
+    def _of_one_view(self, other: Mask) -> tuple[Bits | None, ...]:
         if other.view is not self.view:
             raise ParameterError("the masks belong to two views: make both with one view's mask(numbers)")
-        return other.allowed
+        return other.bits
 
 
-def _among(segment: Segment, numbers: I64) -> Bools:
-    """bool[count]: which of a segment's rows belong to one of the documents, which lie between theirs and ascend."""
-    own = segment.owners
-    numbers_between = int(own[-1] - own[0]) + 1
-    if numbers_between <= 8 * len(own):  # then a table of every number there is takes no search
-        table = np.zeros(numbers_between, dtype=np.bool_)
-        table[numbers - own[0]] = True
-        passes: Bools = table[own - own[0]]
-        return passes
-    passes = np.zeros(len(own), dtype=np.bool_)
-    passes[segment.positions(numbers)] = True
-    return passes
-
-
-def _in_panels(passes: Bools) -> int:
-    """How many of the rows stand in a panel in which one passes."""
-    full = len(passes) - len(passes) % PANEL
-    eights = passes[:full].view(np.int64).reshape(-1, PANEL // 8)
-    return PANEL * int(np.count_nonzero(eights.any(axis=1))) + (len(passes) - full) * int(passes[full:].any())
-
-
-def _live(segment: Segment, passes: Bools) -> Bools | None:
-    return _some(passes if segment.live is None else passes & segment.live)
-
-
-def _some(passes: Bools) -> Bools | None:
-    return passes if passes.any() else None
+def _some(bits: Bits) -> Bits | None:
+    return bits if bits.packed.any() else None

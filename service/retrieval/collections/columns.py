@@ -67,8 +67,10 @@ class Columns:
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._too_large: set[str] = set()
 
-    def of(self, field: str, source: Source) -> list[Column] | None:
-        """The column of every document in the source, in parts by row number.
+    def of(self, field: str, source: Source, first: int = 0) -> list[Column] | None:
+        """The column of every document in the source from row number `first` on, in parts by row number.
+
+        The first of them may begin before that.
 
         None where SQL has to answer: the field proved too large to hold, or a newer version was read already.
         """
@@ -80,7 +82,7 @@ class Columns:
                 self._held.move_to_end(field)
         if held is None or _last(source.view) > held.parts[-1].last:
             held = self._read(field, held, source)
-        return None if held is None else [part.column for part in held.parts]
+        return None if held is None else [part.column for part in held.parts if part.last >= first]
 
     def _read(self, field: str, before: _Held | None, source: Source) -> _Held | None:
         room = max(LEAST_ROOM, BYTES_A_DOCUMENT * source.view.n)

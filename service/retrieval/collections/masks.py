@@ -1,16 +1,17 @@
-"""Filters: as they are sent → conditions → which rows pass, a mask made once for each view of the keys."""
+"""Filters: as they are sent → conditions → which rows pass, looked at once for each row."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from attention.lookup import Mask, View
+from attention.dtypes import I64
+from attention.lookup import Filtered, Mask, Picked, View
 from service.retrieval.collections.columns import Columns, Source
 from service.retrieval.errors import InvalidContent
 from service.storage import Comparison, Condition, InvalidCondition, parse_condition
@@ -34,73 +35,98 @@ def parse_filter(sent: Any) -> Condition | None:
         raise InvalidContent.at(where, error.message) from None
 
 
-class Masks:
-    """The masks of one collection's current view; for many threads.
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What is known of one filter.
 
-    Those that were not asked for lately go where there are more than MOST_MASKS, or more than
-    MASK_BYTES of them. A mask of an older view is made for who still reads it, and not kept.
+    Attributes:
+        filtered: which rows pass, of every block.
+        version: of the newest source that it was evaluated on: of older ones it knows nothing.
+        mask: of the current view; None where that was not asked for yet.
+    """
+
+    filtered: Filtered
+    version: int
+    mask: Mask | None
+
+
+class Masks:
+    """The masks of one collection's current view, and what they say of rows that the next one has as well; for many
+    threads.
+
+    A row that passes once passes for good: after a write a filter is evaluated for new rows only. What was not asked
+    for lately goes where there are more than MOST_MASKS, or more than MASK_BYTES of them. A mask of an older view is
+    made for who still reads it, and not kept.
     """
 
     def __init__(self, current: Callable[[], View]) -> None:
         self._current = current
         self._columns = Columns()
         self._lock = Lock()
-        self._kept: OrderedDict[bytes, Mask] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
         """The mask of a condition, whose canonical name is `name`, for the source's view."""
         with self._lock:
-            kept = self._lookup(name, source.view)
-        return kept if kept is not None else self._keep(name, _evaluated(condition, source, self._columns))
+            kept = self._kept.get(name)
+            if kept is not None and kept.mask is not None and kept.mask.view is source.view:
+                self._kept.move_to_end(name)
+                return kept.mask
+        if kept is None or kept.version > source.version:
+            kept = _Kept(Filtered(), source.version, None)
+        spans = kept.filtered.unseen(source.view)
+        picked = _evaluated(condition, source, self._columns, spans) if spans else Picked((), ())
+        filtered = kept.filtered.with_more(source.view, picked)
+        return self._keep(name, _Kept(filtered, source.version, filtered.mask(source.view)))
 
     def forget(self) -> None:
         """Drop the masks of the views that are no longer current; call it whenever there is a new one."""
         with self._lock:
             view = self._current()
-            for name in [name for name, mask in self._kept.items() if mask.view is not view]:
-                del self._kept[name]
+            for name, kept in self._kept.items():
+                if kept.mask is not None and kept.mask.view is not view:
+                    self._kept[name] = replace(kept, mask=None)
 
-    def _lookup(self, name: bytes, view: View) -> Mask | None:
-        mask = self._kept.get(name)
-        if mask is None or mask.view is not view:
-            return None
-        self._kept.move_to_end(name)
-        return mask
-
-    def _keep(self, name: bytes, mask: Mask) -> Mask:
+    def _keep(self, name: bytes, made: _Kept) -> Mask:
+        assert made.mask is not None
         with self._lock:
-            if mask.view is not self._current():
-                return mask
-            kept = self._lookup(name, mask.view)
-            if kept is not None:  # another thread made it meanwhile
-                return kept
-            self._kept[name] = mask
-            while len(self._kept) > MOST_MASKS or sum(each.nbytes for each in self._kept.values()) > MASK_BYTES:
+            if made.mask.view is not self._current():
+                return made.mask
+            kept = self._kept.get(name)
+            if kept is None or kept.mask is None or kept.mask.view is not made.mask.view:
+                kept = self._kept[name] = made
+            self._kept.move_to_end(name)
+            while (
+                len(self._kept) > MOST_MASKS or sum(each.filtered.nbytes for each in self._kept.values()) > MASK_BYTES
+            ):
                 self._kept.popitem(last=False)
-            return mask
+            assert kept.mask is not None
+            return kept.mask
 
 
-def _evaluated(condition: Condition, source: Source, columns: Columns) -> Mask:
+def _evaluated(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
+    """Which of the rows, by their owners, pass: see `Picked`."""
     if isinstance(condition, Comparison):
-        return _compared(condition, source, columns)
-    nothing = source.view.mask(np.empty(0, dtype=np.int64))
+        return _compared(condition, source, columns, spans)
+    nothing = Picked.of(spans, np.empty(0, dtype=np.int64))
     joined = nothing if condition.operator == "OR" else ~nothing
     for each in condition.conditions:
-        mask = _evaluated(each, source, columns)
-        joined = joined | mask if condition.operator == "OR" else joined & mask
+        picked = _evaluated(each, source, columns, spans)
+        joined = joined | picked if condition.operator == "OR" else joined & picked
     return ~joined if condition.operator == "NOT" else joined
 
 
-def _compared(comparison: Comparison, source: Source, columns: Columns) -> Mask:
+def _compared(comparison: Comparison, source: Source, columns: Columns, spans: Sequence[I64]) -> Picked:
     if comparison.operator in _OPPOSITE:
-        return ~_compared(replace(comparison, operator=_OPPOSITE[comparison.operator]), source, columns)
-    parts = columns.of(comparison.name, source) if comparison.in_metadata else None
+        return ~_compared(replace(comparison, operator=_OPPOSITE[comparison.operator]), source, columns, spans)
+    first = min(int(owners[0]) for owners in spans)
+    parts = columns.of(comparison.name, source, first) if comparison.in_metadata else None
     if parts is None:
-        return source.view.mask(source.reader.rows_where(source.collection, comparison))
-    mask = source.view.mask(np.concatenate([part.rows(comparison) for part in parts]))
+        return Picked.of(spans, source.reader.rows_where(source.collection, comparison))
+    picked = Picked.of(spans, np.concatenate([part.rows(comparison) for part in parts]))
     if _asks_for_null(comparison):  # which a row has by having no value
-        mask |= ~source.view.mask(np.concatenate([part.present for part in parts]))
-    return mask
+        picked |= ~Picked.of(spans, np.concatenate([part.present for part in parts]))
+    return picked
 
 
 def _asks_for_null(comparison: Comparison) -> bool:

@@ -69,3 +69,51 @@ def test_more_values_never_make_it_smaller():
 def test_values_beyond_float32_have_no_spread(scale):
     vectors = (np.random.default_rng(2).random((50, 3)) * scale).astype(np.float32)
     assert Spread.of([moments_of(vectors)]) is None
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.sampled_from([1e-30, 1e-6, 1.0, 1e12]),
+    shift=st.sampled_from([0.0, 1.0, 30.0]),
+    more=st.lists(st.integers(1, 40), min_size=1, max_size=8),
+    far=st.sampled_from([1.0, 100.0]),
+)
+def test_what_came_since_is_bounded_whether_it_was_looked_at_or_not(seed, scale, shift, more, far):
+    random = np.random.default_rng(seed)
+    pieces = [random.standard_normal((300, 5)) + shift, *(random.standard_normal((n, 5)) * far for n in more)]
+    pieces = [(each * scale).astype(np.float32) for each in pieces]
+    sealed, found = moments_of(pieces[0] * 3), moments_of(pieces[0])
+    assert Spread.of([sealed, found]) is not None
+    for at, piece in enumerate(pieces[1:], start=2):
+        left = to_codes(piece)[2]
+        found = found.joined(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
+        spread = Spread.of([sealed, found])
+        vectors = np.concatenate([pieces[0] * 3, *pieces[:at]])
+        left = to_codes(vectors)[2]
+        assert around(vectors, vectors.mean(axis=0, dtype=np.float64)) <= spread.around_mean * (1 + 1e-12)
+        assert around(left, 0.0) <= spread.residual_spread * (1 + 1e-12)
+        anew = Spread.of([moments_of(pieces[0] * 3), moments_of(np.concatenate(pieces[:at]))])
+        allowed = (1 + 1 / 32) * anew.around_mean + 2.0**-10 * anew.square + 1e-36
+        assert spread.around_mean <= allowed
+
+
+def test_a_few_more_values_take_no_eigenvalues(monkeypatch):
+    random, asked, real = np.random.default_rng(5), [], np.linalg.eigvalsh
+    monkeypatch.setattr(np.linalg, "eigvalsh", lambda matrix: asked.append(len(matrix)) or real(matrix))
+
+    def some(count):
+        return random.standard_normal((count, 6)).astype(np.float32)
+
+    sealed, found = [moments_of(some(1000)) for _ in range(3)], moments_of(some(500))
+    Spread.of([*sealed, found])
+    assert len(asked) == 8
+    for _ in range(4):
+        piece = some(1)
+        left = to_codes(piece)[2]
+        found = found.joined(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
+        Spread.of([*sealed, found])
+    assert len(asked) == 8
+    found = found.joined(moments_of(some(200)))
+    Spread.of([*sealed, found])
+    assert len(asked) == 10

@@ -60,6 +60,27 @@ def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
     np.testing.assert_allclose(found.total, expected, rtol=1e-9, atol=1e-12)
 
 
+def test_a_removed_row_is_read_once_whoever_asks(monkeypatch):
+    read, reading = [], residuals.residual_sum
+    monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
+    memory = gathered(None)
+    left, gone, views = to_codes(KEYS)[2], np.empty(0, np.int64), []
+    for removed in (np.arange(0, N, 9), np.array([1]), np.array([2, 3, 400]), np.array([N - 1])):
+        gone = np.union1d(gone, removed)
+        views.append((memory.publish(remove=removed), np.setdiff1d(np.arange(N), gone)))
+    for view, lives in (*views[:3], views[1], *views[2:]):  # one of them from before the last one that was asked of
+        read.clear()
+        np.testing.assert_allclose(view.value_residuals.total, left[lives].sum(axis=0), rtol=1e-9, atol=1e-12)
+    assert sum(read) == 1
+    memory.publish(add=Rows(np.arange(N, N + 50), KEYS[:50]))
+    read.clear()
+    view = memory.publish(remove=np.array([N + 3]))
+    lives = np.setdiff1d(np.arange(N), gone)
+    expected = left[lives].sum(axis=0) + left[:50].sum(axis=0) - left[3]
+    np.testing.assert_allclose(view.value_residuals.total, expected, rtol=1e-9, atol=1e-12)
+    assert sum(read) == 1
+
+
 def test_many_rows_are_summed_in_every_core(running, monkeypatch):
     monkeypatch.setattr(residuals, "AT_A_TIME", 7)
     rows = RANDOM.permutation(N)[:100]

@@ -75,8 +75,8 @@ def test_masks_are_sets_of_the_rows_that_live(there, removed, left, right, rando
     ):
         assert rows(made) == sorted(wanted)
         assert made.n == len(wanted)
-        assert all(passes is None or passes.any() for passes in made.allowed)
-        assert made.nbytes == sum(segment.count for segment, _ in view.passing(made))
+        assert all(bits is None or bits.n for bits in made.bits)
+        assert made.nbytes == sum(-(-segment.count // 8) for segment, _ in view.passing(made))
 
 
 def test_a_mask_of_rows_that_follow_each_other_and_one_of_rows_far_apart():

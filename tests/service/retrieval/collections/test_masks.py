@@ -9,6 +9,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 
 from attention.lookup import Question, answer
 from attention.lookup.memory import compaction, memory, segments
@@ -18,6 +19,11 @@ from service.retrieval.collections.collection import Collection
 from service.retrieval.queries import Options, attend_collection
 from service.storage import Combination, Comparison
 from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied
+
+
+def held(collection):
+    """The views whose masks are kept."""
+    return {kept.mask.view for kept in collection._masks._kept.values() if kept.mask is not None}
 
 
 def test_a_filter_asked_again_gets_the_same_mask(collection, columns_read):
@@ -54,7 +60,68 @@ def test_a_write_changes_the_answer_and_a_reader_from_before_keeps_its_own(colle
         assert before.mask(unseen).view is before.view
         assert ids(before, small) == ["000", "001", "002"]
     tidied(collection)
-    assert {mask.view for mask in collection._masks._kept.values()} <= {collection._memory.view}
+    assert held(collection) <= {collection._memory.view}
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """How many rows each filter was evaluated for."""
+    found, real = [], masks._evaluated
+
+    def counted(condition, source, columns, spans):
+        found.append(sum(map(len, spans)))
+        return real(condition, source, columns, spans)
+
+    monkeypatch.setattr(masks, "_evaluated", counted)
+    return found
+
+
+def test_after_a_write_a_filter_looks_at_new_rows_only(collection, looked_at):
+    tidied(collection)
+    null = Comparison("metadata.none", "==", None)
+    with collection.snapshot() as before:
+        assert [len(ids(before, each)) for each in (ODD, null)] == [30, 60]
+    assert looked_at == [60, 60]
+    collection.delete(ids=["001", "002"])
+    with collection.snapshot() as after:
+        assert [len(ids(after, each)) for each in (ODD, null)] == [29, 58]
+        looked_at.clear()
+    collection.write([*numbered(1, 61), document("62", none=1)])
+    with collection.snapshot() as last:
+        assert [len(ids(last, each)) for each in (ODD, null)] == [31, 60]
+        assert looked_at == [3, 3]
+        with collection.snapshot() as again:
+            assert last.mask(ODD) is again.mask(ODD)
+        assert len(looked_at) == 2
+
+
+def test_a_reader_from_before_a_removal_is_not_told_what_was_found_after_it(collection):
+    tidied(collection)
+    with collection.snapshot() as before:
+        collection.delete(ids=["001"])
+        with collection.snapshot() as after:
+            assert "001" not in ids(after, ODD)
+        assert "001" in ids(before, ODD)
+        with collection.snapshot() as after:
+            assert "001" not in ids(after, ODD)
+
+
+def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked_at):
+    """By bits: here a ten-thousandth of the rows, of the rows of a block and of the memory for masks."""
+    for module in (compaction, memory, segments):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(masks, "MASK_BYTES", masks.MASK_BYTES // 10_000)
+    made = opened(tmp_path, numbered(*range(7000)))
+    collection = made.collection("c")
+    tidied(collection)
+    filters = [ODD, LARGE, Combination("AND", (ODD, LARGE)), Comparison("metadata.i", "in", list(range(0, 7000, 7)))]
+    for _ in range(3):
+        with collection.snapshot() as snapshot:
+            sizes = [snapshot.mask(each).n for each in filters]
+        tidied(collection)
+    assert sizes == [3500, 6970, 3485, 1000]
+    assert len(looked_at) == 6  # one of the four has two parts
+    made.store.close()
 
 
 def test_the_masks_not_asked_for_lately_go(collection, monkeypatch):
@@ -107,7 +174,7 @@ def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypa
         mask = before.mask(LARGE)
         collection._tidy()
         tidied(collection)
-        assert not collection._masks._kept
+        assert not held(collection)
         with collection.snapshot() as after:
             assert after.view is not before.view
             assert after.mask(LARGE) is not mask

@@ -1,0 +1,127 @@
+"""Which rows of a block pass, a bit for each, and the same for rows that are looked at for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from attention.dtypes import I64, Bools, Bytes
+from attention.kernels.layout import PANEL
+from attention.lookup.codes.moments import Residuals
+from attention.lookup.memory.owners import between
+
+
+@dataclass(eq=False)
+class Bits:
+    """Which of the first rows of a block pass; never changed, so that the masks of several views have it together.
+
+    Attributes:
+        packed: uint8[⌈count/8⌉], the first row in the lowest bit; the bits behind the last row are 0.
+        count: how many rows it is about.
+        residuals: what the codes of the values of these rows leave out, once somebody asked; see `residuals_of`.
+        earlier: those of the same condition for an earlier view, whose `residuals` are known; or None.
+    """
+
+    packed: Bytes
+    count: int
+    residuals: Residuals | None = field(default=None, repr=False)
+    earlier: Bits | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, passes: Bools) -> Bits:
+        """Of bool[count]."""
+        return cls(np.packbits(passes, bitorder="little"), len(passes))
+
+    def passes(self, start: int = 0) -> Bools:
+        """bool[count − start], whether each row from `start` on passes."""
+        first = start // 8
+        found = np.unpackbits(self.packed[first:], count=self.count - 8 * first, bitorder="little")
+        return found[start - 8 * first :].view(np.bool_)
+
+    @cached_property
+    def n(self) -> int:
+        """How many rows pass."""
+        return int(_IN_BYTE[self.packed].sum(dtype=np.int64))
+
+    @cached_property
+    def scanned(self) -> int:
+        """How many of the rows stand in a panel in which one passes."""
+        full = self.count // PANEL
+        panels = self.packed[: full * PANEL // 8].view(np.int64)  # of 64 rows each
+        rest = self.packed[full * PANEL // 8 :].any()
+        return PANEL * int(np.count_nonzero(panels)) + (self.count - PANEL * full) * int(rest)
+
+    def followed_by(self, more: Bools) -> Bits:
+        """With more rows behind them."""
+        return Bits.of(np.concatenate([self.passes(), more]))
+
+    def follow(self, earlier: Bits | None) -> None:
+        """These are of the same condition as `earlier`, whose residuals are the ones to begin with."""
+        if earlier is not None and earlier is not self:
+            self.earlier = earlier if earlier.residuals is not None else earlier.earlier
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it holds, in bytes."""
+        return self.packed.nbytes
+
+    def among(self, live: Bits | None) -> Bits:
+        """Those of them that live; None: all do."""
+        return self if live is None else Bits(self.packed & live.packed, self.count)
+
+
+_IN_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """Some rows of those that were asked about.
+
+    Attributes:
+        spans: owners int64[r] of rows that follow one another, ascending; the removed ones included.
+        passes: bool[r] for each.
+
+    `&`, `|` and `~` are and, or and not; both must be of the same spans.
+    """
+
+    spans: Sequence[I64]
+    passes: tuple[Bools, ...]
+
+    @classmethod
+    def of(cls, spans: Sequence[I64], numbers: I64) -> Picked:
+        """The rows of the given documents int64[r], in any order; unknown ones are ignored."""
+        numbers = np.asarray(numbers, dtype=np.int64)
+        if not (numbers[1:] >= numbers[:-1]).all():
+            numbers = np.sort(numbers)
+        return cls(spans, tuple(_among(owners, numbers) for owners in spans))
+
+    def __and__(self, other: Picked) -> Picked:
+        return Picked(self.spans, tuple(a & b for a, b in zip(self.passes, other.passes, strict=True)))
+
+    def __or__(self, other: Picked) -> Picked:
+        return Picked(self.spans, tuple(a | b for a, b in zip(self.passes, other.passes, strict=True)))
+
+    def __invert__(self) -> Picked:
+        return Picked(self.spans, tuple(~each for each in self.passes))
+
+
+def _among(owners: I64, numbers: I64) -> Bools:
+    """bool[r]: which of some rows, by their owners int64[r], belong to one of the documents; both ascend."""
+    passes = np.zeros(len(owners), dtype=np.bool_)
+    if not len(owners):
+        return passes
+    first, last = np.searchsorted(numbers, (owners[0], owners[-1] + 1))
+    numbers = numbers[first:last]
+    if not len(numbers):
+        return passes
+    numbers_between = int(owners[-1] - owners[0]) + 1
+    if numbers_between <= 8 * len(owners):  # then a table of every number there is takes no search
+        table = np.zeros(numbers_between, dtype=np.bool_)
+        table[numbers - owners[0]] = True
+        return np.asarray(table[owners - owners[0]])
+    begin, end = np.searchsorted(owners, numbers), np.searchsorted(owners, numbers, side="right")
+    passes[between(begin, end)] = True
+    return passes

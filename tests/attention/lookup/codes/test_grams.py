@@ -1,0 +1,72 @@
+"""What all blocks add up to: the same to the last bit however it was come by, and each sum taken once."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Memory, Rows
+from attention.lookup.codes.grams import RunningGrams
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+
+
+class Counted(np.ndarray):
+    """An array that counts the sums it takes part in."""
+
+    added = 0
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        Counted.added += ufunc is np.add and method == "__call__"
+        plain = [each.view(np.ndarray) if isinstance(each, Counted) else each for each in inputs]
+        found = getattr(ufunc, method)(*plain, **options)
+        return found.view(Counted) if ufunc is np.add else found
+
+
+def matrices(seed, width=3):
+    return np.random.default_rng(seed).standard_normal((2, width, width)).view(Counted)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=7), min_size=1, max_size=12))
+def test_the_sum_is_that_of_the_arrays_in_their_order(asked):
+    arrays, running = [matrices(seed) for seed in range(6)], RunningGrams()
+    for some in asked:
+        found = running.of([arrays[each] for each in some])
+        expected = sum((arrays[each] for each in some[1:]), arrays[some[0]])
+        np.testing.assert_array_equal(found.total, expected)
+        np.testing.assert_allclose(found.traces, [np.trace(each) for each in expected.view(np.ndarray)])
+
+
+def test_a_write_to_the_last_block_takes_one_sum_and_a_removal_none():
+    arrays, running = [matrices(seed) for seed in range(8)], RunningGrams()
+    first = running.of(arrays)
+    Counted.added = 0
+    assert running.of(list(arrays)) is first
+    assert Counted.added == 0
+    running.of([*arrays[:-1], matrices(9)])
+    assert Counted.added == 1
+    running.of([*arrays, matrices(10)])  # the last one is full
+    assert Counted.added == 3
+    running.of([*arrays, matrices(11)])
+    assert Counted.added == 4
+
+
+def test_what_is_not_finite_bounds_nothing():
+    running = RunningGrams()
+    assert running.of([np.full((2, 2, 2), np.inf), matrices(1, 2)]) is None
+    assert running.of([matrices(0, 2), matrices(1, 2)]) is not None
+
+
+def test_views_share_what_their_blocks_add_up_to(monkeypatch):
+    for module in (segments_module, memory_module):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 16)
+    memory, random = Memory("dot"), np.random.default_rng(0)
+    memory.publish(add=Rows(np.arange(50), random.standard_normal((50, 4))))
+    before = memory.view.grams
+    removed = memory.publish(remove=np.array([3, 20]))
+    assert removed.grams is before
+    for number in range(50, 90, 3):
+        view = memory.publish(add=Rows(np.arange(number, number + 3), random.standard_normal((3, 4))))
+        np.testing.assert_array_equal(view.grams.total, sum(s.block.codes.grams for s in view.segments))

@@ -1,0 +1,122 @@
+"""What is known of a filter from view to view: the same mask as one made anew, looked at row by row only once."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Filtered, Memory, Picked, Rows
+from attention.lookup.codes.quantisation import to_codes
+from attention.lookup.memory import compaction, residuals
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (segments_module, memory_module, compaction):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 32)
+
+
+def passing(numbers):
+    """A condition: which of some documents pass."""
+    return numbers[numbers * 2654435761 % 97 < 40]
+
+
+def asked(known, view):
+    """What is known after the view was asked of, and how many rows were looked at."""
+    spans = known.unseen(view)
+    numbers = np.concatenate([*spans, np.empty(0, np.int64)])
+    return known.with_more(view, Picked.of(spans, passing(np.unique(numbers)))), len(numbers)
+
+
+steps = st.lists(
+    st.tuples(st.integers(0, 50), st.lists(st.integers(0, 400), max_size=12), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(steps=steps, several=st.booleans())
+def test_it_says_what_a_mask_made_anew_says(steps, several):
+    memory, known, number = Memory("dot"), Filtered(), 0
+    for count, removed, compacts, asks in steps:
+        numbers = np.arange(number, number + count)
+        owners = numbers // 3 * 3 if several else None
+        if several:
+            owners = np.maximum(owners, number)
+        number += count
+        add = Rows(numbers, np.ones((count, 2)), owners=owners) if count else None
+        view = memory.publish(add=add, remove=np.array(removed, dtype=np.int64))
+        if compacts and memory.compact():
+            view = memory.view
+        if not asks:
+            continue
+        known, _ = asked(known, view)
+        mask, anew = known.mask(view), view.mask(passing(np.arange(number)))
+        for one, other in zip(mask.bits, anew.bits, strict=True):
+            assert (one is None) == (other is None)
+            if one is not None:
+                np.testing.assert_array_equal(one.passes(), other.passes())
+        assert (mask.n, mask.documents, mask.scanned) == (anew.n, anew.documents, anew.scanned)
+
+
+def test_a_row_is_looked_at_once():
+    memory, known = Memory("dot"), Filtered()
+    memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
+    known, looked_at = asked(known, memory.view)
+    assert looked_at == 100
+    first = known.mask(memory.view)
+    known, looked_at = asked(known, memory.publish(remove=np.array([3, 40])))
+    assert looked_at == 0
+    again = known.mask(memory.view)
+    assert [one is other for one, other in zip(first.bits, again.bits, strict=True)] == [False, False, True, True]
+    known, looked_at = asked(known, memory.publish(add=Rows(np.arange(100, 150), np.ones((50, 2)))))
+    assert looked_at == 50
+    assert known.nbytes == 4 * 4 + 3 + 2 * 4  # five blocks in bits, and once more what lives of two
+    memory.publish(remove=np.arange(64, 90))
+    assert memory.compact()
+    blocks = {segment.block for segment in memory.view.segments}
+    known, looked_at = asked(known, memory.view)
+    assert 0 < looked_at < 130
+    assert len(blocks) == len(memory.view.segments)
+
+
+def test_it_holds_no_block():
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(100), np.ones((100, 2))))
+    known, _ = asked(Filtered(), memory.view)
+    view = Memory("dot").publish(add=Rows(np.arange(100), np.ones((100, 2))))
+    held = [kept.block for kept in known._found.values()]
+    del memory
+    gc.collect()
+    assert [each() for each in held] == [None] * 4
+    known, looked_at = asked(known, view)
+    assert looked_at == 100
+
+
+def test_what_values_leave_out_is_read_of_rows_that_came_or_went(monkeypatch):
+    read, reading = [], residuals.residual_sum
+    monkeypatch.setattr(residuals, "residual_sum", lambda values, rows: read.append(len(rows)) or reading(values, rows))
+    keys = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
+    left = to_codes(keys)[2]
+    memory, known = Memory("dot"), Filtered()
+    memory.publish(add=Rows(np.arange(100), keys[:100]))
+    gone = np.empty(0, np.int64)
+    for removed, upto, most in (([], 100, 60), ([5, 70], 100, 2), ([], 103, 3), ([6, 101], 150, 50), ([], 150, 0)):
+        before = len(memory.view.numbers()) + len(gone)
+        add = Rows(np.arange(before, upto), keys[before:upto]) if upto > before else None
+        view = memory.publish(add=add, remove=np.array(removed, dtype=np.int64))
+        gone = np.union1d(gone, removed)
+        known, _ = asked(known, view)
+        read.clear()
+        wanted = np.setdiff1d(passing(np.arange(upto)), gone)
+        found = known.mask(view).value_residuals
+        np.testing.assert_allclose(found.total, left[wanted].sum(axis=0), rtol=1e-9, atol=1e-12)
+        assert found.count == len(wanted)
+        assert sum(read) <= most
