@@ -19,6 +19,7 @@ from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
+from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
@@ -35,6 +36,7 @@ __all__ = [
     "Evidence",
     "Mask",
     "Memory",
+    "Parted",
     "Question",
     "Rows",
     "Sweep",

@@ -15,7 +15,7 @@ from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
 from attention.lookup.expected import MASS, expected_coarse, expected_fine
 from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.whole import Whole
+from attention.lookup.parts.part import Part
 from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.mixture import Mixture
 
@@ -43,7 +43,7 @@ class Blend:
     coarse: bool
 
 
-def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
+def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
     """Those of the questions with these numbers, as far as the scan can tell of them."""
     gathered = drafts.gathered
     if gathered.outputs is None:
@@ -101,7 +101,7 @@ def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, 
 
 
 def _put_back(
-    part: Whole, gathered: Gathered, asked: I64, masses: F64, outputs: F64, spread: Spread
+    part: Part, gathered: Gathered, asked: I64, masses: F64, outputs: F64, spread: Spread
 ) -> list[Residuals | None]:
     """Add to blends float64[w, d_v] what codes leave out of rows among which are all that were summed → of which rows.
 

@@ -15,7 +15,7 @@ from attention.lookup.bounds.total import SURE, tail_bound, tail_variation, tota
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
 from attention.lookup.head.candidates import Rescored, Rescoring
 from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.whole import Whole
+from attention.lookup.parts.part import Part
 from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, Mixtures, alone, mix_each
@@ -63,7 +63,7 @@ class Drafts:
         variations: of each question (a bound on total variation, the part of it that the tail has no share in).
     """
 
-    def __init__(self, part: Whole, questions: Sequence[Question], gathered: Gathered, found: Rescoring) -> None:
+    def __init__(self, part: Part, questions: Sequence[Question], gathered: Gathered, found: Rescoring) -> None:
         self.gathered, self.found = gathered, found
         self._part, self._questions = part, questions
         self._made: dict[int, Draft | None] = {}
@@ -120,7 +120,7 @@ class Drafts:
         return draft(self._part, question, rescored, mixture, self.gathered.error(index))
 
 
-def drafted(part: Whole, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
+def drafted(part: Part, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
     """What a scan tells of each question."""
     temperatures = np.array([scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
@@ -128,7 +128,7 @@ def drafted(part: Whole, questions: Sequence[Question], width: Width, *, fine: b
 
 
 def reading(
-    part: Whole,
+    part: Part,
     questions: Sequence[Question],
     width: Width,
     temperatures: F64 | None,
@@ -159,7 +159,7 @@ def reading(
 
 
 def draft(
-    part: Whole,
+    part: Part,
     question: Question,
     rescored: Rescored,
     found: Mixture,
@@ -175,7 +175,7 @@ def draft(
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
 
 
-def _exact_variation(part: Whole, question: Question, rescored: Rescored, found: Mixture, rounding: Slack) -> float:
+def _exact_variation(part: Part, question: Question, rescored: Rescored, found: Mixture, rounding: Slack) -> float:
     """What rounding alone moves."""
     return total_variation(
         found,
