@@ -146,7 +146,8 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         checked_temperature(temperature)
     (question,) = without_forbidden([question])
     with held():
-        exact = question.bias is not None or view.thin_only or _is_small(view, question)
+        bare = any(segment.block.codes is None for segment in view.segments)
+        exact = question.bias is not None or bare or _is_small(view, question)
         found = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found
 
@@ -154,11 +155,15 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
 def _is_small(view: View, question: Question) -> bool:
     """Whether reading the originals of the rows that pass takes no longer than scanning them and what is beside them.
 
-    Also where some are not kept in codes. It follows from the view, the mask and the question alone: so an answer takes
-    the same path whoever asks beside it, and a sweep takes that of `attend`.
+    Also where some are not kept in codes, and the question has a bias or `Auto`, or documents have several keys: see
+    `Original`. It follows from the view, the mask and the question alone: so an answer takes the same path whoever asks
+    beside it, and a sweep takes that of `attend`.
     """
-    if not view.thin_only and any(segment.block.codes is None for segment in view.segments):
-        return True
+    bare = [segment.block for segment in view.segments if segment.block.codes is None]
+    if bare and not view.thin_only:
+        plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
+        if not plain or any(block.thin is not None for block in bare):
+            return True
     passing, beside = view.n, 0
     if question.mask is not None:
         passing, beside = question.mask.n, question.mask.scanned - question.mask.n

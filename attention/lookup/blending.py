@@ -15,6 +15,7 @@ from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
 from attention.lookup.expected import MASS, expected_coarse, expected_fine
 from attention.lookup.parts.gathered import Gathered
+from attention.lookup.parts.original import TILE_ROWS
 from attention.lookup.parts.part import Part
 from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.mixture import Mixture
@@ -87,7 +88,10 @@ def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, B
             made.total_variation,
             made.exact_variation,
         )
-        terms = counts[at] + 64 * facts.blocks + found.tail * facts.n
+        if part.method == "exact":  # tiles are added up in pairs
+            terms = counts[at] / 2 + found.tail * min(facts.n, TILE_ROWS)
+        else:
+            terms = counts[at] + 64 * facts.blocks + found.tail * facts.n
         bound += 4 * terms * UNIT_ROUNDOFF * facts.value_norm
         coarse, put_back = False, common[at]
         if spread is not None and put_back is not None:

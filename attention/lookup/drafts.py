@@ -107,11 +107,14 @@ class Drafts:
             question, error = self._questions[index], QuantisationError(*errors[index])
             slack = self._part.slack(question.vector)
             exact = bound_rounding(slack, own.best, temperature, own.mean_gap, keys)
+            tail = tail_bound(own, temperature, error)
             if exact > SURE:
                 rescored = self.found.of(index)
                 assert rescored is not None
                 exact = _exact_variation(self._part, question, rescored, mixtures[case], slack)
-            self.variations[index] = min(1.0, exact + tail_bound(own, temperature, error)), exact
+            elif self._part.method == "exact":  # and that was said of all rows
+                tail = 0.0
+            self.variations[index] = min(1.0, exact + tail), exact
 
     def _without_tail(self, index: int) -> Draft:
         question, rescored = self._questions[index], self.found.of(index)

@@ -13,11 +13,12 @@ from attention.lookup.bounds.total import least_variation
 from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.parted import Parted
+from attention.lookup.memory.parted import Parted, in_runs
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.joined import Joined
+from attention.lookup.parts.original import Original
 from attention.lookup.parts.part import Part
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
@@ -60,13 +61,16 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
 
 def part_of(view: View, question: Question) -> Part:
     """The rows that a question is asked of, as it compares them."""
-    if not isinstance(view, Parted):
+    runs = in_runs(view)
+    if not isinstance(runs, Parted):
         return _whole(view, question.mask, question.bias, question)
-    rows = zip(view.parts, view.masks(question.mask), view.biases(question.bias), strict=True)
+    rows = zip(runs.parts, runs.masks(question.mask), runs.biases(question.bias), strict=True)
     return Joined([_whole(part, mask, bias, question, view.facts) for part, mask, bias in rows])
 
 
 def _whole(view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: Facts | None = None) -> Whole:
+    if view.segments and view.segments[0].block.codes is None:
+        return Original(view, mask, facts=facts)
     if bias is None:
         return Whole(view, mask, facts=facts)
     assert not isinstance(question.temperature, Auto)
@@ -115,7 +119,7 @@ def answer_of(part: Part, question: Question, made: Draft, blend: Blend | None) 
 
     None where `max_error` asks for more, or where documents of several keys cannot be told apart.
     """
-    certificate = certificate_of(made.counted_variation if part.facts.several else made.total_variation, blend)
+    certificate = certificate_of(part, made.counted_variation if part.facts.several else made.total_variation, blend)
     if not keeps(part, question, certificate):
         return None
     rows = counted(part, question, made.rescored, made.found)

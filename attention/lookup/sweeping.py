@@ -20,7 +20,6 @@ from attention.lookup.quantised import WIDTHS, answer_of, part_of
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 from attention.lookup.softmax.temperature import solve
-from attention.lookup.together import METHOD
 
 TOGETHER = 64
 """Temperatures at a time, so that memory does not grow with how many there are."""
@@ -85,7 +84,7 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         lambda at: part.numbers(rows.places[at]),
         rows.similarities,
         [(rows.weights(part, question, rescored, mixture)[0], mixture.evidence) for mixture in mixtures],
-        [Certificate(METHOD, bound, None) for bound in bounds],
+        [Certificate(part.method, bound, None) for bound in bounds],
         documents=part.documents,
         keys=part.keys,
         grouping=rows.grouping,

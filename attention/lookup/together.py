@@ -13,8 +13,6 @@ from attention.lookup.drafts import Drafts
 from attention.lookup.parts.part import Part
 from attention.lookup.question import Question
 
-METHOD = "quantised"
-
 
 def answers_together(
     part: Part, questions: Sequence[Question], drafts: Drafts, blends: Mapping[int, Blend]
@@ -28,7 +26,7 @@ def answers_together(
     if mixtures is None or part.facts.several or part.in_logits:
         return {}
     certificates = {
-        index: certificate_of(drafts.variations[index][0], blends.get(index))
+        index: certificate_of(part, drafts.variations[index][0], blends.get(index))
         for index in drafts.warm
         if questions[index].top_p is None and not ((blend := blends.get(index)) and blend.coarse)
     }
@@ -70,9 +68,9 @@ def answers_together(
     return answers
 
 
-def certificate_of(variation: float, blend: Blend | None) -> Certificate:
+def certificate_of(part: Part, variation: float, blend: Blend | None) -> Certificate:
     """Of so much total variation and of such a blended value."""
-    return Certificate(METHOD, variation, None if blend is None else blend.error)
+    return Certificate(part.method, variation, None if blend is None else blend.error)
 
 
 def keeps(part: Part, question: Question, certificate: Certificate) -> bool:

@@ -73,12 +73,14 @@ class Split:
         whose = random.choice(parts, rows, p=chances)[self.owners]
         self.gone = np.unique(self.owners[random.random(rows) < random.choice([0, 0.1])])
         self.one = self._view(similarity, np.arange(rows))
-        self.many = Parted.of([self._view(similarity, np.flatnonzero(whose == part)) for part in range(parts)])
+        bare = random.random(parts) < random.choice([0, 0.3])  # some without codes
+        views = [self._view(similarity, np.flatnonzero(whose == part), codes_later=bare[part]) for part in range(parts)]
+        self.many = Parted.of(views)
         self.live = ~np.isin(self.owners, self.gone)
         self.whose = whose
 
-    def _view(self, similarity, rows):
-        memory = Memory(similarity)
+    def _view(self, similarity, rows, **how):
+        memory = Memory(similarity, **how)
         half = np.searchsorted(rows, self.owners[rows[len(rows) // 2]]) if len(rows) else 0
         for some in (rows[:half], rows[half:]):
             values = None if self.values is None else self.values[some]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Self
 from weakref import WeakKeyDictionary
 
@@ -78,7 +78,7 @@ class Parted(View):
         """
         if mask is None:
             return [None] * len(self.parts)
-        if mask.view is not self:
+        if mask.view.segments is not self.segments:
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
         if mask not in self._masks:
             self._masks[mask] = [
@@ -111,3 +111,25 @@ class Parted(View):
     @cached_property
     def _biases(self) -> WeakKeyDictionary[Bias, Sequence[Bias]]:
         return WeakKeyDictionary()
+
+
+_RUNS: WeakKeyDictionary[View, Parted] = WeakKeyDictionary()
+
+
+def in_runs(view: View) -> View:
+    """The view itself; or, where some of its rows have codes and others have none, its runs of either as parts."""
+    parts = view.parts if isinstance(view, Parted) else (view,)
+    if not any(_mixed(part) for part in parts):
+        return view
+    if view not in _RUNS:
+        runs = [
+            View(part.similarity, tuple(run), part.dimension, part.value_dimension)
+            for part in parts
+            for _, run in groupby(part.segments, key=lambda segment: segment.block.codes is None)
+        ]
+        _RUNS[view] = Parted(view.similarity, view.segments, view.dimension, view.value_dimension, tuple(runs))
+    return _RUNS[view]
+
+
+def _mixed(view: View) -> bool:
+    return len({segment.block.codes is None for segment in view.segments}) > 1

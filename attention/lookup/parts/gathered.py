@@ -94,6 +94,24 @@ class Sums:
     value_errors: F64
 
 
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """What a part's scan says before anything is looked up; fields as in `Gathered`, and one more.
+
+    Attributes:
+        weighty: int64[q], how many candidates weigh much, see `candidates.heavy`.
+    """
+
+    totals: Sums
+    errors: F64
+    starts: I64
+    places: I64
+    similarities: F64
+    weighty: I64
+    histogram: F64 | None
+    bin_widths: F64
+
+
 def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
     if len(accumulators) == 1:

@@ -38,15 +38,16 @@ class Joined:
         parts: at least one, of which a row passes, all told the facts of all.
 
     Attributes:
-        facts, in_logits, documents, keys, beyond_memory: see `Part`.
+        facts, method, in_logits, documents, keys, beyond_memory: see `Part`.
     """
 
     def __init__(self, parts: Sequence[Whole]) -> None:
-        self._first = parts[0]
+        self._first = min(parts, key=lambda part: part.method == "exact")  # one with codes, if there is any
         starts = accumulate((part.room for part in parts), initial=0)
         self._parts = [(part, start) for part, start in zip(parts, starts, strict=False) if part.keys]
         self._starts = np.array([start for _, start in self._parts], dtype=np.intp)
         self.facts, self.in_logits = self._first.facts, self._first.in_logits
+        self.method = "exact" if all(part.method == "exact" for part in parts) else "quantised"
         self.documents, self.keys = sum(part.documents for part in parts), sum(part.keys for part in parts)
         self.beyond_memory = any(part.beyond_memory for part in parts)
 

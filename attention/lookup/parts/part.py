@@ -20,11 +20,13 @@ class Part(Protocol):
 
     Attributes:
         facts: of all rows, those that do not pass included.
+        method: how similarities are found, see `Certificate`: "exact" where all are in float64.
         in_logits: whether `similarities_at` has logits in place of similarities.
         documents, keys: how many documents pass, and how many rows.
         beyond_memory: whether originals are likely to be on disk.
     """
 
+    method: str
     in_logits: bool
     facts: Facts
     documents: int

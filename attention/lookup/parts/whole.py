@@ -22,7 +22,7 @@ from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.residuals import residual_sum
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.gathered import Gathered, Sums, added_up
+from attention.lookup.parts.gathered import Gathered, Scanned, Sums, added_up
 from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, sample_stride, sampled
 from attention.lookup.scan.scan import fits, scan, whole
@@ -36,11 +36,13 @@ class Whole:
 
     Attributes:
         facts: of the view; or of all parts, as the asker tells it, where the view is one of several.
+        method: how similarities are found, see `Certificate`.
         in_logits: whether `similarities_at` has logits in place of similarities.
         documents, keys: how many documents pass, and how many rows.
         beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
     """
 
+    method = "quantised"
     in_logits = False
 
     def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None, facts: Facts | None = None) -> None:
@@ -110,22 +112,16 @@ class Whole:
             thresholds: float32[q], where lists open, as the asker tells each of several parts; None for one alone.
         """
         queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
-        begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
-        under_way = scan(*begun, outputs=outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
-        errors = quantisation_errors(self._view, queries)
-        accumulators = under_way.finish()
-        totals = added_up(accumulators)
-        inverse = accumulators[0].inverse.astype(np.float64)
-        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals)
-        errors = self._rounded(errors, totals.thresholds, starts, similarities)
+        found = self._scanned(vectors, queries, listed, temperatures, thresholds, outputs=outputs)
+        totals, starts, places, similarities = found.totals, found.starts, found.places, found.similarities
         none, best = np.zeros(len(ks)), np.array(ks)
         if thresholds is not None:  # what it lists may be fewer, for others list the rest
             best = np.minimum(best, np.diff(starts))
-        candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
+        candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, found.errors[:, 0].copy())
+        weighty = found.weighty
         if temperatures is None:  # at none of them does it help much to know more
             weighty = np.minimum(weighty, KNOWN)
         known_starts, first, asked = candidates.first(candidates.at_first(weighty, most))
-        histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(
             documents=self.documents,
             keys=self.keys,
@@ -137,13 +133,44 @@ class Whole:
             similarities=similarities,
             known_starts=known_starts,
             known=self.similarities_at(vectors, places[first], asked),
-            errors=errors,
+            errors=found.errors,
             outputs=totals.outputs,
             bits=16 if queries.fine else 8,
             value_errors=totals.value_errors,
-            histogram=sum(histograms[1:], histograms[0]) if histograms else None,
+            histogram=found.histogram,
+            bin_widths=found.bin_widths,
+        )
+
+    def _scanned(
+        self,
+        vectors: F64,
+        queries: QueryCodes,
+        listed: int,
+        temperatures: F64 | None,
+        thresholds: F32 | None,
+        *,
+        outputs: bool,
+    ) -> Scanned:
+        """What a scan of queries float64[q, d], which are also in codes, brings home; see `gather`."""
+        begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
+        under_way = scan(*begun, outputs=outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
+        errors = quantisation_errors(self._view, queries)
+        accumulators = under_way.finish()
+        totals = added_up(accumulators)
+        inverse = accumulators[0].inverse.astype(np.float64)
+        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals)
+        errors = self._rounded(errors, totals.thresholds, starts, similarities)
+        histograms = [each.histogram for each in accumulators if each.histogram is not None]
+        return Scanned(
+            totals,
+            errors,
+            starts,
+            places,
+            similarities,
+            weighty,
+            sum(histograms[1:], histograms[0]) if histograms else None,
             # The outermost bins also hold what rounding carries past their ends.
-            bin_widths=1.01 / accumulators[0].finer.astype(np.float64),
+            1.01 / accumulators[0].finer.astype(np.float64),
         )
 
     @property
