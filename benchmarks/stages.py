@@ -30,7 +30,7 @@ from benchmarks.keys import BLOCK, gathered, near
 LOOKUP = "attention.lookup."
 STAGES = {
     "query codes": ("parts.whole", "query_codes"),
-    "threshold from a sample": ("scan.scan", "_opening_thresholds"),
+    "threshold from a sample": ("scan.scan", "opening_thresholds"),
     "scan, to begin it": ("parts.whole", "scan"),
     "quantisation errors": ("parts.whole", "quantisation_errors"),
     "scan, the rest of it": ("scan.scan", "UnderWay", "finish"),

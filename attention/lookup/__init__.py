@@ -21,6 +21,7 @@ from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
 from attention.lookup.memory.memory import Memory
+from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
@@ -38,6 +39,7 @@ __all__ = [
     "Filtered",
     "Mask",
     "Memory",
+    "Parted",
     "Picked",
     "Question",
     "Rows",

@@ -177,7 +177,7 @@ def answer_to(
     parts, logits, more = numbers(rows), _logits(similarities, rows, evidence), shown.log_parts
     if biased and evidence.log_partition is not None:
         more = np.where(logits == 0, log_or_nothing(shown.weights) + evidence.log_partition, 0.0)
-    first = np.flatnonzero(similarities == similarities.max(initial=-np.inf))[:1]
+    first = choose(similarities, 1, order).places[:1]
     return Answer(
         numbers=parts if shown.documents is None else shown.documents,
         parts=parts,
@@ -218,7 +218,7 @@ def _rows_shown(
     question: Question, similarities: F64, weights: F64, elsewhere: float, order: I64 | None, *, biased: bool
 ) -> _Shown:
     if biased:
-        head = choose_by_weight(weights, similarities, question.cap)
+        head = choose_by_weight(weights, similarities, question.cap, order)
     else:
         head = choose(similarities, question.cap, order)
     if question.top_p is not None:

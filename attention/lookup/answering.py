@@ -15,6 +15,7 @@ from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
+from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, without_forbidden
@@ -39,7 +40,7 @@ PRECISE, PATIENCE = 1e-4, 4
 
 def attend(
     query: NDArray[np.floating],
-    memory: Memory | View,
+    memory: Memory | View | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
@@ -56,7 +57,7 @@ def attend(
 
     Args:
         query: float[d].
-        memory: a memory, whose current view is asked, or a view.
+        memory: a memory, whose current view is asked, a view, or views that are parts of one, see `Parted`.
         temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis, bias: as in `Question`.
 
     Raises:
@@ -69,7 +70,7 @@ def attend(
     )
 
 
-def answer(view: View, question: Question) -> Answer:
+def answer(view: View | Sequence[View], question: Question) -> Answer:
     """Attend over every row of the view that passes the question's mask.
 
     Raises:
@@ -79,13 +80,17 @@ def answer(view: View, question: Question) -> Answer:
     return answers(view, [question])[0]
 
 
-def answers(view: View, questions: Sequence[Question]) -> list[Answer]:
+def answers(parts: View | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
     """Answer many questions in one reading of the keys; each as `answer` would.
+
+    Args:
+        parts: a view, or several whose answers become one: what `Parted.of` makes of them, which masks are made with.
 
     Raises:
         ShapeError: a query has another width than the keys.
         ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
+    view = parts if isinstance(parts, View) else Parted.of(parts)
     for question in questions:
         question.check(view)
     with held():
@@ -141,7 +146,8 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         checked_temperature(temperature)
     (question,) = without_forbidden([question])
     with held():
-        exact = question.bias is not None or view.thin_only or _is_small(view, question)
+        bare = any(segment.block.codes is None for segment in view.segments)
+        exact = question.bias is not None or bare or _is_small(view, question)
         found = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found
 
@@ -149,11 +155,15 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
 def _is_small(view: View, question: Question) -> bool:
     """Whether reading the originals of the rows that pass takes no longer than scanning them and what is beside them.
 
-    Also where some are not kept in codes. It follows from the view, the mask and the question alone: so an answer takes
-    the same path whoever asks beside it, and a sweep takes that of `attend`.
+    Also where some are not kept in codes, and the question has a bias or `Auto`, or documents have several keys: see
+    `Original`. It follows from the view, the mask and the question alone: so an answer takes the same path whoever asks
+    beside it, and a sweep takes that of `attend`.
     """
-    if not view.thin_only and any(segment.block.codes is None for segment in view.segments):
-        return True
+    bare = [segment.block for segment in view.segments if segment.block.codes is None]
+    if bare and not view.thin_only:
+        plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
+        if not plain or any(block.thin is not None for block in bare):
+            return True
     passing, beside = view.n, 0
     if question.mask is not None:
         passing, beside = question.mask.n, question.mask.scanned - question.mask.n

@@ -15,7 +15,8 @@ from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.drafts import Drafts
 from attention.lookup.expected import MASS, expected_coarse, expected_fine
 from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.whole import Whole
+from attention.lookup.parts.original import TILE_ROWS
+from attention.lookup.parts.part import Part
 from attention.lookup.scan.accumulator import ERROR_DEGREES
 from attention.lookup.softmax.mixture import Mixture
 
@@ -43,7 +44,7 @@ class Blend:
     coarse: bool
 
 
-def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
+def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, Blend]:
     """Those of the questions with these numbers, as far as the scan can tell of them."""
     gathered = drafts.gathered
     if gathered.outputs is None:
@@ -87,7 +88,10 @@ def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, 
             made.total_variation,
             made.exact_variation,
         )
-        terms = counts[at] + 64 * facts.blocks + found.tail * facts.n
+        if part.method == "exact":  # tiles are added up in pairs
+            terms = counts[at] / 2 + found.tail * min(facts.n, TILE_ROWS)
+        else:
+            terms = counts[at] + 64 * facts.blocks + found.tail * facts.n
         bound += 4 * terms * UNIT_ROUNDOFF * facts.value_norm
         coarse, put_back = False, common[at]
         if spread is not None and put_back is not None:
@@ -101,7 +105,7 @@ def blended(part: Whole, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, 
 
 
 def _put_back(
-    part: Whole, gathered: Gathered, asked: I64, masses: F64, outputs: F64, spread: Spread
+    part: Part, gathered: Gathered, asked: I64, masses: F64, outputs: F64, spread: Spread
 ) -> list[Residuals | None]:
     """Add to blends float64[w, d_v] what codes leave out of rows among which are all that were summed → of which rows.
 

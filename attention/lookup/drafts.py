@@ -15,7 +15,7 @@ from attention.lookup.bounds.total import SURE, tail_bound, tail_variation, tota
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
 from attention.lookup.head.candidates import Rescored, Rescoring
 from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.whole import Whole
+from attention.lookup.parts.part import Part
 from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
 from attention.lookup.softmax.mixture import Mixture, Mixtures, alone, mix_each
@@ -63,7 +63,7 @@ class Drafts:
         variations: of each question (a bound on total variation, the part of it that the tail has no share in).
     """
 
-    def __init__(self, part: Whole, questions: Sequence[Question], gathered: Gathered, found: Rescoring) -> None:
+    def __init__(self, part: Part, questions: Sequence[Question], gathered: Gathered, found: Rescoring) -> None:
         self.gathered, self.found = gathered, found
         self._part, self._questions = part, questions
         self._made: dict[int, Draft | None] = {}
@@ -107,11 +107,14 @@ class Drafts:
             question, error = self._questions[index], QuantisationError(*errors[index])
             slack = self._part.slack(question.vector)
             exact = bound_rounding(slack, own.best, temperature, own.mean_gap, keys)
+            tail = tail_bound(own, temperature, error)
             if exact > SURE:
                 rescored = self.found.of(index)
                 assert rescored is not None
                 exact = _exact_variation(self._part, question, rescored, mixtures[case], slack)
-            self.variations[index] = min(1.0, exact + tail_bound(own, temperature, error)), exact
+            elif self._part.method == "exact":  # and that was said of all rows
+                tail = 0.0
+            self.variations[index] = min(1.0, exact + tail), exact
 
     def _without_tail(self, index: int) -> Draft:
         question, rescored = self._questions[index], self.found.of(index)
@@ -120,7 +123,7 @@ class Drafts:
         return draft(self._part, question, rescored, mixture, self.gathered.error(index))
 
 
-def drafted(part: Whole, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
+def drafted(part: Part, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
     """What a scan tells of each question."""
     temperatures = np.array([scanned_at(question) for question in questions])
     outputs = any(question.output for question in questions)
@@ -128,7 +131,7 @@ def drafted(part: Whole, questions: Sequence[Question], width: Width, *, fine: b
 
 
 def reading(
-    part: Whole,
+    part: Part,
     questions: Sequence[Question],
     width: Width,
     temperatures: F64 | None,
@@ -159,7 +162,7 @@ def reading(
 
 
 def draft(
-    part: Whole,
+    part: Part,
     question: Question,
     rescored: Rescored,
     found: Mixture,
@@ -175,7 +178,7 @@ def draft(
     return Draft(rescored, found, min(1.0, exact + tail_variation(found, error)), exact)
 
 
-def _exact_variation(part: Whole, question: Question, rescored: Rescored, found: Mixture, rounding: Slack) -> float:
+def _exact_variation(part: Part, question: Question, rescored: Rescored, found: Mixture, rounding: Slack) -> float:
     """What rounding alone moves."""
     return total_variation(
         found,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.dtypes import F64
+from attention.dtypes import F64, I64
 from attention.lookup.answer import Answer, Certificate, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.output import bound_summed
 from attention.lookup.bounds.rounding import Slack, slack
@@ -21,6 +21,7 @@ from attention.lookup.bounds.weights import bound_ties
 from attention.lookup.head.documents import Grouping
 from attention.lookup.head.originals import all_similarities, all_sums
 from attention.lookup.head.top import refine
+from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.tiles import Passing, alike
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question, by_mask
@@ -68,6 +69,7 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
         documents=passing.n if grouping is None else len(grouping.numbers),
         keys=passing.n,
         grouping=grouping,
+        order=_order(view, passing),
     )
 
 
@@ -132,6 +134,11 @@ def _passing(view: View, mask: Mask | None) -> tuple[Passing, Grouping | None]:
     """The rows that pass; and which of them are keys of one document, None where no document has several."""
     passing = Passing(view, mask, TILE_ROWS)
     return passing, Grouping(passing.owners()) if view.facts.several else None
+
+
+def _order(view: View, passing: Passing) -> I64 | None:
+    """int64[n], by which rows that tie are told apart: their numbers, where parts have them in any order; or None."""
+    return passing.places.numbers(np.arange(passing.n)) if isinstance(view, Parted) else None
 
 
 def _each(view: View, passing: Passing, grouping: Grouping | None, questions: Sequence[Question]) -> Iterator[Answer]:
@@ -220,6 +227,7 @@ def _answer(view: View, passing: Passing, grouping: Grouping | None, weighed: We
         keys=passing.n,
         output=output,
         grouping=grouping,
+        order=_order(view, passing),
         raw=counted.similarities.__getitem__ if weighed.in_logits else None,
         biased=weighed.biases is not None and not weighed.in_logits,
     )

@@ -11,9 +11,15 @@ from attention.lookup.answer import Answer, answer_to
 from attention.lookup.blending import Blend, blended
 from attention.lookup.bounds.total import least_variation
 from attention.lookup.drafts import Draft, Width, drafted
-from attention.lookup.memory.view import View
+from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.facts import Facts
+from attention.lookup.memory.parted import Parted, in_runs
+from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
+from attention.lookup.parts.joined import Joined
+from attention.lookup.parts.original import Original
+from attention.lookup.parts.part import Part
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.together import answers_together, certificate_of, keeps
@@ -53,15 +59,25 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
     return answers
 
 
-def part_of(view: View, question: Question) -> Whole:
+def part_of(view: View, question: Question) -> Part:
     """The rows that a question is asked of, as it compares them."""
-    if question.bias is None:
-        return Whole(view, question.mask)
+    runs = in_runs(view)
+    if not isinstance(runs, Parted):
+        return _whole(view, question.mask, question.bias, question)
+    rows = zip(runs.parts, runs.masks(question.mask), runs.biases(question.bias), strict=True)
+    return Joined([_whole(part, mask, bias, question, view.facts) for part, mask, bias in rows])
+
+
+def _whole(view: View, mask: Mask | None, bias: Bias | None, question: Question, facts: Facts | None = None) -> Whole:
+    if view.segments and view.segments[0].block.codes is None:
+        return Original(view, mask, facts=facts)
+    if bias is None:
+        return Whole(view, mask, facts=facts)
     assert not isinstance(question.temperature, Auto)
-    return Biased(view, question.mask, question.bias, question.temperature)
+    return Biased(view, mask, bias, question.temperature, facts)
 
 
-def fits_scan(part: Whole, question: Question) -> bool:
+def fits_scan(part: Part, question: Question) -> bool:
     """Whether a scan at one temperature can answer a question; at infinity all rows tie, which one_hot would need."""
     even = question.normaliser == "one_hot" and question.temperature == np.inf
     return part.fits(question.vector) and not even and not isinstance(question.temperature, Auto)
@@ -75,7 +91,7 @@ class Undecided(Enum):
     EXACT = "the exact path"
 
 
-def _answers(part: Whole, questions: Sequence[Question], width: Width, fine: bool) -> Iterator[Answer | Undecided]:
+def _answers(part: Part, questions: Sequence[Question], width: Width, fine: bool) -> Iterator[Answer | Undecided]:
     drafts = drafted(part, questions, width, fine=fine)
     blends = blended(part, drafts, [index for index, question in enumerate(questions) if question.output])
     made = answers_together(part, questions, drafts, blends)
@@ -98,12 +114,12 @@ def _answers(part: Whole, questions: Sequence[Question], width: Width, fine: boo
             yield Undecided.WIDER if draft.exact_variation + least <= question.max_error else Undecided.EXACT
 
 
-def answer_of(part: Whole, question: Question, made: Draft, blend: Blend | None) -> Answer | None:
+def answer_of(part: Part, question: Question, made: Draft, blend: Blend | None) -> Answer | None:
     """The answer that a draft, and an output with its error, make.
 
     None where `max_error` asks for more, or where documents of several keys cannot be told apart.
     """
-    certificate = certificate_of(made.counted_variation if part.facts.several else made.total_variation, blend)
+    certificate = certificate_of(part, made.counted_variation if part.facts.several else made.total_variation, blend)
     if not keeps(part, question, certificate):
         return None
     rows = counted(part, question, made.rescored, made.found)
@@ -122,6 +138,6 @@ def answer_of(part: Whole, question: Question, made: Draft, blend: Blend | None)
         output=None if blend is None else blend.output,
         elsewhere=elsewhere,
         grouping=rows.grouping,
-        order=rows.places,
+        order=part.order(rows.places),
         raw=part.raw(question.vector, rows.places),
     )

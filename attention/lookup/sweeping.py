@@ -15,12 +15,11 @@ from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.gathered import Gathered
-from attention.lookup.parts.whole import Whole
-from attention.lookup.quantised import WIDTHS, answer_of
+from attention.lookup.parts.part import Part
+from attention.lookup.quantised import WIDTHS, answer_of, part_of
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 from attention.lookup.softmax.temperature import solve
-from attention.lookup.together import METHOD
 
 TOGETHER = 64
 """Temperatures at a time, so that memory does not grow with how many there are."""
@@ -68,7 +67,7 @@ class Solved:
 
 def quantised_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep | None:
     """One question at many temperatures; None where the exact path has to answer."""
-    part = Whole(view, question.mask)
+    part = part_of(view, question)
     (read,) = _readings(part, [question])
     if read is None:
         return None
@@ -85,11 +84,11 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
         lambda at: part.numbers(rows.places[at]),
         rows.similarities,
         [(rows.weights(part, question, rescored, mixture)[0], mixture.evidence) for mixture in mixtures],
-        [Certificate(METHOD, bound, None) for bound in bounds],
+        [Certificate(part.method, bound, None) for bound in bounds],
         documents=part.documents,
         keys=part.keys,
         grouping=rows.grouping,
-        order=rows.places,
+        order=part.order(rows.places),
     )
 
 
@@ -100,8 +99,8 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
     and for a `max_error` that the histogram's bins are too wide for.
     """
     found: list[Solved | None] = [None] * len(questions)
-    for mask, group in by_mask(questions):
-        part = Whole(view, mask)
+    for _, group in by_mask(questions):
+        part = part_of(view, questions[group[0]])
         for index, read in zip(group, _readings(part, [questions[i] for i in group]), strict=True):
             wanted = questions[index].temperature
             if read is None or not isinstance(wanted, Auto):
@@ -119,7 +118,7 @@ def solved(view: View, questions: Sequence[Question]) -> list[Solved | None]:
     return found
 
 
-def _readings(part: Whole, questions: Sequence[Question]) -> list[Reading | None]:
+def _readings(part: Part, questions: Sequence[Question]) -> list[Reading | None]:
     """A scan into histograms, and what follows for each question; None for those that it cannot decide."""
     fit = [index for index, question in enumerate(questions) if part.fits(question.vector)]
     readings: list[Reading | None] = [None] * len(questions)

@@ -10,14 +10,12 @@ from attention.kernels import kernels
 from attention.lookup.answer import Answer, Certificate
 from attention.lookup.blending import Blend
 from attention.lookup.drafts import Drafts
-from attention.lookup.parts.whole import Whole
+from attention.lookup.parts.part import Part
 from attention.lookup.question import Question
-
-METHOD = "quantised"
 
 
 def answers_together(
-    part: Whole, questions: Sequence[Question], drafts: Drafts, blends: Mapping[int, Blend]
+    part: Part, questions: Sequence[Question], drafts: Drafts, blends: Mapping[int, Blend]
 ) -> dict[int, Answer]:
     """The answers to some of the questions by their indices: to the last bit what `answer_of` makes of their drafts.
 
@@ -28,7 +26,7 @@ def answers_together(
     if mixtures is None or part.facts.several or part.in_logits:
         return {}
     certificates = {
-        index: certificate_of(drafts.variations[index][0], blends.get(index))
+        index: certificate_of(part, drafts.variations[index][0], blends.get(index))
         for index in drafts.warm
         if questions[index].top_p is None and not ((blend := blends.get(index)) and blend.coarse)
     }
@@ -36,7 +34,8 @@ def answers_together(
     caps = np.zeros(len(questions), dtype=np.int64)
     caps[told] = [questions[index].cap for index in told]
     candidates, counts = found.candidates, np.maximum(found.counts, 0)
-    edges, rows, whose = kernels().heads(found.similarities, candidates.places, candidates.starts, counts, caps)
+    order = part.order(candidates.places)
+    edges, rows, whose = kernels().heads(found.similarities, order, candidates.starts, counts, caps)
     similarities, numbers = found.similarities[rows], part.numbers(candidates.places[rows])
     if len(drafts.warm) < len(questions):  # then cases stand elsewhere than their questions
         cases = np.zeros(len(questions), dtype=np.int64)
@@ -69,11 +68,11 @@ def answers_together(
     return answers
 
 
-def certificate_of(variation: float, blend: Blend | None) -> Certificate:
+def certificate_of(part: Part, variation: float, blend: Blend | None) -> Certificate:
     """Of so much total variation and of such a blended value."""
-    return Certificate(METHOD, variation, None if blend is None else blend.error)
+    return Certificate(part.method, variation, None if blend is None else blend.error)
 
 
-def keeps(part: Whole, question: Question, certificate: Certificate) -> bool:
+def keeps(part: Part, question: Question, certificate: Certificate) -> bool:
     """Whether an answer is within `max_error`."""
     return question.max_error is None or certificate.error(part.facts.value_norm) <= question.max_error

@@ -21,6 +21,7 @@ ELSEWHERE = {
     "kernels/transformer/encoding": "tests/attention/transformer/test_compiled.py holds it against the definition",
     "kernels/transformer/parameters": "tests/attention/transformer/test_compiled.py, in rooms of every size",
     "kernels/transformer/tile_blocks": "test_products.py beside it multiplies in every way",
+    "lookup/parts/part": "test_whole.py and test_joined.py beside it hold the two kinds of parts",
 }
 """Modules without a test of their own name, and where they are tested. Records and faces have nothing to test."""
 

@@ -62,8 +62,15 @@ def choose(similarities: F64, cap: int, order: I64 | None = None) -> Head:
     return Head(places[np.argsort(-similarities[places], kind="stable")], k, True)
 
 
-def choose_by_weight(weights: F64, similarities: F64, cap: int) -> Head:
-    """The `cap` heaviest, by similarity where weights are level, and all that tie in both with the last one."""
+def choose_by_weight(weights: F64, similarities: F64, cap: int, order: I64 | None = None) -> Head:
+    """The `cap` heaviest, by similarity where weights are level, and all that tie in both with the last one.
+
+    What ties in both stands in the order that it stands, or in `order`.
+    """
+    if order is not None:
+        there = np.argsort(order)
+        found = choose_by_weight(weights[there], similarities[there], cap)
+        return Head(there[found.places], found.matches, found.complete)
     heaviest = choose(weights, cap)
     if heaviest.matches == 0:
         return heaviest

@@ -60,6 +60,24 @@ class Facts:
             value_moments=moments if len(moments) == len(codes) else (),
         )
 
+    @classmethod
+    def joined(cls, similarity: str, value_dimension: int | None, parts: Sequence[Facts]) -> Facts:
+        """Of all parts; a document has its rows in one of them."""
+        moments = tuple(some for part in parts for some in part.value_moments)
+        named = [part.longest for part in parts]
+        return cls(
+            similarity=similarity,
+            n=sum(part.n for part in parts),
+            documents=sum(part.documents for part in parts),
+            longest=np.sort(np.concatenate(named)) if named else np.empty(0, dtype=np.int64),
+            most_keys=max((part.most_keys for part in parts), default=1),
+            value_dimension=value_dimension,
+            key_norm=max((part.key_norm for part in parts), default=0.0),
+            value_norm=max((part.value_norm for part in parts), default=0.0),
+            blocks=sum(part.blocks for part in parts),
+            value_moments=moments if all(part.value_moments for part in parts) else (),
+        )
+
     @property
     def several(self) -> bool:
         """Whether a document has more than one row."""

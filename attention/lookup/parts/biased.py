@@ -13,13 +13,22 @@ from attention.lookup.bounds.quantisation import rounded_with_addends
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.whole import Whole
-from attention.lookup.question import Question
+from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.logits import restored
 
 LARGEST_LOGIT, SHORTEST_QUERY = 1e30, 1e-30
 """What float32 adds with room to spare; and the least length of a query over its temperature, for it to have steps."""
+
+
+def in_similarities(question: Question, found: Answer, keys: int) -> Answer:
+    """The answer to a question with a bias, of what logits answered, of so many rows that pass."""
+    temperature = question.temperature
+    assert not isinstance(temperature, Auto)
+    null = question.null_key(temperature, keys)
+    return replace(found, evidence=restored(found.evidence, null, temperature))
 
 
 class Biased(Whole):
@@ -31,8 +40,10 @@ class Biased(Whole):
 
     in_logits = True
 
-    def __init__(self, view: View, mask: Mask | None, bias: Bias, temperature: float) -> None:
-        super().__init__(view, mask, bias)
+    def __init__(
+        self, view: View, mask: Mask | None, bias: Bias, temperature: float, facts: Facts | None = None
+    ) -> None:
+        super().__init__(view, mask, bias, facts)
         self._addends, self._temperature = bias, temperature
 
     def fits(self, query: F64) -> bool:
@@ -49,8 +60,7 @@ class Biased(Whole):
 
     def restored(self, question: Question, found: Answer) -> Answer:
         """The answer to a question, of what logits answered."""
-        null = question.null_key(self._temperature, self.keys)
-        return replace(found, evidence=restored(found.evidence, null, self._temperature))
+        return in_similarities(question, found, self.keys)
 
     def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
         """The similarities themselves of a query and of some of the rows at `places`."""
@@ -74,6 +84,11 @@ class Biased(Whole):
         """Whether the rows at `places`, ascending, hold copies of one key, and have one bias."""
         biases = self._addends.at(self._rows, places)
         return bool((biases == biases[0]).all()) and super().alike(places)
+
+    def digest(self, places: Index) -> bytes | None:
+        """Of the key and the bias that the rows at `places`, ascending, have in common; None where they have none."""
+        key = super().digest(places)
+        return None if key is None else key + (self._addends.at(self._rows, places[:1]) + 0.0).tobytes()
 
     def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         return rounded_with_addends(errors, thresholds, starts, similarities)

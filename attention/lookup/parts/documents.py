@@ -13,7 +13,7 @@ import numpy as np
 from attention.dtypes import F64, I64
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.head.documents import Grouping
-from attention.lookup.parts.whole import Whole
+from attention.lookup.parts.part import Part
 from attention.lookup.question import Question
 from attention.lookup.softmax.mixture import Mixture, log_or_nothing
 
@@ -42,7 +42,7 @@ class Counted:
     similarities: F64
     grouping: Grouping | None
 
-    def weights(self, part: Whole, question: Question, rescored: Rescored, found: Mixture) -> tuple[F64, float]:
+    def weights(self, part: Part, question: Question, rescored: Rescored, found: Mixture) -> tuple[F64, float]:
         """(weights float64[r], the weight of all documents that none of these rows belongs to).
 
         Rows of the tail are counted at their exact similarity, which the partition is only an estimate beside. Where
@@ -66,7 +66,7 @@ class Counted:
         return weights, max(all_documents - these, TINY)
 
 
-def counted(part: Whole, question: Question, rescored: Rescored, found: Mixture | None) -> Counted | None:
+def counted(part: Part, question: Question, rescored: Rescored, found: Mixture | None) -> Counted | None:
     """All rows of the documents that can be among the best, and of that of the best key; None where it is not told.
 
     Every document has a level. Where weights decide it is the logarithm of its mass, relative to that of the best key;
@@ -117,7 +117,7 @@ def _by_weight(question: Question, found: Mixture) -> bool:
     return question.normaliser == "softmax" and found.evidence.temperature > 0
 
 
-def _listed(part: Whole, rescored: Rescored, unit: float, *, by_weight: bool) -> tuple[Grouping, F64, F64]:
+def _listed(part: Part, rescored: Rescored, unit: float, *, by_weight: bool) -> tuple[Grouping, F64, F64]:
     """The documents of all listed rows, those that are known first; what these rows make at least and at most."""
     places = np.concatenate([rescored.places, rescored.candidate_places])
     grouping = Grouping(part.owners(places))
@@ -129,7 +129,7 @@ def _listed(part: Whole, rescored: Rescored, unit: float, *, by_weight: bool) ->
     return grouping, lowest, highest
 
 
-def _looked_up(part: Whole, question: Question, documents: I64) -> Counted:
+def _looked_up(part: Part, question: Question, documents: I64) -> Counted:
     places = part.places_of(np.sort(documents))
     similarities = part.similarities_at(question.vector[None], places, np.zeros(len(places), dtype=np.int64))
     return Counted(places, similarities, Grouping(part.owners(places)))

@@ -55,6 +55,11 @@ class Gathered:
     histogram: F64 | None
     bin_widths: F64
 
+    @property
+    def summed(self) -> Sums:
+        """What was summed."""
+        return Sums(self.thresholds, self.levels, self.sums, self.outputs, self.value_errors)
+
     def error(self, query: int) -> QuantisationError:
         """How far the scanned similarities of a query can be off."""
         return QuantisationError(*self.errors[query].tolist())
@@ -89,6 +94,24 @@ class Sums:
     value_errors: F64
 
 
+@dataclass(frozen=True, eq=False)
+class Scanned:
+    """What a part's scan says before anything is looked up; fields as in `Gathered`, and one more.
+
+    Attributes:
+        weighty: int64[q], how many candidates weigh much, see `candidates.heavy`.
+    """
+
+    totals: Sums
+    errors: F64
+    starts: I64
+    places: I64
+    similarities: F64
+    weighty: I64
+    histogram: F64 | None
+    bin_widths: F64
+
+
 def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     """The sums of all workers, relative to the highest threshold of those that have any."""
     if len(accumulators) == 1:
@@ -121,13 +144,35 @@ def added_up(accumulators: Sequence[Accumulator]) -> Sums:
     )
 
 
+def joined(parts: Sequence[Sums], inverse: F64) -> Sums:
+    """The sums of all parts, relative to the highest level of those that have any.
+
+    Args:
+        inverse: float64[q], 1/T as the scans had it.
+    """
+    has_any = np.array([each.sums[:, 0] for each in parts]) > 0
+    own = np.array([each.levels for each in parts])
+    levels = np.where(has_any, own, -np.inf).max(axis=0)
+    levels = np.where(levels > -np.inf, levels, own.max(axis=0))
+    shifts = np.minimum(own - levels, 0.0) * has_any
+    summed = [_rebased(each, shift * inverse) for each, shift in zip(parts, shifts, strict=True)]
+    outputs = [each for _, each, _ in summed if each is not None]
+    return Sums(
+        np.max([each.thresholds for each in parts], axis=0),
+        levels,
+        reduce(np.add, [each for each, _, _ in summed]),
+        reduce(np.add, outputs) if outputs else None,
+        reduce(np.add, [each for _, _, each in summed]),
+    )
+
+
 def _listed_from(thresholds: F64) -> F64:
     """float64[q], from where on rows were listed; −∞ where there was no threshold."""
     return np.where(thresholds > NO_THRESHOLD, thresholds, -np.inf)
 
 
-def _rebased(worker: Accumulator, shifts: F64) -> tuple[F64, F64 | None, F64]:
-    """A worker's sums, outputs and value errors, its logits larger by `shifts`, float64[q]; its own where all are 0."""
+def _rebased(worker: Accumulator | Sums, shifts: F64) -> tuple[F64, F64 | None, F64]:
+    """Sums, outputs and value errors of a worker or part, its logits larger by `shifts` float64[q]; or as they are."""
     sums, outputs, value_errors = worker.sums, worker.outputs, worker.value_errors
     if not shifts.any():
         return sums, outputs, value_errors

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Index
+from attention.dtypes import F32, F64, I64, Index
 from attention.kernels import CandidateLists, kernels, side_by_side
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.quantisation import quantisation_errors
@@ -16,12 +17,14 @@ from attention.lookup.codes.queries import QueryCodes, query_codes
 from attention.lookup.head.candidates import Candidates, heavy
 from attention.lookup.head.originals import add_rows, similarities_at
 from attention.lookup.memory.bias import Bias
+from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.residuals import residual_sum
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.gathered import Gathered, Sums, added_up
+from attention.lookup.parts.gathered import Gathered, Scanned, Sums, added_up
 from attention.lookup.question import Question
+from attention.lookup.scan.opening import Sampling, sample_stride, sampled
 from attention.lookup.scan.scan import fits, scan, whole
 
 KNOWN = 256
@@ -29,30 +32,37 @@ KNOWN = 256
 
 
 class Whole:
-    """The rows of a view that a mask lets through.
+    """The rows of a view that a mask lets through, as a `Part`.
 
     Attributes:
-        facts: of the view.
+        facts: of the view; or of all parts, as the asker tells it, where the view is one of several.
+        method: how similarities are found, see `Certificate`.
         in_logits: whether `similarities_at` has logits in place of similarities.
         documents, keys: how many documents pass, and how many rows.
         beyond_memory: whether originals are likely to be on disk, see `View.beyond_memory`.
     """
 
+    method = "quantised"
     in_logits = False
 
-    def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None) -> None:
+    def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None, facts: Facts | None = None) -> None:
         self._view, self._mask, self._bias = view, mask, bias
         self._rows = whole(view)
-        self.facts = view.facts
+        self.facts = facts or view.facts
         self.beyond_memory = view.beyond_memory
         self.keys = view.n if mask is None else mask.n
         self.documents = self.keys
         if self.facts.several:
             self.documents = view.documents if mask is None else mask.documents
 
+    @property
+    def room(self) -> int:
+        """How many places there are, those of rows that do not pass included."""
+        return self._rows.tiles[-1].stop if self._rows.tiles else 0
+
     def fits(self, query: F64) -> bool:
         """Whether a scan can hold the products of its keys with a query."""
-        return fits(self._view, query)
+        return fits(self.facts, query)
 
     def asked(self, question: Question) -> Question:
         """The question as it is asked of what these rows are compared by: here of similarities."""
@@ -86,6 +96,7 @@ class Whole:
         *,
         outputs: bool = False,
         fine: bool = False,
+        thresholds: F32 | None = None,
     ) -> Gathered:
         """Scan every row that passes, and look up in float64 the candidates that weigh much.
 
@@ -98,24 +109,19 @@ class Whole:
             temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
             outputs: whether the weighted values are to be summed as well.
             fine: whether queries, and weights of values, are to have 16 bits however many they are.
+            thresholds: float32[q], where lists open, as the asker tells each of several parts; None for one alone.
         """
         queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
-        begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
-        under_way = scan(*begun, outputs=outputs)
-        errors = quantisation_errors(self._view, queries)
-        accumulators = under_way.finish()
-        totals = added_up(accumulators)
-        inverse = accumulators[0].inverse.astype(np.float64)
-        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals)
-        errors = self._rounded(errors, totals.thresholds, starts, similarities)
-        none = np.zeros(len(ks))
-        candidates = Candidates(
-            np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0].copy()
-        )
+        found = self._scanned(vectors, queries, listed, temperatures, thresholds, outputs=outputs)
+        totals, starts, places, similarities = found.totals, found.starts, found.places, found.similarities
+        none, best = np.zeros(len(ks)), np.array(ks)
+        if thresholds is not None:  # what it lists may be fewer, for others list the rest
+            best = np.minimum(best, np.diff(starts))
+        candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, found.errors[:, 0].copy())
+        weighty = found.weighty
         if temperatures is None:  # at none of them does it help much to know more
             weighty = np.minimum(weighty, KNOWN)
         known_starts, first, asked = candidates.first(candidates.at_first(weighty, most))
-        histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Gathered(
             documents=self.documents,
             keys=self.keys,
@@ -127,14 +133,57 @@ class Whole:
             similarities=similarities,
             known_starts=known_starts,
             known=self.similarities_at(vectors, places[first], asked),
-            errors=errors,
+            errors=found.errors,
             outputs=totals.outputs,
             bits=16 if queries.fine else 8,
             value_errors=totals.value_errors,
-            histogram=sum(histograms[1:], histograms[0]) if histograms else None,
-            # The outermost bins also hold what rounding carries past their ends.
-            bin_widths=1.01 / accumulators[0].finer.astype(np.float64),
+            histogram=found.histogram,
+            bin_widths=found.bin_widths,
         )
+
+    def _scanned(
+        self,
+        vectors: F64,
+        queries: QueryCodes,
+        listed: int,
+        temperatures: F64 | None,
+        thresholds: F32 | None,
+        *,
+        outputs: bool,
+    ) -> Scanned:
+        """What a scan of queries float64[q, d], which are also in codes, brings home; see `gather`."""
+        begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
+        under_way = scan(*begun, outputs=outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
+        errors = quantisation_errors(self._view, queries)
+        accumulators = under_way.finish()
+        totals = added_up(accumulators)
+        inverse = accumulators[0].inverse.astype(np.float64)
+        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals)
+        errors = self._rounded(errors, totals.thresholds, starts, similarities)
+        histograms = [each.histogram for each in accumulators if each.histogram is not None]
+        return Scanned(
+            totals,
+            errors,
+            starts,
+            places,
+            similarities,
+            weighty,
+            sum(histograms[1:], histograms[0]) if histograms else None,
+            # The outermost bins also hold what rounding carries past their ends.
+            1.01 / accumulators[0].finer.astype(np.float64),
+        )
+
+    @property
+    def sample_stride(self) -> int:
+        """One row in so many at least can be drawn as a sample."""
+        return sample_stride(self._view, self._mask)
+
+    def sampled(
+        self, vectors: F64, temperatures: F64 | None, sampling: Sampling, *, outputs: bool, fine: bool
+    ) -> tuple[F32, int]:
+        """What a sample says of where lists are to open, see `opening.sampled`."""
+        queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
+        return sampled(self._view, self._mask, self._bias, queries, sampling)
 
     def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         """Errors float64[q, 3] of codes, and of what a scan adds to their products: here nothing."""
@@ -162,6 +211,10 @@ class Whole:
         """The row numbers at `places`, which may stand in any order."""
         return self._rows.numbers(places)
 
+    def order(self, places: I64) -> I64:
+        """int64[m], by which rows at `places` that tie are told apart."""
+        return places
+
     def owners(self, places: Index) -> I64:
         """The documents that the rows at `places` are keys of."""
         return self._rows.owners(places)
@@ -186,6 +239,16 @@ class Whole:
     def alike(self, places: Index) -> bool:
         """Whether the rows at `places`, ascending, hold copies of one key."""
         return alike(self._rows, places)
+
+    def digest(self, places: Index) -> bytes | None:
+        """Of the key that the rows at `places`, ascending, hold copies of; None where they do not.
+
+        Two parts have the same digest where they hold copies of one key.
+        """
+        if not self.alike(places):
+            return None
+        (first,) = (tile.keys() for _, tile in self._rows.picked(places[:1]))
+        return hashlib.blake2b((first + 0.0).tobytes()).digest()  # −0.0 is 0.0
 
 
 def _listed(lists: CandidateLists, inverse: F64, totals: Sums) -> tuple[I64, I64, F64, I64]:

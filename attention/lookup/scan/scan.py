@@ -9,16 +9,16 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64, Bools
-from attention.kernels import NO_ADDENDS, CandidateLists, CodedKeys, Kernels, kernels, pool, workers
+from attention.dtypes import F32, F64, Bools
+from attention.kernels import CandidateLists, CodedKeys, Kernels, kernels, pool, workers
 from attention.kernels.layout import LANES, PANEL
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
-from attention.lookup.memory.blocks import BLOCK_ROWS
-from attention.lookup.memory.segments import SAMPLE_STRIDE, Segment
+from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.tiles import Places, Tile
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.scan.accumulator import NO_THRESHOLD, Accumulator, lists_of
+from attention.lookup.scan.accumulator import Accumulator, lists_of
+from attention.lookup.scan.opening import EVERY_ROW, addends_of, opening_thresholds
 from attention.lookup.scan.values import add_values
 
 TILE_CELLS = 131_072
@@ -31,23 +31,16 @@ LEAST_CAPACITY = 512
 ONE_WORKER = 2**18
 """So many products of a key and a query take less time than another thread takes to begin."""
 
-LEAST_LISTED = 256
-
-SAMPLED = 8_192
-"""About how many rows the opening thresholds are taken from."""
-
-EVERY_ROW = np.ones(BLOCK_ROWS, dtype=np.bool_)
-
 _WHOLE: WeakKeyDictionary[View, Places] = WeakKeyDictionary()
 
 LARGEST_PRODUCT, SMALLEST_PRODUCT = 1e30, 1e-30
 
 
-def fits(view: View, query: F64) -> bool:
+def fits(facts: Facts, query: F64) -> bool:
     """Whether products of keys and a query keep clear of float32's ends."""
-    if view.similarity == "cosine":
+    if facts.similarity == "cosine":
         return True
-    return SMALLEST_PRODUCT < view.facts.key_norm * float(np.linalg.norm(query)) < LARGEST_PRODUCT
+    return SMALLEST_PRODUCT < facts.key_norm * float(np.linalg.norm(query)) < LARGEST_PRODUCT
 
 
 class UnderWay:
@@ -82,6 +75,8 @@ def scan(
     bias: Bias | None = None,
     *,
     outputs: bool = False,
+    key_norm: float | None = None,
+    thresholds: F32 | None = None,
 ) -> UnderWay:
     """Begin to weigh every row that passes by the 8-bit copies of query and key.
 
@@ -92,13 +87,15 @@ def scan(
         temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
         bias: what is added to each similarity.
         outputs: whether the weighted values are to be summed as well.
+        key_norm: the largest ‖k‖ of all parts, where this view is one of several: their histograms have the same bins.
+        thresholds: float32[q], where lists open, as a sample of all parts says; None for one of this view alone.
     """
     running = kernels()
     packed = running.packed_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     inverse = np.ones(queries.count) if temperatures is None else 1 / np.maximum(temperatures, 1e-30)
-    longest = 1.05 if view.similarity == "cosine" else 2 * view.facts.key_norm
-    limit = (queries.norms + queries.residuals_norm) * longest
-    thresholds = _opening_thresholds(view, mask, bias, running, packed, queries.count, listed)
+    limit = reach(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
+    if thresholds is None:
+        thresholds = opening_thresholds(view, mask, bias, running, packed, queries.count, listed)
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
     most = min(TILE_CELLS // queries.count, view.n // (workers() * TILES_A_WORKER), MOST_ROWS)
     height = max(FEWEST_ROWS, 2 ** (max(most, 1).bit_length() - 1))
@@ -143,7 +140,7 @@ def _work(
         codes = tile.segment.block.codes
         assert codes is not None
         start, stop = tile.span
-        addends = _addends(bias, tile.segment, slice(start, stop))
+        addends = addends_of(bias, tile.segment, slice(start, stop))
         keys = CodedKeys(codes.codes[start // LANES :], codes.scales[start:stop], allowed, tile.start, addends)
         done = 0
         while (done := _pass(running, accumulator, keys, done, packed, weights)) < stop - start:
@@ -159,30 +156,10 @@ def _pass(running: Kernels, into: Accumulator, keys: CodedKeys, done: int, packe
     return running.accumulate(keys, done, packed, into.lists, into.inverse, into.sums, weights)
 
 
-def _addends(bias: Bias | None, segment: Segment, rows: slice | I64) -> F32:
-    """float32[r], what is added to the similarities of some rows of a segment; float32[0] for nothing."""
-    addends = NO_ADDENDS if bias is None else bias.scanned(segment)
-    return addends[rows] if len(addends) else addends
-
-
-def _opening_thresholds(
-    view: View, mask: Mask | None, bias: Bias | None, running: Kernels, packed: Any, queries: int, listed: int
-) -> F32:
-    """float32[q]: where the best of a sample of the rows lie, so that about `listed` rows of all pass."""
-    segments = list(view.passing(mask))
-    # One row in so many of every segment, also of one that has more of its rows in its sample.
-    stride = max((segment.sample_stride for segment, _ in segments), default=1)
-    stride *= max(1, round(view.n / (SAMPLE_STRIDE * SAMPLED)))
-    best = np.full((queries, max(4, max(listed, LEAST_LISTED) // stride)), NO_THRESHOLD)
-    seen = 0
-    for segment, passes in segments:
-        sample = segment.sample
-        count = min(-(-segment.count // stride), len(sample.places))
-        allowed = EVERY_ROW[:count] if passes is None else passes[sample.places[:count]]
-        seen += int(np.count_nonzero(allowed))
-        addends = _addends(bias, segment, sample.places[:count])
-        running.sample_top(CodedKeys(sample.codes, sample.scales[:count], allowed, 0, addends), packed, best)
-    return best[:, 0].copy() if seen >= 4 * best.shape[1] else np.full(queries, NO_THRESHOLD)
+def reach(queries: QueryCodes, similarity: str, key_norm: float) -> F64:
+    """float64[q]: no scanned similarity is larger, on either side, of keys of that length at most."""
+    longest = 1.05 if similarity == "cosine" else 2 * key_norm
+    return (queries.norms + queries.residuals_norm) * longest
 
 
 def _tiles(view: View, mask: Mask | None, rows: Places, height: int) -> Iterator[tuple[Tile, Bools]]:

@@ -18,7 +18,8 @@ from attention.lookup.memory.thin import ThinFacts
 from attention.lookup.memory.tiles import Places
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.scan.accumulator import NO_THRESHOLD
-from attention.lookup.scan.scan import EVERY_ROW, SAMPLED, TILES_A_WORKER, whole
+from attention.lookup.scan.opening import EVERY_ROW, SAMPLED
+from attention.lookup.scan.scan import TILES_A_WORKER, whole
 from attention.lookup.scan.thin_accumulator import ThinAccumulator, ThinScan, joined
 
 TALLEST, LOWEST = 32_768, 1_024

@@ -182,6 +182,6 @@ def test_products_have_to_keep_clear_of_float32_s_ends():
         ("cosine", 1e31, True),
     ):
         view = Memory(similarity).publish(add=Rows(np.arange(1), np.array([[length, 0.0]])))
-        assert fits(view, query) == expected
-    assert not fits(view := Memory("scaled_dot").publish(add=Rows(np.arange(1), np.eye(1, 2))), 0 * query)
-    assert fits(view, query)
+        assert fits(view.facts, query) == expected
+    assert not fits((view := Memory("scaled_dot").publish(add=Rows(np.arange(1), np.eye(1, 2)))).facts, 0 * query)
+    assert fits(view.facts, query)

@@ -1,0 +1,167 @@
+"""Rows without codes as a part: read in float64, summed below a threshold and listed above it as they are read.
+
+Nothing as long as the rows is held: a tile's similarities become sums and a list before the next one is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import copy_context
+from dataclasses import dataclass
+
+import numpy as np
+
+from attention.dtypes import F32, F64, I64
+from attention.kernels import kernels, pool
+from attention.lookup.codes.queries import QueryCodes
+from attention.lookup.head.originals import all_similarities
+from attention.lookup.memory.tiles import Passing, Tile
+from attention.lookup.parts.gathered import Scanned, Sums
+from attention.lookup.parts.whole import Whole
+from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
+from attention.lookup.scan.opening import Sampling, opened
+
+TILE_ROWS = 2_048
+
+APART = 4
+"""So many times the slack a row is taken to be off: one that is scanned lower than that is neither among the best, nor
+may it truly be level with them, see `bounds.weights.bound_separated`."""
+
+COLDEST = -700.0
+"""The logarithm of the least term there is, relative to a threshold."""
+
+
+class Original(Whole):
+    """The rows of a view that a mask lets through, which need no codes.
+
+    What is scanned of them is off by no more than what float64 leaves open. There is no histogram.
+    """
+
+    method = "exact"
+
+    def fits(self, query: F64) -> bool:
+        """Whether a scan can hold the products of its keys with a query: float64 does."""
+        return True
+
+    def sampled(
+        self, vectors: F64, temperatures: F64 | None, sampling: Sampling, *, outputs: bool, fine: bool
+    ) -> tuple[F32, int]:
+        """What a sample says of where lists are to open, see `opening.sampled`."""
+        found, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
+        for segment, passes in self._view.passing(self._mask):
+            places = sampling.of_segment(segment)
+            if passes is not None:
+                places = places[passes[places]]
+            found.append(all_similarities(self.facts.similarity, [Tile(segment, places, 0, len(places))], vectors))
+            seen += len(places)
+        everything = np.sort(np.concatenate(found, axis=1), axis=1)
+        return everything[:, -sampling.count :].astype(np.float32), seen
+
+    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
+        """The queries as they are: none of what they are coded with is left out."""
+        count, none = len(vectors), np.zeros(len(vectors))
+        return QueryCodes(np.zeros((count, 0), np.int16), none, none, np.zeros_like(vectors), none, fine=True)
+
+    def _scanned(
+        self,
+        vectors: F64,
+        queries: QueryCodes,
+        listed: int,
+        temperatures: F64 | None,
+        thresholds: F32 | None,
+        *,
+        outputs: bool,
+    ) -> Scanned:
+        """See `Whole`: every row that passes is read once."""
+        assert temperatures is not None
+        if thresholds is None:
+            sampling = Sampling.of(self.sample_stride, self.facts.n, listed)
+            sample = self.sampled(vectors, temperatures, sampling, outputs=outputs, fine=True)
+            thresholds = opened([sample], sampling.count)
+        levels = thresholds.astype(np.float64)
+        inverse = (1 / np.maximum(temperatures, 1e-30)).astype(np.float32).astype(np.float64)
+        starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
+        similarity = self.facts.similarity
+
+        def read(tile: Tile) -> _Read:
+            return _Read.of(similarity, tile, starts[id(tile.segment)], vectors, levels, inverse, outputs=outputs)
+
+        tiles = Passing(self._view, self._mask, TILE_ROWS).tiles
+        contexts = [copy_context() for _ in tiles]  # whose kernels are those that this answer is made with
+        found = list(pool().map(lambda tile, context: context.run(read, tile), tiles, contexts))
+        largest = np.max([each.largest for each in found], axis=0)
+        sizes = zip(vectors, largest.tolist(), strict=True)
+        errors = np.array([APART * self.slack(vector).at(size) for vector, size in sizes])
+        none = np.zeros(len(vectors))
+        begins, places, similarities = _in_order([each.places for each in found], [each.listed for each in found])
+        return Scanned(
+            Sums(
+                np.where(thresholds > NO_THRESHOLD, levels, -np.inf),
+                levels,
+                _together([each.sums for each in found]),
+                _together([each.blend for each in found]) if outputs else None,
+                np.zeros((len(vectors), len(VALUE_ERRORS))),
+            ),
+            np.stack([errors, none, errors], axis=1),
+            begins,
+            places,
+            similarities,
+            np.zeros(len(vectors), dtype=np.int64),  # known well enough for their weight
+            None,
+            none,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What one tile comes to.
+
+    Attributes:
+        sums: float64[q, 3], see `Gathered`.
+        blend: float64[q, d_v], Σe·v over the rows that are summed; d_v = 0 where no output is asked for.
+        places, listed: of each query where the rows from its threshold on stand, and their similarities.
+        largest: float64[q], the largest size of a similarity.
+    """
+
+    sums: F64
+    blend: F64
+    places: Sequence[I64]
+    listed: Sequence[F64]
+    largest: F64
+
+    @classmethod
+    def of(
+        cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, inverse: F64, *, outputs: bool
+    ) -> _Read:
+        """Of a tile whose segment begins at place `start`."""
+        alone = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
+        similarities = all_similarities(similarity, [alone], vectors)
+        above = similarities >= levels[:, None]
+        x = np.clip((similarities - levels[:, None]) * inverse[:, None], COLDEST, 0.0)
+        terms = np.where(above, 0.0, np.exp(x))
+        blend = np.zeros((len(vectors), tile.segment.values.shape[1] if outputs else 0))
+        if outputs:
+            kernels().all_sums(tile.segment.values, tile.indices, terms, blend)
+        rows = [np.flatnonzero(row) for row in above]
+        return cls(
+            np.stack([terms.sum(axis=1), (terms * x).sum(axis=1), (terms * terms).sum(axis=1)], axis=1),
+            blend,
+            [start + tile.indices[own] for own in rows],
+            [row[own] for row, own in zip(similarities, rows, strict=True)],
+            np.abs(similarities).max(axis=1),
+        )
+
+
+def _together(sums: Sequence[F64]) -> F64:
+    """Their sum, each number added up in pairs."""
+    return np.asarray(np.stack(sums, axis=-1).sum(axis=-1))
+
+
+def _in_order(places: Sequence[Sequence[I64]], listed: Sequence[Sequence[F64]]) -> tuple[I64, I64, F64]:
+    """Where each query's rows begin int64[q + 1], places and similarities of what all tiles listed, best first."""
+    similarities = [np.concatenate(own) for own in zip(*listed, strict=True)]
+    orders = [np.argsort(-own, kind="stable") for own in similarities]
+    stand = [np.concatenate(own)[order] for own, order in zip(zip(*places, strict=True), orders, strict=True)]
+    starts = np.append(0, np.cumsum([len(own) for own in similarities]))
+    scanned = [own[order] for own, order in zip(similarities, orders, strict=True)]
+    return starts, np.concatenate(stand), np.concatenate(scanned)

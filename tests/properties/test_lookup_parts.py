@@ -1,0 +1,254 @@
+"""However rows are split into parts, their answer is that of one part, and float64's lies within its certificate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import (
+    Auto,
+    Background,
+    Bias,
+    Memory,
+    Parted,
+    Question,
+    Rows,
+    answering,
+    answers,
+    drafts,
+    quantised,
+    sweep,
+)
+from attention.lookup import sweeping as sweeping_module
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+from attention.lookup.question import without_forbidden
+from attention.lookup.scan import scan as scan_module
+
+LOOSER = 1.1
+"""So many times the bound of one part at most."""
+
+SPLITS = {
+    "seed": st.integers(0, 2**32 - 1),
+    "rows": st.one_of(st.integers(1, 60), st.integers(300, 1500)),
+    "parts": st.integers(1, 7),
+    "similarity": st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]),
+    "several": st.booleans(),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_blocks_and_short_lists():
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (segments_module, memory_module):
+            patch.setattr(module, "BLOCK_ROWS", 512)
+        patch.setattr(drafts, "FEWER", 16)
+        patch.setattr(scan_module, "MOST_ROWS", 1024)
+        patch.setattr(answering, "SMALL_CELLS", 0)
+        widths = (quantised.Width(16, 128), quantised.Width(512, 1024))
+        patch.setattr(quantised, "WIDTHS", widths)
+        patch.setattr(sweeping_module, "WIDTHS", widths)
+        yield
+
+
+class Split:
+    """Rows, as one view and as the parts of another; some rows are copies of others, some were removed."""
+
+    def __init__(self, seed, rows, parts, similarity, several):
+        self.random = random = np.random.default_rng(seed)
+        width = int(random.integers(1, 24))
+        self.keys = (random.standard_normal((5, width))[random.integers(0, 5, rows)]).astype(np.float32)
+        self.keys += (random.choice([0.05, 0.4]) * random.standard_normal((rows, width))).astype(np.float32)
+        self.copies = random.integers(0, rows, 1 + rows // 10)
+        self.keys[self.copies] = self.keys[random.choice(self.copies[:4], len(self.copies))]
+        self.values = None
+        if random.random() < 0.7:
+            self.values = (random.standard_normal((rows, 7)) + random.choice([0, 2])).astype(np.float32)
+        self.owners = np.arange(rows)
+        if several:
+            self.owners = np.maximum.accumulate(np.where(random.random(rows) < 0.4, np.arange(rows), 0))
+        chances = random.dirichlet(np.full(parts, random.choice([0.2, 5.0])))
+        whose = random.choice(parts, rows, p=chances)[self.owners]
+        self.gone = np.unique(self.owners[random.random(rows) < random.choice([0, 0.1])])
+        self.one = self._view(similarity, np.arange(rows))
+        bare = random.random(parts) < random.choice([0, 0.3])  # some without codes
+        views = [self._view(similarity, np.flatnonzero(whose == part), codes_later=bare[part]) for part in range(parts)]
+        self.many = Parted.of(views)
+        self.live = ~np.isin(self.owners, self.gone)
+        self.whose = whose
+
+    def _view(self, similarity, rows, **how):
+        memory = Memory(similarity, **how)
+        half = np.searchsorted(rows, self.owners[rows[len(rows) // 2]]) if len(rows) else 0
+        for some in (rows[:half], rows[half:]):
+            values = None if self.values is None else self.values[some]
+            memory.publish(add=Rows(some, self.keys[some], values, self.owners[some]))
+        return memory.publish(remove=self.gone)
+
+    def question(self, filtered):
+        """(the options of a question that any view can be asked, numbers that pass or None, addends or None)."""
+        random, rows = self.random, len(self.keys)
+        near = self.keys[random.choice(self.copies) if random.random() < 0.4 else random.integers(0, rows)]
+        near = near.astype(np.float64)
+        query = near + random.choice([0, 0.5]) * random.standard_normal(near.shape)
+        size = 1.0 if self.one.similarity == "cosine" else float(np.linalg.norm(query)) + 0.1
+        warmth = random.choice([0, 1e-30, 0.01, 0.05, 0.2, 1, 1e6, np.inf])
+        asked = {
+            "query": query,
+            "temperature": float(warmth) if warmth == 1e-30 else float(size * warmth),
+            "normaliser": str(random.choice(["softmax", "softmax", "softmax", "sparsemax", "entmax15", "one_hot"])),
+            "null": [None, 0.3 * size, Background(0.0, 0.1 * size)][random.integers(0, 3)],
+            "top_k": [None, 1, 40, rows][random.integers(0, 4)],
+            "top_p": [None, None, 0.9][random.integers(0, 3)],
+            "max_error": [None, None, 1e-3][random.integers(0, 3)],
+            "output": bool(random.random() < 0.5),
+        }
+        allowed = None
+        if filtered:
+            share = random.choice([0.0, 0.02, 0.3, 0.9])
+            allowed = np.flatnonzero(random.random(rows) < share)
+            if random.random() < 0.3:  # of one part alone
+                allowed = np.flatnonzero(self.whose == random.integers(0, self.whose.max() + 1))
+        biased = None
+        if random.random() < 0.2:
+            some = np.flatnonzero(random.random(rows) < 0.5)
+            biased = some, random.choice([-np.inf, -2.0, 0.0, 1.0], len(some), p=[0.1, 0.3, 0.3, 0.3])
+        return asked, allowed, biased
+
+
+def asked_of(view, options, allowed, biased):
+    mask = None if allowed is None else view.mask(allowed)
+    return Question(**options, mask=mask, bias=None if biased is None else Bias.of(view, *biased))
+
+
+def true_of(split, options, allowed, biased):
+    """(documents, weights of each, null weight, output) in extended precision; None where nothing passes."""
+    keys, query = split.keys.astype(np.longdouble), options["query"].astype(np.longdouble)
+    products = keys @ query
+    similarities = {
+        "dot": products,
+        "scaled_dot": products / np.sqrt(np.longdouble(len(query))),
+        "gaussian": -((keys - query) ** 2).sum(axis=1) / 2,
+    }.get(split.one.similarity)
+    if similarities is None:
+        similarities = products / np.sqrt((keys * keys).sum(axis=1)) / np.sqrt(query @ query)
+    passes, addends = split.live.copy(), np.zeros(len(keys))
+    if allowed is not None:
+        passes &= np.isin(split.owners, allowed)
+    if biased is not None:
+        documents, given = biased
+        for document, addend in zip(documents, given, strict=True):
+            addends[split.owners == document] = addend
+        passes &= addends > -np.inf
+    rows = np.flatnonzero(passes)
+    temperature, n = np.longdouble(options["temperature"]), len(rows)
+    null = options["null"]
+    level, count = null, 0.0
+    if isinstance(null, Background):
+        key = null.null_key(options["temperature"], n)
+        level, count = key.similarity, key.log_count
+    logits = similarities[rows] / temperature + addends[rows]
+    if level is not None:
+        logits = np.append(logits, np.longdouble(level) / temperature + count)
+    masses = np.exp(logits - logits.max())
+    weights = masses / masses.sum()
+    null_weight = 0.0 if level is None else float(weights[-1])
+    values = (split.keys if split.values is None else split.values)[rows].astype(np.longdouble)
+    output = weights[: len(rows)] @ values
+    documents, index = np.unique(split.owners[rows], return_inverse=True)
+    sums = np.zeros(len(documents), dtype=np.longdouble)
+    np.add.at(sums, index, weights[: len(rows)])
+    return dict(zip(documents.tolist(), sums.tolist(), strict=True)), null_weight, output
+
+
+def apart(found, weights, null_weight, whole):
+    """Total variation over the answer's documents, the null key and all others together."""
+    own = np.array([weights[number] for number in found.numbers.tolist()])
+    rest = abs((whole - own.sum() - null_weight) - (1 - found.weights.sum() - found.null_weight))
+    return (np.abs(own - found.weights).sum() + abs(found.null_weight - null_weight) + rest) / 2
+
+
+def same_head(found, expected, top_p):
+    """The head to the bit; where `top_p` cuts it, as far as both go, for weights are equal but for their bounds."""
+    size = min(len(found.numbers), len(expected.numbers)) if top_p else None
+    np.testing.assert_array_equal(found.numbers[:size], expected.numbers[:size])
+    np.testing.assert_array_equal(found.parts[:size], expected.parts[:size])
+    np.testing.assert_array_equal(found.similarities[:size], expected.similarities[:size])
+    if not top_p:
+        assert (found.matches, found.complete) == (expected.matches, expected.complete)
+    assert (found.documents, found.keys) == (expected.documents, expected.keys)
+    assert found.best_similarity == expected.best_similarity
+
+
+def drafted_alone(view, options, allowed, biased):
+    """What one scan of the first width tells: an answer may be of a wider one, where that does not decide its head."""
+    (question,) = without_forbidden([asked_of(view, options, allowed, biased)])
+    part = quantised.part_of(view, question)
+    return drafts.drafted(part, [part.asked(question)], quantised.WIDTHS[0])[0]
+
+
+def check(seed, rows, parts, similarity, several, questions=4):
+    split = Split(seed, rows, parts, similarity, several)
+    options = [split.question(filtered=index % 2 == 1) for index in range(questions)]
+    one, many = (answers(view, [asked_of(view, *each) for each in options]) for view in (split.one, split.many))
+    for each, expected, found in zip(options, one, many, strict=True):
+        asked = each[0]
+        same_head(found, expected, asked["top_p"])
+        bound, other = found.certificate.total_variation, expected.certificate.total_variation
+        size = min(len(found.numbers), len(expected.numbers))
+        apart_here = np.abs(found.weights[:size] - expected.weights[:size]).sum() / 2
+        assert apart_here <= bound + other + 1e-15
+        assert abs(found.null_weight - expected.null_weight) <= bound + other + 1e-15
+        if found.certificate.method == expected.certificate.method == "quantised":
+            of_one, of_many = (drafted_alone(view, *each) for view in (split.one, split.many))
+            if of_one is not None and of_many is not None:
+                assert of_many.total_variation <= LOOSER * of_one.total_variation + 1e-12
+        if asked["max_error"] is not None and found.certificate.method == "quantised":
+            assert bound <= asked["max_error"]
+        if asked["output"] and found.keys:
+            together = found.certificate.output_error + expected.certificate.output_error
+            assert np.linalg.norm(found.output - expected.output) <= together
+        if asked["normaliser"] == "softmax" and asked["temperature"] > 1e-20 and found.keys:
+            weights, null_weight, output = true_of(split, *each)
+            assert apart(found, weights, null_weight, 1.0) <= bound + 1e-15
+            if asked["output"]:
+                assert np.linalg.norm((found.output - output).astype(np.float64)) <= found.certificate.output_error
+    return split
+
+
+def check_temperatures(split):
+    """Every temperature from one reading, and the one that `Auto` finds."""
+    options, allowed, _ = split.question(filtered=True)
+    plain = {"query": options["query"], "null": options["null"], "top_k": 5, "output": False}
+    size = float(np.linalg.norm(options["query"])) + 0.1
+    temperatures = [0, 1e-30, 0.05 * size, size, np.inf]
+    one, many = (
+        sweep(view, Question(**plain, temperature=1.0, mask=view.mask(allowed)), temperatures)
+        for view in (split.one, split.many)
+    )
+    np.testing.assert_array_equal(many.numbers, one.numbers)
+    np.testing.assert_array_equal(many.similarities, one.similarities)
+    for place in range(len(temperatures)):
+        bounds = many.certificates[place].total_variation + one.certificates[place].total_variation
+        assert np.abs(many.weights[place] - one.weights[place]).sum() / 2 <= bounds + 1e-15
+    found = [
+        answers(view, [Question(options["query"], Auto(4.0), mask=view.mask(allowed))])[0]
+        for view in (split.one, split.many)
+    ]
+    np.testing.assert_array_equal(found[0].numbers, found[1].numbers)
+    assert found[1].temperature == pytest.approx(found[0].temperature, rel=0.02, abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(**SPLITS)
+def test_any_split_answers_as_one_part_does(seed, rows, parts, similarity, several):
+    check_temperatures(check(seed, rows, parts, similarity, several))
+
+
+@pytest.mark.thorough
+@settings(max_examples=1250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(**SPLITS)
+def test_ten_thousand_questions_to_any_split_are_within_their_certificates(seed, rows, parts, similarity, several):
+    check(seed, rows, parts, similarity, several, questions=8)
