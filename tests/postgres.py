@@ -96,7 +96,7 @@ class PostgresServer:
     def close(self) -> None:
         """Stop it and remove what it held."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)  # without waiting for who is connected
+            self._process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             self._process.wait(60)
         shutil.rmtree(self._directory)
 

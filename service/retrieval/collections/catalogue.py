@@ -23,6 +23,7 @@ from service.storage import (
     Reader,
     StorageError,
     Store,
+    StoreUnavailable,
 )
 from service.threads import WRITES
 
@@ -73,6 +74,8 @@ class Catalogue:
                 collection.rebuild()
             except MemoryError:
                 collection.read_anew("there was no memory for its keys")
+            except StoreUnavailable as error:
+                collection.read_anew(str(error))
             except CollectionNotFound:
                 pass  # deleted meanwhile
             except StorageError as error:
@@ -166,8 +169,8 @@ class Catalogue:
     def change(self, name: str, changes: Mapping[str, Any], *, once: Once[Changed] | None = None) -> Collection:
         """Set temperature or null."""
         collection = self.collection(name)
-        with self.store.writing(once) as writer:
-            settings = replace(collection.record.settings, **changes)
+        with self.store.writing(once, collection=collection.record.id) as writer:
+            settings = replace(writer.collection(name).settings, **changes)
             check_temperature(settings)
             record = writer.update_collection(name, settings)
             writer.keep_answer(once, Changed(collection, record, writer, created=False))

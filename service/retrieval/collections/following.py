@@ -68,10 +68,9 @@ class FollowingCollection(Collection):
             with self._shared.reading_at(version) as reader:
                 yield Snapshot(record, view, reader, version, self._masks, self.sample)
 
-    @property
-    def version(self) -> int:
-        """Of the store's collection, that the memory is at."""
-        return self._version
+    def behind(self, version: int) -> bool:
+        """Whether its keys are there, and of an older version than this one of the store's."""
+        return self._ready and self._version < version
 
     @property
     def keys(self) -> int:

@@ -79,8 +79,7 @@ class SharedCatalogue(Catalogue):
                 self.look()
                 versions = self._shared.versions()
                 for each in self.collections():
-                    behind = isinstance(each, FollowingCollection) and each.version < versions.get(each.record.id, 0)
-                    if behind and each.ready:
+                    if isinstance(each, FollowingCollection) and each.behind(versions.get(each.record.id, 0)):
                         each.follow()
             except StoreClosed:
                 return

@@ -1,15 +1,18 @@
-"""Connections to one database: how they are set up, and a pool of them."""
+"""Connections to one database: how they are set up, and those that are idle."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from select import POLLIN, poll
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import psycopg
 from psycopg import Connection, conninfo
-from psycopg_pool import ConnectionPool
+from psycopg.pq import TransactionStatus
 
-from service.storage.errors import StorageFailed
+from service.storage.errors import StorageFailed, StoreClosed, StoreUnavailable
 from service.storage.postgres.schema.migrations import migrate
 
 MOST = 40
@@ -49,27 +52,63 @@ def prepare(address: str, name: str) -> None:
         migrate(connection, name)
 
 
-def require_alive(connection: Connection[Any]) -> None:
-    """Raise OperationalError for an idle connection on which something came: a server that goes says so, or hangs up.
+class Connections:
+    """Connections in which every transaction is begun and ended in so many words; an idle one is taken again.
 
-    It asks nothing, so it costs no time; one that breaks later fails where it is used.
+    Where none is idle who needs it makes a new one: so it is known at once that there is no server, and that there is one
+    again.
     """
-    waiting = poll()
-    waiting.register(connection.fileno(), POLLIN)
-    if waiting.poll(0):
-        raise psycopg.OperationalError("the connection was closed by the server")
 
+    def __init__(self, address: str, name: str) -> None:
+        self._address = address
+        self._name = name
+        self._idle: list[Connection[Any]] = []
+        self._lock = Lock()
+        self._places = BoundedSemaphore(MOST)
+        self._closed = False
 
-def pool_of(address: str) -> ConnectionPool[Connection[Any]]:
-    """Connections in which every transaction is begun and ended in so many words; a broken one is never given out."""
-    return ConnectionPool(
-        address,
-        min_size=1,
-        max_size=MOST,
-        kwargs={"autocommit": True},
-        check=require_alive,
-        timeout=WAIT_SECONDS,
-        reconnect_timeout=60,
-        name="softkv",
-        open=True,
-    )
+    @contextmanager
+    def one(self) -> Iterator[Connection[Any]]:
+        """A connection for as long as the block runs; raises StoreClosed, StoreUnavailable or what psycopg does."""
+        if self._closed:
+            raise StoreClosed(f"the store {self._name} was closed: open it again")
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise StoreUnavailable(f"all {MOST} connections to {self._name} are in use: try again in a moment")
+        try:
+            connection = self._taken() or psycopg.connect(self._address, autocommit=True)
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._places.release()
+
+    def close(self) -> None:
+        """Close the idle ones; one in use is closed when it comes back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _taken(self) -> Connection[Any] | None:
+        """One that is idle and has a server, as far as that is known without asking it."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            waiting = poll()
+            waiting.register(connection.fileno(), POLLIN)
+            if not waiting.poll(0):
+                return connection
+            connection.close()  # a server that goes says so, or hangs up
+
+    def _give_back(self, connection: Connection[Any]) -> None:
+        clean = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
+        with self._lock:
+            keep = clean and not self._closed
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()

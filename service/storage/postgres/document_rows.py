@@ -75,4 +75,4 @@ def existing(connection: Connection[Any], collection: int, ids: Sequence[str], l
     """The row number of each of the ids that is there."""
     wanted = [each for each in ids if NUL not in each]
     statement = f'SELECT id, "row" FROM documents WHERE collection = %s AND id = ANY(%s) AND {living}'
-    return dict(connection.execute(statement, (collection, wanted)).fetchall())  # type: ignore[arg-type]
+    return dict(connection.execute(statement, (collection, wanted)).fetchall())

@@ -54,7 +54,7 @@ _TYPES: dict[int, FieldType] = {
 def read_names(connection: Connection[Any], collection: int, after: str | None, limit: int, living: str) -> list[str]:
     """The names of the fields, by code point: at most `limit`, those after `after`."""
     asked = {"collection": collection, "after": after, "limit": limit}
-    names = connection.execute(_NAMES.format(living=living), asked)  # type: ignore[arg-type]
+    names = connection.execute(_NAMES.format(living=living), asked)
     return [name for (name,) in names]
 
 
@@ -72,7 +72,7 @@ def read_facts(
     asked = {"collection": collection, "field": digest(field), "rows": rows, "most": values, **_place(after)}
     groups: list[tuple[Any, ...]] = []
     shown: list[FieldValue] = []
-    for is_value, *row in connection.execute(_FACTS.format(among=among), asked):  # type: ignore[arg-type]
+    for is_value, *row in connection.execute(_FACTS.format(among=among), asked):
         if is_value:
             kind, whole, times, _, number, _, held, _ = row
             shown.append(FieldValue(scalar_of(*stored_of(kind, number, whole, held)), times))

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors
-from psycopg_pool import PoolClosed, PoolTimeout
 
-from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreClosed, StoreUnavailable
+from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreUnavailable
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
 # The server goes, comes, or has no place: the same may succeed a moment later.
@@ -32,10 +31,6 @@ def translated_errors(address: str) -> Iterator[None]:
     """Raise a StorageError for whatever psycopg says about the database at `address`."""
     try:
         yield
-    except PoolClosed as error:
-        raise StoreClosed(f"the store {address} was closed: open it again") from error
-    except PoolTimeout as error:
-        raise StoreUnavailable(f"no connection to {address} could be had in time: {error}") from error
     except psycopg.Error as error:
         raise _translated(error, address) from error
 

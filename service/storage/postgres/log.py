@@ -83,4 +83,4 @@ _DEAD = 'SELECT "row" FROM documents WHERE collection = %s AND died <= %s LIMIT 
 def _delete(connection: Connection[Any], collection: int, rows: Sequence[int]) -> None:
     for table, column in (("vectors", "document"), ("fields", '"row"'), ("documents", '"row"')):
         statement = f"DELETE FROM {table} WHERE collection = %s AND {column} = ANY(%s)"
-        connection.execute(statement, (collection, list(rows)))  # type: ignore[arg-type]
+        connection.execute(statement, (collection, list(rows)))

@@ -121,7 +121,7 @@ class Reader:
         )
         with self._connection.cursor(binary=True) as cursor:
             parameters = (collection, first, *where.parameters)
-            found = cursor.execute(statement, parameters).fetchone()  # type: ignore[arg-type]
+            found = cursor.execute(statement, parameters).fetchone()
         return np.sort(array(found[0] if found else None))
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
@@ -258,7 +258,7 @@ class Reader:
         return collection_of(rows[0])
 
     def _all(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+        return self._connection.execute(statement, parameters).fetchall()
 
     def _found(self, collection: int, found: dict[Any, _Found], row: int) -> _Found:
         if row in found:

@@ -67,7 +67,7 @@ class Search:
         parameters = {"collection": self._collection, **asked, **values, "limit": limit}
         if any(NUL in each for each in asked.values()):  # as no key does
             return SearchResult(statement, _shown(parameters), [])
-        found = [row[0] for row in self._connection.execute(statement, parameters)]  # type: ignore[arg-type]
+        found = [row[0] for row in self._connection.execute(statement, parameters)]
         return SearchResult(statement, _shown(parameters), self._sound(found))
 
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
@@ -82,7 +82,7 @@ class Search:
     def _sound(self, ids: list[str]) -> list[SearchRow]:
         """The rows with these ids, in their order, read once more with their checksums; raises DocumentDamaged."""
         statement = f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND id = ANY(%s) AND {self._living}"
-        found = self._connection.execute(statement, (self._collection, ids))  # type: ignore[arg-type]
+        found = self._connection.execute(statement, (self._collection, ids))
         sound = {texts.id: texts for texts in map(texts_of, found)}
         for identity in ids:
             if identity not in sound:

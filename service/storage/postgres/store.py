@@ -22,7 +22,7 @@ from service.storage.forms import collection_of
 from service.storage.once import Once, WriteRequest
 from service.storage.postgres import answered_writes, log
 from service.storage.postgres.clearing import Clearing
-from service.storage.postgres.connections import checked, pool_of, prepare, shown
+from service.storage.postgres.connections import Connections, checked, prepare, shown
 from service.storage.postgres.failures import translated_errors
 from service.storage.postgres.forms import COLLECTION_COLUMNS
 from service.storage.postgres.reader import Reader
@@ -44,7 +44,7 @@ class PostgresStore:
 
     def __init__(self, address: str, name: str) -> None:
         self.name = name
-        self._pool = pool_of(address)
+        self._connections = Connections(address, name)
         self._writing = threading.local()
         self._full = False
         self._clearing = Clearing(self._clear)
@@ -79,7 +79,7 @@ class PostgresStore:
 
     def close(self) -> None:
         """Let go of all connections; a second call does nothing."""
-        self._pool.close()
+        self._connections.close()
 
     @contextmanager
     def writing(
@@ -193,7 +193,7 @@ class PostgresStore:
     @contextmanager
     def _connection(self) -> Iterator[Connection[Any]]:
         try:
-            with translated_errors(self.name), self._pool.connection() as connection:
+            with translated_errors(self.name), self._connections.one() as connection:
                 yield connection
         except DiskFull:
             self._full = True

@@ -75,8 +75,11 @@ def keys_of(
     with connection.cursor(binary=True) as cursor:
         found = cursor.execute(_TOGETHER, (collection, list(rows))).fetchone()
     if found is not None:
-        columns, lengths = map(array, found[1:6]), (Lengths(*found[6:9]), Lengths(*found[9:12]))
-        if (alike := together(Together(found[0], *columns, *lengths, *found[12:14]), rows)) is not None:
+        size, *columns = found[:6]
+        own, owners, checksums, firsts, lasts = map(array, columns)
+        lengths = Lengths(*found[6:9]), Lengths(*found[9:12])
+        read = Together(size, own, owners, checksums, firsts, lasts, *lengths, found[12], found[13])
+        if (alike := together(read, rows)) is not None:
             return alike
     by_document = defaultdict(list)
     for row in _read(connection, collection, "document", rows).values():
@@ -95,5 +98,5 @@ def _read(connection: Connection[Any], collection: int, column: str, rows: Itera
     """The rows of VECTOR_COLUMNS whose `column` is one of the numbers, by their own numbers, ascending."""
     statement = f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'
     with connection.cursor(binary=True) as cursor:
-        found = cursor.execute(statement, (collection, numbers(rows)))  # type: ignore[arg-type]
+        found = cursor.execute(statement, (collection, numbers(rows)))
         return {row[0]: row for row in found}

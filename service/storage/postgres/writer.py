@@ -161,4 +161,4 @@ class Writer(Reader):
         self._run("UPDATE state SET catalogue = catalogue + 1")
 
     def _run(self, statement: str, *parameters: Any) -> None:
-        self._connection.execute(statement, parameters)  # type: ignore[arg-type]
+        self._connection.execute(statement, parameters)

@@ -41,7 +41,7 @@ def migrate(connection: Connection[Any], address: str) -> None:
         for number, path in wanted.items():
             if number > done:
                 # One statement after another, without parameters: the file is ours.
-                connection.execute(sql.SQL(path.read_text(encoding="utf-8")))  # type: ignore[arg-type]
+                connection.execute(sql.SQL(path.read_text(encoding="utf-8")))
                 connection.execute("UPDATE state SET migrations = %s", (number,))
 
 
