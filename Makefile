@@ -35,7 +35,7 @@ ALONE := container or integration or kill or node or postgres or ray or thorough
 LONG := $(SHARED) or $(ALONE)
 MINUTES ?= 15
 SHARED_MINUTES ?= 19
-LONG_MINUTES ?= 30
+LONG_MINUTES ?= 33
 INTEGRATIONS_MINUTES ?= 2
 # Processes among which `make test`, and of the long ones those in a browser, share out their files; one where only some
 # of them run.

@@ -55,8 +55,7 @@ def prepare(address: str, name: str) -> None:
 class Connections:
     """Connections in which every transaction is begun and ended in so many words; an idle one is taken again.
 
-    Where none is idle who needs it makes a new one: so it is known at once that there is no server, and that there is one
-    again.
+    Where none is idle who needs it makes a new one, so it is known at once that there is no server, or one again.
     """
 
     def __init__(self, address: str, name: str) -> None:
