@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 # What else is imported here is imported where it is used: in the thread that opens, beside what the others import.
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.settings import Settings
-from service.storage import BALLAST_BYTES, SQLiteStore, StorageError
+from service.storage import BALLAST_BYTES, SQLiteStore, StorageError, open_shared
 
 if TYPE_CHECKING:
     from service.encoding import LoadingEncoder
@@ -64,11 +65,22 @@ def one_thread_of_blas() -> Iterator[None]:
 
 def _open(settings: Settings) -> Catalogue:
     """The settings' store, with its collections; where it is written anew, the log says how far that is."""
+    if settings.store is not None:
+        shared = open_shared(settings.store)
+        from service.retrieval.collections import SharedCatalogue
+
+        if settings.originals == "files":
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return SharedCatalogue(shared, _encoder(settings), _originals(settings))
     store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES)
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(store, _encoder(settings), settings.data_dir if settings.originals == "files" else None)
+    return Catalogue(store, _encoder(settings), _originals(settings))
+
+
+def _originals(settings: Settings) -> Path | None:
+    return settings.data_dir if settings.originals == "files" else None
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:

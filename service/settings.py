@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     data_dir: Path = Path("data")
+    store: str | None = Field(None, repr=False)  # it may hold a password
     api_keys: Names = ()
     read_keys: Names = ()
     keys_file: Path | None = None
@@ -68,10 +69,20 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in given.split(",") if part.strip())
         return given
 
-    @field_validator("keys_file", "allow_anonymous", "threads", mode="before")
+    @field_validator("store", "keys_file", "allow_anonymous", "threads", mode="before")
     @classmethod
     def _empty_is_unset(cls, given: Any) -> Any:
         return None if given == "" else given
+
+    @field_validator("store")
+    @classmethod
+    def _an_address_of_postgresql(cls, given: str | None) -> str | None:
+        if given is not None and not given.startswith(("postgresql://", "postgres://")):
+            raise ValueError(
+                "wanted the address of a PostgreSQL, as postgresql://user@host:5432/database; for SQLite leave it out "
+                "and name a directory with SOFTKV_DATA_DIR"
+            )
+        return given
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.budgets import BUDGETS, Budgets
+from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
 collect_ignore = ["integrations"]  # suites of frameworks, each in an environment of its own: make integrations
@@ -35,6 +36,13 @@ def client(service: RunningService) -> Iterator[httpx.Client]:
     """A client of `service`."""
     with service.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; where there is none, who asks for it skips."""
+    with running() as server:
+        yield server
 
 
 _numbers = itertools.count()

@@ -195,4 +195,4 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
         ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["make lint", "make test", "make test-long", "make integrations"]
-    assert "no chromium fonts-wqy-microhei nodejs npm, and no right to install" in done.stderr
+    assert "no chromium fonts-wqy-microhei nodejs npm postgresql, and no right to install" in done.stderr

@@ -137,6 +137,8 @@ class GuardedRoute(APIRoute):
             self.check_declared(Headers(scope=scope))
             await limit.read(caller)  # a body that is still on its way holds no place
         with limit.kept(), places.held(kind, caller):
+            if self.reach in ("collection", "collections"):
+                await scope["app"].state.parts.catalogue.refresh()
             if kind == "write" or self.outlives_its_caller:  # which is not stopped half-way
                 await self.answer(scope, receive, send)
                 return

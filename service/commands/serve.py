@@ -24,6 +24,10 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default="8000")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(help="postgresql://… keeps them in that database instead.", show_default="SQLite in data-dir"),
+    ] = None,
     keys_file: Annotated[
         Path | None, typer.Option(help="Keys, as `softkv key` prints them.", show_default="none")
     ] = None,

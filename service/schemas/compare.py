@@ -97,7 +97,8 @@ class CompareAnswer(Wire):
 
     sql: SQLAnswer = Field(description="SQL's `=` on the key: the question has to be the very text.")
     full_text: SQLAnswer = Field(
-        description="SQLite's FTS5: the question's words quoted and joined by OR, ranked by bm25."
+        description="The database's full text: the question's words quoted and joined by OR; SQLite ranks by bm25, "
+        "PostgreSQL by ts_rank_cd, which does not know how rare a word is."
     )
     top_k: TopKAnswer
     attention: AttendAnswer

@@ -46,13 +46,14 @@ from service.storage.errors import (
 )
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import nested_too_much
-from service.storage.interface import Disk, Place, Reader, Search, Store, Writer
+from service.storage.interface import Disk, Place, Reader, Search, SharedStore, Store, Writer
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    Followed,
     KeyRows,
     Mode,
     Part,
@@ -61,7 +62,9 @@ from service.storage.records import (
     StoredDocument,
     Vector,
 )
+from service.storage.shared import open_shared
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.temporary import searching_rows
+from service.storage.storable import nul_in
 from service.storage.unclean import UncleanStop

@@ -16,7 +16,7 @@ from service.storage.records import KeyRows, Matrix, RowNumbers
 class Lengths(NamedTuple):
     """How many rows have such a vector, and how many bytes the shortest and the longest of them has."""
 
-    count: int
+    present: int
     shortest: int | None
     longest: int | None
 
@@ -29,7 +29,7 @@ class Together(NamedTuple):
         keys, values: all vectors one behind the other; None where there are none.
     """
 
-    count: int
+    size: int
     numbers: RowNumbers
     owners: RowNumbers
     checksums: RowNumbers
@@ -48,9 +48,9 @@ def together(found: Together, rows: Sequence[int]) -> KeyRows | None:
     numbers, owners = found.numbers, found.owners
     if (
         keys is None
-        or found.key_lengths.count != found.count
-        or found.value_lengths.count != (0 if values is None else found.count)
-        or any(len(each) != found.count for each in (numbers, owners, found.checksums, found.firsts, found.lasts))
+        or found.key_lengths.present != found.size
+        or found.value_lengths.present != (0 if values is None else found.size)
+        or any(len(each) != found.size for each in (numbers, owners, found.checksums, found.firsts, found.lasts))
         or not _complete(numbers, owners, rows)
         or (vectors_checksums(numbers, owners, found.firsts, found.lasts, keys, values) != found.checksums).any()
     ):

@@ -12,6 +12,8 @@ from service.storage.errors import DocumentsRepeated, Unstorable, WidthMismatch
 from service.storage.fields import FieldRow, field_rows, is_utf8, nested_too_much
 from service.storage.records import CollectionSettings, DocumentRecord
 
+NUL = "\0"
+
 
 @dataclass(frozen=True)
 class DocumentTexts:
@@ -30,6 +32,10 @@ class DocumentTexts:
         if (excess := nested_too_much(metadata)) is not None:
             raise Unstorable(f"metadata {what} is too deep or too long, {excess}: put some of it into the value")
         text = json_text(metadata, f"metadata {what}")
+        if (where := "id" if NUL in identity else nul_in(key, metadata)) is not None:
+            raise Unstorable(
+                f"the {where} {what} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
+            )
         searched = tuple(field_rows(metadata))
         if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
             raise Unstorable(f"id, key or metadata {what} holds half of a surrogate pair, which UTF-8 cannot say")
@@ -46,6 +52,24 @@ def json_text(value: Any, what: str) -> str:
         return text
     # Half of a surrogate pair is JSON but not UTF-8: written as an escape it is both.
     return json.dumps(value, separators=(",", ":"))
+
+
+def nul_in(key: str | None, metadata: Mapping[str, Any]) -> str | None:
+    """Where a NUL stands, which PostgreSQL keeps in no text and so no store does: "key", "metadata", or nowhere.
+
+    A value may hold one, since it is kept as JSON and nothing compares it.
+    """
+    if key is not None and NUL in key:
+        return "key"
+    return "metadata" if _holds_nul(metadata) else None
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return NUL in value
+    if isinstance(value, Mapping):
+        return any(NUL in str(name) or _holds_nul(each) for name, each in value.items())
+    return isinstance(value, list | tuple) and any(map(_holds_nul, value))
 
 
 def refuse_repeated(ids: Sequence[str]) -> None:

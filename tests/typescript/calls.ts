@@ -87,6 +87,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "queue_full":
     case "encoder_unavailable":
     case "collection_loading":
+    case "store_unavailable":
     case "database_busy":
     case "out_of_memory":
     case "stopping":
@@ -124,6 +125,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "database_damaged":
     case "storage_failed":
     case "library_missing":
+    case "backup_elsewhere":
     case "disk_full":
       return false;
     default: {

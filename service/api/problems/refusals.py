@@ -18,7 +18,7 @@ WITH_BODY = (
     "invalid_content",
     "out_of_memory",
 )
-STORED = ("database_damaged", "storage_failed")
+STORED = ("database_damaged", "storage_failed", "store_unavailable")
 OF_A_COLLECTION = ("forbidden", "host_refused", "collection_not_found", "invalid_content", *STORED)
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)

@@ -130,6 +130,9 @@ TABLE: Mapping[str, Refusal] = {
         (encoding.LibraryMissing, lab.LibraryNeeded),
         openai_reason="this installation has no library for the model",
     ),
+    "backup_elsewhere": Refusal(
+        501, "what is stored lies in PostgreSQL, which makes its own backups", storage.BackupElsewhere
+    ),
     "encoder_unavailable": Refusal(
         503,
         "the encoder is still loading, or could not be loaded",
@@ -150,6 +153,9 @@ TABLE: Mapping[str, Refusal] = {
     ),
     "database_damaged": Refusal(503, "the database file is damaged: see /readyz", storage.DatabaseDamaged),
     "storage_failed": Refusal(503, "the database could not be read or written: see /readyz", storage.StorageFailed),
+    "store_unavailable": Refusal(
+        503, "the database server cannot be reached now: try again", storage.StoreUnavailable, repeat=True
+    ),
     "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy, repeat=True),
     "out_of_descriptors": Refusal(503, None, api.NoDescriptors, repeat=True),
     "out_of_memory": Refusal(

@@ -70,7 +70,7 @@ router = APIRouter(
     tags=["service"],
     route_class=GuardedRoute,
     dependencies=[requires("write"), takes("stream"), reaches("everything")],
-    responses=ANY_CALL | refusals("forbidden", "host_refused", "disk_full", *STORED),
+    responses=ANY_CALL | refusals("forbidden", "host_refused", "disk_full", "backup_elsewhere", *STORED),
 )
 
 

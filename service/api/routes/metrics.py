@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
@@ -56,7 +57,7 @@ def _written(meters: Meters, running: State, draining: bool) -> bytes:
 def _weigh(meters: Meters, store: Store) -> None:
     for part, size in store.sizes().items():
         meters.stored.labels(part).set(size)
-    if (disk := store.disk()) is not None:
-        meters.disk.set(disk.total)
-        meters.room.set(disk.free)
+    disk = store.disk()
+    meters.disk.set(math.nan if disk is None else disk.total)
+    meters.room.set(math.nan if disk is None else disk.free)
     meters.full.set(store.full)

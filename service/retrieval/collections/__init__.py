@@ -19,4 +19,5 @@ from service.retrieval.collections.null import (
     null_shown,
 )
 from service.retrieval.collections.rows import rows_of
+from service.retrieval.collections.shared_catalogue import SharedCatalogue
 from service.retrieval.collections.snapshot import Snapshot

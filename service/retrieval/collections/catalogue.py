@@ -23,6 +23,7 @@ from service.storage import (
     Reader,
     StorageError,
     Store,
+    StoreUnavailable,
 )
 from service.threads import WRITES
 
@@ -60,7 +61,7 @@ class Catalogue:
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
             for record in reader.collections():
-                self._collections[record.name] = Collection(record, store, encoder, ready=False, originals=originals)
+                self._collections[record.name] = self._of(record, ready=False)
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first."""
@@ -73,6 +74,8 @@ class Catalogue:
                 collection.rebuild()
             except MemoryError:
                 collection.read_anew("there was no memory for its keys")
+            except StoreUnavailable as error:
+                collection.read_anew(str(error))
             except CollectionNotFound:
                 pass  # deleted meanwhile
             except StorageError as error:
@@ -158,7 +161,7 @@ class Catalogue:
         with self.store.writing(once) as writer:
             seed = secrets.token_bytes(SEED_BYTES) if settings.basis == "measured" else None
             record = writer.create_collection(name, settings, seed)
-            collection = Collection(record, self.store, self.encoder, ready=True, originals=self._originals)
+            collection = self._of(record, ready=True)
             writer.keep_answer(once, Changed(collection, record, writer, created=True))
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
@@ -166,8 +169,8 @@ class Catalogue:
     def change(self, name: str, changes: Mapping[str, Any], *, once: Once[Changed] | None = None) -> Collection:
         """Set temperature or null."""
         collection = self.collection(name)
-        with self.store.writing(once) as writer:
-            settings = replace(collection.record.settings, **changes)
+        with self.store.writing(once, collection=collection.record.id) as writer:
+            settings = replace(writer.collection(name).settings, **changes)
             check_temperature(settings)
             record = writer.update_collection(name, settings)
             writer.keep_answer(once, Changed(collection, record, writer, created=False))
@@ -180,7 +183,17 @@ class Catalogue:
             self.collection(name)
             writer.delete_collection(name)
             writer.keep_answer(once, None)
-            writer.after_commit(lambda: self._collections.pop(name).mark_deleted())
+            writer.after_commit(lambda: self._deleted(name))
+
+    async def refresh(self) -> None:
+        """Have what there is be what the store has; it is, where nobody else writes it."""
+
+    def _deleted(self, name: str) -> None:
+        if (collection := self._collections.pop(name, None)) is not None:
+            collection.mark_deleted()
+
+    def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
+        return Collection(record, self.store, self.encoder, ready=ready, originals=self._originals)
 
 
 def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:

@@ -33,6 +33,7 @@ from service.storage import (
     Reader,
     StorageError,
     Store,
+    StoreUnavailable,
     Writer,
 )
 from service.trail import spending
@@ -266,6 +267,8 @@ class Collection:
                 self.rebuild()
             except MemoryError:
                 self.trouble = "there was no memory for its keys"
+            except StoreUnavailable as error:
+                self.trouble = str(error)
             except StorageError as error:
                 self.trouble = str(error)
                 return

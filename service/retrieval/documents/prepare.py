@@ -12,7 +12,7 @@ from service.encoding import LoadingEncoder
 from service.retrieval.collections import encoding_queue
 from service.retrieval.documents.splitting import MOST_KEYS, Split, parts_of
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import CollectionRecord, DocumentRecord, Part, nested_too_much
+from service.storage import CollectionRecord, DocumentRecord, Part, nested_too_much, nul_in
 from service.threads import BODIES
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -88,6 +88,7 @@ async def prepare_documents(
 def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers: Sequence[str]) -> None:
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _flaws(record, document, at)])
     _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nesting(document, at)])
+    _refuse([flaw for document, at in zip(documents, pointers, strict=True) for flaw in _nul(document, at)])
     _refuse(_duplicates(documents, pointers))
 
 
@@ -205,6 +206,12 @@ def _part_flaws(document: SentDocument, at: str) -> list[Flaw]:
 def _nesting(document: SentDocument, at: str) -> list[Flaw]:
     excess = nested_too_much(document.metadata)
     return [] if excess is None else [Flaw(f"{at}/metadata", f"{excess}: put some of it into the value")]
+
+
+def _nul(document: SentDocument, at: str) -> list[Flaw]:
+    where = nul_in(document.key, document.metadata)
+    detail = f"the {where} holds a NUL (U+0000), which no store keeps: leave it out, or put it into the value"
+    return [] if where is None else [Flaw(f"{at}/{where}", detail)]
 
 
 def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> list[Flaw]:

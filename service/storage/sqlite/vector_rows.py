@@ -106,9 +106,9 @@ def _at_once(connection: Connection, rows: Sequence[int]) -> KeyRows | None:
         (numbers_text(rows), rows[0], rows[-1]) if dense else (numbers_text(rows),),
     ).fetchone()
     count, n_keys, n_values = found[:3]
-    columns = (numbers_of(text) for text in found[7:12])
+    numbers, owners, checksums, firsts, lasts = (numbers_of(text) for text in found[7:12])
     lengths = Lengths(n_keys, *found[3:5]), Lengths(n_values, *found[5:7])
-    return together(Together(count, *columns, *lengths, *found[12:14]), rows)
+    return together(Together(count, numbers, owners, checksums, firsts, lasts, *lengths, found[12], found[13]), rows)
 
 
 def _one_by_one(

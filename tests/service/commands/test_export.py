@@ -62,7 +62,7 @@ TEXTS = [
     {"id": "split, with a value", "key": LONG, "value": "On two things", "split": {"tokens": 20}},
     {"id": "own value vector", "key": "war", "value_vector": [0.1] * 384},
     {"id": "keyless", "value": [1, 2.5, True], "metadata": {"n": 12345678901234567}},
-    {"id": "\u00e9/?#%", "key": "a \U0001f408 and a \u0000"},
+    {"id": "\u00e9/?#%", "key": "a \U0001f408", "value": "a \u0000"},
 ]
 RANDOM = np.random.default_rng(3)
 VECTORS = [

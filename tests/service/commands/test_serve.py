@@ -105,6 +105,12 @@ def test_a_bad_flag_and_a_bad_variable_are_told_apart() -> None:
     assert refused(SOFTKV_PRECISION="float8").startswith("softkv: SOFTKV_PRECISION: ")
 
 
+def test_a_store_that_is_no_postgresql() -> None:
+    assert refused("--store", "mysql://a").startswith(
+        "softkv: --store: wanted the address of a PostgreSQL, as postgres"
+    )
+
+
 def test_an_open_address_needs_a_decision() -> None:
     assert "SOFTKV_API_KEYS" in refused("--host", "0.0.0.0")
 

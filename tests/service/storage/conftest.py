@@ -1,20 +1,55 @@
-"""A store in a directory of its own, and a disk that is soon full."""
+"""Every store that there is: what is tried here holds for each of them. A disk that is soon full."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from service.storage import SQLiteStore
+from service.storage import SharedStore, SQLiteStore, Store, open_shared
+from tests.postgres import PostgresServer
+
+STORES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[SQLiteStore]:
-    with SQLiteStore.open(tmp_path / "data") as opened:
-        yield opened
+@pytest.fixture(scope="session")
+def shared_store(postgres: PostgresServer) -> Iterator[SharedStore]:
+    """One in PostgreSQL, with what other tests left in it."""
+    store = open_shared(postgres.database())
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of each kind."""
+    if request.param == "sqlite":
+        with SQLiteStore.open(tmp_path / "data") as opened:
+            yield opened
+    else:
+        yield emptied(request.getfixturevalue("shared_store"))
+
+
+@pytest.fixture(scope="module", params=STORES)
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store of each kind for all tests of a file, which leave it empty."""
+    if request.param == "sqlite":
+        with SQLiteStore.open(tmp_path_factory.mktemp("shared")) as opened:
+            yield opened
+    else:
+        yield emptied(request.getfixturevalue("shared_store"))
+
+
+def emptied(store: Any) -> Store:
+    """Without collections, and without answers to writes."""
+    with store.writing() as writer:
+        for record in writer.collections():
+            writer.delete_collection(record.name)
+        writer._connection.execute("DELETE FROM answered_writes")
+    return store  # type: ignore[no-any-return]
 
 
 @pytest.fixture

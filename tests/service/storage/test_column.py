@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, SQLiteStore
+from service.storage import Comparison, Store
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, lists, ordered, passes, scalars, texts
 
@@ -24,16 +23,10 @@ asked = (
 )
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteStore]:
-    with SQLiteStore.open(tmp_path_factory.mktemp("columns")) as store:
-        yield store
-
-
 @settings(max_examples=60, deadline=None)
 @given(st.lists(scalars | lists, min_size=1, max_size=12), st.lists(asked, min_size=1, max_size=12), st.integers(0, 9))
 def test_a_column_keeps_what_a_comparison_says(
-    shared: SQLiteStore, given: list[Any], asked: list[Comparison], first: int
+    shared: Store, given: list[Any], asked: list[Comparison], first: int
 ) -> None:
     documents = [document(str(i), metadata={"x": each, "y": 1}) for i, each in enumerate(given)]
     number = collection(shared, documents)
@@ -52,7 +45,7 @@ def test_a_column_keeps_what_a_comparison_says(
         writer.delete_collection("c")
 
 
-def test_a_column_of_everything_and_one_of_nothing(shared: SQLiteStore) -> None:
+def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
     documents = [document(str(i), metadata={"x": each}) for i, each in enumerate([*SCALARS, SCALARS])]
     number = collection(shared, documents)
     with shared.reading() as reader:
@@ -71,7 +64,7 @@ def test_a_column_of_everything_and_one_of_nothing(shared: SQLiteStore) -> None:
 
 
 @pytest.mark.parametrize("ignore_case", [False, True])
-def test_every_text_is_looked_for_in_every_other(shared: SQLiteStore, ignore_case: bool) -> None:
+def test_every_text_is_looked_for_in_every_other(shared: Store, ignore_case: bool) -> None:
     values = [*TEXTS, *([each] for each in TEXTS), ["a", "SS"], [1, None, "Ab"], 1, True, None]
     documents = [document(f"{i:03}", metadata={"x": each}) for i, each in enumerate(values)]
     number = collection(shared, documents)
@@ -88,7 +81,7 @@ def test_every_text_is_looked_for_in_every_other(shared: SQLiteStore, ignore_cas
 
 
 @pytest.mark.parametrize("value", [lambda i: i, lambda i: i / 7, lambda i: f"text {i}", lambda i: [i, "element"]])
-def test_no_column_that_would_take_more_than_it_may(shared: SQLiteStore, value: Any) -> None:
+def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -> None:
     number = collection(shared, [document(str(i), metadata={"x": value(i)}) for i in range(1000)])
     with shared.reading() as reader:
         column = reader.column(number, "x")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, Condition, InvalidCondition, SQLiteStore, parse_condition
+from service.storage import Combination, Comparison, Condition, InvalidCondition, Store, parse_condition
 from service.storage.conditions import MAX_DEPTH
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import NAMES, NUMBERS, ORDERS, SCALARS, TEXTS, conditions, keys, metadata, passes
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteStore]:
-    with SQLiteStore.open(tmp_path_factory.mktemp("filters")) as store:
-        yield store
-
-
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(keys, metadata), min_size=1, max_size=12), st.lists(conditions, min_size=1, max_size=8))
 def test_a_filter_keeps_what_it_says(
-    shared: SQLiteStore, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]
+    shared: Store, given: list[tuple[str | None, dict[str, Any]]], filters: list[Condition]
 ) -> None:
     documents = [document(str(i), key=key, metadata=each) for i, (key, each) in enumerate(given)]
     number = collection(shared, documents)
@@ -47,7 +40,7 @@ def test_a_filter_keeps_what_it_says(
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_every_number_orders_with_every_other(shared: SQLiteStore, number: float) -> None:
+def test_every_number_orders_with_every_other(shared: Store, number: float) -> None:
     documents = [document(str(i), metadata={"x": each}) for i, each in enumerate(SCALARS)]
     stored = collection(shared, documents)
     with shared.writing() as writer:
@@ -60,7 +53,7 @@ def test_every_number_orders_with_every_other(shared: SQLiteStore, number: float
 
 
 @pytest.mark.parametrize("how", ["==", "!=", *ORDERS, "contains", "in", "not in"])
-def test_every_key_is_compared_with_every_text(shared: SQLiteStore, how: str) -> None:
+def test_every_key_is_compared_with_every_text(shared: Store, how: str) -> None:
     documents = [document(f"{i:03}", key=each) for i, each in enumerate([None, *TEXTS])]
     number = collection(shared, documents)
     with shared.reading() as reader:
@@ -79,7 +72,7 @@ def leaf(i: int) -> Comparison:
 
 
 @pytest.mark.parametrize("how", ["AND", "OR", "NOT"])
-def test_a_thousand_conditions_side_by_side(store: SQLiteStore, how: str) -> None:
+def test_a_thousand_conditions_side_by_side(store: Store, how: str) -> None:
     documents = [document(str(i), i) for i in range(20)]
     number = collection(store, documents)
     condition = Combination(how, tuple(leaf(i) for i in range(1000)))
@@ -88,7 +81,7 @@ def test_a_thousand_conditions_side_by_side(store: SQLiteStore, how: str) -> Non
     assert found == sorted(each.id for each in documents if passes(each, condition))
 
 
-def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: SQLiteStore) -> None:
+def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store) -> None:
     documents = [document(str(i), i) for i in range(20)]
     number = collection(store, documents)
     tree: Condition = Combination("AND", tuple(Combination("OR", (leaf(i), leaf(i + 1))) for i in range(500)))
@@ -105,7 +98,7 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: SQLite
         Combination("AND", (tree,))
 
 
-def test_a_list_of_thousands_and_one_too_long(store: SQLiteStore) -> None:
+def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
     number = collection(store, [document(str(i), i) for i in range(20)])
     with store.reading() as reader:
         many = Comparison("metadata.seed", "in", list(range(10, 5010)))
@@ -171,7 +164,7 @@ def test_case_is_ignored_in_parts_of_texts_only(how: str, value: Any, ignore_cas
     assert refused.value.pointer == f"conditions/0/{pointer}"
 
 
-def test_case_is_ignored_as_unicode_folds_it(store: SQLiteStore) -> None:
+def test_case_is_ignored_as_unicode_folds_it(store: Store) -> None:
     titles = ["Straße", "STRASSE", "strasse 5", "Gasse", ["STRASSE"], ["Straßen"], 5, None]
     number = collection(store, [document(str(i), metadata={"x": each}) for i, each in enumerate(titles)])
     with store.reading() as reader:
@@ -227,7 +220,7 @@ def test_a_filter_is_read_as_it_is_written() -> None:
         parse_condition(tree)
 
 
-def test_no_filter_that_is_not_among_its_own(store: SQLiteStore, tmp_path: Path) -> None:
+def test_no_filter_that_is_not_among_its_own(store: Store, tmp_path: Path) -> None:
     """A thousand documents with one that has the field: the rest reads as null."""
     number = collection(store, [document(f"{i:04}", metadata={"x": 3} if i == 7 else {}) for i in range(1000)])
     with store.reading() as reader:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from service.storage import Comparison, SQLiteStore
+from service.storage import Comparison, SQLiteStore, open_shared
+from tests.postgres import PostgresServer
+from tests.service.storage.conftest import emptied
 from tests.service.storage.making import SETTINGS, document, plain
 
 names = st.sampled_from(["one", "two"])
@@ -24,15 +27,16 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
-        self.store = SQLiteStore.open(Path(self.directory.name))
         self.model: dict[str, dict[str, int]] = {}
+        self.store = self.opened()
         self.rows: dict[str, set[int]] = {}
-        self.used: set[int] = set()
+        self.used: set[tuple[int, int]] = set()
+
+    def opened(self) -> Any:
+        raise NotImplementedError
 
     def teardown(self) -> None:
         self.store.close()
-        self.directory.cleanup()
 
     @rule(name=names)
     def create_or_delete(self, name: str) -> None:
@@ -52,7 +56,8 @@ class StoreMachine(RuleBasedStateMachine):
             with self.store.writing() as writer:
                 number = writer.collection(name).id
                 change = writer.upsert(number, [document(each, seed) for each, seed in batch.items()])
-                writer.after_commit(lambda: self._published(name, change.added, change.removed))
+                new = {(number, row) for row in change.added.tolist()}
+                writer.after_commit(lambda: self._published(name, change.added, change.removed, new))
                 if fails:
                     raise InterruptedError
         except InterruptedError:
@@ -80,7 +85,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.store.close()
-        self.store = SQLiteStore.open(Path(self.directory.name))
+        self.store = self.opened()
 
     @invariant()
     def holds_what_the_model_holds(self) -> None:
@@ -96,13 +101,61 @@ class StoreMachine(RuleBasedStateMachine):
                 words = reader.search(number).full_text("key", 10)
                 assert [row.id for row in words.rows] == sorted(wanted)
 
-    def _published(self, name: str, added: Any, removed: Any) -> None:
+    def _published(
+        self, name: str, added: Any, removed: Any, numbered: frozenset[tuple[int, int]] | set[Any] = frozenset()
+    ) -> None:
         new, gone = set(added.tolist()), set(removed.tolist())
-        assert not new & self.used
-        self.used |= new
+        assert not numbered & self.used
+        self.used |= numbered
         assert gone <= self.rows[name]
         self.rows[name] = self.rows[name] - gone | new
 
 
-StoreMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
-TestHistory = StoreMachine.TestCase
+class InSQLite(StoreMachine):
+    """In a directory of its own."""
+
+    def opened(self) -> Any:
+        if not hasattr(self, "directory"):
+            self.directory = tempfile.TemporaryDirectory()
+        return SQLiteStore.open(Path(self.directory.name))
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.directory.cleanup()
+
+
+TestHistory = InSQLite.TestCase
+TestHistory.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.postgres
+def test_history_in_postgresql(postgres: PostgresServer) -> None:
+    """Beside what a dictionary does, a memory that follows the log holds the same rows."""
+    address = postgres.database()
+
+    class InPostgreSQL(StoreMachine):
+        def __init__(self) -> None:
+            self.followed: dict[int, tuple[int, set[int]]] = {}
+            super().__init__()
+            emptied(self.store)
+
+        def opened(self) -> Any:
+            return open_shared(address)
+
+        @invariant()
+        def a_follower_holds_what_the_model_holds(self) -> None:
+            for number, version in self.store.versions().items():
+                at, rows = self.followed.get(number, (0, set()))
+                if (done := self.store.followed(number, at)) is not None:
+                    with self.store.reading_at(done.version) as reader:
+                        new = {row for found in reader.vectors(number, first=done.first) for row in found.numbers}
+                    rows = rows - set(done.removed.tolist()) | {int(row) for row in new}
+                    at = done.version
+                assert at == version
+                self.followed[number] = at, rows
+                with self.store.reading() as reader:
+                    assert rows == set(reader.rows_where(number).tolist())
+
+    run_state_machine_as_test(
+        InPostgreSQL, settings=settings(max_examples=8, stateful_step_count=15, deadline=None, database=None)
+    )

@@ -13,6 +13,7 @@ from service.storage import (
     Once,
     SQLiteStore,
     StorageFailed,
+    Store,
     WriteAnswer,
     WriteAnswered,
     WriteRequest,
@@ -27,23 +28,23 @@ def once(request: WriteRequest = ASKED) -> Once[int]:
     return Once(request, lambda did: WriteAnswer(200 + did, ANSWER.body))
 
 
-def write(store: SQLiteStore, number: int, identity: str, request: WriteRequest = ASKED) -> None:
+def write(store: Store, number: int, identity: str, request: WriteRequest = ASKED) -> None:
     with store.writing(once(request)) as writer:
         change = writer.upsert(number, [document(identity)])
         writer.keep_answer(once(request), len(change.added))
 
 
-def ids(store: SQLiteStore, number: int) -> list[str]:
+def ids(store: Store, number: int) -> list[str]:
     with store.reading() as reader:
         return [each.id for each in reader.page(number, limit=100)]
 
 
-def kept(store: SQLiteStore) -> list[tuple[str, str]]:
+def kept(store: Store) -> list[tuple[str, str]]:
     with store.reading() as reader:
         return list(reader._connection.execute("SELECT caller, idempotency_key FROM answered_writes ORDER BY 1, 2"))
 
 
-def test_a_write_that_was_answered_is_not_done_again(store: SQLiteStore) -> None:
+def test_a_write_that_was_answered_is_not_done_again(store: Store) -> None:
     number = collection(store)
     store.refuse_answered(ASKED)
     write(store, number, "a")
@@ -65,7 +66,7 @@ def test_it_is_answered_after_a_restart(tmp_path) -> None:
         assert list(store.check()) == []
 
 
-def test_another_request_under_the_same_key_is_refused(store: SQLiteStore) -> None:
+def test_another_request_under_the_same_key_is_refused(store: Store) -> None:
     number = collection(store)
     write(store, number, "a")
     other = replace(ASKED, digest=b"something else")
@@ -75,14 +76,14 @@ def test_another_request_under_the_same_key_is_refused(store: SQLiteStore) -> No
     assert ids(store, number) == ["a"]
 
 
-def test_each_caller_has_names_of_its_own(store: SQLiteStore) -> None:
+def test_each_caller_has_names_of_its_own(store: Store) -> None:
     number = collection(store)
     write(store, number, "a")
     write(store, number, "b", replace(ASKED, caller="somebody else", digest=b"something else"))
     assert ids(store, number) == ["a", "b"]
 
 
-def test_a_write_that_fails_keeps_no_answer(store: SQLiteStore) -> None:
+def test_a_write_that_fails_keeps_no_answer(store: Store) -> None:
     number = collection(store)
 
     def refuse(_: int) -> WriteAnswer:
@@ -103,7 +104,7 @@ def test_a_write_that_fails_keeps_no_answer(store: SQLiteStore) -> None:
     write(store, number, "a")
 
 
-def test_an_answer_is_given_for_a_day_and_then_dropped(store: SQLiteStore) -> None:
+def test_an_answer_is_given_for_a_day_and_then_dropped(store: Store) -> None:
     number = collection(store)
     write(store, number, "a")
     last = replace(ASKED, at=ASKED.at + LIFETIME_SECONDS - 1)
@@ -122,7 +123,7 @@ def test_an_answer_is_given_for_a_day_and_then_dropped(store: SQLiteStore) -> No
     assert ids(store, number) == ["a", "b", "c", "d"]
 
 
-def test_of_two_that_wait_for_the_writer_one_writes(store: SQLiteStore) -> None:
+def test_of_two_that_wait_for_the_writer_one_writes(store: Store) -> None:
     """Both have found no answer before; the second look is under the writer's lock."""
     number = collection(store)
     outcomes: list[type[Exception] | None] = []
@@ -136,7 +137,7 @@ def test_of_two_that_wait_for_the_writer_one_writes(store: SQLiteStore) -> None:
         else:
             outcomes.append(None)
 
-    with store.writing():
+    with store.writing(collection=number):
         threads = [threading.Thread(target=race, args=(name,)) for name in ("a", "b")]
         for thread in threads:
             thread.start()
@@ -149,14 +150,14 @@ def test_of_two_that_wait_for_the_writer_one_writes(store: SQLiteStore) -> None:
     assert len(ids(store, number)) == 1
 
 
-def test_a_write_without_a_name_keeps_nothing(store: SQLiteStore) -> None:
+def test_a_write_without_a_name_keeps_nothing(store: Store) -> None:
     with store.writing(None) as writer:
         writer.keep_answer(None, 1)
     assert kept(store) == []
 
 
-@pytest.mark.parametrize("change", ["status = 200", "answer = zeroblob(22)", "request = x'00'", "answer = x''"])
-def test_an_answer_that_the_disk_has_changed_is_not_given(store: SQLiteStore, change: str) -> None:
+@pytest.mark.parametrize("change", ["status = 200", "answer = request", "request = answer"])
+def test_an_answer_that_the_disk_has_changed_is_not_given(store: Store, change: str) -> None:
     number = collection(store)
     write(store, number, "a")
     with store.writing() as writer:

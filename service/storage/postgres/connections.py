@@ -1,0 +1,113 @@
+"""Connections to one database: how they are set up, and those that are idle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from select import POLLIN, poll
+from threading import BoundedSemaphore, Lock
+from typing import Any
+
+import psycopg
+from psycopg import Connection, conninfo
+from psycopg.pq import TransactionStatus
+
+from service.storage.errors import StorageFailed, StoreClosed, StoreUnavailable
+from service.storage.postgres.schema.migrations import migrate
+
+MOST = 40
+"""Connections at once: as many as threads that read or write, and some that count versions."""
+CONNECT_SECONDS = 10
+WAIT_SECONDS = 5.0
+"""How long who needs a connection waits for one."""
+# What a filter finds is hashed in work_mem; where it did not fit, each document would be compared with each.
+_OPTIONS = "-c search_path=softkv -c client_min_messages=warning -c application_name=softkv -c work_mem=64MB"
+
+
+def shown(address: str) -> str:
+    """The address as it may be logged: without its password."""
+    parts = conninfo.conninfo_to_dict(address)
+    host, port = parts.get("host", "localhost"), parts.get("port")
+    return f"postgresql://{host}{f':{port}' if port else ''}/{parts.get('dbname', '')}"
+
+
+def checked(address: str) -> str:
+    """An address that psycopg understands, with what every connection is to have.
+
+    Raises StorageFailed for another.
+    """
+    try:
+        parts = conninfo.conninfo_to_dict(address)
+    except psycopg.ProgrammingError as error:
+        raise StorageFailed(
+            f"that is no address of a PostgreSQL ({str(error).strip()}): write postgresql://user@host:5432/database"
+        ) from None
+    options = f"{parts.pop('options', '')} {_OPTIONS}".strip()
+    return conninfo.make_conninfo("", **{"connect_timeout": CONNECT_SECONDS, **parts, "options": options})
+
+
+def prepare(address: str, name: str) -> None:
+    """Bring the database to the last schema."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        migrate(connection, name)
+
+
+class Connections:
+    """Connections in which every transaction is begun and ended in so many words; an idle one is taken again.
+
+    Where none is idle who needs it makes a new one, so it is known at once that there is no server, or one again.
+    """
+
+    def __init__(self, address: str, name: str) -> None:
+        self._address = address
+        self._name = name
+        self._idle: list[Connection[Any]] = []
+        self._lock = Lock()
+        self._places = BoundedSemaphore(MOST)
+        self._closed = False
+
+    @contextmanager
+    def one(self) -> Iterator[Connection[Any]]:
+        """A connection for as long as the block runs; raises StoreClosed, StoreUnavailable or what psycopg does."""
+        if self._closed:
+            raise StoreClosed(f"the store {self._name} was closed: open it again")
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise StoreUnavailable(f"all {MOST} connections to {self._name} are in use: try again in a moment")
+        try:
+            connection = self._taken() or psycopg.connect(self._address, autocommit=True)
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._places.release()
+
+    def close(self) -> None:
+        """Close the idle ones; one in use is closed when it comes back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _taken(self) -> Connection[Any] | None:
+        """One that is idle and has a server, as far as that is known without asking it."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            waiting = poll()
+            waiting.register(connection.fileno(), POLLIN)
+            if not waiting.poll(0):
+                return connection
+            connection.close()  # a server that goes says so, or hangs up
+
+    def _give_back(self, connection: Connection[Any]) -> None:
+        clean = not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE
+        with self._lock:
+            keep = clean and not self._closed
+            if keep:
+                self._idle.append(connection)
+        if not keep:
+            connection.close()

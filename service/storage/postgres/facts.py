@@ -1,0 +1,122 @@
+"""Facts on what a field holds: values are counted by the database, each once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, get_args
+
+from psycopg import Connection
+
+from service.storage.facts import FieldFacts, FieldType, FieldValue
+from service.storage.fields import Kind, Scalar, scalar_of, stored
+from service.storage.postgres.forms import digest, is_number, kind_of, number_entry, stored_of
+
+_LIST, _NUMBER, _TEXT = int(Kind.LIST), int(Kind.NUMBER), int(Kind.TEXT)
+# A list or an object is counted as one thing, whatever it holds: its elements or paths have rows of their own.
+_FACTS = f"""\
+WITH seen AS MATERIALIZED (
+    SELECT kind, number, whole, CASE WHEN kind < {_LIST} THEN text END AS held,
+           count(*) AS times, count(*) FILTER (WHERE element = 0) AS documents
+    FROM fields WHERE collection = %(collection)s AND field = %(field)s AND {{among}}
+    GROUP BY 1, 2, 3, 4
+), shown AS (
+    SELECT * FROM seen WHERE kind < {_LIST}
+    AND (times < %(times)s OR times = %(times)s
+         AND (kind, coalesce(number, 0), coalesce(held, ''), whole IS FALSE)
+             > (%(kind)s, %(number)s, %(held)s, %(real)s))
+    ORDER BY times DESC, kind, number, held, whole IS FALSE LIMIT %(most)s
+)
+(SELECT false, kind, whole, count(*), sum(documents)::bigint, min(number), max(number), min(held), max(held)
+ FROM seen GROUP BY kind, whole ORDER BY kind, whole DESC)
+UNION ALL
+(SELECT true, kind, whole, times, 0, number, NULL, held, NULL FROM shown
+ ORDER BY times DESC, kind, number, held, whole IS FALSE)"""
+_AMONG = '"row" = ANY(%(rows)s)'
+_LIVING = """\
+EXISTS (SELECT FROM documents WHERE documents.collection = fields.collection
+        AND documents."row" = fields."row" AND {living})"""
+# A name stays when the last document that had it is gone.
+_NAMES = """\
+SELECT name FROM names
+WHERE collection = %(collection)s AND (%(after)s::text IS NULL OR name > %(after)s)
+  AND EXISTS (SELECT FROM fields JOIN documents USING (collection, "row")
+              WHERE fields.collection = names.collection AND fields.field = names.field AND {living})
+ORDER BY name LIMIT %(limit)s"""
+_TYPES: dict[int, FieldType] = {
+    Kind.NULL: "null",
+    Kind.BOOLEAN: "boolean",
+    Kind.TEXT: "text",
+    Kind.LIST: "list",
+    Kind.OBJECT: "object",
+}
+
+
+def read_names(connection: Connection[Any], collection: int, after: str | None, limit: int, living: str) -> list[str]:
+    """The names of the fields, by code point: at most `limit`, those after `after`."""
+    asked = {"collection": collection, "after": after, "limit": limit}
+    names = connection.execute(_NAMES.format(living=living), asked)
+    return [name for (name,) in names]
+
+
+def read_facts(
+    connection: Connection[Any],
+    collection: int,
+    field: str,
+    rows: list[int] | None,
+    values: int,
+    after: FieldValue | None,
+    living: str,
+) -> FieldFacts:
+    """What the field holds in the documents of these numbers, None for all of them."""
+    among = _LIVING.format(living=living) if rows is None else _AMONG
+    asked = {"collection": collection, "field": digest(field), "rows": rows, "most": values, **_place(after)}
+    groups: list[tuple[Any, ...]] = []
+    shown: list[FieldValue] = []
+    for is_value, *row in connection.execute(_FACTS.format(among=among), asked):
+        if is_value:
+            kind, whole, times, _, number, _, held, _ = row
+            shown.append(FieldValue(scalar_of(*stored_of(kind, number, whole, held)), times))
+        else:
+            groups.append(tuple(row))
+    types = {_type(kind, whole) for kind, whole, *_ in groups}
+    least, greatest = _extremes(groups)
+    return FieldFacts(
+        types=tuple(each for each in get_args(FieldType) if each in types),
+        count=sum(row[3] for row in groups),
+        distinct=sum(row[2] for row in groups if row[0] < _LIST),
+        min=least,
+        max=greatest,
+        values=tuple(shown),
+    )
+
+
+def _type(kind: int, whole: bool | None) -> FieldType:
+    return _TYPES.get(kind) or ("integer" if whole else "number")
+
+
+def _extremes(groups: list[tuple[Any, ...]]) -> tuple[Scalar, Scalar]:
+    """The least and the greatest of the numbers, else of the texts."""
+    numbers = [row for row in groups if row[0] == _NUMBER]
+    if numbers:  # integers come first, and are taken where a float is equal
+        least, greatest = min(numbers, key=lambda row: row[4]), max(numbers, key=lambda row: row[5])
+        return _number(least[4], least[1]), _number(greatest[5], greatest[1])
+    for row in groups:
+        if row[0] == _TEXT:
+            return row[6], row[7]
+    return None, None
+
+
+def _number(number: Decimal, whole: bool) -> Scalar:
+    return scalar_of(*stored_of(_NUMBER, number, whole, None))
+
+
+def _place(after: FieldValue | None) -> dict[str, Any]:
+    """Where a value stands in the order of the values."""
+    place = {"times": 2**63 - 1, "kind": -1, "number": Decimal(0), "held": "", "real": False}
+    if after is None:
+        return place
+    kind, held = stored(after.value)
+    if is_number(kind):
+        number, whole = number_entry(kind, held)
+        return {**place, "times": after.count, "kind": kind_of(kind), "number": number, "real": not whole}
+    return {**place, "times": after.count, "kind": int(kind), "held": held}

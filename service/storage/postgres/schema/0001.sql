@@ -1,0 +1,118 @@
+-- Schema 1. Everything lies in the schema `softkv` of the database; texts are ordered by code point.
+-- A checksum is of the row that it stands in (service/storage/checksums.py).
+CREATE TABLE state (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    migrations integer NOT NULL,          -- how many of these files were run
+    catalogue bigint NOT NULL DEFAULT 0   -- counts what happened to collections, but for their documents
+);
+INSERT INTO state (migrations) VALUES (0);
+
+-- A collection's row is the lock of who writes its documents.
+CREATE TABLE collections (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE,
+    similarity text NOT NULL,
+    temperature double precision NOT NULL,
+    dimension integer CHECK (dimension > 0),
+    value_dimension integer CHECK (value_dimension > 0),
+    encoder text,
+    precision text,
+    value_from text NOT NULL CHECK (value_from IN ('value', 'key')),
+    basis text NOT NULL CHECK (basis IN ('proven', 'measured')),
+    thin_seed bytea CHECK (length(thin_seed) = 32), -- secret; NULL: its keys have no thin codes
+    null_key text NOT NULL, -- JSON: "auto", "lenient", "strict", a number or false
+    checksum bigint NOT NULL,
+    documents bigint NOT NULL DEFAULT 0, -- how many there are,
+    keyless bigint NOT NULL DEFAULT 0,   -- and of these without a key vector
+    version bigint NOT NULL DEFAULT 0,   -- counts the writes
+    next_row bigint NOT NULL DEFAULT 1   -- a row number is never given twice
+);
+
+-- A row is a fact of the versions from `born` on and before `died`; what it says never changes.
+CREATE TABLE documents (
+    collection bigint NOT NULL,
+    "row" bigint NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    key text COLLATE "C",
+    value text NOT NULL,    -- JSON, as text: jsonb refuses \u0000
+    metadata text NOT NULL, -- JSON
+    keys integer NOT NULL,  -- how many key vectors it has: it takes so many row numbers, and one where it has none
+    id_hash bigint NOT NULL,
+    checksum bigint NOT NULL,
+    folded_id text COLLATE "C",  -- with its case folded as Unicode has it; NULL: that is the same
+    folded_key text COLLATE "C",
+    born bigint NOT NULL,
+    died bigint, -- NULL: it lives
+    -- A tsvector holds 1 MiB at most, which so many characters never fill.
+    words tsvector GENERATED ALWAYS AS (to_tsvector('simple', left(coalesce(key, ''), 200000))) STORED,
+    PRIMARY KEY (collection, "row"),
+    UNIQUE NULLS NOT DISTINCT (collection, id, died)
+);
+CREATE INDEX documents_by_key ON documents USING hash (key); -- a b-tree refuses texts over a third of a page
+CREATE INDEX documents_by_words ON documents USING gin (words);
+CREATE INDEX documents_by_hash ON documents (collection, id_hash) WHERE keys > 0;
+CREATE INDEX documents_that_died ON documents (collection, died) WHERE died IS NOT NULL;
+
+CREATE TABLE vectors (
+    collection bigint NOT NULL,
+    "row" bigint NOT NULL,
+    document bigint NOT NULL,
+    first integer, -- the part of the key text that it was made of, in characters; NULL: all of it
+    last integer,
+    checksum bigint NOT NULL,
+    key_vector bytea,   -- little-endian float32; NULL: the document has no key
+    value_vector bytea, -- NULL: the key vector is the value
+    PRIMARY KEY (collection, "row")
+);
+-- Floats do not get shorter.
+ALTER TABLE vectors ALTER COLUMN key_vector SET STORAGE EXTERNAL, ALTER COLUMN value_vector SET STORAGE EXTERNAL;
+CREATE INDEX vectors_by_document ON vectors (collection, document);
+
+-- The metadata once more, a row a scalar (service/storage/fields.py).
+CREATE TABLE fields (
+    collection bigint NOT NULL,
+    field bytea NOT NULL,      -- a digest of its name, which may be long
+    element smallint NOT NULL, -- 0: the field itself; 1: an element of the list it holds
+    kind smallint NOT NULL,
+    number numeric,            -- of a number of any size, or a boolean
+    whole boolean,             -- whether it was written as an integer
+    text text COLLATE "C",     -- else
+    folded text COLLATE "C",   -- NULL: the text itself
+    "row" bigint NOT NULL
+);
+CREATE INDEX fields_by_number ON fields (collection, field, element, kind, number);
+CREATE INDEX fields_by_text ON fields (collection, field, element, kind, left(text, 200)) WHERE text IS NOT NULL;
+CREATE INDEX fields_by_row ON fields (collection, "row");
+
+CREATE TABLE names (
+    collection bigint NOT NULL,
+    field bytea NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    PRIMARY KEY (collection, field)
+);
+
+-- The log: what each version did, for the memories that follow.
+CREATE TABLE changes (
+    collection bigint NOT NULL,
+    version bigint NOT NULL,
+    first bigint NOT NULL, -- the rows from here on
+    count bigint NOT NULL, -- so many
+    removed bigint[] NOT NULL,
+    documents bigint NOT NULL, -- of the collection, from then on
+    keyless bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (collection, version)
+);
+CREATE INDEX changes_by_time ON changes (at);
+
+-- What a write answered, so that the same request sent again is answered the same and not done twice.
+CREATE TABLE answered_writes (
+    caller text COLLATE "C" NOT NULL,
+    idempotency_key text COLLATE "C" NOT NULL,
+    request bytea NOT NULL, -- a digest of the call and its body
+    status integer NOT NULL,
+    answer bytea NOT NULL, -- its checksum, then its body
+    at bigint NOT NULL, -- seconds of Unix time
+    PRIMARY KEY (caller, idempotency_key)
+);
+CREATE INDEX answered_writes_by_time ON answered_writes (at);

@@ -1,0 +1,1 @@
+"""The tables, as numbered files that are run one after another."""

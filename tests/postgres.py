@@ -1,0 +1,126 @@
+"""A PostgreSQL of the tests' own: a child process with databases that are gone with it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+OLDEST = 15
+_numbers = itertools.count()
+
+
+def programs() -> Path | None:
+    """Where `initdb` and `postgres` of a version that will do are; None where there are none."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    found = shutil.which("postgres")
+    for folder in [*([Path(found).resolve().parent] if found else []), *debian]:
+        if (folder / "initdb").exists():
+            said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+            if int(said.split()[2].partition(".")[0]) >= OLDEST:
+                return folder
+    return None
+
+
+class PostgresServer:
+    """Starts it; `kill` and `start` are what a crash and its end look like.
+
+    Args:
+        durable: whether it waits for the disk, which a test of what survives a crash wants.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        folder = programs()
+        if folder is None:
+            pytest.skip(f"no PostgreSQL {OLDEST} or later here: install Debian's package postgresql")
+        pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+        self._folder, self._durable = folder, durable
+        self._directory = Path(tempfile.mkdtemp(prefix="softkv-postgres-"))
+        # PostgreSQL runs under no root.
+        self._as: dict[str, object] = {}
+        if os.geteuid() == 0:
+            user = next(user for user in ("postgres", "nobody") if _known(user))
+            self._as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+            shutil.chown(self._directory, user)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        made = self._run("initdb", "-D", str(self._data), "-U", "softkv", "-A", "trust", "-E", "UTF8", "--locale=C")
+        assert made.returncode == 0, made.stderr
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
+
+    def start(self) -> None:
+        """Run it, and wait until it answers."""
+        options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
+        options |= {} if self._durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        command = [str(self._folder / "postgres"), "-D", str(self._data), "-p", str(self.port)]
+        command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._as)  # type: ignore
+        deadline = time.monotonic() + 60
+        while self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port)).returncode:
+            assert time.monotonic() < deadline, (self._directory / "log").read_text()
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL, as from the kernel; its own children end by themselves."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def database(self) -> str:
+        """The address of a new database."""
+        import psycopg
+
+        name = f"softkv_{os.getpid()}_{next(_numbers)}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        return self._address(name)
+
+    def close(self) -> None:
+        """Stop it and remove what it held."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+            self._process.wait(60)
+        shutil.rmtree(self._directory)
+
+    def _address(self, name: str) -> str:
+        return f"postgresql://softkv@127.0.0.1:{self.port}/{name}"
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self._folder / program), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **self._as)  # type: ignore
+
+
+@contextmanager
+def running(*, durable: bool = False) -> Iterator[PostgresServer]:
+    """A server for as long as the block runs."""
+    server = PostgresServer(durable=durable)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _known(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True

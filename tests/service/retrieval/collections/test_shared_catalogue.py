@@ -1,0 +1,150 @@
+"""Two processes' worth of catalogues on one database: each sees at once what the other was acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attention.lookup import Question, answers
+from service.retrieval import CollectionLoading, CollectionNotFound
+from service.retrieval.collections import SharedCatalogue, shared_catalogue
+from service.storage import Comparison, DocumentRecord, open_shared
+from tests.postgres import PostgresServer
+
+pytestmark = pytest.mark.postgres
+WIDTH = 8
+
+
+def document(identity: str, seed: int, **given: Any) -> DocumentRecord:
+    key = np.random.default_rng(seed).standard_normal((1, WIDTH)).astype(np.float32)
+    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **given)
+
+
+@pytest.fixture
+def two(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SharedCatalogue, SharedCatalogue]]:
+    monkeypatch.setattr(shared_catalogue, "FOLLOWING_SECONDS", 1000.0)  # nothing is followed but by who asks
+    address = postgres.database()
+    both = SharedCatalogue(open_shared(address), None), SharedCatalogue(open_shared(address), None)
+    for each in both:
+        each.rebuild()
+    yield both
+    for each in both:
+        each.store.close()
+
+
+def create(catalogue: SharedCatalogue, name: str = "c") -> Any:
+    return asyncio.run(catalogue.create(name, {"similarity": "cosine", "temperature": 0.05}))[0]
+
+
+def found(collection: Any, seed: int, condition: Comparison | None = None) -> list[tuple[int, Any]]:
+    """The version, and the nearest document's value with how many there are."""
+    with collection.snapshot() as snapshot:
+        query = document("", seed).keys[0]
+        mask = None if condition is None else snapshot.mask(condition)
+        (answer,) = answers(snapshot.view, [Question(query, 0.0, mask=mask)])
+        texts = snapshot.reader.texts(snapshot.record.id, answer.numbers[:1])
+        assert snapshot.record.documents == snapshot.view.documents == snapshot.reader.count(snapshot.record.id)
+        return [(snapshot.version, texts[0].value if texts else None)]
+
+
+def test_what_one_writes_the_other_answers_with(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+    one, other = two
+    create(one)
+    with pytest.raises(CollectionNotFound):
+        other.collection("c")
+    other.look()
+    for turn in range(40):
+        writer, asker = (one, other) if turn % 2 else (other, one)
+        writer.collection("c").write([document(f"{turn % 7}", turn)])
+        assert found(asker.collection("c"), turn) == [(turn + 1, str(turn))]
+        condition = Comparison("metadata.seed", "==", turn)
+        assert found(asker.collection("c"), turn, condition) == [(turn + 1, str(turn))]
+    assert one.collection("c").delete(ids=["1", "2"]) == 2
+    with other.collection("c").snapshot() as snapshot:
+        assert (snapshot.view.documents, snapshot.record.documents) == (5, 5)
+    assert other.collection("c").keys == 5
+
+
+def test_what_becomes_of_collections_is_seen_by_the_other(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+    one, other = two
+    create(one)
+    one.collection("c").write([document("a", 1)])
+    other.look()
+    assert other.collection("c").record.settings.dimension == WIDTH
+    one.change("c", {"temperature": 0.5})
+    other.look()
+    assert other.collection("c").record.settings.temperature == 0.5
+    held = other.collection("c")
+    one.delete("c")
+    with pytest.raises(CollectionNotFound), held.snapshot():
+        pass
+    create(one)
+    with pytest.raises(CollectionNotFound), held.reading():
+        pass
+    other.look()
+    assert found(other.collection("c"), 1) == [(0, None)]
+    other.delete("c")
+    one.look()
+    with pytest.raises(CollectionNotFound):
+        one.collection("c")
+
+
+def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+    one, other = two
+    create(one)
+    other.look()
+    for turn in range(5):
+        one.collection("c").write([document(str(turn), turn)])
+    with one.store.writing() as writer:
+        writer._connection.execute("DELETE FROM changes WHERE version < 4")  # type: ignore[attr-defined]
+    with pytest.raises(CollectionLoading), other.collection("c").snapshot():
+        pass
+    deadline = time.monotonic() + 30
+    while not other.collection("c").ready:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert found(other.collection("c"), 2) == [(5, "2")]
+    assert other.failed() == []
+
+
+def test_answers_beside_writers_of_both_are_of_the_version_that_they_name(
+    two: tuple[SharedCatalogue, SharedCatalogue],
+) -> None:
+    """Each write replaces all documents by those of one more turn: an answer has one turn's only."""
+    create(two[0])
+    two[1].look()
+    for each in two:
+        each.collection("c").follow()
+    two[0].collection("c").write([document(str(i), 0) for i in range(4)])
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def ask(catalogue: SharedCatalogue) -> None:
+        try:
+            while not stop.is_set():
+                with catalogue.collection("c").snapshot() as snapshot:
+                    number = snapshot.record.id
+                    (answer,) = answers(snapshot.view, [Question(np.ones(WIDTH, np.float32), 1.0, top_k=4)])
+                    documents = snapshot.reader.documents(number, answer.numbers)
+                    assert len(documents) == 4
+                    assert len({each.value for each in documents}) == 1
+                    assert {each.value for each in snapshot.reader.page(number)} == {documents[0].value}
+                    assert snapshot.version == documents[0].value + 1
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask, args=(each,)) for each in two]
+    for thread in threads:
+        thread.start()
+    for turn in range(1, 40):
+        two[turn % 2].collection("c").write([document(str(i), turn) for i in range(4)])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []

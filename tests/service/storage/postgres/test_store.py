@@ -1,0 +1,224 @@
+"""The store in PostgreSQL: its schema, what it refuses, its log, and what it says while there is no server."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.storage import (
+    CollectionMissing,
+    Comparison,
+    DatabaseTooNew,
+    DocumentDamaged,
+    StorageFailed,
+    StoreClosed,
+    StoreUnavailable,
+    open_shared,
+)
+from tests.postgres import running
+from tests.service.storage.making import collection, document
+
+pytestmark = pytest.mark.postgres
+
+
+def execute(store: Any, statement: str, *parameters: Any) -> None:
+    with store.writing() as writer:
+        writer._connection.execute(statement, parameters)
+
+
+def test_many_who_open_a_new_database_at_once_make_its_tables_once(address: str) -> None:
+    opened: list[Any] = []
+    threads = [threading.Thread(target=lambda: opened.append(open_shared(address))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 4
+    number = collection(opened[0], [document("a")])
+    for each in opened:
+        with each.reading() as reader:
+            assert [one.id for one in reader.page(number)] == ["a"]
+        each.close()
+        with pytest.raises(StoreClosed), each.reading():
+            pass
+
+
+def test_a_database_of_a_later_softkv_is_left_as_it_is(address: str) -> None:
+    with open_shared(address) as store:  # type: ignore[attr-defined]
+        execute(store, "UPDATE state SET migrations = 99")
+    with pytest.raises(DatabaseTooNew, match="99"):
+        open_shared(address)
+
+
+def test_an_address_that_is_none_or_leads_nowhere(address: str) -> None:
+    with pytest.raises(StorageFailed, match="postgresql://user@host"):
+        open_shared("postgresql://%%%")
+    with pytest.raises(StoreUnavailable) as refused:
+        open_shared("postgresql://somebody:a-secret@127.0.0.1:1/nowhere")
+    assert "a-secret" not in str(refused.value)
+    with pytest.raises((StorageFailed, StoreUnavailable), match="no_such_database"):
+        open_shared(address.rpartition("/")[0] + "/no_such_database")
+
+
+def test_without_psycopg_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("service.storage.postgres")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StorageFailed, match=r"pip install 'softkv\[postgres\]'"):
+        open_shared("postgresql://somewhere/else")
+
+
+def test_texts_longer_than_an_index_takes_and_words_longer_than_full_text_takes(store: Any) -> None:
+    long, other = "x" * 9000, "x" * 8999 + "y"
+    many = " ".join(chr(0x4E00 + i) for i in range(20_000)) + " " + " ".join(f"{i:06}" for i in range(200_000))
+    number = collection(
+        store,
+        [
+            document("a", key=long, metadata={"t": long, long: 1}),
+            document("b", key=other, metadata={"t": other}),
+            document("c", key=many),
+        ],
+    )
+    with store.reading() as reader:
+        for how, value, found in [("==", other, "b"), ("<", other, "a"), (">", long, "b"), ("in", [long], "a")]:
+            for field in ("key", "metadata.t"):
+                condition = Comparison(field, how, value)
+                assert found in [each.id for each in reader.page(number, condition=condition)], (field, how)
+        assert [each.id for each in reader.page(number, condition=Comparison(f"metadata.{long}", "==", 1))] == ["a"]
+        assert [row.id for row in reader.search(number).equal(many, 5).rows] == ["c"]
+        assert [row.id for row in reader.search(number).full_text("000007", 5).rows] == ["c"]
+        assert reader.search(number).full_text(long, 5).rows == []  # told in docs/stores.md
+
+
+def test_a_reader_of_a_version_sees_that_one_whatever_is_written(store: Any) -> None:
+    number = collection(store, [document("a", 1), document("b", 1)])
+    _, first = store.now(number)
+    with store.writing() as writer:
+        writer.upsert(number, [document("a", 2), document("c", 2)])
+        writer.delete_ids(number, ["b"])
+    record, last = store.now(number)
+    assert (record.documents, last) == (2, first + 2)
+    for version, wanted in [(first, {"a": 1, "b": 1}), (last, {"a": 2, "c": 2})]:
+        with store.reading_at(version) as reader:
+            assert {each.id: each.metadata["seed"] for each in reader.page(number)} == wanted
+            assert reader.count(number) == len(wanted)
+            assert reader.count(number, condition=Comparison("metadata.seed", "==", 1)) == (
+                2 if version == first else 0
+            )
+            assert [row.id for row in reader.search(number).full_text("key", 9).rows] == sorted(wanted)
+    done = store.followed(number, first)
+    assert (done.version, done.documents, done.removed.tolist()) == (last, 2, [1, 2])
+    assert store.followed(number, last) is None
+
+
+def test_what_is_gone_for_long_is_deleted_and_who_is_too_far_behind_is_told(store: Any) -> None:
+    number = collection(store, [document(str(i)) for i in range(5)])
+    for seed in range(3):
+        with store.writing() as writer:
+            writer.upsert(number, [document("0", seed)])
+    execute(store, "UPDATE changes SET at = at - interval '1 hour'")
+    with store.writing() as writer:
+        writer.delete_ids(number, ["1"])
+    while store._clear():
+        pass
+    with store.reading() as reader:
+        rows = reader._all('SELECT "row", died FROM documents ORDER BY "row"')
+        vectors = reader._all("SELECT count(*) FROM vectors")
+        assert len(list(reader.page(number))) == 4
+    assert [row for row, died in rows if died is not None] == [2]  # gone a moment ago
+    assert vectors == [(len(rows),)]
+    assert store.followed(number, 0) is None
+    assert store.followed(number, 4).removed.tolist() == [2]
+
+
+def test_a_row_that_was_changed_is_not_given_out(store: Any) -> None:
+    number = collection(store, [document("a"), document("b")])
+    execute(store, "UPDATE documents SET value = '1' WHERE id = 'a'")
+    execute(store, 'UPDATE vectors SET key_vector = value_vector WHERE "row" = 2')
+    with store.reading() as reader:
+        for identity in ("a", "b"):
+            with pytest.raises(DocumentDamaged):
+                reader.document(number, identity)
+        assert [error.id for _, error in reader.damaged_texts(None, 10)[1]] == ["a"]
+        damaged: list[DocumentDamaged] = []
+        assert [found.numbers.tolist() for found in reader.vectors(number, damaged=damaged.append)] == [[1]]
+        assert [error.row for error in damaged] == [2]
+
+
+def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(store: Any, address: str) -> None:
+    number = collection(store)
+    other = open_shared(address)
+
+    def write(into: Any, name: str) -> None:
+        for i in range(15):
+            with into.writing(collection=number) as writer:
+                writer.upsert(number, [document(f"{name}{i}", metadata={"seen": writer.count(number)})])
+
+    threads = [threading.Thread(target=write, args=(into, f"{i}-")) for i, into in enumerate([store, other] * 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with store.reading() as reader:
+        by_row = sorted(reader.page(number, limit=100), key=lambda each: each.row)
+    assert [each.metadata["seen"] for each in by_row] == list(range(60))
+    assert [each.row for each in by_row] == list(range(1, 61))
+    assert store.now(number)[1] == 60
+    other.close()
+
+
+def test_who_reads_a_collection_that_is_deleted_is_told_that_it_is_missing(store: Any) -> None:
+    number = collection(store, [document("a")])
+    _, version = store.now(number)
+    with store.reading_at(version) as reader:
+        with store.writing() as writer:
+            writer.delete_collection("c")
+        with pytest.raises(CollectionMissing):
+            reader.texts(number, np.array([1]))
+    with pytest.raises(CollectionMissing):
+        store.now(number)
+
+
+def test_a_server_that_is_killed_is_unavailable_and_what_it_acknowledged_is_there() -> None:
+    with running(durable=True) as server:
+        store = open_shared(server.database())
+        number = collection(store)
+        acknowledged: set[str] = set()
+        stop = threading.Event()
+
+        def write() -> None:
+            turn = 0
+            while not stop.is_set():
+                turn += 1
+                try:
+                    with store.writing(collection=number) as writer:
+                        writer.upsert(number, [document(f"{turn:05}")])
+                except StoreUnavailable:
+                    continue
+                acknowledged.add(f"{turn:05}")
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        for _ in range(3):
+            before = len(acknowledged)
+            deadline = time.monotonic() + 60
+            while len(acknowledged) < before + 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            server.kill()
+            time.sleep(0.5)
+            server.start()
+        stop.set()
+        thread.join()
+        store.close()
+        store = open_shared(server.database().rpartition("/")[0] + "/" + store.name.rpartition("/")[2])
+        with store.reading() as reader:
+            there = {each.id for each in reader.page(number, limit=10**6)}
+            assert acknowledged <= there
+            assert sum(len(found.numbers) for found in reader.vectors(number)) == len(there)
+        store.close()
