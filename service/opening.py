@@ -68,7 +68,8 @@ def _open(settings: Settings) -> Catalogue:
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(store, _encoder(settings), settings.data_dir if settings.originals == "files" else None)
+    originals = settings.data_dir if settings.originals == "files" else None
+    return Catalogue(store, _encoder(settings), originals, sealed=settings.data_dir)
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:

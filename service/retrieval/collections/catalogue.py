@@ -13,6 +13,7 @@ from attention.lookup import SEED_BYTES
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import check_temperature, settings_of
+from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
 from service.storage import (
     CollectionExists,
@@ -50,16 +51,29 @@ class Catalogue:
 
     Args:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
+        sealed: a directory for the blocks of large collections, which the next start then need not code again; None
+            for none.
     """
 
-    def __init__(self, store: Store, encoder: LoadingEncoder | None, originals: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        encoder: LoadingEncoder | None,
+        originals: Path | None = None,
+        sealed: Path | None = None,
+    ) -> None:
         self.store = store
         self.encoder = encoder
-        self._originals = originals
+        self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
             for record in reader.collections():
-                self._collections[record.name] = Collection(record, store, encoder, ready=False, originals=originals)
+                self._collections[record.name] = self._of(record, ready=False)
+        if sealed is not None:
+            SealedBlocks.remove_others(sealed, [each.record.id for each in self._collections.values()])
+
+    def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
+        return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first."""
@@ -155,7 +169,7 @@ class Catalogue:
         with self.store.writing(once) as writer:
             seed = secrets.token_bytes(SEED_BYTES) if settings.basis == "measured" else None
             record = writer.create_collection(name, settings, seed)
-            collection = Collection(record, self.store, self.encoder, ready=True, originals=self._originals)
+            collection = self._of(record, ready=True)
             writer.keep_answer(once, Changed(collection, record, writer, created=True))
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
