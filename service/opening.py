@@ -76,7 +76,7 @@ def _open(settings: Settings) -> Catalogue:
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(store, _encoder(settings), _originals(settings))
+    return Catalogue(store, _encoder(settings), _originals(settings), sealed=settings.data_dir)
 
 
 def _originals(settings: Settings) -> Path | None:

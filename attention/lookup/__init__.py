@@ -23,8 +23,11 @@ from attention.lookup.memory.bits import Picked
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.question import Auto, Question
+from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
+from attention.lookup.sealed.sections import SealedError
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import Background
 
@@ -43,12 +46,18 @@ __all__ = [
     "Picked",
     "Question",
     "Rows",
+    "Sealed",
+    "SealedError",
+    "Segment",
     "Sweep",
     "View",
     "answer",
     "answers",
     "attend",
     "prepare",
+    "seal",
+    "sealable",
     "stand_in",
     "sweep",
+    "unseal",
 ]

@@ -116,13 +116,24 @@ class Reader(Protocol):
         """
 
     def vectors(
-        self, collection: int, batch: int = 4096, *, damaged: Callable[[DocumentDamaged], object] | None = None
+        self,
+        collection: int,
+        batch: int = 4096,
+        *,
+        among: RowNumbers | None = None,
+        damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
         """All keys and their values, those of so many documents at a time, by row number.
 
         Args:
+            among: the documents' row numbers int64[n], ascending; None for all that there are.
             damaged: is told of each document whose vectors are not what was written, and which is left out; without
                 it the first one is raised.
+        """
+
+    def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
+        """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
+        are of, and the checksums of their rows; where collections share their numbers, those of others among them.
         """
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
@@ -271,6 +282,7 @@ class SharedReader(Reader, Protocol):
         collection: int,
         batch: int = 4096,
         *,
+        among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
     ) -> Iterator[KeyRows]:

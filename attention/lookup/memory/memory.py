@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -98,6 +99,11 @@ class Memory:
         memory = cls(similarity, thin_seed=thin_seed, thin_only=thin_only)
         memory.publish(add=Rows(np.arange(len(keys)), keys, values, owners))
         return memory
+
+    def adopt(self, segments: Sequence[Segment]) -> None:
+        """Begin with blocks that were written before, of no row twice that lives; nothing may have been published."""
+        values = segments[0].values.shape[1]
+        self._view = self._view.followed_by(tuple(segments), segments[0].keys.shape[1], values)
 
     @property
     def view(self) -> View:
@@ -264,21 +270,23 @@ def _check(view: View, rows: Rows) -> None:
         used = np.intersect1d(segment.numbers, rows.numbers, assume_unique=True)
         if len(used):
             raise ParameterError(f"row number {int(used[0])} was used before: row numbers are never reused")
+    owners = rows.numbers if rows.owners is None else rows.owners
     for segment in view.segments:
-        owners = rows.numbers if rows.owners is None else rows.owners
-        _check_apart(rows.numbers, segment.numbers, segment.owners, several=segment.several)
-        _check_apart(segment.numbers, rows.numbers, owners, several=rows.owners is not None)
+        if segment.several:
+            _check_apart(rows.numbers, owners, segment.numbers, segment.owners)
+        if rows.owners is not None:
+            _check_apart(segment.numbers, segment.owners, rows.numbers, owners)
 
 
-def _check_apart(numbers: I64, others: I64, owners: I64, *, several: bool) -> None:
-    """Refuse numbers that lie between the rows of one document among others, which say by whom they are owned."""
-    if not several:
-        return
+def _check_apart(numbers: I64, own: I64, others: I64, owners: I64) -> None:
+    """Refuse numbers int64[n] that lie between the rows of one document among others; both say by whom they are
+    owned."""
     first, last = np.searchsorted(numbers, [owners[0], others[-1]])
     followed = numbers[first:last]
     owner = owners[np.searchsorted(others, followed)]
-    if np.any(owner < followed):
-        row, document = int(followed[owner < followed][0]), int(owner[owner < followed][0])
+    between = (owner < followed) & (owner != own[first:last])
+    if np.any(between):
+        row, document = int(followed[between][0]), int(owner[between][0])
         raise ParameterError(
             f"row number {row} lies between rows of document {document}: "
             "number the rows of a document so that no others lie between them"

@@ -13,6 +13,7 @@ from attention.lookup import SEED_BYTES
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import check_temperature, settings_of
+from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
 from service.storage import (
     CollectionExists,
@@ -52,16 +53,26 @@ class Catalogue:
 
     Args:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
+        sealed: a directory for the blocks of large collections, which the next start then need not code again; None
+            for none.
     """
 
-    def __init__(self, store: Store, encoder: LoadingEncoder | None, originals: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        encoder: LoadingEncoder | None,
+        originals: Path | None = None,
+        sealed: Path | None = None,
+    ) -> None:
         self.store = store
         self.encoder = encoder
-        self._originals = originals
+        self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
             for record in reader.collections():
                 self._collections[record.name] = self._of(record, ready=False)
+        if sealed is not None:
+            SealedBlocks.remove_others(sealed, [each.record.id for each in self._collections.values()])
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first."""
@@ -193,7 +204,7 @@ class Catalogue:
             collection.mark_deleted()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
-        return Collection(record, self.store, self.encoder, ready=ready, originals=self._originals)
+        return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
 
 
 def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:

@@ -20,6 +20,7 @@ from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Sample
 from service.retrieval.collections.rows import memory_of, rows_of
+from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
 from service.storage import (
@@ -62,6 +63,7 @@ class Collection:
         *,
         ready: bool,
         originals: Path | None = None,
+        sealed: Path | None = None,
     ) -> None:
         self.record = record
         self.encoder = encoder
@@ -69,10 +71,9 @@ class Collection:
         self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
         self.sample = Sample()
         self.trouble: str | None = None
-        self._ready = ready
-        self._gone = False
-        self._store = store
-        self._originals = originals
+        self._ready, self._gone = ready, False
+        self._store, self._originals = store, originals
+        self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = Memory(record.settings.similarity, originals, thin_seed=record.thin_seed)
         self._masks = Masks(lambda: self._memory.view)
         self._version = 0
@@ -106,7 +107,7 @@ class Collection:
             MemoryError: there is no room for them.
         """
         with self.reading() as (record, reader):
-            memory = memory_of(record, reader, self._originals, self.damage.note)
+            memory = memory_of(record, reader, self._originals, self.damage.note, self._sealed)
         self._memory = memory
         self._version += 1
         self._masks.forget()
@@ -127,8 +128,9 @@ class Collection:
             sweep(view, Question(query, 1.0, output=False), [temperature])
 
     def mark_deleted(self) -> None:
-        """It was deleted: whoever still holds it is told that there is none of its name."""
+        """It was deleted: who still holds it is told so."""
         self._gone = True
+        in_background(self._sealed.remove, f"remove the files of {self.name}")
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
@@ -279,11 +281,11 @@ class Collection:
         self._compaction.begin()
 
     def _compact(self) -> bool:
-        """A step of the compaction: whether there was anything to do."""
-        compacted = self._memory.compact()
-        if compacted:
+        """A step of the compaction, or a file of a block: whether there was anything to do."""
+        if self._memory.compact():
             self._masks.forget()
-        return compacted
+            return True
+        return self._sealed.step(self._memory.view)
 
     @contextmanager
     def _noting_damage(self) -> Iterator[None]:

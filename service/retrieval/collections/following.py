@@ -44,8 +44,9 @@ class FollowingCollection(Collection):
         *,
         ready: bool,
         originals: Path | None = None,
+        sealed: Path | None = None,
     ) -> None:
-        super().__init__(record, store, encoder, ready=ready, originals=originals)
+        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed)
         self._shared = store
         self._counts = (0, 0)  # documents and keyless ones, as of the version
         self._following = Lock()  # held by who brings the memory to a newer version
@@ -148,7 +149,7 @@ class FollowingCollection(Collection):
             with self._noting_damage(), self._shared.reading() as reader:
                 record = self._found_by(reader)
                 version = reader.version(record.id)
-                memory = memory_of(record, reader, self._originals, self.damage.note)
+                memory = memory_of(record, reader, self._originals, self.damage.note, self._sealed)
             with self._instant:
                 self._memory, self._version = memory, version
                 self._counts = (record.documents, record.keyless)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from attention.lookup import Memory, Rows
+from service.retrieval.collections.sealed import SealedBlocks
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
 
 READ_FIRST = 2**18 * 384
@@ -34,25 +35,52 @@ def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | 
 
 
 def memory_of(
-    record: CollectionRecord, reader: Reader, originals: Path | None, damaged: Callable[[DocumentDamaged], object]
+    record: CollectionRecord,
+    reader: Reader,
+    originals: Path | None,
+    damaged: Callable[[DocumentDamaged], object],
+    sealed: SealedBlocks,
 ) -> Memory:
     """The keys and values that are stored of a collection; those of a small one have no codes yet, see `Memory.code`.
 
     Args:
         originals: a directory for the float32 vectors of a large one; None keeps them in memory.
         damaged: is told of each document that is not what its checksum says, which is left out.
+        sealed: what of it lies in files, and is not read from the store.
 
     Raises:
         StorageError: they can't be read.
         MemoryError: there is no room for them.
     """
-    rows = record.attendable
-    soon = rows * (record.settings.dimension or 1) <= READ_FIRST
+    rows, found = record.attendable, sealed.read(record, reader)
+    soon = found is None and rows * (record.settings.dimension or 1) <= READ_FIRST
     memory = Memory(record.settings.similarity, originals, expected=rows, thin_seed=record.thin_seed, codes_later=soon)
-    with closing(rows_ahead(reader.vectors(record.id, damaged=damaged))) as batches:
+    if found is not None:
+        memory.adopt(found.segments)
+    gone = list[int]()
+
+    def note(error: DocumentDamaged) -> None:
+        damaged(error)
+        gone.append(error.row or 0)
+
+    among = None if found is None else found.documents
+    with closing(rows_ahead(reader.vectors(record.id, among=among, damaged=note))) as batches:
         for batch in batches:
-            memory.publish(add=batch)
+            memory.publish(add=batch if found is None else _others(batch, found.numbers))
+    if gone and found is not None:  # a part of a document may lie in a file
+        memory.publish(remove=np.array(gone, dtype=np.int64))
     return memory
+
+
+def _others(rows: Rows, there: np.ndarray) -> Rows:
+    """Those of the rows whose numbers are not among int64[n], which ascend: of a document a part may be there."""
+    at = np.minimum(np.searchsorted(there, rows.numbers), len(there) - 1)
+    left = there[at] != rows.numbers
+    if left.all():
+        return rows
+    values = None if rows.values is None else rows.values[left]
+    owners = None if rows.owners is None else rows.owners[left]
+    return Rows.stored(rows.numbers[left], rows.keys[left], values, owners)
 
 
 def rows_ahead(batches: Iterator[KeyRows]) -> Generator[Rows]:

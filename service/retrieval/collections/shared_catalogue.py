@@ -69,7 +69,7 @@ class SharedCatalogue(Catalogue):
             collection.read_in_background()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> FollowingCollection:
-        return FollowingCollection(record, self._shared, self.encoder, ready=ready, originals=self._originals)
+        return FollowingCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
 
     def _follow(self) -> None:
         """Until the store is closed."""

@@ -158,12 +158,14 @@ class Reader:
         collection: int,
         batch: int = 4096,
         *,
+        among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
     ) -> Iterator[KeyRows]:
         """All keys and their values, those of so many documents at a time, by row number.
 
         Args:
+            among: the documents' row numbers int64[n], ascending; None for all that there are.
             damaged: is told of each document whose vectors are not what was written, and which is left out; without
                 it the first one is raised.
             first: only of documents with this row number or a higher one.
@@ -172,10 +174,17 @@ class Reader:
         if not first and len(rows) != (count := self.count(collection)):
             name = self._collection("id", collection).name
             raise CollectionDamaged(name, f"it holds {count} documents, {len(rows)} are found")
+        rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)
         for start in range(0, len(rows), batch):
             found = vector_rows.keys_of(self._connection, collection, rows[start : start + batch].tolist(), damaged)
             if found is not None:
                 yield found
+
+    def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
+        """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
+        are of, and the checksums of their rows.
+        """
+        return vector_rows.checksums(self._connection, collection, first, last)
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a place; None: from the first.

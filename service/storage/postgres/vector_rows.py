@@ -25,6 +25,11 @@ SELECT count(*), array_agg("row"), array_agg(document), array_agg(checksum),
        string_agg(key_vector, ''), string_agg(value_vector, '')
 FROM (SELECT * FROM vectors WHERE collection = %s AND document = ANY(%s) ORDER BY "row") AS found"""
 
+_CHECKSUMS = """\
+SELECT array_agg("row"), array_agg(document), array_agg(checksum)
+FROM (SELECT "row", document, checksum FROM vectors
+      WHERE collection = %s AND "row" BETWEEN %s AND %s AND key_vector IS NOT NULL ORDER BY "row") AS found"""
+
 
 def insert(connection: Connection[Any], collection: int, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
     """Store the vectors of documents that stand under these numbers int64[n]."""
@@ -85,6 +90,16 @@ def keys_of(
     for row in _read(connection, collection, "document", rows).values():
         by_document[row[1]].append(row)
     return one_by_one(by_document, rows, damaged)
+
+
+def checksums(
+    connection: Connection[Any], collection: int, first: int, last: int
+) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
+    """int64[n] each: the numbers from `first` to `last` of keys, ascending, whose they are, and their checksums."""
+    with connection.cursor(binary=True) as cursor:
+        found = cursor.execute(_CHECKSUMS, (collection, first, last)).fetchone()
+    numbers, owners, stored = map(array, found or (None, None, None))
+    return numbers, owners, stored
 
 
 def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:

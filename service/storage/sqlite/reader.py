@@ -135,11 +135,17 @@ class Reader:
         return [read_facts(self._connection, collection, name, rows, values, after) for name in names]
 
     def vectors(
-        self, collection: int, batch: int = 4096, *, damaged: Callable[[DocumentDamaged], object] | None = None
+        self,
+        collection: int,
+        batch: int = 4096,
+        *,
+        among: RowNumbers | None = None,
+        damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
         """All keys and their values, those of so many documents at a time, by row number.
 
         Args:
+            among: the documents' row numbers int64[n], ascending; None for all that there are.
             damaged: is told of each document whose vectors are not what was written, and which is left out; without
                 it the first one is raised.
         """
@@ -147,10 +153,17 @@ class Reader:
         record = self._collection("id", collection)
         if len(rows) != record.documents:
             raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
+        rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)
         for start in range(0, len(rows), batch):
             found = vector_rows.keys_of(self._connection, rows[start : start + batch].tolist(), damaged)
             if found is not None:
                 yield found
+
+    def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
+        """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
+        are of, and the checksums of their rows; where collections share their numbers, those of others among them.
+        """
+        return vector_rows.checksums(self._connection, first, last)
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a row number; None: from the first.

@@ -28,6 +28,11 @@ _BY_DOCUMENT = "document IN (SELECT value FROM json_each(?1))"
 _BETWEEN = f"""\
 +{_BY_DOCUMENT} AND "row" BETWEEN ?2 AND (SELECT max("row") FROM vectors WHERE document = ?3)"""
 
+_CHECKSUMS = """\
+SELECT group_concat("row"), group_concat(document), group_concat(checksum)
+FROM (SELECT "row", document, checksum FROM vectors
+      WHERE "row" BETWEEN ? AND ? AND key_vector IS NOT NULL ORDER BY "row")"""
+
 _INSERT = """\
 INSERT INTO vectors ("row", document, first, last, key_vector, value_vector, checksum)
 VALUES (?, ?, ?, ?, ?, ?, ?)"""
@@ -80,6 +85,13 @@ def keys_of(
         if (found := _at_once(connection, rows)) is not None:
             return found
     return _one_by_one(connection, rows, damaged)
+
+
+def checksums(connection: Connection, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
+    """int64[n] each: the numbers from `first` to `last` of all keys, ascending, whose they are, and their checksums."""
+    found = connection.execute(_CHECKSUMS, (first, last)).fetchone()
+    numbers, owners, stored = (numbers_of(text) for text in found)
+    return numbers, owners, stored
 
 
 def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:

@@ -1,0 +1,142 @@
+"""A file of named arrays with a checksum over every byte of it: written whole or not at all, mapped where they lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64
+
+Array = NDArray[Any]
+
+MAGIC = b"softkvb\n"
+VERSION = 1
+"""Of the format, and of the order in which codes lie: another one is not read."""
+
+_PAGE = 4096
+_HEAD = struct.Struct("<8sQQ")  # magic, bytes of the head with its padding, their checksum
+_LONGEST_HEAD = 1 << 20
+_PIECE = 1 << 24
+
+
+class SealedError(ValueError):
+    """The file is none of these, or not what was written."""
+
+
+def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Put arrays into a file, with what is said of them in JSON; it has its name when all of it is on disk.
+
+    Raises:
+        OSError: the disk is full, or fails; nothing is left behind.
+    """
+    unfinished = path.with_name(f"{path.name}.new")
+    contents = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    try:
+        with unfinished.open("wb") as file:
+            sections, offset = {}, 0
+            for name, array in contents.items():
+                sections[name] = {
+                    "dtype": array.dtype.str,
+                    "shape": array.shape,
+                    "offset": offset,
+                    "checksum": _checksum(_bytes(array)),
+                }
+                offset += _whole(array.nbytes)
+            head = _head(dict(said), sections)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, len(head) + offset)
+            file.write(head)
+            for array in contents.values():
+                content = _bytes(array)
+                for first in range(0, len(content), _PIECE):
+                    file.write(content[first : first + _PIECE])
+                file.write(bytes(_whole(array.nbytes) - array.nbytes))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `write` was given; every byte is held against its checksum first. The arrays are mapped, copied on write.
+
+    Raises:
+        SealedError: a byte is not what was written, or the file is of another version, or of another machine's order.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        try:
+            magic, length, checksum = _HEAD.unpack(file.read(_HEAD.size))
+        except struct.error:
+            raise SealedError(f"{path} ends within its head") from None
+        if magic != MAGIC or not _HEAD.size < length <= _LONGEST_HEAD:
+            raise SealedError(f"{path} is no sealed block")
+        text = file.read(length - _HEAD.size)
+    if len(text) != length - _HEAD.size or _checksum(text) != checksum:
+        raise SealedError(f"{path} is not what was written: its head has another checksum")
+    head = json.loads(text.rstrip(b"\0"))
+    if (head["version"], head["order"]) != (VERSION, sys.byteorder):
+        raise SealedError(f"{path} is of version {head['version']}, {head['order']}-endian")
+    if size != length + sum(_whole(_nbytes(each)) for each in head["sections"].values()):
+        raise SealedError(f"{path} has {size} bytes, which is not what was written")
+    return head["said"], {name: _mapped(path, length, name, each) for name, each in head["sections"].items()}
+
+
+def sync(directory: Path) -> None:
+    """Have the system write down the names in a directory."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _head(said: dict[str, Any], sections: dict[str, Any]) -> bytes:
+    text = json.dumps({"version": VERSION, "order": sys.byteorder, "said": said, "sections": sections}).encode()
+    text += bytes(_whole(_HEAD.size + len(text)) - _HEAD.size - len(text))
+    return _HEAD.pack(MAGIC, _HEAD.size + len(text), _checksum(text)) + text
+
+
+def _mapped(path: Path, start: int, name: str, section: Mapping[str, Any]) -> Array:
+    nbytes = _nbytes(section)
+    if not nbytes:
+        return np.empty(section["shape"], dtype=section["dtype"])
+    offset = start + section["offset"]
+    pages = np.memmap(path, np.uint8, mode="c", offset=offset, shape=(_whole(nbytes),))
+    # With what fills up its last page, which is 0.
+    if _checksum(pages[:nbytes].data) != section["checksum"] or pages[nbytes:].any():
+        raise SealedError(f"{path} is not what was written: {name} have another checksum")
+    return np.memmap(path, section["dtype"], mode="c", offset=offset, shape=tuple(section["shape"]))
+
+
+def _nbytes(section: Mapping[str, Any]) -> int:
+    return int(np.prod(section["shape"], dtype=np.int64) * np.dtype(section["dtype"]).itemsize)
+
+
+def _whole(size: int) -> int:
+    """So many bytes in whole pages."""
+    return -(-size // _PAGE) * _PAGE
+
+
+def _bytes(array: Array) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+
+
+def _checksum(content: bytes | memoryview) -> int:
+    digest, view = xxh3_64(), memoryview(content)
+    for first in range(0, len(view), _PIECE):
+        digest.update(view[first : first + _PIECE])
+    return int(digest.intdigest())

@@ -1,0 +1,216 @@
+"""The blocks of a collection in files, so that a start need not read and code all of its keys again.
+
+The store is the truth. A row's number and its checksum there, which is of its number, its document and its vectors,
+tell whether a file has the same row: a file one of whose rows is another one in the store is removed, whatever came
+about: a store that was restored, copied over, or changed while nobody looked. Rows that are in the store and in no
+file are read from the store.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import structlog
+
+from attention.lookup import Sealed, SealedError, Segment, View, seal, sealable, unseal
+from service.storage import CollectionRecord, Reader, StorageError, Store
+
+log = structlog.get_logger("softkv")
+
+_NAME = "softkv.sealed-"
+_ROWS_AT_ONCE = 2**17
+_READERS = 4
+"""Files whose checksums are taken at a time."""
+
+_SHARE = 2
+"""A file is written where the disk has room for so many of it."""
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Unsealed:
+    """What of a collection was found in files.
+
+    Attributes:
+        segments: with the rows that the store has as well, each once.
+        numbers: int64[n], of these rows, ascending.
+        documents: int64[m], ascending, those of which the store has rows that were not found; to be read from it.
+    """
+
+    segments: Sequence[Segment]
+    numbers: Array
+    documents: Array
+
+
+class SealedBlocks:
+    """The files of one collection, and which of its blocks they have.
+
+    Args:
+        directory: where they lie; None: there are none, and none is written.
+        collection: its number in the store.
+    """
+
+    def __init__(self, directory: Path | None, store: Store, collection: int) -> None:
+        self._directory = directory
+        self._store = store
+        self._collection = collection
+        self._files: WeakKeyDictionary[object, tuple[Path, int]] = WeakKeyDictionary()
+        self._lock = Lock()
+        self._gone = False
+
+    def read(self, record: CollectionRecord, reader: Reader) -> Unsealed | None:
+        """What the files have of what is stored; None where that is nothing. Files that do not fit are removed."""
+        with self._lock, ThreadPoolExecutor(_READERS, thread_name_prefix="unseal") as threads:
+            paths = self._paths()
+            if not paths:
+                return None
+            opened = zip(paths, threads.map(_opened, paths), strict=True)
+            settings = record.settings
+            fits = [
+                (path, sealed)
+                for path, sealed in opened
+                if sealed is not None
+                and (sealed.similarity, sealed.block.keys.shape[1]) == (settings.similarity, settings.dimension)
+            ]
+            segments, numbers, documents = self._held_against(reader, fits)
+            self._remove_all_but({path for path, _ in self._files.values()})
+        return Unsealed(segments, numbers, documents) if segments else None
+
+    def step(self, view: View) -> bool:
+        """Write a file of a block that has none yet; where each has one, remove files of blocks that are gone.
+
+        Returns:
+            Whether one was written. It is not where the disk has no room, or fails.
+        """
+        if self._directory is None:
+            return False
+        with self._lock:
+            if self._gone:
+                return False
+            for segment in sealable(view):
+                _, count = self._files.get(segment.block, (None, 0))
+                if count == segment.count:
+                    continue
+                try:
+                    return self._seal(view, segment)
+                except (OSError, StorageError) as error:
+                    log.warning("a block could not be sealed", collection=self._collection, reason=str(error))
+                    return False
+            there = {segment.block for segment in view.segments}
+            self._remove_all_but({path for block, (path, _) in self._files.items() if block in there})
+        return False
+
+    def remove(self) -> None:
+        """The collection is gone: so are its files, and none is written any more."""
+        with self._lock:
+            self._gone = True
+            self._remove_all_but(set())
+
+    @staticmethod
+    def remove_others(directory: Path, collections: Sequence[int]) -> None:
+        """Remove what lies in a directory of collections that are not there, or was not written to its end."""
+        for path in directory.glob(f"{_NAME}*"):
+            if path.suffix != ".block" or path.name.split("-")[1] not in {str(number) for number in collections}:
+                _unlink(path)
+
+    def _seal(self, view: View, segment: Segment) -> bool:
+        assert self._directory is not None
+        block = segment.block
+        size = sum(each.nbytes for each in (block.keys, block.norms, block.owners, block.numbers))
+        size += 0 if block.values is None else block.values.nbytes
+        if shutil.disk_usage(self._directory).free < 2 * _SHARE * size:
+            return False
+        ties = np.zeros(segment.count, dtype=np.int64)
+        with self._store.reading() as reader:
+            for numbers, _, checksums in _checksums(reader, self._collection, segment.numbers):
+                at = np.searchsorted(numbers, segment.numbers)
+                there = numbers[np.minimum(at, len(numbers) - 1)] == segment.numbers if len(numbers) else at < 0
+                ties[there] = checksums[at[there]]
+        path = self._directory / f"{_NAME}{self._collection}-{secrets.token_hex(8)}.block"
+        seal(path, view, segment, ties)
+        self._files[block] = path, segment.count
+        return True
+
+    def _held_against(self, reader: Reader, fits: Sequence[tuple[Path, Sealed]]) -> tuple[list[Segment], Array, Array]:
+        """The segments of those files that fit what is stored, the numbers of their rows, documents that lack some."""
+        documents = reader.rows_where(self._collection)
+        parts = []
+        for numbers, owners, checksums in _checksums(reader, self._collection, documents):
+            mine = _among(owners, documents)
+            parts.append((numbers[mine], owners[mine], checksums[mine]))
+        if not parts:
+            return [], documents, documents
+        numbers, owners, checksums = (np.concatenate(each) for each in zip(*parts, strict=True))
+        found = np.zeros(len(numbers), dtype=np.bool_)
+        segments = []
+        # Where two files have the same rows, as after a compaction that was cut off, the larger one is taken.
+        for path, sealed in sorted(fits, key=lambda each: -each[1].count):
+            live = _among(sealed.numbers, numbers)
+            at = np.searchsorted(numbers, sealed.numbers[live])
+            changed = (checksums[at] != sealed.ties[live]).any() or (owners[at] != sealed.owners[live]).any()
+            if changed or _torn(sealed.owners, live):
+                log.warning("a sealed block is not what is stored, and is made anew", file=path.name)
+            elif live.any() and not found[at].any():
+                found[at] = True
+                segments.append(sealed.segment(live))
+                self._files[sealed.block] = path, sealed.count
+        segments.sort(key=lambda segment: int(segment.numbers[0]))
+        lacking = np.union1d(owners[~found], np.setdiff1d(documents, owners))
+        return segments, numbers[found], lacking
+
+    def _paths(self) -> list[Path]:
+        if self._directory is None:
+            return []
+        return sorted(self._directory.glob(f"{_NAME}{self._collection}-*.block"))
+
+    def _remove_all_but(self, kept: set[Path]) -> None:
+        for path in set(self._paths()) - kept:
+            _unlink(path)
+
+
+def _opened(path: Path) -> Sealed | None:
+    try:
+        return unseal(path)
+    except (SealedError, OSError) as error:
+        log.warning("a sealed block is made anew", file=path.name, reason=str(error))
+        return None
+
+
+def _checksums(reader: Reader, collection: int, rows: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """What `Reader.key_checksums` says from the first of some rows to the last, and all that its document has."""
+    first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
+    while first <= last:
+        found = reader.key_checksums(collection, first, first + _ROWS_AT_ONCE - 1)
+        yield found
+        first += _ROWS_AT_ONCE
+        if first > last and len(found[1]) and found[1][-1] == rows[-1]:
+            last = first
+
+
+def _among(numbers: Array, others: Array) -> Array:
+    """bool[n]: which of the numbers are among others, which ascend."""
+    if not len(others):
+        return np.zeros(len(numbers), dtype=np.bool_)
+    at = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
+    return np.asarray(others[at] == numbers)
+
+
+def _torn(owners: Array, live: Array) -> bool:
+    """Whether of a document some rows live and others do not."""
+    starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
+    return bool((np.logical_or.reduceat(live, starts) != np.logical_and.reduceat(live, starts)).any())
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""A block that was sealed answers as it did before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import Memory, Question, Rows, answer, seal, sealable, unseal
+from attention.lookup.memory import compaction
+from attention.lookup.memory import memory as memory_module
+from attention.lookup.memory import segments as segments_module
+from attention.lookup.sealed import block_file
+
+N = 9_500
+RANDOM = np.random.default_rng(0)
+KEYS = RANDOM.standard_normal((N, 128)).astype(np.float32)
+NARROW = np.ascontiguousarray(KEYS[:, :16])
+VALUES = RANDOM.standard_normal((N, 10)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (segments_module, memory_module, compaction, block_file):
+        monkeypatch.setattr(module, "BLOCK_ROWS", 4096)
+
+
+def filled(similarity, *, own=False, several=False, keys=KEYS):
+    memory = Memory(similarity)
+    owners = np.arange(N) // 3 * 3 if several else None
+    memory.publish(add=Rows(np.arange(N), keys, VALUES if own else None, owners))
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("similarity", "own", "several"),
+    [("cosine", False, True), ("dot", True, False)],
+    ids=["three keys a document", "values of their own"],
+)
+def test_it_answers_as_before(tmp_path, running, similarity, own, several):
+    memory = filled(similarity, own=own, several=several)
+    before = memory.view
+    found = []
+    for place, segment in enumerate(sealable(before)):
+        seal(tmp_path / f"{place}.block", before, segment, segment.numbers * 7)
+        found.append(unseal(tmp_path / f"{place}.block"))
+        np.testing.assert_array_equal(found[-1].ties, segment.numbers * 7)
+        np.testing.assert_array_equal(found[-1].owners, segment.owners)
+        assert found[-1].similarity == similarity
+    assert [each.count for each in found] == [4096] * 2
+    again = Memory(similarity)
+    again.adopt([each.segment(np.ones(each.count, dtype=bool)) for each in found])
+    rest = before.segments[-1]
+    again.publish(add=Rows.stored(rest.numbers, rest.keys, rest.values if own else None, rest.owners))
+    after = again.view
+    assert (after.n, after.documents, after.facts.several) == (before.n, before.documents, several)
+    np.testing.assert_array_equal(after.grams.total, before.grams.total)
+    assert after.facts.value_spread.around_mean == before.facts.value_spread.around_mean
+    for temperature in (0.02, 0.05) if similarity == "cosine" else (0.5, 2.0):
+        one, other = (answer(each, Question(KEYS[5] + 1, temperature, top_k=9)) for each in (before, after))
+        np.testing.assert_array_equal(one.numbers, other.numbers)
+        # Which core takes which rows, and so the order of sums, is not the same each time.
+        for name in ("weights", "output"):
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-6, atol=1e-6)
+        assert one.certificate.total_variation == pytest.approx(other.certificate.total_variation, rel=1e-6)
+        assert one.certificate.method == "quantised"
+    after = again.publish(
+        add=Rows(np.arange(N, N + 3), KEYS[:3], VALUES[:3] if own else None), remove=np.arange(0, 99, 3)
+    )
+    before = memory.publish(
+        add=Rows(np.arange(N, N + 3), KEYS[:3], VALUES[:3] if own else None), remove=np.arange(0, 99, 3)
+    )
+    one, other = (answer(each, Question(KEYS[5] + 1, 0.5, top_k=9)) for each in (before, after))
+    np.testing.assert_allclose(one.output, other.output, rtol=1e-6, atol=1e-6)
+
+
+def test_rows_that_were_removed_since_do_not_live(tmp_path):
+    memory = filled("dot", keys=NARROW)
+    (first, *_) = sealable(memory.view)
+    seal(tmp_path / "a", memory.view, first, first.numbers)
+    live = np.arange(first.count) % 5 > 0
+    segment = unseal(tmp_path / "a").segment(live)
+    assert segment.n == live.sum()
+    np.testing.assert_array_equal(segment.live, live)
+
+
+def test_blocks_that_still_grow_and_those_with_secrets_are_not_sealed():
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(4000), NARROW[:4000]))
+    assert sealable(memory.view) == []
+    memory.publish(add=Rows(np.arange(4000, 5000), NARROW[4000:5000]))
+    assert sealable(memory.view) == [memory.view.segments[0]]
+    thin = Memory.of(NARROW[:5000], thin_seed=bytes(32))
+    assert sealable(thin.view) == []
+    assert sealable(Memory.of(NARROW[:5000], similarity="gaussian").view) == []
+
+
+def test_a_large_block_that_rows_stand_behind_is_sealed_as_far_as_it_goes(tmp_path):
+    memory = filled("cosine", keys=NARROW)
+    memory.publish(remove=np.arange(0, 1500))
+    assert memory.compact()
+    (first, *_) = sealable(memory.view)
+    assert first.count == 4096 - 1500
+    seal(tmp_path / "a", memory.view, first, first.numbers)
+    found = unseal(tmp_path / "a")
+    assert found.block.capacity == found.count == first.count
+    again = Memory("cosine")
+    again.adopt([found.segment(np.ones(found.count, dtype=bool))])
+    view = again.publish(add=Rows(np.arange(N, N + 10), NARROW[:10]))
+    assert answer(view, Question(NARROW[3], 0.0, top_k=1)).numbers.tolist() == [N + 3]

@@ -1,0 +1,82 @@
+"""A file of arrays: what comes out is what went in, or it is refused."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+
+import numpy as np
+import pytest
+
+from attention.lookup.sealed import sections
+from attention.lookup.sealed.sections import SealedError, read, write
+
+ARRAYS = {
+    "keys": np.arange(6000, dtype=np.float32).reshape(1500, 4),
+    "codes": np.arange(600, dtype=np.uint8).reshape(2, 3, 100),
+    "nothing": np.empty((0, 3)),
+    "turned": np.arange(12.0).reshape(3, 4).T,
+}
+SAID = {"similarity": "dot", "count": 1500, "spread": float("inf")}
+
+
+@pytest.fixture
+def path(tmp_path):
+    write(tmp_path / "one.block", SAID, ARRAYS)
+    return tmp_path / "one.block"
+
+
+def test_what_comes_out_is_what_went_in(path):
+    said, found = read(path)
+    assert said == SAID
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+    assert isinstance(found["keys"].base, mmap.mmap)  # so that the system can be asked to read ahead
+    found["keys"][:] = 0  # a copy of the pages, not the file
+    np.testing.assert_array_equal(read(path)[1]["keys"], ARRAYS["keys"])
+    assert [each.name for each in path.parent.iterdir()] == ["one.block"]
+
+
+def test_a_flipped_bit_anywhere_is_found(path):
+    content = path.read_bytes()
+    places = np.random.default_rng(0).choice(len(content), 300, replace=False).tolist()
+    for place in (*range(40), *places, len(content) - 1):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        with pytest.raises(SealedError):
+            read(path)
+    path.write_bytes(content)
+    read(path)
+
+
+def test_a_part_of_a_file_and_a_longer_one_are_none(path):
+    content = path.read_bytes()
+    for changed in (b"", content[:10], content[:3000], content[:-1], content[:-4096], content + b"\0", b"x" * 5000):
+        path.write_bytes(changed)
+        with pytest.raises(SealedError):
+            read(path)
+
+
+def test_another_version_is_not_read(path, monkeypatch):
+    monkeypatch.setattr(sections, "VERSION", sections.VERSION + 1)
+    with pytest.raises(SealedError, match="version"):
+        read(path)
+
+
+@pytest.mark.parametrize("call", ["posix_fallocate", "fsync", "rename"])
+def test_a_disk_that_is_full_keeps_what_was_there(path, monkeypatch, call):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(os, call, full)
+    if call == "rename":
+        monkeypatch.setattr(type(path), "replace", full)
+    with pytest.raises(OSError, match="space"):
+        write(path, SAID, {"keys": np.zeros(7)})
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == ["one.block"]

@@ -1,0 +1,239 @@
+"""Blocks in files: a start reads few keys of the store, and answers what a start without files would."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+import sqlite3
+from contextlib import closing, contextmanager
+
+import numpy as np
+import pytest
+
+from attention.lookup import Question, answer
+from attention.lookup.memory import compaction, memory, segments
+from attention.lookup.sealed import block_file
+from service.retrieval.collections import Catalogue, rows, sealed
+from service.storage import DocumentRecord, SQLiteStore
+from service.storage.sqlite import vector_rows
+from tests.service.retrieval.making import tidied
+
+BLOCK = 64
+WIDTH = 6
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    for module in (compaction, memory, segments, block_file):
+        monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
+    monkeypatch.setattr(rows, "READ_FIRST", 0)
+    monkeypatch.setattr(sealed, "_ROWS_AT_ONCE", 50)
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The documents whose keys were read of the store."""
+    found, real = [], vector_rows.keys_of
+
+    def counted(connection, numbers, damaged):
+        found.extend(numbers)
+        return real(connection, numbers, damaged)
+
+    monkeypatch.setattr(vector_rows, "keys_of", counted)
+    return found
+
+
+def documents(first, last, *, seed=0, keys=1):
+    random = np.random.default_rng([seed, first])
+    return [
+        DocumentRecord(
+            f"{i:04}",
+            None,
+            i,
+            random.standard_normal((1 + (i * 7) % keys, WIDTH)).astype(np.float32),
+            metadata={"i": i},
+        )
+        for i in range(first, last)
+    ]
+
+
+@contextmanager
+def opened(directory, *, files=True):
+    """The collection, its keys read back; without files as any start before there were any."""
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, sealed=directory if files else None)
+        asyncio.run(made.create("c", {"similarity": "dot"}))
+        made.rebuild()
+        yield made
+        for each in made.collections():
+            tidied(each)
+
+
+def written(directory, *batches):
+    with opened(directory) as made:
+        for batch in batches:
+            made.collection("c").write(batch)
+            tidied(made.collection("c"))
+
+
+def files(directory):
+    return sorted(directory.glob("softkv.sealed-*"))
+
+
+def said(directory, *, files=True):
+    """What a start answers, and which rows it has."""
+    with opened(directory, files=files) as made:
+        collection = made.collection("c")
+        view = collection._memory.view
+        queries = np.random.default_rng(9).standard_normal((5, WIDTH))
+        found = [answer(view, Question(each, 0.5, top_k=12)) for each in queries]
+        return view.numbers(), [(each.numbers, each.weights, each.output) for each in found], view.documents
+
+
+def same(directory, tmp_path_factory):
+    """A start with files says what one without them says, of a copy of the store alone."""
+    copy = tmp_path_factory.mktemp("alone")
+    shutil.copy(directory / "softkv.sqlite3", copy)
+    numbers, answers, count = said(directory)
+    expected_numbers, expected, expected_count = said(copy, files=False)
+    np.testing.assert_array_equal(numbers, expected_numbers)
+    assert count == expected_count
+    for one, other in zip(answers, expected, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[1], other[1], atol=1e-7)
+        np.testing.assert_allclose(one[2], other[2], atol=1e-6)
+
+
+@pytest.mark.parametrize("keys", [1, 4], ids=["one key", "up to four"])
+def test_a_start_reads_what_lies_in_no_file(tmp_path, tmp_path_factory, read, keys):
+    written(tmp_path, documents(0, 150, keys=keys), documents(150, 400, keys=keys))
+    assert len(files(tmp_path)) >= 6
+    read.clear()
+    same(tmp_path, tmp_path_factory)
+    assert len(read) - 400 < BLOCK  # of which 400 are those of the start without files
+    read.clear()
+    with opened(tmp_path) as made:
+        made.collection("c").write(documents(390, 470, seed=1, keys=keys))
+        made.collection("c").delete(ids=[f"{i:04}" for i in range(0, 200, 3)])
+    assert len(read) < BLOCK
+    same(tmp_path, tmp_path_factory)
+
+
+def test_what_changed_while_there_were_no_files_is_noticed(tmp_path, tmp_path_factory, read):
+    written(tmp_path, documents(0, 300))
+    before = files(tmp_path)
+    with opened(tmp_path, files=False) as made:
+        made.collection("c").write(documents(50, 60, seed=1))
+        made.collection("c").write(documents(300, 420))
+        made.collection("c").delete(ids=["0100", "0299"])
+    read.clear()
+    same(tmp_path, tmp_path_factory)
+    assert len(read) < 600
+    assert set(before) <= set(files(tmp_path))
+
+
+def test_a_store_that_was_put_back_gives_the_same_numbers_to_other_rows(tmp_path, tmp_path_factory):
+    """The worst case: all rows are told by the same numbers, and some have other keys."""
+    written(tmp_path, documents(0, 100))
+    shutil.copy(tmp_path / "softkv.sqlite3", tmp_path / "kept")
+    written(tmp_path, documents(100, 300))
+    sealed_then = files(tmp_path)
+    (tmp_path / "kept").replace(tmp_path / "softkv.sqlite3")
+    changed = documents(100, 300)
+    changed[77] = documents(177, 178, seed=5)[0]
+    with opened(tmp_path, files=False) as made:
+        made.collection("c").write(changed)
+    same(tmp_path, tmp_path_factory)
+    assert len(set(sealed_then) - set(files(tmp_path))) == 1
+
+
+def test_a_removed_row_that_comes_back_with_a_store_is_there_again(tmp_path, tmp_path_factory, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed, "sealable", lambda view: [])
+        written(tmp_path, documents(0, 200))
+    shutil.copy(tmp_path / "softkv.sqlite3", tmp_path / "kept")
+    with opened(tmp_path, files=False) as made:
+        made.collection("c").delete(ids=["0010", "0150"])
+    with opened(tmp_path):
+        pass
+    assert files(tmp_path)
+    (tmp_path / "kept").replace(tmp_path / "softkv.sqlite3")
+    same(tmp_path, tmp_path_factory)
+    with opened(tmp_path) as made:
+        assert made.collection("c").size == 200
+
+
+def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_path_factory):
+    written(tmp_path, documents(0, 200))
+    random = np.random.default_rng(0)
+    for turn in range(12):
+        (path, *others) = files(tmp_path)
+        content = bytearray(path.read_bytes())
+        for place in random.integers(0, len(content), 1 + turn % 2).tolist():
+            content[place] ^= 0x10
+        path.write_bytes(content)
+        if turn % 4 == 0:
+            same(tmp_path, tmp_path_factory)
+        else:
+            said(tmp_path)
+        assert not path.exists()
+        assert len(files(tmp_path)) == len(others) + 1
+
+
+def test_a_disk_that_is_full_breaks_no_write(tmp_path, tmp_path_factory, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed, "seal", full)
+        written(tmp_path, documents(0, 200))
+        assert not files(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+        written(tmp_path, documents(200, 300))
+        assert not files(tmp_path)
+    same(tmp_path, tmp_path_factory)
+    assert len(files(tmp_path)) == 4
+
+
+def test_files_go_with_their_blocks_and_their_collection(tmp_path, tmp_path_factory):
+    written(tmp_path, documents(0, 400))
+    before = files(tmp_path)
+    (tmp_path / "softkv.sealed-77-abc.block").write_bytes(b"of a collection that is not there")
+    (tmp_path / "softkv.sealed-1-abc.block.new").write_bytes(b"not written to its end")
+    with opened(tmp_path) as made:
+        assert files(tmp_path) == before
+        made.collection("c").delete(ids=[f"{i:04}" for i in range(200) if i % 4])
+        tidied(made.collection("c"))
+        assert not set(before[:1]) & set(files(tmp_path)) or len(files(tmp_path)) < len(before)
+    same(tmp_path, tmp_path_factory)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        made.delete("c")
+        for _ in range(500):
+            if not files(tmp_path):
+                break
+            asyncio.run(asyncio.sleep(0.01))
+        assert not files(tmp_path)
+        assert not collection._sealed.step(collection._memory.view)
+
+
+def test_a_damaged_key_of_a_document_that_lies_in_a_file_in_part_takes_all_of_it(tmp_path):
+    """One of its rows is damaged in the store, and the file that has it too; the other file has the rest."""
+    written(tmp_path, documents(0, 150, keys=4))
+    with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
+        (record,) = reader.collections()
+        numbers, owners, _ = reader.key_checksums(record.id, 1, 10_000)
+    place = next(at for at in range(BLOCK, len(numbers), BLOCK) if owners[at - 1] == owners[at])
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection, connection:
+        connection.execute(
+            'UPDATE vectors SET key_vector = zeroblob(24), checksum = checksum + 1 WHERE "row" = ?',
+            (int(numbers[place]),),
+        )
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        assert len(collection.damage.report()) == 1
+        assert collection.size == 149
+        left = collection._memory.view.numbers()
+        np.testing.assert_array_equal(left, numbers[owners != owners[place]])
