@@ -8,11 +8,14 @@ import tomllib
 from importlib.util import find_spec
 
 import pytest
+import yaml
 
 from service.settings import Settings
-from tests.container.composition import PRODUCTION, SERVICE
+from tests.container.composition import FOLDER, PRODUCTION, SERVICE
 from tests.container.tool import ROOT
 
+REPLICAS = yaml.safe_load((FOLDER / "compose.replicas.yaml").read_text(encoding="utf-8"))["services"]
+PROXY = (FOLDER / "proxy.conf").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -57,3 +60,53 @@ def test_in_production_callers_have_keys_from_a_secret_and_the_container_has_lim
     assert environment["SOFTKV_THREADS"] == PRODUCTION["cpus"]
     assert PRODUCTION.keys() >= {"cpus", "mem_limit", "pids_limit", "logging"}
     assert PRODUCTION["build"] == SERVICE["build"]
+
+
+def test_replicas_are_alike_but_for_their_names_and_get_what_one_in_production_gets():
+    replica = REPLICAS["softkv-1"]
+    assert REPLICAS["softkv-2"] == replica
+    own = {"environment", "volumes", "ports", "build"}
+    assert {name: replica[name] for name in PRODUCTION if name not in own} == {
+        name: PRODUCTION[name] for name in PRODUCTION if name not in own
+    }
+    assert "ports" not in replica
+    assert "volumes" not in replica
+    assert replica["environment"].items() - PRODUCTION["environment"].items() == {
+        ("SOFTKV_STORE", replica["environment"]["SOFTKV_STORE"])
+    }
+    assert {*replica["build"]["args"]} == {*PRODUCTION["build"]["args"]}
+
+
+def test_replicas_have_the_driver_of_the_database_that_they_share():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    replica, database = REPLICAS["softkv-1"], REPLICAS["postgres"]["environment"]
+    assert replica["build"]["args"]["EXTRAS"] in extras
+    password = database["POSTGRES_PASSWORD"]
+    address = f"postgresql://{database['POSTGRES_USER']}:{password}@postgres/{database['POSTGRES_USER']}"
+    assert replica["environment"]["SOFTKV_STORE"] == address
+    assert password.startswith("${POSTGRES_PASSWORD:?")
+
+
+def test_the_proxy_asks_every_replica_and_one_alone_for_what_is_in_the_memory_of_one():
+    upstreams = {
+        name: re.findall(r"server ([\w-]+):8000", body)
+        for name, body in re.findall(r"upstream (\w+) {(.*?)}", PROXY, re.DOTALL)
+    }
+    replicas = [name for name in REPLICAS if name.startswith("softkv-")]
+    assert upstreams == {"replicas": replicas, "first": replicas}
+    assert re.findall(r"server softkv-2:8000 (backup)", PROXY) == ["backup"]
+    alone = re.compile(re.search(r"location ~ (\S+) {", PROXY)[1])
+    routes = {
+        path: bool(alone.search(path))
+        for path in (
+            "/v1/rooms",
+            "/v1/rooms/ABCD/rows",
+            "/room",
+            "/v1/lab/train",
+            "/v1/labels",
+            "/v1/collections/rooms/attend",
+            "/rooms",
+        )
+    }
+    assert routes == dict(zip(routes, (True, True, True, True, False, False, False), strict=True))
+    assert [port.rsplit(":", 2)[0] for port in REPLICAS["proxy"]["ports"]] == ["127.0.0.1"]
