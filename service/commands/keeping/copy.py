@@ -23,7 +23,7 @@ SHOWN = 5
 
 def copy(
     source: Annotated[
-        str, typer.Argument(help="A data directory, also sqlite:DIR.", metavar="FROM", show_default=False)
+        str, typer.Argument(help="A data directory, or postgresql://….", metavar="FROM", show_default=False)
     ],
     target: Annotated[str, typer.Argument(help="Another one, made if need be.", metavar="TO", show_default=False)],
     collections: Annotated[
@@ -35,19 +35,19 @@ def copy(
 ) -> None:
     """Copy collections from one store into another, vectors bit by bit.
 
-    Needs no service, and no service may run on either. What TO has already,
+    Needs no service, and none may run on a data directory. What TO has already,
     and is the same, is not written again, so that a copy that was stopped goes
     on where it was; what only TO has, stays. Answers that are kept for an
     Idempotency-Key stay where they are.
 
-    softkv copy data sqlite:/srv/softkv --verify
+    softkv copy data postgresql://user@host/softkv --verify
     """
     from service.commands.console import messages, output, progress, write_json
     from service.storage import Compared, Copied, StorageError, compared, copied
 
-    if _directory(source).resolve() == _directory(target).resolve():
-        raise Misused(f"{source} and {target} are one directory: name another one to copy into")
-    if not (_directory(source) / "softkv.sqlite3").exists():
+    if _place(source) == _place(target):
+        raise Misused(f"{source} and {target} are one store: name another one to copy into")
+    if isinstance(place := _place(source), Path) and not (place / "softkv.sqlite3").exists():
         raise CommandError(f"{source} has no store: name the data directory of a service")
     done, checked = list[Copied](), list[Compared]()
     try:
@@ -77,14 +77,18 @@ def copy(
         raise CommandError("what is there is not what was copied: see above, and copy again")
 
 
-def _directory(address: str) -> Path:
-    return Path(address.removeprefix("sqlite:"))
+def _place(address: str) -> Path | str:
+    """A directory; or the address of a database."""
+    if address.startswith(("postgresql://", "postgres://")):
+        return address
+    return Path(address.removeprefix("sqlite:")).resolve()
 
 
 def _opened(address: str) -> Store:
-    from service.storage import SQLiteStore
+    from service.storage import SQLiteStore, open_shared
 
-    return SQLiteStore.open(_directory(address))
+    place = _place(address)
+    return SQLiteStore.open(place) if isinstance(place, Path) else open_shared(place)
 
 
 def _reported(bar: Progress, name: str, total: int | None) -> Callable[[int], None]:

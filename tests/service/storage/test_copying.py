@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store
+from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store, open_shared
 from service.storage.copying import PAGE, compared, copied, digest
 from service.storage.records import Part
+from tests.service.storage.conftest import STORES
 from tests.service.storage.making import SETTINGS, collection, document, plain
 
 KINDS = [
@@ -24,10 +25,15 @@ KINDS = [
 ]
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[SQLiteStore]:
-    with SQLiteStore.open(tmp_path / "other") as opened:
-        yield opened
+@pytest.fixture(params=STORES)
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Where to: an empty store of each kind, another one than `store`."""
+    if request.param == "sqlite":
+        opened: Store = SQLiteStore.open(tmp_path / "other")
+    else:
+        opened = open_shared(request.getfixturevalue("postgres").database())
+    yield opened
+    opened.close()
 
 
 def everything(store: Store, name: str = "c") -> list[tuple]:

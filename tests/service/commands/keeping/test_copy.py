@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import SQLiteStore
+from service.storage import SQLiteStore, compared
+from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving
 from tests.service.storage.making import collection, document
 
@@ -53,7 +54,7 @@ def test_some_collections_and_what_differs(bare: Softkv, filled: Path, tmp_path:
 @pytest.mark.parametrize(
     ("source", "target", "code", "said"),
     [
-        ("first", "first", 2, "are one directory"),
+        ("first", "first", 2, "are one store"),
         ("nothing", "second", 1, "has no store"),
         ("first", "second -c none", 1, "none"),
     ],
@@ -64,3 +65,20 @@ def test_what_cannot_be_copied_is_refused(bare, filled, tmp_path, monkeypatch, s
     assert result.exit_code == code
     assert said in result.stderr
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.postgres
+def test_there_and_back_nothing_has_changed(
+    bare: Softkv, filled: Path, tmp_path: Path, postgres: PostgresServer
+) -> None:
+    address = postgres.database()
+    for source, target in ((str(filled), address), (address, str(tmp_path / "back"))):
+        result = bare("copy", source, target, "--verify", "--json")
+        assert result.exit_code == 0, result.output
+    with (
+        SQLiteStore.open(filled) as first,
+        SQLiteStore.open(tmp_path / "back") as last,
+        first.reading() as reader,
+        last.reading() as there,
+    ):
+        assert all(compared(reader, there, name).same for name in ("many", "one"))
