@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import pwd
@@ -12,12 +13,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 OLDEST = 15
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 _numbers = itertools.count()
 
 
@@ -72,7 +74,9 @@ class PostgresServer:
         command = [str(self._folder / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._as)  # type: ignore
+            self._process = subprocess.Popen(  # type: ignore
+                command, stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_the_tests, **self._as
+            )
         deadline = time.monotonic() + 60
         while self._run("pg_isready", "-h", "127.0.0.1", "-p", str(self.port)).returncode:
             assert time.monotonic() < deadline, (self._directory / "log").read_text()
@@ -116,6 +120,12 @@ def running(*, durable: bool = False) -> Iterator[PostgresServer]:
         yield server
     finally:
         server.close()
+
+
+def _end_with_the_tests() -> None:
+    """Have Linux stop this process where the tests are killed."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _known(user: str) -> bool:

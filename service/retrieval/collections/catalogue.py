@@ -157,7 +157,7 @@ class Catalogue:
             try:
                 return await WRITES.run(self._create, name, settings, once), True
             except CollectionExists:
-                pass
+                await self.refresh()
         if once is None:
             return _confirm(self.collection(name), wanted), False
         return await WRITES.run(self._confirm_once, name, wanted, once), False

@@ -62,10 +62,10 @@ class FollowingCollection(Collection):
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view for one reader, for as long as it reads."""
         self._require_ready()
-        self.damage.require_sound_keys()
         with self._noting_damage():
             with spending("storage"):
                 record, view, version = self._newest()
+            self.damage.require_sound_keys()
             with self._shared.reading_at(version) as reader:
                 yield Snapshot(record, view, reader, version, self._masks, self.sample)
 

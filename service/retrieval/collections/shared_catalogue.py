@@ -11,11 +11,12 @@ from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.compaction import in_background
 from service.retrieval.collections.following import FollowingCollection
 from service.retrieval.errors import RetrievalError
-from service.storage import CollectionRecord, SharedStore, StorageError, StoreClosed
+from service.storage import CollectionRecord, SharedStore, StorageError, StoreClosed, StoreUnavailable
 from service.threads import READS
 
 FOLLOWING_SECONDS = 0.2
 """Between two looks at what others wrote, so that a question finds little left to follow."""
+RETRY_SECONDS = 1.0
 FOLLOWED = 10_000
 """Documents of a collection that is new here, up to which a question may wait for them."""
 
@@ -31,7 +32,12 @@ class SharedCatalogue(Catalogue):
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first; from then on they follow the store."""
-        super().rebuild()
+        while True:
+            try:
+                super().rebuild()
+                break
+            except StoreUnavailable:
+                time.sleep(RETRY_SECONDS)
         in_background(self._follow, "follow the store")
 
     async def refresh(self) -> None:
@@ -83,5 +89,5 @@ class SharedCatalogue(Catalogue):
                         each.follow()
             except StoreClosed:
                 return
-            except (RetrievalError, StorageError):  # who asks is told
+            except (RetrievalError, StorageError, MemoryError):  # who asks is told
                 continue

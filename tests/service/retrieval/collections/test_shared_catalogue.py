@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Question, answers
-from service.retrieval import CollectionLoading, CollectionNotFound
+from service.retrieval import CollectionConflict, CollectionLoading, CollectionNotFound, CollectionUnsound
 from service.retrieval.collections import SharedCatalogue, shared_catalogue
 from service.storage import Comparison, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
@@ -93,6 +93,31 @@ def test_what_becomes_of_collections_is_seen_by_the_other(two: tuple[SharedCatal
     one.look()
     with pytest.raises(CollectionNotFound):
         one.collection("c")
+
+
+def test_who_creates_what_the_other_created_a_moment_ago_confirms_it(
+    two: tuple[SharedCatalogue, SharedCatalogue],
+) -> None:
+    one, other = two
+    create(one)
+    made, created = asyncio.run(other.create("c", {"similarity": "cosine"}))
+    assert (made.record.id, created) == (one.collection("c").record.id, False)
+    with pytest.raises(CollectionConflict):
+        asyncio.run(other.create("c", {"similarity": "dot"}))
+
+
+def test_a_vector_that_is_damaged_is_no_part_of_an_answer(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
+    one, other = two
+    create(one)
+    one.collection("c").write([document("a", 1), document("b", 2)])
+    with one.store.writing() as writer:
+        writer._connection.execute('UPDATE vectors SET last = 7, first = 3 WHERE "row" = 2')  # type: ignore[attr-defined]
+    other.look()
+    with pytest.raises(CollectionUnsound), other.collection("c").snapshot():
+        pass
+    assert "row 2" in " ".join(other.failed())
+    one.collection("c").write([document("b", 3)])
+    assert found(other.collection("c"), 3) == [(2, "3")]
 
 
 def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:

@@ -27,7 +27,7 @@ KEYS = [
     "* stars and more stars *",
     "the cat sat where the cat was",
     "",
-    "a cat\0hidden dog",
+    "a cat\x01hidden dog",
 ]
 ROWS = [SearchRow(f"r{i}", key, {"place": i}) for i, key in enumerate([*KEYS, None])]
 QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "cat dog", "CAFE", "NOT cat", "key:cat", "cat*", "no\0pe"]
