@@ -88,7 +88,7 @@ def blended(part: Part, drafts: Drafts, asked_for: Sequence[int]) -> dict[int, B
             made.total_variation,
             made.exact_variation,
         )
-        if part.method == "exact":  # tiles are added up in pairs
+        if part.method == "exact":  # few tiles are added one by one, and what these come to in pairs
             terms = counts[at] / 2 + found.tail * min(facts.n, TILE_ROWS)
         else:
             terms = counts[at] + 64 * facts.blocks + found.tail * facts.n

@@ -90,7 +90,7 @@ class Joined:
         asked = vectors, ks, listed, most, temperatures
         found = [part.gather(*asked, outputs=outputs, fine=fine, thresholds=thresholds) for part in parts]
         warmth = np.ones(len(ks)) if temperatures is None else np.maximum(temperatures, 1e-30)
-        inverse = (1 / warmth).astype(np.float32).astype(np.float64)
+        inverse = 1 / warmth
         totals = joined([each.summed for each in found], inverse)
         starts, places, similarities, known = _listed(found, self._starts.tolist())
         errors = np.array([each.errors for each in found])

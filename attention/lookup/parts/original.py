@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.dtypes import F32, F64, I64
-from attention.kernels import kernels, pool
+from attention.kernels import kernels, pool, workers
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.head.originals import all_similarities
 from attention.lookup.memory.tiles import Passing, Tile
@@ -22,6 +22,9 @@ from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
 from attention.lookup.scan.opening import Sampling, opened
 
 TILE_ROWS = 2_048
+
+TOGETHER = 64
+"""So many tiles at most are blended one after another; what these come to is added up in pairs."""
 
 APART = 4
 """So many times the slack a row is taken to be off: one that is scanned lower than that is neither among the best, nor
@@ -79,16 +82,24 @@ class Original(Whole):
             sample = self.sampled(vectors, temperatures, sampling, outputs=outputs, fine=True)
             thresholds = opened([sample], sampling.count)
         levels = thresholds.astype(np.float64)
-        inverse = (1 / np.maximum(temperatures, 1e-30)).astype(np.float32).astype(np.float64)
+        warmth = np.maximum(temperatures, 1e-30)
         starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
         similarity = self.facts.similarity
 
-        def read(tile: Tile) -> _Read:
-            return _Read.of(similarity, tile, starts[id(tile.segment)], vectors, levels, inverse, outputs=outputs)
+        width = (self.facts.value_dimension or 0) if outputs else 0
+
+        def read(tiles: Sequence[Tile]) -> tuple[list[_Read], F64]:
+            blend = np.zeros((len(vectors), width))
+            begins = [starts[id(tile.segment)] for tile in tiles]
+            own = zip(tiles, begins, strict=True)
+            return [_Read.of(similarity, tile, at, vectors, levels, warmth, blend) for tile, at in own], blend
 
         tiles = Passing(self._view, self._mask, TILE_ROWS).tiles
-        contexts = [copy_context() for _ in tiles]  # whose kernels are those that this answer is made with
-        found = list(pool().map(lambda tile, context: context.run(read, tile), tiles, contexts))
+        each = min(TOGETHER, -(-len(tiles) // workers()))
+        runs = [tiles[first : first + each] for first in range(0, len(tiles), each)]
+        contexts = [copy_context() for _ in runs]  # whose kernels are those that this answer is made with
+        done = list(pool().map(lambda run, context: context.run(read, run), runs, contexts))
+        found = [each for some, _ in done for each in some]
         largest = np.max([each.largest for each in found], axis=0)
         sizes = zip(vectors, largest.tolist(), strict=True)
         errors = np.array([APART * self.slack(vector).at(size) for vector, size in sizes])
@@ -99,7 +110,7 @@ class Original(Whole):
                 np.where(thresholds > NO_THRESHOLD, levels, -np.inf),
                 levels,
                 _together([each.sums for each in found]),
-                _together([each.blend for each in found]) if outputs else None,
+                _together([blend for _, blend in done]) if outputs else None,
                 np.zeros((len(vectors), len(VALUE_ERRORS))),
             ),
             np.stack([errors, none, errors], axis=1),
@@ -118,34 +129,28 @@ class _Read:
 
     Attributes:
         sums: float64[q, 3], see `Gathered`.
-        blend: float64[q, d_v], Σe·v over the rows that are summed; d_v = 0 where no output is asked for.
         places, listed: of each query where the rows from its threshold on stand, and their similarities.
         largest: float64[q], the largest size of a similarity.
     """
 
     sums: F64
-    blend: F64
     places: Sequence[I64]
     listed: Sequence[F64]
     largest: F64
 
     @classmethod
-    def of(
-        cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, inverse: F64, *, outputs: bool
-    ) -> _Read:
-        """Of a tile whose segment begins at place `start`."""
+    def of(cls, similarity: str, tile: Tile, start: int, vectors: F64, levels: F64, warmth: F64, blend: F64) -> _Read:
+        """Of a tile whose segment begins at place `start`; Σe·v is added to the blend float64[q, d_v], if d_v > 0."""
         alone = Tile(tile.segment, tile.rows, 0, tile.stop - tile.start)
         similarities = all_similarities(similarity, [alone], vectors)
         above = similarities >= levels[:, None]
-        x = np.clip((similarities - levels[:, None]) * inverse[:, None], COLDEST, 0.0)
+        x = np.clip((similarities - levels[:, None]) / warmth[:, None], COLDEST, 0.0)
         terms = np.where(above, 0.0, np.exp(x))
-        blend = np.zeros((len(vectors), tile.segment.values.shape[1] if outputs else 0))
-        if outputs:
+        if blend.shape[1]:
             kernels().all_sums(tile.segment.values, tile.indices, terms, blend)
         rows = [np.flatnonzero(row) for row in above]
         return cls(
             np.stack([terms.sum(axis=1), (terms * x).sum(axis=1), (terms * terms).sum(axis=1)], axis=1),
-            blend,
             [start + tile.indices[own] for own in rows],
             [row[own] for row, own in zip(similarities, rows, strict=True)],
             np.abs(similarities).max(axis=1),

@@ -37,7 +37,7 @@ def bare(similarity):
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-@pytest.mark.parametrize("temperature", [0, 1e-30, 0.05, 1.0, np.inf])
+@pytest.mark.parametrize("temperature", [0, 1e-30, 0.07, 3.3, np.inf])
 @pytest.mark.parametrize("masked", [False, True])
 def test_it_answers_as_the_exact_path_and_as_sure(similarity, temperature, masked):
     view, _ = bare(similarity)
@@ -81,6 +81,17 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     assert (np.diff(gathered.starts) < N / 8).all()
     with pytest.raises(AssertionError, match="all similarities"):  # where every temperature is meant
         answers(view, [Question(QUERIES[0], Auto(3.0))])
+
+
+def test_many_tiles_are_blended_in_few_runs(monkeypatch):
+    monkeypatch.setattr("attention.lookup.parts.original.TILE_ROWS", 16)
+    monkeypatch.setattr("attention.lookup.parts.original.TOGETHER", 5)
+    view, _ = bare("dot")
+    asked = [Question(query, 2.0) for query in QUERIES]
+    for found, expected in zip(answers(view, asked), exact_answers(view, asked), strict=True):
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_allclose(found.output, expected.output, rtol=1e-12)
+        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-12)
 
 
 def test_while_codes_are_made_some_rows_are_scanned_and_the_others_read(monkeypatch):
