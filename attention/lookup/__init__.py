@@ -21,10 +21,10 @@ from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
 from attention.lookup.memory.memory import Memory
-from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.parted import Parted
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
 from attention.lookup.sealed.sections import SealedError

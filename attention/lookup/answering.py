@@ -15,8 +15,8 @@ from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.memory import Memory
-from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.parted import Parted
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, without_forbidden
 from attention.lookup.softmax.null import Background

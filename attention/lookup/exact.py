@@ -21,9 +21,9 @@ from attention.lookup.bounds.weights import bound_ties
 from attention.lookup.head.documents import Grouping
 from attention.lookup.head.originals import all_similarities, all_sums
 from attention.lookup.head.top import refine
-from attention.lookup.memory.parted import Parted
 from attention.lookup.memory.tiles import Passing, alike
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.parted import Parted
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
 from attention.lookup.softmax.evidence import Evidence

@@ -13,13 +13,13 @@ from attention.lookup.bounds.total import least_variation
 from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.parted import Parted, in_runs
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.joined import Joined
 from attention.lookup.parts.original import Original
 from attention.lookup.parts.part import Part
+from attention.lookup.parts.parted import Parted, in_runs
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.together import answers_together, certificate_of, keeps

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple, NewType, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from service.storage.fields import Scalar
+
 Vector: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
@@ -16,6 +18,8 @@ JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 Basis: TypeAlias = Literal["proven", "measured"]
 
+# In the order in which facts name them.
+FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "list", "object"]
 
 # What a write does with a document whose id is taken: replaces it, refuses everything, or leaves it as it is.
 Mode: TypeAlias = Literal["upsert", "create", "skip"]
@@ -192,3 +196,31 @@ class SearchResult:
     statement: str
     parameters: Mapping[str, Any]
     rows: list[SearchRow]
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    """A value, and how many documents have it in the field, as the field itself or as an element of its list."""
+
+    value: Scalar
+    count: int
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """What a field holds.
+
+    Attributes:
+        types: of its values, each once; and "list" and "object" where a document has one there.
+        count: how many documents have the field and in it something but null.
+        distinct: how many different values there are; 1, 1.0, "1" and true are four.
+        min, max: the least and the greatest number where there are numbers, else text; None where there are neither.
+        values: as many as were asked for, those that most documents have first.
+    """
+
+    types: tuple[FieldType, ...] = ()
+    count: int = 0
+    distinct: int = 0
+    min: Scalar = None
+    max: Scalar = None
+    values: tuple[FieldValue, ...] = ()

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from attention.lookup import Memory, Question, Rows, answers, sweep
+from attention.lookup import Memory, Rows
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.compaction import Compaction, in_background
 from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
+from service.retrieval.collections.machine_code import ask_once
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Sample
 from service.retrieval.collections.rows import memory_of, rows_of
@@ -118,14 +119,8 @@ class Collection:
 
     def warm(self) -> None:
         """Ask a question of each kind, so that the first caller does not wait for what is made on the way."""
-        view = self._memory.view
-        if self._ready and view.n:
-            query = view.segments[0].keys[0]
-            temperature = self.record.settings.temperature
-            answers(view, [Question(query, temperature)])
-            if self.record.thin_seed is not None:
-                answers(view, [Question(query, temperature, output=False, basis="measured")])
-            sweep(view, Question(query, 1.0, output=False), [temperature])
+        if self._ready:
+            ask_once(self._memory.view, self.record)
 
     def mark_deleted(self) -> None:
         """It was deleted: who still holds it is told so."""

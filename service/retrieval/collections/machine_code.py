@@ -8,6 +8,8 @@ from pathlib import Path
 import structlog
 
 from attention.kernels import prepare, prepare_transformer, stand_in
+from attention.lookup import Question, View, answers, sweep
+from service.storage import CollectionRecord
 
 log = structlog.get_logger("softkv")
 
@@ -39,3 +41,14 @@ class MachineCode:
         # Else everyone waits for a tenth of a second, again and again, while the compiler's objects are walked through.
         gc.freeze()
         self.ready = True
+
+
+def ask_once(view: View, record: CollectionRecord) -> None:
+    """A question of each kind, where there are keys."""
+    if not view.n:
+        return
+    query, temperature = view.segments[0].keys[0], record.settings.temperature
+    answers(view, [Question(query, temperature)])
+    if record.thin_seed is not None:
+        answers(view, [Question(query, temperature, output=False, basis="measured")])
+    sweep(view, Question(query, 1.0, output=False), [temperature])

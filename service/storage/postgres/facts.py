@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 from psycopg import Connection
 
-from service.storage.facts import FieldFacts, FieldType, FieldValue
 from service.storage.fields import Kind, Scalar, scalar_of, stored
 from service.storage.postgres.forms import digest, is_number, kind_of, number_entry, stored_of
+from service.storage.records import FieldFacts, FieldType, FieldValue
 
 _LIST, _NUMBER, _TEXT = int(Kind.LIST), int(Kind.NUMBER), int(Kind.TEXT)
 # A list or an object is counted as one thing, whatever it holds: its elements or paths have rows of their own.

@@ -12,7 +12,6 @@ from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
-from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
 from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Place
@@ -22,7 +21,17 @@ from service.storage.postgres.expressions import TRUE, Expression, both, compile
 from service.storage.postgres.facts import read_facts, read_names
 from service.storage.postgres.forms import COLLECTION_COLUMNS, LIVING, TEXT_COLUMNS, array, living_at, numbers
 from service.storage.postgres.search import Search
-from service.storage.records import CollectionRecord, DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.records import (
+    CollectionRecord,
+    DocumentRecord,
+    FieldFacts,
+    FieldValue,
+    KeyRows,
+    Matrix,
+    Part,
+    RowNumbers,
+    StoredDocument,
+)
 from service.storage.storable import NUL
 
 _Found = TypeVar("_Found")

@@ -12,11 +12,20 @@ from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
-from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import is_utf8
 from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Place
-from service.storage.records import CollectionRecord, DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.records import (
+    CollectionRecord,
+    DocumentRecord,
+    FieldFacts,
+    FieldValue,
+    KeyRows,
+    Matrix,
+    Part,
+    RowNumbers,
+    StoredDocument,
+)
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.fields import read_column, read_facts, read_names
@@ -142,13 +151,7 @@ class Reader:
         among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
-        """All keys and their values, those of so many documents at a time, by row number.
-
-        Args:
-            among: the documents' row numbers int64[n], ascending; None for all that there are.
-            damaged: is told of each document whose vectors are not what was written, and which is left out; without
-                it the first one is raised.
-        """
+        """All keys and their values, see `service.storage.Reader`."""
         rows = self.rows_where(collection)
         record = self._collection("id", collection)
         if len(rows) != record.documents:
@@ -160,9 +163,7 @@ class Reader:
                 yield found
 
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-        """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
-        are of, and the checksums of their rows; where collections share their numbers, those of others among them.
-        """
+        """See `service.storage.Reader`; all collections share their numbers, and all of their keys are told."""
         return vector_rows.checksums(self._connection, first, last)
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:

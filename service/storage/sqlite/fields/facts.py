@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import Any, get_args
 
-from service.storage.facts import FieldFacts, FieldType, FieldValue
 from service.storage.fields import Kind, Scalar, ordered_kinds, scalar_of, stored
+from service.storage.records import FieldFacts, FieldType, FieldValue
 
 # Numbers past the range of int64 stand as bytes, whole: they are integers where 64 bits without a sign hold them.
 _FORM = (

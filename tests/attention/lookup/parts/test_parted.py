@@ -9,7 +9,7 @@ from attention.errors import ParameterError, ShapeError
 from attention.lookup import Bias, Memory, Parted, Question, Rows, answer
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.memory.parted import in_runs
+from attention.lookup.parts.parted import in_runs
 
 KEYS = np.random.default_rng(3).standard_normal((12, 4)).astype(np.float32)
 
