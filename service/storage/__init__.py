@@ -45,7 +45,7 @@ from service.storage.errors import (
 )
 from service.storage.facts import FieldFacts, FieldValue
 from service.storage.fields import nested_too_much
-from service.storage.interface import Disk, Place, Reader, Search, SharedStore, Store, Writer
+from service.storage.interface import Disk, Place, Reader, Search, Store, Writer
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
@@ -61,7 +61,7 @@ from service.storage.records import (
     StoredDocument,
     Vector,
 )
-from service.storage.shared import open_shared
+from service.storage.shared import SharedStore, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.temporary import searching_rows

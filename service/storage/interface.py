@@ -16,7 +16,6 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
-    Followed,
     KeyRows,
     Matrix,
     Mode,
@@ -258,45 +257,3 @@ class Store(Protocol):
 
     def troubles(self) -> list[str]:
         """Why what is read now cannot be relied on; one line, or none."""
-
-
-class SharedReader(Reader, Protocol):
-    """A reader of a store that memories follow."""
-
-    def version(self, collection: int) -> int:
-        """Of a collection, as this reader sees it; raises CollectionMissing."""
-
-    def vectors(
-        self,
-        collection: int,
-        batch: int = 4096,
-        *,
-        damaged: Callable[[DocumentDamaged], object] | None = None,
-        first: int = 0,
-    ) -> Iterator[KeyRows]:
-        """See `Reader`; only of documents with the row number `first` or a higher one."""
-
-
-class SharedStore(Store, Protocol):
-    """A store that several processes read and write at once: what memory holds of it follows its log."""
-
-    def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[SharedReader]:
-        """See `Store`."""
-
-    def reading_at(self, version: int) -> AbstractContextManager[SharedReader]:
-        """What one collection was at a version, or is; nothing is held meanwhile."""
-
-    def catalogue(self) -> int:
-        """Counts what happened to collections, but for their documents: while it is the same, so are they."""
-
-    def versions(self) -> dict[int, int]:
-        """The version of every collection, by its number."""
-
-    def now(self, collection: int) -> tuple[CollectionRecord, int]:
-        """A collection and its version at this moment: no write that was acknowledged before is missing.
-
-        Raises CollectionMissing.
-        """
-
-    def followed(self, collection: int, after: int) -> Followed | None:
-        """What was done to a collection since a version; None where that is too long ago, or nothing was."""
