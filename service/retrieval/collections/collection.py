@@ -262,14 +262,13 @@ class Collection:
             time.sleep(seconds)
             try:
                 self.rebuild()
+                return
             except MemoryError:
                 self.trouble = "there was no memory for its keys"
             except StoreUnavailable as error:
                 self.trouble = str(error)
             except StorageError as error:
                 self.trouble = str(error)
-                return
-            else:
                 return
 
     def _tidy(self) -> None:

@@ -96,7 +96,7 @@ def backup(store: Store) -> Iterator[Backup]:
         DiskFull: the data directory has no room for as much once more.
     """
     if not isinstance(store, SQLiteStore):
-        raise BackupElsewhere
+        raise BackupElsewhere()
     made = datetime.now(UTC).isoformat(timespec="seconds")
     with store.copied() as path, path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

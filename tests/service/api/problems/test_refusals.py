@@ -229,6 +229,15 @@ def test_what_the_installation_has_no_library_for_is_a_501(tmp_path, monkeypatch
         assert client.get("/v1/collections/library/documents/qa76").status_code == 200
 
 
+@pytest.mark.postgres
+def test_a_backup_of_what_lies_in_postgresql_is_a_501(postgres, tmp_path):
+    settings = {"data_dir": tmp_path, "encoder": "none", "store": postgres.database()}
+    with RunningService(**settings) as running, running.client() as client:
+        refused(client.get("/v1/backup"), 501)
+        assert client.put("/v1/collections/c", json={}).status_code == 201
+        assert client.get("/v1/collections").json()["collections"][0]["name"] == "c"
+
+
 def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
     with small_disk(tmp_path) as fill:
         prepare(tmp_path / "data", None)
@@ -260,7 +269,7 @@ def test_no_page_left_is_a_507(tmp_path):
 def test_every_documented_status_is_provoked_above():
     provoked = {
         503: NEEDS_THE_ENCODER.keys() | WRITES.keys() | NEEDS_THE_FILE.keys() | {"attend_arrays"} | WITH_A_BODY,
-        501: NEEDS_THE_LIBRARY.keys(),
+        501: NEEDS_THE_LIBRARY.keys() | {"get_backup"},
         507: GUARDED.keys(),
         409: CONFLICTS.keys() | {"patch_document", "train_model"},
         201: {"put_collection", "put_document"},
