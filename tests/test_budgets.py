@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
 ROOT = Path(__file__).parents[1]
 CONFTEST = """
 from tests.budgets import Budget, Budgets
@@ -86,7 +87,7 @@ def test_over_its_minutes_the_session_fails_whatever_the_marks(tmp_path):
     assert re.search(r"The slowest:\n  0\.6\d* s test_suite.py::test_without_a_mark", printed)
 
 
-@pytest.mark.parametrize("minutes", [pytest.param(None, marks=pytest.mark.thorough), 0.5 / 60])
+@pytest.mark.parametrize("minutes", [None, 0.5 / 60])
 def test_several_processes_keep_one_budget(tmp_path, minutes):
     code, printed = run(tmp_path, "-n", "2", seconds=0 if minutes else 1, minutes=minutes)
     assert code == pytest.ExitCode.TESTS_FAILED

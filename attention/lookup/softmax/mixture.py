@@ -97,7 +97,7 @@ def mix(
     rows, t = len(known) + len(candidates), len(temperatures)
     values = np.tile(np.concatenate([known, candidates]), t)
     runs = Runs(values, rows * np.arange(t + 1), np.full(t, len(known)))
-    thresholds = np.broadcast_to(tail_sums.thresholds, (t, len(tail_sums.thresholds)))
+    thresholds = np.tile(tail_sums.thresholds, (t, 1))
     return list(mix_each(runs, thresholds, tail_sums.sums, nulls, temperatures))
 
 

@@ -155,6 +155,7 @@ REPEATABLE = frozenset(
         "rate_limit_exceeded",  # queue_full, as OpenAI's calls say it
         "rooms_full",
         "stopping",
+        "store_unavailable",
         "too_slow",
     }
 )

@@ -12,6 +12,7 @@ from threading import Event, Thread
 
 import httpx
 import numpy as np
+import pytest
 
 from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from tests.running import RunningService
@@ -131,6 +132,7 @@ def test_damaged_settings_are_not_served(tmp_path: Path) -> None:
         assert any("settings are not what was written" in finding for finding in store.check())
 
 
+@pytest.mark.thorough
 def test_a_question_to_a_collection_that_is_deleted_is_a_404(tmp_path: Path) -> None:
     with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
         documents = {"documents": [{"id": str(i), "key_vector": [i, 1]} for i in range(200)]}

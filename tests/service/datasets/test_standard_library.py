@@ -64,6 +64,7 @@ def test_no_value_depends_on_where_the_interpreter_put_things(by_id):
     assert not [name for name, document in by_id.items() if " at 0x" in document["value"].split("\n\n")[0]]
 
 
+@pytest.mark.thorough
 def test_values_are_what_the_encoder_reads(by_id, encoder):
     assert max(len(document["value"]) for document in by_id.values()) <= 600
     longest = sorted((document["value"] for document in by_id.values()), key=len)[-16:]

@@ -58,7 +58,8 @@ def unit(random, n, d, spread):
     return [(each / np.linalg.norm(each, axis=1, keepdims=True)).astype(np.float32) for each in both]
 
 
-@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_default_models_is_what_it_was_trained_at(precision):
     encoder = load_encoder("all-MiniLM-L6-v2", precision=precision)
     assert encoder.temperature == Temperature(0.05, "measured")

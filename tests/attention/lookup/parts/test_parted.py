@@ -46,7 +46,7 @@ def test_a_mask_of_all_is_cut_into_those_of_the_parts(parted):
     masks = parted.masks(mask)
     assert [own.n for own in masks] == [1, 1, 1]
     assert all(own.view is part for own, part in zip(masks, parted.parts, strict=True))
-    np.testing.assert_array_equal(masks[0].allowed[0], [False, True, False])
+    np.testing.assert_array_equal(masks[0].bits[0].passes(), [False, True, False])
     assert parted.masks(mask) is masks
     assert parted.masks(None) == [None] * 3
     with pytest.raises(ParameterError, match="another view"):

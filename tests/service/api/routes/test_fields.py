@@ -121,7 +121,7 @@ def test_what_cannot_be_asked_is_pointed_at(client, path, asked, pointer):
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-@pytest.mark.parametrize("value", [2**63, 2**64 - 1, 1e30, -1e300, -0.0, 9007199254740993, "é猫", "\x00"])
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, 1e30, -1e300, -0.0, 9007199254740993, "é猫", "\x01"])
 def test_any_value_comes_back_and_can_be_gone_on_from(client, collection, value):
     path = collection(encoder=None)
     client.put(f"{path}/documents/a", json={"key_vector": [1, 0], "metadata": {"x": [value, "😺"]}})

@@ -45,6 +45,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield client
 
 
+@pytest.mark.thorough
 @given(
     seed=st.integers(0, 50),
     keyless=st.sets(st.integers(0, 11)),

@@ -112,6 +112,7 @@ def test_rows_that_come_with_a_question_are_compared_alike(own: httpx.Client) ->
     assert answer["matches"][0]["value"] == "meows"
 
 
+@pytest.mark.thorough
 def test_a_collection_keeps_what_it_was_made_with(model: Path, tmp_path: Path) -> None:
     changed = tmp_path / "model"
     shutil.copytree(model, changed, symlinks=True)

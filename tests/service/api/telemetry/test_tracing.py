@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
@@ -34,15 +35,20 @@ class Spans:
 
     def of(self, name: str) -> list[ReadableSpan]:
         """Those of a request of this name: its own first, then what it went through."""
-        self._tracing._provider.force_flush()
-        found = self._exporter.get_finished_spans()
-        own = next(span for span in found if span.name == name)
+        deadline = time.monotonic() + 10
+        while not (own := [span for span in self.finished() if span.name == name]):
+            assert time.monotonic() < deadline, name  # it ends a moment after its answer
+            time.sleep(0.01)
+        found, own = self.finished(), own[0]
         within = [span for span in found if span.parent and span.parent.span_id == own.context.span_id]
         return [own, *sorted(within, key=lambda span: span.start_time)]
 
-    def everything(self) -> str:
+    def finished(self) -> Sequence[ReadableSpan]:
         self._tracing._provider.force_flush()
-        return "\n".join(span.to_json() for span in self._exporter.get_finished_spans())
+        return self._exporter.get_finished_spans()
+
+    def everything(self) -> str:
+        return "\n".join(span.to_json() for span in self.finished())
 
 
 @pytest.fixture(scope="module")

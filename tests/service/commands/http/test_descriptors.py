@@ -62,6 +62,7 @@ def test_a_request_that_finds_no_descriptor_is_a_503(tmp_path):
         assert answer.headers["retry-after"] == "2"
 
 
+@pytest.mark.thorough
 def test_a_service_of_64_descriptors_stays_up_under_idle_connections(tmp_path):
     command = [
         sys.executable,

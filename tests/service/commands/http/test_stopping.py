@@ -158,6 +158,7 @@ def test_a_backup_that_nobody_reads_is_cut_and_uploads_end(tmp_path: Path) -> No
     assert not list(tmp_path.glob("softkv.copy-*"))
 
 
+@pytest.mark.thorough
 def test_a_start_after_an_unclean_stop_says_what_it_found(tmp_path: Path) -> None:
     with stoppable(tmp_path, "--log-format", "json") as running:
         running.client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
