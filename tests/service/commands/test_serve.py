@@ -32,7 +32,7 @@ def refused(*options: str, **environment: str) -> str:
     return lines[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.thorough), signal.SIGTERM])
 def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running:
         assert running.announced == f"softkv listens on {running.url} (Ctrl-C stops it)\n"

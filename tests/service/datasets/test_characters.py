@@ -6,6 +6,7 @@ import pytest
 FOUND = [("smiling cat", set("😺😸")), ("infinite", {"∞"}), ("crying loudly", {"😭"})]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("query", "found"), FOUND)
 def test_characters_are_found_by_what_they_mean(query, found, signs, encoder):
     characters, keys = signs

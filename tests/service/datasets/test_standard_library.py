@@ -71,6 +71,7 @@ def test_values_are_what_the_encoder_reads(by_id, encoder):
     assert np.median(encoder.encode(longest, "document").token_counts) < encoder.max_tokens
 
 
+@pytest.mark.thorough
 def test_a_temporary_directory_is_found(by_id, encoder):
     near = {"tempfile", "os", "shutil"}
     found = [document for document in by_id.values() if document["metadata"]["module"] in near]

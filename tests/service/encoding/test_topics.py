@@ -33,6 +33,7 @@ def test_each_line_of_the_file_is_a_pair():
     assert all(set(line) == {"question", "text"} and all(map(str.strip, line.values())) for line in lines)
 
 
+@pytest.mark.thorough
 def test_no_question_is_related_to_another_topics_text(vectors):
     questions, texts = vectors
     similarity = questions @ texts.T
@@ -46,11 +47,13 @@ def test_no_question_is_related_to_another_topics_text(vectors):
         assert among.max() < 0.55, (getattr(TOPICS[first], name), getattr(TOPICS[second], name))
 
 
+@pytest.mark.thorough
 def test_most_questions_are_nearest_to_their_own_text(vectors):
     questions, texts = vectors
     assert ((questions @ texts.T).argmax(axis=1) == np.arange(len(TOPICS))).mean() > 0.85
 
 
+@pytest.mark.thorough
 def test_the_order_means_nothing(vectors):
     questions, texts = vectors
     next_ones = np.sum(questions * np.roll(texts, -1, axis=0), axis=1).mean()
@@ -58,6 +61,7 @@ def test_the_order_means_nothing(vectors):
     assert next_ones == pytest.approx(unrelated.mean(), abs=4 * unrelated.std() / np.sqrt(len(TOPICS)))
 
 
+@pytest.mark.thorough
 def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
     questions, texts = vectors
     unrelated = (questions @ texts.T)[~np.eye(len(TOPICS), dtype=bool)]

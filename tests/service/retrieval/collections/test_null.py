@@ -102,7 +102,7 @@ class Histories(RuleBasedStateMachine):
 
 
 Histories.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
-TestHistories = Histories.TestCase
+TestHistories = pytest.mark.thorough(Histories.TestCase)
 
 
 def unrelated(n: int, seed: int = 0) -> np.ndarray:
