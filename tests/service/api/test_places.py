@@ -271,11 +271,11 @@ def test_texts_of_a_caller_who_has_gone_are_not_encoded(service):
     encoder = service.app.state.parts.catalogue.encoder
     with socket.create_connection(("127.0.0.1", service.port)) as raw:
         raw.sendall(head("POST /v1/encode", "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
-        while not encoder.waiting:
+        while not (waiting := encoder.waiting):
             time.sleep(0.001)
-    left, deadline = encoder.waiting, time.monotonic() + 60
-    while encoder.waiting:
-        left = encoder.waiting
+    left, deadline = waiting, time.monotonic() + 60
+    while waiting := encoder.waiting:
+        left = waiting
         assert time.monotonic() < deadline
         time.sleep(0.001)
     assert left > 3000
