@@ -33,7 +33,7 @@ BUDGETS: Mapping[str, Budget] = {
     "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
     "postgres": Budget(4, "a PostgreSQL server, 15 or later"),
     "ray": Budget(1, "Ray, and several processes of the service"),
-    "thorough": Budget(20, "the same tried in very many ways, or slowly; two processes share its files, too"),
+    "thorough": Budget(22, "the same tried in very many ways, or slowly; two processes share its files, too"),
 }
 
 

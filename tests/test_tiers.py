@@ -45,7 +45,7 @@ SERVE = "softkv serve --demo library"
 SHARED_MARKS, MARKS = "browser or thorough", "container or integration or kill or node or postgres or ray"
 TEST = f"python -m pytest -n 2 --dist loadfile -m not ({SHARED_MARKS} or {MARKS}) --minutes 15"
 TEST_LONG = [
-    f"python -m pytest -n 2 --dist loadfile -m {SHARED_MARKS} --minutes 29",
+    f"python -m pytest -n 2 --dist loadfile -m {SHARED_MARKS} --minutes 30",
     f"python -m pytest -m {MARKS} --minutes 19",
 ]
 
@@ -98,7 +98,7 @@ def test_each_works_first(make):
     assert make("test") == [VENV, ALL, TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
     assert make("test-long", "K=phone") == [
-        f"python -m pytest -k phone -m {SHARED_MARKS} --minutes 29",
+        f"python -m pytest -k phone -m {SHARED_MARKS} --minutes 30",
         f"python -m pytest -k phone -m {MARKS} --minutes 19",
     ]
     assert make("openapi") == ["python -m tests.description"]

@@ -49,9 +49,10 @@ print(json.dumps([best, places, version("softkv"), version("softkv-client"), req
 # Every module, but those that ask for a framework or a program of others.
 IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv
+extras = ("softkv.langchain", "softkv.llamaindex", "softkv.haystack", "service.storage.postgres")
 names = [each.name for package in (attention, service, softkv)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
-names = [name for name in names if not name.startswith(("softkv.langchain", "softkv.llamaindex", "softkv.haystack"))]
+names = [name for name in names if not name.startswith(extras)]
 for name in names:
     if name.rpartition(".")[2] != "__main__":
         importlib.import_module(name)

@@ -76,9 +76,9 @@ def test_the_next_process_finds_it(tmp_path):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(this_target() is None, reason="this processor is of no common kind")
-def test_it_can_be_made_for_other_kinds_of_processor(tmp_path):
+def test_it_can_be_made_for_another_kind_of_processor(tmp_path):
     own = this_target().name
-    for name in TARGETS:
+    for name in (next(each for each in TARGETS if each != own), own):  # building the image makes it for all
         found, made, _ = kept(tmp_path, name)
         assert (found, made > 8) == (0, True)
     assert kept(tmp_path)[:2] == (made, 0)
