@@ -28,7 +28,7 @@ from attention.lookup.question import without_forbidden
 from attention.lookup.scan import scan as scan_module
 
 LOOSER = 1.5
-"""So many times the bound of one part at most. Samples differ, so lists do: of some ten thousands one was over 1.1, 1.11."""
+"""So many times the bound of one part at most: samples differ, so lists do. Of some ten thousands one was over 1.1."""
 
 SPLITS = {
     "seed": st.integers(0, 2**32 - 1),
