@@ -17,7 +17,7 @@ ASKED = {"query": "why does my pet purr?", "include": ["value"], "top_k": 2}
 # A service that kills itself once the first write to a document is on disk, before it is answered.
 KILLED = """
 import os, signal, sys, threading
-from service.storage import Writer
+from service.storage.sqlite.writer import Writer
 from tests.running import RunningService
 
 def end():
