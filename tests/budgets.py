@@ -17,8 +17,7 @@ SLOWEST = 3
 class Budget:
     """A mark: how many minutes its tests may take together on two cores, and what they need.
 
-    Two or three times what they take, and two minutes at least: a busy machine is no failure. One that no test has yet
-    has a minute.
+    Two or three times what they take, and a minute at least: a busy machine is no failure.
     """
 
     minutes: float
@@ -27,11 +26,11 @@ class Budget:
 
 BUDGETS: Mapping[str, Budget] = {
     "browser": Budget(38, "the page in a browser; two processes share its files, so half of that by the clock"),
-    "container": Budget(7, "the image, built and run by podman or docker"),
-    "integration": Budget(2, "other libraries, in .venv-integrations"),
-    "kill": Budget(3, "processes that are killed at many moments"),
-    "node": Budget(2, "npm, and a registry where it finds what tests/typescript/package.json names"),
-    "postgres": Budget(4, "a PostgreSQL server, 15 or later"),
+    "container": Budget(9, "the image, built and run by podman or docker"),
+    "integration": Budget(1, "other libraries, in .venv-integrations"),
+    "kill": Budget(4, "processes that are killed at many moments"),
+    "node": Budget(1, "npm, and a registry where it finds what tests/typescript/package.json names"),
+    "postgres": Budget(3, "a PostgreSQL server, 15 or later"),
     "ray": Budget(1, "Ray, and several processes of the service"),
     "thorough": Budget(22, "the same tried in very many ways, or slowly; two processes share its files, too"),
 }

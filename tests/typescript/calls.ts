@@ -88,6 +88,9 @@ export function again(code: SchemaProblemCode): boolean {
     case "encoder_unavailable":
     case "collection_loading":
     case "store_unavailable":
+    case "lab_busy":
+    case "listeners_full":
+    case "rooms_full":
     case "database_busy":
     case "out_of_memory":
     case "stopping":
@@ -127,6 +130,15 @@ export function again(code: SchemaProblemCode): boolean {
     case "library_missing":
     case "backup_elsewhere":
     case "disk_full":
+    case "lab_closed":
+    case "model_not_trained":
+    case "training_failed":
+    case "not_presenter":
+    case "room_not_found":
+    case "room_row_not_found":
+    case "room_taken":
+    case "room_full":
+    case "question_over":
       return false;
     default: {
       const more: never = code;
