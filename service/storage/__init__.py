@@ -45,7 +45,7 @@ from service.storage.errors import (
     WriteAnswered,
 )
 from service.storage.fields import nested_too_much
-from service.storage.interface import Disk, Place, Reader, Search, Store, Writer
+from service.storage.interface import Disk, Place, Reader, Search, Store, UncleanStop, Writer
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
@@ -68,4 +68,3 @@ from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.temporary import searching_rows
 from service.storage.storable import nul_in
-from service.storage.unclean import UncleanStop

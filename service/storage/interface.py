@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from service.storage.column import Column
@@ -25,7 +26,6 @@ from service.storage.records import (
     SearchResult,
     StoredDocument,
 )
-from service.storage.unclean import UncleanStop
 
 Place: TypeAlias = tuple[int, ...]
 """Where a reading of all texts stands; only the store that gave it knows what the numbers are."""
@@ -36,6 +36,24 @@ class Disk(NamedTuple):
 
     total: int
     free: int
+
+
+@dataclass(frozen=True)
+class UncleanStop:
+    """What was found of a process that did not close the store.
+
+    Attributes:
+        process: its number.
+        log_bytes: of what it had committed and not written back; None where its log is not there.
+        collections, documents: that are stored now.
+        seconds: that opening the store took.
+    """
+
+    process: int
+    log_bytes: int | None
+    collections: int
+    documents: int
+    seconds: float
 
 
 class Search(Protocol):

@@ -28,6 +28,7 @@ from service.storage.postgres.forms import COLLECTION_COLUMNS
 from service.storage.postgres.reader import Reader
 from service.storage.postgres.writer import Writer
 from service.storage.records import CollectionRecord, Followed
+from service.storage.writes import call_all
 from service.trail import spending
 
 _CLEARED = 1000  # documents in one transaction
@@ -111,7 +112,7 @@ class PostgresStore:
                 self._full = False
         finally:
             self._writing.now = False
-        _call(writer.callbacks)
+        call_all(writer.callbacks)
         self._clearing.begin()
 
     @contextmanager
@@ -206,13 +207,3 @@ class PostgresStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _call(callbacks: list[Callable[[], object]]) -> None:
-    """Every callback, whatever the ones before it raised."""
-    for position, callback in enumerate(callbacks):
-        try:
-            callback()
-        except BaseException:
-            _call(callbacks[position + 1 :])
-            raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +10,13 @@ from psycopg import Connection
 
 from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
+from service.storage.errors import CollectionExists
 from service.storage.forms import SETTINGS_COLUMNS, settings_row
 from service.storage.once import Did, Once
 from service.storage.postgres import answered_writes, document_rows, log, vector_rows
 from service.storage.postgres.reader import Reader
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
-from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
+from service.storage.writes import Upsert, refuse_fixed
 
 _NONE: RowNumbers = np.empty(0, dtype=np.int64)
 
@@ -66,10 +65,7 @@ class Writer(Reader):
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Change temperature and null; raises CollectionFixed where anything else differs."""
         record = self._collection("name", name, "FOR NO KEY UPDATE")
-        changed = replace(record.settings, temperature=settings.temperature, null=settings.null)
-        if changed != settings:
-            before, wanted = asdict(changed), asdict(settings)
-            raise CollectionFixed(name, [field for field in before if before[field] != wanted[field]])
+        refuse_fixed(record, settings)
         self._save(record, settings)
         return self._collection("id", record.id)
 
@@ -89,32 +85,21 @@ class Writer(Reader):
         DocumentsRepeated, WidthMismatch or Unstorable.
         """
         record = self.hold(collection)
-        settings = with_widths(record.settings, documents)
-        refuse_repeated([each.id for each in documents])
-        texts = [DocumentTexts.of(each.id, each.key, each.value, each.metadata) for each in documents]
-        replaced = self.existing(collection, [each.id for each in documents])
-        taken = tuple(each.id for each in documents if each.id in replaced)
-        if taken and mode == "create":
-            raise DocumentsExist(taken)
-        if mode == "skip":
-            documents = [each for each in documents if each.id not in replaced]
-            texts = [each for each in texts if each.id not in replaced]
-            replaced = {}
-        removed = np.sort(np.fromiter(replaced.values(), dtype=np.int64))
-        if not documents:
-            return Change(_NONE, removed, taken if mode == "skip" else ())
+        upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
+        if not upsert.documents:
+            return Change(_NONE, upsert.removed, upsert.skipped)
         with self._connection.transaction():
-            if settings != record.settings:
-                self._save(record, settings)
-            count = sum(each.rows for each in documents)
+            if upsert.settings != record.settings:
+                self._save(record, upsert.settings)
+            count = sum(each.rows for each in upsert.documents)
             version, first = self._next(collection, count)
-            keyless = -document_rows.end(self._connection, collection, removed, version)
-            keys = [len(each.keys) for each in documents]
-            added = document_rows.insert(self._connection, collection, texts, keys, first, version)
-            vector_rows.insert(self._connection, collection, added, documents)
-            gained = len(added) - len(removed), keyless + keys.count(0)
-            log.keep(self._connection, collection, version, first, count, removed, *gained)
-        return Change(added, removed, taken if mode == "skip" else ())
+            keyless = -document_rows.end(self._connection, collection, upsert.removed, version)
+            keys = [len(each.keys) for each in upsert.documents]
+            added = document_rows.insert(self._connection, collection, upsert.texts, keys, first, version)
+            vector_rows.insert(self._connection, collection, added, upsert.documents)
+            gained = len(added) - len(upsert.removed), keyless + keys.count(0)
+            log.keep(self._connection, collection, version, first, count, upsert.removed, *gained)
+        return Change(added, upsert.removed, upsert.skipped)
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
-from service.storage.checksums import CHECKSUM_BYTES, answer_checksum
-from service.storage.errors import KeyReused, StorageFailed, WriteAnswered
 from service.storage.once import LIFETIME_SECONDS, WriteAnswer, WriteRequest
+from service.storage.writes import kept, refuse_kept
 
 
 def refuse_answered(connection: Connection, request: WriteRequest) -> None:
@@ -15,25 +14,13 @@ def refuse_answered(connection: Connection, request: WriteRequest) -> None:
         "SELECT request, status, answer FROM answered_writes WHERE caller = ? AND idempotency_key = ? AND at > ?",
         (request.caller, request.key, request.at - LIFETIME_SECONDS),
     ).fetchone()
-    if found is None:
-        return
-    digest, status, kept = found
-    answer = WriteAnswer(status, kept[CHECKSUM_BYTES:])
-    if kept[:CHECKSUM_BYTES] != answer_checksum(digest, answer.status, answer.body):
-        raise StorageFailed(
-            f"the answer that is kept under the Idempotency-Key {request.key!r} is not what was written: see whether "
-            "the write was done, and send a new key"
-        )
-    if digest != request.digest:
-        raise KeyReused(request.key)
-    raise WriteAnswered(answer)
+    refuse_kept(request, found)
 
 
 def keep_answer(connection: Connection, request: WriteRequest, answer: WriteAnswer) -> None:
     """Store the answer to a write, behind its checksum, and drop those that are too old to be given again."""
-    checksum = answer_checksum(request.digest, answer.status, answer.body)
     connection.execute("DELETE FROM answered_writes WHERE at <= ?", (request.at - LIFETIME_SECONDS,))
     connection.execute(
         "INSERT INTO answered_writes (caller, idempotency_key, request, status, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (request.caller, request.key, request.digest, answer.status, checksum + answer.body, request.at),
+        (request.caller, request.key, request.digest, answer.status, kept(request, answer), request.at),
     )

@@ -16,7 +16,7 @@ from typing import Any
 from service.storage.ballast import Ballast
 from service.storage.directory import Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
-from service.storage.interface import Disk
+from service.storage.interface import Disk, UncleanStop
 from service.storage.once import Once, WriteRequest
 from service.storage.sqlite.answered_writes import refuse_answered
 from service.storage.sqlite.connections import ReadConnections, connect, open_database
@@ -27,7 +27,7 @@ from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import findings
 from service.storage.sqlite.unclean import Found, loss, mark_closed
 from service.storage.sqlite.writer import Writer
-from service.storage.unclean import UncleanStop
+from service.storage.writes import call_all
 from service.trail import spending
 
 
@@ -152,7 +152,7 @@ class SQLiteStore:
                 yield writer
                 with self._gate:
                     self._connection.execute("COMMIT")
-                    _call(writer.callbacks)
+                    call_all(writer.callbacks)
                 self._full = False
                 if not in_need:
                     self._ballast.take()
@@ -282,13 +282,3 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _call(callbacks: list[Callable[[], object]]) -> None:
-    """Every callback, whatever the ones before it raised."""
-    for position, callback in enumerate(callbacks):
-        try:
-            callback()
-        except BaseException:
-            _call(callbacks[position + 1 :])
-            raise

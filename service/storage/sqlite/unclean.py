@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from sqlite3 import Connection, OperationalError
 
+from service.storage.interface import UncleanStop
 from service.storage.sqlite.schema.migrations import log
-from service.storage.unclean import UncleanStop
 
 
 def loss(unclean: UncleanStop, path: Path) -> str | None:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from sqlite3 import Connection
-
-import numpy as np
 
 from service.storage.checksums import settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionExists, CollectionFixed, DocumentsExist
+from service.storage.errors import CollectionExists
 from service.storage.forms import SETTINGS_COLUMNS, settings_row
 from service.storage.once import Did, Once
 from service.storage.records import Change, CollectionRecord, CollectionSettings, DocumentRecord, Mode, RowNumbers
 from service.storage.sqlite import answered_writes, document_rows, full_text, vector_rows
 from service.storage.sqlite.forms import marks
 from service.storage.sqlite.reader import Reader
-from service.storage.storable import DocumentTexts, refuse_repeated, with_widths
+from service.storage.writes import Upsert, refuse_fixed
 
 
 class Writer(Reader):
@@ -59,10 +56,7 @@ class Writer(Reader):
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Change temperature and null; raises CollectionFixed where anything else differs."""
         record = self.collection(name)
-        changed = replace(record.settings, temperature=settings.temperature, null=settings.null)
-        if changed != settings:
-            before, wanted = asdict(changed), asdict(settings)
-            raise CollectionFixed(name, [field for field in before if before[field] != wanted[field]])
+        refuse_fixed(record, settings)
         self._save(record, settings)
         return self._collection("id", record.id)
 
@@ -88,27 +82,17 @@ class Writer(Reader):
         DocumentsRepeated, WidthMismatch or Unstorable.
         """
         record = self._collection("id", collection)
-        settings = with_widths(record.settings, documents)
-        refuse_repeated([each.id for each in documents])
-        texts = [DocumentTexts.of(each.id, each.key, each.value, each.metadata) for each in documents]
-        replaced = document_rows.existing(self._connection, collection, [each.id for each in documents])
-        taken = tuple(each.id for each in documents if each.id in replaced)
-        if taken and mode == "create":
-            raise DocumentsExist(taken)
-        if mode == "skip":
-            documents = [each for each in documents if each.id not in replaced]
-            texts = [each for each in texts if each.id not in replaced]
-            replaced = {}
-        removed = np.sort(np.fromiter(replaced.values(), dtype=np.int64))
+        upsert = Upsert.of(record, documents, lambda ids: self.existing(collection, ids), mode)
         with self._all_or_none():
-            if settings != record.settings:
-                self._save(record, settings)
-            self._count_off(collection, removed)
-            document_rows.remove(self._connection, collection, removed)
-            added = document_rows.insert(self._connection, collection, texts, [len(each.keys) for each in documents])
-            vector_rows.insert(self._connection, added, documents)
-            self._count_on(collection, len(added), sum(not len(each.keys) for each in documents))
-        return Change(added, removed, taken if mode == "skip" else ())
+            if upsert.settings != record.settings:
+                self._save(record, upsert.settings)
+            self._count_off(collection, upsert.removed)
+            document_rows.remove(self._connection, collection, upsert.removed)
+            keys = [len(each.keys) for each in upsert.documents]
+            added = document_rows.insert(self._connection, collection, upsert.texts, keys)
+            vector_rows.insert(self._connection, added, upsert.documents)
+            self._count_on(collection, len(added), keys.count(0))
+        return Change(added, upsert.removed, upsert.skipped)
 
     def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
         """Delete documents by id; the row numbers int64[n] that are gone. Unknown ids are silent."""
