@@ -27,8 +27,8 @@ from attention.lookup.memory import segments as segments_module
 from attention.lookup.question import without_forbidden
 from attention.lookup.scan import scan as scan_module
 
-LOOSER = 1.5
-"""So many times the bound of one part at most: samples differ, so lists do. Of some ten thousands one was over 1.1."""
+LOOSER, FEW = 1.1, 0.01
+"""So many times the bound of one part at most, but for a share of few: samples differ, so other rows are looked up."""
 
 SPLITS = {
     "seed": st.integers(0, 2**32 - 1),
@@ -112,7 +112,7 @@ class Split:
             if random.random() < 0.3:  # of one part alone
                 allowed = np.flatnonzero(self.whose == random.integers(0, self.whose.max() + 1))
         biased = None
-        if random.random() < 0.2:
+        if random.random() < 0.2 and warmth != 1e-30:  # addends are lost in logits of 1e30, and the certificate says 1
             some = np.flatnonzero(random.random(rows) < 0.5)
             biased = some, random.choice([-np.inf, -2.0, 0.0, 1.0], len(some), p=[0.1, 0.3, 0.3, 0.3])
         return asked, allowed, biased
@@ -190,6 +190,8 @@ def drafted_alone(view, options, allowed, biased):
 
 
 def check(seed, rows, parts, similarity, several, questions=4):
+    """The split, and whether the bound of each scanned question is looser than it should be."""
+    looser = []
     split = Split(seed, rows, parts, similarity, several)
     options = [split.question(filtered=index % 2 == 1) for index in range(questions)]
     one, many = (answers(view, [asked_of(view, *each) for each in options]) for view in (split.one, split.many))
@@ -204,7 +206,7 @@ def check(seed, rows, parts, similarity, several, questions=4):
         if found.certificate.method == expected.certificate.method == "quantised":
             of_one, of_many = (drafted_alone(view, *each) for view in (split.one, split.many))
             if of_one is not None and of_many is not None:
-                assert of_many.total_variation <= LOOSER * of_one.total_variation + 1e-12
+                looser.append(of_many.total_variation > LOOSER * of_one.total_variation + 1e-12)
         if asked["max_error"] is not None and found.certificate.method == "quantised":
             assert bound <= asked["max_error"]
         if asked["output"] and found.keys:
@@ -215,7 +217,7 @@ def check(seed, rows, parts, similarity, several, questions=4):
             assert apart(found, weights, null_weight, 1.0) <= bound + 1e-15
             if asked["output"]:
                 assert np.linalg.norm((found.output - output).astype(np.float64)) <= found.certificate.output_error
-    return split
+    return split, looser
 
 
 def check_temperatures(split):
@@ -244,11 +246,19 @@ def check_temperatures(split):
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(**SPLITS)
 def test_any_split_answers_as_one_part_does(seed, rows, parts, similarity, several):
-    check_temperatures(check(seed, rows, parts, similarity, several))
+    split, _ = check(seed, rows, parts, similarity, several)
+    check_temperatures(split)
 
 
 @pytest.mark.thorough
-@settings(max_examples=1250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(**SPLITS)
-def test_ten_thousand_questions_to_any_split_are_within_their_certificates(seed, rows, parts, similarity, several):
-    check(seed, rows, parts, similarity, several, questions=8)
+def test_ten_thousand_questions_to_any_split_are_within_their_certificates():
+    looser = []
+
+    @settings(max_examples=1250, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(**SPLITS)
+    def any_split(**given_split):
+        looser.extend(check(**given_split, questions=8)[1])
+
+    any_split()
+    assert looser
+    assert np.mean(looser) <= FEW
