@@ -57,6 +57,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 loading.cancel()
                 watching.cancel()
                 await asyncio.gather(loading, watching, return_exceptions=True)
+                if catalogue.processes is not None:
+                    await asyncio.to_thread(catalogue.processes.close)
                 if catalogue.encoder is not None:
                     await catalogue.encoder.close()
                 if app.state.tracing is not None:
@@ -101,6 +103,8 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
         partial(asyncio.to_thread, parts.machine_code.load),
         *([catalogue.encoder.start] if catalogue.encoder else []),
     )
+    if catalogue.processes is not None and parts.machine_code.ready:  # else each of them would make it, too
+        await asyncio.to_thread(catalogue.processes.start)
     await parts.demo.run()
     await warm(app, catalogue)
     # What is there now stays: looking through it again and again would stop every thread.

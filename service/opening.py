@@ -12,6 +12,7 @@ from pathlib import Path
 # What else is imported here is imported where it is used: in the thread that opens, beside what the others import.
 from typing import TYPE_CHECKING
 
+import structlog
 from threadpoolctl import ThreadpoolController
 
 from service import logs
@@ -19,8 +20,11 @@ from service.settings import Settings
 from service.storage import BALLAST_BYTES, SQLiteStore, StorageError, open_shared
 
 if TYPE_CHECKING:
+    from attention.lookup import Processes
     from service.encoding import LoadingEncoder
     from service.retrieval.collections import Catalogue
+
+log = structlog.get_logger("softkv")
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,30 @@ def _open(settings: Settings) -> Catalogue:
 
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-        return SharedCatalogue(shared, _encoder(settings), _originals(settings))
+        return SharedCatalogue(shared, _encoder(settings), _originals(settings), _processes(settings))
     store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES)
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 
-    return Catalogue(store, _encoder(settings), _originals(settings), sealed=settings.data_dir)
+    return Catalogue(
+        store, _encoder(settings), _originals(settings), sealed=settings.data_dir, processes=_processes(settings)
+    )
 
 
 def _originals(settings: Settings) -> Path | None:
     return settings.data_dir if settings.originals == "files" else None
+
+
+def _processes(settings: Settings) -> Processes | None:
+    """Those that scan, not started yet; None where this process scans all rows itself."""
+    if settings.parts == 1:
+        return None
+    from attention.lookup import Processes, numa_nodes
+
+    count = len(numa_nodes()) if settings.parts == "numa" else settings.parts
+    if count < 2:
+        return None
+    return Processes(count, settings.cache_dir, lambda reason: log.warning("a part is scanned here", reason=reason))
 
 
 def _encoder(settings: Settings) -> LoadingEncoder | None:

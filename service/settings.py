@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     idle_seconds: float = Field(30, gt=0)
     drain_seconds: float = Field(1.0, ge=0, le=3600)
     originals: Literal["memory", "files"] = "memory"
+    parts: Literal["numa"] | Annotated[int, Field(ge=1)] = 1
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
     lab: Literal["writers", "readers"] = "writers"
     log_format: Literal["console", "json"] = "console"

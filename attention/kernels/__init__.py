@@ -10,6 +10,7 @@ from attention.kernels.engine import (
     choose,
     held,
     kernels,
+    limit_workers,
     machine_code,
     pool,
     products_are_exact,

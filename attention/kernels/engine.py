@@ -21,6 +21,7 @@ ROWS_A_THREAD = 4_096
 """Fewer rows are gone through in less time than another thread takes to begin."""
 
 _chosen: Kernels | None = None
+_most: int | None = None
 _held: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
 
 
@@ -74,8 +75,16 @@ def products_are_exact() -> bool:
 
 @cache
 def workers() -> int:
-    """As many as there are cores for this process."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """As many as there are cores for this process, or as it was limited to."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _most or cores)
+
+
+def limit_workers(most: int) -> None:
+    """Have at most so many threads scan; to be said before any of them does."""
+    global _most
+    _most = most
+    workers.cache_clear()
 
 
 @cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from attention.dtypes import I8, I32, Bytes, Index
+from attention.shared_memory import Room, private
 
 LANES, DEEP = 16, 4
 FIELDS = 4
@@ -30,20 +31,10 @@ FINE_LEVELS = 127 * 256 + 127
 CHUNK = 1024
 """Values whose codes lie together."""
 
-_ALIGNMENT = 64
 
-
-def room_for(*shape: int) -> Bytes:
-    """Uninitialised uint8[shape], beginning where a cache line does."""
-    size = int(np.prod(shape, dtype=np.int64))
-    raw = np.empty(size + _ALIGNMENT, dtype=np.uint8)
-    first = -raw.ctypes.data % _ALIGNMENT
-    return raw[first : first + size].reshape(shape)
-
-
-def rows_room(rows: int, width: int) -> Bytes:
+def rows_room(rows: int, width: int, room: Room = private) -> Bytes:
     """Room for so many rows: uint8[groups, words, 16, 4], components beyond the width being 0 once written."""
-    return room_for(-(-rows // PANEL) * (PANEL // LANES), -(-width // DEEP), LANES, DEEP)
+    return room((-(-rows // PANEL) * (PANEL // LANES), -(-width // DEEP), LANES, DEEP), np.uint8)
 
 
 def put_rows(into: Bytes, start: int, rows: I8) -> None:
@@ -60,9 +51,9 @@ def rows_at(stored: Bytes, places: Index, width: int) -> I8:
     return (found[:, :width] ^ np.uint8(OFFSET)).view(np.int8)
 
 
-def columns_room(chunks: int, rows: int, width: int) -> Bytes:
+def columns_room(chunks: int, rows: int, width: int, room: Room = private) -> Bytes:
     """Room for `chunks` matrices of `rows` rows (a multiple of 4), turned: columns are what lies side by side."""
-    return room_for(chunks, -(-width // PANEL) * (PANEL // LANES), rows // DEEP, LANES, DEEP)
+    return room((chunks, -(-width // PANEL) * (PANEL // LANES), rows // DEEP, LANES, DEEP), np.uint8)
 
 
 def put_columns(into: Bytes, start: int, rows: I8) -> None:
@@ -91,7 +82,7 @@ def columns_of(stored: Bytes, first: int, stop: int, width: int) -> I8:
 
 def fields_room(rows: int, width: int) -> Bytes:
     """Room for fields of 2 bits: uint8[groups, quads, 16, 4], four fields to a byte, of a vector's next four words."""
-    return room_for(-(-rows // PANEL) * (PANEL // LANES), -(-width // (DEEP * FIELDS)), LANES, DEEP)
+    return private((-(-rows // PANEL) * (PANEL // LANES), -(-width // (DEEP * FIELDS)), LANES, DEEP), np.uint8)
 
 
 def put_fields(into: Bytes, start: int, rows: Bytes) -> None:

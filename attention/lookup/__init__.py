@@ -25,6 +25,7 @@ from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.parted import Parted
+from attention.lookup.parts.processes.processes import Processes, numa_nodes
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed.block_file import Sealed, seal, sealable, unseal
 from attention.lookup.sealed.sections import SealedError
@@ -44,6 +45,7 @@ __all__ = [
     "Memory",
     "Parted",
     "Picked",
+    "Processes",
     "Question",
     "Rows",
     "Sealed",
@@ -54,6 +56,7 @@ __all__ = [
     "answer",
     "answers",
     "attend",
+    "numa_nodes",
     "prepare",
     "seal",
     "sealable",

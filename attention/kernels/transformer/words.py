@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attention.dtypes import F32
-from attention.kernels.layout import room_for
+from attention.shared_memory import private
 
 Words: TypeAlias = npt.NDArray[np.uint32]
 
@@ -47,7 +47,7 @@ def rows_of(count: int, width: int, way: int) -> Words:
 
 def words_room(*shape: int) -> Words:
     """Uninitialised uint32[shape], beginning where a cache line does."""
-    return room_for(*shape[:-1], 4 * shape[-1]).view(np.uint32)
+    return private(shape, np.uint32)
 
 
 def panels(matrices: Sequence[F32], way: int) -> Words:

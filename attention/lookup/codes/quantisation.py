@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from attention.dtypes import F32, F64, I8, Bytes, Index
 from attention.kernels.layout import CHUNK, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments, gram_matrices
+from attention.shared_memory import Room, private
 
 WIDEST = (2**31 - 1) // (LEVELS * 255)
 """The widest vectors whose codes' dot products stay exact in 32 bits."""
@@ -48,12 +49,12 @@ class Codes:
     grams: F64 | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int, *, grams: bool = True) -> Codes:
+    def with_room(cls, rows: int, dimension: int, room: Room = private, *, grams: bool = True) -> Codes:
         """Room for so many vectors."""
         return cls(
-            rows_room(rows, dimension),
-            np.empty(rows, dtype=np.float32),
-            np.empty(rows, dtype=np.float32),
+            rows_room(rows, dimension, room),
+            room((rows,), np.float32),
+            room((rows,), np.float32),
             np.zeros((2, dimension, dimension)) if grams and dimension <= WIDEST_GRAM else None,
         )
 
@@ -103,12 +104,12 @@ class ValueCodes:
     moments: Moments | None
 
     @classmethod
-    def with_room(cls, rows: int, dimension: int) -> ValueCodes:
+    def with_room(cls, rows: int, dimension: int, room: Room = private) -> ValueCodes:
         """Room for so many values."""
         return cls(
-            columns_room(-(-rows // CHUNK), CHUNK, dimension),
-            np.empty(rows, dtype=np.float32),
-            np.empty(rows, dtype=np.float32),
+            columns_room(-(-rows // CHUNK), CHUNK, dimension, room),
+            room((rows,), np.float32),
+            room((rows,), np.float32),
             dimension,
             Moments.of_nothing(dimension) if dimension <= WIDEST_GRAM else None,
         )

@@ -19,6 +19,7 @@ class BlockFormat:
         rotation: of thin codes; None where keys have none.
         thin_only: whether they have no others, and values none.
         codes_later: whether there are none yet, see `Memory`.
+        shared: whether other processes can map them.
     """
 
     similarity: str
@@ -26,6 +27,7 @@ class BlockFormat:
     rotation: Rotation | None = None
     thin_only: bool = False
     codes_later: bool = False
+    shared: bool = False
 
     def codes(self, width: int) -> bool:
         """Whether keys of that width are kept in codes of any kind."""

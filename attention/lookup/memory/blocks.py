@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from attention.dtypes import F32, F64, I64
+from attention.kernels.layout import CHUNK, PANEL
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, Coded, Codes, ValueCodes
 from attention.lookup.codes.thin import ThinCodes
@@ -16,6 +17,7 @@ from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.chunks import written
 from attention.lookup.memory.originals import originals
 from attention.lookup.memory.rows import Rows
+from attention.shared_memory import Room, private, shared
 
 BLOCK_ROWS = 131_072
 FIRST_ROWS = 64
@@ -55,15 +57,16 @@ class Block:
     @classmethod
     def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
         """An empty block for so many rows; `value_dimension` None: the values are the keys."""
-        norms = np.empty(rows)
+        room = shared(_most_bytes(rows, dimension, value_dimension or 0)) if layout.shared else private
+        norms = room((rows,), np.float64)
         return cls(
-            np.empty(rows, dtype=np.int64),
-            np.empty(rows, dtype=np.int64),
-            originals(rows, dimension, layout.directory),
-            None if value_dimension is None else originals(rows, value_dimension, layout.directory),
+            room((rows,), np.int64),
+            room((rows,), np.int64),
+            originals(rows, dimension, layout.directory, room),
+            None if value_dimension is None else originals(rows, value_dimension, layout.directory, room),
             norms,
-            norms if value_dimension is None else np.empty(rows),
-            *_codes_room(rows, dimension, value_dimension or dimension, layout),
+            norms if value_dimension is None else room((rows,), np.float64),
+            *_codes_room(rows, dimension, value_dimension or dimension, layout, room),
             layout.similarity == "cosine",
         )
 
@@ -101,7 +104,8 @@ class Block:
     def coded(self, count: int, layout: BlockFormat) -> Block:
         """A block of the same originals, with the codes of the first `count` rows beside them."""
         width = (self.keys if self.values is None else self.values).shape[1]
-        codes, value_codes, thin = _codes_room(self.capacity, self.keys.shape[1], width, layout)
+        room = shared(_most_bytes(self.capacity, self.keys.shape[1], width)) if layout.shared else private
+        codes, value_codes, thin = _codes_room(self.capacity, self.keys.shape[1], width, layout, room)
         made = replace(self, codes=codes, value_codes=value_codes, thin=thin)
         made.code(0, count)
         return made
@@ -150,7 +154,7 @@ class Block:
 
 
 def _codes_room(
-    rows: int, width: int, value_width: int, layout: BlockFormat
+    rows: int, width: int, value_width: int, layout: BlockFormat, room: Room
 ) -> tuple[Codes | None, ValueCodes | None, ThinCodes | None]:
     """What a block of so many rows has room for, see there."""
     if not layout.codes(width):
@@ -158,7 +162,13 @@ def _codes_room(
     thin = ThinCodes.with_room(rows, width, layout.rotation)
     if layout.thin_only:
         return None, None, thin
-    return Codes.with_room(rows, width), ValueCodes.with_room(rows, value_width), thin
+    return Codes.with_room(rows, width, room), ValueCodes.with_room(rows, value_width, room), thin
+
+
+def _most_bytes(rows: int, width: int, value_width: int) -> int:
+    """At least what a block of so many rows takes: originals, codes, and 64 bytes of numbers a row."""
+    whole_chunks, widths = -(-rows // CHUNK) * CHUNK, width + (value_width or width) + 2 * PANEL
+    return whole_chunks * (5 * widths + 64) + 2**12
 
 
 def lengths(vectors: F32) -> F64:

@@ -20,7 +20,7 @@ from attention.lookup.memory.codes_later import CodedBlock
 from attention.lookup.memory.compaction import Replacement, compacted, in_place_of
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
-from attention.lookup.memory.view import View
+from attention.lookup.memory.view import Scanners, View
 from attention.similarity import SIMILARITIES
 
 
@@ -39,6 +39,7 @@ class Memory:
         thin_only: keep no 8 bits beside these, of keys or of values: d/2 bytes a row in all, where originals lie in
             files. What thin codes cannot answer is then answered from the originals, see `answering`.
         codes_later: give rows no codes before `code` is called; until then every answer is made from the originals.
+        processes: others of this machine that scan its rows, which lie where they can map them.
 
     Raises:
         ParameterError: another similarity, not so many bytes, or thin codes alone where there can be none.
@@ -53,6 +54,7 @@ class Memory:
         thin_seed: bytes | None = None,
         thin_only: bool = False,
         codes_later: bool = False,
+        processes: Scanners | None = None,
     ) -> None:
         if similarity not in SIMILARITIES:
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
@@ -62,9 +64,9 @@ class Memory:
             raise ParameterError(
                 "thin_only is for cosine, dot and scaled_dot, got 'gaussian', which has no thin codes: leave it out"
             )
-        self._view = View(similarity)
+        self._view = View(similarity, processes=processes)
         rotation = None if thin_seed is None or similarity == "gaussian" else Rotation(thin_seed)
-        self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later)
+        self._layout = BlockFormat(similarity, directory, rotation, thin_only, codes_later, processes is not None)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None

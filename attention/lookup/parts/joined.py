@@ -88,7 +88,8 @@ class Joined:
         samples = [part.sampled(vectors, temperatures, sampling, outputs=outputs, fine=fine) for part in parts]
         thresholds = opened(samples, sampling.count)
         asked = vectors, ks, listed, most, temperatures
-        found = [part.gather(*asked, outputs=outputs, fine=fine, thresholds=thresholds) for part in parts]
+        begun = [part.gathering(*asked, outputs=outputs, fine=fine, thresholds=thresholds) for part in parts]
+        found = [each() for each in begun]
         warmth = np.ones(len(ks)) if temperatures is None else np.maximum(temperatures, 1e-30)
         inverse = 1 / warmth
         totals = joined([each.summed for each in found], inverse)

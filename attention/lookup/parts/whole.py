@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -141,6 +142,22 @@ class Whole:
             bin_widths=found.bin_widths,
         )
 
+    def gathering(
+        self,
+        vectors: F64,
+        ks: Sequence[int],
+        listed: int,
+        most: int,
+        temperatures: F64 | None,
+        *,
+        outputs: bool = False,
+        fine: bool = False,
+        thresholds: F32 | None = None,
+    ) -> Callable[[], Gathered]:
+        """Begin what `gather` does, where others do it → what waits for it; here it is done then."""
+        asked = vectors, ks, listed, most, temperatures
+        return partial(self.gather, *asked, outputs=outputs, fine=fine, thresholds=thresholds)
+
     def _scanned(
         self,
         vectors: F64,
@@ -154,7 +171,7 @@ class Whole:
         """What a scan of queries float64[q, d], which are also in codes, brings home; see `gather`."""
         begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
         under_way = scan(*begun, outputs=outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
-        errors = quantisation_errors(self._view, queries)
+        errors = self._quantisation_errors(queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
         inverse = accumulators[0].inverse.astype(np.float64)
@@ -184,6 +201,10 @@ class Whole:
         """What a sample says of where lists are to open, see `opening.sampled`."""
         queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
         return sampled(self._view, self._mask, self._bias, queries, sampling)
+
+    def _quantisation_errors(self, queries: QueryCodes) -> F64:
+        """float64[q, 3], how far scanned similarities can be off, see `QuantisationError`."""
+        return quantisation_errors(self._view, queries)
 
     def _rounded(self, errors: F64, thresholds: F64, starts: I64, similarities: F64) -> F64:
         """Errors float64[q, 3] of codes, and of what a scan adds to their products: here nothing."""

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64
 
+from attention.shared_memory import mapping
+
 Array = NDArray[Any]
 
 MAGIC = b"softkvb\n"
@@ -97,7 +99,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         raise SealedError(f"{path} has {size} bytes, which is not what was written")
     with path.open("rb") as file:
         # Once for all arrays: each map keeps a descriptor of the file open.
-        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+        mapped = mapping(os.dup(file.fileno()), size, writable=False)
     if len(mapped) != size:
         raise SealedError(f"{path} became shorter while it was read")
     return head["said"], {name: _array(path, mapped, length, name, each) for name, each in head["sections"].items()}

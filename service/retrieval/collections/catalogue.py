@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attention.lookup import SEED_BYTES
+from attention.lookup import SEED_BYTES, Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import check_temperature, settings_of
@@ -55,6 +55,7 @@ class Catalogue:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
         sealed: a directory for the blocks of large collections, which the next start then need not code again; None
             for none.
+        processes: that scan large collections, see `attention.lookup.Processes`; None: this one does.
     """
 
     def __init__(
@@ -63,9 +64,11 @@ class Catalogue:
         encoder: LoadingEncoder | None,
         originals: Path | None = None,
         sealed: Path | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.store = store
         self.encoder = encoder
+        self.processes = processes
         self._directories = {"originals": originals, "sealed": sealed}
         self._collections: dict[str, Collection] = {}
         with store.reading() as reader:
@@ -204,7 +207,7 @@ class Catalogue:
             collection.mark_deleted()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> Collection:
-        return Collection(record, self.store, self.encoder, ready=ready, **self._directories)
+        return Collection(record, self.store, self.encoder, ready=ready, processes=self.processes, **self._directories)
 
 
 def _confirm(collection: Collection, wanted: Mapping[str, Any]) -> Collection:

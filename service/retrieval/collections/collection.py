@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from attention.lookup import Memory, Rows
+from attention.lookup import Processes, Rows
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.compaction import Compaction, in_background
 from service.retrieval.collections.damage import Damage
@@ -20,7 +20,7 @@ from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.machine_code import ask_once
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Sample
-from service.retrieval.collections.rows import memory_of, rows_of
+from service.retrieval.collections.rows import Kept, memory_of, rows_of
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, DocumentChanged
@@ -65,6 +65,7 @@ class Collection:
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.record = record
         self.encoder = encoder
@@ -73,9 +74,10 @@ class Collection:
         self.sample = Sample()
         self.trouble: str | None = None
         self._ready, self._gone = ready, False
-        self._store, self._originals = store, originals
+        self._store = store
+        self._kept = Kept(originals, processes)
         self._sealed = SealedBlocks(sealed, store, record.id)
-        self._memory = Memory(record.settings.similarity, originals, thin_seed=record.thin_seed)
+        self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)
         self._version = 0
         self._compaction = Compaction(record.name, self._compact)
@@ -108,7 +110,7 @@ class Collection:
             MemoryError: there is no room for them.
         """
         with self.reading() as (record, reader):
-            memory = memory_of(record, reader, self._originals, self.damage.note, self._sealed)
+            memory = memory_of(record, reader, self.damage.note, self._sealed, self._kept)
         self._memory = memory
         self._version += 1
         self._masks.forget()

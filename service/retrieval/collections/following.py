@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 
-from attention.lookup import Rows, View
+from attention.lookup import Processes, Rows, View
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.compaction import in_background
@@ -45,8 +45,9 @@ class FollowingCollection(Collection):
         ready: bool,
         originals: Path | None = None,
         sealed: Path | None = None,
+        processes: Processes | None = None,
     ) -> None:
-        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed)
+        super().__init__(record, store, encoder, ready=ready, originals=originals, sealed=sealed, processes=processes)
         self._shared = store
         self._counts = (0, 0)  # documents and keyless ones, as of the version
         self._following = Lock()  # held by who brings the memory to a newer version
@@ -149,7 +150,7 @@ class FollowingCollection(Collection):
             with self._noting_damage(), self._shared.reading() as reader:
                 record = self._found_by(reader)
                 version = reader.version(record.id)
-                memory = memory_of(record, reader, self._originals, self.damage.note, self._sealed)
+                memory = memory_of(record, reader, self.damage.note, self._sealed, self._kept)
             with self._instant:
                 self._memory, self._version = memory, version
                 self._counts = (record.documents, record.keyless)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from attention.lookup import Memory, Rows
+from attention.lookup import Memory, Processes, Rows
 from service.retrieval.collections.sealed import SealedBlocks
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
 
@@ -34,19 +35,43 @@ def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | 
     )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """How the keys of a collection are kept on this machine.
+
+    Attributes:
+        originals: a directory for the float32 vectors of a large one; None keeps them in memory.
+        processes: that can scan a large one; None: this process does.
+    """
+
+    originals: Path | None
+    processes: Processes | None
+
+    def memory(self, record: CollectionRecord, *, expected: int = 0, codes_later: bool = False) -> Memory:
+        """An empty memory for its keys, see there."""
+        return Memory(
+            record.settings.similarity,
+            self.originals,
+            expected=expected,
+            thin_seed=record.thin_seed,
+            codes_later=codes_later,
+            processes=self.processes,
+        )
+
+
 def memory_of(
     record: CollectionRecord,
     reader: Reader,
-    originals: Path | None,
     damaged: Callable[[DocumentDamaged], object],
     sealed: SealedBlocks,
+    kept: Kept,
 ) -> Memory:
     """The keys and values that are stored of a collection; those of a small one have no codes yet, see `Memory.code`.
 
     Args:
-        originals: a directory for the float32 vectors of a large one; None keeps them in memory.
         damaged: is told of each document that is not what its checksum says, which is left out.
         sealed: what of it lies in files, and is not read from the store.
+        kept: how the memory is made.
 
     Raises:
         StorageError: they can't be read.
@@ -54,7 +79,7 @@ def memory_of(
     """
     rows, found = record.attendable, sealed.read(record, reader)
     soon = found is None and rows * (record.settings.dimension or 1) <= READ_FIRST
-    memory = Memory(record.settings.similarity, originals, expected=rows, thin_seed=record.thin_seed, codes_later=soon)
+    memory = kept.memory(record, expected=rows, codes_later=soon)
     if found is not None:
         memory.adopt(found.segments)
     gone = list[int]()

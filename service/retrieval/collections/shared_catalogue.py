@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from threading import Lock
 
+from attention.lookup import Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.compaction import in_background
@@ -24,11 +25,17 @@ FOLLOWED = 10_000
 class SharedCatalogue(Catalogue):
     """Collections by name, as the store has them; what others create, change and delete is seen."""
 
-    def __init__(self, store: SharedStore, encoder: LoadingEncoder | None, originals: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: SharedStore,
+        encoder: LoadingEncoder | None,
+        originals: Path | None = None,
+        processes: Processes | None = None,
+    ) -> None:
         self._shared = store
         self._seen = store.catalogue()  # before they are read: what happens between is looked at again
         self._looking = Lock()
-        super().__init__(store, encoder, originals)
+        super().__init__(store, encoder, originals, processes=processes)
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first; from then on they follow the store."""
@@ -75,7 +82,9 @@ class SharedCatalogue(Catalogue):
             collection.read_in_background()
 
     def _of(self, record: CollectionRecord, *, ready: bool) -> FollowingCollection:
-        return FollowingCollection(record, self._shared, self.encoder, ready=ready, **self._directories)
+        return FollowingCollection(
+            record, self._shared, self.encoder, ready=ready, processes=self.processes, **self._directories
+        )
 
     def _follow(self) -> None:
         """Until the store is closed."""

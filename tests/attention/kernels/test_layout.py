@@ -19,7 +19,6 @@ from attention.kernels.layout import (
     put_columns,
     put_fields,
     put_rows,
-    room_for,
     rows_at,
     rows_room,
 )
@@ -62,12 +61,6 @@ def test_the_other_factor_has_four_components_to_a_word_and_zeros_behind(width):
     assert (words.dtype, words.shape) == (np.int32, (5, -(-width // 4)))
     np.testing.assert_array_equal(words.view(np.int8)[:, :width], codes)
     assert not words.view(np.int8)[:, width:].any()
-
-
-@pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 2, 16, 4)])
-def test_room_begins_where_a_cache_line_does(shape):
-    room = room_for(*shape)
-    assert (room.shape, room.dtype, room.ctypes.data % 64) == (shape, np.uint8, 0)
 
 
 @pytest.mark.parametrize(
