@@ -13,6 +13,7 @@ from attention.lookup import (
     Bias,
     Memory,
     Parted,
+    Processes,
     Question,
     Rows,
     answering,
@@ -24,8 +25,10 @@ from attention.lookup import (
 from attention.lookup import sweeping as sweeping_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
+from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.question import without_forbidden
 from attention.lookup.scan import scan as scan_module
+from tests.attention.lookup.parts.processes.conftest import until
 
 LOOSER, FEW = 1.1, 0.01
 """So many times the bound of one part at most, but for a share of few: samples differ, so other rows are looked up."""
@@ -72,14 +75,14 @@ class Split:
         chances = random.dirichlet(np.full(parts, random.choice([0.2, 5.0])))
         whose = random.choice(parts, rows, p=chances)[self.owners]
         self.gone = np.unique(self.owners[random.random(rows) < random.choice([0, 0.1])])
-        self.one = self._view(similarity, np.arange(rows))
+        self.one = self.view(similarity, np.arange(rows))
         bare = random.random(parts) < random.choice([0, 0.3])  # some without codes
-        views = [self._view(similarity, np.flatnonzero(whose == part), codes_later=bare[part]) for part in range(parts)]
+        views = [self.view(similarity, np.flatnonzero(whose == part), codes_later=bare[part]) for part in range(parts)]
         self.many = Parted.of(views)
         self.live = ~np.isin(self.owners, self.gone)
         self.whose = whose
 
-    def _view(self, similarity, rows, **how):
+    def view(self, similarity, rows, **how):
         memory = Memory(similarity, **how)
         half = np.searchsorted(rows, self.owners[rows[len(rows) // 2]]) if len(rows) else 0
         for some in (rows[:half], rows[half:]):
@@ -189,10 +192,9 @@ def drafted_alone(view, options, allowed, biased):
     return drafts.drafted(part, [part.asked(question)], quantised.WIDTHS[0])[0]
 
 
-def check(seed, rows, parts, similarity, several, questions=4):
-    """The split, and whether the bound of each scanned question is looser than it should be."""
+def check(split, questions=4):
+    """Whether the bound of each scanned question is looser than it should be."""
     looser = []
-    split = Split(seed, rows, parts, similarity, several)
     options = [split.question(filtered=index % 2 == 1) for index in range(questions)]
     one, many = (answers(view, [asked_of(view, *each) for each in options]) for view in (split.one, split.many))
     for each, expected, found in zip(options, one, many, strict=True):
@@ -217,7 +219,7 @@ def check(seed, rows, parts, similarity, several, questions=4):
             assert apart(found, weights, null_weight, 1.0) <= bound + 1e-15
             if asked["output"]:
                 assert np.linalg.norm((found.output - output).astype(np.float64)) <= found.certificate.output_error
-    return split, looser
+    return looser
 
 
 def check_temperatures(split):
@@ -246,7 +248,31 @@ def check_temperatures(split):
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(**SPLITS)
 def test_any_split_answers_as_one_part_does(seed, rows, parts, similarity, several):
-    split, _ = check(seed, rows, parts, similarity, several)
+    split = Split(seed, rows, parts, similarity, several)
+    check(split)
+    check_temperatures(split)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with Processes(2) as running, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes_module, "LEAST_BLOCKS", 1)
+        until(lambda: running.ready)
+        yield running
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=SPLITS["seed"],
+    rows=st.integers(1100, 2500),
+    similarity=st.sampled_from(["cosine", "dot", "scaled_dot"]),
+    several=st.booleans(),
+)
+def test_parts_that_processes_scan_answer_as_one_part_does(processes, seed, rows, similarity, several):
+    split = Split(seed, rows, 1, similarity, several)
+    split.many = split.view(similarity, np.arange(rows), processes=processes)
+    assert isinstance(processes.split(split.many), Parted)
+    check(split)
     check_temperatures(split)
 
 
@@ -257,7 +283,7 @@ def test_ten_thousand_questions_to_any_split_are_within_their_certificates():
     @settings(max_examples=1250, deadline=None, suppress_health_check=list(HealthCheck))
     @given(**SPLITS)
     def any_split(**given_split):
-        looser.extend(check(**given_split, questions=8)[1])
+        looser.extend(check(Split(**given_split), questions=8))
 
     any_split()
     assert looser
