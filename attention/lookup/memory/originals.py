@@ -7,8 +7,10 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attention.dtypes import F32, Index
 
@@ -39,7 +41,7 @@ def originals(rows: int, width: int, directory: Path | None) -> F32:
 
 def in_file(vectors: F32) -> int:
     """How many bytes of originals lie in a file; 0 where they lie in memory."""
-    return vectors.nbytes if isinstance(vectors, np.memmap) else 0
+    return vectors.nbytes if isinstance(vectors.base, mmap.mmap) else 0
 
 
 def memory_of_machine() -> int:
@@ -51,14 +53,19 @@ def read_ahead(vectors: F32, rows: Index) -> None:
     """Have the system read some rows that lie in a file, all at once, before one after another is waited for.
 
     Args:
-        vectors: as `originals` made them.
+        vectors: as `originals` made them, or anywhere in a map of a file.
         rows: int64[r]; of them only what memory does not hold is read from disk.
     """
     mapped = vectors.base
     if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
         return
     size = vectors.strides[0]
-    starts = rows * size
+    starts = rows * size + _address(vectors) - _address(np.ndarray(1, np.uint8, mapped))
     first = starts // mmap.PAGESIZE * mmap.PAGESIZE
     for start, length in zip(first.tolist(), (starts + size - first).tolist(), strict=True):
         mapped.madvise(mmap.MADV_WILLNEED, start, length)
+
+
+def _address(array: NDArray[Any]) -> int:
+    """Where its first byte lies."""
+    return int(array.__array_interface__["data"][0])

@@ -128,9 +128,7 @@ def unseal(path: Path) -> Sealed:
         SealedError: a byte is not what was written, or it was written by another version.
         OSError: it cannot be read.
     """
-    said, mapped = read(path)
-    # Originals alone are known to lie in files, see `originals.read_ahead`.
-    arrays = {name: each if name in ("keys", "values") else np.asarray(each) for name, each in mapped.items()}
+    said, arrays = read(path)
     try:
         norms = arrays["norms"]
         values = arrays.get("values")

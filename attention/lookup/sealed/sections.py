@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import struct
 import sys
@@ -70,7 +71,9 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> N
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `write` was given; every byte is held against its checksum first. The arrays are mapped, copied on write.
+    """What `write` was given; every byte is held against its checksum first.
+
+    The arrays are parts of one map of the file, which is the `base` of each; what is written to them stays in memory.
 
     Raises:
         SealedError: a byte is not what was written, or the file is of another version, or of another machine's order.
@@ -92,7 +95,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         raise SealedError(f"{path} is of version {head['version']}, {head['order']}-endian")
     if size != length + sum(_whole(_nbytes(each)) for each in head["sections"].values()):
         raise SealedError(f"{path} has {size} bytes, which is not what was written")
-    return head["said"], {name: _mapped(path, length, name, each) for name, each in head["sections"].items()}
+    with path.open("rb") as file:
+        # Once for all arrays: each map keeps a descriptor of the file open.
+        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
+    if len(mapped) != size:
+        raise SealedError(f"{path} became shorter while it was read")
+    return head["said"], {name: _array(path, mapped, length, name, each) for name, each in head["sections"].items()}
 
 
 def sync(directory: Path) -> None:
@@ -110,16 +118,16 @@ def _head(said: dict[str, Any], sections: dict[str, Any]) -> bytes:
     return _HEAD.pack(MAGIC, _HEAD.size + len(text), _checksum(text)) + text
 
 
-def _mapped(path: Path, start: int, name: str, section: Mapping[str, Any]) -> Array:
+def _array(path: Path, mapped: mmap.mmap, start: int, name: str, section: Mapping[str, Any]) -> Array:
     nbytes = _nbytes(section)
     if not nbytes:
         return np.empty(section["shape"], dtype=section["dtype"])
     offset = start + section["offset"]
-    pages = np.memmap(path, np.uint8, mode="c", offset=offset, shape=(_whole(nbytes),))
+    pages = np.ndarray((_whole(nbytes),), np.uint8, mapped, offset)
     # With what fills up its last page, which is 0.
     if _checksum(pages[:nbytes].data) != section["checksum"] or pages[nbytes:].any():
         raise SealedError(f"{path} is not what was written: {name} have another checksum")
-    return np.memmap(path, section["dtype"], mode="c", offset=offset, shape=tuple(section["shape"]))
+    return np.ndarray(tuple(section["shape"]), section["dtype"], mapped, offset)
 
 
 def _nbytes(section: Mapping[str, Any]) -> int:

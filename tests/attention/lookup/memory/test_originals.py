@@ -40,3 +40,24 @@ def test_only_what_lies_in_a_file_is_read_ahead(tmp_path, monkeypatch):
         assert start % mmap.PAGESIZE == 0
         assert start <= row * 1536 < start + mmap.PAGESIZE
         assert start + length == (row + 1) * 1536
+
+
+def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
+    (tmp_path / "some").write_bytes(bytes(1 << 20))
+    asked = []
+
+    class Mapped(mmap.mmap):
+        def madvise(self, option, start, length):
+            asked.append((start, length))
+            return super().madvise(option, start, length)
+
+    with (tmp_path / "some").open("rb") as file:
+        mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    vectors = np.ndarray((100, 32), np.float32, mapped, 3 * mmap.PAGESIZE + 128)
+    assert in_file(vectors) == vectors.nbytes
+    read_ahead(vectors, np.array([0, 99]))
+    starts = [3 * mmap.PAGESIZE + 128, 3 * mmap.PAGESIZE + 128 + 99 * 128]
+    for wanted, (start, length) in zip(starts, asked, strict=True):
+        assert start % mmap.PAGESIZE == 0
+        assert start <= wanted < start + mmap.PAGESIZE
+        assert start + length == wanted + 128

@@ -35,9 +35,17 @@ def test_what_comes_out_is_what_went_in(path):
         np.testing.assert_array_equal(found[name], array)
         assert found[name].dtype == array.dtype
     assert isinstance(found["keys"].base, mmap.mmap)  # so that the system can be asked to read ahead
+    assert {id(each.base) for name, each in found.items() if name != "nothing"} == {id(found["keys"].base)}
     found["keys"][:] = 0  # a copy of the pages, not the file
     np.testing.assert_array_equal(read(path)[1]["keys"], ARRAYS["keys"])
     assert [each.name for each in path.parent.iterdir()] == ["one.block"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="only Linux says which descriptors are open")
+def test_a_file_keeps_one_descriptor(path):
+    before = len(os.listdir("/proc/self/fd"))
+    found = [read(path) for _ in range(20)]
+    assert len(os.listdir("/proc/self/fd")) - before <= len(found)
 
 
 def test_a_flipped_bit_anywhere_is_found(path):
