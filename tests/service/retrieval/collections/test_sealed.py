@@ -14,7 +14,7 @@ import pytest
 from attention.lookup import Question, answer
 from attention.lookup.memory import compaction, memory, segments
 from attention.lookup.sealed import block_file
-from service.retrieval.collections import Catalogue, rows, sealed
+from service.retrieval.collections import Catalogue, fitting, rows, sealed
 from service.storage import DocumentRecord, SQLiteStore
 from service.storage.sqlite import vector_rows
 from tests.service.retrieval.making import tidied
@@ -28,7 +28,7 @@ def small_blocks(monkeypatch):
     for module in (compaction, memory, segments, block_file):
         monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
     monkeypatch.setattr(rows, "READ_FIRST", 0)
-    monkeypatch.setattr(sealed, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(fitting, "_ROWS_AT_ONCE", 50)
 
 
 @pytest.fixture
