@@ -131,8 +131,8 @@ class Reader:
             'SELECT array_agg(documents."row") FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s'
             f" AND {self._living} AND {where.sql}"
         )
+        parameters = (collection, first, 2**63 - 1 if last is None else last, *where.parameters)
         with self._connection.cursor(binary=True) as cursor:
-            parameters = (collection, first, 2**63 - 1 if last is None else last, *where.parameters)
             found = cursor.execute(statement, parameters).fetchone()
         return np.sort(array(found[0] if found else None))
 
@@ -174,12 +174,9 @@ class Reader:
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
     ) -> Iterator[KeyRows]:
-        """All keys and their values, those of so many documents at a time, by row number.
+        """All keys and their values, see `service.storage.Reader`.
 
         Args:
-            among: the documents' row numbers int64[n], ascending; None for all that there are.
-            damaged: is told of each document whose vectors are not what was written, and which is left out; without
-                it the first one is raised.
             first: only of documents with this row number or a higher one.
         """
         rows = self.rows_where(collection, first=first)

@@ -60,12 +60,10 @@ def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
 def rows_where(connection: Connection, collection: int, where: Expression, first: int, last: int | None) -> RowNumbers:
     """The row numbers int64[n] of a collection's documents that pass, ascending, those from `first` to `last`."""
     # The plus has SQLite walk along the row numbers; the index by collection has them in the order of ids.
-    within, edges = "collection = ?", ()
+    within, edges = "collection = ?", list[int]()
     if first or last is not None:
-        within, edges = (
-            '+collection = ? AND documents."row" BETWEEN ? AND ?',
-            (first, LAST_ROW if last is None else last),
-        )
+        within = '+collection = ? AND documents."row" BETWEEN ? AND ?'
+        edges = [first, LAST_ROW if last is None else last]
     (numbers,) = connection.execute(
         f'SELECT group_concat(documents."row") FROM documents WHERE {within} AND {where.sql}',
         (collection, *edges, *where.parameters),
