@@ -29,11 +29,13 @@ class Mapped:
         descriptor: by which it can be given to another process; open for as long as it is mapped here.
         size: in bytes.
         writable: whether what is written here is seen by all who map it; else each has what it writes for itself.
+        on_disk: whether it is a file, which the system may put out of memory.
     """
 
     descriptor: int
     size: int
     writable: bool
+    on_disk: bool
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def shared(size: int) -> Room:
         MemoryError: as the room is asked for more than that.
     """
     size = max(size, mmap.PAGESIZE)
-    pages = mapping(_without_name(size), size, writable=True)
+    pages = mapping(_without_name(size), size, writable=True, on_disk=False)
     taken = 0
 
     def room(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
@@ -80,7 +82,7 @@ def shared(size: int) -> Room:
     return room
 
 
-def mapping(descriptor: int, size: int, *, writable: bool) -> mmap.mmap:
+def mapping(descriptor: int, size: int, *, writable: bool, on_disk: bool = True) -> mmap.mmap:
     """Map a file from its first byte on; the descriptor is closed when nobody looks at what was mapped any more.
 
     Raises:
@@ -92,14 +94,22 @@ def mapping(descriptor: int, size: int, *, writable: bool) -> mmap.mmap:
     except BaseException:
         os.close(descriptor)
         raise
-    register(pages, descriptor, writable=writable)
+    register(pages, descriptor, writable=writable, on_disk=on_disk)
     return pages
 
 
-def register(pages: mmap.mmap, descriptor: int, *, writable: bool) -> None:
+def register(pages: mmap.mmap, descriptor: int, *, writable: bool, on_disk: bool = True) -> None:
     """Have arrays in `pages` be `located`; from now on the descriptor belongs to them, see `mapping`."""
-    _mapped[pages] = Mapped(descriptor, len(pages), writable)
+    _mapped[pages] = Mapped(descriptor, len(pages), writable, on_disk)
     finalize(pages, os.close, descriptor)
+
+
+def file_of(array: Array) -> mmap.mmap | None:
+    """The map of a file that an array is a part of; None where it lies in memory."""
+    base = array.base
+    if not isinstance(base, mmap.mmap) or (base in _mapped and not _mapped[base].on_disk):
+        return None
+    return base
 
 
 def located(array: Array) -> Location | None:

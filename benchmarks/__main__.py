@@ -33,6 +33,7 @@ NAMES = {
     "certificates": "how far answers are from float64, beside what they say of it",
     "thin": "2 and 4 bits a component: how far answers are off, and how long they take",
     "large": "ten million rows on one machine, thirty in thin codes alone",
+    "restart": "seconds to the first answer of ten million keys, with sealed files and without",
     "parts": "a large collection scanned by child processes, beside one process",
     "sizing": "memory and disk a document, and what a core does in a second",
     "kills": "a thousand times kill -9 under writers of every kind",

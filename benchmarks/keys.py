@@ -13,10 +13,10 @@ CLUSTERS = 2_000
 BLOCK = 65_536
 
 
-def clustered(rows: int, seed: int = 0) -> Iterator[Array]:
-    """Blocks of float32[≤ 65,536, 384], so many rows in all: unit vectors around 2,000 centres, in random order."""
+def clustered(rows: int, seed: int = 0, width: int = WIDTH) -> Iterator[Array]:
+    """Blocks of float32[≤ 65,536, width], so many rows in all: unit vectors around 2,000 centres, in random order."""
     random = np.random.default_rng(seed)
-    centres = random.standard_normal((CLUSTERS, WIDTH), dtype=np.float32)
+    centres = random.standard_normal((CLUSTERS, width), dtype=np.float32)
     for start in range(0, rows, BLOCK):
         block = centres[random.integers(0, CLUSTERS, min(BLOCK, rows - start))]
         block += random.standard_normal(block.shape, dtype=np.float32)

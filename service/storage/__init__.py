@@ -56,6 +56,7 @@ from service.storage.records import (
     FieldValue,
     Followed,
     KeyRows,
+    KeySums,
     Mode,
     Part,
     SearchResult,

@@ -19,6 +19,7 @@ from service.storage.records import (
     FieldFacts,
     FieldValue,
     KeyRows,
+    KeySums,
     Matrix,
     Mode,
     Part,
@@ -105,8 +106,10 @@ class Reader(Protocol):
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """The ids of the documents with those row numbers int64[n], in their order."""
 
-    def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending."""
+    def rows_where(
+        self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
+    ) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
         """A field of the metadata of all documents whose row numbers are above `after`.
@@ -152,6 +155,11 @@ class Reader(Protocol):
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
         """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
         are of, and the checksums of their rows; where collections share their numbers, those of others among them.
+        """
+
+    def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
+        """The same of keys from `first` to `last` and of documents with keys from `document` to `last`, added up: what
+        tells whether any of it is another one than it was.
         """
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:

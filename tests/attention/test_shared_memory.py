@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from attention import shared_memory
-from attention.shared_memory import located, mapping, private, register, shared
+from attention.shared_memory import file_of, located, mapping, private, register, shared
 
 
 def times_two(descriptor, size, offset, count):
@@ -88,6 +88,17 @@ def test_what_is_written_to_a_file_that_is_not_writable_stays_here(tmp_path):
     pages = mapping(os.open(path, os.O_RDONLY), 4096, writable=False)
     np.frombuffer(pages, np.uint8)[7] = 1
     assert not any(path.read_bytes())
+
+
+def test_memory_is_told_from_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(4096))
+    pages = mapping(os.open(path, os.O_RDONLY), 4096, writable=False)
+    assert file_of(np.ndarray(7, np.uint8, pages)) is pages
+    mapped = np.memmap(path, np.uint8)
+    assert file_of(mapped) is mapped.base
+    assert file_of(shared(100)((7,), np.uint8)) is None
+    assert file_of(np.zeros(7)) is None
 
 
 def test_a_file_that_cannot_be_mapped_leaves_no_descriptor_open(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.dtypes import F32, Index
-from attention.shared_memory import Room, private, register
+from attention.shared_memory import Room, file_of, private, register
 
 SMALLEST_FILE = 2**24
 """Bytes of originals from which on a file is worth its while."""
@@ -45,7 +45,7 @@ def originals(rows: int, width: int, directory: Path | None, room: Room = privat
 
 def in_file(vectors: F32) -> int:
     """How many bytes of originals lie in a file; 0 where they lie in memory."""
-    return vectors.nbytes if isinstance(vectors.base, mmap.mmap) else 0
+    return vectors.nbytes if file_of(vectors) is not None else 0
 
 
 def memory_of_machine() -> int:
@@ -60,8 +60,8 @@ def read_ahead(vectors: F32, rows: Index) -> None:
         vectors: as `originals` made them, or anywhere in a map of a file.
         rows: int64[r]; of them only what memory does not hold is read from disk.
     """
-    mapped = vectors.base
-    if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
+    mapped = file_of(vectors)
+    if mapped is None or not hasattr(mmap, "MADV_WILLNEED"):
         return
     size = vectors.strides[0]
     starts = rows * size + _address(vectors) - _address(np.ndarray(1, np.uint8, mapped))

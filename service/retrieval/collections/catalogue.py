@@ -79,8 +79,7 @@ class Catalogue:
 
     def rebuild(self) -> None:
         """Read every collection's keys into memory, the smallest first."""
-        with self.store.reading() as reader:
-            waiting = [(reader.count(c.record.id), name) for name, c in self._collections.items() if not c.ready]
+        waiting = [(c.record.documents, name) for name, c in self._collections.items() if not c.ready]
         for _, name in sorted(waiting):
             if (collection := self._collections.get(name)) is None:
                 continue

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from weakref import WeakKeyDictionary
@@ -21,15 +22,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import structlog
 
-from attention.lookup import Sealed, SealedError, Segment, View, seal, sealable, unseal
+from attention.lookup import SealedError, Segment, View, seal, sealable, unseal
+from service.retrieval.collections.fitting import File, fitting, walk
 from service.storage import CollectionRecord, Reader, StorageError, Store
 
 log = structlog.get_logger("softkv")
 
 _NAME = "softkv.sealed-"
-_ROWS_AT_ONCE = 2**17
 _READERS = 4
-"""Files whose checksums are taken at a time."""
+"""Files that are held against their checksums, and the store, at a time."""
 
 _SHARE = 2
 """A file is written where the disk has room for so many of it."""
@@ -74,17 +75,14 @@ class SealedBlocks:
             paths = self._paths()
             if not paths:
                 return None
-            opened = zip(paths, threads.map(_opened, paths), strict=True)
-            settings = record.settings
-            fits = [
-                (path, sealed)
-                for path, sealed in opened
-                if sealed is not None
-                and (sealed.similarity, sealed.block.keys.shape[1]) == (settings.similarity, settings.dimension)
-            ]
-            segments, numbers, documents = self._held_against(reader, fits)
+            opened = threads.map(partial(self._opened, record), paths)
+            found = fitting(reader, self._collection, [each for each in opened if each is not None])
+            segments = [file.sealed.segment(live) for file, live in found.files]
+            for file, _ in found.files:
+                self._files[file.sealed.block] = file.path, file.sealed.count
             self._remove_all_but({path for path, _ in self._files.values()})
-        return Unsealed(segments, numbers, documents) if segments else None
+        segments.sort(key=lambda segment: int(segment.numbers[0]))
+        return Unsealed(segments, found.numbers, found.documents) if segments else None
 
     def step(self, view: View) -> bool:
         """Write a file of a block that has none yet; where each has one, remove files of blocks that are gone.
@@ -132,7 +130,7 @@ class SealedBlocks:
             return False
         ties = np.zeros(segment.count, dtype=np.int64)
         with self._store.reading() as reader:
-            for numbers, _, checksums in _checksums(reader, self._collection, segment.numbers):
+            for numbers, _, checksums in walk(reader, self._collection, *segment.numbers[[0, -1]].tolist()):
                 at = np.searchsorted(numbers, segment.numbers)
                 there = numbers[np.minimum(at, len(numbers) - 1)] == segment.numbers if len(numbers) else at < 0
                 ties[there] = checksums[at[there]]
@@ -141,32 +139,21 @@ class SealedBlocks:
         self._files[block] = path, segment.count
         return True
 
-    def _held_against(self, reader: Reader, fits: Sequence[tuple[Path, Sealed]]) -> tuple[list[Segment], Array, Array]:
-        """The segments of those files that fit what is stored, the numbers of their rows, documents that lack some."""
-        documents = reader.rows_where(self._collection)
-        parts = []
-        for numbers, owners, checksums in _checksums(reader, self._collection, documents):
-            mine = _among(owners, documents)
-            parts.append((numbers[mine], owners[mine], checksums[mine]))
-        if not parts:
-            return [], documents, documents
-        numbers, owners, checksums = (np.concatenate(each) for each in zip(*parts, strict=True))
-        found = np.zeros(len(numbers), dtype=np.bool_)
-        segments = []
-        # Where two files have the same rows, as after a compaction that was cut off, the larger one is taken.
-        for path, sealed in sorted(fits, key=lambda each: -each[1].count):
-            live = _among(sealed.numbers, numbers)
-            at = np.searchsorted(numbers, sealed.numbers[live])
-            changed = (checksums[at] != sealed.ties[live]).any() or (owners[at] != sealed.owners[live]).any()
-            if changed or _torn(sealed.owners, live):
-                log.warning("a sealed block is not what is stored, and is made anew", file=path.name)
-            elif live.any() and not found[at].any():
-                found[at] = True
-                segments.append(sealed.segment(live))
-                self._files[sealed.block] = path, sealed.count
-        segments.sort(key=lambda segment: int(segment.numbers[0]))
-        lacking = np.union1d(owners[~found], np.setdiff1d(documents, owners))
-        return segments, numbers[found], lacking
+    def _opened(self, record: CollectionRecord, path: Path) -> File | None:
+        """A file whose every byte is what was written, and what it has of what is stored.
+
+        The store is read beside others that do so: nobody writes a collection whose keys are not there yet.
+        """
+        try:
+            sealed = unseal(path)
+        except (SealedError, OSError) as error:
+            log.warning("a sealed block is made anew", file=path.name, reason=str(error))
+            return None
+        settings = record.settings
+        if (sealed.similarity, sealed.block.keys.shape[1]) != (settings.similarity, settings.dimension):
+            return None
+        with self._store.reading() as reader:
+            return File.of(path, sealed, reader, self._collection)
 
     def _paths(self) -> list[Path]:
         if self._directory is None:
@@ -176,39 +163,6 @@ class SealedBlocks:
     def _remove_all_but(self, kept: set[Path]) -> None:
         for path in set(self._paths()) - kept:
             _unlink(path)
-
-
-def _opened(path: Path) -> Sealed | None:
-    try:
-        return unseal(path)
-    except (SealedError, OSError) as error:
-        log.warning("a sealed block is made anew", file=path.name, reason=str(error))
-        return None
-
-
-def _checksums(reader: Reader, collection: int, rows: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """What `Reader.key_checksums` says from the first of some rows to the last, and all that its document has."""
-    first, last = (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
-    while first <= last:
-        found = reader.key_checksums(collection, first, first + _ROWS_AT_ONCE - 1)
-        yield found
-        first += _ROWS_AT_ONCE
-        if first > last and len(found[1]) and found[1][-1] == rows[-1]:
-            last = first
-
-
-def _among(numbers: Array, others: Array) -> Array:
-    """bool[n]: which of the numbers are among others, which ascend."""
-    if not len(others):
-        return np.zeros(len(numbers), dtype=np.bool_)
-    at = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
-    return np.asarray(others[at] == numbers)
-
-
-def _torn(owners: Array, live: Array) -> bool:
-    """Whether of a document some rows live and others do not."""
-    starts = np.flatnonzero(np.append(True, owners[1:] != owners[:-1]))
-    return bool((np.logical_or.reduceat(live, starts) != np.logical_and.reduceat(live, starts)).any())
 
 
 def _unlink(path: Path) -> None:

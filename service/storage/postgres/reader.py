@@ -27,6 +27,7 @@ from service.storage.records import (
     FieldFacts,
     FieldValue,
     KeyRows,
+    KeySums,
     Matrix,
     Part,
     RowNumbers,
@@ -121,15 +122,17 @@ class Reader:
             found[row] = identity
         return [self._found(collection, found, row) for row in numbers(rows)]
 
-    def rows_where(self, collection: int, condition: Condition | None = None, *, first: int = 0) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending; those from `first` on."""
+    def rows_where(
+        self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
+    ) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
         where = _where(condition, collection)
         statement = (
-            'SELECT array_agg(documents."row") FROM documents WHERE collection = %s AND "row" >= %s'
+            'SELECT array_agg(documents."row") FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s'
             f" AND {self._living} AND {where.sql}"
         )
+        parameters = (collection, first, 2**63 - 1 if last is None else last, *where.parameters)
         with self._connection.cursor(binary=True) as cursor:
-            parameters = (collection, first, *where.parameters)
             found = cursor.execute(statement, parameters).fetchone()
         return np.sort(array(found[0] if found else None))
 
@@ -171,12 +174,9 @@ class Reader:
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
     ) -> Iterator[KeyRows]:
-        """All keys and their values, those of so many documents at a time, by row number.
+        """All keys and their values, see `service.storage.Reader`.
 
         Args:
-            among: the documents' row numbers int64[n], ascending; None for all that there are.
-            damaged: is told of each document whose vectors are not what was written, and which is left out; without
-                it the first one is raised.
             first: only of documents with this row number or a higher one.
         """
         rows = self.rows_where(collection, first=first)
@@ -190,10 +190,12 @@ class Reader:
                 yield found
 
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
-        """int64[n] each: the numbers of a collection's keys from `first` to `last`, ascending, the documents that they
-        are of, and the checksums of their rows.
-        """
+        """See `service.storage.Reader`; keys of documents that died since are told as well."""
         return vector_rows.checksums(self._connection, collection, first, last)
+
+    def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
+        """See `service.storage.Reader`; keys of documents that died since are added up as well."""
+        return vector_rows.sums(self._connection, collection, document, first, last, self._living)
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a place; None: from the first.

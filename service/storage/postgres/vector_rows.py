@@ -12,7 +12,7 @@ from service.storage.errors import DocumentDamaged
 from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
 from service.storage.key_rows import Lengths, Together, one_by_one, together
 from service.storage.postgres.forms import VECTOR_COLUMNS, array, numbers
-from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.records import DocumentRecord, KeyRows, KeySums, Matrix, Part, RowNumbers, StoredDocument
 
 _COPY = f"COPY vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
@@ -29,6 +29,13 @@ _CHECKSUMS = """\
 SELECT array_agg("row"), array_agg(document), array_agg(checksum)
 FROM (SELECT "row", document, checksum FROM vectors
       WHERE collection = %s AND "row" BETWEEN %s AND %s AND key_vector IS NOT NULL ORDER BY "row") AS found"""
+
+_SUMS = """\
+SELECT count(*), coalesce(sum(checksum & 4294967295), 0)::bigint, coalesce(sum(checksum >> 32), 0)::bigint
+FROM vectors WHERE collection = %s AND "row" BETWEEN %s AND %s AND key_vector IS NOT NULL"""
+_BEGUN = """\
+SELECT count(*), coalesce(sum("row" & 4294967295), 0)::bigint
+FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s AND keys > 0"""
 
 
 def insert(connection: Connection[Any], collection: int, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
@@ -100,6 +107,13 @@ def checksums(
         found = cursor.execute(_CHECKSUMS, (collection, first, last)).fetchone()
     numbers, owners, stored = map(array, found or (None, None, None))
     return numbers, owners, stored
+
+
+def sums(connection: Connection[Any], collection: int, document: int, first: int, last: int, living: str) -> KeySums:
+    """What keys from `first` to `last`, and documents from `document` on that are `living`, come to."""
+    keys = connection.execute(_SUMS, (collection, first, last)).fetchone()
+    begun = connection.execute(f"{_BEGUN} AND {living}", (collection, document, last)).fetchone()
+    return KeySums(*(keys or (0, 0, 0)), *(begun or (0, 0)))
 
 
 def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:

@@ -13,9 +13,12 @@ from service.storage.errors import DocumentDamaged
 from service.storage.forms import texts_of
 from service.storage.records import RowNumbers
 from service.storage.sqlite import full_text
-from service.storage.sqlite.forms import TEXT_COLUMNS, marks, numbers_text
+from service.storage.sqlite.expressions import Expression
+from service.storage.sqlite.forms import TEXT_COLUMNS, marks, numbers_of, numbers_text
 from service.storage.storable import DocumentTexts
 
+LAST_ROW = 2**63 - 1
+EVERY = Expression("1")
 _PARAMETERS = 1000  # a statement; any SQLite takes that many
 
 
@@ -52,6 +55,30 @@ def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
     connection.execute('DELETE FROM documents WHERE "row" IN (SELECT value FROM json_each(?))', (numbers,))
     if damaged:
         full_text.rebuild(connection, collection)
+
+
+def rows_where(connection: Connection, collection: int, where: Expression, first: int, last: int | None) -> RowNumbers:
+    """The row numbers int64[n] of a collection's documents that pass, ascending, those from `first` to `last`."""
+    # The plus has SQLite walk along the row numbers; the index by collection has them in the order of ids.
+    within, edges = "collection = ?", list[int]()
+    if first or last is not None:
+        within = '+collection = ? AND documents."row" BETWEEN ? AND ?'
+        edges = [first, LAST_ROW if last is None else last]
+    (numbers,) = connection.execute(
+        f'SELECT group_concat(documents."row") FROM documents WHERE {within} AND {where.sql}',
+        (collection, *edges, *where.parameters),
+    ).fetchone()
+    rows = numbers_of(numbers)
+    rows.sort()
+    return rows
+
+
+def rows_of(connection: Connection, collection: int, among: RowNumbers | None) -> RowNumbers:
+    """The row numbers int64[n] of a collection's documents, ascending; of those among int64[m], which ascend."""
+    if among is None or not len(among):
+        return rows_where(connection, collection, EVERY, 0, None) if among is None else among
+    found = rows_where(connection, collection, EVERY, int(among[0]), int(among[-1]))
+    return np.intersect1d(found, among, assume_unique=True)
 
 
 def existing(connection: Connection, collection: int, ids: Sequence[str]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from service.storage.records import (
     FieldFacts,
     FieldValue,
     KeyRows,
+    KeySums,
     Matrix,
     Part,
     RowNumbers,
@@ -29,7 +30,7 @@ from service.storage.records import (
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
 from service.storage.sqlite.fields import read_column, read_facts, read_names
-from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, marks, numbers_of, numbers_text
+from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, marks, numbers_text
 from service.storage.sqlite.search import Search
 
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
@@ -103,16 +104,11 @@ class Reader:
             found[row] = identity
         return [_found(found, row) for row in np.asarray(rows).tolist()]
 
-    def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending."""
-        where = _where(condition, collection)
-        (numbers,) = self._connection.execute(
-            f'SELECT group_concat(documents."row") FROM documents WHERE collection = ? AND {where.sql}',
-            (collection, *where.parameters),
-        ).fetchone()
-        rows = numbers_of(numbers)
-        rows.sort()
-        return rows
+    def rows_where(
+        self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
+    ) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
+        return document_rows.rows_where(self._connection, collection, _where(condition, collection), first, last)
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
         """A field of the metadata of all documents whose row numbers are above `after`.
@@ -152,11 +148,10 @@ class Reader:
         damaged: Callable[[DocumentDamaged], object] | None = None,
     ) -> Iterator[KeyRows]:
         """All keys and their values, see `service.storage.Reader`."""
-        rows = self.rows_where(collection)
         record = self._collection("id", collection)
-        if len(rows) != record.documents:
-            raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {len(rows)} are found")
-        rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)
+        if (count := self.count(collection)) != record.documents:
+            raise CollectionDamaged(record.name, f"it holds {record.documents} documents, {count} are found")
+        rows = document_rows.rows_of(self._connection, collection, among)
         for start in range(0, len(rows), batch):
             found = vector_rows.keys_of(self._connection, rows[start : start + batch].tolist(), damaged)
             if found is not None:
@@ -165,6 +160,10 @@ class Reader:
     def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
         """See `service.storage.Reader`; all collections share their numbers, and all of their keys are told."""
         return vector_rows.checksums(self._connection, first, last)
+
+    def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
+        """See `service.storage.Reader`; all collections share their numbers, and all of their keys are added up."""
+        return vector_rows.sums(self._connection, collection, document, first, last)
 
     def damaged_texts(self, after: Place | None, limit: int) -> tuple[Place | None, list[tuple[int, DocumentDamaged]]]:
         """Check the texts of at most `limit` documents, of any collection, behind a row number; None: from the first.

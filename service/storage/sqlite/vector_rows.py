@@ -11,7 +11,7 @@ from typing import Any
 from service.storage.errors import DocumentDamaged
 from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
 from service.storage.key_rows import Lengths, Together, one_by_one, together
-from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.records import DocumentRecord, KeyRows, KeySums, Matrix, Part, RowNumbers, StoredDocument
 from service.storage.sqlite.forms import VECTOR_COLUMNS, numbers_of, numbers_text
 
 # Every column of many rows in one step of SQLite, for which Python waits for nothing else. Bytes pass for text on their
@@ -32,6 +32,14 @@ _CHECKSUMS = """\
 SELECT group_concat("row"), group_concat(document), group_concat(checksum)
 FROM (SELECT "row", document, checksum FROM vectors
       WHERE "row" BETWEEN ? AND ? AND key_vector IS NOT NULL ORDER BY "row")"""
+
+_SUMS = """\
+SELECT count(*), coalesce(sum(checksum & 4294967295), 0), coalesce(sum(checksum >> 32), 0)
+FROM vectors WHERE "row" BETWEEN ? AND ? AND key_vector IS NOT NULL"""
+# The plus has SQLite walk along the row numbers: the index by collection has them in another order.
+_BEGUN = """\
+SELECT count(*), coalesce(sum("row" & 4294967295), 0)
+FROM documents WHERE "row" BETWEEN ? AND ? AND +collection = ? AND keys > 0"""
 
 _INSERT = """\
 INSERT INTO vectors ("row", document, first, last, key_vector, value_vector, checksum)
@@ -92,6 +100,12 @@ def checksums(connection: Connection, first: int, last: int) -> tuple[RowNumbers
     found = connection.execute(_CHECKSUMS, (first, last)).fetchone()
     numbers, owners, stored = (numbers_of(text) for text in found)
     return numbers, owners, stored
+
+
+def sums(connection: Connection, collection: int, document: int, first: int, last: int) -> KeySums:
+    """What the numbers from `first` to `last` of all keys, and a collection's documents from `document` on, come to."""
+    keys = connection.execute(_SUMS, (first, last)).fetchone()
+    return KeySums(*keys, *connection.execute(_BEGUN, (document, last, collection)).fetchone())
 
 
 def _there(stored: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:

@@ -58,7 +58,7 @@ def described(block: Block) -> Described | None:
         places[name] = (files.index(found.mapped), found.offset, array.dtype.str, array.shape)
     said = {
         "arrays": places,
-        "files": [(file.size, file.writable) for file in files],
+        "files": [(file.size, file.writable, file.on_disk) for file in files],
         "value_width": values.width,
         "normalised": block.normalised,
     }
@@ -72,8 +72,8 @@ def mapped(said: Mapping[str, Any], descriptors: Sequence[int]) -> Block:
         OSError: it cannot be mapped.
     """
     pages = [
-        mapping(descriptor, size, writable=writable)
-        for descriptor, (size, writable) in zip(descriptors, said["files"], strict=True)
+        mapping(descriptor, size, writable=writable, on_disk=on_disk)
+        for descriptor, (size, writable, on_disk) in zip(descriptors, said["files"], strict=True)
     ]
     arrays = {name: _array(pages, *place) for name, place in said["arrays"].items()}
     norms = arrays["norms"]

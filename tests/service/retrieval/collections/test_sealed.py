@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import shutil
 import sqlite3
 from contextlib import closing, contextmanager
@@ -14,7 +15,7 @@ import pytest
 from attention.lookup import Question, answer
 from attention.lookup.memory import compaction, memory, segments
 from attention.lookup.sealed import block_file
-from service.retrieval.collections import Catalogue, rows, sealed
+from service.retrieval.collections import Catalogue, fitting, rows, sealed
 from service.storage import DocumentRecord, SQLiteStore
 from service.storage.sqlite import vector_rows
 from tests.service.retrieval.making import tidied
@@ -28,7 +29,7 @@ def small_blocks(monkeypatch):
     for module in (compaction, memory, segments, block_file):
         monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
     monkeypatch.setattr(rows, "READ_FIRST", 0)
-    monkeypatch.setattr(sealed, "_ROWS_AT_ONCE", 50)
+    monkeypatch.setattr(fitting, "_ROWS_AT_ONCE", 50)
 
 
 @pytest.fixture
@@ -165,20 +166,59 @@ def test_a_removed_row_that_comes_back_with_a_store_is_there_again(tmp_path, tmp
 
 
 def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_path_factory):
+    """A byte of every array that a file has, and of its head."""
     written(tmp_path, documents(0, 200))
     random = np.random.default_rng(0)
-    for turn in range(12):
+    content = files(tmp_path)[0].read_bytes()
+    start = int.from_bytes(content[8:16], "little")
+    sections = json.loads(content[24:start].rstrip(b"\0"))["sections"]
+    assert {"keys", "codes", "value_codes", "numbers", "ties"} <= sections.keys()
+    places = [(name, start + each["offset"] + int(random.integers(100))) for name, each in sections.items()]
+    for turn, (name, place) in enumerate([("head", 40), *places]):
         (path, *others) = files(tmp_path)
-        content = bytearray(path.read_bytes())
-        for place in random.integers(0, len(content), 1 + turn % 2).tolist():
-            content[place] ^= 0x10
-        path.write_bytes(content)
-        if turn % 4 == 0:
+        changed = bytearray(path.read_bytes())
+        changed[place] ^= 0x10
+        path.write_bytes(changed)
+        if name in ("keys", "codes") or turn % 6 == 0:
             same(tmp_path, tmp_path_factory)
         else:
             said(tmp_path)
-        assert not path.exists()
+        assert not path.exists(), name
         assert len(files(tmp_path)) == len(others) + 1
+
+
+def test_rows_of_a_file_that_is_whole_are_not_looked_at_one_by_one(tmp_path, tmp_path_factory, monkeypatch):
+    found, real = [], vector_rows.checksums
+
+    def counted(connection, first, last):
+        rows = real(connection, first, last)
+        found.append(len(rows[0]))
+        return rows
+
+    written(tmp_path, documents(0, 150, keys=3), documents(150, 400, keys=3))
+    monkeypatch.setattr(vector_rows, "checksums", counted)
+    with opened(tmp_path) as made:
+        keys = made.collection("c").keys
+        # Up to 50 behind each file, where the last document of it may go on; and what is in no file.
+        assert sum(found) < len(files(tmp_path)) * 51 + BLOCK < keys
+    with opened(tmp_path, files=False) as made:
+        made.collection("c").delete(ids=["0003"])
+    same(tmp_path, tmp_path_factory)
+
+
+def test_a_file_that_is_there_twice_and_others_between_are_no_matter(tmp_path, tmp_path_factory):
+    written(tmp_path, documents(0, 150))
+    with opened(tmp_path) as made:
+        asyncio.run(made.create("d", {"similarity": "dot"}))
+        for start in range(150, 450, 30):
+            made.collection("c" if start % 60 else "d").write(documents(start, start + 30, keys=2))
+        tidied(made.collection("c"))
+        tidied(made.collection("d"))
+    shutil.copy(files(tmp_path)[0], files(tmp_path)[0].with_name("softkv.sealed-1-0000000000000000.block"))
+    count = len(files(tmp_path))
+    assert count >= 6
+    same(tmp_path, tmp_path_factory)
+    assert len(files(tmp_path)) == count - 1
 
 
 def test_a_disk_that_is_full_breaks_no_write(tmp_path, tmp_path_factory, monkeypatch):
