@@ -13,7 +13,9 @@ from psycopg import Connection, conninfo
 from psycopg.pq import TransactionStatus
 
 from service.storage.errors import StorageFailed, StoreClosed, StoreUnavailable
-from service.storage.postgres.schema.migrations import migrate
+from service.storage.postgres.failures import translated_errors
+from service.storage.postgres.schema.migrations import files, migrate, refuse_unfit, run
+from service.storage.records import Standing
 
 MOST = 40
 """Connections at once: as many as threads that read or write, and some that count versions."""
@@ -50,6 +52,19 @@ def prepare(address: str, name: str) -> None:
     """Bring the database to the last schema."""
     with psycopg.connect(address, autocommit=True) as connection:
         migrate(connection, name)
+
+
+def standing(address: str) -> Standing:
+    """What is at an address, which is only looked at.
+
+    Raises: StorageFailed for an address that is none or refuses, or is of no PostgreSQL that will do; StoreUnavailable;
+        DatabaseTooNew.
+    """
+    address, name = checked(address), shown(address)
+    with translated_errors(name), psycopg.connect(address, autocommit=True) as connection:
+        refuse_unfit(connection, name)
+        server = str(connection.info.parameter_status("server_version"))
+        return Standing(name, server, run(connection, name), max(files()))
 
 
 class Connections:
