@@ -71,6 +71,11 @@ class Connections:
     """Connections in which every transaction is begun and ended in so many words; an idle one is taken again.
 
     Where none is idle who needs it makes a new one, so it is known at once that there is no server, or one again.
+
+    That is why it is not psycopg_pool's (3.3): that one connects in threads of its own, and who asks waits for these.
+    While there is no server each call holds its thread until its timeout and never hears why; and the pool tries again
+    after 1, 2, 4, 8 … s whoever asks, so that after a long outage nobody is answered for as long again. Its
+    `reconnect_timeout` ends the second, `check_connection` neither, and nothing the first.
     """
 
     def __init__(self, address: str, name: str) -> None:
