@@ -37,6 +37,7 @@ NAMES = {
     "parts": "a large collection scanned by child processes, beside one process",
     "sizing": "memory and disk a document, and what a core does in a second",
     "kills": "a thousand times kill -9 under writers of every kind",
+    "replicas": "kill -9 of two services and of their PostgreSQL under writers, and reads through the other one",
     "soak": "an hour of mixed load: memory and disk",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
 }

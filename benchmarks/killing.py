@@ -50,7 +50,7 @@ class Killed:
         """Start, see what the last kill has left, write, and kill."""
         restored = None
         with Service(self._data, *self._options) as service:
-            _wait(service)
+            wait_for_keys(service)
             with service.client() as client:
                 client.put(PATH, json={"encoder": None, "dimension": WIDTH}).raise_for_status()
                 self._see(client)
@@ -62,14 +62,14 @@ class Killed:
             shutil.rmtree(self._data)
             restored.rename(self._data)
             with Service(self._data, *self._options) as service:
-                _wait(service)
+                wait_for_keys(service)
                 self._write_and_kill(service)
         self._kills += 1
 
     def end(self) -> None:
         """See what the last kill has left, and read every row."""
         with Service(self._data, *self._options) as service:
-            _wait(service)
+            wait_for_keys(service)
             with service.client() as client:
                 self._see(client)
         self.check_rows()
@@ -80,28 +80,15 @@ class Killed:
         for thread in threads:
             thread.start()
         time.sleep(self._chosen.uniform(0, self._most_seconds))
-        service.process.kill()
-        service.process.wait()
+        service.kill()
         for thread in threads:
             thread.join()
 
     def _see(self, client: httpx.Client) -> None:
-        found: State = {}
-        page: dict[str, Any] = {"limit": 10_000, "include": ["key", "value", "metadata", "key_vector"]}
-        while True:
-            answer = client.post(f"{PATH}/documents/query", json=page).raise_for_status().json()
-            found |= {each["id"]: number_of(each) for each in answer["documents"]}
-            if answer["next_cursor"] is None:
-                break
-            page["cursor"] = answer["next_cursor"]
+        found = held(client)
         for writer in self._writers:
             writer.settle(found)
-        asked = {"query": vector(0), "top_k": 10_000, "include": [], "null": False}
-        attended = client.post(f"{PATH}/attend", json=asked).raise_for_status().json()
-        stored = client.get(PATH).raise_for_status().json()["documents"]
-        assert attended["documents"] == stored == len(found)
-        assert {match["id"] for match in attended["matches"]} == found.keys()
-        self._documents = stored
+        self._documents = len(found)
 
     def _restore(self, client: httpx.Client) -> Path:
         """What a backup holds, in a directory of its own, to stand in the store's place from now on."""
@@ -133,7 +120,25 @@ class Killed:
         )
 
 
-def _wait(service: Service) -> None:
+def held(client: httpx.Client) -> State:
+    """Every document that a service gives out, each whole; and they are those that it attends to and counts."""
+    found: State = {}
+    page: dict[str, Any] = {"limit": 10_000, "include": ["key", "value", "metadata", "key_vector"]}
+    while True:
+        answer = client.post(f"{PATH}/documents/query", json=page).raise_for_status().json()
+        found |= {each["id"]: number_of(each) for each in answer["documents"]}
+        if answer["next_cursor"] is None:
+            break
+        page["cursor"] = answer["next_cursor"]
+    asked = {"query": vector(0), "top_k": 10_000, "include": [], "null": False}
+    attended = client.post(f"{PATH}/attend", json=asked).raise_for_status().json()
+    stored = client.get(PATH).raise_for_status().json()
+    assert attended["documents"] == stored["documents"] == stored["keys"] == len(found)
+    assert {match["id"] for match in attended["matches"]} == found.keys()
+    return found
+
+
+def wait_for_keys(service: Service) -> None:
     """Until keys are read; machine code may come later."""
     deadline = time.monotonic() + 60
     with service.client() as client:

@@ -13,9 +13,14 @@ import httpx
 
 
 class Service:
-    """`softkv serve` on a free port; leaving the block stops it as Ctrl-C would."""
+    """`softkv serve` on a free port; leaving the block stops it as Ctrl-C would.
 
-    def __init__(self, data: Path, *options: str) -> None:
+    Args:
+        log: where it says what it does.
+    """
+
+    def __init__(self, data: Path, *options: str, log: Path | None = None) -> None:
+        self._log = log
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -32,12 +37,22 @@ class Service:
         ]
 
     def __enter__(self) -> Service:
-        self.process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait(30)
+
+    def start(self) -> None:
+        """Begin, or begin again after a kill, on the same port; what it logs is added to the file for that."""
+        with (self._log or Path(os.devnull)).open("ab") as log:
+            self.process = subprocess.Popen(self._command, stderr=log)
+
+    def kill(self) -> None:
+        """SIGKILL, as from the kernel."""
+        self.process.kill()
+        self.process.wait()
 
     def client(self) -> httpx.Client:
         """A client with one connection that stays open."""

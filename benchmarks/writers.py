@@ -68,15 +68,20 @@ class Writer:
 
     def run(self, url: str) -> None:
         """Write, one after another."""
-        ways = (self._batch, self._batch, self._lines, self._patch, self._delete, self._delete_where, self._one)
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-            while True:
-                way = self.chosen.choice(ways)
-                try:
-                    way(client)
-                except httpx.TransportError:
-                    return
-                self.acknowledged[way.__name__.strip("_")] += 1
+            while self.once(client):
+                pass
+
+    def once(self, client: httpx.Client, *, streams: bool = True) -> bool:
+        """One write of any kind → whether it was answered; `streams`: those that are no one request are among them."""
+        ways = [self._batch, self._batch, self._patch, self._delete, self._delete_where, self._one]
+        way = self.chosen.choice([*ways, self._lines] if streams else ways)
+        try:
+            way(client)
+        except httpx.TransportError:
+            return False
+        self.acknowledged[way.__name__.strip("_")] += 1
+        return True
 
     def _ids(self, most: int) -> list[str]:
         return [f"{self.name}-{each}" for each in self.chosen.sample(range(IDS), self.chosen.randint(1, most))]
@@ -115,6 +120,8 @@ class Writer:
         ) as answer:
             for line in answer.iter_lines():
                 said = json.loads(line)
+                if said.get("problem", {}).get("status") == 503:
+                    raise httpx.ReadError(said["problem"]["detail"])
                 if self.under_way[0] is after_first and "done" not in said:
                     self.known, self.under_way = after_first, [state]
         assert said["done"], said

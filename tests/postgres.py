@@ -6,6 +6,7 @@ import ctypes
 import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -88,6 +89,29 @@ class PostgresServer:
         self._process.kill()
         self._process.wait()
 
+    def crash(self) -> None:
+        """SIGKILL to it and to all of its children, as where a machine goes; they are gone when this returns."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # so that it makes no more of them
+        children = self._children()
+        for child in [*children, self._process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        self._process.wait()
+        while any(map(_runs, children)):  # while one has its memory, none can be started on it
+            time.sleep(0.005)
+
+    def kill_connection(self, chosen: random.Random) -> None:
+        """SIGKILL to one of the processes that answer a client: the others are ended, and the log is read back."""
+        serving = [child for child in self._children() if b" 127.0.0.1" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        os.kill(chosen.choice(serving), signal.SIGKILL)
+
+    def _children(self) -> list[int]:
+        """The processes that it began."""
+        assert self._process is not None
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, check=False)
+        return [int(each) for each in found.stdout.split()]
+
     def database(self) -> str:
         """The address of a new database."""
         import psycopg
@@ -126,6 +150,14 @@ def _end_with_the_tests() -> None:
     """Have Linux stop this process where the tests are killed."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left until it is waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _known(user: str) -> bool:

@@ -7,13 +7,17 @@ import platform
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.storage import CollectionRecord
 
 Severity = Literal["ok", "note", "broken"]
 
@@ -33,6 +37,7 @@ _OPTIONAL = {
     "sentence-transformers": "loads models of other kinds than the BERT family",
     "pyarrow": "reads Parquet files",
 }
+_SHOWN = 5  # collections, by name
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,13 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Every check, one after the other; those of the model and the data directory take seconds."""
+    """Every check, one after the other; those of the model and of what is stored take seconds."""
     yield _machine()
     yield _packages()
     yield from _optional_packages()
     yield _arithmetic(settings)
     yield _model(settings)
-    yield from _data_directory(settings.data_dir)
+    yield from _data_directory(settings.data_dir) if settings.store is None else _store(settings.store)
 
 
 def _cores() -> int:
@@ -177,10 +182,51 @@ def _data_directory(path: Path) -> Iterator[Check]:
     if findings:
         yield from (Check(name, "broken", finding) for finding in findings)
         return
-    documents, size = sum(record.documents for record in collections), store.path.stat().st_size / 2**20
-    yield Check(
-        name,
-        "ok",
-        f"{store.path} is sound: {len(collections):,} collections, {documents:,} documents, {size:,.1f} MiB; every row "
-        "is what was written",
+    yield Check(name, "ok", _sound(str(store.path), collections, store.path.stat().st_size))
+
+
+def _store(address: str) -> Iterator[Check]:
+    """Reach the database, and read all of it, row by row, beside whoever uses it; nothing is made or changed."""
+    from service.storage import StorageError, StoreUnavailable, open_shared, shared_standing
+
+    name = "store"
+    try:
+        standing = shared_standing(address)
+        where = f"{standing.name}, PostgreSQL {standing.server}"
+        if not standing.migrations:
+            yield Check(name, "note", f"{where}, has no tables of softkv yet: `softkv serve` makes them")
+            return
+        if standing.migrations < standing.known:
+            yield Check(
+                name,
+                "note",
+                f"{where}, has schema version {standing.migrations}, this softkv has {standing.known}: the next "
+                "`softkv serve` brings it there; then its rows can be checked",
+            )
+            return
+        with closing(open_shared(address)) as store:
+            findings = list(store.check())
+            with store.reading() as reader:
+                collections = reader.collections()
+            size = store.sizes()["database"]
+    except StoreUnavailable as error:
+        advice = "if that stays so, see that the server runs, listens there and lets this machine in (pg_hba.conf)"
+        yield Check(name, "broken", f"{error}; {advice}")
+    except StorageError as error:
+        yield Check(name, "broken", str(error))
+    else:
+        yield from (Check(name, "broken", finding) for finding in findings)
+        if not findings:
+            yield Check(name, "ok", _sound(f"{where}, schema version {standing.migrations},", collections, size))
+
+
+def _sound(where: str, collections: Sequence[CollectionRecord], size: int) -> str:
+    """What a store holds, of which every row was read."""
+    largest = sorted(collections, key=lambda record: -record.documents)[:_SHOWN]
+    named = ", ".join(f"{record.name}: {record.documents:,}" for record in largest)
+    shown = f" ({named}{', …' if len(collections) > _SHOWN else ''})" if collections else ""
+    documents = sum(record.documents for record in collections)
+    return (
+        f"{where} is sound: {len(collections):,} collections, {documents:,} documents{shown}, {size / 2**20:,.1f} MiB; "
+        "every row is what was written"
     )

@@ -17,17 +17,20 @@ _STYLES = {"ok": "green", "note": "yellow", "broken": "bold red"}
 
 def doctor(
     data_dir: Annotated[Path | None, typer.Option(help="Where the collections are kept.", show_default="data")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="postgresql://… of the database that keeps them instead.", show_default="none")
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="A model's name, its path, or none.", show_default="all-MiniLM-L6-v2")
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Check what is installed, the model and the data directory; needs no service.
+    """Check what is installed, the model and the data directory or database; needs no service.
 
     Run it where `softkv serve` runs, with the same SOFTKV_… environment.
     """
     # Nothing is listened on here, so it does not matter who may call.
-    given = {"host": "127.0.0.1", "data_dir": data_dir, "encoder": encoder}
+    given = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}
     settings = read_settings({name: value for name, value in given.items() if value is not None})
 
     from rich.table import Table

@@ -61,10 +61,11 @@ from service.storage.records import (
     Part,
     SearchResult,
     SearchRow,
+    Standing,
     StoredDocument,
     Vector,
 )
-from service.storage.shared import SharedStore, open_shared
+from service.storage.shared import SharedStore, open_shared, shared_standing
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.temporary import searching_rows

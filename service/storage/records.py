@@ -46,6 +46,23 @@ class CollectionSettings:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A database server and what softkv has in it.
+
+    Attributes:
+        name: its address, without a password.
+        server: its version.
+        migrations: the version of the schema that is there; 0 where there is none.
+        known: the version that this softkv has.
+    """
+
+    name: str
+    server: str
+    migrations: int
+    known: int
+
+
+@dataclass(frozen=True)
 class CollectionRecord:
     """A stored collection; `id` is never given to another one, even after this one is deleted.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from service.storage.errors import DocumentDamaged, StorageFailed
 from service.storage.interface import Reader, Store
-from service.storage.records import CollectionRecord, Followed, KeyRows, RowNumbers
+from service.storage.records import CollectionRecord, Followed, KeyRows, RowNumbers, Standing
 
 
 class SharedReader(Reader, Protocol):
@@ -38,6 +38,9 @@ class SharedStore(Store, Protocol):
     def reading_at(self, version: int) -> AbstractContextManager[SharedReader]:
         """What one collection was at a version, or is; nothing is held meanwhile."""
 
+    def check(self) -> Iterator[str]:
+        """What is wrong with anything that is stored, a line each; reads all of it, while others write."""
+
     def catalogue(self) -> int:
         """Counts what happened to collections, but for their documents: while it is the same, so are they."""
 
@@ -60,10 +63,23 @@ def open_shared(address: str) -> SharedStore:
     Raises: StorageFailed where psycopg is not installed, or the address is none or refuses; StoreUnavailable;
         DatabaseTooNew.
     """
-    try:
+    with _psycopg_wanted():
         from service.storage.postgres.store import PostgresStore
+    return PostgresStore.open(address)
+
+
+def shared_standing(address: str) -> Standing:
+    """What is in the PostgreSQL at an address, where nothing is made or changed; raises as `open_shared` does."""
+    with _psycopg_wanted():
+        from service.storage.postgres.connections import standing
+    return standing(address)
+
+
+@contextmanager
+def _psycopg_wanted() -> Iterator[None]:
+    try:
+        yield
     except ImportError as error:
         raise StorageFailed(
             f"a store in PostgreSQL needs psycopg, which cannot be imported ({error}): pip install 'softkv[postgres]'"
         ) from error
-    return PostgresStore.open(address)

@@ -13,7 +13,9 @@ from psycopg import Connection, conninfo
 from psycopg.pq import TransactionStatus
 
 from service.storage.errors import StorageFailed, StoreClosed, StoreUnavailable
-from service.storage.postgres.schema.migrations import migrate
+from service.storage.postgres.failures import translated_errors
+from service.storage.postgres.schema.migrations import files, migrate, refuse_unfit, run
+from service.storage.records import Standing
 
 MOST = 40
 """Connections at once: as many as threads that read or write, and some that count versions."""
@@ -52,10 +54,28 @@ def prepare(address: str, name: str) -> None:
         migrate(connection, name)
 
 
+def standing(address: str) -> Standing:
+    """What is at an address, which is only looked at.
+
+    Raises: StorageFailed for an address that is none or refuses, or is of no PostgreSQL that will do; StoreUnavailable;
+        DatabaseTooNew.
+    """
+    address, name = checked(address), shown(address)
+    with translated_errors(name), psycopg.connect(address, autocommit=True) as connection:
+        refuse_unfit(connection, name)
+        server = str(connection.info.parameter_status("server_version"))
+        return Standing(name, server, run(connection, name), max(files()))
+
+
 class Connections:
     """Connections in which every transaction is begun and ended in so many words; an idle one is taken again.
 
     Where none is idle who needs it makes a new one, so it is known at once that there is no server, or one again.
+
+    That is why it is not psycopg_pool's (3.3): that one connects in threads of its own, and who asks waits for these.
+    While there is no server each call holds its thread until its timeout and never hears why; and the pool tries again
+    after 1, 2, 4, 8 … s whoever asks, so that after a long outage nobody is answered for as long again. Its
+    `reconnect_timeout` ends the second, `check_connection` neither, and nothing the first.
     """
 
     def __init__(self, address: str, name: str) -> None:

@@ -26,6 +26,7 @@ from service.storage.postgres.connections import Connections, checked, prepare, 
 from service.storage.postgres.failures import translated_errors
 from service.storage.postgres.forms import COLLECTION_COLUMNS
 from service.storage.postgres.reader import Reader
+from service.storage.postgres.soundness import findings
 from service.storage.postgres.writer import Writer
 from service.storage.records import CollectionRecord, Followed
 from service.storage.writes import call_all
@@ -122,13 +123,8 @@ class PostgresStore:
         What `gather` returns is `reader.gathered`; it is called before, so that the state has all that it tells of.
         """
         gathered = gather() if gather is not None else None
-        with self._connection() as connection:
-            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield Reader(connection, gathered)
-            finally:
-                if not connection.broken:
-                    connection.execute("ROLLBACK")
+        with self._state() as connection:
+            yield Reader(connection, gathered)
 
     @contextmanager
     def reading_at(self, version: int) -> Iterator[Reader]:
@@ -184,12 +180,28 @@ class PostgresStore:
             return [f"storage: {error}"]
         return []
 
+    def check(self) -> Iterator[str]:
+        """What is wrong with anything that is stored, a line each; reads all of it as it was at one moment."""
+        with self._state() as connection:
+            yield from findings(connection)
+
     def _clear(self) -> bool:
         try:
             with self._connection() as connection:
                 return log.forget(connection, _CLEARED)
         except (StoreUnavailable, StoreClosed, StorageFailed):  # the next write begins again
             return False
+
+    @contextmanager
+    def _state(self) -> Iterator[Connection[Any]]:
+        """A connection that sees one consistent state."""
+        with self._connection() as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield connection
+            finally:
+                if not connection.broken:
+                    connection.execute("ROLLBACK")
 
     @contextmanager
     def _connection(self) -> Iterator[Connection[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import httpx
 import pytest
 
 from service.encoding.models.installed import installed_checkpoint
+from service.storage import open_shared
+from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving
 
 
@@ -58,6 +61,71 @@ def test_a_damaged_database_is_broken(bare: Softkv, tmp_path: Path) -> None:
     code, found = checks(bare, tmp_path, "--encoder", "none")
     assert code == 1
     assert found["data directory"]["state"] == "broken"
+
+
+def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_at(
+    bare: Softkv, tmp_path: Path
+) -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    with socket.socket() as free:  # bound, and nobody listens
+        free.bind(("127.0.0.1", 0))
+        address = f"postgresql://softkv:secret@127.0.0.1:{free.getsockname()[1]}/softkv"
+        code, found = checks(bare, tmp_path / "none", "--encoder", "none", "--store", address)
+    assert (code, found["store"]["state"]) == (1, "broken")
+    assert "cannot be reached now" in found["store"]["detail"]
+    assert "see that the server runs" in found["store"]["detail"]
+    assert "secret" not in str(found)
+    assert "data directory" not in found
+
+
+@pytest.mark.postgres
+def test_a_database_is_counted_beside_a_service_that_uses_it(
+    bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.database()
+    monkeypatch.setenv("SOFTKV_STORE", address)
+    code, found = checks(bare, tmp_path, "--encoder", "none")
+    assert (code, found["store"]["state"]) == (0, "note")
+    assert "has no tables of softkv yet: `softkv serve` makes them" in found["store"]["detail"]
+    with psycopg_to(address) as connection:
+        assert connection.execute("SELECT to_regnamespace('softkv')").fetchone() == (None,)
+    with serving(tmp_path, "--store", address) as running:
+        httpx.put(f"{running.url}/v1/collections/one", json={})
+        httpx.post(f"{running.url}/v1/collections/one/documents", json={"documents": [{"id": "a", "key_vector": [1]}]})
+        code, found = checks(bare, tmp_path, "--encoder", "none")
+        assert (code, found["store"]["state"]) == (0, "ok")
+        assert "PostgreSQL 1" in found["store"]["detail"]
+        assert "schema version 1, is sound: 1 collections, 1 documents (one: 1)" in found["store"]["detail"]
+        with psycopg_to(address) as connection:
+            connection.execute("UPDATE softkv.documents SET value = '1'")
+        code, found = checks(bare, tmp_path, "--encoder", "none")
+        assert (code, found["store"]["state"]) == (1, "broken")
+        assert found["store"]["detail"].startswith("document 'a', row 1 is damaged")
+
+
+@pytest.mark.postgres
+def test_a_schema_of_another_version_is_told(
+    bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from service.storage.postgres import connections
+
+    address = postgres.database()
+    open_shared(address).close()
+    monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
+    told = "has schema version 1, this softkv has 7: the next `softkv serve` brings it there"
+    assert told in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
+    for version, state, told in ((0, "note", "no tables"), (99, "broken", "has schema version 99, this softkv knows")):
+        with psycopg_to(address) as connection:
+            connection.execute(f"UPDATE softkv.state SET migrations = {version}")
+        code, found = checks(bare, tmp_path, "--encoder", "none", "--store", address)
+        assert (code, found["store"]["state"]) == (int(state == "broken"), state)
+        assert told in found["store"]["detail"]
+
+
+def psycopg_to(address: str) -> Any:
+    import psycopg
+
+    return psycopg.connect(address, autocommit=True)
 
 
 def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> None:

@@ -27,17 +27,13 @@ def migrate(connection: Connection[Any], address: str) -> None:
         StorageFailed: it is no PostgreSQL that will do.
         DatabaseTooNew: a later softkv was there.
     """
-    if connection.info.server_version < _OLDEST:
-        version = connection.info.parameter_status("server_version")
-        raise StorageFailed(f"softkv needs PostgreSQL 15 or later, {address} is {version}: update it")
-    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
-        raise StorageFailed(f"{address} has the encoding {encoding}: create a database with ENCODING 'UTF8'")
+    refuse_unfit(connection, address)
     wanted = files()
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-        done = _done(connection, address)
-        if done > max(wanted):
-            raise DatabaseTooNew(address, done, max(wanted))
+        done = run(connection, address)
+        if not done:
+            _create(connection, address)
         for number, path in wanted.items():
             if number > done:
                 # One statement after another, without parameters: the file is ours.
@@ -45,16 +41,29 @@ def migrate(connection: Connection[Any], address: str) -> None:
                 connection.execute("UPDATE state SET migrations = %s", (number,))
 
 
-def _done(connection: Connection[Any], address: str) -> int:
-    """How many were run; 0 in a database that is new to softkv, whose schema is made."""
+def refuse_unfit(connection: Connection[Any], address: str) -> None:
+    """Raises StorageFailed where that is no PostgreSQL that will do."""
+    if connection.info.server_version < _OLDEST:
+        version = connection.info.parameter_status("server_version")
+        raise StorageFailed(f"softkv needs PostgreSQL 15 or later, {address} is {version}: update it")
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        raise StorageFailed(f"{address} has the encoding {encoding}: create a database with ENCODING 'UTF8'")
+
+
+def run(connection: Connection[Any], address: str) -> int:
+    """How many were run; 0 in a database that is new to softkv. Raises DatabaseTooNew."""
     found = connection.execute("SELECT to_regclass('softkv.state') IS NOT NULL").fetchone()
-    if found is not None and found[0]:
-        row = connection.execute("SELECT migrations FROM state").fetchone()
-        return 0 if row is None else int(row[0])
+    row = connection.execute("SELECT migrations FROM state").fetchone() if found is not None and found[0] else None
+    done = 0 if row is None else int(row[0])
+    if done > (known := max(files())):
+        raise DatabaseTooNew(address, done, known)
+    return done
+
+
+def _create(connection: Connection[Any], address: str) -> None:
     try:
         connection.execute("CREATE SCHEMA IF NOT EXISTS softkv")
     except errors.InsufficientPrivilege as error:
         raise StorageFailed(
             f"this user may not create the schema softkv in {address}: GRANT CREATE ON DATABASE to it"
         ) from error
-    return 0

@@ -1,0 +1,143 @@
+"""Whether everything stored is what was written: rows by their checksums, and what is made of them by making it anew.
+
+What lies below that, pages and indexes, PostgreSQL checks itself: data checksums and pg_amcheck.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg import Connection
+
+from service.storage.checksums import id_hash
+from service.storage.errors import CollectionDamaged, DocumentDamaged
+from service.storage.fields import field_rows
+from service.storage.forms import collection_of, texts_of, vectors_of
+from service.storage.postgres.forms import (
+    COLLECTION_COLUMNS,
+    LIVING,
+    TEXT_COLUMNS,
+    VECTOR_COLUMNS,
+    field_entry,
+    folded,
+)
+
+_BATCH = 1000
+
+# What a table's rows are of, which has to be there.
+_OWNED = {
+    "documents": "EXISTS (SELECT FROM collections WHERE id = documents.collection)",
+    "vectors": 'EXISTS (SELECT FROM documents WHERE collection = vectors.collection AND "row" = vectors.document)',
+    "fields": 'EXISTS (SELECT FROM documents WHERE collection = fields.collection AND "row" = fields."row")',
+    "changes": "EXISTS (SELECT FROM collections WHERE id = changes.collection)",
+}
+
+_COUNTED = f"""\
+SELECT count(*) FILTER (WHERE {LIVING}), count(*) FILTER (WHERE {LIVING} AND keys = 0),
+       coalesce(max("row" + greatest(keys, 1)), 1),
+       count(*) FILTER (WHERE born > %(version)s OR died > %(version)s OR died <= born)
+FROM documents WHERE collection = %(collection)s"""
+
+_LOGGED = """\
+SELECT coalesce(max(version), 0), count(*) = coalesce(max(version) - min(version) + 1, 0)
+FROM changes WHERE collection = %s"""
+
+_DOCUMENTS = f"""\
+SELECT {TEXT_COLUMNS}, id_hash, folded_id, folded_key,
+       words IS NOT DISTINCT FROM to_tsvector('simple', left(coalesce(key, ''), 200000))
+FROM documents WHERE collection = %s AND "row" > %s ORDER BY "row" LIMIT {_BATCH}"""
+
+_FIELDS = """\
+SELECT collection, field, element, kind, number, whole, text, folded, "row"
+FROM fields WHERE collection = %s AND "row" BETWEEN %s AND %s"""
+
+_VECTORS = f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE collection = %s AND "row" > %s ORDER BY "row" LIMIT {_BATCH}'
+
+_UNVECTORED = """\
+SELECT "row" FROM documents
+WHERE collection = %s AND greatest(keys, 1) <> (
+    SELECT count(*) FROM vectors
+    WHERE vectors.collection = documents.collection AND document = documents."row"
+    AND vectors."row" BETWEEN documents."row" AND documents."row" + greatest(keys, 1) - 1
+    AND (key_vector IS NULL) = (keys = 0)
+)"""
+
+
+def findings(connection: Connection[Any]) -> Iterator[str]:
+    """What is wrong, a line each; reads everything, what is gone and kept for readers of older versions too.
+
+    Args:
+        connection: in a transaction that sees one state.
+    """
+    for table, owned in _OWNED.items():
+        ((count,),) = connection.execute(f"SELECT count(*) FROM {table} WHERE NOT {owned}").fetchall()
+        if count:
+            yield f"{count} rows of {table} are of nothing that is there"
+    for row in connection.execute(
+        f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM collections ORDER BY id"
+    ).fetchall():
+        version, following, *own = row
+        yield from _collection(connection, version, following, tuple(own))
+        yield from _documents(connection, own[0])
+        yield from _vectors(connection, own[0])
+
+
+def _collection(connection: Connection[Any], version: int, following: int, row: tuple[Any, ...]) -> Iterator[str]:
+    """A collection's own row: its settings, its counts, and the log that memories follow."""
+    try:
+        record = collection_of(row)
+    except CollectionDamaged as error:
+        yield str(error)
+        return
+    name, asked = f"collection {record.name!r}", {"collection": record.id, "version": version}
+    ((found, keyless, free, outside),) = connection.execute(_COUNTED, asked).fetchall()
+    if found != record.documents:
+        yield f"{name} holds {record.documents} documents, and {found} are found"
+    if keyless != record.keyless:
+        yield f"{name} holds {record.keyless} documents without a key, and {keyless} are found"
+    if following < free:
+        yield f"{name} gives the row number {following} next, which is not above those that are taken"
+    if outside:
+        yield f"{name} has the version {version}, and {outside} rows are of versions that were not"
+    ((last, whole),) = connection.execute(_LOGGED, (record.id,)).fetchall()
+    if last != version or not whole:
+        yield f"{name} has the version {version}, and its log, which ends at {last}, does not lead there step by step"
+
+
+def _documents(connection: Connection[Any], collection: int) -> Iterator[str]:
+    after = 0
+    while batch := connection.execute(_DOCUMENTS, (collection, after)).fetchall():
+        fields = defaultdict(set)
+        for entry in connection.execute(_FIELDS, (collection, batch[0][0], batch[-1][0])):
+            fields[entry[-1]].add(entry)
+        for *row, hashed, folded_id, folded_key, indexed in batch:
+            try:
+                texts = texts_of(tuple(row))
+            except DocumentDamaged as error:
+                yield str(error)
+                continue
+            document = f"document {texts.id!r} (row {texts.row})"
+            if id_hash(texts.id) != hashed:
+                yield f"{document} stands in another place among samples than its id says"
+            wanted = {field_entry(collection, texts.row, each) for each in field_rows(json.loads(texts.metadata))}
+            if fields[texts.row] != wanted or (folded_id, folded_key) != (folded(texts.id), folded(texts.key)):
+                yield f"{document}: what filters compare is not its metadata, its id and its key, so they may miss it"
+            if not indexed:
+                yield f"{document}: the words that full text looks for are not those of its key"
+        after = batch[-1][0]
+
+
+def _vectors(connection: Connection[Any], collection: int) -> Iterator[str]:
+    after = 0
+    while batch := connection.execute(_VECTORS, (collection, after)).fetchall():
+        for row in batch:
+            try:
+                vectors_of(row)
+            except DocumentDamaged as error:
+                yield str(error)
+        after = batch[-1][0]
+    for (number,) in connection.execute(_UNVECTORED, (collection,)).fetchall():
+        yield str(DocumentDamaged(number, None, vectors=True))

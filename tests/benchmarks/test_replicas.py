@@ -1,0 +1,115 @@
+"""Four kills of `python -m benchmarks replicas`, and a thousand of its questions; its model sees what it has to."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.either import KEY, Acknowledged, Either
+from benchmarks.failover import KINDS, Failover, pair
+from benchmarks.following import TOGETHER, Following, Group
+from tests.postgres import PostgresServer, running
+
+
+@pytest.mark.postgres
+def test_nothing_acknowledged_is_lost_whatever_is_killed_under_writers(tmp_path: Path) -> None:
+    with running(durable=True) as server, Failover(tmp_path, server, random.Random(8), most_seconds=0.8) as failover:
+        for kind in KINDS[1:]:
+            failover.once(kind)
+        failover.check_rows()
+        assert failover.acknowledged > 30, failover.report()
+
+
+@pytest.mark.postgres
+def test_a_read_through_the_other_replica_sees_every_write(tmp_path: Path, postgres: PostgresServer) -> None:
+    with ExitStack() as stack:
+        following = Following([stack.enter_context(each) for each in pair(tmp_path, postgres.database())])
+        following.run(1000, 8)
+    assert (following.missed, following.mixed) == ([], [])
+    assert sum(following.asked.values()) == 1000
+    assert following.beside > 900
+
+
+def matches(*numbers: int) -> list[dict[str, object]]:
+    return [{"value": number, "metadata": {"number": number}} for number in numbers]
+
+
+def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
+    group = Group("g")
+    for deletes in (False, False, True, False):
+        group.begin(deletes=deletes)
+        group.end()
+    assert (group.begun, group.acknowledged) == (4, 4)
+    for found, since, until in ((4, 4, 4), (2, 2, 4), (4, 2, 4), (1, 0, 4)):
+        assert group.refused(matches(*[found] * TOGETHER), since, until=until) is None
+    assert group.refused([], 0, until=0) is None
+    assert group.refused([], 2, until=3) is None
+    for numbers, since, until, why in (
+        ([4, 4, 4, 4, 2], 2, 4, "a mixture of the writes"),
+        ([4] * (TOGETHER - 1), 4, 4, "4 of 5 documents"),
+        ([4] * (TOGETHER + 1), 4, 4, "6 of 5 documents"),
+        ([2] * TOGETHER, 3, 4, "where 3 to 4 could be seen"),  # an older one
+        ([3] * TOGETHER, 2, 4, "where 2 to 4 could be seen"),  # a deletion left nothing
+        ([5] * TOGETHER, 4, 4, "where 4 to 4 could be seen"),  # nobody wrote it yet
+        ([], 4, 4, "nothing, where 4 to 4"),
+    ):
+        assert why in str(group.refused(matches(*numbers), since, until=until))
+
+
+@contextmanager
+def replica(status: int, told: list[str], *, again: bool = True) -> Iterator[str]:
+    """A server that answers so, and notes under which key it was asked."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            told.append(self.headers.get(KEY, ""))
+            self.send_response(status)
+            if status == 503 and again:
+                self.send_header("Retry-After", "2")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_what_one_puts_off_is_sent_to_the_other_under_the_same_key() -> None:
+    told, done = list[str](), list[Acknowledged]()
+    with replica(503, told) as down, replica(200, told) as up:
+        either = Either([down, up], random.Random(1), done, threading.Event(), repeats=True)
+        with httpx.Client(transport=either, base_url=down) as client:
+            for _ in range(8):
+                assert client.post("/", json={}).status_code == 200
+    assert [each.replica for each in done] == [1] * 8
+    assert either.repeated == len(told) - 8 > 0
+    assert len(set(told)) == 8
+    assert "" not in told
+
+
+def test_without_repeating_what_is_put_off_was_not_answered_and_a_refusal_is() -> None:
+    told, done = list[str](), list[Acknowledged]()
+    with replica(503, told) as down:
+        either = Either([down], random.Random(1), done, threading.Event(), repeats=False)
+        with httpx.Client(transport=either, base_url=down) as client, pytest.raises(httpx.TransportError):
+            client.post("/", json={})
+    with replica(503, told, again=False) as broken:
+        either = Either([broken], random.Random(1), done, threading.Event(), repeats=True)
+        with httpx.Client(transport=either, base_url=broken) as client:
+            assert client.post("/", json={}).status_code == 503
+    assert told[0] == ""
+    assert done == []
