@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -11,13 +10,14 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.contenders.server import free_port
+
 
 class Service:
     """`softkv serve` on a free port; leaving the block stops it as Ctrl-C would."""
 
     def __init__(self, data: Path, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [
             sys.executable,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import threading
 import time
@@ -13,6 +12,7 @@ import pytest
 from benchmarks.callers import CallRefused, Calls, Span, ask, call
 from benchmarks.contenders.bare import answering
 from benchmarks.contenders.rounds import Cell, callers
+from benchmarks.contenders.server import free_port
 from benchmarks.contenders.store import Way
 from benchmarks.contenders.wire import Http, body_of, request_of
 
@@ -157,10 +157,8 @@ def test_an_answer_in_pieces_is_one_answer():
 
 
 def test_where_nobody_listens_it_is_said():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
     with pytest.raises(CallRefused, match="cannot be called"):
-        call(address, Http(), requests(1), 1, BRIEFLY)
+        call(("127.0.0.1", free_port()), Http(), requests(1), 1, BRIEFLY)
 
 
 def test_a_bare_server_gives_the_same_bytes_to_all():

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.contenders.server import free_port
 from tests.postgres import running
 
 pytestmark = pytest.mark.postgres
@@ -30,7 +31,7 @@ class Replica:
         self._directory = directory
         self._command = [sys.executable, "-m", "service", "serve", "--encoder", "none", "--slow-ms", "0"]
         self._command += ["--store", store, "--data-dir", str(directory)]
-        self.port = 0
+        self.port = free_port()
         self.refused = ""
         self.start()
 
@@ -45,7 +46,6 @@ class Replica:
             assert self.process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
-        self.port = int(log.read_text().partition("http://127.0.0.1:")[2].split()[0])
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
         while self.tried("GET", "/livez") is None:
             assert time.monotonic() < deadline, log.read_text()
