@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +17,7 @@ from service.retrieval.collections import masks
 from service.retrieval.collections.collection import Collection
 from service.retrieval.queries import Options, attend_collection
 from service.storage import Combination, Comparison
-from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied
+from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied, wait_until_gone
 
 
 def held(collection):
@@ -158,10 +156,7 @@ def test_a_new_view_lets_the_old_one_go(collection):
     before = seen()
     collection.write(numbered(61))
     tidied(collection)
-    deadline = time.monotonic() + 60
-    while [each() for each in before] != [None, None]:  # the thread that tidied lets go of them a moment later
-        assert time.monotonic() < deadline
-        gc.collect()
+    wait_until_gone(*before)
 
 
 def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypatch):
