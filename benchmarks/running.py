@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import httpx
+
+from benchmarks.contenders.server import free_port
 
 
 class Service:
@@ -21,8 +22,7 @@ class Service:
 
     def __init__(self, data: Path, *options: str, log: Path | None = None) -> None:
         self._log = log
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [
             sys.executable,

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 
 import httpx
+import hypothesis
 import pytest
 
 from tests.budgets import BUDGETS, Budgets
@@ -13,6 +14,11 @@ from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
 collect_ignore = ["integrations"]  # suites of frameworks, each in an environment of its own: make integrations
+
+
+# How long an example takes is a matter of the machine, and of who else is on it.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

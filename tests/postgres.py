@@ -9,7 +9,6 @@ import pwd
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from benchmarks.contenders.server import free_port
 
 OLDEST = 15
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
@@ -56,9 +57,7 @@ class PostgresServer:
             user = next(user for user in ("postgres", "nobody") if _known(user))
             self._as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
             shutil.chown(self._directory, user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         made = self._run("initdb", "-D", str(self._data), "-U", "softkv", "-A", "trust", "-E", "UTF8", "--locale=C")
         assert made.returncode == 0, made.stderr
         self._process: subprocess.Popen[bytes] | None = None

@@ -9,28 +9,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.callers import AT_ONCE
-from benchmarks.contenders.server import HOST, free_port
-from benchmarks.contenders.store import until_answered
+from benchmarks.contenders.server import HOST
 from benchmarks.contenders.wire import Address, Wire
 
 
 @contextmanager
 def answering(wire: Wire, answer: bytes) -> Iterator[Address]:
     """Such a server in a process of its own → where it listens."""
-    address = (HOST, free_port())
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(address, wire, answer), daemon=True)
-    process.start()
-    try:
-        until_answered(lambda: socket.create_connection(address).close(), seconds=60)
-        yield address
-    finally:
-        process.terminate()
-        process.join()
+    with socket.create_server((HOST, 0), backlog=256) as listener:  # here: another could take a port that is free now
+        serving = multiprocessing.get_context("spawn").Process
+        process = serving(target=serve, args=(listener, wire, answer), daemon=True)
+        process.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            process.terminate()
+            process.join()
 
 
-def serve(address: Address, wire: Wire, answer: bytes) -> None:
+def serve(listener: socket.socket, wire: Wire, answer: bytes) -> None:
     """Until the process is ended."""
-    with socket.create_server(address, backlog=256) as listener, selectors.DefaultSelector() as selector:
+    with listener, selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         received: dict[socket.socket, bytes] = {}
         while True:

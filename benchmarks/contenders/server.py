@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import secrets
 import socket
 import subprocess
 import time
@@ -17,10 +18,11 @@ NOT_ROOT = "nobody"  # who runs what refuses to be run by root
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.create_server((HOST, 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
+    """One that nobody listens on, below those that systems give away: nobody else is given it before it is used."""
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)):
+            return port
 
 
 class Server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import socketserver
 import threading
 import time
@@ -13,10 +12,12 @@ import pytest
 from benchmarks.callers import CallRefused, Calls, Span, ask, call
 from benchmarks.contenders.bare import answering
 from benchmarks.contenders.rounds import Cell, callers
+from benchmarks.contenders.server import free_port
 from benchmarks.contenders.store import Way
 from benchmarks.contenders.wire import Http, body_of, request_of
 
-BRIEFLY = Span(0.2)
+BRIEFLY = Span(0.2, least=60)
+"""However busy the machine is, so many answers and refusals are waited for."""
 
 
 def answer(body: bytes, status: str = "200 OK") -> bytes:
@@ -104,12 +105,16 @@ def test_what_comes_in_the_time_is_counted_and_what_is_under_way_is_waited_for()
 
 
 def test_slow_answers_are_waited_for_up_to_a_limit():
-    def reply(body):
-        time.sleep(0.3)
-        return answer(body)
+    def late(seconds):
+        def reply(body):
+            time.sleep(seconds)
+            return answer(body)
 
-    with serving(reply) as address:
+        return reply
+
+    with serving(late(0.3)) as address:
         patient = call(address, Http(), requests(1), 2, Span(0.05, least=2))
+    with serving(late(1.5)) as address:  # of which a busy machine may take most
         hasty = call(address, Http(), requests(1), 2, Span(0.05, least=2, most=0.1))
     assert patient.answered >= 2
     assert patient.seconds >= 0.25
@@ -152,10 +157,8 @@ def test_an_answer_in_pieces_is_one_answer():
 
 
 def test_where_nobody_listens_it_is_said():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
     with pytest.raises(CallRefused, match="cannot be called"):
-        call(address, Http(), requests(1), 1, BRIEFLY)
+        call(("127.0.0.1", free_port()), Http(), requests(1), 1, BRIEFLY)
 
 
 def test_a_bare_server_gives_the_same_bytes_to_all():
@@ -168,7 +171,8 @@ def test_a_bare_server_gives_the_same_bytes_to_all():
     assert calls.answered > 16
 
 
-def test_rounds_have_a_cell_for_each_way_filter_and_number_of_connections():
+def test_rounds_have_a_cell_for_each_way_filter_and_number_of_connections(monkeypatch):
+    monkeypatch.setattr("benchmarks.contenders.rounds.SLOW", 1e6)  # no cell is left out, however busy the machine is
     both = {None: requests(4), 50: requests(2)}
     with answering(Http(), answer(b"good")) as good, answering(Http(), answer(b"no", "500 Oh")) as bad:
         ways = [

@@ -89,7 +89,7 @@ class Visit:
         """Open a part of the page, a scene as its picture or covered by its question; wait until it has its answers."""
         self.page.goto(f"{self.origin}/{where if covered else uncovered(where)}")
         try:
-            self.page.wait_for_selector(DRAWN, state="attached", timeout=10_000)
+            self.page.wait_for_selector(DRAWN, state="attached", timeout=60_000)
         except Exception as failure:
             if not self.disturbed:
                 raise AssertionError(f"{where} stays blank: {self.errors}, {self.page.content()[:500]}") from failure
@@ -130,7 +130,7 @@ def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
     ) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         contexts.append(context)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         opened = Visit(context.new_page(), origin)
         visits.append(opened)
         opened.go(where, covered=covered)

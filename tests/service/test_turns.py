@@ -52,9 +52,9 @@ async def as_caller(caller, threads, work):
 @in_a_loop
 async def test_a_flood_of_one_caller_leaves_a_thread_to_another():
     threads, go_on = Threads("test", 3), threading.Event()
-    flood = [asyncio.create_task(as_caller("flood", threads, partial(go_on.wait, 20))) for _ in range(50)]
+    flood = [asyncio.create_task(as_caller("flood", threads, partial(go_on.wait, 120))) for _ in range(50)]
     await asyncio.sleep(0)
-    assert await asyncio.wait_for(as_caller("other", threads, lambda: 7), 10) == 7
+    assert await asyncio.wait_for(as_caller("other", threads, lambda: 7), 60) == 7
     go_on.set()
     assert all(await asyncio.gather(*flood))
 
@@ -63,7 +63,7 @@ async def test_a_flood_of_one_caller_leaves_a_thread_to_another():
 async def test_who_waits_behind_a_flood_waits_for_one_of_it():
     threads, done = Threads("test", 1), list[str]()
     first = threading.Event()
-    tasks = [asyncio.create_task(as_caller("flood", threads, partial(first.wait, 20)))]
+    tasks = [asyncio.create_task(as_caller("flood", threads, partial(first.wait, 120)))]
     await asyncio.sleep(0.05)
     tasks += [asyncio.create_task(as_caller("flood", threads, partial(done.append, "flood"))) for _ in range(20)]
     tasks.append(asyncio.create_task(as_caller("other", threads, partial(done.append, "other"))))
@@ -77,7 +77,7 @@ async def test_who_waits_behind_a_flood_waits_for_one_of_it():
 @in_a_loop
 async def test_what_is_given_up_before_its_turn_is_not_done():
     threads, go_on, done = Threads("test", 1), threading.Event(), list[int]()
-    running = asyncio.create_task(as_caller("a", threads, partial(go_on.wait, 20)))
+    running = asyncio.create_task(as_caller("a", threads, partial(go_on.wait, 120)))
     waiting = [asyncio.create_task(as_caller("a", threads, partial(done.append, number))) for number in range(5)]
     await asyncio.sleep(0.05)
     for task in waiting[:4]:

@@ -29,6 +29,8 @@ log = structlog.get_logger("softkv")
 
 STREAMS_SECONDS = 1.9
 """After a signal, until a stream that has not ended by itself is cut."""
+_SAYING_SECONDS = 0.2
+"""Of these, what a stream has at least to say why it ends, where the loop was late."""
 CLOSING_SECONDS = 1.5
 """Of the time that a signal leaves, what is kept for closing the store."""
 ANSWERING_SECONDS = 0.5
@@ -125,7 +127,8 @@ class Server(uvicorn.Server):
         return True
 
     async def _cut_streams(self) -> None:
-        await asyncio.sleep(STREAMS_SECONDS - self._ending.since())
+        await asyncio.sleep(STREAMS_SECONDS - _SAYING_SECONDS - self._ending.since())
+        await asyncio.sleep(_SAYING_SECONDS)
         for connection in list(self.server_state.connections):
             if any(cycle.response_started and not cycle.response_complete for cycle in _cycles(connection)):
                 connection.transport.abort()

@@ -62,14 +62,14 @@ def test_an_answer_is_made_by_one_engine():
         with engine.held():
             first = engine.kernels()
             begun.set()
-            chosen.wait(10)
+            chosen.wait(60)
             return first, engine.kernels()
 
     engine.choose(in_numpy)
     try:
         with ThreadPoolExecutor(1) as pool:
             made = pool.submit(make)
-            begun.wait(10)
+            assert begun.wait(60)
             engine.choose(in_machine_code)
             assert engine.kernels() is in_machine_code
             chosen.set()

@@ -27,7 +27,7 @@ def docs(chromium: Any, site: RunningService) -> Iterator[Any]:
 
 
 def test_every_call_is_there(docs, site):
-    paths = httpx.get(f"{site.url}/openapi.json").json()["paths"].values()
+    paths = httpx.get(f"{site.url}/openapi.json", timeout=60).json()["paths"].values()
     assert docs.locator(".opblock").count() == sum(len(calls) for calls in paths)
 
 

@@ -58,7 +58,7 @@ def test_lookups_answer_without_a_service_as_the_service_does(chromium: Any, exp
     page.wait_for_timeout(600)
     temperature = slide(page, 200)
     asked = {"query": "a story about a dog", "temperature": temperature, "top_k": 3}
-    matches = httpx.post(f"{service}/v1/collections/library/attend", json=asked).json()["matches"]
+    matches = httpx.post(f"{service}/v1/collections/library/attend", json=asked, timeout=60).json()["matches"]
     shown = page.locator("#answer-attention .found li").all_inner_texts()
     assert [match["value"] for match in matches] == [text.splitlines()[0] for text in shown]
     assert all(
@@ -96,7 +96,7 @@ def test_it_works_in_a_frame_that_may_run_scripts_and_nothing_else(chromium: Any
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(site, wait_until="load")
         frame = page.frame_locator("iframe")
-        frame.locator("#checking[data-state=exported]").wait_for(state="attached", timeout=20_000)
+        frame.locator("#checking[data-state=exported]").wait_for(state="attached", timeout=60_000)
         swatch = frame.locator(".node.output .blended")
         before = swatch.inner_text()
         frame.locator("#temperature").focus()

@@ -60,7 +60,7 @@ def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
         page = chromium.new_page()
         page.goto(f"{running.url}/lesson.html")
         page.evaluate("document.body.append(Object.assign(document.createElement('iframe'), {src: '/livez'}))")
-        page.frame_locator("iframe").locator("text=alive").wait_for(timeout=10_000)
+        page.frame_locator("iframe").locator("text=alive").wait_for(timeout=60_000)
         page.close()
 
 

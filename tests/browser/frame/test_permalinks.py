@@ -115,7 +115,7 @@ def test_copied_curl_repeats_what_is_seen(visit: Any) -> None:
     page.wait_for_selector(".curl[data-command]")
     words = shlex.split(page.get_attribute(".curl", "data-command") or "")
     assert words[:3] == ["curl", "-s", f"{opened.origin}/v1/compare"]
-    answer = httpx.post(words[2], json=json.loads(words[words.index("-d") + 1])).json()
+    answer = httpx.post(words[2], json=json.loads(words[words.index("-d") + 1]), timeout=60).json()
     shown = weights(page)
     for match in answer["attention"]["matches"]:
         assert abs(match["weight"] - float(shown[match["key"]].strip("<>%")) / 100) < 0.006

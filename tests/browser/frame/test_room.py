@@ -22,6 +22,7 @@ from tests.browser.frame.test_accessibility import violations
 from tests.browser.reading import module, sideways
 from tests.browser.written import percent
 from tests.service.commands.conftest import Serving, serving
+from tests.service.commands.http.stopping import BUSY
 
 LISTENERS, UPDATES = 30, 20
 WITHIN_SECONDS = 1.0
@@ -57,7 +58,7 @@ class Class(threading.Thread):
         writer.close()
 
 
-def until(condition: Any, what: str, seconds: float = 30) -> None:
+def until(condition: Any, what: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
@@ -81,7 +82,9 @@ def started(tmp_path: Path, chromium: Any) -> Iterator[Any]:
             nonlocal port
             running = stack.enter_context(serving(tmp_path, *ENCODER, "--port", port))
             port = running.url.rpartition(":")[2]
-            until(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, "it does not get ready", 300)
+            until(
+                lambda: httpx.get(f"{running.url}/readyz", timeout=60).status_code == 200, "it does not get ready", 300
+            )
             return running
 
         yield start
@@ -108,7 +111,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     until(lambda: all(listening.heard), "not all listen")
 
     sent: dict[str, float] = {}
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         for i in range(UPDATES):
             sent[f"row-{i}"] = time.monotonic()
             client.put(f"{room}/rows/row-{i}", json={"key": f"a thing of number {i}", "value": "of no use"})
@@ -116,7 +119,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         until(lambda: all(sent.keys() <= heard.keys() for heard in listening.heard), "not all hear of all rows")
         delays = sorted(heard[row] - at for heard in listening.heard for row, at in sent.items())
         assert len(delays) == LISTENERS * UPDATES
-        assert delays[int(0.95 * len(delays))] <= WITHIN_SECONDS, delays[-10:]
+        assert delays[int(0.95 * len(delays))] <= WITHIN_SECONDS + BUSY, delays[-10:]
 
         send(phone, "row", row_key="cats", row_value="<b>They purr</b>")
         projector.locator(".memory .key", has_text="cats").wait_for()
@@ -144,11 +147,11 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     projector.context.set_offline(True)
     running.process.send_signal(signal.SIGTERM)
     stopped = time.monotonic()
-    listening.join(10)
-    assert time.monotonic() - stopped < 3
+    listening.join(60)
+    assert time.monotonic() - stopped < 3 + BUSY
     assert set(listening.last) == {"problem"}
     phone.locator("#notice .notice").wait_for()
-    running.process.wait(30)
+    running.process.wait(60)
     started()
     phone.locator("#notice", has_text="这个房间已经结束").wait_for()
     projector.context.set_offline(False)

@@ -30,7 +30,7 @@ COUNTING = """(names) => {
 
 def evidence(origin: str, query: str, temperature: float, null: Any, collection: str = "library") -> dict[str, Any]:
     body = {"query": query, "temperature": temperature, "null": null, "top_k": 1}
-    answer = httpx.post(f"{origin}/v1/collections/{collection}/attend", json=body)
+    answer = httpx.post(f"{origin}/v1/collections/{collection}/attend", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json()["evidence"])
 
@@ -154,7 +154,9 @@ def test_the_null_can_be_chosen(visit: Any) -> None:
         page.select_option("#none", f'"{null}"')
         opened.settle()
         body = {"query": QUESTIONS[0], "null": null}
-        background = httpx.post(f"{opened.origin}/v1/collections/library/compare", json=body).json()["background"]
+        background = httpx.post(f"{opened.origin}/v1/collections/library/compare", json=body, timeout=60).json()[
+            "background"
+        ]
         words = f"{background['mean']:.2f} ± {background['deviation']:.2f}"
         assert words in page.locator("#level").inner_text(), null
         assert page.locator("#named-nulls").is_visible()
@@ -204,9 +206,11 @@ def test_the_law_is_the_services(visit: Any, null: str) -> None:
         ("/v1", {"rows": rows[:1]}),
     ):
         body = {"query": "a drink", "null": null, **sent}
-        known = httpx.post(f"{opened.origin}{path}/compare", json=body).json()
+        known = httpx.post(f"{opened.origin}{path}/compare", json=body, timeout=60).json()
         for temperature in (0, 1e-3, 0.02, 0.05, 0.3, 40):
-            served = httpx.post(f"{opened.origin}{path}/compare", json={**body, "temperature": temperature}).json()
+            served = httpx.post(
+                f"{opened.origin}{path}/compare", json={**body, "temperature": temperature}, timeout=60
+            ).json()
             use = "({NullKey}, g) => NullKey.of(g[0]).level(g[1])"
             found = module(opened.page, "/js/nullkey.js", use, [known, temperature])
             assert found == pytest.approx(served["attention"]["evidence"]["null_similarity"], rel=1e-12)

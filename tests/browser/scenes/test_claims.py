@@ -193,4 +193,4 @@ def test_a_title_does_not_break_inside_a_term(visit: Any) -> None:
     assert "注意力" in opened.page.locator("h1 .whole").all_inner_texts()
     styles = opened.page.evaluate("getComputedStyle(document.querySelector('h1 .whole')).whiteSpace")
     assert styles == "nowrap"
-    assert httpx.get(f"{opened.origin}/worksheet.html").status_code == 200
+    assert httpx.get(f"{opened.origin}/worksheet.html", timeout=60).status_code == 200

@@ -12,7 +12,7 @@ from tests.browser.reading import checked, logits, slide, weights
 
 def shelves(origin: str) -> dict[str, str]:
     body = {"limit": 200}
-    found = httpx.post(f"{origin}/v1/collections/library/documents/query", json=body).json()["documents"]
+    found = httpx.post(f"{origin}/v1/collections/library/documents/query", json=body, timeout=60).json()["documents"]
     return {document["key"]: document["metadata"]["shelf"] for document in found}
 
 
@@ -77,7 +77,9 @@ def test_similarity_over_temperature_is_the_logit_and_softmax_of_it_the_weight(v
     opened = visit("#scene=library&t=0.1")
     page = opened.page
     path = f"{opened.origin}/v1/collections/library/attend"
-    served = httpx.post(path, json={"query": "books about felines", "temperature": 0.1, "top_k": 200}).json()["matches"]
+    served = httpx.post(
+        path, json={"query": "books about felines", "temperature": 0.1, "top_k": 200}, timeout=60
+    ).json()["matches"]
     expected = {match["key"]: match["logit"] for match in served}
     shown = logits(page)
     assert len(shown) == 40
@@ -141,7 +143,7 @@ def test_a_scene_without_rows_says_what_to_do_and_proves_nothing(visit: Any) -> 
 def test_a_collection_without_documents_proves_nothing_either(visit: Any) -> None:
     opened = visit("lesson.html")
     path = f"{opened.origin}/v1/collections/hollow"
-    assert httpx.put(path, json={}).status_code in (200, 201)
+    assert httpx.put(path, json={}, timeout=60).status_code in (200, 201)
     try:
         opened.page.goto("about:blank")
         opened.go("#scene=library&source=hollow")
@@ -149,4 +151,4 @@ def test_a_collection_without_documents_proves_nothing_either(visit: Any) -> Non
         assert "✓" not in opened.page.locator("#stage").inner_text()
         assert not opened.page.locator(".limits").is_visible()
     finally:
-        httpx.delete(path)
+        httpx.delete(path, timeout=60)

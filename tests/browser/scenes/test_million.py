@@ -43,7 +43,7 @@ def test_the_bar_is_the_certificate_and_the_mark_the_difference(visit: Any, larg
     opened.settle()
     asked = {"query": "smiling cat", "temperature": 0.05, "top_k": 16}
     exact, codes = (
-        httpx.post(opened.origin + large, json=asked | more).json()
+        httpx.post(opened.origin + large, json=asked | more, timeout=60).json()
         for more in ({"max_error": 1e-12}, {"basis": "proven"})
     )
     assert (exact["certificate"]["method"], codes["certificate"]["method"]) == ("exact", "quantised")

@@ -66,7 +66,7 @@ def test_the_output_is_the_services(visit: Any) -> None:
     ids = module(page, "/js/scenes.js", "({sceneNamed}) => sceneNamed('rows').state.rows.map((row) => row.id)")
     body = {"query": page.locator("#question").input_value(), "temperature": 0.1}
     body |= {"rows": [{"id": name, "key": key, "value": value} for name, key, value in zip(ids, *pairs, strict=True)]}
-    expected = httpx.post(f"{opened.origin}/v1/compare", json=body).json()["attention"]["output"]
+    expected = httpx.post(f"{opened.origin}/v1/compare", json=body, timeout=60).json()["attention"]["output"]
     shown = [float(text.replace("−", "-")) for text in output(page) if text]
     assert shown == [round(component, 4) for component in expected[:3]]
 
@@ -110,16 +110,16 @@ def test_a_masked_row_moves_the_level_as_a_deleted_one_does(visit: Any) -> None:
 def test_editing_a_collection_makes_a_copy_and_stores_nothing(visit: Any) -> None:
     opened = visit("#scene=library")
     page = opened.page
-    stored = httpx.post(f"{opened.origin}/v1/collections/library/documents/query", json={"limit": 200}).json()[
-        "documents"
-    ]
+    stored = httpx.post(
+        f"{opened.origin}/v1/collections/library/documents/query", json={"limit": 200}, timeout=60
+    ).json()["documents"]
     page.locator(".rows .key-text").nth(1).fill("felines, and books about them")
     after(opened)
     assert page.locator("#source").input_value() == ""
     assert weights(page)["felines, and books about them"] not in ("?", "<0.1%")
-    again = httpx.post(f"{opened.origin}/v1/collections/library/documents/query", json={"limit": 200}).json()[
-        "documents"
-    ]
+    again = httpx.post(
+        f"{opened.origin}/v1/collections/library/documents/query", json={"limit": 200}, timeout=60
+    ).json()["documents"]
     assert again == stored
 
 
@@ -177,5 +177,5 @@ def test_thirty_learners_at_once_each_with_their_own_rows(visit: Any, site: Any)
             assert f"secret of learner {i}”" in page.locator("#summary").inner_text()
         for i, answer in asked:
             assert answer.result() == [f"secret of learner {i}", "tea"]
-    names = {one["name"] for one in httpx.get(f"{site.url}/v1/collections").json()["collections"]}
+    names = {one["name"] for one in httpx.get(f"{site.url}/v1/collections", timeout=60).json()["collections"]}
     assert names == {"library", "videos"}

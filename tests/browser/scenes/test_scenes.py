@@ -150,6 +150,7 @@ def test_steps_go_forward_and_back_with_the_services_numbers(visit: Any) -> None
             **dict.fromkeys(("query", "key", "value"), body["EMBEDDINGS"]),
             "projections": {name: body[name] for name in ("W_Q", "W_K", "W_V", "W_O")},
         },
+        timeout=60,
     ).json()
     expected = [weight for row in answer["weights"][0] for weight in row]
     assert shown == pytest.approx(expected, abs=0.005)

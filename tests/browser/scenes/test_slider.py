@@ -16,6 +16,7 @@ def served(origin: str, temperature: float, **more: Any) -> dict[str, Any]:
     answer = httpx.post(
         f"{origin}/v1/collections/library/attend",
         json={"query": QUESTION, "temperature": temperature, "top_k": 200, **more},
+        timeout=60,
     )
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
@@ -23,7 +24,7 @@ def served(origin: str, temperature: float, **more: Any) -> dict[str, Any]:
 
 def compared(origin: str, temperature: float, **more: Any) -> dict[str, Any]:
     body = {"query": QUESTION, "temperature": temperature, **more}
-    answer = httpx.post(f"{origin}/v1/collections/library/compare", json=body)
+    answer = httpx.post(f"{origin}/v1/collections/library/compare", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -57,7 +58,7 @@ def test_it_moves_without_the_network(visit: Any) -> None:
     first = page.locator(".rows .share").first.inner_text()
     page.keyboard.press("End")
     page.wait_for_function(
-        "(was) => document.querySelector('.rows .share').textContent !== was", arg=first, timeout=300
+        "(was) => document.querySelector('.rows .share').textContent !== was", arg=first, timeout=10_000
     )
     assert opened.asked() == before
 
@@ -104,7 +105,9 @@ def test_a_large_collections_tail_is_read_from_a_sweep(visit: Any) -> None:
     body = {"query": QUESTION, "top_k": 20}
     key = compared(opened.origin, 0.2)
     rungs = [*module(opened.page, "/js/scale.js", "({ladder}) => ladder(8)"), 1e300]
-    sweep = httpx.post(f"{opened.origin}/v1/collections/library/sweep", json={**body, "temperatures": rungs}).json()
+    sweep = httpx.post(
+        f"{opened.origin}/v1/collections/library/sweep", json={**body, "temperatures": rungs}, timeout=60
+    ).json()
     for temperature in (0.03, 0.05, 0.123, 0.7, 30):
         answer = served(opened.origin, temperature, top_k=20)
         use = """({weigh}, g) => import('/js/tail.js').then(({Tail}) => weigh(g.sweep.matches.map((m) => m.similarity),
@@ -132,7 +135,7 @@ def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
 def test_a_text_of_several_parts_weighs_what_the_service_says_and_shows_what_spoke(visit: Any) -> None:
     opened = visit("lesson.html")
     path = f"{opened.origin}/v1/collections/essays"
-    assert httpx.put(path, json={}).status_code in (200, 201)
+    assert httpx.put(path, json={}, timeout=60).status_code in (200, 201)
     cats = "Cats purr when they are content. They sleep most of the day. At night they hunt mice."
     essay = " ".join(f"Chapter {i} is about the price of grain in the year {1800 + i}." for i in range(60)) + " " + cats
     texts = {"essay": essay, "dogs": "Dogs bark at strangers", "tea": "Tea is brewed with hot water", "cats": cats}
@@ -154,4 +157,4 @@ def test_a_text_of_several_parts_weighs_what_the_service_says_and_shows_what_spo
         assert "keys at" in limits
         assert "✗" not in limits
     finally:
-        httpx.delete(path)
+        httpx.delete(path, timeout=60)

@@ -19,7 +19,7 @@ def test_the_plane_and_the_weights_at_a_spot_are_numpys(visit: Any) -> None:
     opened = visit("#scene=space&spot=[0.1,0.2]", covered=True)
     page = opened.page
     page.wait_for_selector("#space-words:not(:empty)")
-    matches = httpx.post(f"{opened.origin}/v1/collections/library/attend", json=ALL).json()["matches"]
+    matches = httpx.post(f"{opened.origin}/v1/collections/library/attend", json=ALL, timeout=60).json()["matches"]
     keys = np.array([match["key_vector"] for match in matches])
     mean = keys.mean(0)
     _, sizes, axes = np.linalg.svd(keys - mean, full_matrices=False)

@@ -114,7 +114,7 @@ def test_of_texts_the_nearest_stored_value_is_named(visit: Any) -> None:
     checked(page)
     page.wait_for_selector("#output-nearest:not(:empty)")
     body = {"query": "books about felines", "top_k": 12, "include": ["output", "value_vector", "value"]}
-    answer = httpx.post(f"{opened.origin}/v1/collections/library/attend", json=body).json()
+    answer = httpx.post(f"{opened.origin}/v1/collections/library/attend", json=body, timeout=60).json()
 
     def cosine(one: list[float], other: list[float]) -> float:
         dot = sum(a * b for a, b in zip(one, other, strict=True))

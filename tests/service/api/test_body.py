@@ -56,10 +56,10 @@ def test_several_declarations_are_none():
 
 
 def test_a_long_header_is_read_in_linear_time():
-    started = time.perf_counter()
+    started = time.thread_time()  # of this thread alone, however busy the machine is
     assert read("application/json" + ";   " * 20_000 + "@") == ""
     assert read("application/json" + "; a=b" * 20_000 + "@") == ""
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_the_framework_reads_the_same_type_where_there_is_one():

@@ -15,9 +15,9 @@ from service.api.events import Event, Events
 from service.api.problems.errors import QueueFull
 
 
-async def sent(told: AsyncGenerator[Event], draining: Draining) -> bytes:
-    """The body of an answer of events."""
-    body = bytearray()
+async def sent(told: AsyncGenerator[Event], draining: Draining, body: bytearray | None = None) -> bytes:
+    """The body of an answer of events, as it grows in `body`."""
+    body = bytearray() if body is None else body
 
     async def send(message: dict) -> None:
         body.extend(message.get("body", b""))
@@ -37,12 +37,14 @@ def test_events_are_sent_one_by_one():
 
 def test_silence_is_broken_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.01)
+    so_far = bytearray()
 
     async def told() -> AsyncGenerator[Event]:
-        await asyncio.sleep(0.1)
+        while so_far.count(b"ping") < 3:
+            await asyncio.sleep(0.001)
         yield Event("step", 1)
 
-    body = asyncio.run(sent(told(), Draining()))
+    body = asyncio.run(sent(told(), Draining(), so_far))
     assert body.startswith(b": ping\n\n")
     assert body.endswith(b": ping\n\nevent: step\ndata: 1\n\n")
 
@@ -63,7 +65,7 @@ def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
 
     async def run() -> bytes:
         draining = Draining()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             return await sent(told(draining), draining)
 
     first, last = asyncio.run(run()).removesuffix(b"\n\n").split(b"\n\n")

@@ -77,7 +77,7 @@ def head(line: str, *headers: str) -> bytes:
 
 def half(running: RunningService, kind: str, key: str = "w", length: int = 99) -> socket.socket:
     """A call whose body does not end."""
-    raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
+    raw = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     media = f"Content-Type: {MEDIA[kind]}"
     raw.sendall(head(PATHS[kind], media, f"Content-Length: {length}", f"X-API-Key: {key}") + b"{" + b" " * (length - 2))
     return raw
@@ -85,7 +85,7 @@ def half(running: RunningService, kind: str, key: str = "w", length: int = 99) -
 
 def holding(running: RunningService, kind: str, key: str) -> socket.socket:
     """A call that holds its place."""
-    raw = socket.create_connection(("127.0.0.1", running.port), timeout=20)
+    raw = socket.create_connection(("127.0.0.1", running.port), timeout=60)
     raw.sendall(head(f"GET /hold/{kind}", f"X-API-Key: {key}"))
     return raw
 
@@ -102,7 +102,7 @@ def taken(client: httpx.Client) -> dict[str, int]:
 
 
 def until(client: httpx.Client, **expected: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while taken(client) != dict.fromkeys(KINDS, 0) | expected:
         assert time.monotonic() < deadline, taken(client)
         time.sleep(0.01)
@@ -172,14 +172,14 @@ def test_a_body_that_is_not_in_yet_holds_no_place(tight, client, kind):
         for _ in range(10 * MOST):
             stack.enter_context(half(tight, kind))
         assert ask(client, kind).status_code != 429
-        assert taken(client) == dict.fromkeys(KINDS, 0)
+        until(client)
 
 
 def test_bodies_that_are_not_in_yet_have_a_bound_of_which_a_caller_has_a_share(tight, client):
     with ExitStack() as stack, tight.client(headers={"x-api-key": "v"}) as other:
         for _ in range(20):
             stack.enter_context(half(tight, "stateless", length=90_000))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (answer := client.post("/v1/attend", json={"query": " " * 90_000})).status_code != 429:
             assert time.monotonic() < deadline
         assert answer.json()["code"] == "queue_full"
@@ -263,7 +263,9 @@ def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_
         until(client)
         assert events == ["lookup ended"] * MOST + ["write done"] * MOST
         assert client.get("/lookup/again").status_code == 200
-        assert "500" not in client.get("/metrics").text.split("softkv_http_requests_total", 1)[1].split("# HELP")[0]
+        counted = client.get("/metrics").text
+        assert 'status="200"' in counted
+        assert 'status="500"' not in counted
 
 
 def test_texts_of_a_caller_who_has_gone_are_not_encoded(service):
@@ -273,7 +275,7 @@ def test_texts_of_a_caller_who_has_gone_are_not_encoded(service):
         raw.sendall(head("POST /v1/encode", "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
         while not (waiting := encoder.waiting):
             time.sleep(0.001)
-    left, deadline = waiting, time.monotonic() + 60
+    left, deadline = waiting, time.monotonic() + 120
     while waiting := encoder.waiting:
         left = waiting
         assert time.monotonic() < deadline

@@ -178,7 +178,7 @@ def test_who_may_not_write_is_told_before_the_body_is_read(keyed):
 @pytest.mark.parametrize("path", ["nothing", "collections/a/b", "collections/a/documents/b", ""])
 def test_without_a_key_an_unknown_place_is_a_401(keyed, path):
     for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE", "PROPFIND"):
-        assert httpx.request(method, f"{keyed.url}/v1/{path}").status_code == 401
+        assert httpx.request(method, f"{keyed.url}/v1/{path}", timeout=60).status_code == 401
     assert httpx.options(f"{keyed.url}/v1/{path}").status_code in (404, 405)
 
 

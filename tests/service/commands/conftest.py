@@ -36,7 +36,7 @@ class Serving:
     def stop(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal → the exit code, and what was written to standard error since the announcement."""
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=30)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
 

@@ -45,12 +45,16 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
 
 def test_a_sound_data_directory_is_counted_and_left_alone(bare: Softkv, tmp_path: Path) -> None:
     with serving(tmp_path) as running:
-        httpx.put(f"{running.url}/v1/collections/one", json={})
-        httpx.post(f"{running.url}/v1/collections/one/documents", json={"documents": [{"id": "a", "key_vector": [1]}]})
+        httpx.put(f"{running.url}/v1/collections/one", json={}, timeout=60)
+        httpx.post(
+            f"{running.url}/v1/collections/one/documents",
+            json={"documents": [{"id": "a", "key_vector": [1]}]},
+            timeout=60,
+        )
         code, found = checks(bare, tmp_path, "--encoder", "none")
         assert code == 0
         assert f"in use by process {running.process.pid}" in found["data directory"]["detail"]
-        assert httpx.get(f"{running.url}/v1/collections/one").json()["documents"] == 1
+        assert httpx.get(f"{running.url}/v1/collections/one", timeout=60).json()["documents"] == 1
     code, found = checks(bare, tmp_path, "--encoder", "none")
     assert code == 0
     assert "is sound: 1 collections, 1 documents" in found["data directory"]["detail"]

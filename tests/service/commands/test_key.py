@@ -29,10 +29,10 @@ def test_a_service_takes_the_line_and_answers_to_the_key(tmp_path):
             file.write(line)
     with serving(tmp_path / "data", "--keys-file", str(tmp_path / "keys")) as running:
         writer, reader = ({"x-api-key": key} for key in keys)
-        assert httpx.put(f"{running.url}/v1/collections/docs-a", json={}, headers=writer).status_code == 201
-        assert httpx.put(f"{running.url}/v1/collections/other", json={}, headers=writer).status_code == 403
-        assert httpx.get(f"{running.url}/v1/collections/docs-a", headers=reader).status_code == 200
-        assert httpx.get(f"{running.url}/v1/collections").status_code == 401
+        assert httpx.put(f"{running.url}/v1/collections/docs-a", json={}, headers=writer, timeout=60).status_code == 201
+        assert httpx.put(f"{running.url}/v1/collections/other", json={}, headers=writer, timeout=60).status_code == 403
+        assert httpx.get(f"{running.url}/v1/collections/docs-a", headers=reader, timeout=60).status_code == 200
+        assert httpx.get(f"{running.url}/v1/collections", timeout=60).status_code == 401
 
 
 def test_for_programs_it_is_json(tmp_path):
@@ -64,7 +64,7 @@ def test_a_file_that_is_none_stops_the_start(tmp_path):
         subprocess.run(
             [*COMMAND, "serve", "--port", "0", "--encoder", "none", "--keys-file", str(tmp_path / "keys"),
              "--data-dir", str(tmp_path / "data")],
-            capture_output=True, text=True, check=True, timeout=60,
+            capture_output=True, text=True, check=True, timeout=300,
         )  # fmt: skip
     assert refused.value.returncode == 1
     assert f"softkv: the keys of {tmp_path / 'keys'}: line 1 is no JSON object of strings" in refused.value.stderr

@@ -192,7 +192,7 @@ def test_a_service_that_goes_away_leaves_what_it_acknowledged(tmp_path: Path) ->
         upload.run(resume=True)
         assert upload.skipped >= acknowledged
         assert upload.skipped + upload.upserted == upload.read == 6000
-        assert httpx.get(f"{running.url}{PATH}").json()["documents"] == 6000
+        assert httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"] == 6000
 
 
 def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Pat
     path = write_lines(tmp_path / "books.ndjson", documents)
     with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
         ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
-        documents = httpx.get(f"{running.url}{PATH}").json()["documents"]
+        documents = httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"]
     assert (ended.exit_code, documents) == (1, 1)
     assert re.match(r"line 2: the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)
     assert ended.stderr.endswith("softkv: 1 documents were refused, the others are written\n")
@@ -213,11 +213,11 @@ def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client,
     # A run in the background may ignore Ctrl-C, and its children would too.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while client.get(PATH).json().get("documents", 0) < 500 and time.monotonic() < until:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     written = re.fullmatch(r"softkv: interrupted\n([\d,]+) documents are written: --resume sends the others\n", errors)
     assert written is not None

@@ -22,7 +22,7 @@ def refused(*options: str, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
         env=os.environ | environment,
     )
     assert ended.returncode == 1, ended.stderr
@@ -36,25 +36,25 @@ def refused(*options: str, **environment: str) -> str:
 def test_it_answers_where_it_says_and_a_signal_is_a_clean_end(tmp_path: Path, number: signal.Signals) -> None:
     with serving(tmp_path) as running:
         assert running.announced == f"softkv listens on {running.url} (Ctrl-C stops it)\n"
-        assert httpx.get(f"{running.url}/livez").status_code == 200
-        assert httpx.put(f"{running.url}/v1/collections/kept", json={}).status_code == 201
+        assert httpx.get(f"{running.url}/livez", timeout=60).status_code == 200
+        assert httpx.put(f"{running.url}/v1/collections/kept", json={}, timeout=60).status_code == 201
         code, errors = running.stop(number)
         assert code == 0
         assert "Traceback" not in errors
     with serving(tmp_path) as again:
-        assert httpx.get(f"{again.url}/v1/collections/kept").status_code == 200
+        assert httpx.get(f"{again.url}/v1/collections/kept", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["localhost", "::1", "[::1]"])
 def test_other_names_of_this_machine(tmp_path: Path, host: str) -> None:
     with serving(tmp_path, "--host", host) as running:
-        assert httpx.get(f"{running.url}/v1/collections").status_code == 200
+        assert httpx.get(f"{running.url}/v1/collections", timeout=60).status_code == 200
         assert running.stop(signal.SIGINT)[0] == 0
 
 
 def test_a_log_for_programs_holds_json_only(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-format", "json") as running:
-        httpx.get(f"{running.url}/v1/collections")
+        httpx.get(f"{running.url}/v1/collections", timeout=60)
         code, errors = running.stop(signal.SIGTERM)
     assert code == 0
     assert json.loads(running.announced)["url"] == running.url
@@ -66,10 +66,13 @@ def test_flags_go_over_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("SOFTKV_MAX_DOCUMENTS", "1")
     two = [{"id": name, "key_vector": [1.0]} for name in "ab"]
     with serving(tmp_path, "--max-documents", "2") as running:
-        httpx.put(f"{running.url}/v1/collections/c", json={})
-        assert httpx.post(f"{running.url}/v1/collections/c/documents", json={"documents": two}).status_code == 200
+        httpx.put(f"{running.url}/v1/collections/c", json={}, timeout=60)
+        assert (
+            httpx.post(f"{running.url}/v1/collections/c/documents", json={"documents": two}, timeout=60).status_code
+            == 200
+        )
         queries = {"queries": [[1.0], [1.0]]}
-        assert httpx.post(f"{running.url}/v1/collections/c/attend", json=queries).status_code == 422
+        assert httpx.post(f"{running.url}/v1/collections/c/attend", json=queries, timeout=60).status_code == 422
 
 
 def test_a_port_in_use() -> None:

@@ -90,7 +90,7 @@ def test_what_lies_beyond_the_truncation_does_not_count(encoder):
 def test_a_megabyte_of_one_word_does_not_take_long(encoder):
     start = time.perf_counter()
     encoded = encoder.encode(["a" * 1_000_000, "ab " * 333_333], "document")
-    assert time.perf_counter() - start < 10  # about 1.5 s on two quiet cores
+    assert time.perf_counter() - start < 60  # about 1.5 s on two quiet cores, more on busy ones
     np.testing.assert_array_equal(encoded.token_counts, [3, 333_335])
     np.testing.assert_array_equal(encoded.truncated, [False, True])
     np.testing.assert_array_equal(encoded.unknown_tokens, [1, 0])

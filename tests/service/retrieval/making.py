@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -57,6 +59,14 @@ def rows(mask):
 
 def ids(snapshot: Snapshot, condition) -> list[str]:
     return sorted(snapshot.reader.ids(snapshot.record.id, rows(snapshot.mask(condition))))
+
+
+def wait_until_gone(*kept: weakref.ref) -> None:
+    """A thread lets go of what it worked on a moment after it is done."""
+    deadline = time.monotonic() + 60
+    while any(each() is not None for each in kept):
+        assert time.monotonic() < deadline
+        gc.collect()
 
 
 def tidied(collection):

@@ -13,7 +13,7 @@ from service.rooms.listeners import Listener, Listeners
 async def heard(listener: Listener) -> list[int]:
     """Versions of all that it is told until nothing comes any more."""
     found = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (update := await listener.next()) is not None:
             found.append(update.version)
     return found

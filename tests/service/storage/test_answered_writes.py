@@ -127,9 +127,11 @@ def test_of_two_that_wait_for_the_writer_one_writes(store: Store) -> None:
     """Both have found no answer before; the second look is under the writer's lock."""
     number = collection(store)
     outcomes: list[type[Exception] | None] = []
+    looked = threading.Barrier(3, timeout=60)
 
     def race(identity: str) -> None:
         store.refuse_answered(ASKED)
+        looked.wait()
         try:
             write(store, number, identity)
         except WriteAnswered as answered:
@@ -141,6 +143,7 @@ def test_of_two_that_wait_for_the_writer_one_writes(store: Store) -> None:
         threads = [threading.Thread(target=race, args=(name,)) for name in ("a", "b")]
         for thread in threads:
             thread.start()
+        looked.wait()
         for thread in threads:
             thread.join(0.2)
         assert outcomes == []

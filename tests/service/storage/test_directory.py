@@ -24,7 +24,7 @@ except DirectoryLocked as error:
 
 def from_another_process(directory: Path) -> str:
     command = [sys.executable, "-c", OTHER_PROCESS, str(directory)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def test_a_second_process_is_told_directory_and_process(tmp_path: Path) -> None:

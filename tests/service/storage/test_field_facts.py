@@ -64,7 +64,7 @@ def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(meaning.metadata, max_size=8), st.none() | meaning.conditions, st.integers(1, 4))
 def test_facts_are_what_a_plain_count_says(store: Store, given, condition, size):
     documents = [document(str(i), metadata=metadata) for i, metadata in enumerate(given)]

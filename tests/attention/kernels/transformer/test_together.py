@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from itertools import pairwise
 from time import sleep
 
@@ -12,21 +13,30 @@ from attention.kernels import pool
 from attention.kernels.transformer import together
 from attention.kernels.transformer.together import in_stages, threads_that_encode, with_others
 
+PATIENCE = 60
+"""Seconds for a thread to begin, on a busy machine too."""
+
 
 class Log:
     """Which rows were done in which stage by whom, in the order in which they were begun."""
 
-    def __init__(self, seconds=0.0):
+    def __init__(self, seconds=0.0, meeting=None):
         self.seconds = seconds
+        self.meeting = meeting
         self.begun = []
-        self.running = set()
+        self.running = Counter()
+        self.lock = threading.Lock()
 
     def __call__(self, stage, first, last):
-        assert all(other == stage for other in self.running)
-        self.running.add(stage)
-        self.begun.append((stage, first, last, threading.get_ident()))
+        with self.lock:
+            assert all(other == stage for other in self.running.elements())
+            self.running[stage] += 1
+            self.begun.append((stage, first, last, threading.get_ident()))
+        if self.meeting and stage == 0:
+            self.meeting.wait()
         sleep(self.seconds)
-        self.running.discard(stage)
+        with self.lock:
+            self.running[stage] -= 1
 
     def rows(self, stage):
         return sorted((first, last) for number, first, last, _ in self.begun if number == stage)
@@ -67,7 +77,7 @@ def test_all_rows_are_done_once_in_each_stage_after_the_one_before(crew, rows, t
 
 
 def test_two_threads_part_the_rows(crew):
-    log = Log(0.05)
+    log = Log(meeting=threading.Barrier(2, timeout=PATIENCE))  # both have come
     in_stages(log, 3, 145, 2, 12)
     assert [log.rows(stage) for stage in range(3)] == [[(0, 72), (72, 145)]] * 3
     assert all(len(log.threads(stage)) == 2 for stage in range(3))
@@ -96,7 +106,7 @@ def test_who_comes_late_leaves(crew):
 @pytest.mark.parametrize("failing", ["here", "there"])
 @pytest.mark.parametrize("at", [0, 1])
 def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, at):
-    here, both = threading.get_ident(), threading.Barrier(2, timeout=5)
+    here, both = threading.get_ident(), threading.Barrier(2, timeout=PATIENCE)
 
     def stage(number, first, last):
         if number == 0:
@@ -106,11 +116,11 @@ def test_an_error_is_told_and_nobody_waits_for_who_failed(crew, failing, at):
 
     with pytest.raises(ZeroDivisionError):
         in_stages(stage, 3, 145, 2, 12)
-    assert crew.submit(lambda: 1).result(timeout=5) == 1
+    assert crew.submit(lambda: 1).result(timeout=PATIENCE) == 1
 
 
 def test_what_others_do_is_done_and_their_errors_are_told(crew):
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=PATIENCE)
     with_others(both.wait, 2)
 
     def work():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from threading import Thread
 
 import numpy as np
@@ -133,8 +134,10 @@ def test_a_writer_goes_on_meanwhile():
 def test_blocks_without_codes_are_not_kept_alive():
     memory = bare()
     memory.code()
-    gc.collect()
-    assert not len(memory._coded)
+    deadline = time.monotonic() + 60
+    while len(memory._coded):  # a thread that wrote codes lets go of its block a moment after it is done
+        assert time.monotonic() < deadline
+        gc.collect()
 
 
 def test_gaussian_has_no_codes_to_wait_for():

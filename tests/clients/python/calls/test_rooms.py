@@ -51,7 +51,7 @@ def test_who_listens_hears_what_others_send_until_it_is_enough(service: RunningS
         while not heard:
             hearing.join(0.01)
         client.put_room_row(opened.code, "1", "猫")
-        hearing.join(20)
+        hearing.join(60)
         assert not hearing.is_alive()
         assert heard[0][0] == "room"
         assert heard[-1] == ("row", {"id": "1", "key": "猫", "value": "猫"})

@@ -81,7 +81,7 @@ def test_a_refusal_comes_before_the_body_is_read(keyed):
 @pytest.mark.parametrize(("level", "status"), [("read", 403), ("write", 201)])
 def test_anonymous_callers_may_do_what_was_said(tmp_path, level, status):
     with RunningService(data_dir=tmp_path, encoder="none", allow_anonymous=level) as running:
-        answer = httpx.put(f"{running.url}/v1/collections/a", json={})
+        answer = httpx.put(f"{running.url}/v1/collections/a", json={}, timeout=60)
         assert answer.status_code == status
 
 
@@ -197,10 +197,10 @@ def test_callers_with_and_without_a_key_side_by_side(tmp_path):
     settings = {"api_keys": ("w",), "allow_anonymous": "read"}
     with RunningService(data_dir=tmp_path, encoder="none", **settings) as running:
         url = f"{running.url}/v1/collections"
-        assert httpx.get(url).json()["access"] == "read"
-        assert httpx.get(url, headers=FOREIGN).status_code == 403
-        assert httpx.get(url, headers=FOREIGN | {"x-api-key": "w"}).json()["access"] == "write"
-        assert httpx.get(url, headers=FOREIGN | {"x-api-key": "x"}).status_code == 401
+        assert httpx.get(url, timeout=60).json()["access"] == "read"
+        assert httpx.get(url, headers=FOREIGN, timeout=60).status_code == 403
+        assert httpx.get(url, headers=FOREIGN | {"x-api-key": "w"}, timeout=60).json()["access"] == "write"
+        assert httpx.get(url, headers=FOREIGN | {"x-api-key": "x"}, timeout=60).status_code == 401
 
 
 def test_allowed_hosts_are_names(monkeypatch):

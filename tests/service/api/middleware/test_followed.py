@@ -82,7 +82,7 @@ def test_how_long_somebody_listened_is_nobodys_slowness(tmp_path, capfd):
 def hostile(url: str, port: int) -> None:
     """Calls that bring a text and a key to wherever they could be logged; not where ids and names belong."""
     json_, documents = {"content-type": "application/json"}, "/v1/collections/c/documents"
-    with httpx.Client(base_url=url, headers={"x-api-key": KEY}) as client:
+    with httpx.Client(base_url=url, headers={"x-api-key": KEY}, timeout=60) as client:
         client.put("/v1/collections/c", json={})
         client.put(f"{documents}/a", json={"key": TEXT, "value": {"said": TEXT}, "metadata": {TEXT: TEXT}})
         client.patch(f"{documents}/a", json={"metadata": {TEXT: {TEXT: None}}})
@@ -118,7 +118,7 @@ def hostile(url: str, port: int) -> None:
         f"POST {documents} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
         f"Content-Length: 999\r\n\r\n{TEXT}",
     ):
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(raw.encode())
             connection.settimeout(0.5)
             with suppress(TimeoutError):
@@ -133,7 +133,7 @@ def test_no_line_has_a_text_or_a_key(tmp_path, monkeypatch):
         log: list[str] = []
         reading = threading.Thread(target=log.extend, args=(running.process.stderr,))
         reading.start()
-        while any("encoder" in each for each in httpx.get(f"{running.url}/readyz").json()["loading"]):
+        while any("encoder" in each for each in httpx.get(f"{running.url}/readyz", timeout=60).json()["loading"]):
             time.sleep(0.1)
         port = int(running.url.rpartition(":")[2])
         with ThreadPoolExecutor(2) as callers:

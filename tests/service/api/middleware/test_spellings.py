@@ -142,7 +142,7 @@ def test_nor_do_they_over_a_connection(data, caller):
 
 
 def over_a_connection(running: RunningService, spelling: Spelling, key: Key) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     connection.putrequest(spelling.method, spelling.target, skip_host=True, skip_accept_encoding=True)
     for name, content in (("host", "localhost"), *key, *spelling.headers):
         connection.putheader(name, content)

@@ -60,7 +60,7 @@ def test_each_address_that_is_printed_answers(tmp_path: Path) -> None:
         assert running.url == f"http://127.0.0.1:{port}"
         for url in addresses.elsewhere("0.0.0.0", port):
             assert "127.0.0.1" not in url
-            assert httpx.get(f"{url}/v1/collections", trust_env=False).status_code == 200
+            assert httpx.get(f"{url}/v1/collections", trust_env=False, timeout=60).status_code == 200
         _, rest = running.stop(signal.SIGINT)
     if not addresses.in_a_container():
         assert [url for url in addresses.elsewhere("0.0.0.0", port) if url not in rest] == []
@@ -127,6 +127,6 @@ def test_on_a_real_terminal_the_code_is_there(tmp_path: Path) -> None:
             said += os.read(mine, 4096).decode(errors="replace")
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         os.close(mine)
     assert "Others in this network open" in said

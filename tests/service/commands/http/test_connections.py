@@ -144,7 +144,7 @@ def test_head_has_no_body(service):
 def test_who_waits_to_be_told_to_go_on_is_told_in_1_1(service, version):
     head = PUT.replace(b"HTTP/1.1", b"HTTP/" + version) + b"Expect: 100-continue\r\nConnection: close\r\n"
     head += b"Content-Length: %d\r\n\r\n" % len(DOCUMENT)
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.sendall(head)
         told = raw.recv(1000) if version == b"1.1" else b""
         raw.sendall(DOCUMENT)
@@ -154,7 +154,7 @@ def test_who_waits_to_be_told_to_go_on_is_told_in_1_1(service, version):
 
 def test_what_is_refused_for_its_head_is_not_told_to_go_on(service):
     head = PUT.replace(b"application/json", b"text/plain") + b"Expect: 100-continue\r\nContent-Length: 99\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.sendall(head)
         (answer,) = answers(raw.recv(65536))
     assert answer.status == 415
@@ -207,7 +207,7 @@ def test_what_is_sent_ahead_without_end_is_not_held(service, tmp_path):
                 sent_ += raw.send(ahead[sent_ % len(LIVEZ) :])
         assert sent_ < most
         answer_now.set()
-        raw.settimeout(20)
+        raw.settimeout(60)
         received = b""
         while received.count(b"HTTP/1.1 200") < 1000:
             received += raw.recv(1 << 20)

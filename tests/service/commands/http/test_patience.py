@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 from fastapi import Response
@@ -45,7 +45,7 @@ def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @contextmanager
 def connected(running: RunningService) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as raw:
         yield raw
 
 
@@ -93,13 +93,24 @@ def test_a_body_that_stalls_is_refused_in_its_turn(hasty, length):
 
 
 def test_a_body_of_any_length_may_come_at_the_least_rate(hasty):
-    body = DOCUMENT + b" " * 3000
-    with connected(hasty) as raw:
+    status, longest = in_parts(hasty)
+    while longest > 0.8 * SOON:  # this machine stalled, not the test: that says nothing
+        status, longest = in_parts(hasty)
+    assert status in (200, 201)
+
+
+def in_parts(hasty) -> tuple[int | None, float]:
+    """(What a body is answered with that takes four times as long as one may stall, the longest pause in it)."""
+    body, longest = DOCUMENT + b" " * 3000, 0.0
+    with connected(hasty) as raw, suppress(ConnectionError):
+        last = time.monotonic()
         raw.sendall(PUT + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body))
         for start in range(0, len(body), 300):
             raw.sendall(body[start : start + 300])
             time.sleep(0.2)
-        assert answers(rest(raw))[0].status in (200, 201)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        return answers(rest(raw))[0].status, longest
+    return None, longest
 
 
 def test_a_stream_that_stalls_is_ended_and_what_it_wrote_stays(hasty):
@@ -136,7 +147,7 @@ def test_an_answer_that_nobody_takes_is_given_up(hasty):
 
 def until(running: RunningService, most: int, waiting: int | None = None) -> None:
     """Until no more connections than these are open, and so many wait for their callers."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(found := running.open_connections()) > most or waiting not in (
         None,
         len([each for each in found if each.waits() is not None]),
@@ -147,9 +158,11 @@ def until(running: RunningService, most: int, waiting: int | None = None) -> Non
 
 def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
     with ExitStack() as stack:
-        held = [stack.enter_context(connected(hasty)) for _ in range(250)]
-        for raw in held[::2]:
-            raw.sendall(b"GET /livez HT")
+        held = []
+        for number in range(250):
+            held.append(stack.enter_context(connected(hasty)))
+            if number % 2 == 0:  # at once: the first may be hung up on before the last is made
+                held[-1].sendall(b"GET /livez HT")
         assert sent(hasty, LAST).startswith(b"HTTP/1.1 200")
         for number, raw in enumerate(held):
             assert [answer.status for answer in answers(rest(raw))] == ([] if number % 2 else [408])

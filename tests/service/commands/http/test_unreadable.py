@@ -186,7 +186,7 @@ def test_what_stands_around_chunks_has_a_bound(service, much):
 
 
 def test_an_answer_that_has_begun_is_not_followed_by_another(service):
-    httpx.put(f"{service.url}/v1/collections/lines", json={"encoder": None})
+    httpx.put(f"{service.url}/v1/collections/lines", json={"encoder": None}, timeout=60)
     line = b'{"id": "a", "key_vector": [1, 2]}\n' * 1000
     head = b"POST /v1/collections/lines/documents HTTP/1.1\r\nContent-Type: application/x-ndjson\r\n" + HOST
     head += b"Transfer-Encoding: chunked\r\n\r\n"

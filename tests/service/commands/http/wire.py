@@ -24,7 +24,7 @@ class Answer:
 
 def sent(service: RunningService, *pieces: bytes) -> bytes:
     """What comes back of these, each sent when the service had time to read the one before, until it hangs up."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
             raw.sendall(piece)
@@ -35,7 +35,7 @@ def sent(service: RunningService, *pieces: bytes) -> bytes:
 
 def _wait_until_read(service: RunningService) -> None:
     """Ask for something on another connection: the loop reads this one's bytes no later."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as other:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as other:
         other.sendall(LAST)
         while other.recv(65536):
             pass

@@ -17,7 +17,7 @@ DOCUMENTS = [{"id": f"{number}", "key_vector": [number, 1], "value": f"the {numb
 def made(bare: Softkv, tmp_path: Path) -> Path:
     """A backup of a service with 50 documents."""
     file = tmp_path / "made.softkv"
-    with serving(tmp_path / "first") as service, httpx.Client(base_url=service.url) as client:
+    with serving(tmp_path / "first") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         client.put("/v1/collections/vectors", json={"dimension": 2}).raise_for_status()
         client.post("/v1/collections/vectors/documents", json={"documents": DOCUMENTS}).raise_for_status()
         result = bare("backup", str(file), "--url", service.url, "--json")
@@ -32,7 +32,7 @@ def test_a_service_on_what_was_restored_answers_as_the_first_did(bare: Softkv, m
     result = bare("restore", str(made), "--data-dir", str(tmp_path / "second"))
     assert result.exit_code == 0, result.output
     assert "bytes, as of 20" in result.stdout
-    with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url) as client:
+    with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         asked = {"query": [3, 1], "top_k": 1, "temperature": 0, "include": ["value"]}
         (match,) = client.post("/v1/collections/vectors/attend", json=asked).json()["matches"]
         assert client.get("/v1/collections/vectors").json()["documents"] == 50

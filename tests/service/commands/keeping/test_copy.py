@@ -31,7 +31,7 @@ def test_a_service_on_the_copy_answers(bare: Softkv, filled: Path, tmp_path: Pat
         ("one", 1, 1),
     ]
     assert all(each["digests"][0] == each["digests"][1] for each in said["compared"])
-    with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url) as client:
+    with serving(tmp_path / "second") as service, httpx.Client(base_url=service.url, timeout=60) as client:
         asked = {"query": [7, 0.1, -1], "temperature": 0, "top_k": 1, "include": ["value"]}
         (match,) = client.post("/v1/collections/many/attend", json=asked).json()["matches"]
         assert match["value"] == {"seed": 7}

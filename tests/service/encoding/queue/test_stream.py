@@ -20,7 +20,7 @@ def run(encoder, scenario):
         finally:
             await queue.close()
 
-    return asyncio.run(asyncio.wait_for(lifetime(), 120))
+    return asyncio.run(asyncio.wait_for(lifetime(), 300))
 
 
 def test_the_parts_are_the_whole_in_order(encoder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import threading
 import weakref
@@ -17,8 +16,9 @@ from service.retrieval.collections import Catalogue
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
 from service.storage import DocumentDamaged, DocumentRecord, SQLiteStore
-from tests.service.retrieval.making import texts
+from tests.service.retrieval.making import texts, wait_until_gone
 
+PATIENCE = 60
 RNG = np.random.default_rng(3)
 KEYS = RNG.normal(size=(50, 4)).astype(np.float32)
 
@@ -40,7 +40,7 @@ def held(monkeypatch):
 
     def watched(view, questions):
         sizes.append(len(questions))
-        gate.wait(10)
+        gate.wait(PATIENCE)
         return real(view, questions)
 
     monkeypatch.setattr(lookups, "answers", watched)
@@ -55,15 +55,27 @@ def ask_for(catalogue, finish):
     return catalogue.collection("c").lookups.ask(lambda snapshot: [Question(KEYS[0], 1.0)], finish, size=1)
 
 
+async def scanning(held, asking):
+    """Who asked, once the scan for it holds."""
+    first = asyncio.create_task(asking)
+    while not held[1]:
+        await asyncio.sleep(0.001)
+    return first
+
+
+async def waiting(collection, count):
+    while len(collection.lookups._waiting) < count:
+        await asyncio.sleep(0.001)
+
+
 def test_those_who_wait_are_answered_together_and_as_if_alone(catalogue, held):
     gate, sizes = held
     queries = RNG.normal(size=(20, 4)).astype(np.float32)
 
     async def run():
-        first = asyncio.create_task(ask(catalogue, queries[0]))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask(catalogue, queries[0]))
         rest = [asyncio.create_task(ask(catalogue, query)) for query in queries[1:]]
-        await asyncio.sleep(0.1)
+        await waiting(catalogue.collection("c"), 19)
         gate.set()
         return await asyncio.gather(first, *rest)
 
@@ -87,8 +99,8 @@ def test_one_that_cannot_be_answered_fails_alone(catalogue, held):
             ask(catalogue, KEYS[1], filter={"field": "id", "operator": "??", "value": 1}),
             ask(catalogue, KEYS[2], top_k=3),
         ]
-        tasks = [asyncio.create_task(each) for each in asked]
-        await asyncio.sleep(0.1)
+        tasks = [await scanning(held, asked[0]), *map(asyncio.create_task, asked[1:])]
+        await waiting(catalogue.collection("c"), 1)
         gate.set()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -103,12 +115,11 @@ def test_a_cancelled_question_leaves_the_batch(catalogue, held):
     gate, sizes = held
 
     async def run():
-        first = asyncio.create_task(ask(catalogue, KEYS[0]))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask(catalogue, KEYS[0]))
         leaver, stayer = (asyncio.create_task(ask(catalogue, key)) for key in KEYS[1:3])
-        await asyncio.sleep(0.05)
+        await waiting(catalogue.collection("c"), 2)
         leaver.cancel()
-        await asyncio.sleep(0.05)
+        await asyncio.wait([leaver])
         gate.set()
         await asyncio.gather(first, stayer)
 
@@ -120,12 +131,11 @@ def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, 
     gate, _ = held
 
     async def run():
-        first = asyncio.create_task(ask(catalogue, KEYS[0]))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask(catalogue, KEYS[0]))
         new = DocumentRecord("new", None, "new", 100 * KEYS[:1])
         await asyncio.to_thread(catalogue.collection("c").write, [new])
         second = asyncio.create_task(ask(catalogue, KEYS[0]))
-        await asyncio.sleep(0.05)
+        await waiting(catalogue.collection("c"), 1)
         gate.set()
         return await asyncio.gather(first, second)
 
@@ -133,11 +143,6 @@ def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, 
     assert before[0].answer.documents == 50
     assert after[0].answer.documents == 51
     assert after[0].matches[0].document.id == "new"
-
-
-async def waiting(collection, count):
-    while len(collection.lookups._waiting) < count:
-        await asyncio.sleep(0.001)
 
 
 def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks_and_a_scan(
@@ -155,9 +160,7 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
 
     async def run():
         async with texts(tmp_path, encoder, "a cat", "a dog", "a boat") as collection:
-            first = asyncio.create_task(attend_collection(collection, ["cat"], Options(), ["/query"]))
-            while not sizes:
-                await asyncio.sleep(0.001)
+            first = await scanning(held, attend_collection(collection, ["cat"], Options(), ["/query"]))
             rest = [
                 asyncio.create_task(attend_collection(collection, ["cat"], options, ["/query"])),
                 asyncio.create_task(sweep_collection(collection, "cat", [0.0, 0.05], options)),
@@ -196,8 +199,7 @@ def test_what_the_core_refuses_is_invalid_content_for_who_asked_it(catalogue, he
     gate, _ = held
 
     async def run():
-        first = asyncio.create_task(ask(catalogue, KEYS[0]))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask(catalogue, KEYS[0]))
         collection = catalogue.collection("c")
         rest = [asyncio.create_task(refused(collection)), asyncio.create_task(ask(catalogue, KEYS[1]))]
         await waiting(collection, 2)
@@ -219,8 +221,7 @@ def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalo
         raise error
 
     async def run():
-        first = asyncio.create_task(ask(catalogue, KEYS[0]))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask(catalogue, KEYS[0]))
         asked = [collection.lookups.ask(lambda snapshot: [], fail, size=1), ask(catalogue, KEYS[1])]
         rest = [asyncio.create_task(each) for each in asked]
         await waiting(collection, 2)
@@ -238,8 +239,7 @@ def test_those_who_wait_for_a_collection_that_is_deleted_are_told_so(catalogue, 
 
     async def run():
         collection = catalogue.collection("c")
-        tasks = [asyncio.create_task(ask(catalogue, KEYS[0]))]
-        await asyncio.sleep(0.1)
+        tasks = [await scanning(held, ask(catalogue, KEYS[0]))]
         tasks.append(asyncio.create_task(ask(catalogue, KEYS[0])))
         tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], Options())))
         await waiting(collection, 2)
@@ -260,8 +260,7 @@ def test_a_deleted_collection_is_let_go_though_it_was_asked(catalogue):
 
     kept = asyncio.run(run())
     catalogue.delete("passing")
-    gc.collect()
-    assert kept() is None
+    wait_until_gone(kept)
 
 
 def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catalogue, held):
@@ -269,8 +268,7 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
     scanned = threading.Event()
 
     async def run():
-        first = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: scanned.wait(10)))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask_for(catalogue, lambda snapshot, found: scanned.wait(PATIENCE)))
         second = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: scanned.set()))
         await waiting(catalogue.collection("c"), 1)
         gate.set()
@@ -287,8 +285,7 @@ def test_what_fails_unexpectedly_as_it_is_read_is_asked_again_alone(catalogue, h
         raise ZeroDivisionError
 
     async def run():
-        first = asyncio.create_task(ask_for(catalogue, lambda snapshot, found: 1))
-        await asyncio.sleep(0.1)
+        first = await scanning(held, ask_for(catalogue, lambda snapshot, found: 1))
         rest = [asyncio.create_task(ask_for(catalogue, finish)) for finish in (breaks, lambda snapshot, found: 1)]
         await waiting(catalogue.collection("c"), 2)
         gate.set()

@@ -130,7 +130,7 @@ def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCata
         writer._connection.execute("DELETE FROM changes WHERE version < 4")  # type: ignore[attr-defined]
     with pytest.raises(CollectionLoading), other.collection("c").snapshot():
         pass
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not other.collection("c").ready:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -24,10 +24,17 @@ def until(stop: threading.Event) -> Iterator[None]:
         stop.set()
 
 
+def each_reads_again(have_read: list[threading.Event]) -> None:
+    """Wait for it: on a busy machine a writer may be done before a reader's thread begins."""
+    for again in have_read:
+        again.clear()
+        assert again.wait(60)
+
+
 def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
     number = collection(store)
     view: frozenset[int] = frozenset()
-    stop = threading.Event()
+    stop, have_read = threading.Event(), [threading.Event() for _ in range(3)]
 
     def publish(added: frozenset[int], removed: frozenset[int]) -> None:
         nonlocal view
@@ -36,6 +43,8 @@ def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
     def write() -> int:
         with until(stop):
             for turn in range(100):
+                if turn == 50:
+                    each_reads_again(have_read)
                 with store.writing() as writer:
                     ids = [f"{turn % 7}", f"{turn % 5} of five"]
                     change = writer.upsert(number, [document(each, turn) for each in ids])
@@ -46,17 +55,18 @@ def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
                 assert seeds == {turn}, "a read after the acknowledgement sees the write"
         return turn
 
-    def read() -> int:
+    def read(again: threading.Event) -> int:
         times = 0
         while not stop.is_set():
             with store.reading(gather=lambda: view) as reader:
                 assert frozenset(reader.rows_where(number).tolist()) == reader.gathered
                 assert frozenset(reader.rows_where(number).tolist()) == reader.gathered
             times += 1
+            again.set()
         return times
 
     with ThreadPoolExecutor(4) as pool:
-        readers = [pool.submit(read) for _ in range(3)]
+        readers = [pool.submit(read, again) for again in have_read]
         assert pool.submit(write).result() == 99
         assert all(each.result() > 0 for each in readers)
 
@@ -186,7 +196,7 @@ def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> N
 
     def read() -> int:
         with store.reading() as reader:
-            together.wait(timeout=30)
+            together.wait(timeout=60)
             return reader.count(number)
 
     with ThreadPoolExecutor(20) as pool:

@@ -26,7 +26,8 @@ if sys.argv[2] == "killed":
 
 
 def write(directory: Path, end: str) -> None:
-    done = subprocess.run([sys.executable, "-c", WRITE, str(directory), end], cwd=ROOT, capture_output=True, timeout=60)
+    command = [sys.executable, "-c", WRITE, str(directory), end]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=300, check=False)
     assert done.stdout == b"written\n"
 
 
@@ -44,7 +45,7 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
     assert found is not None
     assert (found.collections, found.documents) == (1, 500)
     assert found.log_bytes > 100_000
-    assert 0 < found.seconds < 60
+    assert 0 < found.seconds < 600
     with SQLiteStore.open(tmp_path) as store:
         assert store.warning is store.unclean is None
 

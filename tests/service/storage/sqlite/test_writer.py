@@ -35,7 +35,7 @@ def exactly(value: Any) -> str:
     return repr(value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     value=json_values | st.integers(min_value=-(10**400), max_value=10**400),
     key=st.none() | kept,
