@@ -17,8 +17,11 @@ collect_ignore = ["integrations"]  # suites of frameworks, each in an environmen
 
 
 # How long an example takes is a matter of the machine, and of who else is on it.
-hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("untimed")
+untimed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("explore", untimed)
+# A run shows what changed since the last one: it tries the same examples, until the test or what it tests is another.
+hypothesis.settings.register_profile("repeat", untimed, derandomize=True)
+hypothesis.settings.load_profile("repeat")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
