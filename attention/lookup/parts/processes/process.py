@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
 import subprocess
 import sys
 from collections import deque
@@ -27,7 +30,7 @@ from attention.lookup.parts.processes.shared_blocks import described
 from attention.shared_memory import Array
 
 PATIENCE = 60.0
-"""Seconds that an answer is waited for; a process that has not said anything until then is ended."""
+"""Seconds that a process may take to hear a question, and to answer it; then it is ended."""
 
 
 class ProcessLostError(Exception):
@@ -42,6 +45,9 @@ class Process:
         cores: which of the machine's it may use; empty for any.
         directory: where machine code is kept, see `attention.lookup.prepare`.
         lost: is told, once, why the process answers no more, in a thread of this object.
+
+    Attributes:
+        began: whether it ever was ready.
     """
 
     def __init__(self, threads: int, cores: Sequence[int], directory: Path | None, lost: Callable[[str], None]) -> None:
@@ -54,18 +60,19 @@ class Process:
                 command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
             )
         self._connection: Connection = mine
+        _give_up_sending_after(mine, PATIENCE)
         self._told = _Told()
         self._waiting: dict[int, Future[bytes]] = {}
         self._turns = count()
         self._sending = Lock()
-        self._ready, self._over = False, False
+        self.began, self._over = False, False
         self._lost = lost
         Thread(target=self._listen, name="scan process", daemon=True).start()
 
     @property
     def ready(self) -> bool:
         """Whether it has its machine code, and answers."""
-        return self._ready and not self._over
+        return self.began and not self._over
 
     @property
     def pid(self) -> int:
@@ -92,6 +99,7 @@ class Process:
                 self._send({"call": "gather", "turn": turn, **numbers, **said}, arrays)
             except OSError as error:
                 self._waiting.pop(turn, None)
+                self.end()  # it may have half of a message
                 raise ProcessLostError(str(error)) from None
         if self._over:  # nobody listens any more, and the answer was asked for behind the last look
             self._give_up("it has ended")
@@ -157,7 +165,7 @@ class Process:
                 message = self._connection.recv_bytes()
                 said, _ = unpacked(message)
                 if "ready" in said:
-                    self._ready = True
+                    self.began = True
                 elif (answer := self._waiting.pop(said["turn"], None)) is not None:
                     answer.set_result(message)
         self._over = True
@@ -195,6 +203,14 @@ class _Told:
     def gone(self) -> list[int]:
         """The numbers of what has gone since this was asked."""
         return [self._gone.popleft() for _ in range(len(self._gone))]
+
+
+def _give_up_sending_after(connection: Connection, seconds: float) -> None:
+    """Have what is sent fail where the other end takes nothing for so long."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        whole = int(seconds)
+        most = struct.pack("@ll", whole, int(1e6 * (seconds - whole)))  # a timeval
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, most)
 
 
 def _nobody(_: str) -> None:

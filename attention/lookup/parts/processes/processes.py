@@ -12,6 +12,7 @@ from typing import Self
 from weakref import WeakKeyDictionary
 
 from attention.errors import ParameterError
+from attention.lookup.codes.grams import RunningGrams
 from attention.lookup.memory.view import View
 from attention.lookup.parts.parted import Parted
 from attention.lookup.parts.processes.process import Process
@@ -20,8 +21,8 @@ from attention.lookup.parts.processes.shared_blocks import described
 LEAST_BLOCKS = 2
 """A part of fewer is scanned sooner than another process is asked."""
 
-PAUSE = 1.0
-"""Seconds before one that was lost is started anew: what ends at once must not take the machine for itself."""
+PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds before one that was lost is started anew, twice as many each time that it is lost before it has begun."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,8 @@ class Processes:
         self._directory = directory
         self._told = lost
         self._split: WeakKeyDictionary[View, Parted | None] = WeakKeyDictionary()
+        self._grams: WeakKeyDictionary[RunningGrams, list[RunningGrams]] = WeakKeyDictionary()
+        self._pauses = [PAUSE] * count
         self._turn = Lock()
         self._closed = False
         self._processes: list[Process | None] = [None] * count
@@ -110,9 +113,12 @@ class Processes:
         if any(described(segment.block) is None for segment in segments):
             return None
         edges = _edges([segment.n for segment in segments], len(processes))
+        # A part is added up from what it was in the view before: a write changes the blocks of few.
+        grams = self._grams.setdefault(view.running_grams, [RunningGrams() for _ in processes])
+        widths = view.dimension, view.value_dimension
         parts = tuple(
-            Elsewhere(view.similarity, segments[first:last], view.dimension, view.value_dimension, process=process)
-            for (first, last), process in zip(edges, processes, strict=True)
+            Elsewhere(view.similarity, segments[first:last], *widths, own, process=process)
+            for (first, last), own, process in zip(edges, grams, processes, strict=True)
             if first < last
         )
         return Parted(view.similarity, segments, view.dimension, view.value_dimension, parts=parts)
@@ -128,10 +134,14 @@ class Processes:
         with self._turn:
             if self._closed:
                 return
-            self._processes[index] = None
+            process, self._processes[index] = self._processes[index], None
+            if process is not None and process.began:
+                self._pauses[index] = PAUSE
+            pause = self._pauses[index]
+            self._pauses[index] = min(2 * pause, LONGEST_PAUSE)
         if self._told is not None:
             self._told(reason)
-        again = Timer(PAUSE, self._start, [index])
+        again = Timer(pause, self._start, [index])
         again.daemon = True
         again.start()
 

@@ -6,6 +6,7 @@ import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -27,11 +28,20 @@ class Described:
     files: tuple[Mapped, ...]
 
 
+_known: WeakKeyDictionary[Block, Described | None] = WeakKeyDictionary()
+
+
 def described(block: Block) -> Described | None:
     """Where the arrays of a block lie; None where one lies in this process's own memory, or there are no codes.
 
     What is added up of its rows stays here: who scans needs none of it, see `Asked.errors`.
     """
+    if block not in _known:
+        _known[block] = _described(block)
+    return _known[block]
+
+
+def _described(block: Block) -> Described | None:
     codes, values = block.codes, block.value_codes
     if codes is None or values is None:
         return None

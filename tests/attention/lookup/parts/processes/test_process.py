@@ -100,6 +100,22 @@ def test_one_that_says_nothing_is_ended(child, memory_of, processes, queries, mo
     until(lambda: child.reasons)
 
 
+def test_one_that_hears_nothing_is_ended(memory_of, processes, queries, monkeypatch):
+    monkeypatch.setattr(process_module, "PATIENCE", 0.5)
+    lost = []
+    made = Process(1, (), None, lost.append)
+    try:
+        until(lambda: made.ready or lost)
+        view = memory_of(processes).view
+        os.kill(made.pid, signal.SIGSTOP)
+        many = np.tile(queries, (20_000, 1))  # more than lies between two processes
+        with pytest.raises(ProcessLostError):
+            made.ask(view, None, asked_of(view, many)[0])
+        until(lambda: lost)
+    finally:
+        made.close()
+
+
 def test_what_it_cannot_do_is_said_and_it_goes_on(child, memory_of, processes, queries):
     view = memory_of(processes).view
     asked, _ = asked_of(view, queries)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from attention.errors import ParameterError
 from attention.lookup import Auto, Background, Bias, Parted, Processes, Question, Rows, answers, seal, sweep, unseal
+from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.parts.processes.processes import _edges, numa_nodes
 from tests.attention.lookup.parts.processes.conftest import KEYS, VALUES, until
 
@@ -149,6 +151,29 @@ def test_when_one_is_killed_its_part_is_scanned_here_until_another_one_is_there(
     assert running.pids == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in before)
     ask_both(memory.view, other.view, queries)
+
+
+def test_one_that_ends_at_once_is_started_less_and_less_often(monkeypatch, tmp_path):
+    monkeypatch.setattr(processes_module, "PAUSE", 0.05)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    lost = []
+    with Processes(2, lost=lost.append) as running:
+        until(lambda: len(lost) >= 6)
+        assert not running.ready
+        assert min(running._pauses) >= 0.2
+    assert set(lost) == {"a process that scans has ended with 1"}
+
+
+def test_a_write_adds_up_the_part_that_it_changed_alone(processes, memory_of, queries):
+    memory = memory_of(processes)
+    before = processes.split(memory.view)
+    answers(memory.view, [Question(queries[0], 0.1)])
+    memory.publish(add=Rows(np.array([6_000]), KEYS[:1], VALUES[:1]))
+    after = processes.split(memory.view)
+    answers(memory.view, [Question(queries[0], 0.1)])
+    assert before is not after
+    assert after.parts[0].grams is before.parts[0].grams
+    assert after.parts[1].grams is not before.parts[1].grams
 
 
 @pytest.mark.parametrize("count", [1, 0, -3])
