@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import mmap
 import os
-from multiprocessing import get_context
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from attention import shared_memory
 from attention.shared_memory import file_of, located, mapping, private, register, shared
 
-
-def times_two(descriptor, size, offset, count):
-    pages = mmap.mmap(descriptor, size)
-    np.ndarray((count,), np.float64, pages, offset)[:] *= 2
+TIMES_TWO = """
+import mmap, sys
+import numpy as np
+descriptor, size, offset, count = map(int, sys.argv[1:])
+np.ndarray((count,), np.float64, mmap.mmap(descriptor, size), offset)[:] *= 2
+"""
 
 
 @pytest.mark.parametrize("room", [private, shared(10_000)], ids=["private", "shared"])
@@ -40,12 +43,9 @@ def test_what_another_process_writes_is_seen_here(of, monkeypatch):
     first[:], second[:] = 9, np.arange(100)
     found = located(second[40:])
     assert found.offset == 64 + 40 * 8
-    process = get_context("fork").Process(
-        target=times_two, args=(found.mapped.descriptor, found.mapped.size, found.offset, 60)
-    )
-    process.start()
-    process.join(60)
-    assert process.exitcode == 0
+    told = found.mapped.descriptor, found.mapped.size, found.offset, 60
+    command = [sys.executable, "-c", TIMES_TWO, *map(str, told)]
+    subprocess.run(command, pass_fds=[found.mapped.descriptor], check=True, timeout=300)
     np.testing.assert_array_equal(second, np.r_[np.arange(40), 2 * np.arange(40, 100)])
     assert (first == 9).all()
 

@@ -7,12 +7,13 @@ import atexit
 import concurrent.futures.thread  # which asks to be called as the interpreter ends: after what asks later
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 import httpx2
 
@@ -35,9 +36,9 @@ class Host:
         directory: a temporary one, deleted with it.
     """
 
-    def __init__(self, settings: Mapping[str, Any], directory: tempfile.TemporaryDirectory[str] | None) -> None:
+    def __init__(self, settings: Mapping[str, Any], directory: str | None) -> None:
         self._settings = settings
-        self._directory = directory
+        self._removed = None if directory is None else finalize(self, shutil.rmtree, directory)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="softkv", daemon=True)
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -72,8 +73,14 @@ class Host:
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
         _living.discard(self)
-        if self._directory is not None:
-            self._directory.cleanup()
+        if self._removed is not None:
+            self._removed()
+
+    def leave(self) -> None:
+        """In a process that was forked, and has no thread of it: service and directory are the other one's."""
+        self._closing = True
+        if self._removed is not None:
+            self._removed.detach()
 
     def answer(self, request: httpx2.Request) -> concurrent.futures.Future[httpx2.Response]:
         """A request that has been read → what the application answers it."""
@@ -160,6 +167,17 @@ def _stop_living() -> None:
         each.stop()
 
 
+def _leave_living() -> None:
+    """After a fork, in the new process."""
+    for each in list(_living):
+        each.leave()
+    _living.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_living)
+
+
 def _before_threads_end(call: Callable[[], None]) -> None:
     """Have this called as the interpreter ends, while threads can still be given work.
 
@@ -175,8 +193,8 @@ def host(path: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> tup
     settings = {**_OWN, **{name: each for name, each in options.items() if name not in _OF_CLIENT}}
     if settings.get("encoder", "") is None:
         settings["encoder"] = "none"
-    directory = tempfile.TemporaryDirectory(prefix="softkv-") if path is None else None
-    settings["data_dir"] = path if directory is None else directory.name
+    directory = tempfile.mkdtemp(prefix="softkv-") if path is None else None
+    settings["data_dir"] = path if directory is None else directory
     return Host(settings, directory), own
 
 

@@ -92,6 +92,43 @@ def test_a_setting_that_there_is_none_of_is_refused():
         Client.local(encoder=None, colour="red")
 
 
+def run(program, directory):
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
+    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(directory)}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=300)
+
+
+FORKS = """
+import os
+from multiprocessing import get_context
+import softkv
+
+client = softkv.Client.local(encoder=None, retries=0)
+
+def asks():
+    try:
+        client.info()
+    except softkv.Unreachable as error:
+        print(error, flush=True)
+
+client.collection("a").create()
+process = get_context("fork").Process(target=asks)
+process.start()
+process.join()
+if not os.fork():
+    client.close()
+    raise SystemExit(7)
+print(os.waitstatus_to_exitcode(os.wait()[1]), client.collection("a").count())
+"""
+
+
+def test_a_process_that_was_forked_leaves_the_service_alone(tmp_path):
+    done = run(FORKS, tmp_path)
+    assert done.stdout.splitlines()[1:] == ["7 0"], done.stdout + done.stderr
+    assert "this local service has ended" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.thorough
 def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
     program = (
@@ -100,9 +137,7 @@ def test_a_program_that_closes_nothing_ends_in_silence(tmp_path):
         "client.collection('a').create()\n"
         "print(client.collection('a').count())\n"
     )
-    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
-    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120)
+    done = run(program, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
     assert list(tmp_path.iterdir()) == []
 
