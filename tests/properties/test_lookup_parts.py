@@ -261,6 +261,7 @@ def processes():
         yield running
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=SPLITS["seed"],

@@ -32,6 +32,7 @@ def asked(client, **how):
     return [(match["id"], match["similarity"]) for match in found.json()["matches"]]
 
 
+@pytest.mark.thorough
 def test_answers_are_the_same_with_parts_without_and_while_one_is_lost(tmp_path, small_blocks):
     keys = np.random.default_rng(1).standard_normal((ROWS, 8)).round(3)
     documents = [

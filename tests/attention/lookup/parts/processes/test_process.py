@@ -18,12 +18,25 @@ from attention.lookup.parts.whole import Whole
 from tests.attention.lookup.parts.processes.conftest import until
 
 
-@pytest.fixture
-def child():
+def begun():
     lost = []
     made = Process(1, (), None, lost.append)
     made.reasons = lost
     until(lambda: made.ready or lost)
+    return made
+
+
+@pytest.fixture(scope="module")
+def child():
+    made = begun()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def victim():
+    """One that the test ends."""
+    made = begun()
     yield made
     made.close()
 
@@ -64,6 +77,7 @@ def test_what_is_gone_here_is_forgotten_there(child, memory_of, processes, queri
         with open(f"/proc/{child.pid}/maps") as maps:
             return sum("memfd:softkv" in line for line in maps)
 
+    gc.collect()  # what other tests left
     memory = memory_of(processes)
     asked, _ = asked_of(memory.view, queries)
     child.ask(memory.view, None, asked)()
@@ -76,42 +90,42 @@ def test_what_is_gone_here_is_forgotten_there(child, memory_of, processes, queri
     assert mapped() == 1
 
 
-def test_who_waits_is_told_that_it_has_ended(child, memory_of, processes, queries):
+def test_who_waits_is_told_that_it_has_ended(victim, memory_of, processes, queries):
     view = memory_of(processes).view
     asked, _ = asked_of(view, queries)
-    os.kill(child.pid, signal.SIGSTOP)
-    answer = child.ask(view, None, asked)
-    os.kill(child.pid, signal.SIGKILL)
+    os.kill(victim.pid, signal.SIGSTOP)
+    answer = victim.ask(view, None, asked)
+    os.kill(victim.pid, signal.SIGKILL)
     with pytest.raises(ProcessLostError, match="ended with -9"):
         answer()
-    until(lambda: child.reasons)
-    assert child.reasons == ["a process that scans has ended with -9"]
-    assert not child.ready
+    until(lambda: victim.reasons)
+    assert victim.reasons == ["a process that scans has ended with -9"]
+    assert not victim.ready
     with pytest.raises(ProcessLostError):
-        child.ask(view, None, asked)()
+        victim.ask(view, None, asked)()
 
 
-def test_one_that_says_nothing_is_ended(child, memory_of, processes, queries, monkeypatch):
+@pytest.mark.thorough
+def test_one_that_says_nothing_is_ended(victim, memory_of, processes, queries, monkeypatch):
     monkeypatch.setattr(process_module, "PATIENCE", 0.2)
     view = memory_of(processes).view
-    os.kill(child.pid, signal.SIGSTOP)
+    os.kill(victim.pid, signal.SIGSTOP)
     with pytest.raises(ProcessLostError, match=r"no answer came in 0 s"):
-        child.ask(view, None, asked_of(view, queries)[0])()
-    until(lambda: child.reasons)
+        victim.ask(view, None, asked_of(view, queries)[0])()
+    until(lambda: victim.reasons)
 
 
+@pytest.mark.thorough
 def test_one_that_hears_nothing_is_ended(memory_of, processes, queries, monkeypatch):
     monkeypatch.setattr(process_module, "PATIENCE", 0.5)
-    lost = []
-    made = Process(1, (), None, lost.append)
+    made = begun()
     try:
-        until(lambda: made.ready or lost)
         view = memory_of(processes).view
         os.kill(made.pid, signal.SIGSTOP)
         many = np.tile(queries, (20_000, 1))  # more than lies between two processes
         with pytest.raises(ProcessLostError):
             made.ask(view, None, asked_of(view, many)[0])
-        until(lambda: lost)
+        until(lambda: made.reasons)
     finally:
         made.close()
 

@@ -56,7 +56,14 @@ def ask_both(view, one, queries, numbers=None, **how):
             same(found, expected)
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])
+@pytest.mark.parametrize(
+    "similarity",
+    [
+        "cosine",
+        pytest.param("dot", marks=pytest.mark.thorough),
+        pytest.param("scaled_dot", marks=pytest.mark.thorough),
+    ],
+)
 def test_answers_are_those_of_one_process(processes, memory_of, queries, similarity):
     memory, other = memory_of(processes, similarity=similarity), memory_of(similarity=similarity)
     assert isinstance(processes.split(memory.view), Parted)
