@@ -34,8 +34,8 @@ SHARED := browser or thorough
 ALONE := container or integration or kill or node or postgres or ray
 LONG := $(SHARED) or $(ALONE)
 MINUTES ?= 15
-SHARED_MINUTES ?= 30
-LONG_MINUTES ?= 19
+SHARED_MINUTES ?= 34
+LONG_MINUTES ?= 21
 INTEGRATIONS_MINUTES ?= 2
 # Processes among which `make test`, and of the long ones those in a browser and the thorough ones, share out their files;
 # one where only some of them run.

@@ -25,14 +25,14 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "browser": Budget(38, "the page in a browser; two processes share its files, so half of that by the clock"),
+    "browser": Budget(42, "the page in a browser; two processes share its files, so half of that by the clock"),
     "container": Budget(9, "the image, built and run by podman or docker"),
     "integration": Budget(1, "other libraries, in .venv-integrations"),
     "kill": Budget(4, "processes that are killed at many moments"),
     "node": Budget(1, "npm, and a registry where it finds what tests/typescript/package.json names"),
-    "postgres": Budget(3, "a PostgreSQL server, 15 or later"),
+    "postgres": Budget(5, "a PostgreSQL server, 15 or later"),
     "ray": Budget(1, "Ray, and several processes of the service"),
-    "thorough": Budget(22, "the same tried in very many ways, or slowly; two processes share its files, too"),
+    "thorough": Budget(26, "the same tried in very many ways, or slowly; two processes share its files, too"),
 }
 
 

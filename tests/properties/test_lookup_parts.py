@@ -262,7 +262,7 @@ def processes():
 
 
 @pytest.mark.thorough
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=SPLITS["seed"],
     rows=st.integers(1100, 2500),
