@@ -53,14 +53,8 @@ def test_the_level_is_the_services_at_every_temperature(visit: Any, null: Any) -
     opened = visit(f"#scene=library&none={null}")
     page = opened.page
     checked(page)
-    unanswered: list[Any] = []
-    page.route(
-        "**/v1/**", lambda route: unanswered.append(route)
-    )  # where the slider rests it is compared, which no level waits for
+    page.route("**/v1/**", lambda _: None)  # where the slider rests it is compared, which no level waits for
     shown = {slide(page, stop): level(page) for stop in STOPS}
-    page.unroute("**/v1/**")
-    for request in unanswered:
-        request.continue_()
     for temperature, similarity in shown.items():
         served = evidence(opened.origin, QUESTIONS[0], temperature, null)
         assert similarity == pytest.approx(served["null_similarity"], abs=0.005001), temperature
