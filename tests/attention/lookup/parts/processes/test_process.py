@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.processes import process as process_module
 from attention.lookup.parts.processes.asked import Asked
 from attention.lookup.parts.processes.process import Process, ProcessLostError
@@ -43,15 +44,12 @@ def victim():
 
 def asked_of(view, queries):
     part = Whole(view, None)
-    temperatures = np.full(len(queries), 0.1)
+    ks, temperatures = [3] * len(queries), np.full(len(queries), 0.1)
+    wanted = Wanted(queries, ks, listed=512, most=128, temperatures=temperatures, outputs=True)
     thresholds = np.full(len(queries), 0.2, dtype=np.float32)
-    errors = quantisation_errors(view, part.codes(queries, temperatures, outputs=True))
-    asked = Asked(
-        queries, [3] * len(queries), 512, 128, temperatures, True, False, thresholds, errors, part.facts.key_norm
-    )
-    return asked, lambda mask=None: Whole(view, mask).gather(
-        queries, [3] * len(queries), 512, 128, temperatures, outputs=True, thresholds=thresholds
-    )
+    errors = quantisation_errors(view, part.codes(wanted))
+    asked = Asked(wanted, thresholds, errors, part.facts.key_norm)
+    return asked, lambda mask=None: Whole(view, mask).gather(wanted, thresholds)
 
 
 def test_it_gathers_what_this_process_does(child, memory_of, processes, queries):
@@ -133,8 +131,7 @@ def test_one_that_hears_nothing_is_ended(memory_of, processes, queries, monkeypa
 def test_what_it_cannot_do_is_said_and_it_goes_on(child, memory_of, processes, queries):
     view = memory_of(processes).view
     asked, _ = asked_of(view, queries)
-    wrong, _ = asked_of(view, queries)
-    object.__setattr__(wrong, "ks", [3] * 9)
+    wrong = replace(asked, wanted=replace(asked.wanted, ks=[3] * 9))
     with pytest.raises(ProcessLostError, match="could not scan"):
         child.ask(view, None, wrong)()
     assert child.ask(view, None, asked)().keys == 6_000
