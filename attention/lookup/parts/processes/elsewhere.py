@@ -1,18 +1,25 @@
-"""A part that another process scans, as a `Part` of those that this one answers from."""
+"""A part that another process scans: its rows, and what they are as a `Part` of those that this one answers from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from attention.dtypes import F32
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.view import Mask
+from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.processes.asked import Asked
-from attention.lookup.parts.processes.process import ProcessLostError
-from attention.lookup.parts.processes.processes import Elsewhere
+from attention.lookup.parts.processes.process import Process, ProcessLostError
 from attention.lookup.parts.whole import Whole
+
+
+@dataclass(frozen=True, eq=False)
+class Elsewhere(View):
+    """Rows that another process scans."""
+
+    process: Process | None = None
 
 
 class ScannedElsewhere(Whole):
