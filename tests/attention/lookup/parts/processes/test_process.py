@@ -16,14 +16,14 @@ from attention.lookup.parts.processes import process as process_module
 from attention.lookup.parts.processes.asked import Asked
 from attention.lookup.parts.processes.process import Process, ProcessLostError
 from attention.lookup.parts.whole import Whole
-from tests.attention.lookup.parts.processes.conftest import until
+from tests.waiting import until
 
 
 def begun():
     lost = []
     made = Process(1, (), None, lost.append)
     made.reasons = lost
-    until(lambda: made.ready or lost)
+    until(lambda: made.ready or lost, 120)
     return made
 
 
@@ -96,7 +96,7 @@ def test_who_waits_is_told_that_it_has_ended(victim, memory_of, processes, queri
     os.kill(victim.pid, signal.SIGKILL)
     with pytest.raises(ProcessLostError, match="ended with -9"):
         answer()
-    until(lambda: victim.reasons)
+    until(lambda: victim.reasons, 120)
     assert victim.reasons == ["a process that scans has ended with -9"]
     assert not victim.ready
     with pytest.raises(ProcessLostError):
@@ -110,7 +110,7 @@ def test_one_that_says_nothing_is_ended(victim, memory_of, processes, queries, m
     os.kill(victim.pid, signal.SIGSTOP)
     with pytest.raises(ProcessLostError, match=r"no answer came in 0 s"):
         victim.ask(view, None, asked_of(view, queries)[0])()
-    until(lambda: victim.reasons)
+    until(lambda: victim.reasons, 120)
 
 
 @pytest.mark.thorough
@@ -123,7 +123,7 @@ def test_one_that_hears_nothing_is_ended(memory_of, processes, queries, monkeypa
         many = np.tile(queries, (20_000, 1))  # more than lies between two processes
         with pytest.raises(ProcessLostError):
             made.ask(view, None, asked_of(view, many)[0])
-        until(lambda: made.reasons)
+        until(lambda: made.reasons, 120)
     finally:
         made.close()
 
