@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.dtypes import F64
 from attention.kernels import kernels
 from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.bounds.total import SURE, tail_bound, tail_variation, total_variation
 from attention.lookup.bounds.weights import bound_counted, bound_rounding
 from attention.lookup.head.candidates import Rescored, Rescoring
-from attention.lookup.parts.gathered import Gathered
+from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.part import Part
 from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.distribution import SUPPORT, one_hot, sparse
@@ -125,35 +124,37 @@ class Drafts:
 
 def drafted(part: Part, questions: Sequence[Question], width: Width, *, fine: bool = False) -> Drafts:
     """What a scan tells of each question."""
-    temperatures = np.array([scanned_at(question) for question in questions])
-    outputs = any(question.output for question in questions)
-    return Drafts(part, questions, *reading(part, questions, width, temperatures, outputs=outputs, fine=fine))
+    return Drafts(part, questions, *reading(part, questions, wanted_by(part, questions, width, fine=fine)))
 
 
-def reading(
-    part: Part,
-    questions: Sequence[Question],
-    width: Width,
-    temperatures: F64 | None,
-    *,
-    outputs: bool = False,
-    fine: bool = False,
-) -> tuple[Gathered, Rescoring]:
+def wanted_by(
+    part: Part, questions: Sequence[Question], width: Width, *, histogram: bool = False, fine: bool = False
+) -> Wanted:
+    """What questions want of one scan: sums, each at its own temperature; or a histogram without outputs."""
+    return Wanted(
+        vectors=np.array([question.vector for question in questions]),
+        ks=[question.head_size(part.keys) for question in questions],
+        listed=max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions)),
+        most=width.exact,
+        temperatures=None if histogram else np.array([scanned_at(question) for question in questions]),
+        outputs=not histogram and any(question.output for question in questions),
+        fine=fine,
+    )
+
+
+def reading(part: Part, questions: Sequence[Question], wanted: Wanted) -> tuple[Gathered, Rescoring]:
     """One scan, and for each question the rows that can decide its head, known in float64, where it can tell.
 
     What is known shows which candidates may still be as good; these are looked up in a second round.
     """
-    vectors = np.array([question.vector for question in questions])
-    ks = [question.head_size(part.keys) for question in questions]
-    listed = max(min(width.listed, part.keys // FEWER), 2 * max(question.cap for question in questions))
-    gathered = part.gather(vectors, ks, listed, width.exact, temperatures, outputs=outputs, fine=fine)
+    gathered = part.gather(wanted)
     candidates, first = gathered.candidates(questions), np.diff(gathered.known_starts)
-    needed, known = candidates.deciding(gathered.known, first, width.exact), gathered.known
+    needed, known = candidates.deciding(gathered.known, first, wanted.most), gathered.known
     more = needed - first
     if (more > 0).any():
         more = np.maximum(more, 0)
         _, behind, asked = kernels().first_ones(candidates.starts[:-1] + first, more)
-        rest = part.similarities_at(vectors, candidates.places[behind], asked)
+        rest = part.similarities_at(wanted.vectors, candidates.places[behind], asked)
         known = np.insert(known, np.repeat(gathered.known_starts[1:], more), rest)
         first = first + more
     if (needed < 0).any():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from attention.dtypes import F64, I64
-from attention.lookup.drafts import drafted, scanned_at
+from attention.lookup.drafts import drafted, wanted_by
 from attention.lookup.memory.view import View
 from attention.lookup.quantised import WIDTHS, part_of
 from attention.lookup.question import Question
@@ -27,15 +27,13 @@ def similarities_seen(view: View, questions: Sequence[Question]) -> tuple[I64, l
     """
     part, bias = part_of(view, questions[0]), questions[0].bias
     questions = [part.asked(question) for question in questions]
-    vectors = np.array([question.vector for question in questions])
-    temperatures = np.array([scanned_at(question) for question in questions])
-    queries = part.codes(vectors, temperatures, outputs=any(question.output for question in questions))
+    queries = part.codes(wanted_by(part, questions, WIDTHS[0]))
     drafts = drafted(part, questions, WIDTHS[0])
     numbers, seen = [], []
     for segment in view.segments:
         codes = segment.block.codes
         assert codes is not None
-        rows = codes.at(np.arange(segment.count), vectors.shape[1]).astype(np.float64)
+        rows = codes.at(np.arange(segment.count), queries.codes.shape[1]).astype(np.float64)
         products = (queries.codes.astype(np.float64) @ rows.T) * codes.scales[: segment.count]
         addends = 0.0 if bias is None or not len(bias.scanned(segment)) else bias.scanned(segment).astype(np.float64)
         seen.append(products * queries.scales[:, None] + addends)

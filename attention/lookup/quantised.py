@@ -20,8 +20,7 @@ from attention.lookup.parts.joined import Joined
 from attention.lookup.parts.original import Original
 from attention.lookup.parts.part import Part
 from attention.lookup.parts.parted import Parted, in_runs
-from attention.lookup.parts.processes.elsewhere import ScannedElsewhere
-from attention.lookup.parts.processes.processes import Elsewhere
+from attention.lookup.parts.processes.elsewhere import Elsewhere, ScannedElsewhere
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question, by_logits
 from attention.lookup.together import answers_together, certificate_of, keeps

@@ -10,7 +10,7 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, sweep_of
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.drafts import coldest, draft, reading
+from attention.lookup.drafts import coldest, draft, reading, wanted_by
 from attention.lookup.head.candidates import Rescored
 from attention.lookup.memory.view import View
 from attention.lookup.parts.documents import counted
@@ -124,7 +124,8 @@ def _readings(part: Part, questions: Sequence[Question]) -> list[Reading | None]
     readings: list[Reading | None] = [None] * len(questions)
     if not fit:
         return readings
-    gathered, found = reading(part, [questions[index] for index in fit], WIDTHS[0], None)
+    asked = [questions[index] for index in fit]
+    gathered, found = reading(part, asked, wanted_by(part, asked, WIDTHS[0], histogram=True))
     for place, index in enumerate(fit):
         rescored = found.of(place)
         readings[index] = None if rescored is None else _reading(gathered, place, rescored)

@@ -15,6 +15,7 @@ from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Auto, Question
 from attention.lookup.softmax.logits import restored
@@ -70,10 +71,10 @@ class Biased(Whole):
         """How far rounding in float64 can carry a logit."""
         return super().slack(query).in_logits(self._temperature, self._reach(query))
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
+    def codes(self, wanted: Wanted) -> QueryCodes:
         """The queries in codes, over the temperature."""
-        warmth = np.full(len(vectors), self._temperature)
-        return super().codes(vectors, warmth, outputs=outputs, fine=fine).over(self._temperature)
+        own = np.full(len(wanted.vectors), self._temperature)
+        return super().codes(replace(wanted, temperatures=own)).over(self._temperature)
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:
         """float64[m]: the logit of query `queries[i]` with the row at `places[i]`."""

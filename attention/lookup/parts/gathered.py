@@ -1,4 +1,4 @@
-"""What a scan brings home for q questions: one record of plain arrays a part."""
+"""What a scan is asked for, and what it brings home for q questions: one record of plain arrays a part."""
 
 from __future__ import annotations
 
@@ -13,6 +13,30 @@ from attention.lookup.bounds.quantisation import QuantisationError
 from attention.lookup.head.candidates import Candidates
 from attention.lookup.question import Question
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shifted
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a scan is to gather for q queries.
+
+    Attributes:
+        vectors: float64[q, d], the queries.
+        ks: how many of the best each of them asks for, at least 1.
+        listed: about how many rows to list for each query.
+        most: how many of them to look up for their weight, fewer for a histogram; those near the k-th best are
+            looked up as well.
+        temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
+        outputs: whether the weighted values are to be summed as well.
+        fine: whether queries, and weights of values, are to have 16 bits however many they are.
+    """
+
+    vectors: F64
+    ks: Sequence[int]
+    listed: int
+    most: int
+    temperatures: F64 | None
+    outputs: bool = False
+    fine: bool = False
 
 
 @dataclass(frozen=True, eq=False)

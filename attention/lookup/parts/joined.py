@@ -21,7 +21,7 @@ from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.head.candidates import Candidates, heavy
 from attention.lookup.parts.biased import in_similarities
-from attention.lookup.parts.gathered import Gathered, Sums, joined
+from attention.lookup.parts.gathered import Gathered, Sums, Wanted, joined
 from attention.lookup.parts.whole import KNOWN, Whole
 from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, opened
@@ -67,44 +67,30 @@ class Joined:
         """See `Part`."""
         return self._first.slack(query)
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
+    def codes(self, wanted: Wanted) -> QueryCodes:
         """See `Part`."""
-        return self._first.codes(vectors, temperatures, outputs=outputs, fine=fine)
+        return self._first.codes(wanted)
 
-    def gather(
-        self,
-        vectors: F64,
-        ks: Sequence[int],
-        listed: int,
-        most: int,
-        temperatures: F64 | None,
-        *,
-        outputs: bool = False,
-        fine: bool = False,
-    ) -> Gathered:
-        """What all parts gathered, see `Whole.gather`. What they looked up is kept; what is missing is asked for."""
+    def gather(self, wanted: Wanted) -> Gathered:
+        """What all parts gathered. What they looked up is kept; what is missing is asked for."""
         parts = [part for part, _ in self._parts]
-        sampling = Sampling.of(max(part.sample_stride for part in parts), self.facts.n, WIDER * listed)
-        samples = [part.sampled(vectors, temperatures, sampling, outputs=outputs, fine=fine) for part in parts]
-        thresholds = opened(samples, sampling.count)
-        asked = vectors, ks, listed, most, temperatures
-        begun = [part.gathering(*asked, outputs=outputs, fine=fine, thresholds=thresholds) for part in parts]
+        sampling = Sampling.of(max(part.sample_stride for part in parts), self.facts.n, WIDER * wanted.listed)
+        thresholds = opened([part.sampled(wanted, sampling) for part in parts], sampling.count)
+        begun = [part.gathering(wanted, thresholds) for part in parts]
         found = [each() for each in begun]
-        warmth = np.ones(len(ks)) if temperatures is None else np.maximum(temperatures, 1e-30)
-        inverse = 1 / warmth
+        none = np.zeros(len(wanted.ks))
+        inverse = np.ones(len(none)) if wanted.temperatures is None else 1 / np.maximum(wanted.temperatures, 1e-30)
         totals = joined([each.summed for each in found], inverse)
         starts, places, similarities, known = _listed(found, self._starts.tolist())
         errors = np.array([each.errors for each in found])
         errors = np.stack([errors[:, :, 0].max(0), errors[:, :, 1].sum(0), errors[:, :, 2].max(0)], axis=1)
-        weighty = _weighty(similarities, starts, inverse, totals, temperatures is None)
-        none = np.zeros(len(ks))
-        candidates = Candidates(
-            np.array(ks), none, starts, places, similarities, totals.thresholds, errors[:, 0].copy()
-        )
-        known_starts, first, whose = candidates.first(candidates.at_first(weighty, most))
+        weighty = _weighty(similarities, starts, inverse, totals, wanted.temperatures is None)
+        best = np.array(wanted.ks)
+        candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
+        known_starts, first, whose = candidates.first(candidates.at_first(weighty, wanted.most))
         missing = np.flatnonzero(np.isnan(known[first]))
         if len(missing):
-            known[first[missing]] = self.similarities_at(vectors, places[first[missing]], whose[missing])
+            known[first[missing]] = self.similarities_at(wanted.vectors, places[first[missing]], whose[missing])
         histograms = [each.histogram for each in found if each.histogram is not None]
         return Gathered(
             documents=self.documents,

@@ -16,7 +16,7 @@ from attention.kernels import kernels, pool, workers
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.head.originals import all_similarities
 from attention.lookup.memory.tiles import Passing, Tile
-from attention.lookup.parts.gathered import Scanned, Sums
+from attention.lookup.parts.gathered import Scanned, Sums, Wanted
 from attention.lookup.parts.whole import Whole
 from attention.lookup.scan.accumulator import NO_THRESHOLD, VALUE_ERRORS
 from attention.lookup.scan.opening import Sampling, opened
@@ -46,10 +46,9 @@ class Original(Whole):
         """Whether a scan can hold the products of its keys with a query: float64 does."""
         return True
 
-    def sampled(
-        self, vectors: F64, temperatures: F64 | None, sampling: Sampling, *, outputs: bool, fine: bool
-    ) -> tuple[F32, int]:
+    def sampled(self, wanted: Wanted, sampling: Sampling) -> tuple[F32, int]:
         """What a sample says of where lists are to open, see `opening.sampled`."""
+        vectors = wanted.vectors
         found, seen = [np.full((len(vectors), sampling.count), float(NO_THRESHOLD))], 0
         for segment, passes in self._view.passing(self._mask):
             places = sampling.of_segment(segment)
@@ -60,33 +59,24 @@ class Original(Whole):
         everything = np.sort(np.concatenate(found, axis=1), axis=1)
         return everything[:, -sampling.count :].astype(np.float32), seen
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
+    def codes(self, wanted: Wanted) -> QueryCodes:
         """The queries as they are: none of what they are coded with is left out."""
+        vectors = wanted.vectors
         count, none = len(vectors), np.zeros(len(vectors))
         return QueryCodes(np.zeros((count, 0), np.int16), none, none, np.zeros_like(vectors), none, fine=True)
 
-    def _scanned(
-        self,
-        vectors: F64,
-        queries: QueryCodes,
-        listed: int,
-        temperatures: F64 | None,
-        thresholds: F32 | None,
-        *,
-        outputs: bool,
-    ) -> Scanned:
+    def _scanned(self, wanted: Wanted, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
         """See `Whole`: every row that passes is read once."""
-        assert temperatures is not None
+        assert wanted.temperatures is not None
         if thresholds is None:
-            sampling = Sampling.of(self.sample_stride, self.facts.n, listed)
-            sample = self.sampled(vectors, temperatures, sampling, outputs=outputs, fine=True)
-            thresholds = opened([sample], sampling.count)
+            sampling = Sampling.of(self.sample_stride, self.facts.n, wanted.listed)
+            thresholds = opened([self.sampled(wanted, sampling)], sampling.count)
         levels = thresholds.astype(np.float64)
-        warmth = np.maximum(temperatures, 1e-30)
+        warmth = np.maximum(wanted.temperatures, 1e-30)
         starts = {id(tile.segment): tile.start for tile in self._rows.tiles}
-        similarity = self.facts.similarity
+        vectors, similarity = wanted.vectors, self.facts.similarity
 
-        width = (self.facts.value_dimension or 0) if outputs else 0
+        width = (self.facts.value_dimension or 0) if wanted.outputs else 0
 
         def read(tiles: Sequence[Tile]) -> tuple[list[_Read], F64]:
             blend = np.zeros((len(vectors), width))
@@ -110,7 +100,7 @@ class Original(Whole):
                 np.where(thresholds > NO_THRESHOLD, levels, -np.inf),
                 levels,
                 _together([each.sums for each in found]),
-                _together([blend for _, blend in done]) if outputs else None,
+                _together([blend for _, blend in done]) if wanted.outputs else None,
                 np.zeros((len(vectors), len(VALUE_ERRORS))),
             ),
             np.stack([errors, none, errors], axis=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from attention.dtypes import F64, I64, Index
@@ -11,7 +11,7 @@ from attention.lookup.bounds.rounding import Slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.memory.facts import Facts
-from attention.lookup.parts.gathered import Gathered
+from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.question import Question
 
 
@@ -52,21 +52,11 @@ class Part(Protocol):
     def slack(self, query: F64) -> Slack:
         """How far rounding can carry what `similarities_at` computes."""
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
-        """The queries float64[q, d] in codes; see `Whole.gather`."""
+    def codes(self, wanted: Wanted) -> QueryCodes:
+        """The queries in codes."""
 
-    def gather(
-        self,
-        vectors: F64,
-        ks: Sequence[int],
-        listed: int,
-        most: int,
-        temperatures: F64 | None,
-        *,
-        outputs: bool = False,
-        fine: bool = False,
-    ) -> Gathered:
-        """Scan every row that passes, and look up in float64 the candidates that weigh much; see `Whole.gather`."""
+    def gather(self, wanted: Wanted) -> Gathered:
+        """Scan every row that passes, and look up in float64 the candidates that weigh much."""
 
     def residuals_at(self, places: I64) -> Residuals:
         """What the codes of the values at `places` leave out together."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -23,7 +23,7 @@ from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.residuals import residual_sum
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.gathered import Gathered, Scanned, Sums, added_up
+from attention.lookup.parts.gathered import Gathered, Scanned, Sums, Wanted, added_up
 from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, sample_stride, sampled
 from attention.lookup.scan.scan import fits, scan, whole
@@ -81,48 +81,34 @@ class Whole:
         """How far rounding can carry what `similarities_at` computes."""
         return slack(self.facts.similarity, query, self.facts.key_norm)
 
-    def codes(self, vectors: F64, temperatures: F64 | None, *, outputs: bool, fine: bool = False) -> QueryCodes:
-        """The queries float64[q, d] in codes; see `gather`."""
-        similarity, key_norm = self.facts.similarity, self.facts.key_norm
-        warmth = None if fine else temperatures
-        return query_codes(similarity, vectors, outputs=outputs, temperatures=warmth, key_norm=key_norm, fine=fine)
+    def codes(self, wanted: Wanted) -> QueryCodes:
+        """The queries in codes."""
+        return query_codes(
+            self.facts.similarity,
+            wanted.vectors,
+            outputs=wanted.outputs,
+            temperatures=None if wanted.fine else wanted.temperatures,
+            key_norm=self.facts.key_norm,
+            fine=wanted.fine,
+        )
 
-    def gather(
-        self,
-        vectors: F64,
-        ks: Sequence[int],
-        listed: int,
-        most: int,
-        temperatures: F64 | None,
-        *,
-        outputs: bool = False,
-        fine: bool = False,
-        thresholds: F32 | None = None,
-    ) -> Gathered:
+    def gather(self, wanted: Wanted, thresholds: F32 | None = None) -> Gathered:
         """Scan every row that passes, and look up in float64 the candidates that weigh much.
 
         Args:
-            vectors: float64[q, d], the queries.
-            ks: how many of the best each of them asks for, at least 1.
-            listed: about how many rows to list for each query.
-            most: how many of them to look up for their weight, fewer for a histogram; those near the k-th best are
-                looked up as well.
-            temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
-            outputs: whether the weighted values are to be summed as well.
-            fine: whether queries, and weights of values, are to have 16 bits however many they are.
             thresholds: float32[q], where lists open, as the asker tells each of several parts; None for one alone.
         """
-        queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
-        found = self._scanned(vectors, queries, listed, temperatures, thresholds, outputs=outputs)
+        queries = self.codes(wanted)
+        found = self._scanned(wanted, queries, thresholds)
         totals, starts, places, similarities = found.totals, found.starts, found.places, found.similarities
-        none, best = np.zeros(len(ks)), np.array(ks)
+        none, best = np.zeros(len(wanted.ks)), np.array(wanted.ks)
         if thresholds is not None:  # what it lists may be fewer, for others list the rest
             best = np.minimum(best, np.diff(starts))
         candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, found.errors[:, 0].copy())
         weighty = found.weighty
-        if temperatures is None:  # at none of them does it help much to know more
+        if wanted.temperatures is None:  # at none of them does it help much to know more
             weighty = np.minimum(weighty, KNOWN)
-        known_starts, first, asked = candidates.first(candidates.at_first(weighty, most))
+        known_starts, first, asked = candidates.first(candidates.at_first(weighty, wanted.most))
         return Gathered(
             documents=self.documents,
             keys=self.keys,
@@ -133,7 +119,7 @@ class Whole:
             places=places,
             similarities=similarities,
             known_starts=known_starts,
-            known=self.similarities_at(vectors, places[first], asked),
+            known=self.similarities_at(wanted.vectors, places[first], asked),
             errors=found.errors,
             outputs=totals.outputs,
             bits=16 if queries.fine else 8,
@@ -142,35 +128,14 @@ class Whole:
             bin_widths=found.bin_widths,
         )
 
-    def gathering(
-        self,
-        vectors: F64,
-        ks: Sequence[int],
-        listed: int,
-        most: int,
-        temperatures: F64 | None,
-        *,
-        outputs: bool = False,
-        fine: bool = False,
-        thresholds: F32 | None = None,
-    ) -> Callable[[], Gathered]:
+    def gathering(self, wanted: Wanted, thresholds: F32) -> Callable[[], Gathered]:
         """Begin what `gather` does, where others do it → what waits for it; here it is done then."""
-        asked = vectors, ks, listed, most, temperatures
-        return partial(self.gather, *asked, outputs=outputs, fine=fine, thresholds=thresholds)
+        return partial(self.gather, wanted, thresholds)
 
-    def _scanned(
-        self,
-        vectors: F64,
-        queries: QueryCodes,
-        listed: int,
-        temperatures: F64 | None,
-        thresholds: F32 | None,
-        *,
-        outputs: bool,
-    ) -> Scanned:
-        """What a scan of queries float64[q, d], which are also in codes, brings home; see `gather`."""
-        begun = (self._view, self._mask, self._rows, queries, listed, temperatures, self._bias)
-        under_way = scan(*begun, outputs=outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
+    def _scanned(self, wanted: Wanted, queries: QueryCodes, thresholds: F32 | None) -> Scanned:
+        """What a scan of the queries, which are also in codes, brings home; see `gather`."""
+        begun = (self._view, self._mask, self._rows, queries, wanted.listed, wanted.temperatures, self._bias)
+        under_way = scan(*begun, outputs=wanted.outputs, key_norm=self.facts.key_norm, thresholds=thresholds)
         errors = self._quantisation_errors(queries)
         accumulators = under_way.finish()
         totals = added_up(accumulators)
@@ -195,12 +160,9 @@ class Whole:
         """One row in so many at least can be drawn as a sample."""
         return sample_stride(self._view, self._mask)
 
-    def sampled(
-        self, vectors: F64, temperatures: F64 | None, sampling: Sampling, *, outputs: bool, fine: bool
-    ) -> tuple[F32, int]:
+    def sampled(self, wanted: Wanted, sampling: Sampling) -> tuple[F32, int]:
         """What a sample says of where lists are to open, see `opening.sampled`."""
-        queries = self.codes(vectors, temperatures, outputs=outputs, fine=fine)
-        return sampled(self._view, self._mask, self._bias, queries, sampling)
+        return sampled(self._view, self._mask, self._bias, self.codes(wanted), sampling)
 
     def _quantisation_errors(self, queries: QueryCodes) -> F64:
         """float64[q, 3], how far scanned similarities can be off, see `QuantisationError`."""

@@ -38,7 +38,7 @@ class Host:
 
     def __init__(self, settings: Mapping[str, Any], directory: str | None) -> None:
         self._settings = settings
-        self._removed = None if directory is None else finalize(self, shutil.rmtree, directory)
+        self._removed = None if directory is None else finalize(self, _remove, directory)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="softkv", daemon=True)
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -159,6 +159,12 @@ class AsyncTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         """End the service."""
         await asyncio.to_thread(self._host.stop)
+
+
+def _remove(directory: str) -> None:
+    """Delete a temporary directory, which somebody may have tidied away already."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory)
 
 
 def _stop_living() -> None:

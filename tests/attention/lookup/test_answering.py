@@ -154,13 +154,13 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
 def test_what_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
     monkeypatch.setattr(answering, "SMALL_CELLS", 0)
     narrow, wide = quantised.Width(64, 128), quantised.Width(512, 2048)
-    scans, reading = [], drafts.reading
+    scans, wanted_by = [], drafts.wanted_by
 
-    def counted(part, questions, width, *rest, **options):
+    def counted(part, questions, width, **options):
         scans.append(width)
-        return reading(part, questions, width, *rest, **options)
+        return wanted_by(part, questions, width, **options)
 
-    monkeypatch.setattr(drafts, "reading", counted)
+    monkeypatch.setattr(drafts, "wanted_by", counted)
     keys, _, queries = clusters
     view, question = in_pieces("cosine", keys), Question(queries[0], 0.05, output=False)
     proven = []

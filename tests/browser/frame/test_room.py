@@ -23,6 +23,7 @@ from tests.browser.reading import module, sideways
 from tests.browser.written import percent
 from tests.service.commands.conftest import Serving, serving
 from tests.service.commands.http.stopping import BUSY
+from tests.waiting import until
 
 LISTENERS, UPDATES = 30, 20
 WITHIN_SECONDS = 1.0
@@ -58,13 +59,6 @@ class Class(threading.Thread):
         writer.close()
 
 
-def until(condition: Any, what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def axe() -> Any:
     return pytest.importorskip(
@@ -83,7 +77,9 @@ def started(tmp_path: Path, chromium: Any) -> Iterator[Any]:
             running = stack.enter_context(serving(tmp_path, *ENCODER, "--port", port))
             port = running.url.rpartition(":")[2]
             until(
-                lambda: httpx.get(f"{running.url}/readyz", timeout=60).status_code == 200, "it does not get ready", 300
+                lambda: httpx.get(f"{running.url}/readyz", timeout=60).status_code == 200,
+                300,
+                lambda: "it does not get ready",
             )
             return running
 
@@ -108,7 +104,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
     phone = joined.page
     room = f"{running.url}/v1/rooms/{code}"
     listening = Class(f"{room}/events")
-    until(lambda: all(listening.heard), "not all listen")
+    until(lambda: all(listening.heard), 120, lambda: "not all listen")
 
     sent: dict[str, float] = {}
     with httpx.Client(timeout=60) as client:
@@ -116,7 +112,11 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
             sent[f"row-{i}"] = time.monotonic()
             client.put(f"{room}/rows/row-{i}", json={"key": f"a thing of number {i}", "value": "of no use"})
             time.sleep(0.1)
-        until(lambda: all(sent.keys() <= heard.keys() for heard in listening.heard), "not all hear of all rows")
+        until(
+            lambda: all(sent.keys() <= heard.keys() for heard in listening.heard),
+            120,
+            lambda: "not all hear of all rows",
+        )
         delays = sorted(heard[row] - at for heard in listening.heard for row, at in sent.items())
         assert len(delays) == LISTENERS * UPDATES
         assert delays[int(0.95 * len(delays))] <= WITHIN_SECONDS + BUSY, delays[-10:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from tests.running import RunningService
+from tests.waiting import until
 
 PATH = "/v1/collections/shelf"
 N = 300
@@ -44,13 +44,6 @@ def refused(answer: httpx.Response, code: str, *names: str) -> None:
     assert answer.json()["code"] == code
     for name in names:
         assert name in answer.json()["detail"]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_damaged_value_is_refused_and_the_rest_is_answered(tmp_path: Path) -> None:

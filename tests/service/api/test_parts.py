@@ -13,8 +13,8 @@ from attention.lookup.memory import compaction as compaction_module
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from service.settings import Settings
-from tests.attention.lookup.parts.processes.conftest import until
 from tests.running import RunningService
+from tests.waiting import until
 
 ROWS = 5_000
 
@@ -50,19 +50,19 @@ def test_answers_are_the_same_with_parts_without_and_while_one_is_lost(tmp_path,
             assert written.status_code == 200, written.text
         catalogue = service.app.state.parts.catalogue
         processes, collection = catalogue.processes, catalogue.collection("rows")
-        until(lambda: processes.ready)
+        until(lambda: processes.ready, 120)
         with collection.snapshot() as snapshot:
             assert isinstance(processes.split(snapshot.view), Parted)
         before = [asked(client, **question) for question in questions]
         pids = processes.pids
         os.kill(pids[1], signal.SIGKILL)
         assert [asked(client, **question) for question in questions] == before
-        until(lambda: processes.ready and processes.pids != pids)
+        until(lambda: processes.ready and processes.pids != pids, 120)
         assert [asked(client, **question) for question in questions] == before
         client.post("/v1/collections/rows/documents/delete", json={"ids": [before[0][0][0]]})
         assert asked(client, **questions[0])[0] != before[0][0]
         pids = processes.pids
-    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 120)
     with RunningService(data_dir=tmp_path, encoder="none") as service, service.client() as client:
         assert service.app.state.parts.catalogue.processes is None
         assert [asked(client, **question) for question in questions[1:3]] == before[1:3]

@@ -18,6 +18,7 @@ from service.api.places import KINDS, Shares
 from service.api.routing import GuardedRoute, requires, takes
 from service.commands.http.in_h11 import InH11
 from tests.running import RunningService
+from tests.waiting import until
 
 MOST = 3
 CLIENTS = [(1, 5), (1, 6), (2, 5)]
@@ -101,11 +102,8 @@ def taken(client: httpx.Client) -> dict[str, int]:
     return {line.split('"')[1]: int(float(line.split()[-1])) for line in lines}
 
 
-def until(client: httpx.Client, **expected: int) -> None:
-    deadline = time.monotonic() + 60
-    while taken(client) != dict.fromkeys(KINDS, 0) | expected:
-        assert time.monotonic() < deadline, taken(client)
-        time.sleep(0.01)
+def until_taken(client: httpx.Client, **expected: int) -> None:
+    until(lambda: taken(client) == dict.fromkeys(KINDS, 0) | expected, told=lambda: taken(client))
 
 
 @contextmanager
@@ -115,12 +113,12 @@ def full(running: RunningService, client: httpx.Client, kind: str) -> Iterator[l
         held = list[socket.socket]()
         for number, key in enumerate(("w", "w", "v"), start=1):
             held.append(stack.enter_context(holding(running, kind, key)))
-            until(client, **{kind: number})
+            until_taken(client, **{kind: number})
         yield held
         if kind == "write":  # which hanging up does not end
             running.call_soon(lambda: (running.held.set(), running.held.clear()))
-            until(client)
-    until(client)
+            until_taken(client)
+    until_taken(client)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -154,7 +152,7 @@ def test_a_place_is_given_back_when_its_answer_is_sent(client):
     for _ in range(5 * MOST):
         for kind in KINDS:
             assert ask(client, kind).status_code != 429
-    until(client)
+    until_taken(client)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "write"])
@@ -163,7 +161,7 @@ def test_places_come_back_when_callers_hang_up(tight, client, kind):
         with full(tight, client, kind) as held:
             for each in held:
                 each.close()
-            until(client)
+            until_taken(client)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "stream"])
@@ -172,7 +170,7 @@ def test_a_body_that_is_not_in_yet_holds_no_place(tight, client, kind):
         for _ in range(10 * MOST):
             stack.enter_context(half(tight, kind))
         assert ask(client, kind).status_code != 429
-        until(client)
+        until_taken(client)
 
 
 def test_bodies_that_are_not_in_yet_have_a_bound_of_which_a_caller_has_a_share(tight, client):
@@ -184,7 +182,7 @@ def test_bodies_that_are_not_in_yet_have_a_bound_of_which_a_caller_has_a_share(t
             assert time.monotonic() < deadline
         assert answer.json()["code"] == "queue_full"
         assert other.post("/v1/attend", json={"query": " " * 90_000}).status_code == 422
-    until(client)
+    until_taken(client)
     while client.post("/v1/attend", json={"query": " " * 90_000}).status_code != 422:
         assert time.monotonic() < deadline
 
@@ -194,14 +192,14 @@ def test_one_caller_s_flood_leaves_a_place_to_another(tight, client, kind):
     with ExitStack() as stack, tight.client(headers={"x-api-key": "v"}) as other:
         for number in (1, 2):
             stack.enter_context(holding(tight, kind, "w"))
-            until(client, **{kind: number})
+            until_taken(client, **{kind: number})
         refused = ask(client, kind)
         assert (refused.status_code, refused.json()["code"]) == (429, "queue_full")
         assert "for this caller" in refused.json()["detail"]
         assert refused.headers["retry-after"] == "1"
         assert ask(other, kind).status_code != 429
         tight.call_soon(lambda: (tight.held.set(), tight.held.clear()))
-        until(client)
+        until_taken(client)
     assert tight.app.state.places.refused[kind, "share"]
 
 
@@ -254,13 +252,13 @@ def test_what_a_caller_waits_for_ends_when_he_hangs_up_but_a_write_does_not(tmp_
                 for _ in range(MOST):
                     raw = stack.enter_context(socket.create_connection(("127.0.0.1", running.port)))
                     raw.sendall(head(f"GET /{kind}/{kind}"))
-                until(client, **{kind: MOST})
+                until_taken(client, **{kind: MOST})
             if kind == "lookup":
-                until(client)
+                until_taken(client)
                 assert events == ["lookup ended"] * MOST
         assert taken(client)["write"] == MOST
         client.get("/release")
-        until(client)
+        until_taken(client)
         assert events == ["lookup ended"] * MOST + ["write done"] * MOST
         assert client.get("/lookup/again").status_code == 200
         counted = client.get("/metrics").text

@@ -38,17 +38,7 @@ class Scanned(Whole):
 
     def gathered(self) -> Gathered:
         """What was asked for."""
-        asked = self._asked
-        return self.gather(
-            asked.vectors,
-            asked.ks,
-            asked.listed,
-            asked.most,
-            asked.temperatures,
-            outputs=asked.outputs,
-            fine=asked.fine,
-            thresholds=asked.thresholds,
-        )
+        return self.gather(self._asked.wanted, self._asked.thresholds)
 
     def _quantisation_errors(self, queries: QueryCodes) -> F64:
         return self._asked.errors

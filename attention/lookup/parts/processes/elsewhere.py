@@ -1,18 +1,25 @@
-"""A part that another process scans, as a `Part` of those that this one answers from."""
+"""A part that another process scans: its rows, and what they are as a `Part` of those that this one answers from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from attention.dtypes import F32, F64
+from attention.dtypes import F32
 from attention.lookup.bounds.quantisation import quantisation_errors
 from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.view import Mask
-from attention.lookup.parts.gathered import Gathered
+from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.processes.asked import Asked
-from attention.lookup.parts.processes.process import ProcessLostError
-from attention.lookup.parts.processes.processes import Elsewhere
+from attention.lookup.parts.processes.process import Process, ProcessLostError
 from attention.lookup.parts.whole import Whole
+
+
+@dataclass(frozen=True, eq=False)
+class Elsewhere(View):
+    """Rows that another process scans."""
+
+    process: Process | None = None
 
 
 class ScannedElsewhere(Whole):
@@ -22,27 +29,12 @@ class ScannedElsewhere(Whole):
         super().__init__(view, mask, facts=facts)
         self._process = view.process
 
-    def gathering(
-        self,
-        vectors: F64,
-        ks: Sequence[int],
-        listed: int,
-        most: int,
-        temperatures: F64 | None,
-        *,
-        outputs: bool = False,
-        fine: bool = False,
-        thresholds: F32 | None = None,
-    ) -> Callable[[], Gathered]:
+    def gathering(self, wanted: Wanted, thresholds: F32) -> Callable[[], Gathered]:
         """Have the other process begin → what waits for it; where it is lost, the scan is made here."""
         assert self._process is not None
-        assert thresholds is not None
-        here = super().gathering(
-            vectors, ks, listed, most, temperatures, outputs=outputs, fine=fine, thresholds=thresholds
-        )
-        errors = quantisation_errors(self._view, self.codes(vectors, temperatures, outputs=outputs, fine=fine))
-        key_norm = self.facts.key_norm
-        asked = Asked(vectors, ks, listed, most, temperatures, outputs, fine, thresholds, errors, key_norm)
+        here = super().gathering(wanted, thresholds)
+        errors = quantisation_errors(self._view, self.codes(wanted))
+        asked = Asked(wanted, thresholds, errors, self.facts.key_norm)
         try:
             answer = self._process.ask(self._view, self._mask, asked)
         except ProcessLostError:

@@ -112,7 +112,7 @@ class Process:
                 raise ProcessLostError(f"no answer came in {PATIENCE:.0f} s") from None
             if "failed" in said:
                 raise ProcessLostError("it could not scan its part, and wrote why to its standard error")
-            return heard(said, arrays)
+            return heard(Gathered, said, arrays)
 
         return waited
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Lock, Timer
@@ -15,6 +14,7 @@ from attention.errors import ParameterError
 from attention.lookup.codes.grams import RunningGrams
 from attention.lookup.memory.view import View
 from attention.lookup.parts.parted import Parted
+from attention.lookup.parts.processes.elsewhere import Elsewhere
 from attention.lookup.parts.processes.process import Process
 from attention.lookup.parts.processes.shared_blocks import described
 
@@ -23,13 +23,6 @@ LEAST_BLOCKS = 2
 
 PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before one that was lost is started anew, twice as many each time that it is lost before it has begun."""
-
-
-@dataclass(frozen=True, eq=False)
-class Elsewhere(View):
-    """Rows that another process scans."""
-
-    process: Process | None = None
 
 
 class Processes:

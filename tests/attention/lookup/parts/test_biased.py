@@ -11,6 +11,7 @@ from attention.lookup import Background, Bias, Memory, Question, Rows, answers, 
 from attention.lookup.exact import exact_answers
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.parts.biased import Biased
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
 
@@ -38,7 +39,7 @@ def test_scanned_logits_lie_within_their_errors(running, clusters, in_pieces, or
     addends = level + np.random.default_rng(1).standard_normal(3000) * 3
     part = Biased(view, None, Bias.of(view, np.arange(3000), addends), temperature)
     assert all(part.fits(query) for query in vectors)
-    gathered = part.gather(vectors, KS, 128, 30, np.ones(3))
+    gathered = part.gather(Wanted(vectors, KS, listed=128, most=30, temperatures=np.ones(3)))
     for query, vector in enumerate(vectors):
         true = oracle(similarity, vector, keys) / temperature + addends
         own = slice(gathered.starts[query], gathered.starts[query + 1])

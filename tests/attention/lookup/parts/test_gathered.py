@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows, answering, quantised
-from attention.lookup.parts.gathered import Gathered, added_up
+from attention.lookup.parts.gathered import Gathered, Wanted, added_up
 from attention.lookup.parts.whole import Whole
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import scan as scan_module
@@ -100,7 +100,9 @@ def small_tiles_and_short_lists(monkeypatch):
 
 
 def gathered_of(view, queries, temperatures, outputs=True):
-    return Whole(view, None).gather(np.array(queries), [10] * len(queries), 128, 64, temperatures, outputs=outputs)
+    ks = [10] * len(queries)
+    wanted = Wanted(np.array(queries), ks, listed=128, most=64, temperatures=temperatures, outputs=outputs)
+    return Whole(view, None).gather(wanted)
 
 
 def sent(gathered):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import Bias, Memory, Parted, Question, Rows, answering, answers
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.joined import Joined
 from attention.lookup.parts.whole import Whole
 from attention.lookup.quantised import part_of
@@ -90,9 +91,9 @@ def test_copies_are_alike_where_they_have_one_bias():
 def test_what_parts_gather_is_what_one_gathers(running, views, temperature):
     one, many = Whole(views[0], None), joined_of(views[1])
     warmth = None if temperature is None else np.full(3, temperature)
-    asked = QUERIES, [10] * 3, 256, 64, warmth
     outputs = temperature is not None
-    expected, found = one.gather(*asked, outputs=outputs), many.gather(*asked, outputs=outputs)
+    wanted = Wanted(QUERIES, [10] * 3, listed=256, most=64, temperatures=warmth, outputs=outputs)
+    expected, found = one.gather(wanted), many.gather(wanted)
     assert (found.documents, found.keys) == (N, N)
     for query in range(3):
         own = slice(found.starts[query], found.starts[query + 1])
@@ -122,7 +123,8 @@ def test_what_parts_looked_up_is_not_looked_up_again(views, monkeypatch):
         raise AssertionError("asked a second time")
 
     monkeypatch.setattr(Joined, "similarities_at", refused)
-    gathered = joined_of(views[1]).gather(QUERIES, [10] * 3, 256, 64, np.full(3, 0.05))
+    wanted = Wanted(QUERIES, [10] * 3, listed=256, most=64, temperatures=np.full(3, 0.05))
+    gathered = joined_of(views[1]).gather(wanted)
     assert (np.diff(gathered.known_starts) >= 10).all()
 
 

@@ -10,6 +10,7 @@ from attention.lookup.exact import exact_answers
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
 from attention.lookup.memory.blocks import Block
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.joined import Joined
 from attention.lookup.parts.original import Original
 from attention.lookup.quantised import part_of
@@ -77,7 +78,8 @@ def test_nothing_as_long_as_the_rows_is_held(monkeypatch):
     view, _ = bare("gaussian")
     found = answers(view, [Question(query, 0.05) for query in QUERIES])
     assert [each.certificate.method for each in found] == ["exact"] * 3
-    gathered = part_of(view, Question(QUERIES[0], 1.0)).gather(QUERIES, [10] * 3, 128, 64, np.ones(3))
+    wanted = Wanted(QUERIES, [10] * 3, listed=128, most=64, temperatures=np.ones(3))
+    gathered = part_of(view, Question(QUERIES[0], 1.0)).gather(wanted)
     assert (np.diff(gathered.starts) < N / 8).all()
     with pytest.raises(AssertionError, match="all similarities"):  # where every temperature is meant
         answers(view, [Question(QUERIES[0], Auto(3.0))])

@@ -9,6 +9,7 @@ from attention.lookup import Memory, Rows
 from attention.lookup.codes.queries import query_codes
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.whole import Whole
 from attention.lookup.scan import scan as scan_module
 
@@ -79,7 +80,8 @@ def test_similarities_and_values_are_those_of_the_originals(running, oracle, vie
 def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, view, mask, workers, temperature):
     monkeypatch.setattr(scan_module, "workers", lambda: workers)
     part, expected = Whole(view, mask), passing(view, mask)
-    gathered = part.gather(QUERIES, KS, 128, 30, np.full(3, temperature), outputs=True)
+    wanted = Wanted(QUERIES, KS, listed=128, most=30, temperatures=np.full(3, temperature), outputs=True)
+    gathered = part.gather(wanted)
     assert gathered.documents == len(expected)
     assert (gathered.starts[0], gathered.starts[-1]) == (0, len(gathered.places))
     for query, k in enumerate(KS):
@@ -109,7 +111,7 @@ def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, vi
 
 
 def test_a_row_is_no_further_from_its_bin_s_mean_than_is_said(running, coded, view):
-    gathered = Whole(view, None).gather(QUERIES, KS, 128, 30, None)
+    gathered = Whole(view, None).gather(Wanted(QUERIES, KS, listed=128, most=30, temperatures=None))
     similarities = coded(view, query_codes(view.similarity, QUERIES, outputs=False))
     assert gathered.outputs is None
     for query in range(3):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from service.api.routing import GuardedRoute, reached
 from service.app import create_app
 from service.settings import Settings
 from tests.running import RunningService
+from tests.waiting import until
 
 KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-"), "docs-reader": ("read", "docs-")}
 EVERYTHING, SEEN = {"get_backup"}, {"list_collections"}
@@ -156,10 +156,7 @@ def status(client, name: str) -> int:
 
 
 def wait_for(client, name: str, wanted: int) -> None:
-    deadline = time.monotonic() + 60
-    while status(client, name) != wanted:
-        assert time.monotonic() < deadline, f"the key of {name} is never answered with {wanted}"
-        time.sleep(0.05)
+    until(lambda: status(client, name) == wanted, told=lambda: f"the key of {name} is never answered with {wanted}")
 
 
 def test_keys_are_exchanged_while_it_runs(tmp_path):
@@ -171,10 +168,7 @@ def test_keys_are_exchanged_while_it_runs(tmp_path):
         path.write_text(lines("docs", "reader"))
         wait_for(client, "reader", 200)
         path.write_text("broken")
-        deadline = time.monotonic() + 60
-        while "softkv_keys_file_usable 0.0" not in client.get("/metrics").text:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: "softkv_keys_file_usable 0.0" in client.get("/metrics").text)
         assert status(client, "reader") == status(client, "docs") == 200
         path.with_name("new").write_text(lines("reader"))
         path.with_name("new").replace(path)

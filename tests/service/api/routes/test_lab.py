@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
 
 from service.lab.lab import CHILD
 from tests.running import RunningService, children_of
+from tests.waiting import until
 
 READER = {"X-API-Key": "reader"}
 PAIRS = [{"query": "an animal that purrs", "key": "cat"}, {"query": "it barks", "key": "dog"}]
@@ -112,9 +112,7 @@ def test_who_hangs_up_ends_the_training(client):
         next(heard)
         assert client.get("/v1/lab").json()["training"] is True
         assert len(children_of(module=CHILD)) == 1
-    deadline = time.monotonic() + 60
-    while client.get("/v1/lab").json()["training"]:
-        assert time.monotonic() < deadline
+    until(lambda: not client.get("/v1/lab").json()["training"])
     assert children_of(module=CHILD) == []
 
 

@@ -16,6 +16,7 @@ from service.api.routing import requires
 from tests.running import RunningService
 from tests.service.commands.http.conftest import PROTOCOLS
 from tests.service.commands.http.wire import HOST, LAST, Answer, answers, sent
+from tests.waiting import until
 
 SOON = 0.5
 PUT = b"PUT /v1/collections/c/documents/a HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST
@@ -138,22 +139,21 @@ def test_an_answer_that_nobody_takes_is_given_up(hasty):
         raw.connect(("127.0.0.1", hasty.port))
         raw.sendall(b"POST /v1/attend HTTP/1.1\r\nContent-Type: application/json\r\n" + HOST)
         raw.sendall(b"Content-Length: %d\r\n\r\n" % len(big) + big.encode())
-        until(hasty, 0)
+        until_open(hasty, 0)
         with pytest.raises(OSError):  # noqa: PT011, PT012 - reset by the peer
             while raw.recv(65536):
                 pass
             raise ConnectionResetError
 
 
-def until(running: RunningService, most: int, waiting: int | None = None) -> None:
+def until_open(running: RunningService, most: int, waiting: int | None = None) -> None:
     """Until no more connections than these are open, and so many wait for their callers."""
-    deadline = time.monotonic() + 60
-    while len(found := running.open_connections()) > most or waiting not in (
-        None,
-        len([each for each in found if each.waits() is not None]),
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+
+    def holds() -> bool:
+        found = running.open_connections()
+        return len(found) <= most and waiting in (None, len([each for each in found if each.waits() is not None]))
+
+    until(holds)
 
 
 def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
@@ -166,7 +166,7 @@ def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
         assert sent(hasty, LAST).startswith(b"HTTP/1.1 200")
         for number, raw in enumerate(held):
             assert [answer.status for answer in answers(rest(raw))] == ([] if number % 2 else [408])
-    until(hasty, 0)
+    until_open(hasty, 0)
 
 
 @pytest.mark.parametrize("reader", PROTOCOLS)
@@ -200,7 +200,7 @@ def test_one_connection_too_many_is_refused_where_all_are_being_answered(tmp_pat
         held = [stack.enter_context(connected(running)) for _ in range(8)]
         for raw in held:
             raw.sendall(b"GET /wait HTTP/1.1\r\n" + HOST + b"\r\n")
-        until(running, 8, waiting=0)
+        until_open(running, 8, waiting=0)
         with connected(running) as raw:
             (answer,) = answers(rest(raw))
         assert (answer.status, json.loads(answer.content)["code"]) == (503, "connections_full")

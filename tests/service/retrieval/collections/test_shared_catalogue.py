@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from service.retrieval import CollectionConflict, CollectionLoading, CollectionN
 from service.retrieval.collections import SharedCatalogue, shared_catalogue
 from service.storage import Comparison, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.postgres
 WIDTH = 8
@@ -130,10 +130,7 @@ def test_who_is_too_far_behind_reads_anew(two: tuple[SharedCatalogue, SharedCata
         writer._connection.execute("DELETE FROM changes WHERE version < 4")  # type: ignore[attr-defined]
     with pytest.raises(CollectionLoading), other.collection("c").snapshot():
         pass
-    deadline = time.monotonic() + 60
-    while not other.collection("c").ready:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: other.collection("c").ready)
     assert found(other.collection("c"), 2) == [(5, "2")]
     assert other.failed() == []
 

@@ -15,6 +15,7 @@ import pytest
 from service.storage import DiskFull, SQLiteStore
 from service.storage.ballast import Ballast
 from tests.service.storage.making import SETTINGS, collection, document
+from tests.waiting import until
 
 LARGE = "x" * 9000
 
@@ -154,10 +155,7 @@ def test_what_is_deleted_goes_back_to_the_disk_while_others_write(store: SQLiteS
     try:
         with store.writing(deletes=True) as writer:
             writer.delete_collection("c")
-        deadline = time.monotonic() + 60
-        while used(store) > full / 2:
-            assert time.monotonic() < deadline, used(store)
-            time.sleep(0.01)
+        until(lambda: used(store) <= full / 2, told=lambda: used(store))
     finally:
         stop.set()
         writing.join()

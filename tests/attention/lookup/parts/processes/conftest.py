@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from attention.lookup import Memory, Processes, Rows, answering
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
+from tests.waiting import until
 
 N = 6_000
 RANDOM = np.random.default_rng(9)
@@ -20,19 +20,11 @@ VALUES = (RANDOM.standard_normal((N, 6)) + 1).astype(np.float32)
 QUERIES = KEYS[[5, 40, 900, 4_000]] + 0.2 * RANDOM.standard_normal((4, 21))
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for it."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="session")
 def processes() -> Iterator[Processes]:
     """Two of them, ready."""
     with Processes(2) as running:
-        until(lambda: running.ready)
+        until(lambda: running.ready, 120)
         yield running
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
 
+from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.processes.asked import Asked, facts_of, heard, told
 from attention.lookup.parts.processes.messages import packed, unpacked
 from attention.lookup.parts.whole import Whole
@@ -16,23 +17,28 @@ def same(one, other):
     for each in fields(one):
         mine, theirs = getattr(one, each.name), getattr(other, each.name)
         assert isinstance(theirs, type(mine)), each.name
-        np.testing.assert_array_equal(mine, theirs, err_msg=each.name)
+        if is_dataclass(mine):
+            same(mine, theirs)
+        else:
+            np.testing.assert_array_equal(mine, theirs, err_msg=each.name)
 
 
 @pytest.mark.parametrize("temperatures", [None, np.array([0.1, 0.0, 1e-30, 5.0])])
 def test_a_question_comes_back(queries, temperatures):
     open_everywhere = np.full(4, -np.inf, dtype=np.float32)
     errors = np.full((4, 3), np.inf)
-    asked = Asked(queries, [1, 2, 3, 2**40], 512, 2_048, temperatures, True, False, open_everywhere, errors, 1.5)
+    wanted = Wanted(queries, [1, 2, 3, 2**40], listed=512, most=2_048, temperatures=temperatures, outputs=True)
+    asked = Asked(wanted, open_everywhere, errors, key_norm=1.5)
     same(asked, Asked.of(*unpacked(packed(*asked.message()))))
 
 
 @pytest.mark.parametrize("temperatures", [None, np.array([0.1, 0.0, 1e-30, 5.0])])
 def test_what_was_gathered_comes_back(memory_of, queries, temperatures):
     outputs = temperatures is not None
-    found = Whole(memory_of().view, None).gather(queries, [1, 2, 3, 40], 512, 128, temperatures, outputs=outputs)
+    wanted = Wanted(queries, [1, 2, 3, 40], listed=512, most=128, temperatures=temperatures, outputs=outputs)
+    found = Whole(memory_of().view, None).gather(wanted)
     assert (found.histogram is None) == outputs
-    same(found, heard(*unpacked(packed(*told(found)))))
+    same(found, heard(Gathered, *unpacked(packed(*told(found)))))
 
 
 def test_a_scan_knows_no_more_of_its_part_than_it_needs():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from attention.lookup import Question
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.joined import Joined
 from attention.lookup.parts.processes.elsewhere import ScannedElsewhere
 from attention.lookup.parts.processes.process import ProcessLostError
-from attention.lookup.parts.whole import Whole
 from attention.lookup.quantised import part_of
 
 
@@ -20,9 +20,13 @@ def part(processes, memory_of):
     return ScannedElsewhere(split.parts[1], None, view.facts)
 
 
+def asked(queries):
+    wanted = Wanted(queries, [4] * 4, listed=512, most=64, temperatures=np.full(4, 0.1))
+    return wanted, np.full(4, 0.3, dtype=np.float32)
+
+
 def gathered(part, queries):
-    thresholds = np.full(len(queries), 0.3, dtype=np.float32)
-    return part.gathering(queries, [4] * 4, 512, 64, np.full(4, 0.1), thresholds=thresholds)()
+    return part.gathering(*asked(queries))()
 
 
 def test_a_view_with_processes_is_asked_in_parts(processes, memory_of, queries):
@@ -36,7 +40,7 @@ def test_it_gathers_the_same_wherever_that_is_done(part, queries, monkeypatch, a
     def lost(*_):
         raise ProcessLostError("it has ended")
 
-    expected = Whole.gather(part, queries, [4] * 4, 512, 64, np.full(4, 0.1), thresholds=np.full(4, 0.3, np.float32))
+    expected = part.gather(*asked(queries))
     if not answering:
         monkeypatch.setattr(part._process, "ask", lost)
     found = gathered(part, queries)
@@ -45,12 +49,12 @@ def test_it_gathers_the_same_wherever_that_is_done(part, queries, monkeypatch, a
 
 
 def test_an_answer_that_is_lost_on_its_way_is_made_here(part, queries, monkeypatch):
-    def asked(*_):
+    def begun(*_):
         def waited():
             raise ProcessLostError("it has ended")
 
         return waited
 
     expected = gathered(part, queries)
-    monkeypatch.setattr(part._process, "ask", asked)
+    monkeypatch.setattr(part._process, "ask", begun)
     np.testing.assert_array_equal(gathered(part, queries).similarities, expected.similarities)

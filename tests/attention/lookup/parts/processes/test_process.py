@@ -5,24 +5,25 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from attention.lookup.bounds.quantisation import quantisation_errors
+from attention.lookup.parts.gathered import Wanted
 from attention.lookup.parts.processes import process as process_module
 from attention.lookup.parts.processes.asked import Asked
 from attention.lookup.parts.processes.process import Process, ProcessLostError
 from attention.lookup.parts.whole import Whole
-from tests.attention.lookup.parts.processes.conftest import until
+from tests.waiting import until
 
 
 def begun():
     lost = []
     made = Process(1, (), None, lost.append)
     made.reasons = lost
-    until(lambda: made.ready or lost)
+    until(lambda: made.ready or lost, 120)
     return made
 
 
@@ -43,15 +44,12 @@ def victim():
 
 def asked_of(view, queries):
     part = Whole(view, None)
-    temperatures = np.full(len(queries), 0.1)
+    ks, temperatures = [3] * len(queries), np.full(len(queries), 0.1)
+    wanted = Wanted(queries, ks, listed=512, most=128, temperatures=temperatures, outputs=True)
     thresholds = np.full(len(queries), 0.2, dtype=np.float32)
-    errors = quantisation_errors(view, part.codes(queries, temperatures, outputs=True))
-    asked = Asked(
-        queries, [3] * len(queries), 512, 128, temperatures, True, False, thresholds, errors, part.facts.key_norm
-    )
-    return asked, lambda mask=None: Whole(view, mask).gather(
-        queries, [3] * len(queries), 512, 128, temperatures, outputs=True, thresholds=thresholds
-    )
+    errors = quantisation_errors(view, part.codes(wanted))
+    asked = Asked(wanted, thresholds, errors, part.facts.key_norm)
+    return asked, lambda mask=None: Whole(view, mask).gather(wanted, thresholds)
 
 
 def test_it_gathers_what_this_process_does(child, memory_of, processes, queries):
@@ -98,7 +96,7 @@ def test_who_waits_is_told_that_it_has_ended(victim, memory_of, processes, queri
     os.kill(victim.pid, signal.SIGKILL)
     with pytest.raises(ProcessLostError, match="ended with -9"):
         answer()
-    until(lambda: victim.reasons)
+    until(lambda: victim.reasons, 120)
     assert victim.reasons == ["a process that scans has ended with -9"]
     assert not victim.ready
     with pytest.raises(ProcessLostError):
@@ -112,7 +110,7 @@ def test_one_that_says_nothing_is_ended(victim, memory_of, processes, queries, m
     os.kill(victim.pid, signal.SIGSTOP)
     with pytest.raises(ProcessLostError, match=r"no answer came in 0 s"):
         victim.ask(view, None, asked_of(view, queries)[0])()
-    until(lambda: victim.reasons)
+    until(lambda: victim.reasons, 120)
 
 
 @pytest.mark.thorough
@@ -125,7 +123,7 @@ def test_one_that_hears_nothing_is_ended(memory_of, processes, queries, monkeypa
         many = np.tile(queries, (20_000, 1))  # more than lies between two processes
         with pytest.raises(ProcessLostError):
             made.ask(view, None, asked_of(view, many)[0])
-        until(lambda: made.reasons)
+        until(lambda: made.reasons, 120)
     finally:
         made.close()
 
@@ -133,8 +131,7 @@ def test_one_that_hears_nothing_is_ended(memory_of, processes, queries, monkeypa
 def test_what_it_cannot_do_is_said_and_it_goes_on(child, memory_of, processes, queries):
     view = memory_of(processes).view
     asked, _ = asked_of(view, queries)
-    wrong, _ = asked_of(view, queries)
-    object.__setattr__(wrong, "ks", [3] * 9)
+    wrong = replace(asked, wanted=replace(asked.wanted, ks=[3] * 9))
     with pytest.raises(ProcessLostError, match="could not scan"):
         child.ask(view, None, wrong)()
     assert child.ask(view, None, asked)().keys == 6_000

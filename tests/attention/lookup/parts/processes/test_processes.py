@@ -15,7 +15,8 @@ from attention.errors import ParameterError
 from attention.lookup import Auto, Background, Bias, Parted, Processes, Question, Rows, answers, seal, sweep, unseal
 from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.parts.processes.processes import _edges, numa_nodes
-from tests.attention.lookup.parts.processes.conftest import KEYS, VALUES, until
+from tests.attention.lookup.parts.processes.conftest import KEYS, VALUES
+from tests.waiting import until
 
 ASKED = [
     {"temperature": 0.05},
@@ -144,13 +145,13 @@ def test_the_rows_of_a_split_are_held_once_and_go_with_their_view(processes, mem
 def test_when_one_is_killed_its_part_is_scanned_here_until_another_one_is_there(memory_of, queries):
     lost = []
     with Processes(2, lost=lost.append) as running:
-        until(lambda: running.ready)
+        until(lambda: running.ready, 120)
         memory, other = memory_of(running), memory_of()
         ask_both(memory.view, other.view, queries)
         before = running.pids
         os.kill(before[0], signal.SIGKILL)
         ask_both(memory.view, other.view, queries)
-        until(lambda: lost and running.ready)
+        until(lambda: lost and running.ready, 120)
         assert running.pids[0] != before[0]
         assert running.pids[1] == before[1]
         ask_both(memory.view, other.view, queries)
@@ -165,7 +166,7 @@ def test_one_that_ends_at_once_is_started_less_and_less_often(monkeypatch, tmp_p
     monkeypatch.setattr(sys, "executable", "/bin/false")
     lost = []
     with Processes(2, lost=lost.append) as running:
-        until(lambda: len(lost) >= 6)
+        until(lambda: len(lost) >= 6, 120)
         assert not running.ready
         assert min(running._pauses) >= 0.2
     assert set(lost) == {"a process that scans has ended with 1"}

@@ -1,0 +1,21 @@
+"""Waiting for what comes about in its own time, as where a thread, a process or a service has to get there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def until(condition: Callable[[], object], seconds: float = 60, told: Callable[[], object] | None = None) -> None:
+    """Wait until a condition holds.
+
+    Args:
+        told: what to say, beside how long was waited, where it never does.
+
+    Raises:
+        AssertionError: it does not within so many seconds.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s" + (f": {told()}" if told else "")
+        time.sleep(0.02)
