@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 
-from attention.lookup import Processes, Rows, View
+from attention.lookup import Processes, Rows, SealedError, View
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.compaction import in_background
@@ -56,14 +56,14 @@ class FollowingCollection(Collection):
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
-        with spending("storage"), self._noting_damage(), self._store.reading() as reader:
+        with spending("storage"), self.damage.noting(), self._store.reading() as reader:
             yield self._found_by(reader), reader
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view for one reader, for as long as it reads."""
         self._require_ready()
-        with self._noting_damage():
+        with self.damage.noting():
             with spending("storage"):
                 record, view, version = self._newest()
             self.damage.require_sound_keys()
@@ -92,7 +92,8 @@ class FollowingCollection(Collection):
             CollectionNotFound: the collection was deleted.
             CollectionLoading: the log does not reach so far back; the keys are being read anew.
         """
-        self._newest()
+        with self.damage.noting():
+            self._newest()
 
     def _newest(self) -> tuple[CollectionRecord, View, int]:
         record, wanted = self._now()
@@ -133,6 +134,8 @@ class FollowingCollection(Collection):
                 self._memory.show(staged)
                 self._version, self._counts = done.version, (done.documents, done.keyless)
                 self._masks.forget()
+        except SealedError:  # nothing was shown yet
+            raise
         except BaseException as error:
             self.read_anew(f"{type(error).__name__} when it was to follow the store")
             raise
@@ -147,7 +150,7 @@ class FollowingCollection(Collection):
         """
         with self._following:
             # In one transaction: it may take longer than what is gone is kept.
-            with self._noting_damage(), self._shared.reading() as reader:
+            with self.damage.noting(), self._shared.reading() as reader:
                 record = self._found_by(reader)
                 version = reader.version(record.id)
                 memory = memory_of(record, reader, self.damage.note, self._sealed, self._kept)
@@ -160,6 +163,9 @@ class FollowingCollection(Collection):
         memory.code()
         self._masks.forget()
         self._tidy()
+
+    def _let_writes_end(self) -> None:
+        """What is written meanwhile is followed."""
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         """What was written is followed as what others write is: by the next question, from the log."""

@@ -15,6 +15,7 @@ from attention.errors import ParameterError
 from attention.lookup import Auto, Background, Bias, Parted, Processes, Question, Rows, answers, seal, sweep, unseal
 from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.parts.processes.processes import _edges, numa_nodes
+from attention.lookup.parts.processes.shared_blocks import described
 from tests.attention.lookup.parts.processes.conftest import KEYS, VALUES, until
 
 ASKED = [
@@ -126,6 +127,13 @@ def test_sealed_files_are_mapped_by_all(tmp_path, processes, memory_of, queries)
     again.adopt([(sealed := unseal(path)).segment(np.ones(sealed.count, dtype=np.bool_)) for path in paths])
     for path in paths:
         path.unlink()
+    ask_both(again.view, memory_of().view, queries[:1])
+    for segment in again.view.segments:
+        assert processes.split(again.view) is again.view  # as long as an original is left to be checked
+        assert described(segment.block) is None or not segment.block.unchecked
+        while segment.block.unchecked:
+            segment.block.unread.check_next(1)
+        assert described(segment.block) is not None
     assert isinstance(processes.split(again.view), Parted)
     ask_both(again.view, memory_of().view, queries)
 
