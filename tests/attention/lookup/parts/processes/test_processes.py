@@ -127,13 +127,14 @@ def test_sealed_files_are_mapped_by_all(tmp_path, processes, memory_of, queries)
     again.adopt([(sealed := unseal(path)).segment(np.ones(sealed.count, dtype=np.bool_)) for path in paths])
     for path in paths:
         path.unlink()
+    # As long as an original is left to be checked this process scans alone.
+    assert processes.split(again.view) is again.view
+    assert not any(described(segment.block) for segment in again.view.segments)
     ask_both(again.view, memory_of().view, queries[:1])
     for segment in again.view.segments:
-        assert processes.split(again.view) is again.view  # as long as an original is left to be checked
-        assert described(segment.block) is None or not segment.block.unchecked
         while segment.block.unchecked:
             segment.block.unread.check_next(1)
-        assert described(segment.block) is not None
+        assert described(segment.block)
     assert isinstance(processes.split(again.view), Parted)
     ask_both(again.view, memory_of().view, queries)
 
