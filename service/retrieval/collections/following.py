@@ -10,7 +10,7 @@ from threading import Lock
 
 import numpy as np
 
-from attention.lookup import Processes, Rows, SealedError, View
+from attention.lookup import Processes, Rows, View
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.compaction import in_background
@@ -92,8 +92,7 @@ class FollowingCollection(Collection):
             CollectionNotFound: the collection was deleted.
             CollectionLoading: the log does not reach so far back; the keys are being read anew.
         """
-        with self.damage.noting():
-            self._newest()
+        self._newest()
 
     def _newest(self) -> tuple[CollectionRecord, View, int]:
         record, wanted = self._now()
@@ -134,8 +133,6 @@ class FollowingCollection(Collection):
                 self._memory.show(staged)
                 self._version, self._counts = done.version, (done.documents, done.keyless)
                 self._masks.forget()
-        except SealedError:  # nothing was shown yet
-            raise
         except BaseException as error:
             self.read_anew(f"{type(error).__name__} when it was to follow the store")
             raise
