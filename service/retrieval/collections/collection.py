@@ -77,10 +77,8 @@ class Collection:
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)
-        self._version = 0
-        self._finding = Lock()  # held while a wrong file is looked into: of all who come to it, one begins anew
+        self._version, self._finding = 0, Lock()
         self._compaction = Compaction(record.name, self._compact)
-        self._tidy = self._compaction.begin
 
     @property
     def name(self) -> str:
@@ -181,8 +179,7 @@ class Collection:
                 stored = writer.document(self.record.id, replacing.id)
                 if stored is None or stored.row != replacing.row:
                     raise DocumentChanged(replacing.id)
-            gone = existing.difference(writer.existing(self.record.id, list(existing)))
-            if gone:
+            if gone := existing.difference(writer.existing(self.record.id, list(existing))):
                 raise DocumentChanged(min(gone))
             change = writer.upsert(self.record.id, documents, mode=mode)
             writer.keep_answer(once, change)
@@ -277,6 +274,9 @@ class Collection:
         with self._store.writing(collection=self.record.id):
             pass
 
+    def _tidy(self) -> None:
+        self._compaction.begin()
+
     def _compact(self) -> bool:
         """A step of the compaction, some originals checked, or a file of a block: whether there was anything to do."""
         with suppress(CollectionLoading), self.damage.noting():
@@ -288,7 +288,7 @@ class Collection:
 
     def _read_anew_without(self, path: Path) -> CollectionLoading:
         """A sealed file is not what was written: what to tell who came to it, in an older view, too."""
-        with self._finding:
+        with self._finding:  # of all who come to it one begins
             if self._sealed.discard(path, self._memory.view) and self._ready:
                 self.read_anew(f"{path.name} is not what was written")
         return CollectionLoading(self.name, self.trouble)
