@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 MAGIC = b"softkvb\n"
 VERSION = 2
-"""Of the format, and of the order in which codes lie: another one is not read."""
+"""Of the format, of the order in which codes lie, and of what a piece is: another one is not read."""
 
 _PAGE = 4096
 _HEAD = struct.Struct("<8sQQ")  # magic, bytes of the head with its padding, their checksum
