@@ -18,6 +18,7 @@ from attention.kernels.engine import (
     workers,
 )
 from attention.kernels.interface import (
+    ABOVE_MEAN,
     NO_ADDENDS,
     NO_BLENDS,
     CandidateLists,

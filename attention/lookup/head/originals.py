@@ -45,7 +45,7 @@ def all_similarities(similarity: str, tiles: Sequence[Tile], vectors: F64, *, be
             part[:] = [gaussian(vector, keys) for vector in vectors]
             return
         products = np.empty(part.shape)
-        running.all_products(tile.segment.keys, tile.indices, vectors, products)
+        running.all_products(tile.stored_keys(), tile.indices, vectors, products)
         part[:] = scaled(similarity, products, lengths, tile.norms, vectors.shape[1])
 
     _each(read, tiles)
@@ -61,7 +61,7 @@ def all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_memory: 
             tile.ask_for_values()
         sums = np.zeros((len(weights), width))
         share = np.ascontiguousarray(weights[:, tile.start : tile.stop])
-        running.all_sums(tile.segment.values, tile.indices, share, sums)
+        running.all_sums(tile.stored_values(), tile.indices, share, sums)
         return sums
 
     return np.sum(_each(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
@@ -85,7 +85,7 @@ def similarities_at(similarity: str, rows: Places, vectors: F64, places: I64, qu
     def look_up(tile: Tile, asked: I64) -> F64:
         if similarity == "gaussian":
             return gaussian(vectors[asked], tile.keys())
-        products = running.row_products(tile.segment.keys, tile.indices, vectors, asked)
+        products = running.row_products(tile.stored_keys(), tile.indices, vectors, asked)
         return scaled(similarity, products, lengths[asked], tile.norms, vectors.shape[1])
 
     if rows.beyond_memory and len(places) <= MOST_AHEAD:
@@ -118,7 +118,7 @@ def add_rows(rows: Places, places: I64, queries: I64, weights: F64, outputs: F64
 
     def add_some(here: slice) -> None:
         for index, tile in rows.grouped(places[here]):
-            running.add_rows(tile.segment.values, tile.indices, queries[here][index], weights[here][index], outputs)
+            running.add_rows(tile.stored_values(), tile.indices, queries[here][index], weights[here][index], outputs)
 
     if len(places) <= FEW:
         add_some(slice(0, len(places)))

@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from attention.dtypes import F32, F64, I64
+from attention.dtypes import F32, F64, I64, Index
 from attention.kernels.layout import CHUNK, PANEL
 from attention.lookup.codes.moments import Moments
 from attention.lookup.codes.quantisation import AT_ONCE, Coded, Codes, ValueCodes
 from attention.lookup.codes.thin import ThinCodes
 from attention.lookup.memory.block_format import BlockFormat
 from attention.lookup.memory.chunks import written
-from attention.lookup.memory.originals import originals
+from attention.lookup.memory.originals import Unread, originals
 from attention.lookup.memory.rows import Rows
 from attention.shared_memory import Room, private, shared
 
@@ -41,6 +41,8 @@ class Block:
         value_codes: the values in 8 bits; None with `codes`.
         thin: the keys in 2 and 4 bits; None where they are not kept so.
         normalised: whether the keys' directions are what is coded, as cosine wants them.
+        unread: what checks originals that lie in a file; None where there is nothing to check. Who reads `keys` or
+            `values` does so by `read_keys` and `read_values`, or a segment's own.
     """
 
     numbers: I64
@@ -53,6 +55,7 @@ class Block:
     value_codes: ValueCodes | None
     thin: ThinCodes | None
     normalised: bool
+    unread: Unread | None = None
 
     @classmethod
     def with_room(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
@@ -75,16 +78,43 @@ class Block:
         """How many rows it can hold in all."""
         return len(self.numbers)
 
+    @property
+    def dimension(self) -> int:
+        """The keys' width."""
+        return int(self.keys.shape[1])
+
+    @property
+    def value_dimension(self) -> int:
+        """The values' width."""
+        return self.dimension if self.values is None else int(self.values.shape[1])
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether originals are left that were not held against their checksums."""
+        return self.unread is not None and not self.unread.done
+
+    def read_keys(self, rows: slice | Index) -> F32:
+        """float32[capacity, d], of which these rows are what was written."""
+        if self.unread is not None:
+            self.unread.check_keys(rows)
+        return self.keys
+
+    def read_values(self, rows: slice | Index) -> F32:
+        """float32[capacity, d_v], of which these rows are what was written; the keys where the values are they."""
+        if self.unread is not None:
+            self.unread.check_values(rows)
+        return self.keys if self.values is None else self.values
+
     def grown(self, count: int, rows: int, layout: BlockFormat) -> Block:
         """A copy of the first `count` rows, with room for `rows`."""
-        width = None if self.values is None else self.values.shape[1]
-        grown = Block.with_room(rows, self.keys.shape[1], width, layout)
+        width = None if self.values is None else self.value_dimension
+        grown = Block.with_room(rows, self.dimension, width, layout)
         grown.numbers[:count] = self.numbers[:count]
         grown.owners[:count] = self.owners[:count]
-        grown.keys[:count] = self.keys[:count]
+        grown.keys[:count] = self.read_keys(slice(0, count))[:count]
         grown.norms[:count] = self.norms[:count]
         if self.values is not None and grown.values is not None:
-            grown.values[:count] = self.values[:count]
+            grown.values[:count] = self.read_values(slice(0, count))[:count]
             grown.value_norms[:count] = self.value_norms[:count]
         if self.codes is not None and grown.codes is not None:
             grown.codes.copy_from(self.codes, count)
@@ -103,9 +133,11 @@ class Block:
 
     def coded(self, count: int, layout: BlockFormat) -> Block:
         """A block of the same originals, with the codes of the first `count` rows beside them."""
-        width = (self.keys if self.values is None else self.values).shape[1]
-        room = shared(_most_bytes(self.capacity, self.keys.shape[1], width)) if layout.shared else private
-        codes, value_codes, thin = _codes_room(self.capacity, self.keys.shape[1], width, layout, room)
+        self.read_keys(slice(0, count))
+        self.read_values(slice(0, count))
+        dimension, width = self.dimension, self.value_dimension
+        room = shared(_most_bytes(self.capacity, dimension, width)) if layout.shared else private
+        codes, value_codes, thin = _codes_room(self.capacity, dimension, width, layout, room)
         made = replace(self, codes=codes, value_codes=value_codes, thin=thin)
         made.code(0, count)
         return made

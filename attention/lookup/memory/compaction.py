@@ -98,9 +98,10 @@ def _joined(group: Sequence[Segment], layout: BlockFormat) -> Segment:
 def _continued(segment: Segment, written: Segment, since: int, layout: BlockFormat) -> Segment:
     """The segment with those rows behind it that live in `written` from place `since` on."""
     alive = _live(written)[since:]
-    values = None if written.block.values is None else written.values[since:][alive]
+    since_then = slice(since, written.count)
+    values = None if written.block.values is None else written.stored_values(since_then)[since:][alive]
     numbers, owners = written.numbers[since:][alive], written.owners[since:][alive]
-    rows = Rows.stored(numbers, written.keys[since:][alive], values, owners)
+    rows = Rows.stored(numbers, written.stored_keys(since_then)[since:][alive], values, owners)
     return segment.extended(rows, layout) if len(rows) else segment
 
 

@@ -104,8 +104,8 @@ class Memory:
 
     def adopt(self, segments: Sequence[Segment]) -> None:
         """Begin with blocks that were written before, of no row twice that lives; nothing may have been published."""
-        values = segments[0].values.shape[1]
-        self._view = self._view.followed_by(tuple(segments), segments[0].keys.shape[1], values)
+        first = segments[0].block
+        self._view = self._view.followed_by(tuple(segments), first.dimension, first.value_dimension)
 
     @property
     def view(self) -> View:

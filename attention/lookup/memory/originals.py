@@ -7,7 +7,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,26 @@ from attention.shared_memory import Room, file_of, private, register
 
 SMALLEST_FILE = 2**24
 """Bytes of originals from which on a file is worth its while."""
+
+
+class Unread(Protocol):
+    """Originals that lie in a file, and are held against their checksums before they are first used.
+
+    Each call raises a ValueError where what is asked for is not what was written.
+    """
+
+    @property
+    def done(self) -> bool:
+        """Whether all of them were found to be what was written."""
+
+    def check_keys(self, rows: slice | Index) -> None:
+        """Before the keys of these rows are used."""
+
+    def check_values(self, rows: slice | Index) -> None:
+        """Before their values are used."""
+
+    def check_next(self, size: int) -> None:
+        """Check about so many bytes that nobody has checked."""
 
 
 def originals(rows: int, width: int, directory: Path | None, room: Room = private) -> F32:

@@ -61,8 +61,7 @@ def residuals_of_bits(segment: Segment, bits: Bits) -> Residuals:
 
 def _read(segment: Segment, passes: Bools) -> Residuals:
     rows = np.flatnonzero(passes)
-    total = residual_sum(segment.values, rows) if len(rows) else np.zeros(segment.values.shape[1])
-    return Residuals(len(rows), total)
+    return Residuals(len(rows), _sum_at(segment, rows))
 
 
 _last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictionary()
@@ -72,7 +71,7 @@ _last_removed: WeakKeyDictionary[Block, tuple[Bools, Residuals]] = WeakKeyDictio
 def _removed(segment: Segment, live: Bools) -> Residuals:
     """Those of the rows that do not live: of the ones that were removed since somebody asked only these are read."""
     gone = ~live
-    known = Residuals(0, np.zeros(segment.values.shape[1]))
+    known = Residuals(0, np.zeros(segment.block.value_dimension))
     before, found = _last_removed.get(segment.block, (live[:0], known))
     # Rows do not come back: where one lives again this view is from before what was last asked of.
     older = len(before) > len(live) or bool((gone[: len(before)] < ~before).any())
@@ -81,10 +80,14 @@ def _removed(segment: Segment, live: Bools) -> Residuals:
         gone[: len(before)] &= before
     rows = np.flatnonzero(gone)
     if len(rows):
-        known += Residuals(len(rows), residual_sum(segment.values, rows))
+        known += Residuals(len(rows), _sum_at(segment, rows))
     if not older:
         _last_removed[segment.block] = live, known
     return known
+
+
+def _sum_at(segment: Segment, rows: I64) -> F64:
+    return residual_sum(segment.stored_values(rows), rows)
 
 
 def residual_sum(values: F32, rows: I64) -> F64:

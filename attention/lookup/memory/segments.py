@@ -101,8 +101,8 @@ class Segment:
         found = _samples.get(self.block)
         if found is not None and np.array_equal(found.places, places):
             return found
-        codes = rows_room(len(places), self.keys.shape[1])
-        put_rows(codes, 0, self.block.codes.at(places, self.keys.shape[1]))
+        codes = rows_room(len(places), self.block.dimension)
+        put_rows(codes, 0, self.block.codes.at(places, self.block.dimension))
         made = _samples[self.block] = Sample(places, codes, self.block.codes.scales[places])
         return made
 
@@ -141,13 +141,21 @@ class Segment:
 
     @property
     def keys(self) -> F32:
-        """float32[count, d]."""
-        return self.block.keys[: self.count]
+        """float32[count, d], all of which are what was written; see `stored_keys` for some."""
+        return self.stored_keys(slice(0, self.count))
 
     @property
     def values(self) -> F32:
-        """float32[count, d_v]."""
-        return self.keys if self.block.values is None else self.block.values[: self.count]
+        """float32[count, d_v], all of which are what was written; see `stored_values` for some."""
+        return self.stored_values(slice(0, self.count))
+
+    def stored_keys(self, rows: slice | Index) -> F32:
+        """float32[count, d], of which only these rows may be used: they were held against their checksums."""
+        return self.block.read_keys(rows)[: self.count]
+
+    def stored_values(self, rows: slice | Index) -> F32:
+        """float32[count, d_v], of which only these rows may be used, see `stored_keys`."""
+        return self.block.read_values(rows)[: self.count]
 
     def positions(self, documents: I64) -> Index:
         """Where the rows of the given documents int64[r] stand that live here; both ascend."""

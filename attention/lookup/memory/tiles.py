@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from attention.dtypes import F64, I64, Index
+from attention.dtypes import F32, F64, I64, Index
 from attention.lookup.memory.originals import read_ahead
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
@@ -42,9 +42,17 @@ class Tile:
         """int64[r], which rows of its segment it has."""
         return np.arange(self.rows.start, self.rows.stop) if isinstance(self.rows, slice) else self.rows
 
+    def stored_keys(self) -> F32:
+        """float32[count, d] of its segment, of which only the tile's rows may be used."""
+        return self.segment.stored_keys(self.rows)
+
+    def stored_values(self) -> F32:
+        """float32[count, d_v] of its segment, of which only the tile's rows may be used."""
+        return self.segment.stored_values(self.rows)
+
     def keys(self) -> F64:
         """float64[r, d]."""
-        return self.segment.keys[self.rows].astype(np.float64)
+        return self.stored_keys()[self.rows].astype(np.float64)
 
     @property
     def norms(self) -> F64:
@@ -62,7 +70,7 @@ class Tile:
 
     def values(self) -> F64:
         """float64[r, d_v]."""
-        return self.segment.values[self.rows].astype(np.float64)
+        return self.stored_values()[self.rows].astype(np.float64)
 
 
 class Places:

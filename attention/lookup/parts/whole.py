@@ -179,7 +179,7 @@ class Whole:
 
     def residuals_at(self, places: I64) -> Residuals:
         """The same of the rows at `places`."""
-        sums = [residual_sum(tile.segment.values, tile.indices) for _, tile in self._rows.grouped(places)]
+        sums = [residual_sum(tile.stored_values(), tile.indices) for _, tile in self._rows.grouped(places)]
         return Residuals(len(places), np.sum(sums, axis=0))
 
     def similarities_at(self, vectors: F64, places: I64, queries: I64) -> F64:

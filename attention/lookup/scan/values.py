@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from attention.dtypes import F32
-from attention.kernels import CodedValues, Kernels
+import numpy as np
+
+from attention.dtypes import F32, Index
+from attention.kernels import ABOVE_MEAN, CodedValues, Kernels
 from attention.kernels.layout import CHUNK
 from attention.lookup.memory.tiles import Tile
 from attention.lookup.scan.accumulator import Accumulator
+
+CAUTION = 0.99
+"""A row's weight is rounded to half a level of 127 before it counts as too large."""
 
 
 def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumulator, *, fine: bool) -> None:
@@ -28,7 +33,7 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     values = CodedValues(
         codes.codes[chunks],
         codes.scales[start:stop],
-        segment.values[start:stop],
+        _originals(tile, weights, fine=fine)[start:stop],
         segment.inverse_scales[chunks],
         segment.value_residual,
         segment.value_norm,
@@ -36,3 +41,18 @@ def add_values(running: Kernels, tile: Tile, weights: F32, accumulator: Accumula
     )
     counts = accumulator.lists.counts
     running.add_values(values, weights, counts, fine, accumulator.outputs, accumulator.value_errors, running.AMX)
+
+
+def _originals(tile: Tile, weights: F32, *, fine: bool) -> F32:
+    """float32[count, d_v] of the tile's segment, of which those rows may be used whose values are added one by one."""
+    if tile.segment.block.unchecked:
+        return tile.some(_one_by_one(weights[:, : tile.stop - tile.start], fine=fine)).stored_values()
+    return tile.segment.values
+
+
+def _one_by_one(weights: F32, *, fine: bool) -> Index:
+    """At least those rows of weights float32[q, r] that have too large a part of the whole for 8 bits."""
+    if fine:
+        return np.empty(0, dtype=np.intp)
+    most = CAUTION * ABOVE_MEAN * weights.mean(axis=1, dtype=np.float64, keepdims=True)
+    return np.flatnonzero((weights > most).any(axis=0))

@@ -15,6 +15,7 @@ from attention.lookup.codes.quantisation import Codes, ValueCodes
 from attention.lookup.memory.blocks import BLOCK_ROWS, Block
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import View
+from attention.lookup.sealed.pieces import Pieces, UnreadOriginals, checksums
 from attention.lookup.sealed.sections import Array, SealedError, read, write
 
 LEAST = 0.5
@@ -23,7 +24,7 @@ LEAST = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Sealed:
-    """What a file holds, every byte of it checked.
+    """What a file holds, every byte of it checked but the originals, which `block.unread` checks as they are used.
 
     Attributes:
         ties: int64[count], what the rows are told by, as the one who sealed them says; 0 of a row that was removed.
@@ -91,6 +92,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
         "owners": segment.owners,
         "ties": ties,
         "keys": segment.keys,
+        "key_checksums": checksums(segment.keys),
         "norms": block.norms[:count],
         "codes": codes.codes[:groups],
         "scales": codes.scales[:count],
@@ -100,7 +102,8 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
         "value_residuals": values.residuals[:count],
     }
     if block.values is not None:
-        arrays |= {"values": block.values[:count], "value_norms": block.value_norms[:count]}
+        arrays |= {"values": segment.values, "value_norms": block.value_norms[:count]}
+        arrays["value_checksums"] = checksums(segment.values)
     if codes.grams is not None:
         arrays["grams"] = codes.grams
     said: dict[str, Any] = {
@@ -118,24 +121,25 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
             "value_grams": np.asarray(moments.grams),
         }
         said["moments"] = [moments.count, found.spread, found.residual_spread, found.usual]
-    write(path, said, arrays)
+    write(path, said, arrays, later=("keys", "values"))
 
 
 def unseal(path: Path) -> Sealed:
-    """What `seal` wrote.
+    """What `seal` wrote; its originals are only mapped, and checked as they are used.
 
     Raises:
-        SealedError: a byte is not what was written, or it was written by another version.
+        SealedError: another byte is not what was written, or it was written by another version.
         OSError: it cannot be read.
     """
     said, arrays = read(path)
     try:
-        norms = arrays["norms"]
+        norms, keys = arrays["norms"], arrays["keys"]
         values = arrays.get("values")
+        of_values = None if values is None else Pieces(path, "values", values, arrays["value_checksums"])
         block = Block(
             numbers=arrays["numbers"],
             owners=arrays["owners"],
-            keys=arrays["keys"],
+            keys=keys,
             values=values,
             norms=norms,
             value_norms=norms if values is None else arrays["value_norms"],
@@ -149,10 +153,11 @@ def unseal(path: Path) -> Sealed:
             ),
             thin=None,
             normalised=said["normalised"],
+            unread=UnreadOriginals(Pieces(path, "keys", keys, arrays["key_checksums"]), of_values),
         )
         return Sealed(block, said["count"], arrays["ties"], said["similarity"])
     except KeyError as error:
-        raise SealedError(f"{path} has no {error}") from None
+        raise SealedError(path, f"has no {error}") from None
 
 
 def _moments(said: list[float] | None, arrays: dict[str, Array]) -> Moments | None:

@@ -1,4 +1,4 @@
-"""A file of named arrays with a checksum over every byte of it: written whole or not at all, mapped where they lie."""
+"""A file of named arrays, each with a checksum over its bytes: written whole or not at all, mapped where they lie."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import mmap
 import os
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from attention.shared_memory import mapping
 Array = NDArray[Any]
 
 MAGIC = b"softkvb\n"
-VERSION = 1
-"""Of the format, and of the order in which codes lie: another one is not read."""
+VERSION = 2
+"""Of the format, of the order in which codes lie, and of what a piece is: another one is not read."""
 
 _PAGE = 4096
 _HEAD = struct.Struct("<8sQQ")  # magic, bytes of the head with its padding, their checksum
@@ -31,11 +31,22 @@ _PIECE = 1 << 24
 
 
 class SealedError(ValueError):
-    """The file is none of these, or not what was written."""
+    """The file is none of these, or not what was written.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path, wrong: str) -> None:
+        super().__init__(f"{path} {wrong}")
+        self.path = path
 
 
-def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array], later: Collection[str] = ()) -> None:
     """Put arrays into a file, with what is said of them in JSON; it has its name when all of it is on disk.
+
+    Args:
+        later: the names of those that have no checksum here, since they are checked as they are used, see `pieces`.
 
     Raises:
         OSError: the disk is full, or fails; nothing is left behind.
@@ -50,7 +61,7 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> N
                     "dtype": array.dtype.str,
                     "shape": array.shape,
                     "offset": offset,
-                    "checksum": _checksum(_bytes(array)),
+                    "checksum": None if name in later else checksum(bytes_of(array)),
                 }
                 offset += _whole(array.nbytes)
             head = _head(dict(said), sections)
@@ -58,7 +69,7 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> N
                 os.posix_fallocate(file.fileno(), 0, len(head) + offset)
             file.write(head)
             for array in contents.values():
-                content = _bytes(array)
+                content = bytes_of(array)
                 for first in range(0, len(content), _PIECE):
                     file.write(content[first : first + _PIECE])
                 file.write(bytes(_whole(array.nbytes) - array.nbytes))
@@ -73,7 +84,7 @@ def write(path: Path, said: Mapping[str, Any], arrays: Mapping[str, Array]) -> N
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `write` was given; every byte is held against its checksum first.
+    """What `write` was given; every byte is held against its checksum first, but for arrays that were to be `later`.
 
     The arrays are parts of one map of the file, which is the `base` of each; what is written to them stays in memory.
 
@@ -84,24 +95,24 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     size = path.stat().st_size
     with path.open("rb") as file:
         try:
-            magic, length, checksum = _HEAD.unpack(file.read(_HEAD.size))
+            magic, length, expected = _HEAD.unpack(file.read(_HEAD.size))
         except struct.error:
-            raise SealedError(f"{path} ends within its head") from None
+            raise SealedError(path, "ends within its head") from None
         if magic != MAGIC or not _HEAD.size < length <= _LONGEST_HEAD:
-            raise SealedError(f"{path} is no sealed block")
+            raise SealedError(path, "is no sealed block")
         text = file.read(length - _HEAD.size)
-    if len(text) != length - _HEAD.size or _checksum(text) != checksum:
-        raise SealedError(f"{path} is not what was written: its head has another checksum")
+    if len(text) != length - _HEAD.size or checksum(text) != expected:
+        raise SealedError(path, "is not what was written: its head has another checksum")
     head = json.loads(text.rstrip(b"\0"))
     if (head["version"], head["order"]) != (VERSION, sys.byteorder):
-        raise SealedError(f"{path} is of version {head['version']}, {head['order']}-endian")
+        raise SealedError(path, f"is of version {head['version']}, {head['order']}-endian")
     if size != length + sum(_whole(_nbytes(each)) for each in head["sections"].values()):
-        raise SealedError(f"{path} has {size} bytes, which is not what was written")
+        raise SealedError(path, f"has {size} bytes, which is not what was written")
     with path.open("rb") as file:
         # Once for all arrays: each map keeps a descriptor of the file open.
         mapped = mapping(os.dup(file.fileno()), size, writable=False)
     if len(mapped) != size:
-        raise SealedError(f"{path} became shorter while it was read")
+        raise SealedError(path, "became shorter while it was read")
     return head["said"], {name: _array(path, mapped, length, name, each) for name, each in head["sections"].items()}
 
 
@@ -117,7 +128,7 @@ def sync(directory: Path) -> None:
 def _head(said: dict[str, Any], sections: dict[str, Any]) -> bytes:
     text = json.dumps({"version": VERSION, "order": sys.byteorder, "said": said, "sections": sections}).encode()
     text += bytes(_whole(_HEAD.size + len(text)) - _HEAD.size - len(text))
-    return _HEAD.pack(MAGIC, _HEAD.size + len(text), _checksum(text)) + text
+    return _HEAD.pack(MAGIC, _HEAD.size + len(text), checksum(text)) + text
 
 
 def _array(path: Path, mapped: mmap.mmap, start: int, name: str, section: Mapping[str, Any]) -> Array:
@@ -126,9 +137,10 @@ def _array(path: Path, mapped: mmap.mmap, start: int, name: str, section: Mappin
         return np.empty(section["shape"], dtype=section["dtype"])
     offset = start + section["offset"]
     pages = np.ndarray((_whole(nbytes),), np.uint8, mapped, offset)
+    wrong = section["checksum"] is not None and checksum(pages[:nbytes].data) != section["checksum"]
     # With what fills up its last page, which is 0.
-    if _checksum(pages[:nbytes].data) != section["checksum"] or pages[nbytes:].any():
-        raise SealedError(f"{path} is not what was written: {name} have another checksum")
+    if wrong or pages[nbytes:].any():
+        raise SealedError(path, f"is not what was written: {name} have another checksum")
     return np.ndarray(tuple(section["shape"]), section["dtype"], mapped, offset)
 
 
@@ -141,11 +153,13 @@ def _whole(size: int) -> int:
     return -(-size // _PAGE) * _PAGE
 
 
-def _bytes(array: Array) -> memoryview:
+def bytes_of(array: Array) -> memoryview:
+    """What an array holds, whose rows lie side by side."""
     return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 
 
-def _checksum(content: bytes | memoryview) -> int:
+def checksum(content: bytes | memoryview) -> int:
+    """Of 64 bits; read by pieces, so that other threads have their turn."""
     digest, view = xxh3_64(), memoryview(content)
     for first in range(0, len(view), _PIECE):
         digest.update(view[first : first + _PIECE])

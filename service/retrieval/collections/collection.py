@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from itertools import chain, repeat
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import structlog
 
 from attention.lookup import Processes, Rows
 from service.encoding import LoadingEncoder
-from service.retrieval.collections.compaction import Compaction, in_background
+from service.retrieval.collections.compaction import Compaction, ever_later, in_background
 from service.retrieval.collections.damage import Damage
 from service.retrieval.collections.lookup_queue import LookupQueue
 from service.retrieval.collections.machine_code import ask_once
@@ -28,7 +27,6 @@ from service.storage import (
     Change,
     CollectionRecord,
     Condition,
-    DocumentDamaged,
     DocumentRecord,
     Mode,
     Once,
@@ -69,7 +67,7 @@ class Collection:
     ) -> None:
         self.record = record
         self.encoder = encoder
-        self.damage = Damage(record.name)
+        self.damage = Damage(record.name, self._read_anew_without)
         self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
         self.sample = Sample()
         self.trouble: str | None = None
@@ -79,7 +77,7 @@ class Collection:
         self._sealed = SealedBlocks(sealed, store, record.id)
         self._memory = self._kept.memory(record)
         self._masks = Masks(lambda: self._memory.view)
-        self._version = 0
+        self._version, self._finding = 0, Lock()
         self._compaction = Compaction(record.name, self._compact)
 
     @property
@@ -122,7 +120,8 @@ class Collection:
     def warm(self) -> None:
         """Ask a question of each kind, so that the first caller does not wait for what is made on the way."""
         if self._ready:
-            ask_once(self._memory.view, self.record)
+            with suppress(CollectionLoading), self.damage.noting():
+                ask_once(self._memory.view, self.record)
 
     def mark_deleted(self) -> None:
         """It was deleted: who still holds it is told so."""
@@ -134,7 +133,7 @@ class Collection:
         """The record and the stored documents of one instant; needs no keys in memory."""
         with (
             spending("storage"),
-            self._noting_damage(),
+            self.damage.noting(),
             self._store.reading(gather=lambda: (self._gone, self.record)) as reader,
         ):
             gone, record = reader.gathered
@@ -153,7 +152,7 @@ class Collection:
         self._require_ready()
         self.damage.require_sound_keys()
         with (
-            self._noting_damage(),
+            self.damage.noting(),
             self._store.reading(gather=lambda: (self._gone, self.record, self._memory.view, self._version)) as reader,
         ):
             gone, record, view, version = reader.gathered
@@ -172,17 +171,15 @@ class Collection:
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
-        Raises DocumentChanged where `replacing` is given and no longer what is stored, or where one of the ids
-        `existing` is not there any more.
+        Raises DocumentChanged where `replacing` is not what is stored any more, or an id of `existing` not there.
         """
-        with self._noting_damage(), self._store.writing(once, collection=self.record.id) as writer:
+        with self.damage.noting(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             if replacing is not None:
                 stored = writer.document(self.record.id, replacing.id)
                 if stored is None or stored.row != replacing.row:
                     raise DocumentChanged(replacing.id)
-            gone = existing.difference(writer.existing(self.record.id, list(existing)))
-            if gone:
+            if gone := existing.difference(writer.existing(self.record.id, list(existing))):
                 raise DocumentChanged(min(gone))
             change = writer.upsert(self.record.id, documents, mode=mode)
             writer.keep_answer(once, change)
@@ -204,7 +201,7 @@ class Collection:
     ) -> int:
         """Replace documents, by id or all that pass, by what `changed` makes of each, in one transaction; how many."""
         written, added = list[DocumentRecord](), list[np.ndarray]()
-        with self._noting_damage(), self._store.writing(once, collection=self.record.id) as writer:
+        with self.damage.noting(), self._store.writing(once, collection=self.record.id) as writer:
             self._require_ready()
             number = self.record.id
             rows = writer.rows_among(number, ids or ()) if condition is None else writer.rows_where(number, condition)
@@ -224,7 +221,7 @@ class Collection:
         self, *, ids: Sequence[str] | None = None, condition: Condition | None = None, once: Once[int] | None = None
     ) -> int:
         """Remove documents by id, or all that pass a condition; unknown ids are silent."""
-        with self._noting_damage(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
+        with self.damage.noting(), self._store.writing(once, deletes=True, collection=self.record.id) as writer:
             self._require_ready()
             if condition is not None:
                 removed = writer.delete_where(self.record.id, condition)
@@ -260,37 +257,41 @@ class Collection:
         in_background(self._rebuild_until_done, f"read anew {self.name}")
 
     def _rebuild_until_done(self) -> None:
-        for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
-            time.sleep(seconds)
+        for _ in ever_later():
             try:
+                self._let_writes_end()
                 self.rebuild()
                 return
             except MemoryError:
                 self.trouble = "there was no memory for its keys"
-            except StoreUnavailable as error:
-                self.trouble = str(error)
             except StorageError as error:
                 self.trouble = str(error)
-                return
+                if not isinstance(error, StoreUnavailable):
+                    return
+
+    def _let_writes_end(self) -> None:
+        """Wait for one that began before the keys were to be read anew, so that it is in what is read."""
+        with self._store.writing(collection=self.record.id):
+            pass
 
     def _tidy(self) -> None:
         self._compaction.begin()
 
     def _compact(self) -> bool:
-        """A step of the compaction, or a file of a block: whether there was anything to do."""
-        if self._memory.compact():
-            self._masks.forget()
-            return True
-        return self._sealed.step(self._memory.view)
+        """A step of the compaction, some originals checked, or a file of a block: whether there was anything to do."""
+        with suppress(CollectionLoading), self.damage.noting():
+            if self._ready and self._memory.compact():
+                self._masks.forget()
+                return True
+            return self._ready and any(step(self._memory.view) for step in (self._sealed.check_some, self._sealed.step))
+        return False
 
-    @contextmanager
-    def _noting_damage(self) -> Iterator[None]:
-        """Remember which document was damaged where a read or a write comes to one."""
-        try:
-            yield
-        except DocumentDamaged as error:
-            self.damage.note(error)
-            raise
+    def _read_anew_without(self, path: Path) -> CollectionLoading:
+        """A sealed file is not what was written: what to tell who came to it, in an older view, too."""
+        with self._finding:  # of all who come to it one begins
+            if self._sealed.discard(path, self._memory.view) and self._ready:
+                self.read_anew(f"{path.name} is not what was written")
+        return CollectionLoading(self.name, self.trouble)
 
     def _require_ready(self) -> None:
         if self._gone:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from threading import Lock, Thread
+from time import sleep
 
 
 class Compaction:
@@ -18,6 +20,7 @@ class Compaction:
         self._name = name
         self._step = step
         self._running = Lock()
+        self._asked = False
 
     @property
     def running(self) -> bool:
@@ -25,18 +28,23 @@ class Compaction:
         return self._running.locked()
 
     def begin(self) -> None:
-        """Begin, unless it runs already."""
+        """Begin, or go on where it runs already."""
+        self._asked = True
         if self._running.acquire(blocking=False) and not in_background(self._run, f"compact {self._name}"):
             self._running.release()
 
     def _run(self) -> None:
-        try:
-            while self._step():
-                pass
-        except MemoryError:
-            pass  # the keys stay as they are, until the next write
-        finally:
-            self._running.release()
+        while True:
+            self._asked = False
+            try:
+                while self._step():
+                    pass
+            except MemoryError:
+                pass  # the keys stay as they are, until the next write
+            finally:
+                self._running.release()
+            if not self._asked or not self._running.acquire(blocking=False):
+                return
 
 
 def in_background(work: Callable[[], None], name: str) -> bool:
@@ -46,3 +54,10 @@ def in_background(work: Callable[[], None], name: str) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def ever_later() -> Iterator[None]:
+    """At once, and again after a pause that grows to some seconds, for as long as one tries."""
+    for seconds in chain((0.0, 0.5, 1.0, 2.0, 4.0), repeat(8.0)):
+        sleep(seconds)
+        yield

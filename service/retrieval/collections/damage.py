@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 
+from attention.lookup import SealedError
 from service.retrieval.errors import CollectionUnsound
 from service.storage import DocumentDamaged
 
@@ -15,13 +18,30 @@ class Damage:
     """The damaged documents of a collection, as far as they were read; for many threads.
 
     A document whose texts are damaged is refused where it would be given out. Where vectors are, every weight would be
-    wrong, so the collection is not attended to.
+    wrong, so the collection is not attended to. A file of a block that is not what was written is none of that: the
+    same rows are stored.
+
+    Args:
+        collection: its name.
+        wrong_file: is told where such a file is, and says what to raise.
     """
 
-    def __init__(self, collection: str) -> None:
+    def __init__(self, collection: str, wrong_file: Callable[[Path], Exception]) -> None:
         self._collection = collection
+        self._wrong_file = wrong_file
         self._lock = Lock()
         self._found: dict[int | None, DocumentDamaged] = {}
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Remember which document was damaged where a read or a write comes to one; tell of a file that is wrong."""
+        try:
+            yield
+        except DocumentDamaged as error:
+            self.note(error)
+            raise
+        except SealedError as error:
+            raise self._wrong_file(error.path) from error
 
     def note(self, error: DocumentDamaged) -> None:
         """Remember a damaged document."""

@@ -27,7 +27,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class File:
-    """A sealed file, every byte of which was checked.
+    """A sealed file; of its originals no byte is looked at here.
 
     Attributes:
         live: bool[count], its rows that the store has as well, and no other between the first and the last of them;

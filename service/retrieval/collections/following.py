@@ -56,14 +56,14 @@ class FollowingCollection(Collection):
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
         """The record and the stored documents of one instant; needs no keys in memory."""
-        with spending("storage"), self._noting_damage(), self._store.reading() as reader:
+        with spending("storage"), self.damage.noting(), self._store.reading() as reader:
             yield self._found_by(reader), reader
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """A consistent view for one reader, for as long as it reads."""
         self._require_ready()
-        with self._noting_damage():
+        with self.damage.noting():
             with spending("storage"):
                 record, view, version = self._newest()
             self.damage.require_sound_keys()
@@ -147,7 +147,7 @@ class FollowingCollection(Collection):
         """
         with self._following:
             # In one transaction: it may take longer than what is gone is kept.
-            with self._noting_damage(), self._shared.reading() as reader:
+            with self.damage.noting(), self._shared.reading() as reader:
                 record = self._found_by(reader)
                 version = reader.version(record.id)
                 memory = memory_of(record, reader, self.damage.note, self._sealed, self._kept)
@@ -160,6 +160,9 @@ class FollowingCollection(Collection):
         memory.code()
         self._masks.forget()
         self._tidy()
+
+    def _let_writes_end(self) -> None:
+        """What is written meanwhile is followed."""
 
     def _publish_after(self, writer: Writer, *, add: Rows | None, removed: np.ndarray) -> None:
         """What was written is followed as what others write is: by the next question, from the log."""

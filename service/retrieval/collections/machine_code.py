@@ -47,7 +47,7 @@ def ask_once(view: View, record: CollectionRecord) -> None:
     """A question of each kind, where there are keys."""
     if not view.n:
         return
-    query, temperature = view.segments[0].keys[0], record.settings.temperature
+    query, temperature = view.segments[0].stored_keys(slice(0, 1))[0], record.settings.temperature
     answers(view, [Question(query, temperature)])
     if record.thin_seed is not None:
         answers(view, [Question(query, temperature, output=False, basis="measured")])

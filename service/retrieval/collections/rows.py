@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import structlog
 
-from attention.lookup import Memory, Processes, Rows
+from attention.lookup import Memory, Processes, Rows, SealedError
 from service.retrieval.collections.sealed import SealedBlocks
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
+
+log = structlog.get_logger("softkv")
 
 READ_FIRST = 2**18 * 384
 """So many components or fewer are answered from as they are stored, in some tens of milliseconds, before they have
@@ -68,6 +71,8 @@ def memory_of(
 ) -> Memory:
     """The keys and values that are stored of a collection; those of a small one have no codes yet, see `Memory.code`.
 
+    A file that proves to be not what was written is removed, and its rows are read from the store.
+
     Args:
         damaged: is told of each document that is not what its checksum says, which is left out.
         sealed: what of it lies in files, and is not read from the store.
@@ -77,6 +82,21 @@ def memory_of(
         StorageError: they can't be read.
         MemoryError: there is no room for them.
     """
+    while True:
+        try:
+            return _memory_of(record, reader, damaged, sealed, kept)
+        except SealedError as error:  # a row was to stand behind those of a file, which are copied then
+            log.warning("a sealed block is made anew", file=error.path.name, reason=str(error))
+            sealed.discard(error.path)
+
+
+def _memory_of(
+    record: CollectionRecord,
+    reader: Reader,
+    damaged: Callable[[DocumentDamaged], object],
+    sealed: SealedBlocks,
+    kept: Kept,
+) -> Memory:
     rows, found = record.attendable, sealed.read(record, reader)
     soon = found is None and rows * (record.settings.dimension or 1) <= READ_FIRST
     memory = kept.memory(record, expected=rows, codes_later=soon)

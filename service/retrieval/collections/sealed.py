@@ -3,7 +3,8 @@
 The store is the truth. A row's number and its checksum there, which is of its number, its document and its vectors,
 tell whether a file has the same row: a file one of whose rows is another one in the store is removed, whatever came
 about: a store that was restored, copied over, or changed while nobody looked. Rows that are in the store and in no
-file are read from the store.
+file are read from the store. The float32 originals in a file are held against their checksums as they are used, and
+all of them soon after a start: where one is not what was written, its file is removed as well.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -31,6 +33,10 @@ log = structlog.get_logger("softkv")
 _NAME = "softkv.sealed-"
 _READERS = 4
 """Files that are held against their checksums, and the store, at a time."""
+
+_AT_ONCE = 2**24
+_PAUSE_SECONDS = 0.005
+"""Bytes of originals that are checked at a time after a start, and the pause in between, in which others run."""
 
 _SHARE = 2
 """A file is written where the disk has room for so many of it."""
@@ -66,13 +72,14 @@ class SealedBlocks:
         self._store = store
         self._collection = collection
         self._files: WeakKeyDictionary[object, tuple[Path, int]] = WeakKeyDictionary()
+        self._wrong = set[Path]()
         self._lock = Lock()
         self._gone = False
 
     def read(self, record: CollectionRecord, reader: Reader) -> Unsealed | None:
         """What the files have of what is stored; None where that is nothing. Files that do not fit are removed."""
         with self._lock, ThreadPoolExecutor(_READERS, thread_name_prefix="unseal") as threads:
-            paths = self._paths()
+            paths = [path for path in self._paths() if path not in self._wrong]
             if not paths:
                 return None
             opened = threads.map(partial(self._opened, record), paths)
@@ -80,7 +87,7 @@ class SealedBlocks:
             segments = [file.sealed.segment(live) for file, live in found.files]
             for file, _ in found.files:
                 self._files[file.sealed.block] = file.path, file.sealed.count
-            self._remove_all_but({path for path, _ in self._files.values()})
+            self._remove_all_but({path for path, _ in self._files.values()} - self._wrong)
         segments.sort(key=lambda segment: int(segment.numbers[0]))
         return Unsealed(segments, found.numbers, found.documents) if segments else None
 
@@ -107,6 +114,29 @@ class SealedBlocks:
             there = {segment.block for segment in view.segments}
             self._remove_all_but({path for block, (path, _) in self._files.items() if block in there})
         return False
+
+    def check_some(self, view: View) -> bool:
+        """Hold some of the originals of a view's blocks against their checksums, and pause: whether any were left.
+
+        Raises:
+            SealedError: one is not what was written.
+        """
+        unread = next((s.block.unread for s in view.segments if s.block.unchecked), None)
+        if unread is None or self._gone:
+            return False
+        unread.check_next(_AT_ONCE)
+        sleep(_PAUSE_SECONDS)
+        return True
+
+    def discard(self, path: Path, view: View | None = None) -> bool:
+        """Remove a file that is not what was written, and never read it again: whether a block of the view lies in it.
+
+        It stays open where it is mapped, and may be there still where nothing can be removed.
+        """
+        self._wrong.add(path)
+        _unlink(path)
+        blocks = [] if view is None else [segment.block for segment in view.segments]
+        return any(self._files.get(block, (None, 0))[0] == path for block in blocks)
 
     def remove(self) -> None:
         """The collection is gone: so are its files, and none is written any more."""
@@ -140,7 +170,7 @@ class SealedBlocks:
         return True
 
     def _opened(self, record: CollectionRecord, path: Path) -> File | None:
-        """A file whose every byte is what was written, and what it has of what is stored.
+        """A file that is what was written, but perhaps for its originals, and what it has of what is stored.
 
         The store is read beside others that do so: nobody writes a collection whose keys are not there yet.
         """
@@ -150,7 +180,7 @@ class SealedBlocks:
             log.warning("a sealed block is made anew", file=path.name, reason=str(error))
             return None
         settings = record.settings
-        if (sealed.similarity, sealed.block.keys.shape[1]) != (settings.similarity, settings.dimension):
+        if (sealed.similarity, sealed.block.dimension) != (settings.similarity, settings.dimension):
             return None
         with self._store.reading() as reader:
             return File.of(path, sealed, reader, self._collection)

@@ -82,9 +82,11 @@ class Processes:
 
     def split(self, view: View) -> View:
         """The view as parts, each of which a process scans; itself where it is small, or not all lies where they can
-        map it, or one of them does not answer."""
+        map it, or is checked, or one of them does not answer."""
         processes = [process for process in self._processes if process is not None and process.ready]
         if len(processes) < len(self._processes):
+            return view
+        if view not in self._split and any(segment.block.unchecked for segment in view.segments):
             return view
         if view not in self._split or _by_others(self._split[view], processes):
             self._split[view] = self._parts(view, processes)

@@ -34,8 +34,11 @@ _known: WeakKeyDictionary[Block, Described | None] = WeakKeyDictionary()
 def described(block: Block) -> Described | None:
     """Where the arrays of a block lie; None where one lies in this process's own memory, or there are no codes.
 
-    What is added up of its rows stays here: who scans needs none of it, see `Asked.errors`.
+    None, too, as long as originals are left to be checked, which nobody does elsewhere. What is added up of its rows
+    stays here: who scans needs none of it, see `Asked.errors`.
     """
+    if block.unchecked:
+        return None
     if block not in _known:
         _known[block] = _described(block)
     return _known[block]

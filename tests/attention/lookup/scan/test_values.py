@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from attention.kernels.interface import ABOVE_MEAN
 from attention.kernels.layout import CHUNK
 from attention.lookup import Memory, Rows
+from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.tiles import Tile
 from attention.lookup.scan.accumulator import Accumulator
 from attention.lookup.scan.values import add_values
@@ -39,6 +42,7 @@ def weights_of(kind, n):
     made = {
         "alike": 0.5 + 0.01 * random.random((QUERIES, n)),
         "of all sizes": random.random((QUERIES, n)) ** 8,
+        "steep": random.random((QUERIES, n)) ** 60,
         "of one row": np.where(np.arange(n) == n // 2, 1.0, 1e-6) * np.ones((QUERIES, 1)),
         "none": np.zeros((QUERIES, n)),
     }[kind]
@@ -114,3 +118,31 @@ def test_values_of_any_size_are_blended(running, scale):
     found = blended(running, segment, (0, 300), weights, True)
     exact = weights[:, :300].astype(np.float64) @ segment.values.astype(np.float64)
     assert (np.abs(found.outputs - exact).max(axis=1) <= found.value_errors[:, :MASS].sum(axis=1)).all()
+
+
+class Unread:
+    """Says that originals are left to be checked, and keeps which ones were asked for."""
+
+    done = False
+
+    def __init__(self):
+        self.asked = set()
+
+    def check_values(self, rows):
+        self.asked |= set(rows.tolist())
+
+
+@pytest.mark.parametrize("fine", [True, False])
+@pytest.mark.parametrize("kind", ["alike", "steep", "of one row", "none"])
+@pytest.mark.parametrize("n", [65, 2500])
+def test_no_original_is_read_that_was_not_checked(running, n, kind, fine):
+    segment, weights, unread = segment_of(n, 9), weights_of(kind, n), Unread()
+    expected = blended(running, segment, (0, n), weights, fine)
+    values = segment.values.copy()
+    waiting = Segment(replace(segment.block, values=values, unread=unread), n)
+    blended(running, waiting, (0, n), weights, fine, empty(9))
+    values[np.setdiff1d(np.arange(n), list(unread.asked))] = np.nan
+    found = blended(running, waiting, (0, n), weights, fine, empty(9))
+    np.testing.assert_array_equal(found.outputs, expected.outputs)
+    assert len(unread.asked) < n / 4
+    assert bool(unread.asked) == (not fine and kind in ("steep", "of one row"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, answer, seal, sealable, unseal
+from attention.lookup import Memory, Question, Rows, SealedError, answer, seal, sealable, unseal
 from attention.lookup.memory import compaction
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
-from attention.lookup.sealed import block_file
+from attention.lookup.memory.block_format import BlockFormat
+from attention.lookup.memory.tiles import Tile
+from attention.lookup.sealed import block_file, pieces
 
 N = 9_500
 RANDOM = np.random.default_rng(0)
@@ -71,6 +73,52 @@ def test_it_answers_as_before(tmp_path, running, similarity, own, several):
     )
     one, other = (answer(each, Question(KEYS[5] + 1, 0.5, top_k=9)) for each in (before, after))
     np.testing.assert_allclose(one.output, other.output, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["keys", "values"])
+def test_a_wrong_original_is_in_no_answer_and_no_copy(tmp_path, monkeypatch, name):
+    """Whatever reads it; what does not read it is answered."""
+    monkeypatch.setattr(pieces, "PIECE", 64 * 40)  # 40 keys, or 64 values
+    memory = filled("dot", own=True, keys=NARROW)
+    (first, second) = sealable(memory.view)
+    path = tmp_path / "a"
+    seal(path, memory.view, first, first.numbers)
+    content = path.read_bytes()
+    at = content.index((NARROW if name == "keys" else VALUES)[700:701].tobytes())
+    path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    segment = unseal(path).segment(np.ones(first.count, dtype=bool))
+    layout = BlockFormat("dot", None, None, thin_only=False, codes_later=False, shared=False)
+    whole = slice(0, segment.count)
+    here = np.array([3, 700])
+    wrong = [
+        lambda: getattr(segment, name),
+        lambda: getattr(Tile(segment, here, 0, 2), name)(),
+        lambda: getattr(Tile(segment, whole, 0, 4096), f"stored_{name}")(),
+        lambda: segment.block.grown(segment.count, 5000, layout),
+        lambda: segment.block.coded(segment.count, layout),
+        lambda: seal(tmp_path / "b", memory.view, segment, segment.numbers),
+        lambda: compaction._joined([segment, second], layout),
+    ]
+    for reads in wrong:
+        with pytest.raises(SealedError, match=name) as caught:
+            reads()
+        assert caught.value.path == path
+    np.testing.assert_array_equal(Tile(segment, np.array([3, 500]), 0, 2).keys(), NARROW[[3, 500]])
+    np.testing.assert_array_equal(Tile(segment, slice(300, 330), 0, 30).values(), VALUES[300:330])
+    again = Memory("dot")
+    again.adopt([segment])
+    for temperature, top_k in ((0.0, 5), (0.5, 9), (1e9, 3)):
+        near, far = (
+            Question(NARROW[700], temperature, top_k=top_k, mask=again.view.mask(rows))
+            for rows in (np.arange(690, 710), np.arange(50))
+        )
+        # As few rows as these are read whole.
+        with pytest.raises(SealedError):
+            answer(again.view, near)
+        assert np.isin(answer(again.view, far).numbers, np.arange(50)).all()
+    again.publish(remove=np.arange(690, 710))
+    with pytest.raises(SealedError):
+        again.view.value_residuals if name == "values" else getattr(again.view.segments[0], name)
 
 
 def test_rows_that_were_removed_since_do_not_live(tmp_path):

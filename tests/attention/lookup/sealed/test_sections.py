@@ -61,6 +61,25 @@ def test_a_flipped_bit_anywhere_is_found(path):
     read(path)
 
 
+def test_what_is_checked_later_is_only_mapped_now(tmp_path):
+    path = tmp_path / "later.block"
+    write(path, SAID, ARRAYS, later=("keys",))
+    content = bytearray(path.read_bytes())
+    start = int.from_bytes(content[8:16], "little")
+    content[start + 77] ^= 1
+    path.write_bytes(content)
+    assert (read(path)[1]["keys"] != ARRAYS["keys"]).sum() == 1
+    content[start + ARRAYS["keys"].nbytes] = 1  # behind them, where their last page is 0
+    path.write_bytes(content)
+    with pytest.raises(SealedError, match="keys"):
+        read(path)
+    content[start + ARRAYS["keys"].nbytes] = 0
+    content[start + 6 * 4096 + 3] ^= 1  # the codes
+    path.write_bytes(content)
+    with pytest.raises(SealedError, match="codes"):
+        read(path)
+
+
 def test_a_part_of_a_file_and_a_longer_one_are_none(path):
     content = path.read_bytes()
     for changed in (b"", content[:10], content[:3000], content[:-1], content[:-4096], content + b"\0", b"x" * 5000):

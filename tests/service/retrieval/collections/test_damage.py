@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from attention.lookup import SealedError
 from service.retrieval import CollectionUnsound
 from service.retrieval.collections.damage import Damage
 from service.storage import DocumentDamaged
 
 
 def test_three_are_named_and_the_others_counted():
-    damage = Damage("c")
+    damage = Damage("c", ValueError)
     assert damage.report() == []
     for row in range(5):
         damage.note(DocumentDamaged(row, f"d{row}", vectors=False))
@@ -23,7 +24,7 @@ def test_three_are_named_and_the_others_counted():
 
 
 def test_damaged_vectors_make_every_weight_wrong_until_they_are_gone():
-    damage = Damage("c")
+    damage = Damage("c", ValueError)
     damage.note(DocumentDamaged(1, None, vectors=False))
     damage.require_sound_keys()
     damage.note(DocumentDamaged(2, None, vectors=True))
@@ -35,7 +36,20 @@ def test_damaged_vectors_make_every_weight_wrong_until_they_are_gone():
 
 
 def test_what_has_no_number_is_seen_again_after_any_write():
-    damage = Damage("c")
+    damage = Damage("c", ValueError)
     damage.note(DocumentDamaged(None, "a", vectors=False))
     damage.forget([])
     assert damage.report() == []
+
+
+def test_a_wrong_file_is_told_and_is_no_document(tmp_path):
+    def told(path):
+        return LookupError(f"{path.name} was told")
+
+    damage = Damage("c", told)
+    with pytest.raises(LookupError, match="one was told"), damage.noting():
+        raise SealedError(tmp_path / "one", "is not what was written")
+    assert damage.report() == []
+    with pytest.raises(DocumentDamaged), damage.noting():
+        raise DocumentDamaged(3, None, vectors=False)
+    assert len(damage.report()) == 1

@@ -8,29 +8,31 @@ import json
 import shutil
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answer
-from attention.lookup.memory import compaction, memory, segments
-from attention.lookup.sealed import block_file
-from service.retrieval.collections import Catalogue, fitting, rows, sealed
-from service.storage import DocumentRecord, SQLiteStore
+from service.retrieval.collections import sealed
+from service.storage import SQLiteStore
 from service.storage.sqlite import vector_rows
-from tests.service.retrieval.making import tidied
-
-BLOCK = 64
-WIDTH = 6
+from tests.service.retrieval.sealing import (
+    BLOCK,
+    documents,
+    files,
+    make_blocks_small,
+    opened,
+    said,
+    same,
+    settled,
+    valued,
+    written,
+)
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    for module in (compaction, memory, segments, block_file):
-        monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
-    monkeypatch.setattr(rows, "READ_FIRST", 0)
-    monkeypatch.setattr(fitting, "_ROWS_AT_ONCE", 50)
+    make_blocks_small(monkeypatch)
 
 
 @pytest.fixture
@@ -44,67 +46,6 @@ def read(monkeypatch):
 
     monkeypatch.setattr(vector_rows, "keys_of", counted)
     return found
-
-
-def documents(first, last, *, seed=0, keys=1):
-    random = np.random.default_rng([seed, first])
-    return [
-        DocumentRecord(
-            f"{i:04}",
-            None,
-            i,
-            random.standard_normal((1 + (i * 7) % keys, WIDTH)).astype(np.float32),
-            metadata={"i": i},
-        )
-        for i in range(first, last)
-    ]
-
-
-@contextmanager
-def opened(directory, *, files=True):
-    """The collection, its keys read back; without files as any start before there were any."""
-    with SQLiteStore.open(directory) as store:
-        made = Catalogue(store, None, sealed=directory if files else None)
-        asyncio.run(made.create("c", {"similarity": "dot"}))
-        made.rebuild()
-        yield made
-        for each in made.collections():
-            tidied(each)
-
-
-def written(directory, *batches):
-    with opened(directory) as made:
-        for batch in batches:
-            made.collection("c").write(batch)
-            tidied(made.collection("c"))
-
-
-def files(directory):
-    return sorted(directory.glob("softkv.sealed-*"))
-
-
-def said(directory, *, files=True):
-    """What a start answers, and which rows it has."""
-    with opened(directory, files=files) as made:
-        collection = made.collection("c")
-        view = collection._memory.view
-        queries = np.random.default_rng(9).standard_normal((5, WIDTH))
-        found = [answer(view, Question(each, 0.5, top_k=12)) for each in queries]
-        return view.numbers(), [(each.numbers, each.weights, each.output) for each in found], view.documents
-
-
-def same(directory, tmp_path_factory):
-    """A start with files says what one without them says, of a copy of the store alone."""
-    copy = tmp_path_factory.mktemp("alone")
-    shutil.copy(directory / "softkv.sqlite3", copy)
-    numbers, answers, count = said(directory)
-    expected_numbers, expected, expected_count = said(copy, files=False)
-    np.testing.assert_array_equal(numbers, expected_numbers)
-    assert count == expected_count
-    for one, other in zip(answers, expected, strict=True):
-        np.testing.assert_array_equal(one[0], other[0])
-        np.testing.assert_allclose(one[1], other[1], atol=1e-7)
-        np.testing.assert_allclose(one[2], other[2], atol=1e-6)
 
 
 @pytest.mark.parametrize("keys", [1, 4], ids=["one key", "up to four"])
@@ -167,20 +108,20 @@ def test_a_removed_row_that_comes_back_with_a_store_is_there_again(tmp_path, tmp
 
 
 def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_path_factory):
-    """A byte of every array that a file has, and of its head."""
-    written(tmp_path, documents(0, 200))
+    """A byte of every array that a file has, and of its head; those of the originals are found by who reads them."""
+    written(tmp_path, valued(0, 200))
     random = np.random.default_rng(0)
     content = files(tmp_path)[0].read_bytes()
     start = int.from_bytes(content[8:16], "little")
     sections = json.loads(content[24:start].rstrip(b"\0"))["sections"]
-    assert {"keys", "codes", "value_codes", "numbers", "ties"} <= sections.keys()
+    assert {"keys", "values", "key_checksums", "codes", "value_codes", "numbers", "ties"} <= sections.keys()
     places = [(name, start + each["offset"] + int(random.integers(100))) for name, each in sections.items()]
     for turn, (name, place) in enumerate([("head", 40), *places]):
         (path, *others) = files(tmp_path)
         changed = bytearray(path.read_bytes())
         changed[place] ^= 0x10
         path.write_bytes(changed)
-        if name in ("keys", "codes") or turn % 6 == 0:
+        if name in ("keys", "values", "codes") or turn % 6 == 0:
             same(tmp_path, tmp_path_factory)
         else:
             said(tmp_path)
@@ -213,8 +154,8 @@ def test_a_file_that_is_there_twice_and_others_between_are_no_matter(tmp_path, t
         asyncio.run(made.create("d", {"similarity": "dot"}))
         for start in range(150, 450, 30):
             made.collection("c" if start % 60 else "d").write(documents(start, start + 30, keys=2))
-        tidied(made.collection("c"))
-        tidied(made.collection("d"))
+        settled(made.collection("c"))
+        settled(made.collection("d"))
     shutil.copy(files(tmp_path)[0], files(tmp_path)[0].with_name("softkv.sealed-1-0000000000000000.block"))
     count = len(files(tmp_path))
     assert count >= 6
@@ -246,7 +187,7 @@ def test_files_go_with_their_blocks_and_their_collection(tmp_path, tmp_path_fact
     with opened(tmp_path) as made:
         assert files(tmp_path) == before
         made.collection("c").delete(ids=[f"{i:04}" for i in range(200) if i % 4])
-        tidied(made.collection("c"))
+        settled(made.collection("c"))
         assert not set(before[:1]) & set(files(tmp_path)) or len(files(tmp_path)) < len(before)
     same(tmp_path, tmp_path_factory)
     with opened(tmp_path) as made:

@@ -15,6 +15,7 @@ from attention.errors import ParameterError
 from attention.lookup import Auto, Background, Bias, Parted, Processes, Question, Rows, answers, seal, sweep, unseal
 from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.parts.processes.processes import _edges, numa_nodes
+from attention.lookup.parts.processes.shared_blocks import described
 from tests.attention.lookup.parts.processes.conftest import KEYS, VALUES
 from tests.waiting import until
 
@@ -127,6 +128,14 @@ def test_sealed_files_are_mapped_by_all(tmp_path, processes, memory_of, queries)
     again.adopt([(sealed := unseal(path)).segment(np.ones(sealed.count, dtype=np.bool_)) for path in paths])
     for path in paths:
         path.unlink()
+    # As long as an original is left to be checked this process scans alone.
+    assert processes.split(again.view) is again.view
+    assert not any(described(segment.block) for segment in again.view.segments)
+    ask_both(again.view, memory_of().view, queries[:1])
+    for segment in again.view.segments:
+        while segment.block.unchecked:
+            segment.block.unread.check_next(1)
+        assert described(segment.block)
     assert isinstance(processes.split(again.view), Parted)
     ask_both(again.view, memory_of().view, queries)
 

@@ -1,0 +1,65 @@
+"""A sealed file in which a byte of an original is another one: in no answer, and made anew while the service runs."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.retrieval.collections import sealed
+from service.storage import CollectionSettings, SQLiteStore
+from tests.running import RunningService
+from tests.service.retrieval.sealing import WIDTH, documents, files, flipped, make_blocks_small
+
+PATH = "/v1/collections/shelf"
+N = 200
+
+
+def until(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def said(answer):
+    found = answer.json()
+    return [(each["id"], pytest.approx(each["weight"], abs=1e-6)) for each in found["matches"]]
+
+
+@pytest.mark.parametrize("checked_soon", [False, True], ids=["by who reads it", "and soon after the start"])
+def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soon) -> None:
+    make_blocks_small(monkeypatch)
+    if not checked_soon:
+        monkeypatch.setattr(sealed.SealedBlocks, "check_some", lambda self, view: False)
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        writer.upsert(writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id, documents(0, N))
+    queries = np.random.default_rng(9).standard_normal((5, WIDTH)).tolist()
+    asked = [{"query": query, "temperature": t, "top_k": 9} for query in queries for t in (0, 0.5, 5)]
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        running.wait_until_ready()
+        until(lambda: len(files(tmp_path)) == N // 64)
+        expected = [said(client.post(f"{PATH}/attend", json=body)) for body in asked]
+    before = files(tmp_path)
+    for path in before:
+        flipped(path, place=33 * 4 * WIDTH + 3)
+    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+        until(lambda: client.post(f"{PATH}/attend", json=asked[0]).status_code in (200, 503))
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), 4 * asked))
+        for answer, right in zip(answers, 4 * expected, strict=True):
+            if answer.status_code == 200:
+                assert said(answer) == right
+            else:
+                assert (answer.status_code, answer.json()["code"]) == (503, "collection_loading"), answer.text
+                assert int(answer.headers["Retry-After"]) > 0
+        # One after another is come to, by a question or by who checks them all, and its rows are read from the store.
+        until(lambda: [client.post(f"{PATH}/attend", json=body).status_code for body in asked] == [200] * len(asked))
+        assert [said(client.post(f"{PATH}/attend", json=body)) for body in asked] == expected
+        if checked_soon:
+            until(lambda: not set(before) & set(files(tmp_path)) and len(files(tmp_path)) == len(before))
+            assert client.get("/readyz").status_code == 200
+        assert client.post(f"{PATH}/attend", json=asked[0]).status_code == 200

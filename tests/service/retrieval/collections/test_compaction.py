@@ -1,0 +1,40 @@
+"""The thread that tidies up: whoever asks for it while it ends is not forgotten."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+from threading import Event
+
+from service.retrieval.collections import compaction
+from service.retrieval.collections.compaction import Compaction, ever_later
+
+
+def test_who_asks_while_it_runs_has_it_go_on():
+    begun, wait, steps = Event(), Event(), []
+
+    def step():
+        steps.append(len(steps))
+        begun.set()
+        assert wait.wait(30)
+        return False
+
+    tidying = Compaction("c", step)
+    tidying.begin()
+    assert begun.wait(30)
+    assert tidying.running
+    for _ in range(3):  # behind the last look at what there is to do
+        tidying.begin()
+    wait.set()
+    deadline = time.monotonic() + 30
+    while tidying.running or len(steps) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert len(steps) == 2
+
+
+def test_one_tries_again_ever_later(monkeypatch):
+    slept = []
+    monkeypatch.setattr(compaction, "sleep", slept.append)
+    assert len(list(islice(ever_later(), 8))) == 8
+    assert slept == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]

@@ -1,0 +1,202 @@
+"""Originals in files are checked by who reads them, and all of them soon after a start: no answer has a wrong one."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from attention.lookup import Question, answer
+from service.retrieval.collections import collection as collection_module
+from service.retrieval.collections import sealed
+from service.retrieval.errors import CollectionLoading
+from tests.service.retrieval.sealing import (
+    WIDTH,
+    asked,
+    documents,
+    files,
+    flipped,
+    lies_in,
+    make_blocks_small,
+    opened,
+    same,
+    settled,
+    valued,
+    written,
+)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    make_blocks_small(monkeypatch)
+
+
+@pytest.fixture
+def unhurried(monkeypatch):
+    """Nothing is checked before it is read."""
+    monkeypatch.setattr(sealed.SealedBlocks, "check_some", lambda self, view: False)
+
+
+def test_an_original_that_is_wrong_is_found_by_who_reads_it(tmp_path, tmp_path_factory, unhurried):
+    written(tmp_path, documents(0, 200))
+    (path, *others) = files(tmp_path)
+    flipped(path, place=5 * 4 * WIDTH)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        assert path.exists()
+        wrong = next(s.block for s in collection._memory.view.segments if lies_in(collection, s, path))
+        numbers = [int(wrong.numbers[0]), int(wrong.numbers[WIDTH])]
+        other = next(s.block for s in collection._memory.view.segments if s.block is not wrong)
+        # Of the other blocks alone: nobody reads what is wrong.
+        with collection.snapshot() as snapshot:
+            mask = snapshot.view.mask(other.numbers)
+            answer(snapshot.view, Question(np.ones(WIDTH), 0.5, mask=mask, top_k=3))
+        assert collection.ready
+        assert wrong.unchecked
+        with collection.snapshot() as old:
+            with pytest.raises(CollectionLoading), collection.snapshot() as snapshot:
+                answer(snapshot.view, nearest(snapshot.view, numbers))
+            assert not path.exists()
+            settled(collection)
+            # Who is in an older view comes to it as well, and nothing is read anew for that.
+            memory = collection._memory
+            with pytest.raises(CollectionLoading), collection.damage.noting():
+                answer(old.view, nearest(old.view, numbers))
+            assert collection._memory is memory
+        _, (found,), told = asked(collection, [Question(np.ones(WIDTH), 0.0, top_k=3)])
+        assert told == 0
+        assert len(found.numbers) == 3
+    assert len(files(tmp_path)) == len(others) + 1
+    same(tmp_path, tmp_path_factory)
+
+
+def test_all_originals_are_checked_soon_after_a_start(tmp_path, tmp_path_factory):
+    written(tmp_path, valued(0, 200))
+    with opened(tmp_path) as made:
+        settled(made.collection("c"))
+        view = made.collection("c")._memory.view
+        assert not any(segment.block.unchecked for segment in view.segments)
+    for name in ("keys", "values"):
+        (path, *others) = files(tmp_path)
+        flipped(path, name, place=70)
+        with opened(tmp_path) as made:
+            settled(made.collection("c"))
+        assert not path.exists()
+        assert len(files(tmp_path)) == len(others) + 1
+    same(tmp_path, tmp_path_factory)
+
+
+def test_what_is_to_stand_behind_a_wrong_original_is_refused_whole(tmp_path, tmp_path_factory, unhurried):
+    """The last block is one that compaction left with room: what is written stands behind a copy of it."""
+    written(tmp_path, documents(0, 200))
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        collection.delete(ids=[f"{i:04}" for i in range(70, 90)])
+        settled(collection)
+        collection.delete(ids=[f"{i:04}" for i in range(128, 200)])
+    last = files(tmp_path)
+    assert len(last) == 2
+    for path in last:
+        flipped(path)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        with pytest.raises(CollectionLoading):
+            collection.write(documents(300, 310))
+        assert len(set(last) - set(files(tmp_path))) == 1
+        settled(collection)
+        assert collection.size == 108
+        collection.write(documents(300, 310))
+        assert collection.size == 118
+    same(tmp_path, tmp_path_factory)
+    assert not set(last) & set(files(tmp_path))
+
+
+def test_a_start_that_copies_a_wrong_original_reads_its_rows_from_the_store(tmp_path, tmp_path_factory, unhurried):
+    test_rows = documents(128, 130)
+    written(tmp_path, documents(0, 200))
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        collection.delete(ids=[f"{i:04}" for i in range(70, 90)])
+        settled(collection)
+        collection.delete(ids=[f"{i:04}" for i in range(128, 200)])
+    with opened(tmp_path, files=False) as made:
+        made.collection("c").write(test_rows)
+    for path in files(tmp_path):
+        flipped(path)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        assert collection.ready
+        assert collection.size == 110
+        # The one that nothing stands behind was only mapped.
+        assert sum(segment.block.unchecked for segment in collection._memory.view.segments) == 1
+    same(tmp_path, tmp_path_factory)
+
+
+def test_compaction_that_comes_to_a_wrong_original_copies_none_of_it(tmp_path, tmp_path_factory, unhurried):
+    written(tmp_path, documents(0, 200))
+    (path, *_) = files(tmp_path)
+    flipped(path, place=9 * 4 * WIDTH)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        block = next(s.block for s in collection._memory.view.segments if lies_in(collection, s, path))
+        gone = [each for each in block.numbers.tolist() if each % 3 == 0 or each == block.numbers[9]]
+        with collection.snapshot() as snapshot:
+            ids = list(snapshot.reader.ids(snapshot.record.id, np.array(gone)))
+        collection.delete(ids=ids)
+        settled(collection)
+        assert not path.exists()
+        assert collection.size == 200 - len(gone)
+    same(tmp_path, tmp_path_factory)
+
+
+def test_a_write_under_way_while_keys_are_read_anew_is_in_what_is_read(tmp_path, unhurried, monkeypatch):
+    written(tmp_path, documents(0, 200))
+    (path, *_) = files(tmp_path)
+    flipped(path)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        stage, staged, memory_of = collection._publish_after, threading.Event(), collection_module.memory_of
+
+        def slowly(writer, **change):
+            stage(writer, **change)
+            staged.set()
+            deadline = time.monotonic() + 30
+            while collection.ready:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            time.sleep(0.1)
+
+        def late(*arguments):
+            found = memory_of(*arguments)
+            writing.join(30)
+            return found
+
+        collection._publish_after = slowly
+        monkeypatch.setattr(collection_module, "memory_of", late)
+        writing = threading.Thread(target=collection.write, args=[documents(500, 501)])
+        writing.start()
+        assert staged.wait(30)
+        with pytest.raises(CollectionLoading), collection.snapshot() as snapshot:
+            answer(snapshot.view, nearest(snapshot.view, np.arange(200)))
+        settled(collection)
+        assert collection.size == 201
+
+
+def test_a_wrong_file_that_cannot_be_removed_is_not_read_again(tmp_path, unhurried, monkeypatch):
+    written(tmp_path, documents(0, 200))
+    (path, *_) = files(tmp_path)
+    flipped(path)
+    monkeypatch.setattr(sealed, "_unlink", lambda path: None)
+    with opened(tmp_path) as made:
+        collection = made.collection("c")
+        _, _, told = asked(collection, [Question(np.ones(WIDTH), 0.0, mask=None, top_k=200)])
+        assert told
+        assert collection.ready
+        assert path.exists()
+
+
+def nearest(view, numbers):
+    """What reads the originals of two of these rows at least."""
+    return Question(np.ones(WIDTH), 0.0, mask=view.mask(np.asarray(numbers)), top_k=len(numbers))

@@ -1,0 +1,130 @@
+"""Collections whose blocks are small, and lie in files."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from attention.lookup import Question, answer
+from attention.lookup.memory import compaction, memory, segments
+from attention.lookup.sealed import block_file
+from service.retrieval.collections import Catalogue, fitting, rows
+from service.retrieval.errors import CollectionLoading
+from service.storage import DocumentRecord, SQLiteStore
+
+BLOCK = 64
+WIDTH = 6
+
+
+def make_blocks_small(monkeypatch):
+    """So many rows that a collection of some hundred has several of them."""
+    for module in (compaction, memory, segments, block_file):
+        monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
+    monkeypatch.setattr(rows, "READ_FIRST", 0)
+    monkeypatch.setattr(fitting, "_ROWS_AT_ONCE", 50)
+
+
+def documents(first, last, *, seed=0, keys=1):
+    random = np.random.default_rng([seed, first])
+    return [
+        DocumentRecord(
+            f"{i:04}",
+            None,
+            i,
+            random.standard_normal((1 + (i * 7) % keys, WIDTH)).astype(np.float32),
+            metadata={"i": i},
+        )
+        for i in range(first, last)
+    ]
+
+
+@contextmanager
+def opened(directory, *, files=True):
+    """The collection, its keys read back; without files as any start before there were any."""
+    with SQLiteStore.open(directory) as store:
+        made = Catalogue(store, None, sealed=directory if files else None)
+        asyncio.run(made.create("c", {"similarity": "dot"}))
+        made.rebuild()
+        yield made
+        for each in made.collections():
+            settled(each)
+
+
+def settled(collection):
+    """Its keys read, and nothing left to be done."""
+    deadline = time.monotonic() + 60
+    while not collection.ready or collection._compaction.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def valued(first, last):
+    """Documents with values of their own."""
+    values = np.random.default_rng(first).standard_normal((last - first, 3)).astype(np.float32)
+    return [replace(each, value_vector=value) for each, value in zip(documents(first, last), values, strict=True)]
+
+
+def flipped(path, name="keys", place=0):
+    """One bit of an array of a file is another one."""
+    content = bytearray(path.read_bytes())
+    start = int.from_bytes(content[8:16], "little")
+    section = json.loads(content[24:start].rstrip(b"\0"))["sections"][name]
+    content[start + section["offset"] + place] ^= 0x10
+    path.write_bytes(content)
+
+
+def written(directory, *batches):
+    with opened(directory) as made:
+        for batch in batches:
+            made.collection("c").write(batch)
+            settled(made.collection("c"))
+
+
+def files(directory):
+    return sorted(directory.glob("softkv.sealed-*"))
+
+
+def asked(collection, questions):
+    """The answers of a collection that may be read anew meanwhile; how often one was told to try again."""
+    told, deadline = 0, time.monotonic() + 60
+    while True:
+        try:
+            with collection.snapshot() as snapshot:
+                return snapshot.view, [answer(snapshot.view, each) for each in questions], told
+        except CollectionLoading:
+            told += 1
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def said(directory, *, files=True):
+    """What a start answers, and which rows it has."""
+    with opened(directory, files=files) as made:
+        queries = np.random.default_rng(9).standard_normal((5, WIDTH))
+        view, found, _ = asked(made.collection("c"), [Question(each, 0.5, top_k=12) for each in queries])
+        return view.numbers(), [(each.numbers, each.weights, each.output) for each in found], view.documents
+
+
+def same(directory, tmp_path_factory):
+    """A start with files says what one without them says, of a copy of the store alone."""
+    copy = tmp_path_factory.mktemp("alone")
+    shutil.copy(directory / "softkv.sqlite3", copy)
+    numbers, answers, count = said(directory)
+    expected_numbers, expected, expected_count = said(copy, files=False)
+    np.testing.assert_array_equal(numbers, expected_numbers)
+    assert count == expected_count
+    for one, other in zip(answers, expected, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[1], other[1], atol=1e-7)
+        np.testing.assert_allclose(one[2], other[2], atol=1e-6)
+
+
+def lies_in(collection, segment, path):
+    """Whether its block is that of a file."""
+    return collection._sealed._files.get(segment.block, (None, 0))[0] == path
