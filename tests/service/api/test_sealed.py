@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,16 +12,10 @@ from service.retrieval.collections import sealed
 from service.storage import CollectionSettings, SQLiteStore
 from tests.running import RunningService
 from tests.service.retrieval.sealing import WIDTH, documents, files, flipped, make_blocks_small
+from tests.waiting import until
 
 PATH = "/v1/collections/shelf"
 N = 200
-
-
-def until(holds):
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def said(answer):
