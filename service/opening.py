@@ -76,7 +76,7 @@ def _open(settings: Settings) -> Catalogue:
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         return SharedCatalogue(shared, _encoder(settings), _originals(settings), _processes(settings))
-    store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES)
+    store = SQLiteStore.open(settings.data_dir, logs.progress("the store is written anew"), BALLAST_BYTES, soon=True)
     # Here, beside what others import meanwhile.
     from service.retrieval.collections import Catalogue
 

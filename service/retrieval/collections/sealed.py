@@ -35,7 +35,7 @@ _READERS = 4
 """Files that are held against their checksums, and the store, at a time."""
 
 _AT_ONCE = 2**24
-_PAUSE_SECONDS = 0.005
+_PAUSE_SECONDS = 0.05
 """Bytes of originals that are checked at a time after a start, and the pause in between, in which others run."""
 
 _SHARE = 2

@@ -14,6 +14,7 @@ from service.storage.fields import casefold
 from service.storage.sqlite.schema.migrations import (
     CHANGES,
     OLDER,
+    SCHEMA,
     Report,
     change,
     check,
@@ -21,15 +22,23 @@ from service.storage.sqlite.schema.migrations import (
     unfinished,
     write_anew,
 )
+from service.storage.sqlite.soundness import require_sound
 
 _MAGIC = b"SQLite format 3\0"
 _OLDEST = (3, 37, 0)  # STRICT tables
 _IDLE_READERS = 8
 _BUSY_SECONDS = 5.0
 
+SOON_CHECKED = 2**28
+"""Bytes of a file that is checked in some tenths of a second."""
 
-def open_database(path: Path, report: Report) -> sqlite3.Connection:
-    """The writing connection, its file sound and its schema the last one.
+
+def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sqlite3.Connection, bool]:
+    """(The writing connection, its schema the last one; and whether its file was found sound).
+
+    Args:
+        report: is told how many documents are written anew, and how many there are.
+        soon: leave a large file of the last schema to the caller, who has to `require_sound` before it is written to.
 
     Raises DatabaseDamaged, DatabaseForeign or DatabaseTooNew before anything is written.
     """
@@ -40,9 +49,9 @@ def open_database(path: Path, report: Report) -> sqlite3.Connection:
     connection = connect(path)
     try:
         version = check(connection, path)
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise DatabaseDamaged(path, verdict)
+        checked = not soon or version != SCHEMA or path.stat().st_size <= SOON_CHECKED
+        if checked:
+            require_sound(connection, path)
         if version == 0:
             create(connection)
         if version in CHANGES:
@@ -60,7 +69,7 @@ def open_database(path: Path, report: Report) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete = FAST")
     # A log that a large write made long is cut once it is copied back.
     connection.execute("PRAGMA journal_size_limit = 67108864")
-    return connection
+    return connection, checked
 
 
 def connect(path: Path | None) -> sqlite3.Connection:

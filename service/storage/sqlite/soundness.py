@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from itertools import zip_longest
+from pathlib import Path
 from sqlite3 import Connection, DatabaseError
+from threading import Lock, Thread
 from typing import Any
 
 from service.storage.checksums import id_hash
-from service.storage.errors import CollectionDamaged, DocumentDamaged
+from service.storage.errors import CollectionDamaged, DatabaseDamaged, DocumentDamaged, StorageError
 from service.storage.fields import field_rows
 from service.storage.forms import collection_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
+from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
 
 _BATCH = 1000
@@ -123,3 +126,54 @@ def _words(connection: Connection, name: str) -> Generator[tuple[Any, ...]]:
             yield from connection.execute(statement.format(name))
     finally:
         connection.execute("DROP TABLE temp.instances")
+
+
+def require_sound(connection: Connection, path: Path) -> None:
+    """Raise DatabaseDamaged where a page of the file is not what SQLite's format wants; reads all of it."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise DatabaseDamaged(path, verdict)
+
+
+class PagesBeside:
+    """A look at every page of a store that is read already, in a thread of its own; writers wait for it.
+
+    Args:
+        connection: the one that writes.
+        writers: their lock.
+        sound: is called where the file is what it should be, before the first writer.
+
+    Attributes:
+        wrong: why nothing may be written, where it is not.
+    """
+
+    def __init__(self, connection: Connection, path: Path, writers: Lock, sound: Callable[[Connection], None]) -> None:
+        self.wrong: StorageError | None = None
+        self._connection, self._path = connection, path
+        self._writers, self._sound = writers, sound
+        self._going = False
+
+    def begin(self) -> None:
+        """Take the lock and begin."""
+        self._writers.acquire()
+        self._going = True
+        try:
+            Thread(target=self._look, name="check the store", daemon=True).start()
+        except RuntimeError:  # no memory for a thread
+            self._look()
+
+    def stop(self) -> None:
+        """Look no further, and leave the lock to who asks for it next."""
+        if self._going:
+            self._connection.interrupt()
+
+    def _look(self) -> None:
+        try:
+            with translated_errors(self._path):
+                require_sound(self._connection, self._path)
+                self._sound(self._connection)
+        except StorageError as error:
+            self.wrong = error
+        finally:
+            self._going = False
+            self._writers.release()

@@ -24,8 +24,8 @@ from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.room import Giving, give_some, log_bytes, worth_giving, write_back
 from service.storage.sqlite.schema.migrations import Report, log
-from service.storage.sqlite.soundness import findings
-from service.storage.sqlite.unclean import Found, loss, mark_closed
+from service.storage.sqlite.soundness import PagesBeside, findings
+from service.storage.sqlite.unclean import Found, loss, mark_closed, mark_open
 from service.storage.sqlite.writer import Writer
 from service.storage.writes import call_all
 from service.trail import spending
@@ -51,10 +51,10 @@ class SQLiteStore:
         self._readers = ReadConnections(directory.database)
         self._write_lock = threading.Lock()
         self._writing_thread: int | None = None
-        # Held while a new state is published, and while a reader takes hold of one: so what it
-        # gathers from memory and what it reads from disk are of the same instant.
+        # Held where a state is published, or taken by a reader: its memory and its disk are of the same instant.
         self._gate = threading.Lock()
         self._closed = False
+        self._pages = PagesBeside(connection, directory.database, self._write_lock, mark_open)
         self._damaged: DatabaseDamaged | None = None
         self._full = False
         self._ballast = ballast
@@ -63,12 +63,16 @@ class SQLiteStore:
         atexit.register(self.close)
 
     @classmethod
-    def open(cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0) -> SQLiteStore:
+    def open(
+        cls, directory: Path, report: Report = lambda done, of: None, ballast_bytes: int = 0, *, soon: bool = False
+    ) -> SQLiteStore:
         """The store in `directory`, made if it is not there; one of an older schema is written anew.
 
         Args:
             report: is told how many documents are written anew, and how many there are.
             ballast_bytes: of room that is kept for deletions, where the disk has it.
+            soon: a large file can be read before all its pages are checked: what is stored has checksums of its own.
+                Writers wait for that, and are refused where it is damaged, see `troubles`.
 
         Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign or
         DatabaseTooNew, with the file left as it is.
@@ -81,10 +85,15 @@ class SQLiteStore:
                 ballast.give()
             with translated_errors(owned.database):
                 found = Found(owned.database)
-                connection = open_database(owned.database, report)
-                unclean = found.opened(connection)
+                connection, checked = open_database(owned.database, report, soon=soon)
+                unclean = found.left_open(connection)
+                if checked:
+                    mark_open(connection)
             ballast.take()
-            return cls(owned, connection, unclean, ballast)
+            store = cls(owned, connection, unclean, ballast)
+            if not checked:
+                store._pages.begin()
+            return store
         except BaseException:
             owned.release()
             raise
@@ -110,7 +119,9 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Wait for the writer, then give file and directory back; a second call does nothing."""
-        with self._write_lock:
+        while not self._write_lock.acquire(timeout=0.05):
+            self._pages.stop()
+        try:
             if self._closed:
                 return
             self._closed = True
@@ -119,6 +130,8 @@ class SQLiteStore:
             self._connection.close()
             self._directory.release()
             atexit.unregister(self.close)
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def writing(
@@ -138,7 +151,7 @@ class SQLiteStore:
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
         with spending("storage"), self._write_lock, self._translated_errors():
-            self._refuse_closed()
+            self._refuse_unusable()
             self._writing_thread = threading.get_ident()
             in_need = deletes and (self._full or self._ballast.short())
             if in_need:
@@ -223,9 +236,11 @@ class SQLiteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def _refuse_closed(self) -> None:
+    def _refuse_unusable(self) -> None:
         if self._closed:
             raise StoreClosed(f"the store {self.path} was closed: open it again")
+        if self._pages.wrong is not None:
+            raise self._pages.wrong
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -247,7 +262,8 @@ class SQLiteStore:
                     pass
         except StorageError as error:
             return [f"storage: {error}"]
-        return [] if self._damaged is None else [f"storage: {self._damaged}"]
+        wrong = self._damaged or self._pages.wrong
+        return [] if wrong is None else [f"storage: {wrong}"]
 
     def check(self) -> Iterator[str]:
         """What is wrong with anything that is stored, a line each; reads all of it, and holds up writers meanwhile."""
@@ -263,7 +279,7 @@ class SQLiteStore:
         Raises:
             DiskFull: there is not so much.
         """
-        self._refuse_closed()
+        self._refuse_unusable()
         target = self._directory.new_copy()
         try:
             with self._translated_errors():

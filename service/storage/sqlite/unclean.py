@@ -35,18 +35,22 @@ class Found:
         self._started = time.perf_counter()
         self._log_bytes = log(path).stat().st_size if log(path).exists() else None
 
-    def opened(self, connection: Connection) -> UncleanStop | None:
-        """Say in the file that this process has it open → the process that had it before, if it did not close it."""
+    def left_open(self, connection: Connection) -> UncleanStop | None:
+        """The process that had it before, if it did not close it; only reads."""
         last = connection.execute("SELECT pid FROM open_stores").fetchone()
-        with suppress(OperationalError):  # a full disk must not keep the store from being read
-            connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
-            # Into the file itself, so that a copy of it without the log says so.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         if last is None:
             return None
         collections, documents = connection.execute("SELECT count(*), sum(documents) FROM collections").fetchone()
         seconds = time.perf_counter() - self._started
         return UncleanStop(int(last[0]), self._log_bytes, collections, documents or 0, seconds)
+
+
+def mark_open(connection: Connection) -> None:
+    """Say in the file that this process has it open."""
+    with suppress(OperationalError):  # a full disk must not keep the store from being read
+        connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
+        # Into the file itself, so that a copy of it without the log says so.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def mark_closed(connection: Connection) -> None:

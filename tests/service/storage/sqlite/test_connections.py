@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from service.storage import (
     SQLiteStore,
     StorageError,
 )
+from service.storage.sqlite import connections, soundness
 from service.storage.sqlite.schema.migrations import SCHEMA
 from tests.service.storage.making import collection, document
 
@@ -55,6 +57,59 @@ def test_a_damaged_page(tmp_path: Path, page: int) -> None:
     at = page * 8192 + (100 if page == 0 else 0)
     path.write_bytes(sound[:at] + b"\xff" * 4000 + sound[at + 4000 :])
     refuse_and_keep(tmp_path, DatabaseDamaged)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A store whose pages are checked beside who reads it, as those of a large file."""
+    monkeypatch.setattr(connections, "SOON_CHECKED", 0)
+    with SQLiteStore.open(tmp_path) as store:
+        collection(store, [document(f"d{i}", i, value="x" * 300) for i in range(400)])
+    return tmp_path / "softkv.sqlite3"
+
+
+def test_a_large_file_is_read_while_its_pages_are_checked_and_written_afterwards(large: Path) -> None:
+    with SQLiteStore.open(large.parent, soon=True) as store:
+        with store.reading() as reader:
+            (found,) = reader.collections()
+            assert reader.count(found.id) == 400
+        with store.writing() as writer:
+            assert not store._pages._going
+            assert writer._connection.execute("SELECT pid FROM open_stores").fetchone() == (os.getpid(),)
+            writer.upsert(found.id, [document("new", 5)])
+        assert store.troubles() == []
+        with store.reading() as reader:
+            assert reader.count(found.id) == 401
+
+
+@pytest.mark.parametrize("page", [5, 9])
+def test_a_large_file_with_a_damaged_page_is_never_written(large: Path, page: int) -> None:
+    sound = large.read_bytes()
+    damaged = sound[: page * 8192] + b"\xff" * 4000 + sound[page * 8192 + 4000 :]
+    large.write_bytes(damaged)
+    for _ in range(2):
+        with SQLiteStore.open(large.parent, soon=True) as store:
+            for _ in range(2):
+                with pytest.raises(DatabaseDamaged, match="is damaged"), store.writing():
+                    pass
+            (trouble,) = store.troubles()
+            assert trouble.startswith(f"storage: {large} is damaged")
+        assert large.read_bytes() == damaged
+    refuse_and_keep(large.parent, DatabaseDamaged)
+
+
+def test_a_store_that_is_closed_does_not_wait_for_its_pages(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def long(connection: sqlite3.Connection, path: Path) -> None:
+        forever = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+        connection.execute(forever).fetchone()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(soundness, "require_sound", long)
+        store = SQLiteStore.open(large.parent, soon=True)
+        assert store.troubles() == []
+        store.close()
+    with SQLiteStore.open(large.parent) as store:
+        assert store.unclean is None
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:
