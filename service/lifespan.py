@@ -32,7 +32,7 @@ Load = Callable[[], Awaitable[None]]
 KEYS_SECONDS = 0.5
 """Between two looks at the file of keys."""
 
-KEYS_FIRST_SECONDS = 2.0
+KEYS_FIRST_SECONDS = 1.0
 """How long the encoder and machine code wait for keys to be read."""
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from service.storage.checksums import id_hash
@@ -19,6 +19,9 @@ from service.storage.forms import collection_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
 from service.storage.sqlite.failures import translated_errors
 from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
+
+HEAD_START = 10.0
+"""Seconds in which keys are read, and the first questions answered, before every page is looked at."""
 
 _BATCH = 1000
 
@@ -138,6 +141,8 @@ def require_sound(connection: Connection, path: Path) -> None:
 class PagesBeside:
     """A look at every page of a store that is read already, in a thread of its own; writers wait for it.
 
+    It begins with the first writer, or after `HEAD_START`.
+
     Args:
         connection: the one that writes.
         writers: their lock.
@@ -151,29 +156,38 @@ class PagesBeside:
         self.wrong: StorageError | None = None
         self._connection, self._path = connection, path
         self._writers, self._sound = writers, sound
-        self._going = False
+        self._wanted = Event()
+        self._waited_for, self._ended = False, False
 
     def begin(self) -> None:
-        """Take the lock and begin."""
+        """Take the lock; from now on writers wait."""
         self._writers.acquire()
-        self._going = True
+        self._waited_for = True
         try:
             Thread(target=self._look, name="check the store", daemon=True).start()
         except RuntimeError:  # no memory for a thread
             self._look()
 
+    def hurry(self) -> None:
+        """A writer is there."""
+        self._wanted.set()
+
     def stop(self) -> None:
         """Look no further, and leave the lock to who asks for it next."""
-        if self._going:
+        self._ended = True
+        self._wanted.set()
+        if self._waited_for:
             self._connection.interrupt()
 
     def _look(self) -> None:
+        self._wanted.wait(HEAD_START)
         try:
             with translated_errors(self._path):
-                require_sound(self._connection, self._path)
-                self._sound(self._connection)
+                if not self._ended:
+                    require_sound(self._connection, self._path)
+                    self._sound(self._connection)
         except StorageError as error:
             self.wrong = error
         finally:
-            self._going = False
+            self._waited_for = False
             self._writers.release()

@@ -53,10 +53,9 @@ class SQLiteStore:
         self._writing_thread: int | None = None
         # Held where a state is published, or taken by a reader: its memory and its disk are of the same instant.
         self._gate = threading.Lock()
-        self._closed = False
+        self._closed = self._full = False
         self._pages = PagesBeside(connection, directory.database, self._write_lock, mark_open)
         self._damaged: DatabaseDamaged | None = None
-        self._full = False
         self._ballast = ballast
         self._giving = Giving(self._give_some)
         # A program that ends without closing it is not to be taken for one that was killed.
@@ -150,6 +149,7 @@ class SQLiteStore:
         """
         if self._writing_thread == threading.get_ident():
             raise StorageFailed("this thread is writing already: use the writer it has")
+        self._pages.hurry()
         with spending("storage"), self._write_lock, self._translated_errors():
             self._refuse_unusable()
             self._writing_thread = threading.get_ident()

@@ -74,7 +74,7 @@ def test_a_large_file_is_read_while_its_pages_are_checked_and_written_afterwards
             (found,) = reader.collections()
             assert reader.count(found.id) == 400
         with store.writing() as writer:
-            assert not store._pages._going
+            assert not store._pages._waited_for
             assert writer._connection.execute("SELECT pid FROM open_stores").fetchone() == (os.getpid(),)
             writer.upsert(found.id, [document("new", 5)])
         assert store.troubles() == []
