@@ -113,8 +113,6 @@ async def _load(app: FastAPI, parts: State, keys: Future[None]) -> None:
     gc.set_threshold(*COLLECTING)
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
-    for reason in catalogue.store.troubles():
-        log.error("what is stored is not sound", reason=reason)
 
 
 async def keys_first(keys: Load, *others: Load) -> None:

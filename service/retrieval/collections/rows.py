@@ -12,7 +12,7 @@ import numpy as np
 import structlog
 
 from attention.lookup import Memory, Processes, Rows, SealedError
-from service.retrieval.collections.sealed import SealedBlocks
+from service.retrieval.collections.sealed import SealedBlocks, Unsealed
 from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
 
 log = structlog.get_logger("softkv")
@@ -84,20 +84,20 @@ def memory_of(
     """
     while True:
         try:
-            return _memory_of(record, reader, damaged, sealed, kept)
+            return _filled(record, reader, damaged, sealed.read(record, reader), kept)
         except SealedError as error:  # a row was to stand behind those of a file, which are copied then
             log.warning("a sealed block is made anew", file=error.path.name, reason=str(error))
             sealed.discard(error.path)
 
 
-def _memory_of(
+def _filled(
     record: CollectionRecord,
     reader: Reader,
     damaged: Callable[[DocumentDamaged], object],
-    sealed: SealedBlocks,
+    found: Unsealed | None,
     kept: Kept,
 ) -> Memory:
-    rows, found = record.attendable, sealed.read(record, reader)
+    rows = record.attendable
     soon = found is None and rows * (record.settings.dimension or 1) <= READ_FIRST
     memory = kept.memory(record, expected=rows, codes_later=soon)
     if found is not None:

@@ -13,7 +13,14 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 from service.storage.checksums import id_hash
-from service.storage.errors import CollectionDamaged, DatabaseDamaged, DocumentDamaged, StorageError
+from service.storage.errors import (
+    CollectionDamaged,
+    DatabaseDamaged,
+    DocumentDamaged,
+    StorageError,
+    StorageFailed,
+    StoreClosed,
+)
 from service.storage.fields import field_rows
 from service.storage.forms import collection_of, texts_of, vectors_of
 from service.storage.sqlite import full_text
@@ -183,11 +190,14 @@ class PagesBeside:
         self._wanted.wait(HEAD_START)
         try:
             with translated_errors(self._path):
-                if not self._ended:
-                    require_sound(self._connection, self._path)
-                    self._sound(self._connection)
+                if self._ended:
+                    raise StoreClosed(f"the store {self._path} is being closed: open it again")
+                require_sound(self._connection, self._path)
+                self._sound(self._connection)
         except StorageError as error:
             self.wrong = error
+        except BaseException as error:  # what was not looked at is not written
+            self.wrong = StorageFailed(f"the pages of {self._path} could not be looked at ({type(error).__name__})")
         finally:
             self._waited_for = False
             self._writers.release()

@@ -240,7 +240,7 @@ class SQLiteStore:
         if self._closed:
             raise StoreClosed(f"the store {self.path} was closed: open it again")
         if self._pages.wrong is not None:
-            raise self._pages.wrong
+            raise self._pages.wrong.with_traceback(None)  # which would grow with each time
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

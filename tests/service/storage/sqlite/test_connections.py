@@ -14,6 +14,8 @@ from service.storage import (
     DatabaseTooNew,
     SQLiteStore,
     StorageError,
+    StorageFailed,
+    StoreClosed,
 )
 from service.storage.sqlite import connections, soundness
 from service.storage.sqlite.schema.migrations import SCHEMA
@@ -96,6 +98,31 @@ def test_a_large_file_with_a_damaged_page_is_never_written(large: Path, page: in
             assert trouble.startswith(f"storage: {large} is damaged")
         assert large.read_bytes() == damaged
     refuse_and_keep(large.parent, DatabaseDamaged)
+
+
+@pytest.mark.parametrize("raised", [MemoryError, sqlite3.OperationalError])
+def test_a_large_file_whose_pages_cannot_be_looked_at_is_not_written(
+    large: Path, monkeypatch: pytest.MonkeyPatch, raised: type[Exception]
+) -> None:
+    def fails(connection: sqlite3.Connection, path: Path) -> None:
+        raise raised
+
+    before = large.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(soundness, "require_sound", fails)
+        with SQLiteStore.open(large.parent, soon=True) as store:
+            with pytest.raises(StorageFailed, match="could not be"), store.writing():
+                pass
+            assert len(store.troubles()) == 1
+    assert large.read_bytes() == before
+
+
+def test_who_waits_to_write_as_a_store_is_closed_writes_nothing(large: Path) -> None:
+    store = SQLiteStore.open(large.parent, soon=True)
+    store._pages.stop()
+    with pytest.raises(StoreClosed), store.writing():
+        pass
+    store.close()
 
 
 def test_a_store_that_is_closed_does_not_wait_for_its_pages(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
