@@ -17,6 +17,7 @@ from attention.lookup.sealed import block_file
 from service.retrieval.collections import Catalogue, fitting, rows
 from service.retrieval.errors import CollectionLoading
 from service.storage import DocumentRecord, SQLiteStore
+from tests.waiting import until
 
 BLOCK = 64
 WIDTH = 6
@@ -58,10 +59,7 @@ def opened(directory, *, files=True):
 
 def settled(collection):
     """Its keys read, and nothing left to be done."""
-    deadline = time.monotonic() + 60
-    while not collection.ready or collection._compaction.running:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    until(lambda: collection.ready and not collection._compaction.running)
 
 
 def valued(first, last):
@@ -84,6 +82,16 @@ def written(directory, *batches):
         for batch in batches:
             made.collection("c").write(batch)
             settled(made.collection("c"))
+
+
+def written_with_room_behind(directory):
+    """Files of which the last is of a block that compaction left with room: what is written stands behind a copy."""
+    written(directory, documents(0, 200))
+    with opened(directory) as made:
+        collection = made.collection("c")
+        collection.delete(ids=[f"{i:04}" for i in range(70, 90)])
+        settled(collection)
+        collection.delete(ids=[f"{i:04}" for i in range(128, 200)])
 
 
 def files(directory):

@@ -25,6 +25,7 @@ from tests.service.retrieval.sealing import (
     settled,
     valued,
     written,
+    written_with_room_behind,
 )
 
 
@@ -89,13 +90,7 @@ def test_all_originals_are_checked_soon_after_a_start(tmp_path, tmp_path_factory
 
 
 def test_what_is_to_stand_behind_a_wrong_original_is_refused_whole(tmp_path, tmp_path_factory, unhurried):
-    """The last block is one that compaction left with room: what is written stands behind a copy of it."""
-    written(tmp_path, documents(0, 200))
-    with opened(tmp_path) as made:
-        collection = made.collection("c")
-        collection.delete(ids=[f"{i:04}" for i in range(70, 90)])
-        settled(collection)
-        collection.delete(ids=[f"{i:04}" for i in range(128, 200)])
+    written_with_room_behind(tmp_path)
     last = files(tmp_path)
     assert len(last) == 2
     for path in last:
@@ -114,15 +109,9 @@ def test_what_is_to_stand_behind_a_wrong_original_is_refused_whole(tmp_path, tmp
 
 
 def test_a_start_that_copies_a_wrong_original_reads_its_rows_from_the_store(tmp_path, tmp_path_factory, unhurried):
-    test_rows = documents(128, 130)
-    written(tmp_path, documents(0, 200))
-    with opened(tmp_path) as made:
-        collection = made.collection("c")
-        collection.delete(ids=[f"{i:04}" for i in range(70, 90)])
-        settled(collection)
-        collection.delete(ids=[f"{i:04}" for i in range(128, 200)])
+    written_with_room_behind(tmp_path)
     with opened(tmp_path, files=False) as made:
-        made.collection("c").write(test_rows)
+        made.collection("c").write(documents(128, 130))
     for path in files(tmp_path):
         flipped(path)
     with opened(tmp_path) as made:
