@@ -146,8 +146,7 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         checked_temperature(temperature)
     (question,) = without_forbidden([question])
     with held():
-        bare = any(segment.block.codes is None for segment in view.segments)
-        exact = question.bias is not None or bare or _is_small(view, question)
+        exact = question.bias is not None or view.bare or _is_small(view, question)
         found = None if exact else quantised_sweep(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if found is None else found
 
@@ -159,10 +158,9 @@ def _is_small(view: View, question: Question) -> bool:
     `Original`. It follows from the view, the mask and the question alone: so an answer takes the same path whoever asks
     beside it, and a sweep takes that of `attend`.
     """
-    bare = [segment.block for segment in view.segments if segment.block.codes is None]
-    if bare and not view.thin_only:
+    if view.bare and not view.thin_only:
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
-        if not plain or any(block.thin is not None for block in bare):
+        if not plain or view.thin_in_part:
             return True
     passing, beside = view.n, 0
     if question.mask is not None:

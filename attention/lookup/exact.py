@@ -12,18 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.dtypes import F64, I64
+from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.output import bound_summed
 from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.bounds.total import total_variation
 from attention.lookup.bounds.weights import bound_ties
-from attention.lookup.head.documents import Grouping
-from attention.lookup.head.originals import all_similarities, all_sums
-from attention.lookup.head.top import refine
-from attention.lookup.memory.tiles import Passing, alike
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.parted import Parted
+from attention.lookup.parts.every_row import EveryRow, Read
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
 from attention.lookup.softmax.evidence import Evidence
@@ -32,18 +28,17 @@ from attention.lookup.softmax.temperature import solve
 
 METHOD = "exact"
 SCAN_CELLS = 2**23
-TILE_ROWS = 2048
 
 
 def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     """Answer each question over every row that passes. Questions of one mask share the reading of the keys."""
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        passing, grouping = _passing(view, mask)
-        together = max(1, SCAN_CELLS // max(passing.n, 1))
+        rows = _read(view, mask)
+        together = max(1, SCAN_CELLS // max(rows.n, 1))
         for first in range(0, len(group), together):
             some = group[first : first + together]
-            found = _each(view, passing, grouping, [questions[i] for i in some])
+            found = _each(rows, [questions[i] for i in some])
             for index, answer in zip(some, found, strict=True):
                 answers[index] = answer
     return [answer for answer in answers if answer is not None]
@@ -51,25 +46,25 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
 def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
-    passing, grouping = _passing(view, question.mask)
-    (similarities,) = _similarities(view, passing, [question], [None])
-    (biases,) = _biases(passing, [question])
+    rows = _read(view, question.mask)
+    (biases,) = rows.biases([question])
+    (similarities,) = rows.similarities([question], [None])
     asked = [replace(question, temperature=temperature, normaliser="softmax") for temperature in temperatures]
     found = [Weighed.of(each, similarities, biases) for each in asked]
     known, weighed = similarities, found
-    if grouping is not None:
-        known = _summed_alike(view, passing, question, similarities)
+    if rows.grouping is not None:
+        known = rows.summed_alike(question, similarities)
         weighed = [Weighed.of(each, known, biases) for each in asked]
     return sweep_of(
         question,
-        passing.places.numbers,
+        rows.numbers,
         known,
         [(by.found.weights, each.evidence) for by, each in zip(weighed, found, strict=True)],
-        [Certificate(METHOD, _variation(view, passing, each), None) for each in found],
-        documents=passing.n if grouping is None else len(grouping.numbers),
-        keys=passing.n,
-        grouping=grouping,
-        order=_order(view, passing),
+        [Certificate(METHOD, _variation(rows, each), None) for each in found],
+        documents=_documents(rows),
+        keys=rows.n,
+        grouping=rows.grouping,
+        order=rows.order,
     )
 
 
@@ -130,70 +125,26 @@ class Weighed:
         return restored(self.found.evidence, null, self.temperature, self.peak)
 
 
-def _passing(view: View, mask: Mask | None) -> tuple[Passing, Grouping | None]:
-    """The rows that pass; and which of them are keys of one document, None where no document has several."""
-    passing = Passing(view, mask, TILE_ROWS)
-    return passing, Grouping(passing.owners()) if view.facts.several else None
+def _read(view: View, mask: Mask | None) -> EveryRow:
+    """The rows that pass."""
+    return Read(view, mask)
 
 
-def _order(view: View, passing: Passing) -> I64 | None:
-    """int64[n], by which rows that tie are told apart: their numbers, where parts have them in any order; or None."""
-    return passing.places.numbers(np.arange(passing.n)) if isinstance(view, Parted) else None
+def _documents(rows: EveryRow) -> int:
+    return rows.n if rows.grouping is None else len(rows.grouping.numbers)
 
 
-def _each(view: View, passing: Passing, grouping: Grouping | None, questions: Sequence[Question]) -> Iterator[Answer]:
-    biases = _biases(passing, questions)
-    similarities = _similarities(view, passing, questions, biases)
+def _each(rows: EveryRow, questions: Sequence[Question]) -> Iterator[Answer]:
+    biases = rows.biases(questions)
+    similarities = rows.similarities(questions, biases)
     found = [Weighed.of(*each) for each in zip(questions, similarities, biases, strict=True)]
     blended = [index for index, question in enumerate(questions) if question.output]
     outputs: dict[int, F64] = {}
     if blended:
         weights = np.array([found[index].found.weights for index in blended])
-        outputs = dict(
-            zip(
-                blended,
-                all_sums(passing.tiles, weights, view.value_dimension or 0, beyond_memory=view.beyond_memory),
-                strict=True,
-            )
-        )
+        outputs = dict(zip(blended, rows.sums(weights), strict=True))
     for index, weighed in enumerate(found):
-        yield _answer(view, passing, grouping, weighed, outputs.get(index))
-
-
-def _biases(passing: Passing, questions: Sequence[Question]) -> list[F64 | None]:
-    """float64[n] for each question that has a bias, one for all that share it."""
-    found: dict[int, F64] = {}
-    for bias in (question.bias for question in questions):
-        if bias is not None and id(bias) not in found:
-            found[id(bias)] = bias.all_of(passing.places)
-    return [found.get(id(question.bias)) for question in questions]
-
-
-def _similarities(view: View, passing: Passing, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
-    """float64[q, n]: scanned by tile, then summed alike where they decide the head, or the logits beside a bias do."""
-    queries = np.array([question.vector for question in questions])
-    similarities = all_similarities(view.similarity, passing.tiles, queries, beyond_memory=view.beyond_memory)
-    if passing.n:
-        for row, question, own in zip(similarities, questions, biases, strict=True):
-            rounding, k = slack(view.similarity, question.vector, view.facts.key_norm), max(question.cap, 1)
-            temperature = question.temperature
-            if own is None or not temperature:
-                error = rounding.at(float(row.max()))
-                refine(passing, view.similarity, question.vector, row, k, error)
-            else:
-                assert not isinstance(temperature, Auto)
-                logits, _ = relative_logits(row, own, temperature)
-                error = rounding.in_logits(temperature, float(np.abs(row).max())).at(float(np.abs(logits).max()))
-                refine(passing, view.similarity, question.vector, row, k, error, logits)
-    return similarities
-
-
-def _summed_alike(view: View, passing: Passing, question: Question, similarities: F64) -> F64:
-    """float64[n], a copy in which every similarity is summed alike."""
-    known = similarities.copy()
-    if passing.n:
-        refine(passing, view.similarity, question.vector, known, passing.n, 0.0)
-    return known
+        yield _answer(rows, weighed, outputs.get(index))
 
 
 def _distribution(question: Question, similarities: F64) -> Distribution:
@@ -208,26 +159,25 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
     return sparse(similarities, null, temperature, question.normaliser)
 
 
-def _answer(view: View, passing: Passing, grouping: Grouping | None, weighed: Weighed, output: F64 | None) -> Answer:
-    variation = _variation(view, passing, weighed)
-    terms = len(passing.tiles) + max((tile.stop - tile.start for tile in passing.tiles), default=0)
-    error = None if output is None else bound_summed(variation, view.facts.value_norm, terms)
+def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
+    variation = _variation(rows, weighed)
+    error = None if output is None else bound_summed(variation, rows.facts.value_norm, rows.terms)
     question, counted = weighed.question, weighed
-    if grouping is not None:
-        known = _summed_alike(view, passing, question, weighed.similarities)
+    if rows.grouping is not None:
+        known = rows.summed_alike(question, weighed.similarities)
         counted = Weighed.of(replace(question, temperature=weighed.temperature), known, weighed.biases)
     found = answer_to(
         counted.asked,
-        passing.places.numbers,
+        rows.numbers,
         counted.levels,
         counted.found.weights,
         weighed.found.evidence,
         Certificate(METHOD, variation, error),
-        documents=passing.n if grouping is None else len(grouping.numbers),
-        keys=passing.n,
+        documents=_documents(rows),
+        keys=rows.n,
         output=output,
-        grouping=grouping,
-        order=_order(view, passing),
+        grouping=rows.grouping,
+        order=rows.order,
         raw=counted.similarities.__getitem__ if weighed.in_logits else None,
         biased=weighed.biases is not None and not weighed.in_logits,
     )
@@ -236,20 +186,20 @@ def _answer(view: View, passing: Passing, grouping: Grouping | None, weighed: We
     return replace(found, evidence=weighed.evidence, logits=found.logits + counted.peak / weighed.temperature)
 
 
-def _variation(view: View, passing: Passing, weighed: Weighed) -> float:
+def _variation(rows: EveryRow, weighed: Weighed) -> float:
     similarities, levels = weighed.similarities, weighed.levels
     if not levels.size:
         return 0.0
-    rounding = slack(view.similarity, weighed.question.vector, view.facts.key_norm)
-    null_key = weighed.question.null_key(weighed.temperature, passing.n)
+    rounding = slack(rows.facts.similarity, weighed.question.vector, rows.facts.key_norm)
+    null_key = weighed.question.null_key(weighed.temperature, rows.n)
     null = None if null_key is None else null_key.similarity
     ties = levels == levels.max()
 
     def copies() -> bool:
-        return alike(passing.places, np.flatnonzero(ties))
+        return rows.alike(np.flatnonzero(ties))
 
     if weighed.biases is None:
-        return _rounded(weighed, rounding, passing.n, copies)
+        return _rounded(weighed, rounding, rows.n, copies)
     if not weighed.in_logits:
         return bound_ties(similarities, null, rounding, alike=copies())
     largest = max(float(np.abs(similarities).max()), 0.0 if null is None else abs(null))
@@ -257,7 +207,7 @@ def _variation(view: View, passing: Passing, weighed: Weighed) -> float:
     return _rounded(
         weighed,
         rounding.in_logits(weighed.temperature, largest),
-        passing.n,
+        rows.n,
         lambda: bool((biases[ties] == biases[ties][0]).all()) and copies(),
     )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 
@@ -228,6 +229,24 @@ class Spread:
             return None
         square, residual_square = (sum(some.squares[part] for some in moments) for part in (0, 1))
         usual = sum(each.usual for each in known)
+        return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
+
+    @classmethod
+    def joined(cls, spreads: Sequence[Spread]) -> Spread | None:
+        """Of all vectors of some spreads, as `of` has it; None where that is not finite."""
+        count = sum(some.count for some in spreads)
+        mean = np.sum([some.count * some.mean for some in spreads], axis=0) / max(count, 1)
+        apart = np.sum((np.stack([some.mean for some in spreads]) - mean) ** 2, axis=1)
+        # A little more, for the means were rounded: an error of one adds to every distance from it.
+        far = [(1 + 1e-9) * some.count * each for some, each in zip(spreads, apart.tolist(), strict=True)]
+        around = sum(some.around_mean + each for some, each in zip(spreads, far, strict=True))
+        residuals = reduce(add, [some.residuals for some in spreads])
+        residual_spread = sum(some.residual_spread for some in spreads)
+        if not (np.isfinite(around + residual_spread) and np.isfinite(residuals.total).all()):
+            return None
+        usual, square, residual_square = (
+            sum(getattr(some, name) for some in spreads) for name in ("usual", "square", "residual_square")
+        )
         return cls(count, mean, around, usual, square, residuals, residual_spread, residual_square)
 
     def around(self, from_mean: float) -> float:

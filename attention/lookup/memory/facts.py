@@ -28,6 +28,8 @@ class Facts:
         key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a row that lives or did.
         blocks: how many blocks its rows stand in.
         value_moments: of the values of each block; empty where they are not kept.
+        value_spreads: what parts that lie elsewhere tell in place of these, see `Spread.joined`; empty where they are not
+            kept.
     """
 
     similarity: str
@@ -39,7 +41,8 @@ class Facts:
     key_norm: float
     value_norm: float
     blocks: int
-    value_moments: tuple[Moments, ...]
+    value_moments: tuple[Moments, ...] = ()
+    value_spreads: tuple[Spread, ...] = ()
 
     @classmethod
     def of(cls, similarity: str, value_dimension: int | None, segments: Sequence[Segment]) -> Facts:
@@ -64,6 +67,7 @@ class Facts:
     def joined(cls, similarity: str, value_dimension: int | None, parts: Sequence[Facts]) -> Facts:
         """Of all parts; a document has its rows in one of them."""
         moments = tuple(some for part in parts for some in part.value_moments)
+        spreads = tuple(some for part in parts for some in part.value_spreads)
         named = [part.longest for part in parts]
         return cls(
             similarity=similarity,
@@ -76,6 +80,7 @@ class Facts:
             value_norm=max((part.value_norm for part in parts), default=0.0),
             blocks=sum(part.blocks for part in parts),
             value_moments=moments if all(part.value_moments for part in parts) else (),
+            value_spreads=spreads if all(part.value_spreads for part in parts) else (),
         )
 
     @property
@@ -86,6 +91,8 @@ class Facts:
     @cached_property
     def value_spread(self) -> Spread | None:
         """Of the values of all rows, removed ones included; None where not kept or not finite."""
+        if self.value_spreads:
+            return Spread.joined(self.value_spreads)
         return Spread.of(self.value_moments) if self.value_moments else None
 
 

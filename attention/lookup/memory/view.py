@@ -92,6 +92,16 @@ class View:
         return bool(blocks) and all(block.codes is None and block.thin is not None for block in blocks)
 
     @cached_property
+    def bare(self) -> bool:
+        """Whether some rows have no codes of 8 bits."""
+        return any(segment.block.codes is None for segment in self.segments)
+
+    @cached_property
+    def thin_in_part(self) -> bool:
+        """Whether some of these have thin codes."""
+        return any(s.block.codes is None and s.block.thin is not None for s in self.segments)
+
+    @cached_property
     def beyond_memory(self) -> bool:
         """Whether so much of the originals lies in files that the system is not likely to hold them in memory."""
         stored = [each for s in self.segments for each in (s.block.keys, s.block.values) if each is not None]

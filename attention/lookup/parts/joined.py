@@ -7,22 +7,22 @@ a histogram and the codes of queries follow from. All else is sums, and the larg
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from dataclasses import replace
+from functools import partial, reduce
 from itertools import accumulate
 from operator import add
 
 import numpy as np
 
 from attention.dtypes import F64, I64, Index
-from attention.kernels import kernels
 from attention.lookup.answer import Answer
 from attention.lookup.bounds.rounding import Slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes
-from attention.lookup.head.candidates import Candidates, heavy
 from attention.lookup.parts.biased import in_similarities
-from attention.lookup.parts.gathered import Gathered, Sums, Wanted, joined
-from attention.lookup.parts.whole import KNOWN, Whole
+from attention.lookup.parts.gathered import Gathered, Wanted
+from attention.lookup.parts.merged import merged
+from attention.lookup.parts.whole import Whole
 from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, opened
 
@@ -78,38 +78,10 @@ class Joined:
         thresholds = opened([part.sampled(wanted, sampling) for part in parts], sampling.count)
         begun = [part.gathering(wanted, thresholds) for part in parts]
         found = [each() for each in begun]
-        none = np.zeros(len(wanted.ks))
-        inverse = np.ones(len(none)) if wanted.temperatures is None else 1 / np.maximum(wanted.temperatures, 1e-30)
-        totals = joined([each.summed for each in found], inverse)
-        starts, places, similarities, known = _listed(found, self._starts.tolist())
-        errors = np.array([each.errors for each in found])
-        errors = np.stack([errors[:, :, 0].max(0), errors[:, :, 1].sum(0), errors[:, :, 2].max(0)], axis=1)
-        weighty = _weighty(similarities, starts, inverse, totals, wanted.temperatures is None)
-        best = np.array(wanted.ks)
-        candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
-        known_starts, first, whose = candidates.first(candidates.at_first(weighty, wanted.most))
-        missing = np.flatnonzero(np.isnan(known[first]))
-        if len(missing):
-            known[first[missing]] = self.similarities_at(wanted.vectors, places[first[missing]], whose[missing])
-        histograms = [each.histogram for each in found if each.histogram is not None]
-        return Gathered(
-            documents=self.documents,
-            keys=self.keys,
-            thresholds=totals.thresholds,
-            levels=totals.levels,
-            sums=totals.sums,
-            starts=starts,
-            places=places,
-            similarities=similarities,
-            known_starts=known_starts,
-            known=known[first],
-            errors=errors,
-            outputs=totals.outputs,
-            value_errors=totals.value_errors,
-            bits=min(each.bits for each in found),
-            histogram=reduce(np.add, histograms) if histograms else None,
-            bin_widths=np.max([each.bin_widths for each in found], axis=0),
-        )
+        placed = [
+            replace(each, places=each.places + start) for each, start in zip(found, self._starts.tolist(), strict=True)
+        ]
+        return merged(placed, wanted, self.documents, self.keys, partial(self.similarities_at, wanted.vectors))
 
     @property
     def value_residuals(self) -> Residuals:
@@ -185,38 +157,3 @@ class Joined:
             here = np.flatnonzero(whose == index)
             if len(here):
                 yield part, start, here
-
-
-def _listed(found: Sequence[Gathered], offsets: Sequence[int]) -> tuple[I64, I64, F64, F64]:
-    """All rows that the parts listed, each query's best first.
-
-    Returns:
-        Where each query's begin int64[q + 1], places, scanned similarities, and what they are known to be, or NaN.
-    """
-    starts = np.sum([each.starts for each in found], axis=0)
-    places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
-    known = np.empty(starts[-1])
-    for query in range(len(starts) - 1):
-        here = slice(starts[query], starts[query + 1])
-        runs = [slice(each.starts[query], each.starts[query + 1]) for each in found]
-        scanned = np.concatenate([each.similarities[run] for each, run in zip(found, runs, strict=True)])
-        order = np.argsort(-scanned, kind="stable")
-        similarities[here] = scanned[order]
-        own = [each.places[run] + offset for each, run, offset in zip(found, runs, offsets, strict=True)]
-        places[here] = np.concatenate(own)[order]
-        told = np.full(len(scanned), np.nan)
-        first = 0
-        for each, run in zip(found, runs, strict=True):
-            similar = each.known_of(query)
-            told[first : first + len(similar)] = similar
-            first += run.stop - run.start
-        known[here] = told[order]
-    return starts, places, similarities, known
-
-
-def _weighty(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:
-    """int64[q], how many candidates of each query weigh much, see `heavy`; fewer where the scan was for a histogram."""
-    counts = np.empty(len(inverse), dtype=np.int64)
-    squares = totals.sums[:, 2].copy()
-    heavy(kernels(), similarities, starts, inverse, totals.levels, squares, 0, len(inverse), counts)
-    return np.minimum(counts, KNOWN) if histogram else counts

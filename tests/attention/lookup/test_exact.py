@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from attention.lookup import Memory, Question, Rows, answer, answers, exact, sweep
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.exact import exact_answers
+from attention.lookup.parts.every_row import TILE_ROWS
 
 SIMILARITIES = ["cosine", "dot", "scaled_dot", "gaussian"]
 
@@ -136,7 +137,7 @@ def test_rows_on_both_sides_of_a_tile_s_edge_count_once(filled, oracle, rows):
     assert sorted(found.numbers) == list(range(100, 100 + rows))
     # A component of the output is a sum of at least so many terms, each with a rounding of its own.
     longest = np.linalg.norm(values.astype(np.float32).astype(np.float64), axis=1).max()
-    summed = min(rows, exact.TILE_ROWS) * UNIT_ROUNDOFF
+    summed = min(rows, TILE_ROWS) * UNIT_ROUNDOFF
     assert found.certificate.output_error >= 2 * (found.certificate.total_variation + summed) * longest
 
 
