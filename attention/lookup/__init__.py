@@ -24,6 +24,10 @@ from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.afar.respond import respond
+from attention.lookup.parts.afar.sample import SAMPLED, SampleKeys
+from attention.lookup.parts.afar.view import Afar, AfarMask, Holders, Message
+from attention.lookup.parts.afar.wire import each_of, facts_heard, of_bytes, to_bytes
 from attention.lookup.parts.parted import Parted
 from attention.lookup.parts.processes.processes import Processes, numa_nodes
 from attention.lookup.question import Auto, Question
@@ -33,7 +37,10 @@ from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.null import Background
 
 __all__ = [
+    "SAMPLED",
     "SEED_BYTES",
+    "Afar",
+    "AfarMask",
     "Answer",
     "Auto",
     "Background",
@@ -41,13 +48,16 @@ __all__ = [
     "Certificate",
     "Evidence",
     "Filtered",
+    "Holders",
     "Mask",
     "Memory",
+    "Message",
     "Parted",
     "Picked",
     "Processes",
     "Question",
     "Rows",
+    "SampleKeys",
     "Sealed",
     "SealedError",
     "Segment",
@@ -56,11 +66,16 @@ __all__ = [
     "answer",
     "answers",
     "attend",
+    "each_of",
+    "facts_heard",
     "numa_nodes",
+    "of_bytes",
     "prepare",
+    "respond",
     "seal",
     "sealable",
     "stand_in",
     "sweep",
+    "to_bytes",
     "unseal",
 ]

@@ -19,6 +19,8 @@ from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.bounds.total import total_variation
 from attention.lookup.bounds.weights import bound_ties
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.afar.every_row import EveryRowAfar
+from attention.lookup.parts.afar.view import Afar
 from attention.lookup.parts.every_row import EveryRow, Read
 from attention.lookup.question import Auto, Question, by_mask
 from attention.lookup.softmax.distribution import Distribution, one_hot, softmax, sparse
@@ -127,7 +129,7 @@ class Weighed:
 
 def _read(view: View, mask: Mask | None) -> EveryRow:
     """The rows that pass."""
-    return Read(view, mask)
+    return EveryRowAfar(view, mask) if isinstance(view, Afar) else Read(view, mask)
 
 
 def _documents(rows: EveryRow) -> int:

@@ -14,6 +14,8 @@ from attention.lookup.drafts import Draft, Width, drafted
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.afar.part import AfarPart
+from attention.lookup.parts.afar.view import Afar
 from attention.lookup.parts.biased import Biased
 from attention.lookup.parts.documents import counted
 from attention.lookup.parts.joined import Joined
@@ -62,6 +64,8 @@ def quantised_answers(view: View, questions: Sequence[Question]) -> list[Answer 
 
 def part_of(view: View, question: Question) -> Part:
     """The rows that a question is asked of, as it compares them."""
+    if isinstance(view, Afar):
+        return AfarPart(view, question.mask)
     runs = in_runs(view)
     if runs is view and view.processes is not None and question.bias is None:
         runs = view.processes.split(view)

@@ -28,8 +28,7 @@ class Facts:
         key_norm, value_norm: upper bounds on ‖k‖ and ‖v‖, each reached by a row that lives or did.
         blocks: how many blocks its rows stand in.
         value_moments: of the values of each block; empty where they are not kept.
-        value_spreads: what parts that lie elsewhere tell in place of these, see `Spread.joined`; empty where they are not
-            kept.
+        value_spreads: what parts that lie elsewhere tell in place of these, see `Spread.joined`; else empty.
     """
 
     similarity: str

@@ -1,0 +1,49 @@
+"""Keys of some of the rows that lie elsewhere: where lists open, so that about as many are listed as are wanted.
+
+A threshold that is too high or too low makes an answer slower, never wrong: so the sample may be of an older version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from attention.dtypes import F32, F64
+from attention.lookup.head.originals import all_similarities
+from attention.lookup.memory.memory import Memory
+from attention.lookup.memory.rows import Rows
+from attention.lookup.memory.tiles import Passing
+from attention.lookup.scan.accumulator import NO_THRESHOLD
+
+SAMPLED = 8_192
+"""About how many rows are enough."""
+
+_TILE_ROWS = 1_024
+
+FEWEST = 4
+"""So many rows of a sample at least are to lie above a threshold."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleKeys:
+    """Keys float32[m, d] of rows that were drawn evenly, and how they are compared with a query."""
+
+    similarity: str
+    keys: F32
+
+    def thresholds(self, vectors: F64, rows: int, listed: int) -> F32:
+        """float32[q]: from where on to list about `listed` of so many rows; all of them where there are few."""
+        count = max(FEWEST, round(listed * len(self.keys) / max(rows, 1)))
+        if len(self.keys) < 4 * count:
+            return np.full(len(vectors), NO_THRESHOLD)
+        similarities = all_similarities(self.similarity, self._passing.tiles, vectors)
+        place = similarities.shape[1] - count
+        return np.partition(similarities, place, axis=1)[:, place].astype(np.float32)
+
+    @cached_property
+    def _passing(self) -> Passing:
+        memory = Memory(self.similarity, codes_later=True)
+        view = memory.publish(add=Rows(np.arange(len(self.keys)), self.keys))
+        return Passing(view, None, _TILE_ROWS)
