@@ -14,11 +14,11 @@ from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.tiles import Passing
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.afar.part import relative_weights
-from attention.lookup.parts.afar.wire import facts_told, several
+from attention.lookup.parts.afar.wire import facts_told, gathered_told, several
 from attention.lookup.parts.every_row import TILE_ROWS
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.original import Original
-from attention.lookup.parts.processes.asked import heard, told
+from attention.lookup.parts.processes.asked import heard
 from attention.lookup.parts.whole import Whole
 from attention.lookup.scan.opening import Sampling
 from attention.shared_memory import Array
@@ -117,7 +117,7 @@ class _Rows:
             return {"keys": 0}, {}
         wanted = self._wanted(arrays)
         gathered = self._part.gather(wanted, arrays["thresholds"])
-        said, found = told(gathered)
+        said, found = gathered_told(gathered)
         if wanted.outputs and wanted.temperatures is not None:
             found["listed blends"] = self._listed_blends(gathered, wanted.temperatures)
         return said, {**found, "places": self._part.numbers(gathered.places)}
