@@ -62,6 +62,7 @@ from service.storage.records import (
     Logged,
     Mode,
     Part,
+    RowNumbers,
     SearchResult,
     SearchRow,
     Slot,
