@@ -52,20 +52,25 @@ from service.storage.records import (
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
+    Extent,
     FieldFacts,
     FieldValue,
     Followed,
+    Holder,
     KeyRows,
     KeySums,
+    Logged,
     Mode,
     Part,
+    RowNumbers,
     SearchResult,
     SearchRow,
+    Slot,
     Standing,
     StoredDocument,
     Vector,
 )
-from service.storage.shared import SharedStore, open_shared, shared_standing
+from service.storage.shared import SharedReader, SharedStore, SlotRegister, open_shared, shared_standing
 from service.storage.sqlite.backups import Backup, backup, restore
 from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.temporary import searching_rows

@@ -197,6 +197,46 @@ class Followed:
     keyless: int
 
 
+@dataclass(frozen=True, eq=False)
+class Logged:
+    """What one version of a collection did.
+
+    Attributes:
+        first, count: the row numbers that it gave: so many from the first one on.
+        removed: int64[n], the row numbers of documents that it took away.
+        seconds: how long ago it was written.
+    """
+
+    version: int
+    first: int
+    count: int
+    removed: RowNumbers
+    seconds: float
+
+
+class Extent(NamedTuple):
+    """How far a collection goes: its version, and the row number that the next document is given."""
+
+    version: int
+    next_row: int
+
+
+class Slot(NamedTuple):
+    """A named holder of ranges of row numbers, the machine that it runs on, and whether it is about to leave."""
+
+    name: str
+    node: str
+    leaving: bool = False
+
+
+class Holder(NamedTuple):
+    """A range of a collection's row numbers, called by its first, and a slot that has it ready."""
+
+    collection: int
+    first_row: int
+    slot: Slot
+
+
 @dataclass(frozen=True)
 class SearchRow:
     """A row as the database answers it; `value` is any JSON."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
+from service.storage.column import Column
 from service.storage.errors import DocumentDamaged, StorageFailed
 from service.storage.interface import Reader, Store
-from service.storage.records import CollectionRecord, Followed, KeyRows, RowNumbers, Standing
+from service.storage.records import (
+    CollectionRecord,
+    Extent,
+    Followed,
+    Holder,
+    KeyRows,
+    Logged,
+    RowNumbers,
+    Slot,
+    Standing,
+)
 
 
 class SharedReader(Reader, Protocol):
@@ -25,12 +36,59 @@ class SharedReader(Reader, Protocol):
         among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
+        last: int | None = None,
     ) -> Iterator[KeyRows]:
-        """See `Reader`; only of documents with the row number `first` or a higher one."""
+        """See `Reader`; only of documents with row numbers from `first` to `last`."""
+
+    def column(
+        self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
+    ) -> Column | None:
+        """See `Reader`; only of documents with row numbers up to `last`."""
+
+
+class SlotRegister(Protocol):
+    """Which slots there are, and which ranges of row numbers each of them has ready.
+
+    A slot was seen lately where it joined or beat in the last 30 seconds by the store's clock.
+    """
+
+    def join(self, name: str, node: str) -> None:
+        """A slot is there, and holds nothing yet, whatever one of its name did before."""
+
+    def beat(self, name: str) -> bool:
+        """A slot is there still: whether it is known; one that is not has to join."""
+
+    def leave(self, name: str) -> None:
+        """A slot is to hold nothing any more; it goes on until others hold what it has."""
+
+    def gone(self, name: str) -> None:
+        """A slot is not there any more, and holds nothing."""
+
+    def members(self) -> list[Slot]:
+        """Those that ranges are placed on, by name: that were seen lately, and are not leaving."""
+
+    def present(self) -> list[Slot]:
+        """Those that were seen lately, by name."""
+
+    def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
+        """A slot has these ranges of a collection ready; nothing where there is no such slot or collection any more."""
+
+    def release(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
+        """A slot has these ranges of a collection not any more, whoever else has them."""
+
+    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str]) -> bool:
+        """A slot lets go of a range where all of its owners were seen lately and have it ready: whether it did."""
+
+    def holders(self, collection: int | None = None) -> list[Holder]:
+        """Which slots that were seen lately have which ranges ready, of one collection or of all."""
 
 
 class SharedStore(Store, Protocol):
     """A store that several processes read and write at once: what memory holds of it follows its log."""
+
+    @property
+    def slots(self) -> SlotRegister:
+        """Who holds which ranges of row numbers in memory."""
 
     def reading(self, gather: Callable[[], Any] | None = None) -> AbstractContextManager[SharedReader]:
         """See `Store`."""
@@ -55,6 +113,15 @@ class SharedStore(Store, Protocol):
 
     def followed(self, collection: int, after: int) -> Followed | None:
         """What was done to a collection since a version; None where that is too long ago, or nothing was."""
+
+    def log(self, collection: int, after: int) -> list[Logged] | None:
+        """What each version since one did, in order; None where that is too long ago."""
+
+    def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
+        """A collection and how far it goes at this moment, as `now`; raises CollectionMissing."""
+
+    def extents(self) -> dict[int, Extent]:
+        """How far every collection goes, by its number."""
 
 
 def open_shared(address: str) -> SharedStore:

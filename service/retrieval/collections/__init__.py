@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from service.retrieval.collections.catalogue import Catalogue, Changed
 from service.retrieval.collections.collection import Collection
+from service.retrieval.collections.columns import FieldReader, Source
 from service.retrieval.collections.defaults import settings_of
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
-from service.retrieval.collections.masks import parse_filter
+from service.retrieval.collections.masks import Masks, parse_filter
 from service.retrieval.collections.models import encoding_queue, loaded_encoder, model_of, model_queue
 from service.retrieval.collections.null import (
     SAMPLE,
@@ -18,6 +19,6 @@ from service.retrieval.collections.null import (
     null_of,
     null_shown,
 )
-from service.retrieval.collections.rows import rows_of
+from service.retrieval.collections.rows import rows_of, rows_together
 from service.retrieval.collections.shared_catalogue import SharedCatalogue
 from service.retrieval.collections.snapshot import Snapshot

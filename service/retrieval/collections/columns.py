@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
 from attention.lookup import View
-from service.storage import Column, Reader
+from service.storage import Column, Condition, RowNumbers
 
 LEAST_ROOM = 2**24  # bytes; a small collection's columns fit in any case
 BYTES_A_DOCUMENT = 128  # that all columns of a large one may take: a twelfth of its keys at width 384
 DENSER = 8  # a part holds so many times the documents of the next one, so that there are few
+
+
+class FieldReader(Protocol):
+    """What a filter asks of a store's reader."""
+
+    def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
+        """A field of the documents with row numbers above `after`; None where it takes more than `most_bytes`."""
+
+    def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Source:
     collection: int
     version: int
     view: View
-    reader: Reader
+    reader: FieldReader
 
 
 @dataclass(frozen=True)

@@ -8,20 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
-
 from attention.lookup import Processes, Rows, View
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.compaction import in_background
-from service.retrieval.collections.rows import memory_of
+from service.retrieval.collections.rows import memory_of, rows_together
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionNotFound, RetrievalError
 from service.storage import (
     CollectionMissing,
     CollectionRecord,
     Followed,
-    KeyRows,
     Reader,
     SharedStore,
     StorageError,
@@ -123,7 +120,7 @@ class FollowingCollection(Collection):
                 raise CollectionLoading(self.name, self.trouble)
             with self._shared.reading_at(done.version) as reader:
                 found = list(reader.vectors(self.record.id, first=done.first, damaged=self.damage.note))
-            self._show(done, _rows(found))
+            self._show(done, rows_together(found))
         self._tidy()
 
     def _show(self, done: Followed, add: Rows | None) -> None:
@@ -180,13 +177,3 @@ class FollowingCollection(Collection):
     def _require_there(self) -> None:
         if self._gone:
             raise CollectionNotFound(self.name)
-
-
-def _rows(found: list[KeyRows]) -> Rows | None:
-    if not found:
-        return None
-    values = None
-    if any(each.values is not None for each in found):
-        values = np.concatenate([each.keys if each.values is None else each.values for each in found])
-    numbers, owners = (np.concatenate([getattr(each, name) for each in found]) for name in ("numbers", "owners"))
-    return Rows(numbers, np.concatenate([each.keys for each in found]), values, owners)

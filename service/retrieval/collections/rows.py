@@ -38,6 +38,17 @@ def rows_of(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | 
     )
 
 
+def rows_together(found: Sequence[KeyRows]) -> Rows | None:
+    """The rows of keys that were read one after another; None where there are none."""
+    if not found:
+        return None
+    values = None
+    if any(each.values is not None for each in found):
+        values = np.concatenate([each.keys if each.values is None else each.values for each in found])
+    numbers, owners = (np.concatenate([getattr(each, name) for each in found]) for name in ("numbers", "owners"))
+    return Rows(numbers, np.concatenate([each.keys for each in found]), values, owners)
+
+
 @dataclass(frozen=True)
 class Kept:
     """How the keys of a collection are kept on this machine.

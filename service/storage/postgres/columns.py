@@ -10,9 +10,11 @@ from psycopg import Connection
 
 from service.storage.column import Column, Distinct, Entries
 from service.storage.fields import Kind
-from service.storage.postgres.forms import array, digest, stored_of
+from service.storage.postgres.forms import LAST, array, digest, stored_of
 
-_FOUND = 'FROM fields WHERE collection = %(collection)s AND field = %(field)s AND "row" > %(after)s'
+_FOUND = (
+    'FROM fields WHERE collection = %(collection)s AND field = %(field)s AND "row" > %(after)s AND "row" <= %(last)s'
+)
 _SIZE = f"""\
 SELECT sum(12 * times + coalesce(length(text), 8) + 8)
 FROM (SELECT text, count(*) AS times {_FOUND} GROUP BY element, kind, number, text) AS groups"""
@@ -23,10 +25,10 @@ GROUP BY element, kind, number, text ORDER BY element, kind, number, text"""
 
 
 def read_column(
-    connection: Connection[Any], collection: int, field: str, *, after: int, most_bytes: int | None
+    connection: Connection[Any], collection: int, field: str, *, after: int, last: int | None, most_bytes: int | None
 ) -> Column | None:
-    """The column of the rows after `after`; None where it would take more than `most_bytes`."""
-    asked = {"collection": collection, "field": digest(field), "after": after}
+    """The column of the rows after `after`, up to `last`; None where it would take more than `most_bytes`."""
+    asked = {"collection": collection, "field": digest(field), "after": after, "last": LAST if last is None else last}
     if most_bytes is not None:
         size = connection.execute(_SIZE, asked).fetchone()
         if size is not None and (size[0] or 0) > most_bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
-from service.storage.fields import stored
+from service.storage.fields import is_utf8, stored
 from service.storage.postgres.forms import PREFIX, digest, is_number, kind_of, number_entry
 from service.storage.storable import NUL
 
@@ -41,6 +41,18 @@ class _Scope:
 def compile_condition(condition: Condition, collection: int) -> Expression:
     """The expression that is true of the documents of a collection that pass."""
     return _compile(condition, _Scope(collection, _leaves(condition) <= _JOINED), negated=False)
+
+
+def where_passes(condition: Condition | None, collection: int) -> Expression:
+    """The same, true of all where there is no condition."""
+    return TRUE if condition is None else compile_condition(condition, collection)
+
+
+def with_ids(ids: Sequence[str] | None) -> Expression:
+    """Of these ids; what is not UTF-8, or holds a NUL, names no document."""
+    if ids is None:
+        return TRUE
+    return Expression("documents.id = ANY(%s::text[])", ([each for each in ids if is_utf8(each) and NUL not in each],))
 
 
 def _leaves(condition: Condition) -> int:

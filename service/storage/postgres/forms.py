@@ -19,6 +19,7 @@ TEXT_COLUMNS = (
 )
 VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checksum'
 
+LAST = 2**63 - 1  # no row number is higher
 LIVING = "documents.died IS NULL"
 PREFIX = 200  # characters of a text that its index holds: a row of a b-tree is a third of a page at most
 

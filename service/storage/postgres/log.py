@@ -9,7 +9,7 @@ import numpy as np
 from psycopg import Connection
 
 from service.storage.postgres.forms import numbers
-from service.storage.records import Followed, RowNumbers
+from service.storage.records import Followed, Logged, RowNumbers
 
 KEPT = "10 minutes"
 """How long what is gone stays for who reads an older version, and the log for who is behind."""
@@ -49,6 +49,21 @@ def after(connection: Connection[Any], collection: int, version: int) -> Followe
     removed = np.concatenate([np.array(row[2], dtype=np.int64) for row in found])
     last, _, _, documents, keyless = found[-1]
     return Followed(last, found[0][1], np.sort(removed), documents, keyless)
+
+
+def one_by_one(connection: Connection[Any], collection: int, version: int) -> list[Logged] | None:
+    """What each version since one did, in order; None where the log does not go back so far."""
+    found = connection.execute(
+        "SELECT version, first, count, removed, extract(epoch FROM clock_timestamp() - at)::float8 FROM changes"
+        " WHERE collection = %s AND version > %s ORDER BY version",
+        (collection, version),
+    ).fetchall()
+    if [row[0] for row in found] != list(range(version + 1, version + 1 + len(found))):
+        return None
+    return [
+        Logged(own, first, count, np.array(removed, dtype=np.int64), seconds)
+        for own, first, count, removed, seconds in found
+    ]
 
 
 def count_at(connection: Connection[Any], collection: int, version: int) -> int:

@@ -17,9 +17,9 @@ from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Place
 from service.storage.postgres import document_rows, log, vector_rows
 from service.storage.postgres.columns import read_column
-from service.storage.postgres.expressions import TRUE, Expression, both, compile_condition
+from service.storage.postgres.expressions import TRUE, Expression, both, where_passes, with_ids
 from service.storage.postgres.facts import read_facts, read_names
-from service.storage.postgres.forms import COLLECTION_COLUMNS, LIVING, TEXT_COLUMNS, array, living_at, numbers
+from service.storage.postgres.forms import COLLECTION_COLUMNS, LAST, LIVING, TEXT_COLUMNS, array, living_at, numbers
 from service.storage.postgres.search import Search
 from service.storage.records import (
     CollectionRecord,
@@ -75,7 +75,7 @@ class Reader:
                 return log.count_at(self._connection, collection, self._version)
             kept = self._all("SELECT documents FROM collections WHERE id = %s", collection)
             return int(kept[0][0]) if kept else 0
-        where = both(_among(ids), _where(condition, collection))
+        where = both(with_ids(ids), where_passes(condition, collection))
         statement = f"SELECT count(*) FROM documents WHERE collection = %s AND {self._living} AND {where.sql}"
         return int(self._all(statement, collection, *where.parameters)[0][0])
 
@@ -126,22 +126,24 @@ class Reader:
         self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
     ) -> RowNumbers:
         """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
-        where = _where(condition, collection)
+        where = where_passes(condition, collection)
         statement = (
             'SELECT array_agg(documents."row") FROM documents WHERE collection = %s AND "row" BETWEEN %s AND %s'
             f" AND {self._living} AND {where.sql}"
         )
-        parameters = (collection, first, 2**63 - 1 if last is None else last, *where.parameters)
+        parameters = (collection, first, LAST if last is None else last, *where.parameters)
         with self._connection.cursor(binary=True) as cursor:
             found = cursor.execute(statement, parameters).fetchone()
         return np.sort(array(found[0] if found else None))
 
-    def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
-        """A field of the metadata of all documents whose row numbers are above `after`, those that are gone too.
+    def column(
+        self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
+    ) -> Column | None:
+        """A field of the metadata of all documents with row numbers above `after`, up to `last`, those gone too.
 
         None where it would take more than `most_bytes` of memory.
         """
-        return read_column(self._connection, collection, field, after=after, most_bytes=most_bytes)
+        return read_column(self._connection, collection, field, after=after, last=last, most_bytes=most_bytes)
 
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """At most `limit` names of metadata fields, by code point, those after `after`."""
@@ -173,14 +175,15 @@ class Reader:
         among: RowNumbers | None = None,
         damaged: Callable[[DocumentDamaged], object] | None = None,
         first: int = 0,
+        last: int | None = None,
     ) -> Iterator[KeyRows]:
         """All keys and their values, see `service.storage.Reader`.
 
         Args:
-            first: only of documents with this row number or a higher one.
+            first, last: only of documents with row numbers from `first` to `last`.
         """
-        rows = self.rows_where(collection, first=first)
-        if not first and len(rows) != (count := self.count(collection)):
+        rows = self.rows_where(collection, first=first, last=last)
+        if not first and last is None and len(rows) != (count := self.count(collection)):
             name = self._collection("id", collection).name
             raise CollectionDamaged(name, f"it holds {count} documents, {len(rows)} are found")
         rows = rows if among is None else np.intersect1d(rows, among, assume_unique=True)
@@ -255,7 +258,7 @@ class Reader:
     ) -> list[StoredDocument]:
         """The same without vectors."""
         behind = TRUE if after is None else Expression("documents.id > %s", (after.partition(NUL)[0],))
-        where = both(_among(ids), behind, _where(condition, collection))
+        where = both(with_ids(ids), behind, where_passes(condition, collection))
         rows = self._all(
             f"SELECT {TEXT_COLUMNS} FROM documents WHERE collection = %s AND {self._living} AND {where.sql}"
             " ORDER BY documents.id LIMIT %s",
@@ -285,14 +288,3 @@ class Reader:
             return found[row]
         self._collection("id", collection)  # who reads a version keeps nobody from deleting the collection
         raise DocumentDamaged(row, None, vectors=False)
-
-
-def _where(condition: Condition | None, collection: int) -> Expression:
-    return TRUE if condition is None else compile_condition(condition, collection)
-
-
-def _among(ids: Sequence[str] | None) -> Expression:
-    """Of these ids; what is not UTF-8, or holds a NUL, names no document."""
-    if ids is None:
-        return TRUE
-    return Expression("documents.id = ANY(%s::text[])", ([each for each in ids if is_utf8(each) and NUL not in each],))

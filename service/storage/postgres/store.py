@@ -26,9 +26,10 @@ from service.storage.postgres.connections import Connections, checked, prepare, 
 from service.storage.postgres.failures import translated_errors
 from service.storage.postgres.forms import COLLECTION_COLUMNS
 from service.storage.postgres.reader import Reader
+from service.storage.postgres.slots import Slots
 from service.storage.postgres.soundness import findings
 from service.storage.postgres.writer import Writer
-from service.storage.records import CollectionRecord, Followed
+from service.storage.records import CollectionRecord, Extent, Followed, Logged
 from service.storage.writes import call_all
 from service.trail import spending
 
@@ -39,6 +40,9 @@ class PostgresStore:
     """Collections and documents in a PostgreSQL; every method may be called from any thread, and blocks.
 
     A write that has returned is committed, and whoever begins to read after that sees it, in any process.
+
+    Attributes:
+        slots: who holds which ranges of row numbers in memory.
     """
 
     unclean = None
@@ -50,6 +54,7 @@ class PostgresStore:
         self._writing = threading.local()
         self._full = False
         self._clearing = Clearing(self._clear)
+        self.slots = Slots(self._connection)
 
     @classmethod
     def open(cls, address: str) -> PostgresStore:
@@ -152,6 +157,27 @@ class PostgresStore:
         """What was done to a collection since a version; None where that is too long ago, or nothing was."""
         with self._connection() as connection:
             return log.after(connection, collection, after)
+
+    def log(self, collection: int, after: int) -> list[Logged] | None:
+        """What each version since one did, in order; None where that is too long ago."""
+        with self._connection() as connection:
+            return log.one_by_one(connection, collection, after)
+
+    def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
+        """A collection and how far it goes at this moment; raises CollectionMissing."""
+        with self._connection() as connection:
+            row = connection.execute(
+                f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM collections WHERE id = %s", (collection,)
+            ).fetchone()
+        if row is None:
+            raise CollectionMissing(collection)
+        return collection_of(row[2:]), Extent(row[0], row[1])
+
+    def extents(self) -> dict[int, Extent]:
+        """How far every collection goes, by its number."""
+        with self._connection() as connection:
+            found = connection.execute("SELECT id, version, next_row FROM collections").fetchall()
+        return {number: Extent(*extent) for number, *extent in found}
 
     def catalogue(self) -> int:
         """Counts what happened to collections, but for their documents: while it is the same, so are they."""

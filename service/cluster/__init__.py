@@ -1,0 +1,7 @@
+"""A collection over several machines: who holds which ranges of it, and what each of them answers."""
+
+from __future__ import annotations
+
+from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges
+from service.cluster.question import SlotQuestion
+from service.cluster.shard import Shard, ShardStanding

@@ -1,0 +1,71 @@
+"""What a slot asks of the store that it follows: less than a store can do, so that a test can stand in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from service.storage import (
+    CollectionRecord,
+    Column,
+    Condition,
+    DocumentDamaged,
+    Extent,
+    KeyRows,
+    Logged,
+    RowNumbers,
+    SlotRegister,
+)
+
+
+class FollowedReader(Protocol):
+    """A reader of one state, or of one version of a collection; each method as `service.storage.SharedReader` has it."""
+
+    def version(self, collection: int) -> int:
+        """Of a collection, as this reader sees it; raises CollectionMissing."""
+
+    def vectors(
+        self,
+        collection: int,
+        batch: int = 4096,
+        *,
+        among: RowNumbers | None = None,
+        damaged: Callable[[DocumentDamaged], object] | None = None,
+        first: int = 0,
+        last: int | None = None,
+    ) -> Iterator[KeyRows]:
+        """The keys of documents with row numbers from `first` to `last`."""
+
+    def rows_where(
+        self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
+    ) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
+
+    def column(
+        self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None
+    ) -> Column | None:
+        """A field of documents with row numbers above `after`, up to `last`; None where it takes too much memory."""
+
+
+class FollowedStore(Protocol):
+    """A store that slots follow: a `service.storage.SharedStore` is one."""
+
+    @property
+    def slots(self) -> SlotRegister:
+        """Who holds which ranges of row numbers in memory."""
+
+    def extents(self) -> dict[int, Extent]:
+        """How far every collection goes, by its number."""
+
+    def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
+        """A collection and how far it goes at this moment; raises CollectionMissing."""
+
+    def log(self, collection: int, after: int) -> list[Logged] | None:
+        """What each version since one did, in order; None where that is too long ago."""
+
+    def reading(self) -> AbstractContextManager[FollowedReader]:
+        """One consistent state for as long as the block runs."""
+
+    def reading_at(self, version: int) -> AbstractContextManager[FollowedReader]:
+        """What one collection was at a version, or is; nothing is held meanwhile."""

@@ -1,0 +1,167 @@
+"""What a slot holds of one collection: ranges, each at its newest versions, and several of them as one view."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+
+import structlog
+
+from attention.errors import AttentionError
+from attention.lookup import Mask, View
+from service.cluster.followed import FollowedStore
+from service.cluster.ranges import HeldRange
+from service.cluster.steps import Step, steps, written
+from service.cluster.versions import LONGEST_SECONDS
+from service.storage import CollectionRecord, canonical, parse_condition
+
+log = structlog.get_logger("softkv")
+
+COMPOSED = 8
+"""Sets of ranges whose views are kept as one, so that the masks made of them are of use to the next question,"""
+COMPOSED_VERSIONS = 4
+"""each at so many versions,"""
+MASKS = 64
+"""and with so many masks."""
+
+
+class Composed:
+    """Ranges as one view, whose segments are theirs, one after another; for many threads.
+
+    Attributes:
+        views: of each range.
+        view: all of them.
+    """
+
+    def __init__(self, ranges: Sequence[HeldRange], views: Sequence[View], before: View) -> None:
+        self.views = tuple(views)
+        widths = [(each.dimension, each.value_dimension) for each in views if each.dimension is not None]
+        segments = tuple(segment for each in views for segment in each.segments)
+        self.view = before.followed_by(segments, *(widths[0] if widths else (None, None)))
+        self._ranges = tuple(ranges)
+        self._masks: OrderedDict[str, Mask] = OrderedDict()
+        self._lock = Lock()
+
+    def mask(self, store: FollowedStore, version: int, condition: str) -> Mask:
+        """Which rows pass a condition, in JSON; the same object for the same text.
+
+        Args:
+            version: one that all of the ranges have these views at.
+
+        Raises:
+            StorageError: it is no condition, or the store cannot be asked.
+        """
+        with self._lock:
+            if (known := self._masks.get(condition)) is not None:
+                self._masks.move_to_end(condition)
+                return known
+        parsed = parse_condition(json.loads(condition))
+        name = canonical(parsed)
+        parts = [
+            held.mask(store, version, view, parsed, name)
+            for held, view in zip(self._ranges, self.views, strict=True)
+        ]
+        made = Mask(self.view, tuple(bits for part in parts for bits in part.bits))
+        with self._lock:
+            found = self._masks.setdefault(condition, made)
+            while len(self._masks) > MASKS:
+                self._masks.popitem(last=False)
+            return found
+
+
+class Holding:
+    """The ranges of one collection; followed by one thread, read by many."""
+
+    def __init__(self, record: CollectionRecord, store: FollowedStore, originals: Path | None) -> None:
+        self.record = record
+        self._store = store
+        self._originals = originals
+        self._ranges: dict[int, HeldRange] = {}  # never changed but as a whole, so that it can be read without the lock
+        self._composed: OrderedDict[tuple[int, ...], list[Composed]] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def ranges(self) -> dict[int, HeldRange]:
+        """By their first rows."""
+        return self._ranges
+
+    def read(self, first_row: int) -> None:
+        """Take a range over from the store, see `HeldRange.read`."""
+        held = HeldRange.read(self._store, self.record, first_row, self._originals)
+        with self._lock:
+            self._ranges = {**self._ranges, first_row: held}
+
+    def drop(self, first_row: int) -> None:
+        """Let go of a range."""
+        with self._lock:
+            self._ranges = {other: held for other, held in self._ranges.items() if other != first_row}
+            for first_rows in [each for each in self._composed if first_row in each]:
+                del self._composed[first_rows]
+
+    def follow(self, newest: int, clock: Callable[[], float]) -> list[HeldRange]:
+        """Bring all ranges to this version of the store, or a later one → those whose rows changed.
+
+        A range that cannot follow is dropped. Raises StorageError, where ranges may be at different versions.
+        """
+        behind = defaultdict[int, list[HeldRange]](list)
+        for held in self._ranges.values():
+            if held.versions.newest < newest:
+                behind[held.versions.newest].append(held)
+        changed = []
+        for version, group in behind.items():
+            now = clock()
+            logged = self._store.log(self.record.id, version)
+            if logged is None:
+                self._lose(group, "the log does not reach back to what it holds")
+            elif logged:
+                taken = steps(logged, now)
+                changed += [held for held in group if self._followed(held, taken, clock)]
+        for held in self._ranges.values():
+            held.versions.forget(clock())
+        return changed
+
+    def _followed(self, held: HeldRange, taken: Sequence[Step], clock: Callable[[], float]) -> bool:
+        began = clock()
+        found = written(self._store, self.record.id, held.first_row, taken, held.note)
+        if clock() - began > LONGEST_SECONDS:  # some of what it read may have been cleared meanwhile
+            self._lose([held], "it took too long to follow the store")
+            return False
+        try:
+            return held.follow(taken, found)
+        except (MemoryError, AttentionError) as error:
+            self._lose([held], f"{type(error).__name__}: {error}")
+            return False
+
+    def _lose(self, group: Sequence[HeldRange], reason: str) -> None:
+        for held in group:
+            log.error("a range is read anew", collection=self.record.name, first_row=held.first_row, reason=reason)
+            self.drop(held.first_row)
+
+    def composed(self, version: int, first_rows: tuple[int, ...]) -> Composed | None:
+        """These ranges at a version as one view; None where one of them is not held or not kept at that version.
+
+        It is the same object for the same views of the same ranges.
+        """
+        ranges, views = [], []
+        for first_row in first_rows:
+            held = self._ranges.get(first_row)
+            view = None if held is None else held.versions.at(version)
+            if held is None or view is None:
+                return None
+            ranges.append(held)
+            views.append(view)
+        with self._lock:
+            known = self._composed.setdefault(first_rows, [])
+            self._composed.move_to_end(first_rows)
+            for each in known:
+                if all(mine is theirs for mine, theirs in zip(each.views, views, strict=True)):
+                    return each
+            made = Composed(ranges, views, known[-1].view if known else View(self.record.settings.similarity))
+            known.append(made)
+            del known[:-COMPOSED_VERSIONS]
+            while len(self._composed) > COMPOSED:
+                self._composed.popitem(last=False)
+            return made

@@ -1,0 +1,57 @@
+"""A question as it comes to a slot, and what it is told where the slot has no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Refusal: TypeAlias = dict[str, Any]
+
+GONE: Refusal = {"gone": True}
+"""The version is older than what is kept: ask about a newer one."""
+
+
+@dataclass(frozen=True)
+class SlotQuestion:
+    """What every message to a slot says, whatever else is in it.
+
+    Attributes:
+        collection: its number in the store.
+        version: the one that is answered from, and no other.
+        ranges: their first rows.
+        condition: which documents, as the JSON of a filter; None for all.
+        seconds: how long it waits for the version.
+    """
+
+    collection: int
+    version: int
+    ranges: tuple[int, ...]
+    condition: str | None
+    seconds: float
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> SlotQuestion:
+        """As a message says it; raises KeyError where something is missing."""
+        return cls(
+            said["collection"],
+            said["version"],
+            tuple(said["ranges"]),
+            said["condition"],
+            said["seconds"],
+        )
+
+
+def behind(version: int) -> Refusal:
+    """The version was not reached in time, only this one."""
+    return {"behind": version}
+
+
+def missing(first_rows: list[int]) -> Refusal:
+    """These ranges are not held here: ask another slot."""
+    return {"missing": first_rows}
+
+
+def failed(why: object) -> Refusal:
+    """It cannot be answered here, for a reason that is told."""
+    return {"failed": str(why)}

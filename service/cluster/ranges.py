@@ -1,0 +1,139 @@
+"""A range of a collection in the memory of a slot: its keys at each of the last versions, and what filters say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from attention.lookup import Mask, Memory, Rows, View
+from service.cluster.followed import FollowedReader, FollowedStore
+from service.cluster.placement import RANGE_ROWS
+from service.cluster.steps import Step
+from service.cluster.versions import Versions
+from service.retrieval.collections import Masks, Source
+from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, RowNumbers
+
+
+class HeldRange:
+    """One range; followed by one thread, compacted by another, read by many.
+
+    Args:
+        record: of the collection.
+        first_row: the range's name.
+        memory: its keys, as of a version.
+        damaged: documents that are not in it, since they are not what was written.
+    """
+
+    def __init__(
+        self, record: CollectionRecord, first_row: int, memory: Memory, version: int, damaged: list[DocumentDamaged]
+    ) -> None:
+        self.first_row = first_row
+        self.versions = Versions(version, memory.view)
+        self.masks = Masks(lambda: memory.view)
+        self._collection = record.id
+        self._memory = memory
+        self._damaged = {each.row: each for each in damaged}
+        self._turn = Lock()  # who changes the memory shows its view before the next one does
+
+    @classmethod
+    def read(
+        cls, store: FollowedStore, record: CollectionRecord, first_row: int, originals: Path | None
+    ) -> HeldRange:
+        """Read it from the store, as it is now.
+
+        Args:
+            originals: a directory for the float32 vectors; None keeps them in memory.
+
+        Raises:
+            StorageError: it cannot be read; CollectionMissing where the collection was deleted.
+            MemoryError: there is no room for it.
+        """
+        damaged = list[DocumentDamaged]()
+        last = first_row + RANGE_ROWS - 1
+        with store.reading() as reader:  # in one transaction: it may take longer than what is gone is kept
+            version = reader.version(record.id)
+            expected = len(reader.rows_where(record.id, first=first_row, last=last))
+            similarity, seed = record.settings.similarity, record.thin_seed
+            memory = Memory(similarity, originals, expected=expected, thin_seed=seed)
+            for found in reader.vectors(record.id, first=first_row, last=last, damaged=damaged.append):
+                memory.publish(add=Rows(found.numbers, found.keys, found.values, found.owners))
+        return cls(record, first_row, memory, version, damaged)
+
+    @property
+    def rows(self) -> int:
+        """How many live in its newest version."""
+        return self.versions.view.n
+
+    @property
+    def trouble(self) -> DocumentDamaged | None:
+        """A document of it whose vectors are damaged, so that all weights would be wrong; None where there is none."""
+        return next(iter(self._damaged.values()), None)
+
+    def note(self, damaged: DocumentDamaged) -> None:
+        """A document of it is not what was written."""
+        self._damaged[damaged.row] = damaged
+
+    def follow(self, taken: Sequence[Step], written: Sequence[Rows | None]) -> bool:
+        """Go on to the version that the steps lead to, each of which adds what was written → whether rows changed.
+
+        Raises:
+            MemoryError: there is no room for them; it is not to be asked any more, and has to be read anew.
+            AttentionError: they do not belong into its memory; the same.
+        """
+        changed = False
+        for step, add in zip(taken, written, strict=True):
+            removed = step.removed_from(self.first_row)
+            with self._turn:
+                view = self._memory.view
+                if add is not None or len(removed):
+                    view = self._memory.publish(add=add, remove=removed)
+                    changed = True
+                whole = not self._sound_again(removed)
+                if step.one and whole:
+                    self.versions.follow(view, step.since)
+                else:
+                    self.versions.begin(step.version, view)
+        if changed:
+            self.masks.forget()
+        return changed
+
+    def compact(self) -> bool:
+        """Write small blocks together; for a thread of its own → whether there was anything to do."""
+        if not self._memory.compact():
+            return False
+        with self._turn:
+            self.versions.replace(self._memory.view)
+        self.masks.forget()
+        return True
+
+    def mask(self, store: FollowedStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
+        """Which rows of its view at a version pass a condition of that canonical name; raises StorageError."""
+        reader = _FieldsOfRange(store, version, self.first_row)
+        return self.masks.of(Source(self._collection, version, view, reader), condition, name)
+
+    def _sound_again(self, removed: RowNumbers) -> bool:
+        """Whether a damaged document is gone: versions that had it are not to be answered from."""
+        gone = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
+        return bool(gone)
+
+
+class _FieldsOfRange:
+    """What filters ask of a version of the store, of the documents of one range only; asked as seldom as can be."""
+
+    def __init__(self, store: FollowedStore, version: int, first_row: int) -> None:
+        self._store, self._version = store, version
+        self._first, self._last = first_row, first_row + RANGE_ROWS - 1
+
+    def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
+        """See `FieldReader`."""
+        behind = max(after, self._first - 1)
+        with self._store.reading_at(self._version) as reader:
+            return reader.column(collection, field, after=behind, last=self._last, most_bytes=most_bytes)
+
+    def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
+        """See `FieldReader`."""
+        with self._store.reading_at(self._version) as reader:
+            return np.asarray(reader.rows_where(collection, condition, first=self._first, last=self._last))

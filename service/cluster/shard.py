@@ -1,0 +1,297 @@
+"""One slot: it holds ranges in memory, follows the store, and answers from exactly the version that it is asked about."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Event, Thread
+from typing import Any
+
+import structlog
+
+from attention.errors import AttentionError
+from attention.lookup import Mask, SealedError, View, of_bytes, respond, to_bytes
+from attention.shared_memory import Array
+from service.cluster.arrangement import Arrangement, Range
+from service.cluster.followed import FollowedStore
+from service.cluster.holding import Composed, Holding
+from service.cluster.question import GONE, Refusal, SlotQuestion, behind, failed, missing
+from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
+
+log = structlog.get_logger("softkv")
+
+LOOK_SECONDS = 0.2
+"""Between two looks at the store, where nobody asks about a version that is not there yet."""
+RETRY_SECONDS = 2.0
+"""After a range could not be read."""
+LOADERS = 2
+"""Ranges that are read at the same time."""
+SOON = 10_000
+"""Row numbers of a range that is begun, up to which it is read at once and not in turn."""
+
+Answered = tuple[Mapping[str, Any], Mapping[str, Array]]
+Respond = Callable[[Sequence[View], Mask | None, View, Mapping[str, Any], Mapping[str, Array]], Answered]
+Submit = Callable[[Callable[[], None]], object]
+
+
+@dataclass(frozen=True)
+class ShardStanding:
+    """What a slot has.
+
+    Attributes:
+        ranges: how many it has ready.
+        rows: how many keys live in them.
+        coming: how many it reads, or is to read.
+        versions: of each collection, by its number, the version that all of its ranges have reached.
+        trouble: why the last look did not succeed; None where it did.
+    """
+
+    slot: str
+    node: str
+    leaving: bool
+    ranges: int
+    rows: int
+    coming: int
+    versions: Mapping[int, int]
+    trouble: str | None
+
+
+class Shard:
+    """What one slot holds; `start` has a thread go on looking, `answer` is for many threads.
+
+    Args:
+        name: the slot's, which nobody else has.
+        node: the machine that it runs on.
+        copies: how many slots hold each range.
+        originals: a directory for float32 vectors; None keeps them in memory.
+        answered: answers a message from views, see `attention.lookup.respond`.
+        clock: seconds, ascending.
+        submit: has a range be read, or compacted, in another thread; None: in threads of its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        node: str,
+        store: FollowedStore,
+        copies: int,
+        originals: Path | None = None,
+        *,
+        answered: Respond = respond,
+        clock: Callable[[], float] = time.monotonic,
+        submit: Submit | None = None,
+    ) -> None:
+        self.name, self.node = name, node
+        self._store, self._originals = store, originals
+        self._respond, self._clock = answered, clock
+        self._pool = ThreadPoolExecutor(LOADERS, thread_name_prefix=f"read {name}") if submit is None else None
+        self._submit: Submit = submit or self._in_pool
+        self._arrangement = Arrangement(name, node, store.slots, copies)
+        self._holdings: dict[int, Holding] = {}
+        self._coming: set[Range] = set()
+        self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why
+        self._untidy: set[Range] = set()
+        self._tidying = self._leaving = self._closed = False
+        self._trouble: str | None = None
+        self._begun = self._ended = 0  # looks
+        self._changed = Condition()
+        self._wake = Event()
+
+    def start(self) -> None:
+        """Look at the store from now on, in a thread, until `close`."""
+        Thread(target=self._run, name=f"slot {self.name}", daemon=True).start()
+
+    def close(self) -> None:
+        """Look no more; nobody is told."""
+        self._closed = True
+        self._wake.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def leave(self) -> None:
+        """Have others take over what it holds; `left` says when they have. Raises StorageError."""
+        self._leaving = True
+        self._store.slots.leave(self.name)
+        self._wake.set()
+
+    @property
+    def left(self) -> bool:
+        """Whether it was to leave, and holds nothing any more."""
+        return self._leaving and not self._coming and not any(each.ranges for each in list(self._holdings.values()))
+
+    @property
+    def standing(self) -> ShardStanding:
+        """What it has now."""
+        holdings = list(self._holdings.items())
+        held = {number: list(each.ranges.values()) for number, each in holdings}
+        return ShardStanding(
+            self.name,
+            self.node,
+            self._leaving,
+            sum(map(len, held.values())),
+            sum(each.rows for some in held.values() for each in some),
+            len(self._coming),
+            {number: min(each.versions.newest for each in some) for number, some in held.items() if some},
+            self._trouble or next((why for _, why in list(self._refused.values())), None),
+        )
+
+    def answer(self, message: bytes) -> bytes:
+        """What is said of the version, the ranges and the documents that a message names, or why nothing is.
+
+        A refusal says one of these: "gone" (the version is not kept), "behind" (the version that was reached in time),
+        "missing" (ranges), "failed" (why).
+        """
+        said, arrays = of_bytes(message)
+        try:
+            question = SlotQuestion.of(said)
+            found = self._awaited(question)
+            if not isinstance(found, Composed):
+                return to_bytes(found, {})
+            mask = None
+            if question.condition is not None:
+                mask = found.mask(self._store, question.version, question.condition)
+            return to_bytes(*self._respond(found.views, mask, found.view, said, arrays))
+        except (StorageError, AttentionError, SealedError, MemoryError) as error:
+            return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
+
+    def step(self) -> None:
+        """Look at the store once: follow it, and hold what is to be held. For one thread."""
+        self._begun += 1
+        try:
+            self._look()
+            self._trouble = None
+        except StoreClosed:
+            self._closed = True
+        except (StorageError, MemoryError) as error:
+            self._trouble = f"{type(error).__name__}: {error}"
+        finally:
+            with self._changed:
+                self._ended = self._begun
+                self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._closed:
+            self.step()
+            self._wake.wait(LOOK_SECONDS)
+            self._wake.clear()
+
+    def _look(self) -> None:
+        self._arrangement.beat(self._clock(), leaving=self._leaving)
+        extents = self._store.extents()
+        self._holdings = {number: each for number, each in self._holdings.items() if number in extents}
+        for number, holding in self._holdings.items():
+            changed = holding.follow(extents[number].version, self._clock)
+            self._untidy |= {(number, held.first_row) for held in changed}
+            with self._changed:
+                self._changed.notify_all()
+        self._arrange(extents)
+        self._tidy()
+
+    def _arrange(self, extents: Mapping[int, Extent]) -> None:
+        self._arrangement.look(self._clock(), at_once=self._leaving)
+        now, wanted = self._clock(), set[Range]()
+        if not self._leaving:
+            wanted = self._arrangement.wanted(extents)
+        self._refused = {each: told for each, told in self._refused.items() if told[0] > now and each in wanted}
+        for number, first_row in sorted(wanted - self._ready() - self._coming - self._refused.keys()):
+            self._take(number, first_row, soon=extents[number].next_row - first_row <= SOON)
+        ready = self._ready()
+        self._arrangement.tell(ready)
+        for number, first_row in self._arrangement.give_up(ready - wanted):
+            self._holdings[number].drop(first_row)
+
+    def _ready(self) -> set[Range]:
+        return {(number, first_row) for number, each in self._holdings.items() for first_row in each.ranges}
+
+    def _take(self, number: int, first_row: int, *, soon: bool) -> None:
+        """Read a range that is to be held here."""
+        if number not in self._holdings:
+            try:
+                record, _ = self._store.extent(number)
+            except CollectionMissing:
+                return
+            self._holdings[number] = Holding(record, self._store, self._originals)
+        holding = self._holdings[number]
+
+        def read() -> None:
+            try:
+                holding.read(first_row)
+            except CollectionMissing:
+                pass
+            except (StorageError, AttentionError, MemoryError) as error:
+                why = f"{type(error).__name__}: {error}"
+                log.error("a range cannot be read", collection=holding.record.name, first_row=first_row, reason=why)
+                self._refused[number, first_row] = self._clock() + RETRY_SECONDS, why
+            finally:
+                self._coming.discard((number, first_row))
+                self._untidy.add((number, first_row))
+                self._wake.set()
+
+        self._coming.add((number, first_row))
+        if soon:
+            read()
+        else:
+            self._submit(read)
+
+    def _tidy(self) -> None:
+        if self._untidy and not self._tidying:
+            self._tidying = True
+            self._submit(self._compact)
+
+    def _compact(self) -> None:
+        """Make what was written fast to read; the next look begins it again for what was written since."""
+        try:
+            while self._untidy and not self._closed:
+                number, first_row = self._untidy.pop()
+                holding = self._holdings.get(number)
+                held = None if holding is None else holding.ranges.get(first_row)
+                while held is not None and held.compact():
+                    pass
+        except MemoryError:
+            pass  # the keys stay as they are, until the next write
+        finally:
+            self._tidying = False
+
+    def _awaited(self, question: SlotQuestion) -> Composed | Refusal:
+        """The views of a question, as soon as there are any and before its deadline; or why there are none."""
+        deadline, asked = self._clock() + question.seconds, self._begun
+        found, settled = self._found(question, asked)
+        if settled:
+            return found
+        with self._changed:
+            while True:
+                found, settled = self._found(question, asked)
+                left = deadline - self._clock()
+                if settled or left <= 0:
+                    return found
+                self._wake.set()
+                self._changed.wait(left)
+
+    def _found(self, question: SlotQuestion, asked: int) -> tuple[Composed | Refusal, bool]:
+        """The views of a question or why there are none, and whether waiting is of no use.
+
+        Args:
+            asked: how many looks had begun when it came.
+        """
+        number, first_rows = question.collection, question.ranges
+        holding = self._holdings.get(number)
+        held = {} if holding is None else holding.ranges
+        absent = [first_row for first_row in first_rows if first_row not in held]
+        if holding is None or absent:
+            coming = any((number, first_row) in self._coming for first_row in absent)
+            return missing(absent), self._ended > asked and not coming
+        ranges = [held[first_row] for first_row in first_rows]
+        if (reached := min((each.versions.newest for each in ranges), default=question.version)) < question.version:
+            return behind(reached), False
+        if trouble := next((each.trouble for each in ranges if each.trouble is not None), None):
+            return failed(trouble), True
+        composed = holding.composed(question.version, first_rows)
+        return (GONE, True) if composed is None else (composed, True)
+
+    def _in_pool(self, work: Callable[[], None]) -> None:
+        assert self._pool is not None
+        if not self._closed:
+            self._pool.submit(work)
