@@ -20,6 +20,7 @@ from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
+from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
@@ -47,6 +48,7 @@ __all__ = [
     "Bias",
     "Certificate",
     "Evidence",
+    "Facts",
     "Filtered",
     "Holders",
     "Mask",

@@ -49,6 +49,10 @@ class CollectionUnsound(RetrievalError):
         super().__init__(f"collection {name!r} is not attended to, as vectors of {documents} documents fail: {first}")
 
 
+class SnapshotGone(RetrievalError):
+    """What was to be answered from a version of a collection is not there any more, or not now: take another one."""
+
+
 class EncoderUnavailable(RetrievalError):
     """A text needs the encoder, and it is not there (yet)."""
 

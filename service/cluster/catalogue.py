@@ -1,0 +1,20 @@
+"""The collections of a store whose keys lie with slots."""
+
+from __future__ import annotations
+
+from service.cluster.calling import Calling
+from service.cluster.collection import ShardedCollection
+from service.encoding import LoadingEncoder
+from service.retrieval.collections import SharedCatalogue
+from service.storage import CollectionRecord, SharedStore
+
+
+class ShardedCatalogue(SharedCatalogue):
+    """Collections by name, as the store has them; none of their keys is in this process."""
+
+    def __init__(self, store: SharedStore, encoder: LoadingEncoder | None, calling: Calling) -> None:
+        self.calling = calling
+        super().__init__(store, encoder)
+
+    def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
+        return ShardedCollection(record, self._shared, self.encoder, self.calling)

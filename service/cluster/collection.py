@@ -1,0 +1,106 @@
+"""A collection whose keys lie with slots: here are its record, and what is known of all of its rows together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+
+from attention.lookup import AfarMask
+from service.cluster.calling import Calling
+from service.cluster.knowledge import Knowledge, Known
+from service.encoding import LoadingEncoder
+from service.retrieval import CollectionNotFound
+from service.retrieval.collections import FollowingCollection, Snapshot
+from service.storage import CollectionMissing, CollectionRecord, Condition, SharedStore
+from service.trail import spending
+
+
+@dataclass(frozen=True)
+class ShardedSnapshot(Snapshot):
+    """A collection as of one version, whose rows slots are asked about."""
+
+    known: Known | None = None
+
+    def mask(self, condition: Condition) -> AfarMask:
+        """Which rows pass, as the slots find it."""
+        assert self.known is not None
+        return self.known.mask(condition)
+
+
+class ShardedCollection(FollowingCollection):
+    """Every question is answered from the version that the store has when it is asked.
+
+    Its memory here stays empty: slots follow the store, and a version that one of them has not reached it waits for.
+    """
+
+    def __init__(
+        self, record: CollectionRecord, store: SharedStore, encoder: LoadingEncoder | None, calling: Calling
+    ) -> None:
+        super().__init__(record, store, encoder, ready=True)
+        self._knowledge = Knowledge(store, calling)
+        self._known: Known | None = None
+        self._asking = Lock()
+
+    @property
+    def size(self) -> int:
+        """How many documents can be attended to, as of the last answer or write."""
+        return self.record.attendable if self._known is None else self._known.view.documents
+
+    @property
+    def keys(self) -> int:
+        """How many keys they have, as of the last answer."""
+        return 0 if self._known is None else self._known.view.n
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """A consistent view for one reader, for as long as it reads.
+
+        Raises:
+            SnapshotGone: the slots cannot be asked about this version now.
+        """
+        with self.damage.noting():
+            with spending("storage"):
+                record, known = self._newest_known()
+            with self._shared.reading_at(known.version) as reader:
+                yield ShardedSnapshot(record, known.view, reader, known.version, self._masks, self.sample, known=known)
+
+    def behind(self, version: int) -> bool:
+        """Never: nothing is followed here."""
+        return False
+
+    def follow(self) -> None:
+        """Nothing is followed here."""
+
+    def rebuild(self) -> None:
+        """Ask the slots for what they hold.
+
+        Raises:
+            SnapshotGone: they do not hold all of it yet.
+        """
+        self._newest_known()
+
+    def warm(self) -> None:
+        """The slots have their own machine code."""
+
+    def read_in_background(self) -> None:
+        """There is nothing to be read."""
+
+    def _newest_known(self) -> tuple[CollectionRecord, Known]:
+        self._require_there()
+        try:
+            record, extent = self._shared.extent(self.record.id)
+        except CollectionMissing:
+            raise CollectionNotFound(self.name) from None
+        self.record = record
+        known = self._known
+        if known is None or known.version != extent.version:
+            with self._asking:
+                known = self._known
+                if known is None or known.version < extent.version:
+                    known = self._known = self._knowledge.at(record, extent)
+        return record, known
+
+    def _tidy(self) -> None:
+        """There is nothing to be compacted."""
