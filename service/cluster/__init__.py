@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges
+from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
 from service.cluster.question import SlotQuestion
 from service.cluster.shard import Shard, ShardStanding

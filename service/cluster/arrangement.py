@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from service.cluster.placement import owners, ranges
+from service.cluster.placement import owners, ranges_of
 from service.storage import Extent, Slot, SlotRegister
 
 BEAT_SECONDS = 5.0
@@ -30,20 +30,21 @@ class Arrangement:
         self._told: set[Range] = set()  # what the register says that this slot has
         self._members: tuple[Slot, ...] = ()
         self._owners: dict[Range, tuple[str, ...]] = {}
-        self._joined = False
+        self._joined = self._leaves = False
         self._next_beat = self._next_look = float("-inf")
 
     def beat(self, now: float, *, leaving: bool) -> None:
-        """Say that the slot is there still, where it is time to."""
+        """Say that the slot is there still, where it is time to, and once that it is about to leave."""
+        if leaving and self._joined and not self._leaves:
+            self._register.leave(self._name)
+            self._leaves = True
         if self._joined and now < self._next_beat:
             return
         if not self._joined or not self._register.beat(self._name):
-            self._joined = False
+            self._joined = self._leaves = False
             self._register.join(self._name, self._node)
             self._told.clear()
             self._joined = True
-            if leaving:
-                self._register.leave(self._name)
         self._next_beat = now + BEAT_SECONDS
 
     def look(self, now: float, *, at_once: bool) -> None:
@@ -58,7 +59,7 @@ class Arrangement:
 
     def wanted(self, extents: Mapping[int, Extent]) -> set[Range]:
         """The ranges that are placed on this slot."""
-        there = {(number, first_row) for number, extent in extents.items() for first_row in ranges(extent.next_row)}
+        there = {(number, first_row) for number, extent in extents.items() for first_row in ranges_of(extent.next_row)}
         for gone in self._owners.keys() - there:
             del self._owners[gone]
         return {each for each in there if self._name in self._owners_of(each)}
@@ -79,8 +80,10 @@ class Arrangement:
             held = {(each.first_row, each.slot.name) for each in self._register.holders(number)}
             for first_row in first_rows:
                 others = self._owners_of((number, first_row))
-                if all((first_row, other) in held for other in others) and self._register.give_up(
-                    self._name, number, first_row, others
+                # What it does not have any more was given up before, and the word of that was lost.
+                if (first_row, self._name) not in held or (
+                    all((first_row, other) in held for other in others)
+                    and self._register.give_up(self._name, number, first_row, others, self._copies)
                 ):
                     self._told.discard((number, first_row))
                     given_up.append((number, first_row))
@@ -93,4 +96,6 @@ class Arrangement:
 
 
 def _by_collection(found: Iterable[Range]) -> list[tuple[int, list[int]]]:
-    return [(number, [first_row for _, first_row in some]) for number, some in groupby(sorted(found), lambda each: each[0])]
+    return [
+        (number, [first_row for _, first_row in some]) for number, some in groupby(sorted(found), lambda each: each[0])
+    ]

@@ -20,7 +20,7 @@ from service.storage import (
 
 
 class FollowedReader(Protocol):
-    """A reader of one state, or of one version of a collection; each method as `service.storage.SharedReader` has it."""
+    """A reader of one state, or of one version of a collection; each method is as `SharedReader` has it."""
 
     def version(self, collection: int) -> int:
         """Of a collection, as this reader sees it; raises CollectionMissing."""

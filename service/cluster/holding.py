@@ -61,8 +61,7 @@ class Composed:
         parsed = parse_condition(json.loads(condition))
         name = canonical(parsed)
         parts = [
-            held.mask(store, version, view, parsed, name)
-            for held, view in zip(self._ranges, self.views, strict=True)
+            held.mask(store, version, view, parsed, name) for held, view in zip(self._ranges, self.views, strict=True)
         ]
         made = Mask(self.view, tuple(bits for part in parts for bits in part.bits))
         with self._lock:

@@ -15,7 +15,7 @@ RANGE_ROWS = 131_072
 """Row numbers in a range: those of a full block of the lookup."""
 
 
-def ranges(next_row: int) -> range:
+def ranges_of(next_row: int) -> range:
     """The first rows of the ranges of a collection whose next row number is this one; numbers begin with 1."""
     return range(0, next_row, RANGE_ROWS) if next_row > 1 else range(0)
 

@@ -1,4 +1,4 @@
-"""A range of a collection in the memory of a slot: its keys at each of the last versions, and what filters say of them."""
+"""A range of a collection in the memory of a slot: its keys at each of the last versions, and what filters find."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
-import numpy as np
-
 from attention.lookup import Mask, Memory, Rows, View
-from service.cluster.followed import FollowedReader, FollowedStore
+from service.cluster.followed import FollowedStore
 from service.cluster.placement import RANGE_ROWS
 from service.cluster.steps import Step
 from service.cluster.versions import Versions
@@ -39,9 +37,7 @@ class HeldRange:
         self._turn = Lock()  # who changes the memory shows its view before the next one does
 
     @classmethod
-    def read(
-        cls, store: FollowedStore, record: CollectionRecord, first_row: int, originals: Path | None
-    ) -> HeldRange:
+    def read(cls, store: FollowedStore, record: CollectionRecord, first_row: int, originals: Path | None) -> HeldRange:
         """Read it from the store, as it is now.
 
         Args:
@@ -121,7 +117,10 @@ class HeldRange:
 
 
 class _FieldsOfRange:
-    """What filters ask of a version of the store, of the documents of one range only; asked as seldom as can be."""
+    """What filters ask of a version of the store, of the documents of one range only; asked as seldom as can be.
+
+    Raises CollectionMissing where the collection was deleted meanwhile, and what was found is not all.
+    """
 
     def __init__(self, store: FollowedStore, version: int, first_row: int) -> None:
         self._store, self._version = store, version
@@ -131,9 +130,13 @@ class _FieldsOfRange:
         """See `FieldReader`."""
         behind = max(after, self._first - 1)
         with self._store.reading_at(self._version) as reader:
-            return reader.column(collection, field, after=behind, last=self._last, most_bytes=most_bytes)
+            found = reader.column(collection, field, after=behind, last=self._last, most_bytes=most_bytes)
+            reader.version(collection)
+        return found
 
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
         """See `FieldReader`."""
         with self._store.reading_at(self._version) as reader:
-            return np.asarray(reader.rows_where(collection, condition, first=self._first, last=self._last))
+            found = reader.rows_where(collection, condition, first=self._first, last=self._last)
+            reader.version(collection)
+        return found

@@ -1,4 +1,4 @@
-"""One slot: it holds ranges in memory, follows the store, and answers from exactly the version that it is asked about."""
+"""One slot: it holds ranges in memory, follows the store, and answers from exactly the version that is asked about."""
 
 from __future__ import annotations
 
@@ -112,9 +112,8 @@ class Shard:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def leave(self) -> None:
-        """Have others take over what it holds; `left` says when they have. Raises StorageError."""
+        """Have others take over what it holds, from the next look on; `left` says when they have."""
         self._leaving = True
-        self._store.slots.leave(self.name)
         self._wake.set()
 
     @property

@@ -15,7 +15,7 @@ from service.retrieval.collections import rows_together
 from service.storage import DocumentDamaged, KeyRows, Logged, RowNumbers
 
 SKIPPED_SECONDS = 10.0
-"""How long ago a version was followed by another, from which on it has no view of its own: no question waits so long."""
+"""How long ago a version was followed by another, from which on it gets no view: no question waits so long."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,10 @@ def written(
     taken: Sequence[Step],
     damaged: Callable[[DocumentDamaged], object],
 ) -> list[Rows | None]:
-    """What each step adds to a range: the rows of documents that it wrote, and that live at the version it leads to."""
+    """What each step adds to a range: the rows of documents that it wrote, and that live at the version it leads to.
+
+    Raises StorageError; CollectionMissing where the collection was deleted meanwhile, and what was read is not all.
+    """
     first, stop = max(first_row, taken[0].first), min(first_row + RANGE_ROWS, taken[-1].stop)
     if first >= stop:
         return [None] * len(taken)
@@ -90,6 +93,8 @@ def written(
                 found[at] += list(more)
         found[at] += [some for rows in lasting if (some := _of(rows, lower, upper)) is not None]
         gone = np.union1d(gone, step.removed)
+    with store.reading_at(taken[-1].version) as reader:
+        reader.version(collection)
     return [rows_together(each) for each in found]
 
 

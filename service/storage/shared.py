@@ -76,8 +76,11 @@ class SlotRegister(Protocol):
     def release(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
         """A slot has these ranges of a collection not any more, whoever else has them."""
 
-    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str]) -> bool:
-        """A slot lets go of a range where all of its owners were seen lately and have it ready: whether it did."""
+    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
+        """A slot lets go of a range where `copies` others that are to hold it have it: whether it did.
+
+        Of fewer members than that all have to.
+        """
 
     def holders(self, collection: int | None = None) -> list[Holder]:
         """Which slots that were seen lately have which ranges ready, of one collection or of all."""

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
+
 from attention.lookup import Processes, Rows, View
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection

@@ -18,6 +18,7 @@ GIVING_UP_LOCK = 0x736B7632
 """Who lets go of a range holds it, so that no two rely on one another: "skv2"."""
 
 _PRESENT = f"slots.seen > clock_timestamp() - interval '{PRESENT}'"
+_MEMBER = f"{_PRESENT} AND NOT slots.leaving"
 
 
 class Slots:
@@ -87,19 +88,21 @@ class Slots:
                 (name, collection, list(first_rows)),
             )
 
-    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str]) -> bool:
-        """A slot lets go of a range where all of its owners are there and have it ready: whether it did."""
+    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
+        """A slot lets go of a range where `copies` others that are to hold it have it: whether it did.
+
+        Of fewer members than that all have to.
+        """
         statement = (
-            f"DELETE FROM held WHERE slot = %s AND collection = %s AND first_row = %s AND %s = (SELECT count(*)"
-            " FROM held AS other JOIN slots ON slots.name = other.slot WHERE other.slot = ANY(%s)"
-            f" AND other.collection = held.collection AND other.first_row = held.first_row AND {_PRESENT})"
+            "DELETE FROM held WHERE slot = %s AND collection = %s AND first_row = %s AND"
+            f" least(%s, (SELECT count(*) FROM slots WHERE {_MEMBER})) BETWEEN 1 AND"
+            " (SELECT count(*) FROM held AS other JOIN slots ON slots.name = other.slot WHERE other.slot = ANY(%s)"
+            f" AND other.collection = held.collection AND other.first_row = held.first_row AND {_MEMBER})"
         )
-        others = sorted(set(owners) - {name})
-        if not others or len(others) < len(owners):
-            return False
+        others = [each for each in owners if each != name]
         with self._connection() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (GIVING_UP_LOCK,))
-            asked = (name, collection, first_row, len(others), others)
+            asked = (name, collection, first_row, copies, others)
             return bool(connection.execute(statement, asked).rowcount)
 
     def holders(self, collection: int | None = None) -> list[Holder]:

@@ -1,0 +1,294 @@
+"""Slots through random histories: writes, slots that come, go and die, lines that break, and questions in between.
+
+Whatever can happen beside a call to the store happens in the middle of it, so that each history has looks, readings and
+answers one within the other. What is drawn follows from a number, and so does the history.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attention.lookup import of_bytes, to_bytes
+from service.cluster import RANGE_ROWS, Shard, owners, ranges_of
+from service.storage import Slot
+from tests.service.cluster.simulated import ODD, Down, Link, SimulatedStore, key_of
+
+COPIES = 2
+EVENTS = 120
+FEW, MANY = range(8), range(8, 1000)
+
+
+def told(views, mask, view, said, arrays):
+    """The oracle: which rows pass, once their keys were held against what was written."""
+    assert view.n == sum(each.n for each in views)
+    assert [segment for each in views for segment in each.segments] == list(view.segments)
+    found = [np.empty(0, np.int64)]
+    for segment, passing in view.passing(mask):
+        rows = segment.numbers if passing is None else segment.numbers[passing]
+        keys = segment.keys if passing is None else segment.keys[passing]
+        assert np.array_equal(keys, np.array([key_of(row) for row in rows.tolist()]).reshape(keys.shape))
+        found.append(rows)
+    return {}, {"rows": np.sort(np.concatenate(found))}
+
+
+class Running:
+    """A slot, its line to the store, and what it has yet to do in other threads."""
+
+    def __init__(self, history: History, name: str, node: str) -> None:
+        self.tasks: list[Callable[[], None]] = []
+        self.stepping = self.dead = False
+        self.down_until = 0.0
+        self._history = history
+        link = Link(history.store, self._between, history.check_given_up)
+        self.shard = Shard(name, node, link, COPIES, answered=told, clock=lambda: history.now, submit=self.tasks.append)
+
+    def _between(self) -> None:
+        if self.dead or self._history.now < self.down_until or self._history.chance(0.01):
+            raise Down("the line is down")
+        self._history.meanwhile()
+
+    def step(self) -> None:
+        if not self.stepping:
+            self.stepping = True
+            try:
+                self.shard.step()
+            finally:
+                self.stepping = False
+
+    def run_task(self) -> None:
+        if self.tasks:
+            self.tasks.pop(self._history.random.randrange(len(self.tasks)))()
+
+    @property
+    def held(self) -> set[tuple[int, int]]:
+        return {(number, row) for number, each in self.shard._holdings.items() for row in each.ranges}
+
+
+class History:
+    """One history; `counts` says how often what happened."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.now = 1000.0
+        self.store = SimulatedStore(lambda: self.now)
+        self.slots: dict[str, Running] = {}
+        self.counts: dict[str, int] = {}
+        self._depth = self._joined = 0
+        self.quiet = False
+        self.wild = self.chance(0.3)
+        for _ in range(self.random.randint(1, 4)):
+            self.join()
+        self.store.create()
+
+    def chance(self, of: float) -> bool:
+        return not getattr(self, "quiet", False) and self.random.random() < of
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def meanwhile(self) -> None:
+        if self._depth < 3 and self.chance(0.12):
+            self._depth += 1
+            for _ in range(self.random.randint(1, 2)):
+                self.happen()
+            self._depth -= 1
+
+    def happen(self) -> None:
+        happenings = [
+            (self.write, 8), (self.look, 14), (self.work, 8), (self.pass_time, 8), (self.ask, 14), (self.clear, 1),
+            (self.create, 0.4), (self.delete, 0.2), (self.join, 0.7), (self.leave, 0.5), (self.die, 0.4),
+            (self.cut, 0.6),
+        ]  # fmt: skip
+        (what,) = self.random.choices([each for each, _ in happenings], [weight for _, weight in happenings])
+        what()
+
+    def _some(self) -> Running:
+        return self.slots[self.random.choice(sorted(self.slots))]
+
+    def _collection(self) -> int | None:
+        return self.random.choice(sorted(self.store.collections)) if self.store.collections else None
+
+    def write(self) -> None:
+        if (number := self._collection()) is None:
+            return
+        collection = self.store.collections[number]
+        for _ in range(self.random.choice([1, 1, 1, 3, 80 if self.wild else 2])):
+            keys = [self.random.choice([1, 1, 1, 3]) for _ in range(self.random.randint(0, 4))]
+            living = [each.row for each in collection.documents if each.lives(collection.version)]
+            removed = self.random.sample(living, min(len(living), self.random.randint(0, 2)))
+            skipped = self.random.choice([0, 0, 0, 5000, 60_000, 131_070])
+            if collection.next_row > 6 * RANGE_ROWS:
+                skipped = 0
+            collection.write(keys, removed, skipped=skipped if keys else 0, now=self.now)
+
+    def look(self) -> None:
+        self._some().step()
+
+    def work(self) -> None:
+        self._some().run_task()
+
+    def pass_time(self) -> None:
+        self.now += self.random.choice([0.01, 0.1, 0.3, 1.0, 4.0])
+        if self._depth == 0 and self.wild and self.chance(0.02):  # long enough for a log that is gone
+            for _ in range(170):
+                self.now += 4.0
+                self.look()
+            self.clear()
+            self.count("long")
+
+    def clear(self) -> None:
+        for each in self.store.collections.values():
+            each.clear(self.now)
+
+    def create(self) -> None:
+        if len(self.store.collections) < 3:
+            self.store.create()
+
+    def delete(self) -> None:
+        if (number := self._collection()) is not None:
+            self.store.delete(number)
+
+    def join(self) -> None:
+        if len(self.slots) < 6:
+            self._joined += 1
+            name = f"slot-{self._joined}"
+            self.slots[name] = Running(self, name, f"node-{self.random.randint(1, 3)}")
+
+    def leave(self) -> None:
+        if len(self.slots) > 1:
+            self._some().shard.leave()
+
+    def die(self) -> None:
+        """Without a word; perhaps one of its name is back at once."""
+        running = self._some()
+        if running.stepping or len(self.slots) == 1:
+            return
+        running.dead = True
+        if self.chance(0.5):
+            self.slots[running.shard.name] = Running(self, running.shard.name, running.shard.node)
+        else:
+            del self.slots[running.shard.name]
+
+    def cut(self) -> None:
+        self._some().down_until = self.now + self.random.choice([1.0, 10.0, 60.0, 700.0 if self.wild else 5.0])
+
+    def ask(self) -> None:
+        """Any slot about any version of any ranges; what it says is that version's, or a refusal that is true."""
+        if (number := self._collection()) is None:
+            return
+        collection = self.store.collections[number]
+        version = max(0, collection.version - self.random.choice([0, 0, 0, 1, 1, 2, 5, 70, -1]))
+        there = list(ranges_of(collection.next_row)) or [0]
+        running = self._some()
+        if held := sorted({row for each, row in running.held if each == number and self.chance(0.8)}):
+            there = held
+        wanted = self.random.sample(there, self.random.randint(1, len(there)))
+        self.asked(running, number, version, wanted, self.random.choice([None, ODD]))
+
+    def asked(self, running: Running, number: int, version: int, wanted: list[int], condition: str | None) -> Any:
+        collection = self.store.collections[number]
+        question = {"collection": number, "version": version, "ranges": wanted, "condition": condition, "seconds": 0}
+        said, arrays = of_bytes(running.shard.answer(to_bytes(question, {})))
+        if "rows" in arrays:
+            assert version <= collection.version
+            rows = [
+                row
+                for each in collection.ever
+                if each.lives(version)
+                and each.row - each.row % RANGE_ROWS in wanted
+                and (condition is None or each.odd)
+                for row in each.rows
+            ]
+            assert arrays["rows"].tolist() == rows
+            self.count("answered")
+        elif "missing" in said:
+            assert set(said["missing"]) <= set(wanted)
+            self.count("missing")
+        elif "behind" in said:
+            assert said["behind"] < version
+            self.count("behind")
+        else:
+            assert said == {"gone": True} or "Down" in said["failed"] or "CollectionMissing" in said["failed"], said
+            self.count("gone" if "gone" in said else "failed")
+        return arrays.get("rows")
+
+    def check_given_up(self, number: int, first_row: int) -> None:
+        """As many others as there have to be told that they hold it, and those of them that are between looks do."""
+        members = {each.name for each in self.store.members()}
+        telling = {slot for slot, *each in self.store.held if each == [number, first_row] and slot in members}
+        assert len(telling) >= min(COPIES, len(members)) > 0
+        for name in telling & self.slots.keys():
+            running = self.slots[name]
+            if not running.stepping and running.shard._arrangement._joined:
+                told_now = (number, first_row) in running.shard._arrangement._told
+                assert (number, first_row) in running.held or not told_now
+        self.count("given up")
+
+    def settle(self) -> None:
+        """No more happens: lines are up, and all go on until nothing changes."""
+        self.quiet = True
+        for running in self.slots.values():
+            running.down_until = 0.0
+        for _ in range(80):
+            self.now += 1.0
+            for name, running in sorted(self.slots.items()):
+                while running.tasks:
+                    running.run_task()
+                running.step()
+                if running.shard.left:
+                    self.store.register.pop(name, None)
+        self.slots = {name: each for name, each in self.slots.items() if not each.shard.left}
+        self.clear()
+
+    def check(self) -> None:
+        """All ranges are held by exactly those that are to hold them, and answered."""
+        members = [Slot(name, each.shard.node) for name, each in self.slots.items() if not each.shard._leaving]
+        assert {each.name for each in self.store.members()} == {each.name for each in members}
+        for number, collection in self.store.collections.items():
+            for first_row in ranges_of(collection.next_row):
+                wanted = set(owners(number, first_row, members, COPIES))
+                holding = {name for name, each in self.slots.items() if (number, first_row) in each.held}
+                registered = {each.slot.name for each in self.store.holders(number) if each.first_row == first_row}
+                if members:
+                    assert holding == registered == wanted
+                for name in holding & wanted:
+                    for condition in (None, ODD):
+                        found = self.asked(self.slots[name], number, collection.version, [first_row], condition)
+                        assert found is not None
+        there = set(self.store.collections)
+        assert all(number in there for each in self.slots.values() for number, _ in each.held)
+
+
+def lived(seed: int) -> History:
+    history = History(seed)
+    for _ in range(EVENTS):
+        history.happen()
+    history.settle()
+    history.check()
+    return history
+
+
+def of_all(seeds: range) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for seed in seeds:
+        for what, count in lived(seed).counts.items():
+            counts[what] = counts.get(what, 0) + count
+    return counts
+
+
+def test_some_histories() -> None:
+    counts = of_all(FEW)
+    assert counts["answered"] > 50
+    assert counts["given up"] > 5
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("part", range(8))
+def test_a_thousand_histories(part: int) -> None:
+    counts = of_all(MANY[part::8])
+    assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "long")) > 20
