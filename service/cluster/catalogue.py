@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.cluster.calling import Calling
 from service.cluster.collection import ShardedCollection
 from service.encoding import LoadingEncoder
-from service.retrieval.collections import SharedCatalogue
+from service.retrieval.collections import SharedCatalogue, in_background
 from service.storage import CollectionRecord, SharedStore
 
 
@@ -16,5 +16,12 @@ class ShardedCatalogue(SharedCatalogue):
         self.calling = calling
         super().__init__(store, encoder)
 
+    def rebuild(self) -> None:
+        """Wait for slots to hold what there is, in threads of their own, and see from now on what others create."""
+        for collection in self.collections():
+            if isinstance(collection, ShardedCollection):
+                collection.read_in_background()
+        in_background(self._follow, "follow the store")
+
     def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
-        return ShardedCollection(record, self._shared, self.encoder, self.calling)
+        return ShardedCollection(record, self._shared, self.encoder, ready=ready, calling=self.calling)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 
@@ -11,9 +11,9 @@ from attention.lookup import AfarMask
 from service.cluster.calling import Calling
 from service.cluster.knowledge import Knowledge, Known
 from service.encoding import LoadingEncoder
-from service.retrieval import CollectionNotFound
-from service.retrieval.collections import FollowingCollection, Snapshot
-from service.storage import CollectionMissing, CollectionRecord, Condition, SharedStore
+from service.retrieval import CollectionNotFound, SnapshotGone
+from service.retrieval.collections import FollowingCollection, Snapshot, ever_later, in_background
+from service.storage import CollectionMissing, CollectionRecord, Condition, SharedStore, StorageError
 from service.trail import spending
 
 
@@ -36,9 +36,15 @@ class ShardedCollection(FollowingCollection):
     """
 
     def __init__(
-        self, record: CollectionRecord, store: SharedStore, encoder: LoadingEncoder | None, calling: Calling
+        self,
+        record: CollectionRecord,
+        store: SharedStore,
+        encoder: LoadingEncoder | None = None,
+        *,
+        ready: bool,
+        calling: Calling,
     ) -> None:
-        super().__init__(record, store, encoder, ready=True)
+        super().__init__(record, store, encoder, ready=ready)
         self._knowledge = Knowledge(store, calling)
         self._known: Known | None = None
         self._asking = Lock()
@@ -80,12 +86,26 @@ class ShardedCollection(FollowingCollection):
             SnapshotGone: they do not hold all of it yet.
         """
         self._newest_known()
+        self._ready = True
 
     def warm(self) -> None:
         """The slots have their own machine code."""
 
     def read_in_background(self) -> None:
-        """There is nothing to be read."""
+        """Wait until slots hold all of it; whoever asks before may be told that they do not."""
+        in_background(self._until_held, f"wait for {self.name}")
+
+    def _until_held(self) -> None:
+        for _ in ever_later():
+            with suppress(SnapshotGone, StorageError):
+                self.rebuild()
+                return
+            if self._gone:
+                return
+
+    def _require_ready(self) -> None:
+        """Writes need no slot, and a question finds out."""
+        self._require_there()
 
     def _newest_known(self) -> tuple[CollectionRecord, Known]:
         self._require_there()
