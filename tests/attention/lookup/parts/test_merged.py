@@ -27,7 +27,7 @@ def gathered(wanted):
 def test_lists_are_in_order_and_what_was_looked_up_is_not_asked_for_again():
     queries = RANDOM.standard_normal((4, 16))
     wanted = Wanted(queries, [5] * 4, 200, 512, np.full(4, 0.1))
-    found = [each for each in gathered(wanted)]
+    found = list(gathered(wanted))
     asked = []
 
     def looked_up(places, whose):

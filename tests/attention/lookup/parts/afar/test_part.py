@@ -58,7 +58,7 @@ def test_most_answers_take_one_message_to_each_holder(elsewhere, monkeypatch, ou
 
 def test_values_are_asked_for_where_rows_are_weighed_otherwise(elsewhere, monkeypatch):
     monkeypatch.setattr(answering, "SMALL_CELLS", 0)
-    question = Question(query(), 1.0, normaliser="sparsemax")
+    question = Question(query(), 0.3, normaliser="sparsemax")
     made, (found,) = calls(elsewhere, [question])
     assert made["values"] > 0
     (expected,) = answers(Memory.of(KEYS, VALUES).view, [question])

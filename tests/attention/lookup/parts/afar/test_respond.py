@@ -24,7 +24,7 @@ def asked(call, view, mask=None, arrays=None, **said):
 def test_rows_are_known_by_their_numbers():
     found = view()
     numbers = np.array([399, 104, 200])
-    said, arrays = asked(
+    _said, arrays = asked(
         "similarities", found, arrays={"numbers": numbers, "vectors": np.eye(8)[:2], "queries": np.array([0, 1, 0])}
     )
     np.testing.assert_array_equal(arrays["similarities"], KEYS[numbers - 100, [0, 1, 0]].astype(np.float64))
