@@ -74,8 +74,9 @@ class StoredCollection:
             self.documents.append(made)
             self.ever.append(made)
             self.next_row += count
+        gone = set(removed)
         for each in self.documents:
-            if each.row in removed:
+            if each.row in gone:
                 each.died = self.version
         self.log.append((self.version, first, self.next_row - first, sorted(removed), now))
 

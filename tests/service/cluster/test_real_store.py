@@ -1,0 +1,262 @@
+"""Slots over a real PostgreSQL, each with threads and connections of its own, while others write."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attention.lookup import of_bytes, respond, to_bytes
+from service.cluster import RANGE_ROWS, Shard, owners, ranges_of
+from service.storage import CollectionMissing, SharedStore, open_shared, parse_condition
+from tests.postgres import PostgresServer, running
+from tests.service.storage.making import collection, document
+
+pytestmark = pytest.mark.postgres
+
+SECONDS = 6.0
+COPIES = 2
+LARGE = {"field": "metadata.seed", "operator": ">=", "value": 500}
+NAMED = {"field": "id", "operator": ">=", "value": "15"}
+FILTERS = [None, LARGE, NAMED, {"operator": "NOT", "conditions": [LARGE]}]
+
+
+def told(views, mask, view, said, arrays):
+    """The oracle where that is asked for; else what the lookup answers."""
+    if said["call"] != "rows":
+        return respond(views, mask, view, said, arrays)
+    found = [segment.owners if some is None else segment.owners[some] for segment, some in view.passing(mask)]
+    return {}, {"rows": np.unique(np.concatenate([np.empty(0, np.int64), *found]))}
+
+
+class Cluster:
+    """Three slots, and a store of the test's own."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.opened: list[SharedStore] = []
+        self.store = self.open()
+        self.shards: dict[str, Shard] = {}
+        for name in "abc":
+            self.join(name)
+
+    def open(self) -> SharedStore:
+        self.opened.append(open_shared(self.address))
+        return self.opened[-1]
+
+    def join(self, name: str) -> None:
+        self.shards[name] = Shard(name, f"node {name}", self.open(), COPIES, answered=told)
+        self.shards[name].start()
+
+    def close(self) -> None:
+        for shard in self.shards.values():
+            shard.close()
+        for store in self.opened:
+            store.close()
+
+    def ask(
+        self, slot: str, number: int, version: int, ranges: list[int], condition: Any = None, call: str = "rows"
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        said = {"collection": number, "version": version, "ranges": ranges, "seconds": 10.0, "call": call}
+        sent = to_bytes({**said, "condition": None if condition is None else json.dumps(condition)}, {})
+        return of_bytes(self.shards[slot].answer(sent))
+
+    def wanted(self, number: int, version: int, ranges: list[int], condition: Any) -> list[int]:
+        """By SQL."""
+        with self.store.reading_at(version) as reader:
+            parsed = None if condition is None else parse_condition(condition)
+            rows = reader.rows_where(number, parsed)
+            reader.version(number)
+            return [row for row in rows.tolist() if row - row % RANGE_ROWS in ranges]
+
+    def settled(self) -> bool:
+        """Whether each range is held by those who are to hold it, and by no others."""
+        members = self.store.slots.members()
+        wanted = {
+            (number, first_row, name)
+            for number, extent in self.store.extents().items()
+            for first_row in ranges_of(extent.next_row)
+            for name in owners(number, first_row, members, COPIES)
+        }
+        return wanted == {(each.collection, each.first_row, each.slot.name) for each in self.store.slots.holders()}
+
+    def settle(self) -> None:
+        deadline = time.monotonic() + 30
+        while not self.settled():
+            assert time.monotonic() < deadline, self.store.slots.holders()
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def cluster(address: str) -> Iterator[Cluster]:
+    made = Cluster(address)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def address(postgres: PostgresServer) -> str:
+    return postgres.database()
+
+
+def skip(store: Any, number: int, rows: int) -> None:
+    """As if so many more had been written and were gone."""
+    with store._connection() as connection:
+        connection.execute("UPDATE collections SET next_row = next_row + %s WHERE id = %s", (rows, number))
+
+
+def beside(works: list[Callable[[], None]]) -> None:
+    """Each in a thread; raises what one of them did."""
+    errors: list[BaseException] = []
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_every_answer_is_of_its_version_whoever_writes(cluster: Cluster) -> None:
+    numbers = [collection(cluster.store, [document(f"{i}", i) for i in range(40)], name) for name in ("c", "d")]
+    skip(cluster.store, numbers[0], RANGE_ROWS)
+    until, counts = time.monotonic() + SECONDS, {"answered": 0, "refused": 0}
+
+    def write(seed: int) -> None:
+        chosen, store = random.Random(seed), cluster.open()
+        while time.monotonic() < until:
+            number = chosen.choice(numbers)
+            with store.writing(collection=number) as writer:
+                some = {str(chosen.randrange(40)) for _ in range(chosen.randint(1, 4))}
+                keys = np.ones((chosen.choice([1, 1, 3]), 3), np.float32)
+                writer.upsert(number, [document(each, chosen.randrange(1000), keys=keys) for each in sorted(some)])
+                if chosen.random() < 0.5:
+                    writer.delete_ids(number, [str(chosen.randrange(40))])
+            if chosen.random() < 0.05:
+                skip(store, number, RANGE_ROWS // 2)
+
+    def make_and_delete() -> None:
+        store = cluster.open()
+        while time.monotonic() < until:
+            number = collection(store, [document("x", 1)], "short")
+            said, arrays = cluster.ask("a", number, 1, [0])
+            assert arrays["rows"].tolist() == [1] if arrays else said == {"missing": [0]}
+            with store.writing() as writer:
+                writer.delete_collection("short")
+
+    def ask(seed: int) -> None:
+        chosen = random.Random(seed)
+        while time.monotonic() < until:
+            number, condition = chosen.choice(numbers), chosen.choice(FILTERS)
+            _, extent = cluster.store.extent(number)
+            version = extent.version - chosen.choice([0, 0, 1, 3])
+            members = cluster.store.slots.members()
+            there = list(ranges_of(extent.next_row))
+            slot = chosen.choice("abc")
+            ranges = [each for each in there if slot in owners(number, each, members, COPIES)]
+            said, arrays = cluster.ask(slot, number, version, ranges, condition)
+            if "rows" in arrays:
+                assert arrays["rows"].tolist() == cluster.wanted(number, version, ranges, condition)
+                counts["answered"] += 1
+            else:
+                assert said.keys() & {"gone", "missing"}, said
+                counts["refused"] += 1
+
+    beside([lambda: write(1), lambda: write(2), make_and_delete, lambda: ask(3), lambda: ask(4), lambda: ask(5)])
+    assert counts["answered"] > 20 * (1 + counts["refused"]) or counts["answered"] > 200
+    cluster.settle()
+    for number in numbers:
+        _, extent = cluster.store.extent(number)
+        for first_row in ranges_of(extent.next_row):
+            for slot in owners(number, first_row, cluster.store.slots.members(), COPIES):
+                said, arrays = cluster.ask(slot, number, extent.version, [first_row], LARGE)
+                assert arrays["rows"].tolist() == cluster.wanted(number, extent.version, [first_row], LARGE), said
+                n = cluster.ask(slot, number, extent.version, [first_row], call="facts")[0]
+                assert n
+
+
+def test_a_slot_more_and_one_less_while_questions_are_answered(cluster: Cluster) -> None:
+    number = collection(cluster.store, [document(f"{i}", i) for i in range(20)])
+    for i in range(12):
+        skip(cluster.store, number, RANGE_ROWS)
+        with cluster.store.writing() as writer:
+            writer.upsert(number, [document(f"more {i}", i)])
+    cluster.settle()
+    stop, failed, asked = threading.Event(), list[Any](), [0]
+
+    def ask() -> None:
+        chosen = random.Random(1)
+        while not stop.is_set():
+            _, extent = cluster.store.extent(number)
+            holding: dict[int, list[str]] = {}
+            for each in cluster.store.slots.holders(number):
+                holding.setdefault(each.first_row, []).append(each.slot.name)
+            for first_row in ranges_of(extent.next_row):
+                if len(holding.get(first_row, ())) < COPIES:
+                    failed.append((first_row, holding))
+                    continue
+                found: list[Any] = []
+                for slot in chosen.sample(holding[first_row], len(holding[first_row])):  # who gave it up says so
+                    said, arrays = cluster.ask(slot, number, extent.version, [first_row])
+                    found = [arrays["rows"].tolist()] if "rows" in arrays else []
+                    if found:
+                        break
+                if found != [cluster.wanted(number, extent.version, [first_row], None)]:
+                    failed.append((first_row, said))
+                asked[0] += 1
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    cluster.join("d")
+    time.sleep(1.0)
+    cluster.settle()
+    cluster.shards["a"].leave()
+    deadline = time.monotonic() + 30
+    while not cluster.shards["a"].left:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    stop.set()
+    asking.join()
+    assert failed == []
+    assert asked[0] > 30
+    cluster.store.slots.gone("a")
+    assert {each.slot.name for each in cluster.store.slots.holders()} == {"b", "c", "d"}
+
+
+def test_a_server_that_is_gone_is_waited_for() -> None:
+    with running(durable=True) as server:
+        cluster = Cluster(server.database())
+        number = collection(cluster.store, [document("a"), document("b")])
+        cluster.settle()
+        slot = cluster.store.slots.holders(number)[0].slot.name
+        assert cluster.ask(slot, number, 1, [0])[1]["rows"].tolist() == [1, 2]
+        server.kill()
+        deadline = time.monotonic() + 20
+        while cluster.shards[slot].standing.trouble is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert cluster.ask(slot, number, 1, [0])[1]["rows"].tolist() == [1, 2]  # of what it has it answers
+        server.start()
+        with cluster.store.writing() as writer:
+            writer.upsert(number, [document("c")])
+        assert cluster.ask(slot, number, 2, [0])[1]["rows"].tolist() == [1, 2, 3]
+        with cluster.store.writing() as writer:
+            writer.delete_collection("c")
+        with pytest.raises(CollectionMissing):
+            cluster.wanted(number, 2, [0], None)
+        cluster.settle()
+        cluster.close()

@@ -1,0 +1,219 @@
+"""One slot: what it waits for, what it refuses, and what it keeps from one question to the next."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from attention.lookup import of_bytes, to_bytes
+from service.cluster import RANGE_ROWS, Shard
+from service.storage import DocumentDamaged
+from tests.service.cluster.simulated import ODD, Link, SimulatedReader, SimulatedStore
+
+
+class Slots:
+    """Slots over one store, whose looks are asked for; `seen` has the views and the mask of each answer."""
+
+    def __init__(self) -> None:
+        self.store, self.now, self.seen = SimulatedStore(lambda: self.now), 0.0, []
+        self.number = self.store.create()
+
+    def slot(self, name: str, copies: int = 1) -> Shard:
+        def told(views, mask, view, said, arrays):
+            self.seen.append((view, mask))
+            found = [s.numbers if some is None else s.numbers[some] for s, some in view.passing(mask)]
+            return {}, {"rows": np.concatenate([np.empty(0, np.int64), *found])}
+
+        link = Link(self.store, lambda: None, lambda *_: None)
+        return Shard(name, name, link, copies, answered=told, clock=lambda: self.now, submit=lambda work: work())
+
+    def write(self, count: int, *removed: int, skipped: int = 0) -> None:
+        self.store.collections[self.number].write([1] * count, removed, skipped=skipped, now=self.now)
+
+    def ask(self, shard: Shard, version: int, *ranges: int, condition=None, seconds=0.0):
+        said = {"collection": self.number, "version": version, "ranges": ranges or (0,)}
+        message = to_bytes({**said, "condition": condition, "seconds": seconds}, {})
+        told, arrays = of_bytes(shard.answer(message))
+        return arrays["rows"].tolist() if "rows" in arrays else told
+
+
+@pytest.fixture
+def slots() -> Slots:
+    return Slots()
+
+
+def test_it_answers_from_the_version_that_it_is_asked_about(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    shard.step()
+    slots.write(2, 1)
+    assert slots.ask(shard, 2) == {"behind": 1}
+    shard.step()
+    assert slots.ask(shard, 1) == [1, 2, 3]
+    assert slots.ask(shard, 2) == [2, 3, 4, 5]
+    assert slots.ask(shard, 0) == {"gone": True}
+    assert slots.ask(shard, 2, 0, RANGE_ROWS) == {"missing": [RANGE_ROWS]}
+    assert slots.ask(shard, 2, condition=ODD) == [3, 5]
+    assert slots.ask(shard, 1, condition=ODD) == [1, 3]
+    assert "InvalidCondition" in slots.ask(shard, 2, condition=json.dumps({"field": 1}))["failed"]
+
+
+def test_the_same_filter_of_the_same_views_is_the_same_mask(slots):
+    shard = slots.slot("a")
+    slots.write(3, skipped=RANGE_ROWS)
+    slots.write(3)
+    shard.step()
+    for version in (2, 2, 2):
+        slots.ask(shard, version, 0, RANGE_ROWS, condition=ODD)
+    slots.ask(shard, 2, RANGE_ROWS, 0, condition=ODD)
+    (view, mask), *others, (other, _) = slots.seen
+    assert all(each == (view, mask) for each in others)
+    assert other is not view
+    slots.store.collections[slots.number].write([], [], skipped=0, now=0.0)
+    shard.step()
+    slots.ask(shard, 3, 0, RANGE_ROWS, condition=ODD)
+    assert slots.seen[-1] == (view, mask)  # nothing changed in that version
+
+
+def test_a_filter_is_evaluated_for_new_rows_and_a_range_without_any_not_again(slots, monkeypatch):
+    read = []
+    found = SimulatedReader.rows_where
+
+    def counted(self, collection, condition=None, **some):
+        if condition is not None:
+            read.append(some["first"])
+        return found(self, collection, condition, **some)
+
+    monkeypatch.setattr(SimulatedReader, "rows_where", counted)
+    shard = slots.slot("a")
+    slots.write(3)
+    slots.write(3, skipped=RANGE_ROWS)
+    shard.step()
+    assert slots.ask(shard, 2, 0, RANGE_ROWS, condition=ODD) == [1, 3, 131077]
+    slots.write(2)
+    shard.step()
+    assert slots.ask(shard, 3, 0, RANGE_ROWS, condition=ODD) == [1, 3, 131077, 131079]
+    assert read == [0, RANGE_ROWS, RANGE_ROWS]
+
+
+def test_it_waits_for_a_version_and_looks_at_once(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    shard._clock = time.monotonic
+    shard.start()
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(slots.ask(shard, 2, seconds=20.0)))
+    asking.start()
+    time.sleep(0.3)
+    assert not answers
+    slots.write(1)
+    assert slots.ask(shard, 2, seconds=20.0) == [1, 2, 3, 4]
+    asking.join(20)
+    assert answers == [[1, 2, 3, 4]]
+    began = time.monotonic()
+    assert slots.ask(shard, 3, seconds=0.4) == {"behind": 2}
+    assert 0.3 < time.monotonic() - began < 10
+    assert slots.ask(shard, 2, 7 * RANGE_ROWS, seconds=60.0) == {"missing": [7 * RANGE_ROWS]}  # and does not wait
+    assert time.monotonic() - began < 30
+    shard.close()
+
+
+def test_a_range_that_has_only_begun_is_there_with_the_next_look(slots):
+    shard = slots.slot("a")
+    shard._clock = time.monotonic
+    shard.start()
+    slots.write(1)
+    assert slots.ask(shard, 1, seconds=20.0) == [1]
+    slots.write(2, skipped=2 * RANGE_ROWS)
+    assert slots.ask(shard, 2, 0, RANGE_ROWS, 2 * RANGE_ROWS, seconds=20.0) == [1, 262146, 262147]
+    shard.close()
+
+
+def test_what_it_has_goes_over_to_others_when_it_leaves(slots):
+    one, other = slots.slot("a"), slots.slot("b")
+    slots.write(3)
+    slots.write(3, skipped=RANGE_ROWS)
+    one.step()
+    assert (one.standing.ranges, one.standing.rows, one.standing.versions) == (2, 6, {slots.number: 2})
+    one.leave()
+    for _ in range(3):
+        slots.now += 2.0
+        one.step()
+    assert not one.left  # there is nobody else
+    assert slots.ask(one, 2, 0, RANGE_ROWS) == [1, 2, 3, 131076, 131077, 131078]
+    for _ in range(3):
+        slots.now += 2.0
+        other.step()
+        one.step()
+    assert one.left
+    assert one.standing.leaving
+    assert (one.standing.ranges, other.standing.ranges) == (0, 2)
+
+
+def test_what_comes_takes_its_part_and_nothing_is_held_twice(slots):
+    shards = [slots.slot(name) for name in "abc"]
+    for _ in range(9):
+        slots.write(1, skipped=RANGE_ROWS)
+    for joined in range(1, 4):
+        for _ in range(4):
+            slots.now += 2.0
+            for shard in shards[:joined]:
+                shard.step()
+        assert sum(shard.standing.ranges for shard in shards) == 10
+    assert all(shard.standing.ranges for shard in shards)
+
+
+def test_a_damaged_document_is_named_until_it_is_gone(slots, monkeypatch):
+    shard = slots.slot("a")
+    found = SimulatedReader.vectors
+
+    def vectors(self, collection, batch=4096, *, damaged=None, **some):
+        for rows in found(self, collection, batch, **some):
+            if 2 in rows.numbers:
+                damaged(DocumentDamaged(2, "two", vectors=True))
+            yield rows
+
+    monkeypatch.setattr(SimulatedReader, "vectors", vectors)
+    slots.write(3)
+    shard.step()
+    assert "'two', row 2 is damaged" in slots.ask(shard, 1)["failed"]
+    slots.write(0, 2)
+    shard.step()
+    assert slots.ask(shard, 1) == {"gone": True}
+    assert slots.ask(shard, 2) == [1, 3]
+
+
+def test_rows_that_were_written_one_by_one_are_put_together_and_stay_the_same(slots):
+    shard = slots.slot("a")
+    for i in range(40):
+        slots.write(500, *range(1 + 500 * (i - 1), 1 + 500 * (i - 1) + 400))
+        shard.step()
+    living = slots.store.collections[slots.number].living(40)
+    assert slots.ask(shard, 40) == living
+    before = slots.seen[-1][0]
+    assert sum(segment.count for segment in before.segments) < 3 * len(living)
+    assert slots.ask(shard, 39) == slots.store.collections[slots.number].living(39)
+
+
+def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
+    shard = slots.slot("a")
+    slots.write(3)
+
+    def vectors(*_, **__):
+        raise MemoryError("none left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SimulatedReader, "vectors", vectors)
+        shard.step()
+        assert slots.ask(shard, 1) == {"missing": [0]}
+        assert shard.standing.trouble == "MemoryError: none left"
+    shard.step()
+    assert shard.standing.ranges == 0
+    slots.now += 3.0
+    shard.step()
+    assert slots.ask(shard, 1) == [1, 2, 3]
+    assert shard.standing.trouble is None
