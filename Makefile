@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := lib/python3.11/site-packages
 PIP := -m pip install --quiet --disable-pip-version-check
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
@@ -21,6 +22,9 @@ FRAMEWORKS := $(basename $(notdir $(wildcard clients/python/constraints/*.txt)))
 SUITE := mypy pytest pytest-asyncio
 SUITE_langchain := langchain-tests
 
+# Ray, for shards: beside all of .venv, which is neither installed a second time nor given what only Ray wants.
+CLUSTER := .venv-cluster
+
 # Servers that the benchmark `http` compares with; where one cannot be had, it says so and compares with the others.
 LOCKING := .venv-lock
 RIVALS := .venv-contenders
@@ -31,11 +35,14 @@ T ?=
 K ?=
 # The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
 SHARED := browser or thorough
-ALONE := container or integration or kill or node or postgres or ray
-LONG := $(SHARED) or $(ALONE)
+ALONE := container or integration or kill or node or postgres
+# What only `make cluster` runs.
+CLUSTERED := ray
+LONG := $(SHARED) or $(ALONE) or $(CLUSTERED)
 MINUTES ?= 15
 SHARED_MINUTES ?= 34
-LONG_MINUTES ?= 21
+LONG_MINUTES ?= 20
+CLUSTER_MINUTES ?= 9
 INTEGRATIONS_MINUTES ?= 2
 # Processes among which `make test`, and of the long ones those in a browser and the thorough ones, share out their files;
 # one where only some of them run.
@@ -46,7 +53,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long integrations lint format openapi notebook picture wheels bench image sbom lock clean
+.PHONY: install run test test-long cluster integrations lint format openapi notebook picture wheels bench image sbom lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -66,6 +73,12 @@ $(VENV)/.installed: $(PROJECTS) constraints.txt | $(BIN)/pip
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
 	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt $(INTEGRATIONS)
+	@touch $@
+
+$(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt $(VENV)/.installed | $(CLUSTER)/bin/pip
+	mkdir -p $(CLUSTER)/$(PACKAGES)
+	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
+	$(CLUSTER)/bin/python $(PIP) -c constraints.txt -c constraints-cluster.txt -e clients/python -e '.[cluster]'
 	@touch $@
 
 framework = $(1:%-oldest=%)
@@ -90,6 +103,10 @@ test: install
 test-long: install $(OTHERS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '$(SHARED)' --minutes $(SHARED_MINUTES) $(NONE_IS_FINE)
 	$(PYTEST) -m '$(ALONE)' --minutes $(LONG_MINUTES) $(NONE_IS_FINE)
+
+# With PostgreSQL, and Ray in several processes.
+cluster: $(CLUSTER)/.installed
+	$(CLUSTER)/bin/python -m pytest $(T) $(if $(K),-k '$(K)') -m '$(CLUSTERED)' --minutes $(CLUSTER_MINUTES) $(NONE_IS_FINE)
 
 # make integrations-langchain T=tests/integrations/langchain/test_store.py K=mmr: as with `make test`.
 integrations: $(patsubst %,integrations-%,$(filter-out %-oldest,$(FRAMEWORKS)))
@@ -166,4 +183,4 @@ $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
 
 clean:
-	rm -rf $(VENV) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info
+	rm -rf $(VENV) $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info

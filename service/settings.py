@@ -22,6 +22,11 @@ HOST_NAME = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?
 # As a browser writes it in the header Origin; `null` stands for any page in a sandbox, so it is none.
 ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://({HOST_NAME.pattern})(:[0-9]{{1,5}})?")
 MOST_PARTS = 256  # more than there are NUMA nodes in a machine
+MOST_SLOTS = 64  # of one machine
+MOST_COPIES = 8
+# Where Ray's head answers, as `ray start --head` says it.
+HEAD = re.compile(r"ray://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)(?::([0-9]{1,5}))?/?")
+HEAD_PORT = 6379
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -55,6 +60,9 @@ class Settings(BaseSettings):
     body_rate: int = Field(1024, ge=1)
     idle_seconds: float = Field(30, gt=0)
     drain_seconds: float = Field(1.0, ge=0, le=3600)
+    shards: str | None = None
+    slots: int = Field(4, ge=1, le=MOST_SLOTS)
+    copies: int = Field(2, ge=1, le=MOST_COPIES)
     originals: Literal["memory", "files"] = "memory"
     parts: Literal["numa"] | int = 1
     cache_dir: Path = Field(default_factory=lambda: _user_cache())
@@ -71,7 +79,7 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in given.split(",") if part.strip())
         return given
 
-    @field_validator("store", "keys_file", "allow_anonymous", "threads", mode="before")
+    @field_validator("store", "keys_file", "allow_anonymous", "threads", "shards", mode="before")
     @classmethod
     def _empty_is_unset(cls, given: Any) -> Any:
         return None if given == "" else given
@@ -92,6 +100,22 @@ class Settings(BaseSettings):
         if given != "numa" and not (str(given).isdecimal() and 1 <= int(given) <= MOST_PARTS):
             raise ValueError(f"wanted a number of processes from 1 to {MOST_PARTS}, or numa, got {given!r}")
         return given
+
+    @field_validator("shards")
+    @classmethod
+    def _an_address_of_a_head(cls, given: str | None) -> str | None:
+        """With its port; None where it is `none`."""
+        if given is None or given == "none":
+            return None
+        if given == "auto":
+            return given
+        found = HEAD.fullmatch(given)
+        if not found or not 0 < int(found[2] or HEAD_PORT) <= 65535:
+            raise ValueError(
+                f"wanted the address of Ray's head, as ray://head.internal:{HEAD_PORT}, auto for a cluster on this "
+                f"machine, or none; got {given!r}"
+            )
+        return f"ray://{found[1]}:{found[2] or HEAD_PORT}"
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -137,6 +161,15 @@ class Settings(BaseSettings):
                 f"without keys the service listens on a loopback address only, and HOST is {self.host}: set "
                 "SOFTKV_API_KEYS or SOFTKV_KEYS_FILE, or say SOFTKV_ALLOW_ANONYMOUS=read (or write) to serve anyone "
                 "who can reach it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shards_hold_what_a_database_keeps(self) -> Settings:
+        if self.shards is not None and self.store is None:
+            raise ValueError(
+                "shards hold what a PostgreSQL keeps, and SOFTKV_STORE names none: set it to "
+                "postgresql://user@host:5432/database, or leave SOFTKV_SHARDS out"
             )
         return self
 

@@ -18,11 +18,12 @@ from tests.budgets import BUDGETS
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-SHARED, ALONE = (
-    re.search(rf"^{name} := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ") for name in ("SHARED", "ALONE")
+SHARED, ALONE, CLUSTERED = (
+    re.search(rf"^{name} := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ")
+    for name in ("SHARED", "ALONE", "CLUSTERED")
 )
 MINUTES = {name: int(minutes) for name, minutes in re.findall(r"^(\w*MINUTES) \?= (\d+)$", MAKEFILE, re.MULTILINE)}
-LANDING = 82
+LANDING = 91
 CONSTRAINTS = Path("clients/python/constraints")
 PINNED = sorted(path.stem for path in (ROOT / CONSTRAINTS).iterdir())
 FRAMEWORKS = [name for name in PINNED if not name.endswith("-oldest")]
@@ -42,12 +43,15 @@ RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-SHARED_MARKS, MARKS = "browser or thorough", "container or integration or kill or node or postgres or ray"
-TEST = f"python -m pytest -n 2 --dist loadfile -m not ({SHARED_MARKS} or {MARKS}) --minutes 15"
+SHARED_MARKS, MARKS = "browser or thorough", "container or integration or kill or node or postgres"
+TEST = f"python -m pytest -n 2 --dist loadfile -m not ({SHARED_MARKS} or {MARKS} or ray) --minutes 15"
 TEST_LONG = [
     f"python -m pytest -n 2 --dist loadfile -m {SHARED_MARKS} --minutes 34",
-    f"python -m pytest -m {MARKS} --minutes 21",
+    f"python -m pytest -m {MARKS} --minutes 20",
 ]
+CLUSTER_VENV = "python3.11 -m venv .venv-cluster"
+CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt -e clients/python -e .[cluster]"
+TEST_CLUSTER = "python -m pytest -m ray --minutes 9"
 
 
 @pytest.fixture
@@ -57,6 +61,7 @@ def make(tmp_path):
         "Makefile",
         "pyproject.toml",
         "constraints.txt",
+        "constraints-cluster.txt",
         "constraints-integrations.txt",
         "constraints-contenders.txt",
     ):
@@ -99,7 +104,7 @@ def test_each_works_first(make):
     assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
     assert make("test-long", "K=phone") == [
         f"python -m pytest -k phone -m {SHARED_MARKS} --minutes 34",
-        f"python -m pytest -k phone -m {MARKS} --minutes 21",
+        f"python -m pytest -k phone -m {MARKS} --minutes 20",
     ]
     assert make("openapi") == ["python -m tests.description"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
@@ -124,6 +129,20 @@ def test_integrations_are_those_of_the_newest_versions(make):
 def test_nobody_else_installs_a_framework(make):
     ran = make("run", "install", "test", "test-long", "lint")
     assert not [line for line in ran if str(CONSTRAINTS) in line or "tests.integrations" in line]
+
+
+def test_the_cluster_has_an_environment_beside_the_one_that_is_there(make, tmp_path):
+    assert make("cluster") == [VENV, ALL, CLUSTER_VENV, CLUSTER, TEST_CLUSTER]
+    assert make("cluster", "T=tests/service/cluster", "K=killed") == [
+        TEST_CLUSTER.replace(" -m ray", " tests/service/cluster -k killed -m ray")
+    ]
+    beside = tmp_path / ".venv-cluster" / "lib" / "python3.11" / "site-packages" / "beside.pth"
+    assert f"'{tmp_path}/.venv/lib/python3.11/site-packages'" in beside.read_text()
+
+
+def test_nobody_else_installs_ray(make):
+    ran = make("run", "install", "test", "test-long", "lint")
+    assert not [line for line in ran if "cluster" in line]
 
 
 def test_what_is_compared_with_has_an_environment_of_its_own(make):
@@ -163,18 +182,19 @@ def test_without_python_it_says_what_to_do(make, tmp_path):
 
 
 def test_every_mark_is_in_the_long_tier_and_all_budgets_fit_into_a_landing():
-    assert {*SHARED, *ALONE} == BUDGETS.keys()
+    assert {*SHARED, *ALONE, *CLUSTERED} == BUDGETS.keys()
+    assert sum(BUDGETS[mark].minutes for mark in CLUSTERED) <= MINUTES["CLUSTER_MINUTES"]
     assert sum(BUDGETS[mark].minutes for mark in ALONE) <= MINUTES["LONG_MINUTES"]
     assert sum(BUDGETS[mark].minutes for mark in SHARED) / 2 <= MINUTES["SHARED_MINUTES"]
     assert MINUTES["MINUTES"] == 15
     suites = MINUTES["INTEGRATIONS_MINUTES"] * len(FRAMEWORKS)
-    tests = MINUTES["MINUTES"] + MINUTES["SHARED_MINUTES"] + MINUTES["LONG_MINUTES"]
+    tests = MINUTES["MINUTES"] + MINUTES["SHARED_MINUTES"] + MINUTES["LONG_MINUTES"] + MINUTES["CLUSTER_MINUTES"]
     assert tests + suites <= LANDING - 5  # which lint and installing may take
 
 
 def test_the_workflow_runs_what_a_landing_must_pass():
     landing = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make ")]
-    assert landing == ["make lint", "make test", "make test-long", "make integrations"]
+    assert landing == ["make lint", "make test", "make test-long", "make cluster", "make integrations"]
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         (job,) = yaml.safe_load(path.read_text())["jobs"].values()
         assert [step["run"] for step in job["steps"] if "run" in step] == landing, path
@@ -194,5 +214,11 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
     done = subprocess.run(
         ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == ["make lint", "make test", "make test-long", "make integrations"]
+    assert done.stdout.splitlines() == [
+        "make lint",
+        "make test",
+        "make test-long",
+        "make cluster",
+        "make integrations",
+    ]
     assert "no chromium fonts-wqy-microhei nodejs npm postgresql, and no right to install" in done.stderr

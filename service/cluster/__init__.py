@@ -2,9 +2,50 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
 from service.cluster.calling import Calling, Transport
 from service.cluster.catalogue import ShardedCatalogue
-from service.cluster.errors import ClusterError, RangesLost, SlotLost, VersionGone
+from service.cluster.errors import (
+    ClusterError,
+    ClusterUnreachable,
+    RangesLost,
+    RayMissing,
+    SlotLost,
+    SlotTaken,
+    TokenRefused,
+    VersionGone,
+)
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
 from service.cluster.question import SlotQuestion
 from service.cluster.shard import Shard, ShardStanding
+
+if TYPE_CHECKING:
+    from service.cluster.ray_actors import Membership, RayTransport
+
+
+def joined(address: str, folder: Path) -> Membership:
+    """This process as a member of a cluster: `Membership`, of what may not be installed.
+
+    Raises: RayMissing; ClusterUnreachable; TokenRefused.
+    """
+    return cast("Membership", _ray().Membership(address, folder))
+
+
+def transport() -> RayTransport:
+    """What asks the slots of the cluster that this process has joined."""
+    return cast("RayTransport", _ray().RayTransport())
+
+
+def _ray() -> ModuleType:
+    """The module that imports Ray, with what Ray reads from the environment set before."""
+    from service.cluster import ray_node
+
+    ray_node.prepare()
+    try:
+        from service.cluster import ray_actors
+    except ImportError as error:
+        raise RayMissing(f"shards need Ray, which is not there ({error}): pip install 'softkv[cluster]'") from None
+    return ray_actors

@@ -1,0 +1,105 @@
+"""Machines of a cluster, each a process with a node of its own, as `softkv shard` is one.
+
+`python -m tests.service.cluster.machines ADDRESS FOLDER SLOT…` joins, starts slots that hold an `Echo`, and says so in
+a line. What comes on its standard input are questions, `SLOT MESSAGE` a line, each answered by a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from service.cluster import ClusterError, joined, transport
+from tests.running import children_of
+
+HOLDER = "tests.service.cluster.echo:Echo"
+
+
+class Machine:
+    """Starts one, and waits until its slots answer."""
+
+    def __init__(self, address: str, folder: Path, *slots: str) -> None:
+        command = [sys.executable, "-m", "tests.service.cluster.machines", address, str(folder), *slots]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the machine ended; its errors are above"
+        said = json.loads(line)
+        self.node: str = said["node"]
+        self.address: str = said["address"]
+
+    def asks(self, slot: str, message: str) -> dict[str, str]:
+        """Have it ask a slot → its answer, or its error."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{slot} {message}\n")
+        self._process.stdin.flush()
+        answered: dict[str, str] = json.loads(self._process.stdout.readline())
+        return answered
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def node_process(self) -> int:
+        """Its `ray start`, whose process group are all that Ray started for it, but for the slots."""
+        [found] = children_of(self._process.pid, module="ray.scripts.scripts")
+        return found
+
+    def kill_node(self) -> None:
+        """SIGKILL to all of its node, as where a machine loses its power."""
+        os.killpg(self.node_process(), signal.SIGKILL)
+
+    def close(self) -> None:
+        """Have it leave, or end it where it does not."""
+        with suppress(BrokenPipeError):
+            self._process.communicate(timeout=30)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def machine(address: str, folder: Path, *slots: str) -> Iterator[Machine]:
+    """One for as long as the block runs."""
+    made = Machine(address, folder, *slots)
+    try:
+        yield made
+    finally:
+        try:
+            made.close()
+        finally:
+            made.kill()
+
+
+def _serve(address: str, folder: str, *slots: str) -> None:
+    membership = joined(address, Path(folder))
+    try:
+        for slot in slots:
+            membership.start(slot, HOLDER, {"name": slot})
+        _say({"node": membership.node, "address": membership.address})
+        asking = transport()
+        for line in sys.stdin:
+            slot, _, message = line.rstrip("\n").partition(" ")
+            try:
+                said = {"answer": asking.ask(slot, message.encode()).result(30).decode()}
+            except ClusterError as error:
+                said = {"error": f"{type(error).__name__}: {error}"}
+            _say(said)
+    finally:
+        membership.close()
+
+
+def _say(said: dict[str, str]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
