@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from service.cluster.calling import Calling
 from service.cluster.collection import ShardedCollection
 from service.encoding import LoadingEncoder
@@ -10,11 +12,29 @@ from service.storage import CollectionRecord, SharedStore
 
 
 class ShardedCatalogue(SharedCatalogue):
-    """Collections by name, as the store has them; none of their keys is in this process."""
+    """Collections by name, as the store has them; none of their keys is in this process.
 
-    def __init__(self, store: SharedStore, encoder: LoadingEncoder | None, calling: Calling) -> None:
+    Args:
+        calling: asks the slots.
+        leave: is called when the catalogue is closed, and nobody is asked any more.
+    """
+
+    def __init__(
+        self,
+        store: SharedStore,
+        encoder: LoadingEncoder | None,
+        calling: Calling,
+        leave: Callable[[], object] | None = None,
+    ) -> None:
         self.calling = calling
+        self._leave = leave
         super().__init__(store, encoder)
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        super().close()
+        if self._leave is not None:
+            self._leave()
 
     def rebuild(self) -> None:
         """Wait for slots to hold what there is, in threads of their own, and see from now on what others create."""
