@@ -28,7 +28,7 @@ class Slots:
             found = [s.numbers if some is None else s.numbers[some] for s, some in view.passing(mask)]
             return {}, {"rows": np.concatenate([np.empty(0, np.int64), *found])}
 
-        link = Link(self.store, lambda: None, lambda *_: None)
+        link = Link(self.store, lambda: None, lambda *_: None, lambda *_: None)
         return Shard(name, name, link, copies, answered=told, clock=lambda: self.now, submit=lambda work: work())
 
     def write(self, count: int, *removed: int, skipped: int = 0) -> None:
