@@ -17,6 +17,8 @@ from attention.kernels import prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
+from attention.lookup.codes.summary import KeySummary
+from attention.lookup.coverage import Coverage, covered, summary_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
@@ -39,8 +41,10 @@ __all__ = [
     "Background",
     "Bias",
     "Certificate",
+    "Coverage",
     "Evidence",
     "Filtered",
+    "KeySummary",
     "Mask",
     "Memory",
     "Parted",
@@ -56,11 +60,13 @@ __all__ = [
     "answer",
     "answers",
     "attend",
+    "covered",
     "numa_nodes",
     "prepare",
     "seal",
     "sealable",
     "stand_in",
+    "summary_of",
     "sweep",
     "unseal",
 ]
