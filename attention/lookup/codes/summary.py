@@ -122,7 +122,7 @@ def _vectors(similarity: str, keys: F64, norms: F64) -> F64:
 
 
 def _norms(vectors: F64) -> F64:
-    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", vectors, vectors)))
 
 
 def _up(norms: F64) -> float:
