@@ -14,5 +14,6 @@ from service.retrieval.errors import (
     InvalidContent,
     ModelNotFound,
     RetrievalError,
+    ShardsMissing,
     TooLarge,
 )
