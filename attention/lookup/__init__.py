@@ -17,6 +17,8 @@ from attention.kernels import prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
+from attention.lookup.codes.summary import KeySummary
+from attention.lookup.coverage import Coverage, covered, summary_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
@@ -47,10 +49,12 @@ __all__ = [
     "Background",
     "Bias",
     "Certificate",
+    "Coverage",
     "Evidence",
     "Facts",
     "Filtered",
     "Holders",
+    "KeySummary",
     "Mask",
     "Memory",
     "Message",
@@ -68,6 +72,7 @@ __all__ = [
     "answer",
     "answers",
     "attend",
+    "covered",
     "each_of",
     "facts_heard",
     "numa_nodes",
@@ -77,6 +82,7 @@ __all__ = [
     "seal",
     "sealable",
     "stand_in",
+    "summary_of",
     "sweep",
     "to_bytes",
     "unseal",

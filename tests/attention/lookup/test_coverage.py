@@ -1,0 +1,144 @@
+"""What a part's absence leaves certain, case by case; that it is true is `tests/properties/test_lookup_coverage.py`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attention.lookup import Auto, Background, Bias, KeySummary, Memory, Question, Rows, answers, covered, summary_of
+from attention.lookup.answering import answer
+
+N, WIDTH = 4_000, 32
+
+
+@pytest.fixture(scope="module")
+def keys():
+    """float32[4000, 32], unit vectors around 40 centres."""
+    random = np.random.default_rng(4)
+    keys = random.standard_normal((40, WIDTH))[random.integers(0, 40, N)] + random.standard_normal((N, WIDTH))
+    return (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+
+
+def filled(keys, values=None, first=0, owners=None):
+    memory = Memory("cosine")
+    return memory.publish(add=Rows(np.arange(first, first + len(keys)), keys, values, owners))
+
+
+def asked(view, missing, query, temperature, **options):
+    question = Question(query, temperature, **options)
+    return covered(answer(view, question), question, view.facts, missing)
+
+
+def test_with_nothing_missing_an_answer_is_as_it_was(keys):
+    view = filled(keys)
+    question = Question(keys[0].astype(float), 0.05)
+    (found,) = answers(view, [question])
+    for missing in (None, KeySummary.of_nothing("cosine", WIDTH)):
+        same, coverage = covered(found, question, view.facts, missing)
+        assert same is found
+        assert (coverage.documents, coverage.of, coverage.missing_weight_at_most) == (N, N, 0.0)
+
+
+def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    said = {}
+    for temperature in (math.inf, 10.0, 1.0, 0.2, 0.05, 0.01):
+        found, coverage = asked(view, missing, keys[7].astype(float), temperature)
+        said[temperature] = coverage
+        assert found.certificate.total_variation == pytest.approx(coverage.missing_weight_at_most, abs=1e-3)
+        assert (coverage.documents, coverage.of) == (3500, 4000)
+    assert said[math.inf].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-9)
+    assert said[10.0].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-4)
+    assert said[1.0].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-2)
+    assert said[1.0].missing_weight_at_least == pytest.approx(1 / 8, abs=1e-2)
+    assert said[0.01].missing_weight_at_most > 0.9
+    most = [each.missing_weight_at_most for each in said.values()]
+    assert most[1:] == sorted(most[1:])
+
+
+def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
+    """It weighs more beside more keys, but so do they."""
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    background = Background(0.0, 0.17)
+    found, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
+    assert 0.4 < found.null_weight < 0.6
+    assert coverage.missing_weight_at_most == pytest.approx(0.5 / 8, rel=0.2)
+    assert found.certificate.total_variation < 0.08
+
+
+def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
+    """Missing rows that all point one way have no weight for who asks the other way, and the upper end says so."""
+    view, missing = filled(keys), KeySummary.of("cosine", np.tile(-keys[:1], (5, 1)))
+    for options in ({"temperature": 0.0}, {"temperature": 0.01, "normaliser": "sparsemax"}):
+        temperature = options.pop("temperature")
+        found, coverage = asked(view, missing, keys[0].astype(float), temperature, **options)
+        assert coverage.missing_weight_at_most == 0
+        assert found.certificate.total_variation < 1e-9
+        found, coverage = asked(view, missing, -keys[0].astype(float), temperature, **options)
+        assert coverage.missing_weight_at_most == 1
+        assert found.certificate.total_variation == 1
+    # The level of a null key rises with the keys; where it stays the same, or far below, nothing changes.
+    level = Background(0.0, 0.04).null_key(0.0, N).similarity
+    barely = Background(1 - level - 1e-6, 0.04)
+    for null, known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
+        _, coverage = asked(view, missing, keys[0].astype(float), 0.0, null=null)
+        assert (coverage.missing_weight_at_most == 0) is known
+
+
+def test_where_nothing_is_known_nothing_is_said(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    bias = Bias.of(view, np.array([3]), np.array([1.0]))
+    for options in ({"bias": bias}, {"normaliser": "one_hot"}, {"normaliser": "entmax15"}):
+        found, coverage = asked(view, missing, query, 0.5, **options)
+        assert found.certificate.total_variation == coverage.missing_weight_at_most == 1
+        assert coverage.missing_weight_at_least == 0
+        assert found.certificate.output_error <= 2.001
+    _, coverage = asked(filled(keys[:0]), missing, query, 0.5)
+    assert (coverage.missing_weight_at_most, coverage.documents) == (1.0, 0)
+
+
+def test_a_filter_or_removed_rows_leave_no_lower_bound(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    _, coverage = asked(view, missing, query, 1.0)
+    assert coverage.missing_weight_at_least > 0.1
+    _, masked = asked(view, missing, query, 1.0, mask=view.mask(np.arange(1000)))
+    assert masked.missing_weight_at_least == 0
+    assert masked.missing_weight_at_most == pytest.approx(500 / 1500, abs=0.02)
+    _, coverage = asked(view, replace(missing, removed=1), query, 1.0)
+    assert coverage.missing_weight_at_least == 0
+
+
+def test_auto_is_certain_at_the_temperature_that_was_found(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    automatic, coverage = asked(view, missing, query, Auto(2000))
+    _, same = asked(view, missing, query, automatic.temperature)
+    assert coverage.missing_weight_at_most == pytest.approx(same.missing_weight_at_most, rel=1e-6)
+
+
+def test_a_set_that_may_miss_documents_is_not_complete(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    found, _ = asked(view, missing, query, 0.05, top_p=0.2)
+    assert not found.complete
+    assert asked(view, None, query, 0.05, top_p=0.2)[0].complete
+    assert asked(view, missing, query, 0.05)[0].complete
+
+
+def test_the_summary_of_a_view_is_that_of_its_rows_that_live(keys):
+    owners = np.arange(N) // 2 * 2
+    values = keys[:, :5] * np.float32(3)
+    memory = Memory("cosine")
+    memory.publish(add=Rows(np.arange(N), keys, values, owners))
+    view = memory.publish(remove=np.arange(0, 1000, 2))
+    found, expected = summary_of(view), KeySummary.of("cosine", keys[1000:], values[1000:], (N - 1000) // 2)
+    assert (found.n, found.documents) == (expected.n, expected.documents) == (3000, 1500)
+    np.testing.assert_allclose(found.total, expected.total, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(found.gram, expected.gram, rtol=1e-6, atol=1e-4)
+    assert (found.key_norm, found.value_norm) == (expected.key_norm, expected.value_norm)
+    assert summary_of(Memory("dot").view).n == 0
