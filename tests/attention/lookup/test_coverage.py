@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Background, Bias, KeySummary, Memory, Question, Rows, answers, covered, summary_of
+from attention.lookup import Auto, Background, Bias, KeySummary, Memory, Question, Rows, answers, covered
 from attention.lookup.answering import answer
 
 N, WIDTH = 4_000, 32
@@ -128,17 +128,3 @@ def test_a_set_that_may_miss_documents_is_not_complete(keys):
     assert not found.complete
     assert asked(view, None, query, 0.05, top_p=0.2)[0].complete
     assert asked(view, missing, query, 0.05)[0].complete
-
-
-def test_the_summary_of_a_view_is_that_of_its_rows_that_live(keys):
-    owners = np.arange(N) // 2 * 2
-    values = keys[:, :5] * np.float32(3)
-    memory = Memory("cosine")
-    memory.publish(add=Rows(np.arange(N), keys, values, owners))
-    view = memory.publish(remove=np.arange(0, 1000, 2))
-    found, expected = summary_of(view), KeySummary.of("cosine", keys[1000:], values[1000:], (N - 1000) // 2)
-    assert (found.n, found.documents) == (expected.n, expected.documents) == (3000, 1500)
-    np.testing.assert_allclose(found.total, expected.total, rtol=1e-12, atol=1e-9)
-    np.testing.assert_allclose(found.gram, expected.gram, rtol=1e-6, atol=1e-4)
-    assert (found.key_norm, found.value_norm) == (expected.key_norm, expected.value_norm)
-    assert summary_of(Memory("dot").view).n == 0
