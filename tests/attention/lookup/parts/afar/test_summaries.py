@@ -33,7 +33,7 @@ def test_rows_are_read_once(monkeypatch):
     read = []
     of = KeySummary.of
     monkeypatch.setattr(summaries.KeySummary, "of", lambda *given: read.append(len(given[1])) or of(*given))
-    memory = Memory("cosine")
+    memory = Memory("cosine", expected=1_000)
     for rows in (np.arange(100), np.arange(100, 130)):
         summary_of(memory.publish(add=Rows(rows, KEYS[rows])))
         summary_of(memory.view)
