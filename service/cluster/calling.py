@@ -1,4 +1,4 @@
-"""Who can be asked for which range: what slots there are, which of them did not answer lately, and how long they take."""
+"""Who can be asked for which range: which slots there are, which did not answer lately, and how long they take."""
 
 from __future__ import annotations
 
