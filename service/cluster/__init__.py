@@ -22,12 +22,12 @@ from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
 from service.cluster.question import SlotQuestion
 from service.cluster.shard import Shard, ShardStanding
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # of what may not be installed
     from service.cluster.ray_actors import Membership, RayTransport
 
 
 def joined(address: str, folder: Path) -> Membership:
-    """This process as a member of a cluster: `Membership`, of what may not be installed.
+    """This process as a member of a cluster.
 
     Raises: RayMissing; ClusterUnreachable; TokenRefused.
     """
@@ -37,6 +37,11 @@ def joined(address: str, folder: Path) -> Membership:
 def transport() -> RayTransport:
     """What asks the slots of the cluster that this process has joined."""
     return cast("RayTransport", _ray().RayTransport())
+
+
+def require_ray() -> None:
+    """Raises RayMissing where a cluster could not be joined."""
+    _ray()
 
 
 def _ray() -> ModuleType:
