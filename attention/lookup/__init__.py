@@ -13,7 +13,7 @@ all this.
 
 from __future__ import annotations
 
-from attention.kernels import prepare, stand_in
+from attention.kernels import limit_workers, prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
@@ -76,6 +76,7 @@ __all__ = [
     "covered",
     "each_of",
     "facts_heard",
+    "limit_workers",
     "numa_nodes",
     "of_bytes",
     "prepare",

@@ -19,8 +19,8 @@ from service.cluster.errors import (
     VersionGone,
 )
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.cluster.question import SlotQuestion
-from service.cluster.shard import Shard, ShardStanding
+from service.cluster.slot.question import SlotQuestion
+from service.cluster.slot.shard import Shard, ShardStanding
 
 if TYPE_CHECKING:  # of what may not be installed
     from service.cluster.ray_actors import Membership, RayTransport

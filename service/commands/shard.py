@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -132,7 +133,15 @@ class _Slots:
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             folder = str(settings.data_dir.resolve())
-        self._arguments = {"node": own, "store": address, "copies": settings.copies, "originals": folder}
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._arguments = {
+            "node": own,
+            "store": address,
+            "copies": settings.copies,
+            "originals": folder,
+            "threads": max(1, (settings.threads or cores) // settings.slots),
+            "cache": str(settings.cache_dir),
+        }
 
     def hold(self, leaving: threading.Event, ready_file: Path | None) -> None:
         """Until it is told to leave, say what is held as that changes, and make anew a slot that is not there."""
@@ -191,7 +200,7 @@ class _Slots:
         self._log.info("slots have left", slots=len(self._names))
 
     def _start(self, name: str) -> None:
-        self._membership.start(name, "service.cluster.slot:SlotProcess", {"name": name, **self._arguments})
+        self._membership.start(name, "service.cluster.slot.process:SlotProcess", {"name": name, **self._arguments})
         self._log.info("a slot is there", slot=name)
 
     def _standing(self) -> tuple[int, int, int]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.lookup import Rows
-from service.cluster.followed import FollowedStore, require_kept
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.versions import KEPT, KEPT_SECONDS
+from service.cluster.slot.followed import FollowedStore, require_kept
+from service.cluster.slot.versions import KEPT, KEPT_SECONDS
 from service.retrieval.collections import rows_together
 from service.storage import DocumentDamaged, KeyRows, Logged, RowNumbers
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Lock
 
 from attention.lookup import Mask, Memory, Rows, View
-from service.cluster.followed import FollowedStore, require_kept
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.steps import Step
-from service.cluster.versions import Versions
+from service.cluster.slot.followed import FollowedStore, require_kept
+from service.cluster.slot.steps import Step
+from service.cluster.slot.versions import Versions
 from service.retrieval.collections import Masks, Source
 from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, RowNumbers
 

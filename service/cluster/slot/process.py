@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Thread
 
 import structlog
 
-from service.cluster.shard import Shard, ShardStanding
+from attention.lookup import limit_workers, prepare
+from service.cluster.slot.shard import Shard, ShardStanding
 from service.storage import SharedStore, StoreUnavailable, open_shared
 
 log = structlog.get_logger("softkv")
@@ -24,9 +26,24 @@ class SlotProcess:
         store: the address of a PostgreSQL.
         copies: how many slots hold each range.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
+        threads: in how many it scans; None for as many as there are cores, which slots of one machine share.
+        cache: a directory where machine code is kept; until it is made, NumPy answers, many times as slowly.
     """
 
-    def __init__(self, name: str, node: str, store: str, copies: int, originals: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        node: str,
+        store: str,
+        copies: int,
+        originals: str | None = None,
+        threads: int | None = None,
+        cache: str | None = None,
+    ) -> None:
+        if threads is not None:
+            limit_workers(threads)
+        directory = None if cache is None else Path(cache)
+        Thread(target=prepare, args=[directory], name="machine code", daemon=True).start()
         folder = None if originals is None else Path(originals)
         self._shard = Shard(name, node, _opened(store), copies, folder)
         self._shard.start()

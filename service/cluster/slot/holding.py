@@ -12,9 +12,9 @@ import structlog
 
 from attention.errors import AttentionError
 from attention.lookup import Mask, View
-from service.cluster.followed import FollowedStore, VersionGone
-from service.cluster.ranges import HeldRange
-from service.cluster.steps import Step, steps, written
+from service.cluster.slot.followed import FollowedStore, VersionGone
+from service.cluster.slot.ranges import HeldRange
+from service.cluster.slot.steps import Step, steps, written
 from service.storage import CollectionRecord, canonical, parse_condition
 
 log = structlog.get_logger("softkv")
