@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from service.cluster import owners, ranges_of
+from service.settings import Settings
 from service.storage import SharedStore, open_shared
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, Softkv
@@ -46,6 +47,21 @@ def test_why_it_does_not_start(bare: Softkv, arguments: list[str], said: str) ->
     assert ended.exit_code == 1
     assert ended.stderr.startswith(f"softkv: {said}")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", None),
+        ("none", None),
+        ("auto", "auto"),
+        ("ray://head", "ray://head:6379"),
+        ("ray://head.internal:7000/", "ray://head.internal:7000"),
+        ("ray://[::1]", "ray://[::1]:6379"),
+    ],
+)
+def test_the_address_of_a_head_has_its_port(given: str, kept: str | None) -> None:
+    assert Settings(store=STORE, shards=given).shards == kept
 
 
 @pytest.mark.skipif(WITH_RAY, reason="Ray is here")
