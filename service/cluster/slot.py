@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from attention.kernels import limit_workers, prepare
 from service.cluster.shard import Shard, ShardStanding
 from service.storage import SharedStore, StoreUnavailable, open_shared
 
@@ -23,10 +24,16 @@ class SlotProcess:
         name, node: of the slot, and of the machine that it runs on.
         store: the address of a PostgreSQL.
         copies: how many slots hold each range.
+        threads: that scan.
+        cache_dir: where machine code is kept.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
     """
 
-    def __init__(self, name: str, node: str, store: str, copies: int, originals: str | None = None) -> None:
+    def __init__(
+        self, name: str, node: str, store: str, copies: int, threads: int, cache_dir: str, originals: str | None = None
+    ) -> None:
+        limit_workers(threads)
+        prepare(Path(cache_dir))
         folder = None if originals is None else Path(originals)
         self._shard = Shard(name, node, _opened(store), copies, folder)
         self._shard.start()

@@ -40,6 +40,9 @@ def shard(
     ] = None,
     slots: Annotated[int | None, typer.Option(help="How many slots it has.", show_default="4")] = None,
     copies: Annotated[int | None, typer.Option(help="How many slots hold each key.", show_default="2")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to scan with, of all slots.", show_default="all cores")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="What its slots are called, NAME-0 and so on.", show_default="the machine's")
     ] = None,
@@ -50,7 +53,8 @@ def shard(
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,
     cache_dir: Annotated[
-        Path | None, typer.Option(help="Where auto keeps its address.", show_default="~/.cache/softkv")
+        Path | None,
+        typer.Option(help="Where machine code is kept, and auto's address.", show_default="~/.cache/softkv"),
     ] = None,
     leave_seconds: Annotated[
         float, typer.Option(min=0, help="How long others may take to hold what it has, before it ends.")
@@ -68,6 +72,7 @@ def shard(
     softkv shard --store postgresql://… --shards ray://head:6379 --slots 4
     """
     given = {each: value for each, value in locals().items() if value is not None and each not in NO_SETTINGS}
+    given["host"] = "127.0.0.1"  # it listens nowhere, whatever this machine's services do
 
     from service import logs
 
@@ -124,6 +129,8 @@ class _Slots:
     def __init__(self, settings: Settings, store: SharedStore, membership: Membership, own: str, address: str) -> None:
         import structlog
 
+        from attention.kernels import workers
+
         self._log = structlog.get_logger("softkv")
         self._names = [f"{own}-{number}" for number in range(settings.slots)]
         self._register: SlotRegister = store.slots
@@ -132,7 +139,15 @@ class _Slots:
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             folder = str(settings.data_dir.resolve())
-        self._arguments = {"node": own, "store": address, "copies": settings.copies, "originals": folder}
+        self._arguments = {
+            "node": own,
+            "store": address,
+            "copies": settings.copies,
+            # A question is scanned by all slots of a machine at the same time.
+            "threads": max(1, (settings.threads or workers()) // settings.slots),
+            "cache_dir": str(settings.cache_dir),
+            "originals": folder,
+        }
 
     def hold(self, leaving: threading.Event, ready_file: Path | None) -> None:
         """Until it is told to leave, say what is held as that changes, and make anew a slot that is not there."""
