@@ -57,8 +57,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 loading.cancel()
                 watching.cancel()
                 await asyncio.gather(loading, watching, return_exceptions=True)
-                if catalogue.processes is not None:
-                    await asyncio.to_thread(catalogue.processes.close)
+                await asyncio.to_thread(catalogue.close)
                 if catalogue.encoder is not None:
                     await catalogue.encoder.close()
                 if app.state.tracing is not None:

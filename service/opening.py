@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from service import logs
 from service.settings import Settings
-from service.storage import BALLAST_BYTES, SQLiteStore, StorageError, open_shared
+from service.storage import BALLAST_BYTES, SharedStore, SQLiteStore, StorageError, StorageFailed, open_shared
 
 if TYPE_CHECKING:
     from attention.lookup import Processes
@@ -71,6 +71,8 @@ def _open(settings: Settings) -> Catalogue:
     """The settings' store, with its collections; where it is written anew, the log says how far that is."""
     if settings.store is not None:
         shared = open_shared(settings.store)
+        if settings.shards is not None:
+            return _sharded(settings, settings.shards, shared)
         from service.retrieval.collections import SharedCatalogue
 
         if settings.originals == "files":
@@ -83,6 +85,19 @@ def _open(settings: Settings) -> Catalogue:
     return Catalogue(
         store, _encoder(settings), _originals(settings), sealed=settings.data_dir, processes=_processes(settings)
     )
+
+
+def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
+    """The collections of a store whose keys lie with slots; this process joins the cluster that these are in."""
+    from service.cluster import Calling, ClusterError, ShardedCatalogue, joined, transport
+
+    try:
+        membership = joined(address, settings.cache_dir / "cluster")
+    except ClusterError as error:
+        store.close()
+        raise StorageFailed(str(error)) from None
+    calling = Calling(transport(), store.slots, settings.copies)
+    return ShardedCatalogue(store, _encoder(settings), calling, membership.close)
 
 
 def _originals(settings: Settings) -> Path | None:

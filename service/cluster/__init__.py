@@ -6,17 +6,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from service.cluster.calling import Calling, Transport
+from service.cluster.catalogue import ShardedCatalogue
 from service.cluster.errors import (
     ClusterError,
     ClusterUnreachable,
+    RangesLost,
     RayMissing,
     SlotLost,
     SlotTaken,
     TokenRefused,
+    VersionGone,
 )
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.cluster.question import SlotQuestion
-from service.cluster.shard import Shard, ShardStanding
+from service.cluster.slot.question import SlotQuestion
+from service.cluster.slot.shard import Shard, ShardStanding
 
 if TYPE_CHECKING:  # of what may not be installed
     from service.cluster.ray_actors import Membership, RayTransport

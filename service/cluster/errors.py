@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from service.retrieval import SnapshotGone
+
 
 class ClusterError(Exception):
     """The root of what this room raises."""
@@ -25,3 +29,23 @@ class ClusterUnreachable(ClusterError):
 
 class TokenRefused(ClusterError):
     """The cluster's token is wrong, or there is none."""
+
+
+class VersionGone(SnapshotGone):
+    """A slot has newer versions only: the answer has to be of one of these."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"version {version} is not kept any more: ask again")
+
+
+class RangesLost(SnapshotGone):
+    """Nobody answered for some ranges in time, whoever was asked.
+
+    Attributes:
+        first_rows: the ranges.
+        reasons: what those said who were asked, each once.
+    """
+
+    def __init__(self, first_rows: Iterable[int], reasons: Iterable[str]) -> None:
+        self.first_rows, self.reasons = frozenset(first_rows), tuple(dict.fromkeys(reasons))
+        super().__init__(f"{len(self.first_rows)} ranges did not answer ({'; '.join(self.reasons)}): ask again")

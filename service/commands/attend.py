@@ -64,6 +64,9 @@ def attend(
         str | None,
         typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
     ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Answer also where some documents cannot be asked now.")
+    ] = False,
     vector: Annotated[bool, typer.Option("--vector", help="The question is a vector.")] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -87,6 +90,7 @@ def attend(
         "normaliser": normaliser,
         "max_error": max_error,
         "basis": basis,
+        "allow_missing": allow_missing or None,
     }
     question = _vector(text) if vector else text
     with connected(url, api_key) as client:

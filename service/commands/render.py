@@ -18,6 +18,8 @@ def show(answer: dict[str, Any], console: Console) -> None:
     console.print(_table(answer, console))
     console.print()
     console.print(_verdict(answer["evidence"]))
+    if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["of"]:
+        console.print(_missing(coverage))
     console.print(_measures(answer, ascii_only=console.options.ascii_only))
 
 
@@ -67,6 +69,15 @@ def _verdict(evidence: dict[str, Any]) -> Text:
         return Text.assemble((said, style), f": none of these has {evidence['null_weight']:.1%} of the weight.")
     there = "a document is" if evidence["answered"] else "no document is"
     return Text.assemble((said, style), f": {there} there to attend to.")
+
+
+def _missing(coverage: dict[str, Any]) -> Text:
+    """How many documents could not be asked, and what they may weigh."""
+    missing, most = coverage["of"] - coverage["documents"], coverage["missing_weight_at_most"]
+    return Text.assemble(
+        (f"{missing:,} of {coverage['of']:,} documents missing", "bold yellow"),
+        f": they have {most:.1%} of all weight at most.",
+    )
 
 
 def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:

@@ -28,6 +28,13 @@ def serve(
         str | None,
         typer.Option(help="postgresql://… keeps them in that database instead.", show_default="SQLite in data-dir"),
     ] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(help="ray://… or auto: keys lie with the slots of that cluster.", show_default="none"),
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option(min=1, help="Slots that hold each range of keys.", show_default="2")
+    ] = None,
     keys_file: Annotated[
         Path | None, typer.Option(help="Keys, as `softkv key` prints them.", show_default="none")
     ] = None,

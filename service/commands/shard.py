@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -129,8 +130,6 @@ class _Slots:
     def __init__(self, settings: Settings, store: SharedStore, membership: Membership, own: str, address: str) -> None:
         import structlog
 
-        from attention.kernels import workers
-
         self._log = structlog.get_logger("softkv")
         self._names = [f"{own}-{number}" for number in range(settings.slots)]
         self._register: SlotRegister = store.slots
@@ -139,14 +138,15 @@ class _Slots:
         if settings.originals == "files":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
             folder = str(settings.data_dir.resolve())
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._arguments = {
             "node": own,
             "store": address,
             "copies": settings.copies,
-            # A question is scanned by all slots of a machine at the same time.
-            "threads": max(1, (settings.threads or workers()) // settings.slots),
-            "cache_dir": str(settings.cache_dir),
             "originals": folder,
+            # A question is scanned by all slots of a machine at the same time.
+            "threads": max(1, (settings.threads or cores) // settings.slots),
+            "cache": str(settings.cache_dir),
         }
 
     def hold(self, leaving: threading.Event, ready_file: Path | None) -> None:
@@ -206,7 +206,7 @@ class _Slots:
         self._log.info("slots have left", slots=len(self._names))
 
     def _start(self, name: str) -> None:
-        self._membership.start(name, "service.cluster.slot:SlotProcess", {"name": name, **self._arguments})
+        self._membership.start(name, "service.cluster.slot.process:SlotProcess", {"name": name, **self._arguments})
         self._log.info("a slot is there", slot=name)
 
     def _standing(self) -> tuple[int, int, int]:

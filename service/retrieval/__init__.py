@@ -14,5 +14,7 @@ from service.retrieval.errors import (
     InvalidContent,
     ModelNotFound,
     RetrievalError,
+    ShardsMissing,
+    SnapshotGone,
     TooLarge,
 )

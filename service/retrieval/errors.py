@@ -49,6 +49,20 @@ class CollectionUnsound(RetrievalError):
         super().__init__(f"collection {name!r} is not attended to, as vectors of {documents} documents fail: {first}")
 
 
+class SnapshotGone(RetrievalError):
+    """What was to be answered from a version of a collection is not there any more, or not now: take another one."""
+
+
+class ShardsMissing(RetrievalError):
+    """Some of the collection's documents cannot be asked now, and the question wants all of them."""
+
+    def __init__(self, name: str, documents: int, of: int) -> None:
+        super().__init__(
+            f"only {documents:,} of the {of:,} documents of collection {name!r} can be asked now: "
+            'try again in a moment, or attend with "allow_missing": true for an answer without the others'
+        )
+
+
 class EncoderUnavailable(RetrievalError):
     """A text needs the encoder, and it is not there (yet)."""
 

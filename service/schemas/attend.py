@@ -101,6 +101,11 @@ class AttendRequest(Wire):
         description="What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left "
         "out: the collection's.",
     )
+    allow_missing: bool = Field(
+        False,
+        description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "
+        "503 `shards_missing`.",
+    )
     include: Annotated[list[MatchInclude], InParts] = Field(
         default=["value", "key", "metadata"],
         description="Which fields of a match to answer, besides its numbers; `output` is the blended value.",
@@ -202,6 +207,17 @@ class Certificate(Wire):
     )
 
 
+class Coverage(Wire):
+    """Of how much of the collection an answer was made."""
+
+    documents: int = Field(description="How many could be asked, whether they pass the filter or not.")
+    of: int = Field(description="How many there are.")
+    missing_weight_at_most: float = Field(
+        description="What those that could not be asked weigh together in the answer over all, at most: 0 where "
+        "none is missing, 1 where nothing is known. `certificate` holds for the answer over all."
+    )
+
+
 class AttendAnswer(Wire):
     """The weights of all documents that pass sum to one: the matches' + `rest_weight` + `null_weight`.
 
@@ -216,6 +232,7 @@ class AttendAnswer(Wire):
     )
     evidence: Evidence
     certificate: Certificate
+    coverage: Coverage | None = Field(None, description="Where `allow_missing` was sent.")
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have: the n of the null key.")

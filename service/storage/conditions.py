@@ -78,6 +78,12 @@ class Comparison:
         """How many values are compared with."""
         return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
 
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The JSON object that `parse_condition` makes this of."""
+        case = {"ignore_case": True} if self.ignore_case else {}
+        return {"field": self.field, "operator": self.operator, "value": self.value, **case}
+
 
 @dataclass(frozen=True)
 class Combination:
@@ -107,6 +113,11 @@ class Combination:
                 f"a filter compares with at most {MAX_OPERANDS} values, not {self.operands}: split it",
                 "conditions",
             )
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """See `Comparison.tree`."""
+        return {"operator": self.operator, "conditions": [each.tree for each in self.conditions]}
 
 
 Condition: TypeAlias = Comparison | Combination

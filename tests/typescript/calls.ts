@@ -87,6 +87,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "queue_full":
     case "encoder_unavailable":
     case "collection_loading":
+    case "shards_missing":
     case "store_unavailable":
     case "lab_busy":
     case "listeners_full":

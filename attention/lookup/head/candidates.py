@@ -169,6 +169,7 @@ def heavy(
     first: int,
     last: int,
     counts: I64,
+    little: float = LITTLE,
 ) -> None:
     """Fill counts int64[q]: how many candidates leave others whose squared weights are few beside what is summed.
 
@@ -180,5 +181,8 @@ def heavy(
         inverse: float64[q], 1/T.
         levels, summed_squares: float64[q], the similarity that sums are relative to, and Σe² relative to it.
         first, last: the questions that are meant.
+        little: what these may come to, of what is summed; of the largest in proportion.
     """
-    running.heaviest(similarities, starts, inverse, levels, summed_squares, LITTLE, NOTHING, first, last, counts)
+    running.heaviest(
+        similarities, starts, inverse, levels, summed_squares, little, NOTHING * little / LITTLE, first, last, counts
+    )

@@ -10,7 +10,7 @@ import numpy as np
 
 from attention.dtypes import F64, I64
 from attention.lookup.bounds.quantisation import QuantisationError
-from attention.lookup.head.candidates import Candidates
+from attention.lookup.head.candidates import LITTLE, Candidates
 from attention.lookup.question import Question
 from attention.lookup.scan.accumulator import ERROR_DEGREES, NO_THRESHOLD, Accumulator, shifted
 
@@ -28,6 +28,7 @@ class Wanted:
         temperatures: float64[q], not below 0, to sum at; None for a histogram, from which any can be had.
         outputs: whether the weighted values are to be summed as well.
         fine: whether queries, and weights of values, are to have 16 bits however many they are.
+        little: what the squared weights of rows that are only scanned may come to, see `candidates.heavy`.
     """
 
     vectors: F64
@@ -37,6 +38,7 @@ class Wanted:
     temperatures: F64 | None
     outputs: bool = False
     fine: bool = False
+    little: float = LITTLE
 
 
 @dataclass(frozen=True, eq=False)

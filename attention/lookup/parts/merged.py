@@ -19,6 +19,9 @@ def merged(
 ) -> Gathered:
     """What all parts gathered. What they looked up is kept; what is missing is asked for.
 
+    A row that a part looked up stands in the list by what it is, not by what it was scanned at: also that is within the
+    error of what is scanned.
+
     Args:
         found: at least one, whose places are those among the rows of all.
         documents, keys: how many documents pass, and how many rows, of all parts.
@@ -33,10 +36,12 @@ def merged(
     weighty = _weighty(similarities, starts, inverse, totals, wanted.temperatures is None)
     best = np.array(wanted.ks)
     candidates = Candidates(best, none, starts, places, similarities, totals.thresholds, errors[:, 0].copy())
-    known_starts, first, whose = candidates.first(candidates.at_first(weighty, wanted.most))
-    missing = np.flatnonzero(np.isnan(known[first]))
+    counts = np.maximum(candidates.at_first(weighty, wanted.most), _told(starts, known))
+    known_starts, first, whose = candidates.first(counts)
+    missing = np.flatnonzero(~known[first])
+    similar = similarities[first]
     if len(missing):
-        known[first[missing]] = looked_up(places[first[missing]], whose[missing])
+        similar[missing] = looked_up(places[first[missing]], whose[missing])
     histograms = [each.histogram for each in found if each.histogram is not None]
     return Gathered(
         documents=documents,
@@ -48,7 +53,7 @@ def merged(
         places=places,
         similarities=similarities,
         known_starts=known_starts,
-        known=known[first],
+        known=similar,
         errors=errors,
         outputs=totals.outputs,
         value_errors=totals.value_errors,
@@ -58,30 +63,43 @@ def merged(
     )
 
 
-def _listed(found: Sequence[Gathered]) -> tuple[I64, I64, F64, F64]:
+def listed_similarities(gathered: Gathered) -> F64:
+    """float64[m]: of the candidates that were looked up what they are, of the others what they were scanned at."""
+    found = gathered.similarities.copy()
+    for query in range(len(gathered.starts) - 1):
+        known, first = gathered.known_of(query), gathered.starts[query]
+        found[first : first + len(known)] = known
+    return found
+
+
+def _listed(found: Sequence[Gathered]) -> tuple[I64, I64, F64, np.ndarray]:
     """All rows that the parts listed, each query's best first.
 
     Returns:
-        Where each query's begin int64[q + 1], places, scanned similarities, and what they are known to be, or NaN.
+        Where each query's begin int64[q + 1], places, similarities, and bool[m], which were looked up.
     """
     starts = np.sum([each.starts for each in found], axis=0)
     places, similarities = np.empty(starts[-1], dtype=np.int64), np.empty(starts[-1])
-    known = np.empty(starts[-1])
+    known = np.empty(starts[-1], dtype=np.bool_)
+    listed = [listed_similarities(each) for each in found]
     for query in range(len(starts) - 1):
         here = slice(starts[query], starts[query + 1])
         runs = [slice(each.starts[query], each.starts[query + 1]) for each in found]
-        scanned = np.concatenate([each.similarities[run] for each, run in zip(found, runs, strict=True)])
-        order = np.argsort(-scanned, kind="stable")
-        similarities[here] = scanned[order]
+        own = np.concatenate([similar[run] for similar, run in zip(listed, runs, strict=True)])
+        order = np.argsort(-own, kind="stable")
+        similarities[here] = own[order]
         places[here] = np.concatenate([each.places[run] for each, run in zip(found, runs, strict=True)])[order]
-        told = np.full(len(scanned), np.nan)
-        first = 0
-        for each, run in zip(found, runs, strict=True):
-            similar = each.known_of(query)
-            told[first : first + len(similar)] = similar
-            first += run.stop - run.start
-        known[here] = told[order]
+        told = [
+            np.arange(run.stop - run.start) < len(each.known_of(query)) for each, run in zip(found, runs, strict=True)
+        ]
+        known[here] = np.concatenate(told)[order]
     return starts, places, similarities, known
+
+
+def _told(starts: I64, known: np.ndarray) -> I64:
+    """int64[q]: how many of each query's first candidates were looked up, one after another."""
+    runs = zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
+    return np.array([int(np.append(known[first:last], False).argmin()) for first, last in runs], dtype=np.int64)
 
 
 def _weighty(similarities: F64, starts: I64, inverse: F64, totals: Sums, histogram: bool) -> I64:

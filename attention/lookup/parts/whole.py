@@ -140,7 +140,7 @@ class Whole:
         accumulators = under_way.finish()
         totals = added_up(accumulators)
         inverse = accumulators[0].inverse.astype(np.float64)
-        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals)
+        starts, places, similarities, weighty = _listed(under_way.lists, inverse, totals, wanted.little)
         errors = self._rounded(errors, totals.thresholds, starts, similarities)
         histograms = [each.histogram for each in accumulators if each.histogram is not None]
         return Scanned(
@@ -234,7 +234,7 @@ class Whole:
         return hashlib.blake2b((first + 0.0).tobytes()).digest()  # −0.0 is 0.0
 
 
-def _listed(lists: CandidateLists, inverse: F64, totals: Sums) -> tuple[I64, I64, F64, I64]:
+def _listed(lists: CandidateLists, inverse: F64, totals: Sums, little: float) -> tuple[I64, I64, F64, I64]:
     """All rows that the workers listed, each query's best first.
 
     Returns:
@@ -247,7 +247,7 @@ def _listed(lists: CandidateLists, inverse: F64, totals: Sums) -> tuple[I64, I64
 
     def put(first: int, last: int) -> None:
         running.in_order(lists.places, lists.similarities, lists.counts, starts, first, last, places, similarities)
-        heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty)
+        heavy(running, similarities, starts, inverse, totals.levels, squares, first, last, weighty, little)
 
     side_by_side(put, len(inverse), len(places))
     return starts, places, similarities, weighty

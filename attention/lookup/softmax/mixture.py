@@ -114,6 +114,7 @@ def mix_each(runs: Runs, thresholds: F64, sums: F64, nulls: Sequence[NullKey | N
     weights, factors = np.empty(len(runs.values)), np.empty(thresholds.shape)
     totals = np.empty((len(nulls), TOTALS))
     null_keys = np.array([NO_NULL if null is None else (null.similarity, null.log_count) for null in nulls])
+    null_keys = null_keys.reshape(-1, 2)  # also where there is no case
 
     def weigh(first: int, last: int) -> None:
         running.weigh(

@@ -49,7 +49,8 @@ def solve(similarities: F64, target: float, counts: F64 | None = None) -> float:
             break
         low, high = (at, high) if excess < 0 else (low, at)
         variance = (masses @ (logits * logits)) / mass - mean * mean
-        step = excess / variance if variance > 0 else np.inf
+        with np.errstate(over="ignore"):  # infinite: out of the bracket, as it should be
+            step = excess / variance if variance > 0 else np.inf
         # A step out of the bracket halves it, though by no more than STRIDE: the bracket spans 70 and more.
         middle = float(np.clip((low + high) / 2, at - STRIDE, at + STRIDE))
         at = at - step if low < at - step < high else middle

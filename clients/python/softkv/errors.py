@@ -154,6 +154,7 @@ REPEATABLE = frozenset(
         "queue_full",
         "rate_limit_exceeded",  # queue_full, as OpenAI's calls say it
         "rooms_full",
+        "shards_missing",
         "stopping",
         "store_unavailable",
         "too_slow",

@@ -23,7 +23,7 @@ OF_A_COLLECTION = ("forbidden", "host_refused", "collection_not_found", "invalid
 OF_DOCUMENTS = (*OF_A_COLLECTION, "document_damaged")
 WRITING = ("forbidden", "idempotency_key_reused", "host_refused", "database_busy", "disk_full", *STORED)
 ENCODING = ("library_missing", "encoder_unavailable")
-ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", *ENCODING)
+ASKING = (*OF_DOCUMENTS, "collection_loading", "collection_damaged", "shards_missing", *ENCODING)
 
 REASONS = {code: refusal.reason for code, refusal in TABLE.items() if refusal.reason is not None}
 

@@ -143,6 +143,12 @@ TABLE: Mapping[str, Refusal] = {
     "collection_loading": Refusal(
         503, "the collection is still being read from disk: try again", retrieval.CollectionLoading, repeat=True
     ),
+    "shards_missing": Refusal(
+        503,
+        "some of the collection's documents cannot be asked now: try again, or allow them to be missing",
+        (retrieval.ShardsMissing, retrieval.SnapshotGone),
+        repeat=True,
+    ),
     "collection_damaged": Refusal(
         503,
         "what is stored of the collection is not what was written: see /readyz",

@@ -91,6 +91,9 @@ def shape_result(
         "output_error": found.certificate.output_error,
         "holds_with": found.certificate.holds_with,
     }
+    if result.coverage is not None:
+        names = ("documents", "of", "missing_weight_at_most")
+        answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
     counts = {"documents": found.documents, "keys": found.keys}
     return answer | {"temperature": found.temperature, **counts, "took_ms": took_ms}
 

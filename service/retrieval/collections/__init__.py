@@ -5,7 +5,9 @@ from __future__ import annotations
 from service.retrieval.collections.catalogue import Catalogue, Changed
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.columns import FieldReader, Source
+from service.retrieval.collections.compaction import ever_later, in_background
 from service.retrieval.collections.defaults import settings_of
+from service.retrieval.collections.following import FollowingCollection
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.masks import Masks, parse_filter

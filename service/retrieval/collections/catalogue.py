@@ -116,6 +116,11 @@ class Catalogue:
                 return
             time.sleep(PAUSE_SECONDS)
 
+    def close(self) -> None:
+        """Let go of who scans beside this process; the store is not the catalogue's to close."""
+        if self.processes is not None:
+            self.processes.close()
+
     def loading(self) -> list[str]:
         """What a probe should say is still being read."""
         return [each.name for each in self.collections() if not each.ready and each.trouble is None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.retrieval.collections.snapshot import Snapshot
-from service.retrieval.errors import InvalidContent, RetrievalError
+from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.storage import DocumentDamaged, StorageError
 from service.threads import CORES, Threads
 from service.trail import Wait, together
@@ -26,6 +26,8 @@ LONG_ANSWERS = Threads("answers", 2)
 
 MOST_QUESTIONS = 256  # of one batch: what waits longer than such a scan would be better off in its own
 MOST_READ = 4096  # documents of one batch
+AGAIN = 2
+"""How often a batch is made again on a newer snapshot, where its own went while it was asked."""
 
 T = TypeVar("T")
 Questions = Callable[[Snapshot], list[Question]]
@@ -188,6 +190,12 @@ class LookupQueue:
         return [outcome for one in batch for outcome in await self._finished([one], await self._scanned([one]))]
 
     def _scan(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
+        for _ in range(AGAIN):
+            with suppress(SnapshotGone):
+                return self._scan_once(batch)
+        return self._scan_once(batch)
+
+    def _scan_once(self, batch: Sequence[Pending]) -> Scanned | Outcomes:
         with ExitStack() as stack:
             snapshot = stack.enter_context(self._snapshot())
             asked = [self._guarded(pending.questions, snapshot) for pending in batch]
@@ -210,6 +218,8 @@ class LookupQueue:
         """What the work gives, or the error that belongs to who asked for it: the others may have their answers."""
         try:
             return work(*arguments)
+        except SnapshotGone:  # everyone's: the batch takes a newer one
+            raise
         except (AttentionError, RetrievalError, StorageError) as error:
             if isinstance(error, DocumentDamaged):
                 self._damaged(error)

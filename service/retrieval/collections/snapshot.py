@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from attention.lookup import Mask, View
+from attention.lookup import KeySummary, Mask, View
 from service.retrieval.collections.columns import Source
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Own, Sample
@@ -13,7 +13,11 @@ from service.storage import CollectionRecord, Condition, Reader, canonical
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A collection as of one version, for as long as the reader is open."""
+    """A collection as of one version, for as long as the reader is open.
+
+    Attributes:
+        missing: of the keys that the view should have and has not; None where it has all.
+    """
 
     record: CollectionRecord
     view: View
@@ -21,6 +25,7 @@ class Snapshot:
     version: int
     masks: Masks
     sample: Sample
+    missing: KeySummary | None = None
     _given: dict[bytes, Mask] = field(default_factory=dict, init=False, repr=False)
 
     def mask(self, condition: Condition) -> Mask:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup import Answer, Evidence
+from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.question import Array, Options, questions_of
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
@@ -37,12 +37,17 @@ class Match:
 
 @dataclass(frozen=True)
 class Result:
-    """An answer of the core, with the documents it names; match weights, rest and null sum to one."""
+    """An answer of the core, with the documents it names; match weights, rest and null sum to one.
+
+    Attributes:
+        coverage: of how much of the collection it was made; None where it had to be all of it.
+    """
 
     matches: list[Match]
     rest_weight: float
     output: Array | None
     answer: Answer
+    coverage: Coverage | None = None
 
 
 async def attend_collection(
@@ -66,7 +71,13 @@ async def attend_collection(
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        return [result(snapshot.record, answer, reading) for answer in found]
+        if not options.allow_missing:
+            return [result(snapshot.record, answer, reading) for answer in found]
+        both = [
+            covered(answer, question, snapshot.view.facts, snapshot.missing)
+            for answer, question in zip(found, questions(snapshot), strict=True)
+        ]
+        return [replace(result(snapshot.record, answer, reading), coverage=coverage) for answer, coverage in both]
 
     read = len(queries) * (0 if options.top_k is None else min(options.top_k, collection.size))
     return await collection.lookups.ask(questions, finish, size=len(queries), read=read)

@@ -27,7 +27,7 @@ from service.retrieval.collections import (
 )
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.queries.attend import Match, Result, result
-from service.retrieval.queries.question import Array, Options, encode_queries, mask_of, question
+from service.retrieval.queries.question import Array, Options, check_whole, encode_queries, mask_of, question
 from service.retrieval.queries.reading import InMemory, Readable, Reading
 from service.storage import (
     CollectionRecord,
@@ -88,6 +88,7 @@ async def compare_collection(collection: Collection, query: str, options: Option
 
     def questions(snapshot: Snapshot) -> list[Question]:
         nonlocal searched
+        check_whole(snapshot)
         if snapshot.version != version:
             searched = search(snapshot)
         asked = encoded.question(snapshot.record, snapshot.own, mask_of(snapshot, options.filter))

@@ -19,7 +19,7 @@ from service.retrieval.collections import (
     null_of,
     parse_filter,
 )
-from service.retrieval.errors import InvalidContent
+from service.retrieval.errors import InvalidContent, ShardsMissing
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +44,7 @@ class Options:
     basis: Literal["proven", "measured"] | None = None
     output: bool = False
     reads: Reads = "texts"
+    allow_missing: bool = False
 
 
 async def questions_of(
@@ -65,12 +66,25 @@ async def questions_of(
 
     def questions(snapshot: Snapshot) -> list[Question]:
         record = snapshot.record
+        if not options.allow_missing:
+            check_whole(snapshot)
         check_queries(record, vectors, pointers)
         null, _ = null_of(record, snapshot.own, options.null, background)
         mask = mask_of(snapshot, options.filter)
         return [question(record, vector, options, null, mask) for vector in vectors]
 
     return questions
+
+
+def check_whole(snapshot: Snapshot) -> None:
+    """Refuse to ask a collection of which documents are missing.
+
+    Raises:
+        ShardsMissing: some are.
+    """
+    if snapshot.missing is not None:
+        documents = snapshot.view.documents
+        raise ShardsMissing(snapshot.record.name, documents, documents + snapshot.missing.documents)
 
 
 async def encode_queries(

@@ -116,6 +116,17 @@ def test_a_histogram_answers_auto_unless_values_are_to_be_blended(running, clust
     assert without.answer.effective_documents == pytest.approx(20, rel=1e-2)
 
 
+def test_temperature_zero_alone_is_told_from_a_histogram(running, clusters, in_pieces):
+    keys, _, _ = clusters
+    keys = np.concatenate([np.tile(keys[:1], (30, 1)), keys])
+    view, question = in_pieces("cosine", keys), Question(keys[0].astype(float), 1.0)
+    found = quantised_sweep(view, question, [0.0])
+    assert found.evidence[0].effective_documents == 31
+    assert found.certificates[0].total_variation < 1e-9
+    (coldest,) = solved(view, [Question(keys[0].astype(float), Auto(8), output=False)])
+    assert coldest.temperature == coldest.answer.temperature == 0
+
+
 def test_what_a_histogram_cannot_decide_is_left_to_the_exact_path(running, clusters, in_pieces):
     keys, _, queries = clusters
     copies = in_pieces("cosine", np.ones_like(keys))

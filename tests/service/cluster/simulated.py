@@ -63,6 +63,7 @@ class StoredCollection:
     documents: list[Stored] = field(default_factory=list)
     ever: list[Stored] = field(default_factory=list)
     log: list[tuple[int, int, int, list[int], float]] = field(default_factory=list)
+    cleared: bool = False
 
     def write(self, keys: Sequence[int], removed: Sequence[int], *, skipped: int, now: float) -> None:
         """A version that adds documents with so many keys, behind so many row numbers that have none."""
@@ -81,9 +82,10 @@ class StoredCollection:
         self.log.append((self.version, first, self.next_row - first, sorted(removed), now))
 
     def clear(self, now: float) -> None:
-        """What is gone for long is deleted, and the log of that."""
+        """What is gone for long is deleted, and the log of that; `cleared` says that there was some."""
         horizon = max((each[0] for each in self.log[:-1] if each[4] < now - KEPT_SECONDS), default=0)
         self.documents = [each for each in self.documents if each.died > horizon]
+        self.cleared = self.cleared or any(each[0] <= horizon for each in self.log)
         self.log = [each for each in self.log if each[0] > horizon]
 
     def living(self, version: int) -> list[int]:
@@ -98,11 +100,22 @@ class SimulatedReader:
         self._store, self._version, self._state = store, version, state
 
     def version(self, collection: int) -> int:
-        self._store.called()
-        there = self._store.collections if self._state is None else self._state
-        if collection not in there:
+        assert self._state is not None
+        if collection not in self._state:
             raise CollectionMissing(collection)
-        return there[collection].version if self._state is None else self._state[collection][0]
+        return self._state[collection][0]
+
+    def kept(self, collection: int) -> bool:
+        self._store.called()
+        if self._state is not None:
+            return True
+        if (there := self._store.collections.get(collection)) is None:
+            raise CollectionMissing(collection)
+        assert self._version is not None
+        since = self._store.clock() - KEPT_SECONDS
+        return there.version <= self._version or any(
+            version == self._version + 1 and at > since for version, *_, at in there.log
+        )
 
     def _living(self, collection: int, first: int, last: int | None) -> list[Stored]:
         self._store.called()
@@ -184,7 +197,8 @@ class Link:
     Args:
         between: is called at the beginning and at the end of each call, and may raise StoreUnavailable: at the end, the
             call was done and nobody heard of it.
-        gave_up: is told of each range that the slot let go of.
+        gave_up: is told of each range that the slot let go of, since others have it.
+        lost: is told of each range that the slot lost.
     """
 
     def __init__(
@@ -192,9 +206,9 @@ class Link:
         store: SimulatedStore,
         between: Callable[[], None],
         gave_up: Callable[[int, int], None],
+        lost: Callable[[int, int], None],
     ) -> None:
-        self._store, self._between, self._gave_up = store, between, gave_up
-        self.collections_ = store.collections
+        self._store, self._between, self._gave_up, self._lost = store, between, gave_up, lost
         self.slots = self
 
     @property
@@ -203,6 +217,9 @@ class Link:
 
     def called(self) -> None:
         self._between()
+
+    def clock(self) -> float:
+        return self._store.clock()
 
     @contextmanager
     def _call(self) -> Iterator[SimulatedStore]:
@@ -289,7 +306,10 @@ class Link:
 
     def release(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
         with self._call() as store:
-            store.held -= {(name, collection, first_row) for first_row in first_rows}
+            for first_row in first_rows:
+                if (name, collection, first_row) in store.held:
+                    self._lost(collection, first_row)
+                    store.held.discard((name, collection, first_row))
 
     def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
         with self._call() as store:

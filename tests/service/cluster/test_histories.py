@@ -44,7 +44,7 @@ class Running:
         self.stepping = self.dead = False
         self.down_until = 0.0
         self._history = history
-        link = Link(history.store, self._between, history.check_given_up)
+        link = Link(history.store, self._between, history.check_given_up, history.check_lost)
         self.shard = Shard(name, node, link, COPIES, answered=told, clock=lambda: history.now, submit=self.tasks.append)
 
     def _between(self) -> None:
@@ -134,12 +134,24 @@ class History:
 
     def pass_time(self) -> None:
         self.now += self.random.choice([0.01, 0.1, 0.3, 1.0, 4.0])
-        if self._depth == 0 and self.wild and self.chance(0.02):  # long enough for a log that is gone
-            for _ in range(170):
-                self.now += 4.0
+        if self._depth == 0 and self.wild and self.chance(0.1):
+            self.pass_long()
+
+    def pass_long(self) -> None:
+        """So long that what is gone is cleared, and one who heard nothing meanwhile cannot follow."""
+        self._some().down_until = self.now + 690.0
+        for _ in range(3):
+            self.write()
+            for _ in range(4):
                 self.look()
-            self.clear()
-            self.count("long")
+        for _ in range(170):
+            self.now += 4.0
+            self.look()
+        self.write()
+        self.clear()
+        for _ in range(20):
+            self.ask()
+        self.count("long")
 
     def clear(self) -> None:
         for each in self.store.collections.values():
@@ -229,6 +241,11 @@ class History:
                 assert (number, first_row) in running.held or not told_now
         self.count("given up")
 
+    def check_lost(self, number: int, first_row: int) -> None:
+        """A slot lets go of a range, whoever else has it, only where it could not follow the log of what is there."""
+        assert self.store.collections[number].cleared
+        self.count("lost")
+
     def settle(self) -> None:
         """No more happens: lines are up, and all go on until nothing changes."""
         self.quiet = True
@@ -291,4 +308,4 @@ def test_some_histories() -> None:
 @pytest.mark.parametrize("part", range(8))
 def test_a_thousand_histories(part: int) -> None:
     counts = of_all(MANY[part::8])
-    assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "long")) > 20
+    assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "lost")) > 20

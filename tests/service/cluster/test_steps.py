@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.steps import SKIPPED_SECONDS, Step, steps, written
-from service.cluster.versions import KEPT
+from service.cluster.slot.steps import SKIPPED_SECONDS, Step, steps, written
+from service.cluster.slot.versions import KEPT
 from service.storage import CollectionMissing, Logged
 from tests.service.cluster.simulated import Link, SimulatedStore
 
@@ -45,7 +45,7 @@ def store() -> SimulatedStore:
 
 
 def added(store: SimulatedStore, number: int, first_row: int, log: list[Logged]) -> list[list[int]]:
-    link = Link(store, lambda: None, lambda *_: None)
+    link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
     found = written(link, number, first_row, steps(log, 0.0), lambda _: None)
     return [[] if each is None else each.numbers.tolist() for each in found]
 
@@ -57,7 +57,7 @@ def test_a_step_adds_what_lives_at_its_version_and_what_soon_died_is_read_as_wel
     collection.write([1], [2], skipped=0, now=0.0)  # row 6
     collection.write([1], [3, 6], skipped=RANGE_ROWS - 8, now=0.0)  # row RANGE_ROWS - 1
     collection.write([3, 1], [], skipped=0, now=0.0)  # the first rows of another range
-    link = Link(store, lambda: None, lambda *_: None)
+    link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
     log = link.log(number, 0)
     assert log is not None
     assert added(store, number, 0, log) == [[1, 2, 3, 4, 5], [6], [RANGE_ROWS - 1], []]
@@ -69,7 +69,7 @@ def test_a_step_adds_what_lives_at_its_version_and_what_soon_died_is_read_as_wel
 def test_a_document_belongs_to_the_range_of_its_first_row_with_all_of_its_rows(store):
     number = store.create()
     store.collections[number].write([3], [], skipped=RANGE_ROWS - 2, now=0.0)
-    log = Link(store, lambda: None, lambda *_: None).log(number, 0)
+    log = Link(store, lambda: None, lambda *_: None, lambda *_: None).log(number, 0)
     assert added(store, number, 0, log) == [[RANGE_ROWS - 1, RANGE_ROWS, RANGE_ROWS + 1]]
     assert added(store, number, RANGE_ROWS, log) == [[]]
 
@@ -77,7 +77,7 @@ def test_a_document_belongs_to_the_range_of_its_first_row_with_all_of_its_rows(s
 def test_what_is_read_of_a_collection_that_is_being_deleted_is_not_taken_for_all(store):
     number = store.create()
     store.collections[number].write([1, 1], [], skipped=0, now=0.0)
-    log = Link(store, lambda: None, lambda *_: None).log(number, 0)
+    log = Link(store, lambda: None, lambda *_: None, lambda *_: None).log(number, 0)
     store.delete(number)
     with pytest.raises(CollectionMissing):
         added(store, number, 0, log)

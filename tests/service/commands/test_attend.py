@@ -69,6 +69,12 @@ def test_every_option_reaches_the_service(softkv: Softkv) -> None:
     assert answer["evidence"]["effective_documents"] == pytest.approx(3, rel=0.01)
 
 
+def test_what_may_be_missing_reaches_the_service(softkv: Softkv) -> None:
+    answer = json.loads(softkv("attend", "library", QUESTION, "--allow-missing", "--json").stdout)
+    assert answer["coverage"] == {"documents": 110, "of": 110, "missing_weight_at_most": 0.0}
+    assert "coverage" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
+
+
 def test_a_basis_reaches_the_service(softkv: Softkv) -> None:
     answer = json.loads(softkv("attend", "library", QUESTION, "--basis", "measured", "--json").stdout)
     assert answer["certificate"]["basis"] == "proven"  # all is, where a collection keeps no thin codes

@@ -38,6 +38,15 @@ def shown(given: dict[str, Any], **options: Any) -> str:
     return written.getvalue()
 
 
+def test_what_is_missing_is_told() -> None:
+    there = {"coverage": {"documents": 1200, "of": 1200, "missing_weight_at_most": 0.0}}
+    assert shown(answer() | there) == shown(answer())
+    partly = {"coverage": {"documents": 1200, "of": 1500, "missing_weight_at_most": 0.255}}
+    lines = shown(answer() | partly).splitlines()
+    assert lines[-2] == "300 of 1,500 documents missing: they have 25.5% of all weight at most."
+    assert lines[-3].startswith("Answered: ")
+
+
 def test_an_answer_in_full() -> None:
     lines = [line.rstrip() for line in shown(answer()).splitlines()]
     assert lines == [

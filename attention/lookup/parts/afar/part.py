@@ -6,7 +6,7 @@ A place is a row's number: whoever holds a row finds it by that, so any message 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,14 +19,19 @@ from attention.lookup.codes.moments import Residuals
 from attention.lookup.codes.queries import QueryCodes, query_codes
 from attention.lookup.memory.view import Mask
 from attention.lookup.parts.afar.view import Afar, AfarMask, Message, condition_of, residuals_of
+from attention.lookup.parts.afar.wire import gathered_heard
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.joined import WIDER
-from attention.lookup.parts.merged import merged
-from attention.lookup.parts.processes.asked import heard, told
+from attention.lookup.parts.merged import listed_similarities, merged
+from attention.lookup.parts.processes.asked import told
 from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, opened
 from attention.lookup.scan.scan import fits
 from attention.shared_memory import Array
+
+MORE = 4
+"""A holder looks up as many rows as if those that it only scans might weigh so many times less: what all of them weigh
+decides, which it cannot know, and a row that is missing then costs a second message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,13 +106,13 @@ class AfarPart:
         )
 
     def gather(self, wanted: Wanted) -> Gathered:
-        """What all holders gathered, each of its own rows."""
-        said, arrays = told(wanted)
+        """What all holders gathered, each of its own rows, of which it looks up some more than it would for itself."""
+        said, arrays = told(replace(wanted, little=wanted.little / MORE))
         own = {name: getattr(self.facts, name) for name in ("n", "documents", "key_norm")}
         said |= {"ks": list(map(int, wanted.ks)), "all": own}
         answers = self._every("gather", said, {**arrays, "thresholds": self._thresholds(wanted)})
         there = [each for each in answers if each[0]["keys"]]
-        found = [heard(Gathered, *each) for each in there]
+        found = [gathered_heard(*each) for each in there]
         looked_up = partial(self.similarities_at, wanted.vectors)
         gathered = merged(found, wanted, self.documents, self.keys, looked_up)
         if wanted.outputs and wanted.temperatures is not None:
@@ -216,18 +221,9 @@ def alike(view: Afar, numbers: I64) -> bool:
     return None not in digests and len(digests) < 2
 
 
-def similarities_listed(gathered: Gathered) -> F64:
-    """float64[m]: of the candidates that were looked up what they are, of the others what they were scanned at."""
-    found = gathered.similarities.copy()
-    for query in range(len(gathered.starts) - 1):
-        known, first = gathered.known_of(query), gathered.starts[query]
-        found[first : first + len(known)] = known
-    return found
-
-
 def relative_weights(gathered: Gathered, temperatures: F64) -> tuple[F64, F64]:
     """(weights, logits) float64[m] each: exp((s − best)/T) and its logarithm, best among the query's candidates."""
-    similarities, counts = similarities_listed(gathered), np.diff(gathered.starts)
+    similarities, counts = listed_similarities(gathered), np.diff(gathered.starts)
     warmth = np.maximum(temperatures, 1e-30)
     best = np.array(
         [
@@ -252,8 +248,9 @@ def _blended(gathered: Gathered, sums: F64, temperatures: F64) -> Blended:
 def _add_known(blended: Blended, places: I64, queries: I64, left: F64, outputs: F64) -> None:
     """Add the sums that a holder has, as often as its best row weighs; `left` is what that leaves of each weight.
 
-    Both sides take exp((s − best)/T), each from its own best: they agree to a few units in the last place of the
-    logarithm, and of the weight. What is off by more was weighed otherwise.
+    Both sides take exp((s − best)/T), each from its own best: that agrees to a few units in the last place of the
+    logarithm. What is off by more was weighed otherwise. Weights add up to 1, and Σ −w·ln w is at most the logarithm of
+    how many rows there are: so what this moves is less than what summing them is taken to move.
     """
     for query in np.unique(queries).tolist():
         first, last = blended.starts[query : query + 2].tolist()
@@ -268,7 +265,10 @@ def _add_known(blended: Blended, places: I64, queries: I64, left: F64, outputs: 
         scale = float(left[at[best]])
         expected = scale * blended.weights[own]
         off = np.abs(left[at] - expected)
-        same = off <= 4 * UNIT_ROUNDOFF * (np.abs(blended.logits[own]) + 4) * expected
-        if scale > 0 and 2 * np.count_nonzero(same) >= len(at):
+        if not scale > 0:
+            continue
+        logits = np.abs(blended.logits[own]) - np.log(min(scale, 1.0))
+        same = off <= 4 * UNIT_ROUNDOFF * (logits + 4) * expected
+        if 2 * np.count_nonzero(same) >= len(at):
             outputs[query] += scale * blended.sums[query]
             left[at] = np.where(same, 0.0, left[at] - expected)

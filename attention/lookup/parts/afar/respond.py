@@ -14,11 +14,12 @@ from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.tiles import Passing
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.afar.part import relative_weights
-from attention.lookup.parts.afar.wire import facts_told, several
+from attention.lookup.parts.afar.summaries import summary_of
+from attention.lookup.parts.afar.wire import facts_told, gathered_told, several
 from attention.lookup.parts.every_row import TILE_ROWS
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.original import Original
-from attention.lookup.parts.processes.asked import heard, told
+from attention.lookup.parts.processes.asked import heard
 from attention.lookup.parts.whole import Whole
 from attention.lookup.scan.opening import Sampling
 from attention.shared_memory import Array
@@ -41,6 +42,8 @@ def respond(
     """
     if said["call"] == "facts":
         return _facts(views)
+    if said["call"] == "summary":
+        return several([summary_of(each).message() for each in views])
     if said["call"] == "sample":
         return _sample(view, said["stride"])
     with held():
@@ -117,7 +120,7 @@ class _Rows:
             return {"keys": 0}, {}
         wanted = self._wanted(arrays)
         gathered = self._part.gather(wanted, arrays["thresholds"])
-        said, found = told(gathered)
+        said, found = gathered_told(gathered)
         if wanted.outputs and wanted.temperatures is not None:
             found["listed blends"] = self._listed_blends(gathered, wanted.temperatures)
         return said, {**found, "places": self._part.numbers(gathered.places)}

@@ -2,43 +2,88 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from attention.dtypes import I64, Index
 from attention.lookup.codes.moments import Residuals, Spread
 from attention.lookup.memory.facts import Facts
-from attention.lookup.parts.processes.messages import packed, unpacked
+from attention.lookup.memory.owners import between
+from attention.lookup.parts.gathered import Gathered
+from attention.lookup.parts.processes.asked import heard, told
 from attention.shared_memory import Array
 
-NARROW = "narrow"
+_HEAD = struct.Struct("<I")
+_QUICK = 1
+"""How hard a head is pressed: names of arrays and numbers, about half of which that takes away."""
 
 
 def to_bytes(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """One message. float64 that float32 holds, and int64 that lie close together, take half of their bytes."""
-    narrow, smaller = dict[str, int | None](), dict[str, Array]()
+    """One message: the length of its head, the head, and the arrays behind it; nothing in it can be run.
+
+    float64 that float32 holds, and int64 that lie close together, take half of their bytes.
+    """
+    sections, pieces = dict[str, tuple[str, tuple[int, ...], str, int]](), list[bytes]()
     for name, array in arrays.items():
-        smaller[name] = array
-        if array.dtype == np.float64 and array.size:
-            with np.errstate(over="ignore"):
-                half = array.astype(np.float32)
-            if np.array_equal(half, array):
-                smaller[name], narrow[name] = half, None
-        elif array.dtype == np.int64 and array.size:
-            least = int(array.min())
-            if int(array.max()) - least < 2**32:
-                smaller[name], narrow[name] = (array - least).astype(np.uint32), least
-    return packed({**said, NARROW: narrow}, smaller)
+        narrow, least = _narrowed(array)
+        sections[name] = (array.dtype.str, array.shape, narrow.dtype.str, least)
+        pieces.append(narrow.tobytes())
+    head = zlib.compress(json.dumps([said, sections], separators=(",", ":")).encode(), _QUICK)
+    return b"".join([_HEAD.pack(len(head)), head, *pieces])
 
 
 def of_bytes(message: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
     """What was said, and the arrays as they were."""
-    said, arrays = unpacked(message)
-    for name, least in said.pop(NARROW).items():
-        arrays[name] = arrays[name].astype(np.float64) if least is None else arrays[name].astype(np.int64) + least
+    start = _HEAD.size + _HEAD.unpack_from(message)[0]
+    said, sections = json.loads(zlib.decompress(message[_HEAD.size : start]))
+    arrays = dict[str, Array]()
+    for name, (dtype, shape, stored, least) in sections.items():
+        found = np.frombuffer(message, stored, int(np.prod(shape, dtype=np.int64)), start)
+        start += found.nbytes
+        wide = found.astype(dtype).reshape(shape)  # a copy, which is aligned
+        arrays[name] = wide + least if least else wide
     return said, arrays
+
+
+def _narrowed(array: Array) -> tuple[Array, int]:
+    """The array in as few bytes as hold it, and what is to be added to each number."""
+    if array.dtype == np.float64 and array.size:
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float32)
+        return (half if np.array_equal(half, array) else array), 0
+    if array.dtype == np.int64 and array.size:
+        least = int(array.min())
+        span = int(array.max()) - least
+        if span < 2**32:
+            return (array - least).astype(np.uint16 if span < 2**16 else np.uint32), least
+    return array, 0
+
+
+def gathered_told(found: Gathered) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What one gathered; what candidates were scanned at is told of those only that were not looked up."""
+    said, arrays = told(found)
+    arrays["similarities"] = np.delete(found.similarities, _known(found.starts, found.known_starts))
+    return said, arrays
+
+
+def gathered_heard(said: Mapping[str, Any], arrays: Mapping[str, Array]) -> Gathered:
+    """What `gathered_told` gave, with similarities that were looked up in the place of scanned ones."""
+    known = np.zeros(len(arrays["places"]), dtype=np.bool_)
+    known[_known(arrays["starts"], arrays["known_starts"])] = True
+    similarities = np.empty(len(known))
+    similarities[known], similarities[~known] = arrays["known"], arrays["similarities"]
+    return heard(Gathered, said, {**arrays, "similarities": similarities})
+
+
+def _known(starts: I64, known_starts: I64) -> Index:
+    """Where the first candidates of each query stand among all, those that were looked up."""
+    return between(starts[:-1], starts[:-1] + np.diff(known_starts))
 
 
 def facts_told(each: Facts) -> tuple[dict[str, Any], dict[str, Array]]:

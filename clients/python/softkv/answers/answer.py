@@ -46,6 +46,14 @@ class Certificate(Record):
     holds_with: float
 
 
+class Coverage(Record):
+    """Of how much of the collection an answer was made; docs/asking.md tells of it."""
+
+    documents: int
+    of: int
+    missing_weight_at_most: float
+
+
 class Answer(Sequence[Match]):
     """The matches, by weight; true where the documents outweigh "none of these".
 
@@ -92,6 +100,12 @@ class Answer(Sequence[Match]):
     def certificate(self) -> Certificate:
         """How far all this is from the exact answer at most."""
         return Certificate.read(self._content["certificate"])
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """Of how much of the collection it was made, where `allow_missing` asked for that."""
+        coverage = self._content.get("coverage")
+        return None if coverage is None else Coverage.read(coverage)
 
     @cached_property
     def output(self) -> Array | None:

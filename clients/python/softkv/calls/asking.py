@@ -43,6 +43,7 @@ class How(TypedDict, total=False):
     null: Null | None
     max_error: float | None
     basis: Basis | None
+    allow_missing: bool | None
     include: Sequence[MatchField] | None
 
 
@@ -59,6 +60,7 @@ def attend(
     null: Null | None = None,
     max_error: float | None = None,
     basis: Basis | None = None,
+    allow_missing: bool | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
     """Give every document that passes its weight; docs/asking.md tells of each argument.
@@ -73,6 +75,7 @@ def attend(
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate; the collection's if left out.
+        allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
     refuse(
@@ -94,6 +97,7 @@ def attend(
         null=null,
         max_error=max_error,
         basis=basis,
+        allow_missing=allow_missing,
         include=include,
         vector_format=FORMAT,
     )

@@ -37,3 +37,11 @@ def test_auto_is_zero_where_more_tie_than_are_wanted():
     assert solve(np.array([1.0]), 8) == 0
     assert solve(np.ones(5), 2) == 0
     assert solve(np.empty(0), 8) == 0
+
+
+def test_a_step_too_large_for_a_float_is_one_out_of_the_bracket():
+    """At the first try all but the best vanish, and what entropy is left says nothing of where it rises."""
+    similarities = np.concatenate([[1.0], np.full(14, 0.6), np.full(40, 0.2)])
+    weights = np.exp((similarities - 1) / solve(similarities, 20))
+    weights /= weights.sum()
+    assert np.exp(-(weights * np.log(weights)).sum()) == pytest.approx(20, rel=1e-2)

@@ -34,6 +34,12 @@ def test_it_is_true_where_it_was_answered():
     assert not answer(answered=False)
 
 
+def test_it_says_of_how_much_it_was_made_where_that_was_asked():
+    assert answer().coverage is None
+    found = answer(coverage={"documents": 1200, "of": 1500, "missing_weight_at_most": 0.25}).coverage
+    assert (found.documents, found.of, found.missing_weight_at_most) == (1200, 1500, 0.25)
+
+
 def test_it_is_a_sequence_of_its_matches():
     found = answer()
     assert len(found) == 2

@@ -251,3 +251,17 @@ def test_what_cannot_be_asked_is_pointed_at(client, collection, asked, pointer):
     answer = client.post(f"{path}/attend", json=asked)
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_of_how_much_an_answer_was_made_is_said_where_it_was_asked(client, collection):
+    path = fill(client, collection(encoder=None))
+    plain, asked = (
+        client.post(f"{path}/attend", json={"queries": [QUERY.tolist()] * 2, **more}).json()["results"]
+        for more in ({}, {"allow_missing": True, "filter": {"field": "metadata.i", "operator": "<", "value": 6}})
+    )
+    assert all("coverage" not in answer for answer in plain)
+    whole = {"documents": plain[0]["documents"], "of": plain[0]["documents"], "missing_weight_at_most": 0.0}
+    assert [answer["coverage"] for answer in asked] == [whole] * 2
+    assert asked[0]["documents"] < whole["documents"]
+    refused = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "allow_missing": "yes"})
+    assert refused.json()["errors"][0]["pointer"] == "/allow_missing"

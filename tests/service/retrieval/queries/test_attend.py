@@ -7,12 +7,13 @@ import asyncio
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Question, Rows, answer
-from service.retrieval.queries import Options, attend_collection
+from attention.lookup import Memory, Question, Rows, answer, summary_of
+from service.retrieval import ShardsMissing
+from service.retrieval.queries import Options, attend_collection, sweep_collection
 from service.retrieval.queries.attend import result
 from service.retrieval.queries.reading import InMemory
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
-from tests.service.retrieval.making import document, opened
+from tests.service.retrieval.making import document, lacking, numbered, opened
 
 RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 1.0, dimension=2, value_dimension=3))
 
@@ -53,3 +54,50 @@ def test_where_only_ids_are_wanted_no_document_is_read(tmp_path):
     (found,) = asyncio.run(asking)
     assert [(match.id, match.document) for match in found.matches] == [("a", None), ("b", None)]
     catalogue.store.close()
+
+
+@pytest.fixture
+def partly(tmp_path):
+    """A collection of forty documents of which fifteen are in another place, which does not answer; and all of them."""
+    catalogues = [opened(tmp_path / name, numbered(*range(n))) for name, n in (("here", 25), ("whole", 40))]
+    here, whole = (catalogue.collection("c") for catalogue in catalogues)
+    away = opened(tmp_path / "away", numbered(*range(25, 40)))
+    with away.collection("c").snapshot() as snapshot:
+        missing = summary_of(snapshot.view)
+    lacking(here, missing)
+    yield here, whole
+    for catalogue in (*catalogues, away):
+        catalogue.store.close()
+
+
+def test_what_is_missing_is_refused_unless_it_is_allowed(partly):
+    here, _ = partly
+    query = np.ones(2, np.float32)
+    said = r"only 25 of the 40 documents of collection 'c' can be asked now: try again in a moment, or attend with"
+    for asking in (
+        attend_collection(here, [query], Options(), ["/query"]),
+        sweep_collection(here, query, [1.0], Options()),
+    ):
+        with pytest.raises(ShardsMissing, match=said):
+            asyncio.run(asking)
+
+
+def test_where_it_is_allowed_the_certificate_is_true_of_all(partly):
+    here, whole = partly
+    for temperature in (0.0, 0.5, 30.0):
+        options = Options(temperature=temperature, top_k=40, allow_missing=True, output=True)
+        (found,), (true,) = (
+            asyncio.run(attend_collection(each, [np.array([0.3, -0.2], np.float32)], options, ["/query"]))
+            for each in (here, whole)
+        )
+        assert (found.coverage.documents, found.coverage.of, found.answer.documents) == (25, 40, 25)
+        assert (true.coverage.documents, true.coverage.of, true.coverage.missing_weight_at_most) == (40, 40, 0)
+        weights = {match.id: match.weight for match in true.matches}
+        there = {match.id: match.weight for match in found.matches}
+        apart = sum(abs(weight - there.get(name, 0.0)) for name, weight in weights.items()) / 2
+        assert apart <= found.answer.certificate.total_variation + 1e-12
+        missing = sum(weight for name, weight in weights.items() if name not in there)
+        assert missing <= found.coverage.missing_weight_at_most + 1e-12
+        error = np.linalg.norm(found.output - true.output)
+        assert error <= found.answer.certificate.output_error + 1e-12
+    assert found.coverage.missing_weight_at_most == pytest.approx(15 / 40, rel=0.02)

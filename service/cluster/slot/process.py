@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Thread
 
 import structlog
 
-from attention.kernels import limit_workers, prepare
-from service.cluster.shard import Shard, ShardStanding
+from attention.lookup import limit_workers
+from service.cluster.slot.shard import Shard, ShardStanding
+from service.retrieval.collections import MachineCode
 from service.storage import SharedStore, StoreUnavailable, open_shared
 
 log = structlog.get_logger("softkv")
@@ -24,16 +26,26 @@ class SlotProcess:
         name, node: of the slot, and of the machine that it runs on.
         store: the address of a PostgreSQL.
         copies: how many slots hold each range.
-        threads: that scan.
-        cache_dir: where machine code is kept.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
+        threads: in how many it scans; None for as many as there are cores, which slots of one machine share.
+        cache: a directory where machine code is kept: until that is loaded, or made, NumPy answers, and more slowly;
+            None leaves all to who made this object.
     """
 
     def __init__(
-        self, name: str, node: str, store: str, copies: int, threads: int, cache_dir: str, originals: str | None = None
+        self,
+        name: str,
+        node: str,
+        store: str,
+        copies: int,
+        originals: str | None = None,
+        threads: int | None = None,
+        cache: str | None = None,
     ) -> None:
-        limit_workers(threads)
-        prepare(Path(cache_dir))
+        if threads is not None:
+            limit_workers(threads)
+        if cache is not None:
+            Thread(target=MachineCode(Path(cache), encodes=False).load, name="machine code", daemon=True).start()
         folder = None if originals is None else Path(originals)
         self._shard = Shard(name, node, _opened(store), copies, folder)
         self._shard.start()

@@ -1,0 +1,96 @@
+"""What stays certain where a part of a collection does not answer, beside what is true of all rows.
+
+    python -m benchmarks.missing [--rows 64000] [--missing 8] [--queries 40]
+
+Clustered keys, one in so many of them missing. For each temperature, medians over the queries: what the missing rows
+weigh in float64 over all rows; what the answer says they weigh at most, by mean and spread, and what could be said by
+the upper end alone; half of the room between the bounds; and the certificate. The exit code is 1 where one of them
+does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.lookup import KeySummary, Memory, Question, Rows, View, answers, covered, prepare
+from benchmarks.keys import Array, gathered, near
+
+TEMPERATURES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05)
+
+
+def row(
+    view: View, missing: KeySummary, queries: Array, similarities: NDArray[np.float64], keys: Array, temperature: float
+) -> tuple[list[str], bool]:
+    """The cells of one temperature; whether everything said of it was true."""
+    found: list[list[float]] = []
+    held = True
+    asked = [Question(query, temperature) for query in queries]
+    for question, answer, own in zip(asked, answers(view, asked), similarities, strict=True):
+        answer, coverage = covered(answer, question, view.facts, missing)
+        weights = np.exp((own - own.max()) / temperature)
+        weights /= weights.sum()
+        weight, output = float(weights[view.n :].sum()), weights @ keys.astype(np.float64)
+        assert answer.output is not None
+        assert answer.certificate.output_error is not None
+        apart = float(np.linalg.norm(answer.output - output))
+        held &= coverage.missing_weight_at_least <= weight <= coverage.missing_weight_at_most
+        # Of the total variation the missing rows' own weight is the least there is.
+        held &= weight <= answer.certificate.total_variation and apart <= answer.certificate.output_error
+        # 1 − ln Z is that of the upper end alone, for unit vectors.
+        ends = math.log(missing.n) + 1 / temperature - float(np.logaddexp.reduce(own[: view.n] / temperature))
+        room = (coverage.missing_weight_at_most - coverage.missing_weight_at_least) / 2
+        said = [weight, coverage.missing_weight_at_most, 1 / (1 + math.exp(-ends)), room]
+        found.append([*said, answer.certificate.total_variation, answer.certificate.output_error, apart])
+    return [f"{temperature:g}", *(f"{median(column):.3g}" for column in zip(*found, strict=True))], held
+
+
+def main() -> int:
+    """Ask, compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=64_000)
+    parser.add_argument("--missing", type=int, default=8)
+    parser.add_argument("--queries", type=int, default=40)
+    arguments = parser.parse_args()
+    prepare()
+    keys = gathered(arguments.rows)
+    there = arguments.rows - arguments.rows // arguments.missing
+    queries = near(keys, arguments.queries, 7)
+    view = Memory("cosine").publish(add=Rows(np.arange(there), keys[:there]))
+    started = time.perf_counter()
+    missing = KeySummary.of("cosine", keys[there:])
+    summed = time.perf_counter() - started
+    directions = queries / np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
+    similarities = directions @ (keys / np.linalg.norm(keys.astype(np.float64), axis=1, keepdims=True)).T
+    table = Table("T", "missing weight", "at most", "by the end alone", "half the room", box=box.MARKDOWN)
+    for name in ("total variation at most", "‖o − ô‖ at most", "‖o − ô‖"):
+        table.add_column(name)
+    held = True
+    for temperature in TEMPERATURES:
+        cells, true = row(view, missing, queries, similarities, keys, temperature)
+        table.add_row(*cells)
+        held &= true
+    asked = [Question(query, 1.0) for query in queries]
+    found = answers(view, asked)
+    started = time.perf_counter()
+    for question, answer in zip(asked, found, strict=True):
+        covered(answer, question, view.facts, missing)
+    taken = (time.perf_counter() - started) / len(asked)
+    print(f"{arguments.rows:,} rows, one in {arguments.missing} missing, {arguments.queries} queries")
+    Console(width=120).print(table)
+    print(f"every bound held: {'yes' if held else 'NO'}")
+    print(f"summed {missing.n / summed:,.0f} rows a second; {1e3 * taken:.2f} ms a question")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

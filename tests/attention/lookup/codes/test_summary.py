@@ -1,0 +1,76 @@
+"""Sums over rows are those of all of them, however they are batched, added up or sent; and name what does not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup.codes import summary
+from attention.lookup.codes.summary import KeySummary
+from attention.lookup.parts.processes.messages import packed, unpacked
+
+SIMILARITIES = ("cosine", "dot", "scaled_dot", "gaussian")
+
+
+@pytest.fixture
+def keys():
+    return np.random.default_rng(1).standard_normal((500, 12)).astype(np.float32)
+
+
+def vectors(similarity, keys):
+    """What similarities are products with."""
+    keys = keys.astype(np.float64)
+    if similarity == "cosine":
+        return keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    if similarity == "gaussian":
+        return np.column_stack([keys, -0.5 * (keys**2).sum(axis=1)])
+    return keys
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_sums_are_those_of_all_rows_however_they_are_added_up(similarity, keys, monkeypatch):
+    monkeypatch.setattr(summary, "BATCH_ROWS", 64)
+    parts = [KeySummary.of(similarity, some, documents=len(some) // 2) for some in np.split(keys, [1, 200, 430])]
+    found = KeySummary.of_nothing(similarity, 12)
+    for part in parts:
+        found += part
+    expected = vectors(similarity, keys)
+    np.testing.assert_allclose(found.total, expected.sum(axis=0), rtol=1e-12, atol=1e-12)
+    trace = float(np.trace(found.gram))
+    np.testing.assert_allclose(found.gram, expected.T @ expected, rtol=2.0**-23, atol=2.0**-23 * trace)
+    assert (found.n, found.documents, found.removed) == (500, 0 + 99 + 115 + 35, 0)
+    longest = float(np.linalg.norm(keys.astype(np.float64), axis=1).max())
+    assert found.key_norm == found.value_norm == pytest.approx(longest, rel=1e-8)
+    assert found.key_norm >= longest
+
+
+def test_values_of_their_own_have_a_length_of_their_own(keys):
+    found = KeySummary.of("dot", keys, keys[:, :3] * 100)
+    assert found.value_norm == pytest.approx(100 * np.linalg.norm(keys[:, :3].astype(float), axis=1).max(), rel=1e-6)
+    assert found.documents == 500
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_a_message_brings_it_home(similarity, keys):
+    sent = KeySummary.of(similarity, keys) + KeySummary.of(similarity, keys[:10])
+    found = KeySummary.of_message(*unpacked(packed(*sent.message())))
+    width = 13 if similarity == "gaussian" else 12
+    assert sent.message()[1]["gram"].nbytes == 4 * width**2
+    assert sent.message()[0] == found.message()[0]
+    np.testing.assert_array_equal(sent.total, found.total)
+    np.testing.assert_array_equal(sent.gram.astype(np.float32), found.gram)
+
+
+def test_what_does_not_belong_together_is_refused(keys):
+    one = KeySummary.of("dot", keys)
+    with pytest.raises(ShapeError, match="summaries of one collection"):
+        one + KeySummary.of("cosine", keys)
+    with pytest.raises(ShapeError, match="summaries of one collection"):
+        one + KeySummary.of_nothing("dot", 13)
+    with pytest.raises(ShapeError, match=r"got \(12,\) and None"):
+        KeySummary.of("dot", keys[0])
+    with pytest.raises(ShapeError, match=r"got \(500, 12\) and \(3, 12\)"):
+        KeySummary.of("dot", keys, keys[:3])
+    with pytest.raises(ParameterError, match="similarity must be one of"):
+        KeySummary.of("hamming", keys)

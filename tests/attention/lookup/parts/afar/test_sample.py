@@ -1,0 +1,36 @@
+"""A sample of keys says where lists open."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from attention.lookup import SampleKeys
+from attention.lookup.scan.accumulator import NO_THRESHOLD
+
+RANDOM = np.random.default_rng(5)
+KEYS = RANDOM.standard_normal((40_000, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_about_as_many_rows_lie_above_as_are_wanted(similarity):
+    queries = RANDOM.standard_normal((20, 12))
+    sample = SampleKeys(similarity, KEYS[::5])
+    found = sample.thresholds(queries, len(KEYS), 400)
+    keys = KEYS.astype(np.float64)
+    products = queries @ keys.T
+    similarities = {
+        "cosine": products / np.linalg.norm(keys, axis=1) / np.linalg.norm(queries, axis=1)[:, None],
+        "dot": products,
+        "scaled_dot": products / np.sqrt(12),
+        "gaussian": -((keys[None] - queries[:, None]) ** 2).sum(axis=2) / 2,
+    }[similarity]
+    above = (similarities >= found[:, None]).sum(axis=1)
+    assert 300 < np.median(above) < 500
+    assert above.min() > 150
+    assert found.dtype == np.float32
+
+
+def test_where_few_rows_are_drawn_all_are_listed():
+    sample = SampleKeys("cosine", KEYS[:12])
+    assert (sample.thresholds(KEYS[:3].astype(np.float64), 12, 400) == NO_THRESHOLD).all()

@@ -1,0 +1,173 @@
+"""What a part's absence leaves certain, case by case; that it is true is `tests/properties/test_lookup_coverage.py`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attention.lookup import (
+    Auto,
+    Background,
+    Bias,
+    KeySummary,
+    Memory,
+    Question,
+    Rows,
+    answering,
+    answers,
+    covered,
+)
+from attention.lookup.answering import answer
+
+N, WIDTH = 4_000, 32
+
+
+@pytest.fixture(scope="module")
+def keys():
+    """float32[4000, 32], unit vectors around 40 centres."""
+    random = np.random.default_rng(4)
+    keys = random.standard_normal((40, WIDTH))[random.integers(0, 40, N)] + random.standard_normal((N, WIDTH))
+    return (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+
+
+def filled(keys, values=None, first=0, owners=None):
+    memory = Memory("cosine")
+    return memory.publish(add=Rows(np.arange(first, first + len(keys)), keys, values, owners))
+
+
+def asked(view, missing, query, temperature, **options):
+    question = Question(query, temperature, **options)
+    return covered(answer(view, question), question, view.facts, missing)
+
+
+def test_with_nothing_missing_an_answer_is_as_it_was(keys):
+    view = filled(keys)
+    question = Question(keys[0].astype(float), 0.05)
+    (found,) = answers(view, [question])
+    for missing in (None, KeySummary.of_nothing("cosine", WIDTH)):
+        same, coverage = covered(found, question, view.facts, missing)
+        assert same is found
+        assert (coverage.documents, coverage.of, coverage.missing_weight_at_most) == (N, N, 0.0)
+
+
+def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    said = {}
+    for temperature in (math.inf, 10.0, 1.0, 0.2, 0.05, 0.01):
+        found, coverage = asked(view, missing, keys[7].astype(float), temperature)
+        said[temperature] = coverage
+        assert found.certificate.total_variation == pytest.approx(coverage.missing_weight_at_most, abs=1e-3)
+        assert (coverage.documents, coverage.of) == (3500, 4000)
+    assert said[math.inf].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-9)
+    assert said[10.0].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-4)
+    assert said[1.0].missing_weight_at_most == pytest.approx(1 / 8, abs=1e-2)
+    assert said[1.0].missing_weight_at_least == pytest.approx(1 / 8, abs=1e-2)
+    assert said[0.01].missing_weight_at_most > 0.9
+    most = [each.missing_weight_at_most for each in said.values()]
+    assert most[1:] == sorted(most[1:])
+
+
+def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
+    """It weighs more beside more keys, but so do they."""
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    background = Background(0.0, 0.17)
+    found, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
+    assert 0.4 < found.null_weight < 0.6
+    assert coverage.missing_weight_at_most == pytest.approx(0.5 / 8, rel=0.2)
+    assert found.certificate.total_variation < 0.08
+
+
+def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
+    """Missing rows that all point one way have no weight for who asks the other way, and the upper end says so."""
+    view, missing = filled(keys), KeySummary.of("cosine", np.tile(-keys[:1], (5, 1)))
+    for options in ({"temperature": 0.0}, {"temperature": 0.01, "normaliser": "sparsemax"}):
+        temperature = options.pop("temperature")
+        found, coverage = asked(view, missing, keys[0].astype(float), temperature, **options)
+        assert coverage.missing_weight_at_most == 0
+        assert found.certificate.total_variation < 1e-9
+        found, coverage = asked(view, missing, -keys[0].astype(float), temperature, **options)
+        assert coverage.missing_weight_at_most == 1
+        assert found.certificate.total_variation == 1
+    # All of them lie 2 below the best, and that is within the reach of sparsemax at T = 3, of entmax15 at 1.5.
+    for normaliser, temperature, known in (
+        *(("sparsemax", 1.9, True), ("sparsemax", 3.0, False)),
+        *(("entmax15", 0.9, True), ("entmax15", 1.5, False)),
+    ):
+        _, coverage = asked(view, missing, keys[0].astype(float), temperature, normaliser=normaliser)
+        assert (coverage.missing_weight_at_most == 0) is known
+    # The level of a null key rises with the keys; where it stays the same, or far below, nothing changes.
+    level = Background(0.0, 0.04).null_key(0.0, N).similarity
+    barely = Background(1 - level - 1e-6, 0.04)
+    for null, known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
+        _, coverage = asked(view, missing, keys[0].astype(float), 0.0, null=null)
+        assert (coverage.missing_weight_at_most == 0) is known
+
+
+def test_where_nothing_is_known_nothing_is_said(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    bias = Bias.of(view, np.array([3]), np.array([1.0]))
+    for options in ({"bias": bias}, {"normaliser": "one_hot"}, {"normaliser": "entmax15"}):
+        found, coverage = asked(view, missing, query, 0.5, **options)
+        assert found.certificate.total_variation == coverage.missing_weight_at_most == 1
+        assert coverage.missing_weight_at_least == 0
+        assert found.certificate.output_error <= 2.001
+    _, coverage = asked(filled(keys[:0]), missing, query, 0.5)
+    assert (coverage.missing_weight_at_most, coverage.documents) == (1.0, 0)
+
+
+def test_a_filter_or_removed_rows_leave_no_lower_bound(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    _, coverage = asked(view, missing, query, 1.0)
+    assert coverage.missing_weight_at_least > 0.1
+    _, masked = asked(view, missing, query, 1.0, mask=view.mask(np.arange(1000)))
+    assert masked.missing_weight_at_least == 0
+    assert masked.missing_weight_at_most == pytest.approx(500 / 1500, abs=0.02)
+    _, coverage = asked(view, replace(missing, removed=1), query, 1.0)
+    assert coverage.missing_weight_at_least == 0
+
+
+def test_auto_is_certain_at_the_temperature_that_was_found(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    automatic, coverage = asked(view, missing, query, Auto(2000))
+    _, same = asked(view, missing, query, automatic.temperature)
+    assert coverage.missing_weight_at_most == pytest.approx(same.missing_weight_at_most, rel=1e-6)
+
+
+def test_a_set_that_may_miss_documents_is_not_complete(keys):
+    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
+    query = keys[0].astype(float)
+    found, _ = asked(view, missing, query, 0.05, top_p=0.2)
+    assert not found.complete
+    assert asked(view, None, query, 0.05, top_p=0.2)[0].complete
+    assert asked(view, missing, query, 0.05)[0].complete
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.3, 1.0])
+def test_of_thin_codes_the_mass_is_measured_on_the_head(monkeypatch, temperature):
+    """Their certificate is of the documents of the answer, and says nothing of how far a log-partition is off."""
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    random = np.random.default_rng(1)
+    keys = random.standard_normal((200, 64))[random.integers(0, 200, 12_000)] + random.standard_normal((12_000, 64))
+    memory = Memory("cosine", thin_seed=bytes(range(32)), thin_only=True)
+    view = memory.publish(add=Rows(np.arange(10_500), keys[:10_500].astype(np.float32)))
+    missing = KeySummary.of("cosine", keys[10_500:].astype(np.float32))
+    directions = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    for row in random.integers(0, 12_000, 5):
+        query = keys[row] + random.standard_normal(64)
+        found, coverage = asked(view, missing, query, temperature, null=0.2, output=False)
+        assert found.certificate.method == "thin"
+        logits = np.append(directions @ query / np.linalg.norm(query), 0.2) / temperature
+        weights = np.exp(logits - np.logaddexp.reduce(logits))
+        missed = weights[10_500:-1].sum()
+        assert coverage.missing_weight_at_least <= missed <= coverage.missing_weight_at_most
+        true = np.append(weights[found.numbers], weights[-1])
+        apart = true - np.append(found.weights, found.null_weight)
+        assert (np.abs(apart).sum() + abs(apart.sum())) / 2 <= found.certificate.total_variation
+        if temperature == 1.0:
+            assert coverage.missing_weight_at_most < 0.2

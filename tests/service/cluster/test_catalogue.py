@@ -1,0 +1,222 @@
+"""Collections whose keys lie with slots, in front of a real database: every answer is that of the newest version."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attention.lookup import Question, answers, covered
+from service.cluster import Calling, RangesLost, ShardedCatalogue
+from service.retrieval.collections import SharedCatalogue
+from service.storage import Comparison, DocumentRecord, open_shared
+from tests.postgres import PostgresServer
+from tests.service.cluster.slots import LocalSlots
+from tests.waiting import until
+
+pytestmark = pytest.mark.postgres
+WIDTH = 8
+SLOTS = ["a", "b", "c"]
+
+
+def document(identity: str, seed: int, **given: Any) -> DocumentRecord:
+    key = np.random.default_rng(seed).standard_normal((1, WIDTH)).astype(np.float32)
+    return DocumentRecord(identity, None, seed, key, metadata={"seed": seed}, **given)
+
+
+@pytest.fixture
+def address(postgres: PostgresServer) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def slots(address: str, ranges_of_16_rows: None) -> Iterator[LocalSlots]:
+    open_shared(address).close()
+    running = LocalSlots(address, SLOTS, copies=2)
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def catalogue(address: str, slots: LocalSlots) -> Iterator[ShardedCatalogue]:
+    store = open_shared(address)
+    until(lambda: len(store.slots.members()) == len(SLOTS))
+    found = ShardedCatalogue(store, None, Calling(slots, store.slots, 2, seconds=5.0))
+    found.rebuild()
+    yield found
+    found.close()
+    store.close()
+
+
+@pytest.fixture
+def alone(address: str) -> Iterator[SharedCatalogue]:
+    """The same store, with all keys in one process."""
+    store = open_shared(address)
+    found = SharedCatalogue(store, None)
+    found.rebuild()
+    yield found
+    store.close()
+
+
+def create(catalogue: SharedCatalogue, name: str = "c") -> Any:
+    return asyncio.run(catalogue.create(name, {"similarity": "cosine", "temperature": 0.05}))[0]
+
+
+def answer(collection: Any, seed: int, condition: Comparison | None = None, temperature: float = 0.2) -> Any:
+    with collection.snapshot() as snapshot:
+        mask = None if condition is None else snapshot.mask(condition)
+        (found,) = answers(snapshot.view, [Question(document("", seed).keys[0], temperature, mask=mask, null=0.1)])
+        assert snapshot.record.documents == snapshot.view.documents == snapshot.reader.count(snapshot.record.id)
+        values = [each.value for each in snapshot.reader.texts(snapshot.record.id, found.numbers)]
+        return found, values, snapshot.version
+
+
+def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
+    collection = create(catalogue)
+    for first in range(0, 200, 40):
+        collection.write([document(f"{seed}", seed) for seed in range(first, first + 40)])
+    collection.write([document(f"{seed}", seed + 1000) for seed in range(0, 60, 3)])
+    collection.delete(ids=[f"{seed}" for seed in range(100, 140)])
+    alone.look()
+    for seed, condition in ((7, None), (1003, Comparison("metadata.seed", "<", 50)), (3, Comparison("id", "==", "55"))):
+        (found, values, version), (expected, same, newest) = (
+            answer(each.collection("c"), seed, condition) for each in (catalogue, alone)
+        )
+        assert (version, values) == (newest, same)
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_array_equal(found.similarities, expected.similarities)
+        bounds = found.certificate.total_variation + expected.certificate.total_variation
+        assert np.abs(found.weights - expected.weights).sum() / 2 <= bounds + 1e-15
+        np.testing.assert_allclose(
+            found.output, expected.output, atol=found.certificate.output_error + expected.certificate.output_error
+        )
+        assert (found.documents, found.keys) == (expected.documents, expected.keys)
+
+
+def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:
+    collection = create(catalogue)
+    for turn in range(60):
+        collection.write([document(f"{turn % 7}", turn)])
+        _, values, version = answer(collection, turn, temperature=0.0)
+        assert (values[0], version) == (str(turn), turn + 1)
+        _, values, _ = answer(collection, turn, Comparison("metadata.seed", "==", turn))
+        assert values == [str(turn)]
+    assert collection.delete(ids=["1", "2"]) == 2
+    assert answer(collection, 0)[0].documents == 5
+
+
+def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+    collection = create(catalogue)
+    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    until(lambda: len(catalogue.store.slots.holders(collection.record.id)) == 2 * 13)
+    expected, _, _ = answer(collection, 5)
+    for name in SLOTS:
+        slots.lost = {name}
+        found, _, _ = answer(collection, 5)
+        np.testing.assert_array_equal(found.numbers, expected.numbers)
+        np.testing.assert_array_equal(found.similarities, expected.similarities)
+    slots.lost = {"a", "b"}
+    with pytest.raises(RangesLost, match="a is lost"):
+        answer(collection, 5)
+    with collection.snapshot() as snapshot:  # what nobody answered for a moment ago is not asked about
+        assert snapshot.missing is not None
+        assert snapshot.view.documents + snapshot.missing.documents == 200
+    slots.lost = set()
+    until(lambda: collection_is_whole(collection))
+    assert answer(collection, 5)[0].keys == 200
+
+
+def collection_is_whole(collection: Any) -> bool:
+    with collection.snapshot() as snapshot:
+        return snapshot.missing is None
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0, 10.0])
+@pytest.mark.parametrize("summarised", [True, False])
+def test_an_answer_without_lost_ranges_is_true_of_all_rows(
+    catalogue: ShardedCatalogue, slots: LocalSlots, alone: SharedCatalogue, temperature: float, summarised: bool
+) -> None:
+    collection = create(catalogue)
+    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    collection.delete(ids=["3", "50", "51"])
+    alone.look()
+    answer(collection, 5)
+    if summarised:
+        collection.summarise()
+        collection.delete(ids=["70", "150"])  # after that
+    slots.lost = {"a", "b"}
+    with pytest.raises(RangesLost):
+        answer(collection, 6)
+    question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
+    with collection.snapshot() as snapshot:
+        (found,) = answers(snapshot.view, [question])
+        told, coverage = covered(found, question, snapshot.view.facts, snapshot.missing)
+    with alone.collection("c").snapshot() as snapshot:
+        (whole,) = answers(snapshot.view, [question])
+    assert (coverage.documents, coverage.of) == (found.documents, whole.documents)
+    assert coverage.documents < coverage.of
+    weights = dict(zip(whole.numbers.tolist(), whole.weights.tolist(), strict=True))
+    own = np.array([weights[number] for number in told.numbers.tolist()])
+    missing = whole.weights.sum() - own.sum()
+    assert coverage.missing_weight_at_least - 1e-12 <= missing <= coverage.missing_weight_at_most + 1e-12
+    apart = (np.abs(own - told.weights).sum() + abs(told.null_weight - whole.null_weight) + missing) / 2
+    assert apart <= told.certificate.total_variation + whole.certificate.total_variation + 1e-12
+    error = np.linalg.norm(told.output - whole.output)
+    assert error <= told.certificate.output_error + whole.certificate.output_error
+    if summarised and temperature >= 1.0:
+        assert coverage.missing_weight_at_most < 0.6
+
+
+def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+    collection = create(catalogue)
+    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    until(lambda: len(catalogue.store.slots.holders(collection.record.id)) == 2 * 13)
+    for seed in range(110):
+        answer(collection, seed)
+    slots.slow = {"a": 4.0}
+    began = threading.Event()
+    found: list[Any] = []
+
+    def ask() -> None:
+        began.set()
+        found.append(answer(collection, 5))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    asking.join(2.0)
+    assert found
+    assert found[0][0].keys == 200
+
+
+def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+    collection = create(catalogue)
+    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    wrong, stop = list[Any](), threading.Event()
+
+    def ask() -> None:
+        seed = 0
+        while not stop.is_set():
+            seed = (seed + 1) % 200
+            try:
+                found, values, _ = answer(collection, seed, temperature=0.0)
+                if values[0] != str(seed) or found.keys != 200:
+                    wrong.append((seed, values[0], found.keys))
+            except Exception as error:
+                wrong.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    number, register = collection.record.id, catalogue.store.slots
+    slots.add("d")
+    until(lambda: any(each.slot.name == "d" for each in register.holders(number)))
+    until(lambda: len(register.holders(number)) == 2 * 13)
+    slots.shards["a"].leave()
+    until(lambda: slots.shards["a"].left)
+    slots.remove("a")
+    stop.set()
+    asking.join()
+    assert not wrong
