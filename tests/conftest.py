@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Callable, Iterator
 
 import httpx
 import hypothesis
 import pytest
 
+from service.cluster.ray_node import RayNode, prepare
 from tests.budgets import BUDGETS, Budgets
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
@@ -71,3 +73,13 @@ def collection(client: httpx.Client) -> Iterator[Callable[..., str]]:
     yield make
     for path in made:
         client.delete(path)
+
+
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a head of the test's own."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    prepare()
+    node = RayNode(None)
+    yield node.address
+    node.close()

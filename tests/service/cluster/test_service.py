@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import subprocess
 import threading
@@ -29,9 +28,9 @@ T = 0.2
 
 
 @contextmanager
-def machine(name: str, address: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def machine(name: str, address: str, head: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`softkv shard` with two slots, for as long as the block runs."""
-    given = {"store": address, "shards": "auto", "slots": "2", "name": name, "cache-dir": str(folder)}
+    given = {"store": address, "shards": f"ray://{head}", "slots": "2", "name": name}
     command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -45,16 +44,8 @@ def machine(name: str, address: str, folder: Path) -> Iterator[subprocess.Popen[
             process.wait()
 
 
-@pytest.fixture
-def token(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Of this test's cluster, by which its processes are known."""
-    made = secrets.token_hex(16)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", made)
-    return made
-
-
 def slots_running(token: str) -> list[int]:
-    """The processes of slots of the cluster with this token."""
+    """The processes of the slots of this test's cluster, which have its token."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -131,11 +122,11 @@ class Asking:
                     self.wrong.append(error)
 
 
-def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, tmp_path: Path, token: str) -> None:
+def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, tmp_path: Path, head: str) -> None:
     address = postgres.database()
-    options = ["--store", address, "--shards", "auto", "--cache-dir", str(tmp_path)]
+    options, token = ["--store", address, "--shards", f"ray://{head}"], os.environ["RAY_AUTH_TOKEN"]
     with (
-        machine("m1", address, tmp_path),
+        machine("m1", address, head, tmp_path),
         serving(tmp_path / "data", *options) as served,
         httpx.Client(base_url=served.url, timeout=60) as client,
     ):
@@ -155,7 +146,7 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
         assert asking.wrong == []
         assert asking.answered > 0
 
-        with Asking(served.url) as asking, machine("m2", address, tmp_path) as second:  # one more, and one less
+        with Asking(served.url) as asking, machine("m2", address, head, tmp_path) as second:  # one more, and one less
             until(lambda: len(slots_running(token)) == 4, 90)
             time.sleep(3)
             second.send_signal(signal.SIGTERM)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import signal
 import subprocess
 import threading
@@ -16,7 +15,6 @@ from typing import Any
 import pytest
 
 from service.cluster import owners, ranges_of
-from service.cluster.ray_node import RayNode, prepare
 from service.settings import Settings
 from service.storage import SharedStore, open_shared
 from tests.postgres import PostgresServer
@@ -120,16 +118,6 @@ def written(address: str) -> Iterator[SharedStore]:
         collection(store, [document(f"{each}", each) for each in range(50)], name)
     yield store
     store.close()
-
-
-@pytest.fixture
-def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a head of the test's own."""
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
-    prepare()
-    node = RayNode(None)
-    yield node.address
-    node.close()
 
 
 @pytest.mark.ray
