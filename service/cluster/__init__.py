@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from service.cluster.calling import Calling, Transport
-from service.cluster.catalogue import ShardedCatalogue
+from service.cluster.catalogue import ShardedCatalogue, shards_of
 from service.cluster.errors import (
     ClusterError,
     ClusterUnreachable,
@@ -19,8 +19,8 @@ from service.cluster.errors import (
     VersionGone,
 )
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.cluster.question import SlotQuestion
-from service.cluster.shard import Shard, ShardStanding
+from service.cluster.question import ShardStanding, SlotQuestion
+from service.cluster.shard import Shard
 
 if TYPE_CHECKING:
     from service.cluster.ray_actors import Membership, RayTransport

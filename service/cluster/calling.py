@@ -73,7 +73,7 @@ class Calling:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seconds = seconds
-        self._transport, self._register, self._copies, self._clock = transport, register, copies, clock
+        self.transport, self._register, self.copies, self._clock = transport, register, copies, clock
         self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._avoided: dict[str, float] = {}
         self._known = _Known({}, (), float("-inf"))
@@ -87,7 +87,7 @@ class Calling:
         """
         known = self._look()
         ready = known.ready.get((collection, first_row), ())
-        placed = owners(collection, first_row, known.members, self._copies)
+        placed = owners(collection, first_row, known.members, self.copies)
         names = [name for name in placed if name in ready] + [name for name in ready if name not in placed]
         names += [name for name in placed if name not in ready]
         now = self._clock()
@@ -113,7 +113,7 @@ class Calling:
         """Send a slot one message."""
         said, arrays = message
         head = {"collection": asked.collection, "version": asked.version, "ranges": list(first_rows), "seconds": left}
-        return self._transport.ask(slot, to_bytes({"condition": None, **said, **head}, arrays))
+        return self.transport.ask(slot, to_bytes({"condition": None, **said, **head}, arrays))
 
     def took(self, call: str, seconds: float) -> None:
         """So long a call took that was answered."""
