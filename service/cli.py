@@ -23,6 +23,7 @@ from service.commands.key import key
 from service.commands.load import load
 from service.commands.page import page
 from service.commands.serve import serve
+from service.commands.shard import shard
 
 
 class Commands(TyperGroup):
@@ -63,7 +64,7 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, demo, load, export, attend, encode, key, backup, restore, copy, doctor):
+for command in (serve, shard, demo, load, export, attend, encode, key, backup, restore, copy, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(page, name="page")

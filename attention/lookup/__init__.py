@@ -13,12 +13,12 @@ all this.
 
 from __future__ import annotations
 
-from attention.kernels import prepare, stand_in
+from attention.kernels import limit_workers, prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.coverage import Coverage, covered, summary_of
+from attention.lookup.coverage import Coverage, covered
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
@@ -29,6 +29,7 @@ from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.afar.respond import respond
 from attention.lookup.parts.afar.sample import SAMPLED, SampleKeys
+from attention.lookup.parts.afar.summaries import summary_of
 from attention.lookup.parts.afar.view import Afar, AfarMask, Holders, Message
 from attention.lookup.parts.afar.wire import each_of, facts_heard, of_bytes, to_bytes
 from attention.lookup.parts.parted import Parted
@@ -75,6 +76,7 @@ __all__ = [
     "covered",
     "each_of",
     "facts_heard",
+    "limit_workers",
     "numa_nodes",
     "of_bytes",
     "prepare",

@@ -16,13 +16,9 @@ from attention.lookup.bounds.missing import MissingRows
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, slack
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.memory.facts import Facts
-from attention.lookup.memory.tiles import Passing
-from attention.lookup.memory.view import View
 from attention.lookup.question import Question
 from attention.lookup.softmax.distribution import SUPPORT, logistic
 from attention.lookup.softmax.null import NullKey
-
-TILE_ROWS = 4096
 
 
 @dataclass(frozen=True)
@@ -59,15 +55,6 @@ class _Moved:
 
 
 UNKNOWN = _Moved(0.0, 1.0, 1.0, 1.0)
-
-
-def summary_of(view: View) -> KeySummary:
-    """What is to be kept of all rows of a view that live; reads all of their keys."""
-    found = KeySummary.of_nothing(view.similarity, view.dimension or 0)
-    for tile in Passing(view, None, TILE_ROWS).tiles:
-        keys, own = tile.stored_keys()[tile.rows], tile.segment.block.values is not None
-        found += KeySummary.of(view.similarity, keys, tile.stored_values()[tile.rows] if own else None, 0)
-    return replace(found, documents=view.documents)
 
 
 def covered(answer: Answer, question: Question, facts: Facts, missing: KeySummary | None) -> tuple[Answer, Coverage]:

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from service.cluster.calling import Calling, Transport
-from service.cluster.catalogue import ShardedCatalogue, shards_of
+from service.cluster.catalogue import ShardedCatalogue
 from service.cluster.errors import (
     ClusterError,
     ClusterUnreachable,
@@ -19,15 +19,16 @@ from service.cluster.errors import (
     VersionGone,
 )
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.cluster.question import ShardStanding, SlotQuestion
-from service.cluster.shard import Shard
+from service.cluster.slot.question import ShardStanding, SlotQuestion
+from service.cluster.slot.shard import Shard
+from service.cluster.standing import shards_of
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # of what may not be installed
     from service.cluster.ray_actors import Membership, RayTransport
 
 
 def joined(address: str, folder: Path) -> Membership:
-    """This process as a member of a cluster: `Membership`, of what may not be installed.
+    """This process as a member of a cluster.
 
     Raises: RayMissing; ClusterUnreachable; TokenRefused.
     """
@@ -37,6 +38,11 @@ def joined(address: str, folder: Path) -> Membership:
 def transport() -> RayTransport:
     """What asks the slots of the cluster that this process has joined."""
     return cast("RayTransport", _ray().RayTransport())
+
+
+def require_ray() -> None:
+    """Raises RayMissing where a cluster could not be joined."""
+    _ray()
 
 
 def _ray() -> ModuleType:

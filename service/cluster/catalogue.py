@@ -1,25 +1,23 @@
-"""The collections of a store whose keys lie with slots, and what is told of these."""
+"""The collections of a store whose keys lie with slots."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
-from threading import Lock
+from collections.abc import Callable
+from threading import Event, Lock
 
-from attention.lookup import of_bytes, to_bytes
-from service.cluster.calling import Calling, Transport
+from service.cluster.calling import Calling
 from service.cluster.collection import ShardedCollection
-from service.cluster.placement import ranges_of
-from service.cluster.question import STANDING, ShardStanding
+from service.cluster.standing import shards_of
 from service.encoding import LoadingEncoder
-from service.retrieval import Shards, SlotStanding
+from service.retrieval import Shards
 from service.retrieval.collections import SharedCatalogue, in_background
-from service.storage import CollectionRecord, Extent, SharedStore, Slot, StorageError
+from service.storage import CollectionRecord, SharedStore, StorageError
 
-STANDING_SECONDS = 1.0
-"""How long slots have to say what they have, and how long that is told to whoever asks then."""
+SUMMARISED_SECONDS = 5.0
+"""Between two looks at what is kept of ranges in case that they go missing."""
+TOLD_SECONDS = 1.0
+"""How long what slots said of themselves is told to others who ask."""
 
 
 class ShardedCatalogue(SharedCatalogue):
@@ -39,12 +37,14 @@ class ShardedCatalogue(SharedCatalogue):
     ) -> None:
         self.calling = calling
         self._leave = leave
-        self._shards: tuple[float, Shards] | None = None  # until when they are told, and what
+        self._closed = Event()
+        self._told: tuple[float, Shards] | None = None  # until when, and what
         self._asking = Lock()
         super().__init__(store, encoder)
 
     def close(self) -> None:
         """Leave the cluster."""
+        self._closed.set()
         super().close()
         if self._leave is not None:
             self._leave()
@@ -55,54 +55,25 @@ class ShardedCatalogue(SharedCatalogue):
             if isinstance(collection, ShardedCollection):
                 collection.read_in_background()
         in_background(self._follow, "follow the store")
-
-    def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
-        return ShardedCollection(record, self._shared, self.encoder, ready=ready, calling=self.calling)
+        in_background(self._summarise, "keep sums of ranges")
 
     def shards(self) -> Shards:
         """What slots there are and what they hold; blocks, for the store and for slots that do not answer."""
         with self._asking:
-            if self._shards is None or self._shards[0] <= time.monotonic():
+            if self._told is None or self._told[0] <= time.monotonic():
                 try:
                     found = shards_of(self._shared, self.calling.copies, self.calling.transport)
                 except StorageError:
                     found = Shards(self.calling.copies, None, None, None, ())
-                self._shards = time.monotonic() + STANDING_SECONDS, found
-            return self._shards[1]
+                self._told = time.monotonic() + TOLD_SECONDS, found
+            return self._told[1]
 
+    def _summarise(self) -> None:
+        """Until the catalogue is closed."""
+        while not self._closed.wait(SUMMARISED_SECONDS):
+            for collection in self.collections():
+                if isinstance(collection, ShardedCollection):
+                    collection.summarise()
 
-def shards_of(store: SharedStore, copies: int, transport: Transport | None = None) -> Shards:
-    """What slots there are and what they hold, as the store knows it; the rest as they say, where they can be asked.
-
-    Raises StorageError.
-    """
-    extents, slots, holders = store.extents(), store.slots.present(), store.slots.holders()
-    told = {} if transport is None else _told(transport, slots)
-    ready = Counter((each.collection, each.first_row) for each in holders)
-    held = Counter(each.slot.name for each in holders)
-    counts = [
-        ready[number, first_row] for number, extent in extents.items() for first_row in ranges_of(extent.next_row)
-    ]
-    return Shards(
-        copies,
-        ranges=len(counts),
-        whole=sum(each >= copies for each in counts),
-        unheld=counts.count(0),
-        slots=tuple(_standing(each, held[each.name], told.get(each.name), extents) for each in slots),
-    )
-
-
-def _told(transport: Transport, slots: Sequence[Slot]) -> dict[str, ShardStanding]:
-    """What the slots say that answer in time; all are asked at once."""
-    message = to_bytes({"call": STANDING}, {})
-    asked = {transport.ask(each.name, message): each.name for each in slots}
-    answered, _ = wait(asked, STANDING_SECONDS)
-    return {asked[each]: ShardStanding.of(of_bytes(each.result())[0]) for each in answered if each.exception() is None}
-
-
-def _standing(slot: Slot, ranges: int, told: ShardStanding | None, extents: Mapping[int, Extent]) -> SlotStanding:
-    if told is None:
-        return SlotStanding(*slot, ranges, None, None, None, None)
-    # What it has not followed yet of what the store had before it was asked.
-    lags = [extents[number].version - version for number, version in told.versions.items() if number in extents]
-    return SlotStanding(*slot, ranges, told.rows, told.coming, max([0, *lags]), told.trouble)
+    def _of(self, record: CollectionRecord, *, ready: bool) -> ShardedCollection:
+        return ShardedCollection(record, self._shared, self.encoder, ready=ready, calling=self.calling)

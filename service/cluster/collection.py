@@ -13,7 +13,7 @@ from service.cluster.knowledge import Knowledge, Known
 from service.encoding import LoadingEncoder
 from service.retrieval import CollectionNotFound, SnapshotGone
 from service.retrieval.collections import FollowingCollection, Snapshot, ever_later, in_background
-from service.storage import CollectionMissing, CollectionRecord, Condition, SharedStore, StorageError
+from service.storage import CollectionMissing, CollectionRecord, Condition, Extent, SharedStore, StorageError
 from service.trail import spending
 
 
@@ -45,6 +45,7 @@ class ShardedCollection(FollowingCollection):
         calling: Calling,
     ) -> None:
         super().__init__(record, store, encoder, ready=ready)
+        self._calling = calling
         self._knowledge = Knowledge(store, calling)
         self._known: Known | None = None
         self._asking = Lock()
@@ -70,7 +71,16 @@ class ShardedCollection(FollowingCollection):
             with spending("storage"):
                 record, known = self._newest_known()
             with self._shared.reading_at(known.version) as reader:
-                yield ShardedSnapshot(record, known.view, reader, known.version, self._masks, self.sample, known=known)
+                yield ShardedSnapshot(
+                    record,
+                    known.view,
+                    reader,
+                    known.version,
+                    self._masks,
+                    self.sample,
+                    missing=known.missing,
+                    known=known,
+                )
 
     def behind(self, version: int) -> bool:
         """Never: nothing is followed here."""
@@ -114,13 +124,27 @@ class ShardedCollection(FollowingCollection):
         except CollectionMissing:
             raise CollectionNotFound(self.name) from None
         self.record = record
-        known = self._known
-        if known is None or known.version != extent.version:
+        if (known := self._current(extent)) is None:
             with self._asking:
-                known = self._known
-                if known is None or known.version < extent.version:
+                if (known := self._current(extent)) is None:
+                    # Somebody may have seen a newer version meanwhile.
+                    record, extent = self._shared.extent(self.record.id)
                     known = self._known = self._knowledge.at(record, extent)
         return record, known
+
+    def _current(self, extent: Extent) -> Known | None:
+        """What is known of a version or a newer one, as long as the same ranges are lost."""
+        known = self._known
+        if known is None or known.version < extent.version or known.lost != self._calling.lost(self.record.id):
+            return None
+        return known
+
+    def summarise(self) -> None:
+        """Have what is kept of ranges be of what they hold, in case that they go missing."""
+        known = self._known
+        if known is not None:
+            with suppress(SnapshotGone, StorageError):
+                self._knowledge.summarise(known, self.record)
 
     def _tidy(self) -> None:
         """There is nothing to be compacted."""

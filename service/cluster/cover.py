@@ -9,8 +9,9 @@ import numpy as np
 
 from attention.dtypes import I64, Index
 from attention.lookup import Facts, Message
-from service.cluster.calling import Asked, Calling
+from service.cluster.calling import Calling
 from service.cluster.placement import RANGE_ROWS
+from service.cluster.round import Asked
 
 
 @dataclass(frozen=True, eq=False)

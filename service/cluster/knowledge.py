@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 
-from attention.lookup import SAMPLED, Afar, AfarMask, Facts, SampleKeys, each_of, facts_heard
-from service.cluster.calling import Asked, Calling
+from attention.lookup import SAMPLED, Afar, AfarMask, Facts, KeySummary, SampleKeys, each_of, facts_heard
+from service.cluster.calling import Calling
 from service.cluster.cover import Cover, ToldRange
+from service.cluster.errors import RangesLost
 from service.cluster.placement import RANGE_ROWS, range_of, ranges_of
+from service.cluster.round import Asked
+from service.retrieval.documents import MOST_KEYS
 from service.storage import CollectionRecord, Condition, Extent, Logged, SharedStore, canonical
+
+MOST_BYTES = 2**30
+TOGETHER = 8
+"""Of what is kept of ranges in case that they go missing, 4·d² bytes each; and for how many it is asked at a time."""
 
 RENEWED = 1 / 8
 """The sample of keys is drawn anew where the number of rows has changed by this part of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRange:
+    """What is kept of a range in case that it goes missing.
+
+    Attributes:
+        summary: of its rows, and of some that were removed.
+        grown: whether it was written to since, so that nothing is known of some of its rows.
+    """
+
+    summary: KeySummary
+    grown: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +48,15 @@ class Known:
 
     Attributes:
         view: its rows, in the hands of slots.
+        lost: ranges that nobody answers for now.
+        missing: of their rows; None where there are none.
         masks: of the view, by the canonical names of their conditions; as they were asked for.
     """
 
     version: int
     view: Afar
+    lost: frozenset[int]
+    missing: KeySummary | None
     masks: dict[bytes, AfarMask] = field(default_factory=dict)
 
     def mask(self, condition: Condition) -> AfarMask:
@@ -40,7 +68,7 @@ class Known:
 
 
 class Knowledge:
-    """What is known of one collection; brought to a newer version by one thread at a time.
+    """What is known of one collection; for one thread at a time, but for `summarise`.
 
     After a write only those slots are asked whose ranges it changed, which the store's log tells.
     """
@@ -48,6 +76,7 @@ class Knowledge:
     def __init__(self, store: SharedStore, calling: Calling) -> None:
         self._store, self._calling = store, calling
         self._told: dict[int, ToldRange] = {}
+        self._kept: dict[int, KeptRange] = {}
         self._version = 0
         self._sample: tuple[int, SampleKeys] | None = None
 
@@ -55,25 +84,75 @@ class Knowledge:
         """The collection at the version that it has now.
 
         Raises:
-            SnapshotGone: a slot has newer versions only, or somebody does not answer.
+            VersionGone: a slot has newer versions only.
             StorageError: the store cannot be asked.
         """
         asked, first_rows = Asked(record.id, extent.version), list(ranges_of(extent.next_row))
         if extent.version != self._version:
-            changed = _changed(self._store.log(record.id, self._version), first_rows)
-            self._told = {row: told for row, told in self._told.items() if row not in changed}
+            self._follow(self._store.log(record.id, self._version), first_rows)
             self._version = extent.version
-        self._ask([row for row in first_rows if row not in self._told], asked)
-        there = {row: self._told[row] for row in first_rows if self._told[row].facts.n}
-        return Known(extent.version, self._view(record, asked, there))
+        while True:
+            lost = self._ask(first_rows, asked)
+            with suppress(RangesLost):
+                return self._known(record, asked, first_rows, lost)
 
-    def _ask(self, first_rows: Sequence[int], asked: Asked) -> None:
-        if not first_rows:
+    def _known(self, record: CollectionRecord, asked: Asked, first_rows: Sequence[int], lost: frozenset[int]) -> Known:
+        there = {row: self._told[row] for row in first_rows if row not in lost and self._told[row].facts.n}
+        view = self._view(record, asked, there)
+        return Known(asked.version, view, lost, self._missing(record, view, lost))
+
+    def summarise(self, known: Known, record: CollectionRecord) -> None:
+        """Ask for what is kept of ranges that were written to since; what it says may be of an older version.
+
+        Raises:
+            SnapshotGone: somebody does not answer, or not of that version.
+        """
+        asked, told = Asked(record.id, known.version), dict(self._told)
+        wanted = [row for row, own in told.items() if own.facts.n and not self._is_kept(row)]
+        most = MOST_BYTES // (4 * (record.settings.dimension or 1) ** 2)
+        wanted = wanted[: max(0, most - len(self._kept))]
+        for first in range(0, len(wanted), TOGETHER):
+            some = wanted[first : first + TOGETHER]
+            for rows, answer in self._calling.ask(asked, some, lambda _: ({"call": "summary"}, {})):
+                for row, message in zip(rows, each_of(*answer), strict=True):
+                    if self._told.get(row) is told[row]:
+                        self._kept[row] = KeptRange(KeySummary.of_message(*message), grown=False)
+
+    def _is_kept(self, first_row: int) -> bool:
+        kept = self._kept.get(first_row)
+        return kept is not None and not kept.grown
+
+    def _follow(self, log: Sequence[Logged] | None, first_rows: Sequence[int]) -> None:
+        """Forget what a log changed; all of it where that does not go back so far."""
+        if log is None:
+            self._told.clear()
+            self._kept.clear()
             return
-        for rows, answer in self._calling.ask(asked, first_rows, lambda _: ({"call": "facts"}, {})):
-            for first_row, (said, arrays) in zip(rows, each_of(*answer), strict=True):
-                facts = facts_heard(said["facts"], arrays)
-                self._told[first_row] = ToldRange(facts, said["dimension"], said["end"], said["coded"])
+        for each in log:
+            for row in range(range_of(each.first), each.first + each.count, RANGE_ROWS):
+                self._told.pop(row, None)
+                if row in self._kept:
+                    self._kept[row] = replace(self._kept[row], grown=True)
+            for row in {range_of(number) for number in each.removed.tolist()}:
+                self._told.pop(row, None)
+                if row in self._kept:
+                    summary = self._kept[row].summary
+                    self._kept[row] = replace(self._kept[row], summary=replace(summary, removed=summary.removed + 1))
+
+    def _ask(self, first_rows: Sequence[int], asked: Asked) -> frozenset[int]:
+        """Ask for what is not known of ranges → those that nobody answers for."""
+        lost = self._calling.lost(asked.collection).intersection(first_rows)
+        while wanted := [row for row in first_rows if row not in self._told and row not in lost]:
+            try:
+                answers = self._calling.ask(asked, wanted, lambda _: ({"call": "facts"}, {}))
+            except RangesLost as error:
+                lost |= error.first_rows
+                continue
+            for rows, answer in answers:
+                for first_row, (said, arrays) in zip(rows, each_of(*answer), strict=True):
+                    facts = facts_heard(said["facts"], arrays)
+                    self._told[first_row] = ToldRange(facts, said["dimension"], said["end"], said["coded"])
+        return lost
 
     def _view(self, record: CollectionRecord, asked: Asked, told: dict[int, ToldRange]) -> Afar:
         similarity, each = record.settings.similarity, [told[row] for row in sorted(told)]
@@ -100,14 +179,21 @@ class Knowledge:
             self._sample = n, SampleKeys(similarity, np.concatenate([arrays["keys"] for _, arrays in answers]))
         return self._sample[1]
 
+    def _missing(self, record: CollectionRecord, view: Afar, lost: frozenset[int]) -> KeySummary | None:
+        """What is kept of lost ranges that may have rows; of those that were written to since nothing is known."""
+        documents = record.attendable - view.documents
+        if not lost or documents <= 0:
+            return None
+        width = record.settings.dimension or 0
+        if not all(map(self._is_kept, lost)):
+            return _unknown(record.settings.similarity, width, documents, len(lost) * (RANGE_ROWS + MOST_KEYS))
+        own = [self._kept[row].summary for row in sorted(lost)]
+        found = reduce(add, own, KeySummary.of_nothing(record.settings.similarity, width))
+        return replace(found, documents=documents)
 
-def _changed(log: Sequence[Logged] | None, first_rows: Iterable[int]) -> set[int]:
-    """The ranges that a log changed; all of them where it does not go back so far."""
-    if log is None:
-        return set(first_rows)
-    changed = set[int]()
-    for each in log:
-        if each.count:
-            changed.update(range(range_of(each.first), each.first + each.count, RANGE_ROWS))
-        changed.update(map(range_of, each.removed.tolist()))
-    return changed
+
+def _unknown(similarity: str, width: int, documents: int, rows: int) -> KeySummary:
+    """Of so many rows at most, of which no more is known."""
+    nothing = KeySummary.of_nothing(similarity, width)
+    end = np.full_like(nothing.gram, np.inf)
+    return replace(nothing, n=rows, documents=documents, gram=end, key_norm=math.inf, value_norm=math.inf, removed=rows)

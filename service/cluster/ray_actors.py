@@ -144,12 +144,16 @@ class Membership:
             ray.kill(ray.get_actor(slot, NAMESPACE))
 
     def close(self) -> None:
-        """Leave the cluster; this machine's slots end, where it is no head that is away."""
-        ending = threading.Thread(target=lambda: list(map(self.end, self._slots)), daemon=True)
-        ending.start()
-        ending.join(LOOK_SECONDS)
-        ray.shutdown()
+        """Leave the cluster; this machine's slots end. A head that is away is not waited for."""
+        leaving = threading.Thread(target=self._leave, daemon=True)
+        leaving.start()
+        leaving.join(LOOK_SECONDS)
         self._own.close()
+
+    def _leave(self) -> None:
+        for slot in self._slots:
+            self.end(slot)
+        ray.shutdown()
 
     def _clear(self, slot: str) -> None:
         """End what is left of a slot of this name; raises SlotTaken where it is another machine's and answers."""

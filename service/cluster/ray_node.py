@@ -46,7 +46,8 @@ RAY = (sys.executable, "-m", "ray.scripts.scripts")
 STORE_BYTES = 100_000_000
 STARTED = "Ray runtime started"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-END_SECONDS = 20.0
+END_SECONDS = 8.0
+CHECK_SECONDS = 30.0
 KNOCK_SECONDS = 10.0
 """How long a head that does not answer yet is waited for."""
 
@@ -146,9 +147,13 @@ def check(address: str, seconds: float | None = None) -> None:
     Raises: ClusterUnreachable; TokenRefused.
     """
     _knock(address, KNOCK_SECONDS if seconds is None else seconds)
-    done = subprocess.run([*RAY, "health-check", f"--address={address}"], capture_output=True, text=True, check=False)
+    command = [*RAY, "health-check", f"--address={address}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=CHECK_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise ClusterUnreachable(f"what listens at {address} does not answer as a head of Ray's does") from None
     said = done.stdout + done.stderr
-    if "no authentication token was found" in said:
+    if "no authentication token was found" in said or "find an authentication token" in said:
         raise TokenRefused(
             "a cluster is joined with its token, and there is none: name its file with RAY_AUTH_TOKEN_PATH, or set "
             "RAY_AUTH_TOKEN"

@@ -1,1 +1,1 @@
-"""The commands of `softkv`, one a file; all but `serve`, `bench` and `doctor` ask a service through the client."""
+"""The commands of `softkv`, one a file; all but those that serve, measure or look here ask through the client."""

@@ -28,6 +28,12 @@ class SharedReader(Reader, Protocol):
     def version(self, collection: int) -> int:
         """Of a collection, as this reader sees it; raises CollectionMissing."""
 
+    def kept(self, collection: int) -> bool:
+        """Whether all that was read of a version until now was there: it was not followed by another too long ago.
+
+        Raises CollectionMissing where the collection was deleted: then what was found may be less than all, too.
+        """
+
     def vectors(
         self,
         collection: int,

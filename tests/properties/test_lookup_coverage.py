@@ -232,6 +232,6 @@ def test_what_all_rows_come_to_lies_within_the_certificate(**drawn):
 
 @pytest.mark.thorough
 @given(**COLLECTIONS)
-@settings(max_examples=3000)
+@settings(max_examples=1500)
 def test_what_all_rows_come_to_lies_within_the_certificate_in_very_many_ways(**drawn):
     check(Partly(**drawn), drawn["seed"] + 1)

@@ -146,7 +146,7 @@ TABLE: Mapping[str, Refusal] = {
     "shards_missing": Refusal(
         503,
         "some of the collection's documents cannot be asked now: try again, or allow them to be missing",
-        retrieval.ShardsMissing,
+        (retrieval.ShardsMissing, retrieval.SnapshotGone),
         repeat=True,
     ),
     "collection_damaged": Refusal(

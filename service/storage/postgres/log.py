@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
+from service.storage.errors import CollectionMissing
 from service.storage.postgres.forms import numbers
 from service.storage.records import Followed, Logged, RowNumbers
 
@@ -64,6 +65,19 @@ def one_by_one(connection: Connection[Any], collection: int, version: int) -> li
         Logged(own, first, count, np.array(removed, dtype=np.int64), seconds)
         for own, first, count, removed, seconds in found
     ]
+
+
+def kept(connection: Connection[Any], collection: int, version: int) -> bool:
+    """Whether nothing of a version can have been deleted yet; raises CollectionMissing."""
+    found = connection.execute(
+        "SELECT version <= %(version)s OR EXISTS (SELECT FROM changes WHERE changes.collection = collections.id"
+        f" AND changes.version = %(version)s + 1 AND at > clock_timestamp() - interval '{KEPT}')"
+        " FROM collections WHERE id = %(collection)s",
+        {"collection": collection, "version": version},
+    ).fetchone()
+    if found is None:
+        raise CollectionMissing(collection)
+    return bool(found[0])
 
 
 def count_at(connection: Connection[Any], collection: int, version: int) -> int:

@@ -64,6 +64,10 @@ class Reader:
             raise CollectionMissing(collection)
         return int(rows[0][0])
 
+    def kept(self, collection: int) -> bool:
+        """Whether all that was read of a version until now was there; raises CollectionMissing where none of it is."""
+        return self._version is None or log.kept(self._connection, collection, self._version)
+
     def collection(self, name: str) -> CollectionRecord:
         """The collection of that name; raises CollectionMissing."""
         return self._collection("name", name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.cluster import cover, knowledge, placement, ranges, steps
+from service.cluster import cover, knowledge, placement
+from service.cluster.slot import ranges, steps
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def _serve(address: str, folder: str, *slots: str) -> None:
             slot, _, message = line.rstrip("\n").partition(" ")
             try:
                 said = {"answer": asking.ask(slot, message.encode()).result(30).decode()}
-            except ClusterError as error:
+            except (ClusterError, TimeoutError) as error:
                 said = {"error": f"{type(error).__name__}: {error}"}
             _say(said)
     finally:

@@ -100,11 +100,22 @@ class SimulatedReader:
         self._store, self._version, self._state = store, version, state
 
     def version(self, collection: int) -> int:
-        self._store.called()
-        there = self._store.collections if self._state is None else self._state
-        if collection not in there:
+        assert self._state is not None
+        if collection not in self._state:
             raise CollectionMissing(collection)
-        return there[collection].version if self._state is None else self._state[collection][0]
+        return self._state[collection][0]
+
+    def kept(self, collection: int) -> bool:
+        self._store.called()
+        if self._state is not None:
+            return True
+        if (there := self._store.collections.get(collection)) is None:
+            raise CollectionMissing(collection)
+        assert self._version is not None
+        since = self._store.clock() - KEPT_SECONDS
+        return there.version <= self._version or any(
+            version == self._version + 1 and at > since for version, *_, at in there.log
+        )
 
     def _living(self, collection: int, first: int, last: int | None) -> list[Stored]:
         self._store.called()
@@ -206,6 +217,9 @@ class Link:
 
     def called(self) -> None:
         self._between()
+
+    def clock(self) -> float:
+        return self._store.clock()
 
     @contextmanager
     def _call(self) -> Iterator[SimulatedStore]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Question, answers
+from attention.lookup import Question, answers, covered
 from service.cluster import Calling, RangesLost, ShardedCatalogue
 from service.retrieval.collections import SharedCatalogue
 from service.storage import Comparison, DocumentRecord, open_shared
@@ -49,6 +49,7 @@ def catalogue(address: str, slots: LocalSlots) -> Iterator[ShardedCatalogue]:
     found = ShardedCatalogue(store, None, Calling(slots, store.slots, 2, seconds=5.0))
     found.rebuild()
     yield found
+    found.close()
     store.close()
 
 
@@ -122,8 +123,53 @@ def test_where_a_slot_is_lost_the_others_answer(catalogue: ShardedCatalogue, slo
     slots.lost = {"a", "b"}
     with pytest.raises(RangesLost, match="a is lost"):
         answer(collection, 5)
+    with collection.snapshot() as snapshot:  # what nobody answered for a moment ago is not asked about
+        assert snapshot.missing is not None
+        assert snapshot.view.documents + snapshot.missing.documents == 200
     slots.lost = set()
+    until(lambda: collection_is_whole(collection))
     assert answer(collection, 5)[0].keys == 200
+
+
+def collection_is_whole(collection: Any) -> bool:
+    with collection.snapshot() as snapshot:
+        return snapshot.missing is None
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0, 10.0])
+@pytest.mark.parametrize("summarised", [True, False])
+def test_an_answer_without_lost_ranges_is_true_of_all_rows(
+    catalogue: ShardedCatalogue, slots: LocalSlots, alone: SharedCatalogue, temperature: float, summarised: bool
+) -> None:
+    collection = create(catalogue)
+    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    collection.delete(ids=["3", "50", "51"])
+    alone.look()
+    answer(collection, 5)
+    if summarised:
+        collection.summarise()
+        collection.delete(ids=["70", "150"])  # after that
+    slots.lost = {"a", "b"}
+    with pytest.raises(RangesLost):
+        answer(collection, 6)
+    question = Question(document("", 6).keys[0], temperature, null=0.1, top_k=200)
+    with collection.snapshot() as snapshot:
+        (found,) = answers(snapshot.view, [question])
+        told, coverage = covered(found, question, snapshot.view.facts, snapshot.missing)
+    with alone.collection("c").snapshot() as snapshot:
+        (whole,) = answers(snapshot.view, [question])
+    assert (coverage.documents, coverage.of) == (found.documents, whole.documents)
+    assert coverage.documents < coverage.of
+    weights = dict(zip(whole.numbers.tolist(), whole.weights.tolist(), strict=True))
+    own = np.array([weights[number] for number in told.numbers.tolist()])
+    missing = whole.weights.sum() - own.sum()
+    assert coverage.missing_weight_at_least - 1e-12 <= missing <= coverage.missing_weight_at_most + 1e-12
+    apart = (np.abs(own - told.weights).sum() + abs(told.null_weight - whole.null_weight) + missing) / 2
+    assert apart <= told.certificate.total_variation + whole.certificate.total_variation + 1e-12
+    error = np.linalg.norm(told.output - whole.output)
+    assert error <= told.certificate.output_error + whole.certificate.output_error
+    if summarised and temperature >= 1.0:
+        assert coverage.missing_weight_at_most < 0.6
 
 
 def test_a_slow_slot_is_not_waited_for(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:

@@ -140,13 +140,16 @@ class History:
     def pass_long(self) -> None:
         """So long that what is gone is cleared, and one who heard nothing meanwhile cannot follow."""
         self._some().down_until = self.now + 690.0
-        self.write()
+        for _ in range(3):
+            self.write()
+            for _ in range(4):
+                self.look()
         for _ in range(170):
             self.now += 4.0
             self.look()
         self.write()
         self.clear()
-        for _ in range(10):
+        for _ in range(20):
             self.ask()
         self.count("long")
 

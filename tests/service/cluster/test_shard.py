@@ -230,3 +230,20 @@ def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
     shard.step()
     assert slots.ask(shard, 1) == [1, 2, 3]
     assert shard.standing.trouble is None
+
+
+def test_a_filter_of_a_version_that_the_store_has_cleared_in_part_is_not_answered(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    shard.step()
+    slots.write(0, 1)
+    shard.step()
+    slots.now += 700.0
+    slots.write(1)
+    slots.store.collections[slots.number].clear(slots.now)
+    assert slots.ask(shard, 1) == [1, 2, 3]  # which needs the store for nothing
+    assert slots.ask(shard, 1, condition=ODD) == {"gone": True}
+    shard.step()
+    assert slots.ask(shard, 1) == {"gone": True}
+    assert slots.ask(shard, 2, condition=ODD) == [3]
+    assert slots.ask(shard, 3, condition=ODD) == [3]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.steps import SKIPPED_SECONDS, Step, steps, written
-from service.cluster.versions import KEPT
+from service.cluster.slot.steps import SKIPPED_SECONDS, Step, steps, written
+from service.cluster.slot.versions import KEPT
 from service.storage import CollectionMissing, Logged
 from tests.service.cluster.simulated import Link, SimulatedStore
 

@@ -6,12 +6,14 @@ import asyncio
 import gc
 import time
 import weakref
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from attention.lookup import KeySummary
 from service.encoding import Encoder, LoadingEncoder
 from service.retrieval.collections import Catalogue, Collection, Snapshot
 from service.retrieval.documents import SentDocument, upsert
@@ -59,6 +61,18 @@ def rows(mask):
 
 def ids(snapshot: Snapshot, condition) -> list[str]:
     return sorted(snapshot.reader.ids(snapshot.record.id, rows(snapshot.mask(condition))))
+
+
+def lacking(collection: Collection, missing: KeySummary) -> None:
+    """From now on questions to the collection find that these keys should be there as well, and are not."""
+    taken = collection.lookups._snapshot
+
+    @contextmanager
+    def without() -> Iterator[Snapshot]:
+        with taken() as snapshot:
+            yield replace(snapshot, missing=missing)
+
+    collection.lookups._snapshot = without
 
 
 def wait_until_gone(*kept: weakref.ref) -> None:

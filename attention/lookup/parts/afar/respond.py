@@ -14,6 +14,7 @@ from attention.lookup.memory.facts import Facts
 from attention.lookup.memory.tiles import Passing
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.afar.part import relative_weights
+from attention.lookup.parts.afar.summaries import summary_of
 from attention.lookup.parts.afar.wire import facts_told, gathered_told, several
 from attention.lookup.parts.every_row import TILE_ROWS
 from attention.lookup.parts.gathered import Gathered, Wanted
@@ -41,6 +42,8 @@ def respond(
     """
     if said["call"] == "facts":
         return _facts(views)
+    if said["call"] == "summary":
+        return several([summary_of(each).message() for each in views])
     if said["call"] == "sample":
         return _sample(view, said["stride"])
     with held():

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, Rows, answer, summary_of
 from service.retrieval import ShardsMissing
-from service.retrieval.collections import Snapshot
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 from service.retrieval.queries.attend import result
 from service.retrieval.queries.reading import InMemory
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
-from tests.service.retrieval.making import document, numbered, opened
+from tests.service.retrieval.making import document, lacking, numbered, opened
 
 RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 1.0, dimension=2, value_dimension=3))
 
@@ -68,14 +64,7 @@ def partly(tmp_path):
     away = opened(tmp_path / "away", numbered(*range(25, 40)))
     with away.collection("c").snapshot() as snapshot:
         missing = summary_of(snapshot.view)
-    taken = here.lookups._snapshot
-
-    @contextmanager
-    def without() -> Iterator[Snapshot]:
-        with taken() as snapshot:
-            yield replace(snapshot, missing=missing)
-
-    here.lookups._snapshot = without
+    lacking(here, missing)
     yield here, whole
     for catalogue in (*catalogues, away):
         catalogue.store.close()

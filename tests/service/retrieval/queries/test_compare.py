@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from service.retrieval import InvalidContent
+from attention.lookup import summary_of
+from service.retrieval import InvalidContent, ShardsMissing
 from service.retrieval.documents import SentDocument, upsert
 from service.retrieval.queries import Options, compare_collection, compare_rows
-from tests.service.retrieval.making import texts
+from tests.service.retrieval.making import lacking, texts
 
 
 def ids(timed):
@@ -48,6 +49,17 @@ def test_sql_gives_as_many_rows_as_attention(tmp_path, encoder):
 
     for compared, rows in zip(asyncio.run(run()), (10, 3, 0), strict=True):
         assert len(ids(compared.sql)) == len(ids(compared.full_text)) == len(compared.attention.matches) == rows
+
+
+def test_what_is_missing_is_refused(tmp_path, encoder):
+    async def run():
+        async with texts(tmp_path, encoder, "a cat", "a dog") as collection:
+            with collection.snapshot() as snapshot:
+                lacking(collection, summary_of(snapshot.view))
+            await compare_collection(collection, "a cat", Options())
+
+    with pytest.raises(ShardsMissing, match="only 2 of the 4 documents of collection 'texts' can be asked now"):
+        asyncio.run(run())
 
 
 def test_rows_are_not_asked_without_an_encoder():

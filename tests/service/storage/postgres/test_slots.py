@@ -138,6 +138,25 @@ def test_the_log_says_what_each_version_did(store: Any) -> None:
         store.extent(number + 1)
 
 
+def test_a_reader_of_a_version_tells_when_some_of_it_may_have_been_deleted(store: Any) -> None:
+    number = collection(store, [document("a")])
+    for seed in range(2):
+        with store.writing() as writer:
+            writer.upsert(number, [document("a", seed)])
+    with store.reading_at(1) as first, store.reading_at(2) as second, store.reading_at(3) as last:
+        assert [each.kept(number) for each in (first, second, last)] == [True, True, True]
+        with store._connection() as connection:
+            connection.execute("UPDATE changes SET at = at - interval '11 minutes' WHERE version <= 2")
+        assert [each.kept(number) for each in (first, second, last)] == [False, True, True]
+        while store._clear():
+            pass
+        assert [each.kept(number) for each in (first, second, last)] == [False, True, True]
+        with store.writing() as writer:
+            writer.delete_collection("c")
+        with pytest.raises(CollectionMissing):
+            last.kept(number)
+
+
 def test_the_vectors_and_the_fields_of_some_row_numbers(store: Any) -> None:
     documents = [document(f"{i}", i, keys=np.full((2, 3), i + 1, np.float32)) for i in range(5)]
     number = collection(store, documents)  # rows 1 and 2, 3 and 4, …, 9 and 10

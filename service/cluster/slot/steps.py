@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.lookup import Rows
-from service.cluster.followed import FollowedStore
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.versions import KEPT, KEPT_SECONDS
+from service.cluster.slot.followed import FollowedStore, require_kept
+from service.cluster.slot.versions import KEPT, KEPT_SECONDS
 from service.retrieval.collections import rows_together
 from service.storage import DocumentDamaged, KeyRows, Logged, RowNumbers
 
@@ -74,7 +74,7 @@ def written(
 ) -> list[Rows | None]:
     """What each step adds to a range: the rows of documents that it wrote, and that live at the version it leads to.
 
-    Raises StorageError; CollectionMissing where the collection was deleted meanwhile, and what was read is not all.
+    Raises StorageError; VersionGone or CollectionMissing where what was read may be less than all.
     """
     first, stop = max(first_row, taken[0].first), min(first_row + RANGE_ROWS, taken[-1].stop)
     if first >= stop:
@@ -93,8 +93,8 @@ def written(
                 found[at] += list(more)
         found[at] += [some for rows in lasting if (some := _of(rows, lower, upper)) is not None]
         gone = np.union1d(gone, step.removed)
-    with store.reading_at(taken[-1].version) as reader:
-        reader.version(collection)
+    with store.reading_at(taken[0].version) as reader:
+        require_kept(reader, collection, taken[0].version)
     return [rows_together(each) for each in found]
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Lock
 
 from attention.lookup import Mask, Memory, Rows, View
-from service.cluster.followed import FollowedStore
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.steps import Step
-from service.cluster.versions import Versions
+from service.cluster.slot.followed import FollowedStore, require_kept
+from service.cluster.slot.steps import Step
+from service.cluster.slot.versions import Versions
 from service.retrieval.collections import Masks, Source
 from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, RowNumbers
 
@@ -119,7 +119,7 @@ class HeldRange:
 class _FieldsOfRange:
     """What filters ask of a version of the store, of the documents of one range only; asked as seldom as can be.
 
-    Raises CollectionMissing where the collection was deleted meanwhile, and what was found is not all.
+    Raises VersionGone or CollectionMissing where what was found may be less than all.
     """
 
     def __init__(self, store: FollowedStore, version: int, first_row: int) -> None:
@@ -131,12 +131,12 @@ class _FieldsOfRange:
         behind = max(after, self._first - 1)
         with self._store.reading_at(self._version) as reader:
             found = reader.column(collection, field, after=behind, last=self._last, most_bytes=most_bytes)
-            reader.version(collection)
+            require_kept(reader, collection, self._version)
         return found
 
     def rows_where(self, collection: int, condition: Condition | None = None) -> RowNumbers:
         """See `FieldReader`."""
         with self._store.reading_at(self._version) as reader:
             found = reader.rows_where(collection, condition, first=self._first, last=self._last)
-            reader.version(collection)
+            require_kept(reader, collection, self._version)
         return found

@@ -12,8 +12,8 @@ KEPT = 64
 """Versions that are kept, and those of the last KEPT_SECONDS, if they are more."""
 KEPT_SECONDS = 2.0
 LONGEST_SECONDS = 240.0
-"""How long ago a version may have been followed by the next one: a filter reads it, and the store clears after ten
-minutes what is gone."""
+"""How long ago a version may have been followed by the next one: a filter reads it from the store, which clears after
+ten minutes what is gone."""
 
 
 class _Kept(NamedTuple):

@@ -12,10 +12,9 @@ import structlog
 
 from attention.errors import AttentionError
 from attention.lookup import Mask, View
-from service.cluster.followed import FollowedStore
-from service.cluster.ranges import HeldRange
-from service.cluster.steps import Step, steps, written
-from service.cluster.versions import LONGEST_SECONDS
+from service.cluster.slot.followed import FollowedStore, VersionGone
+from service.cluster.slot.ranges import HeldRange
+from service.cluster.slot.steps import Step, steps, written
 from service.storage import CollectionRecord, canonical, parse_condition
 
 log = structlog.get_logger("softkv")
@@ -117,20 +116,15 @@ class Holding:
                 self._lose(group, "the log does not reach back to what it holds")
             elif logged:
                 taken = steps(logged, now)
-                changed += [held for held in group if self._followed(held, taken, clock)]
+                changed += [held for held in group if self._followed(held, taken)]
         for held in self._ranges.values():
             held.versions.forget(clock())
         return changed
 
-    def _followed(self, held: HeldRange, taken: Sequence[Step], clock: Callable[[], float]) -> bool:
-        began = clock()
-        found = written(self._store, self.record.id, held.first_row, taken, held.note)
-        if clock() - began > LONGEST_SECONDS:  # some of what it read may have been cleared meanwhile
-            self._lose([held], "it took too long to follow the store")
-            return False
+    def _followed(self, held: HeldRange, taken: Sequence[Step]) -> bool:
         try:
-            return held.follow(taken, found)
-        except (MemoryError, AttentionError) as error:
+            return held.follow(taken, written(self._store, self.record.id, held.first_row, taken, held.note))
+        except (MemoryError, AttentionError, VersionGone) as error:
             self._lose([held], f"{type(error).__name__}: {error}")
             return False
 

@@ -16,7 +16,15 @@ from service.storage import (
     Logged,
     RowNumbers,
     SlotRegister,
+    StorageError,
 )
+
+
+class VersionGone(StorageError):
+    """What is stored of a version may be less than it had."""
+
+    def __init__(self, collection: int, version: int) -> None:
+        super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
 
 
 class FollowedReader(Protocol):
@@ -24,6 +32,9 @@ class FollowedReader(Protocol):
 
     def version(self, collection: int) -> int:
         """Of a collection, as this reader sees it; raises CollectionMissing."""
+
+    def kept(self, collection: int) -> bool:
+        """Whether all that was read of a version until now was there; raises CollectionMissing."""
 
     def vectors(
         self,
@@ -69,3 +80,9 @@ class FollowedStore(Protocol):
 
     def reading_at(self, version: int) -> AbstractContextManager[FollowedReader]:
         """What one collection was at a version, or is; nothing is held meanwhile."""
+
+
+def require_kept(reader: FollowedReader, collection: int, version: int) -> None:
+    """Raise VersionGone where what was read at a version may be less than all; CollectionMissing where none is left."""
+    if not reader.kept(collection):
+        raise VersionGone(collection, version)

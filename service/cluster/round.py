@@ -1,0 +1,205 @@
+"""One question to whoever holds some ranges: one slot each at first, another copy where one is lost or slow."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from attention.lookup import Message, of_bytes
+from service.cluster.errors import RangesLost, SlotLost, VersionGone
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every message of one answer says.
+
+    Attributes:
+        collection: its number in the store.
+        version: the one that is to be answered from.
+    """
+
+    collection: int
+    version: int
+
+
+Reply = tuple[tuple[int, ...], Message]
+"""The ranges, by their first rows, that an answer is about, and the answer."""
+
+
+class Askable(Protocol):
+    """Slots that can be asked, see `Calling`."""
+
+    def holders(self, collection: int, first_row: int) -> list[str]:
+        """Who can be asked for a range, the first choice first."""
+
+    def begin(self, slot: str, asked: Asked, first_rows: Sequence[int], message: Message, left: float) -> Future[bytes]:
+        """Send a slot one message."""
+
+    def avoid(self, slot: str) -> None:
+        """Ask a slot last for a while."""
+
+    def took(self, call: str, seconds: float) -> None:
+        """So long a call took that was answered."""
+
+    def patience(self, call: str) -> float:
+        """Seconds after which a call is slow."""
+
+    def clock(self) -> float:
+        """Seconds, ascending."""
+
+
+@dataclass
+class _Attempt:
+    """Calls that are to answer for the same ranges, each for some of them.
+
+    Attributes:
+        replies: to those that were answered.
+        open: how many are not.
+    """
+
+    replies: list[Reply] = field(default_factory=list)
+    open: int = 0
+
+
+@dataclass
+class _Group:
+    """Ranges that one slot was asked for first, and everybody else who was asked for them since.
+
+    Attributes:
+        tried: for each range who was asked.
+        attempts: the first one, and the one that was begun because that was slow.
+    """
+
+    first_rows: tuple[int, ...]
+    began: float
+    tried: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    attempts: list[_Attempt] = field(default_factory=list)
+
+    @property
+    def found(self) -> list[Reply] | None:
+        """All answers, as soon as one attempt has them."""
+        return next((each.replies for each in self.attempts if not each.open), None)
+
+
+@dataclass(frozen=True)
+class _Call:
+    group: _Group
+    attempt: _Attempt
+    slot: str
+    first_rows: tuple[int, ...]
+    began: float
+
+
+class Round:
+    """One question to whoever holds some ranges, until all are answered for."""
+
+    def __init__(
+        self, calling: Askable, asked: Asked, message: Callable[[Sequence[int]], Message], deadline: float
+    ) -> None:
+        self._calling, self._asked, self._message, self._deadline = calling, asked, message, deadline
+        self._calls: dict[Future[bytes], _Call] = {}
+        self._reasons: list[str] = []
+        self._kind = ""
+
+    def of(self, first_rows: Sequence[int]) -> list[Reply]:
+        """See `Calling.ask`."""
+        now, groups = self._calling.clock(), list[_Group]()
+        for some in self._by_slot(first_rows, defaultdict(set)).values():
+            group = _Group(tuple(some), now)
+            groups.append(group)
+            self._attempt(group)
+        while waiting := [group for group in groups if group.found is None]:
+            slow = min((each.began for each in waiting if len(each.attempts) < 2), default=None)
+            until = self._deadline
+            if slow is not None:
+                until = min(until, slow + self._calling.patience(self._kind))
+            done, _ = wait(self._calls, max(0.0, until - self._calling.clock()), FIRST_COMPLETED)
+            for future in done:
+                self._take(self._calls.pop(future), future)
+            if self._calling.clock() >= self._deadline and not done:
+                self._give_up(waiting)
+            for group in waiting:
+                self._hedge(group)
+        return [reply for group in groups for reply in group.found or ()]
+
+    def _attempt(self, group: _Group) -> None:
+        """Ask for all of a group's ranges whom nobody has asked yet; RangesLost where one has nobody left."""
+        attempt = _Attempt()
+        group.attempts.append(attempt)
+        self._send(group, attempt, group.first_rows)
+
+    def _send(self, group: _Group, attempt: _Attempt, first_rows: Sequence[int]) -> None:
+        for slot, some in self._by_slot(first_rows, group.tried).items():
+            now, message = self._calling.clock(), self._message(some)
+            self._kind = str(message[0].get("call"))
+            future = self._calling.begin(slot, self._asked, some, message, max(0.0, self._deadline - now) * 0.9)
+            attempt.open += 1
+            for first_row in some:
+                group.tried[first_row].add(slot)
+            self._calls[future] = _Call(group, attempt, slot, tuple(some), now)
+
+    def _by_slot(self, first_rows: Iterable[int], tried: Mapping[int, set[str]]) -> dict[str, list[int]]:
+        """Whom to ask for each range, who was not asked yet."""
+        chosen, lost = defaultdict[str, list[int]](list), list[int]()
+        for first_row in first_rows:
+            names = self._calling.holders(self._asked.collection, first_row)
+            others = [name for name in names if name not in tried[first_row]]
+            if others:
+                chosen[others[0]].append(first_row)
+            else:
+                lost.append(first_row)
+        if lost:
+            raise RangesLost(lost, self._reasons or ["no slot holds them"])
+        return chosen
+
+    def _take(self, call: _Call, future: Future[bytes]) -> None:
+        """What one slot answered; where that is nothing, others are asked."""
+        try:
+            said, arrays = of_bytes(future.result())
+        except SlotLost as error:
+            self._calling.avoid(call.slot)
+            self._instead(call, str(error))
+            return
+        if said.get("gone"):
+            raise VersionGone(self._asked.version)
+        if "missing" in said or "behind" in said or "failed" in said:
+            reason = next(
+                f"{call.slot}: {name} {said[name]}" for name in ("failed", "behind", "missing") if name in said
+            )
+            self._instead(call, reason)
+            return
+        self._calling.took(self._kind, self._calling.clock() - call.began)
+        call.attempt.replies.append((call.first_rows, (said, arrays)))
+        call.attempt.open -= 1
+
+    def _instead(self, call: _Call, reason: str) -> None:
+        """Ask others in place of one who has no answer, where the group is not answered for already."""
+        self._reasons.append(reason)
+        if call.group.found is not None:
+            return
+        try:
+            self._send(call.group, call.attempt, call.first_rows)
+        except RangesLost:
+            if not any(other.group is call.group for other in self._calls.values()):
+                raise
+            return  # the other attempt may have it
+        call.attempt.open -= 1
+
+    def _hedge(self, group: _Group) -> None:
+        """Ask others, too, where a group's first slot is slow and all of its ranges have others."""
+        slow = self._calling.clock() >= group.began + self._calling.patience(self._kind)
+        if len(group.attempts) < 2 and slow and group.found is None:
+            try:
+                self._attempt(group)
+            except RangesLost:
+                group.attempts[-1].open += 1  # never answered
+
+    def _give_up(self, waiting: Sequence[_Group]) -> None:
+        for call in self._calls.values():
+            if call.group.found is None:
+                self._calling.avoid(call.slot)
+                self._reasons.append(f"{call.slot} took too long")
+        raise RangesLost([row for group in waiting for row in group.first_rows], self._reasons)

@@ -1,0 +1,76 @@
+"""What a slot's process holds: a shard over a store of its own, which goes on looking by itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Thread
+
+import structlog
+
+from attention.lookup import limit_workers, prepare
+from service.cluster.slot.question import ShardStanding
+from service.cluster.slot.shard import Shard
+from service.storage import SharedStore, StoreUnavailable, open_shared
+
+log = structlog.get_logger("softkv")
+
+AGAIN_SECONDS = 1.0
+"""Between two tries to reach the database, where a slot begins while it is away."""
+
+
+class SlotProcess:
+    """A shard that begins with the process, from arguments that can be sent.
+
+    Args:
+        name, node: of the slot, and of the machine that it runs on.
+        store: the address of a PostgreSQL.
+        copies: how many slots hold each range.
+        originals: a directory of this machine for float32 vectors; None keeps them in memory.
+        threads: in how many it scans; None for as many as there are cores, which slots of one machine share.
+        cache: a directory where machine code is kept; until it is made, NumPy answers, many times as slowly.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        node: str,
+        store: str,
+        copies: int,
+        originals: str | None = None,
+        threads: int | None = None,
+        cache: str | None = None,
+    ) -> None:
+        if threads is not None:
+            limit_workers(threads)
+        directory = None if cache is None else Path(cache)
+        Thread(target=prepare, args=[directory], name="machine code", daemon=True).start()
+        folder = None if originals is None else Path(originals)
+        self._shard = Shard(name, node, _opened(store), copies, folder)
+        self._shard.start()
+
+    def answer(self, message: bytes) -> bytes:
+        """See `Shard.answer`."""
+        return self._shard.answer(message)
+
+    def leave(self) -> None:
+        """See `Shard.leave`."""
+        self._shard.leave()
+
+    def left(self) -> bool:
+        """See `Shard.left`."""
+        return self._shard.left
+
+    def standing(self) -> ShardStanding:
+        """See `Shard.standing`."""
+        return self._shard.standing
+
+
+def _opened(address: str) -> SharedStore:
+    """The store, as soon as its database is there: a slot that could not be made would be made no second time."""
+    while True:
+        try:
+            return open_shared(address)
+        except StoreUnavailable as error:
+            log.warning("a slot waits for its database", reason=str(error))
+            time.sleep(AGAIN_SECONDS)

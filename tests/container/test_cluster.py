@@ -1,0 +1,235 @@
+"""docker/compose.cluster.yaml and docker/kuberay, read: what runs there finds one another, and nobody else does."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+import yaml
+from fastapi import FastAPI
+from typer.testing import CliRunner
+
+from service.app import create_app
+from service.cli import app as cli
+from service.cluster.ray_node import ENVIRONMENT
+from service.settings import Settings
+from tests.container.composition import FOLDER, PRODUCTION
+from tests.container.tool import ROOT
+
+FILE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.cluster.yaml").read_text(encoding="utf-8"))
+SERVICES: dict[str, Any] = FILE["services"]
+APIS, WORKERS = (
+    {name: each for name, each in SERVICES.items() if name.startswith(kind)} for kind in ("softkv-", "worker-")
+)
+OURS = {**APIS, **WORKERS, "ray-head": SERVICES["ray-head"]}
+KUBERAY = [
+    document
+    for path in sorted((FOLDER / "kuberay").glob("*.yaml"))
+    for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+]
+[RAY] = [each["spec"] for each in KUBERAY if each["kind"] == "RayCluster"]
+[GROUP] = RAY["workerGroupSpecs"]
+[DEPLOYMENT] = [each for each in KUBERAY if each["kind"] == "Deployment"]
+TEMPLATES = {
+    "head": RAY["headGroupSpec"]["template"],
+    "shards": GROUP["template"],
+    "api": DEPLOYMENT["spec"]["template"],
+}
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+# Ray's own, which it documents.
+RAY_NAMES = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_REDIS_ADDRESS", *ENVIRONMENT}
+
+
+def container(of: str) -> dict[str, Any]:
+    [found] = TEMPLATES[of]["spec"]["containers"]
+    return found
+
+
+def environment(of: str) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(of)["env"]}
+
+
+def taken(names: set[str]) -> set[str]:
+    """Those that are neither settings of ours nor Ray's."""
+    ours = {f"SOFTKV_{name.upper()}" for name in Settings.model_fields}
+    return names - ours - RAY_NAMES
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The paths of the service that answer GET."""
+    app: FastAPI = create_app(Settings(data_dir=tmp_path_factory.mktemp("data"), encoder="none"))
+    return {path for path, calls in app.openapi()["paths"].items() if "get" in calls}
+
+
+@pytest.fixture(scope="module")
+def options() -> set[str]:
+    """The options of `softkv shard`."""
+    said = CliRunner().invoke(cli, ["shard", "--help"], env={"COLUMNS": "200"}).stdout
+    return set(re.findall(r"--[a-z-]+", said))
+
+
+def test_every_variable_of_compose_is_a_setting_or_rays():
+    for name, each in OURS.items():
+        assert not taken(set(each["environment"])), name
+        assert each["environment"].items() >= {
+            ("RAY_AUTH_MODE", "token"),
+            ("RAY_AUTH_TOKEN_PATH", "/run/secrets/ray-token"),
+            ("RAY_gcs_rpc_server_reconnect_timeout_s", 3600),
+        }
+        assert "ray-token" in each["secrets"]
+
+
+def test_all_members_have_one_image_with_ray_and_the_driver():
+    assert {each["image"] for each in OURS.values()} == {"softkv"}
+    [build] = {str(each["build"]): each["build"] for each in OURS.values()}.values()
+    assert build["args"].keys() == {*PRODUCTION["build"]["args"]}
+    assert [name.partition("[")[0].partition("=")[0] for name in EXTRAS[build["args"]["EXTRAS"]]] == ["psycopg", "ray"]
+
+
+def test_the_extra_is_pinned_to_what_is_tested_and_what_the_operator_is_told():
+    pins = dict(line.split("==") for line in (ROOT / "constraints-cluster.txt").read_text().splitlines())
+    assert f"ray=={pins['ray']}" in EXTRAS["cluster"]
+    assert RAY["rayVersion"] == pins["ray"]
+    assert "-c constraints-cluster.txt" in (FOLDER / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_members_of_compose_get_nothing_they_do_not_need():
+    for name, each in OURS.items():
+        same = ("read_only", "cap_drop", "security_opt", "logging", "restart")
+        assert {key: each[key] for key in same} == {key: PRODUCTION[key] for key in same}, name
+        assert each.keys() >= {"cpus", "mem_limit", "pids_limit"}
+        assert "privileged" not in each
+    assert [name for name, each in SERVICES.items() if "ports" in each] == ["proxy"]
+    assert [port.rsplit(":", 2)[0] for port in SERVICES["proxy"]["ports"]] == ["127.0.0.1"]
+
+
+def test_only_the_proxy_is_in_a_network_that_leads_outside():
+    networks = FILE["networks"]
+    outside = {name for name, each in networks.items() if not (each or {}).get("internal")}
+    assert [name for name, each in SERVICES.items() if outside & set(each["networks"])] == ["proxy"]
+    assert SERVICES["redis"]["networks"] == ["head"]
+    assert [name for name, each in SERVICES.items() if "head" in each["networks"]] == ["ray-head", "redis"]
+
+
+def test_members_find_the_database_the_head_and_one_another():
+    database = SERVICES["postgres"]["environment"]
+    password, user = database["POSTGRES_PASSWORD"], database["POSTGRES_USER"]
+    head = SERVICES["ray-head"]
+    [port] = [option.partition("=")[2] for option in head["command"] if option.startswith("--port=")]
+    for each in (*APIS.values(), *WORKERS.values()):
+        assert each["environment"]["SOFTKV_STORE"] == f"postgresql://{user}:{password}@postgres/{user}"
+        assert each["environment"]["SOFTKV_SHARDS"] == f"ray://ray-head:{port}"
+        assert "inside" in each["networks"]
+        assert each["depends_on"]["ray-head"] == {"condition": "service_healthy"}
+    assert head["environment"]["RAY_REDIS_ADDRESS"] == "redis:6379"
+    assert "--num-cpus=0" in head["command"]
+    proxied = set(re.findall(r"server ([\w-]+):8000", (FOLDER / "proxy.conf").read_text(encoding="utf-8")))
+    assert proxied == APIS.keys()
+
+
+def test_workers_are_as_many_as_copies_and_keep_their_names(options):
+    assert len(WORKERS) >= int(SERVICES["worker-1"]["environment"]["SOFTKV_COPIES"])
+    for name, each in WORKERS.items():
+        assert each["hostname"] == name
+        assert each["volumes"] == [f"{name}:/data"]
+        command, *given = each["command"]
+        assert command == "shard"
+        assert set(given[::2]) <= options
+        said = dict(zip(given[::2], given[1::2], strict=True))
+        assert int(each["stop_grace_period"].removesuffix("s")) > int(said["--leave-seconds"])
+        assert each["healthcheck"]["test"][-1] == said["--ready-file"]
+
+
+def test_callers_have_keys():
+    for each in APIS.values():
+        assert each["environment"]["SOFTKV_KEYS_FILE"] == "/run/secrets/softkv-keys"
+        assert "SOFTKV_ALLOW_ANONYMOUS" not in each["environment"]
+        assert each["environment"]["SOFTKV_THREADS"] == each["cpus"]
+
+
+@pytest.mark.parametrize("of", TEMPLATES)
+def test_a_pod_has_no_rights_and_limits(of):
+    pod, own = TEMPLATES[of]["spec"], container(of)
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001
+    assert own["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert own["resources"]["limits"].keys() == own["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert {each["name"] for each in own["volumeMounts"]} == {each["name"] for each in pod["volumes"]}
+
+
+@pytest.mark.parametrize("of", TEMPLATES)
+def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
+    given = environment(of)
+    assert not taken(set(given))
+    assert given["RAY_AUTH_MODE"] == "token"
+    assert given["RAY_AUTH_TOKEN"] == {"secretKeyRef": {"name": "softkv-ray", "key": "token"}}
+    assert {container(each)["image"] for each in TEMPLATES} == {container(of)["image"]}
+    if of == "head":
+        return
+    assert given["SOFTKV_STORE"] == {"secretKeyRef": {"name": "softkv-store", "key": "address"}}
+    monkeypatch.setenv("SOFTKV_STORE", "postgresql://softkv@postgres/softkv")
+    for name, value in given.items():
+        if name.startswith("SOFTKV_") and isinstance(value, str):
+            monkeypatch.setenv(name, value)
+    settings = Settings()
+    # As the operator calls the head's service.
+    [name] = [each["metadata"]["name"] for each in KUBERAY if each["kind"] == "RayCluster"]
+    assert settings.shards == f"ray://{name}-head-svc:6379"
+    assert settings.copies <= GROUP["replicas"]
+
+
+def test_the_head_has_no_slots_and_outlives_itself():
+    head = RAY["headGroupSpec"]
+    assert head["rayStartParams"]["num-cpus"] == "0"
+    assert RAY["gcsFaultToleranceOptions"]["redisAddress"]
+    assert "secretKeyRef" in RAY["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"]
+    assert environment("head")["RAY_gcs_rpc_server_reconnect_timeout_s"] == "3600"
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container("head")[probe]["exec"]["command"][:2] == ["ray", "health-check"]
+
+
+def test_workers_run_our_command_and_have_the_time_to_leave(options):
+    [annotations] = [each["metadata"]["annotations"] for each in KUBERAY if each["kind"] == "RayCluster"]
+    assert annotations == {"ray.io/overwrite-container-cmd": "true"}
+    own = container("shards")
+    command, *given = own["args"]
+    assert (own["command"], command) == (["softkv"], "shard")
+    assert set(given[::2]) <= options
+    said = dict(zip(given[::2], given[1::2], strict=True))
+    assert TEMPLATES["shards"]["spec"]["terminationGracePeriodSeconds"] > int(said["--leave-seconds"])
+    assert own["readinessProbe"]["exec"]["command"][-1] == said["--ready-file"]
+
+
+def test_one_worker_and_one_process_at_a_time_are_taken_away():
+    budgets = [each["spec"] for each in KUBERAY if each["kind"] == "PodDisruptionBudget"]
+    assert [each["maxUnavailable"] for each in budgets] == [1, 1]
+    selected = [each["selector"]["matchLabels"] for each in budgets]
+    assert sum(labels.items() <= TEMPLATES["shards"]["metadata"]["labels"].items() for labels in selected) == 1
+    assert sum(labels.items() <= TEMPLATES["api"]["metadata"]["labels"].items() for labels in selected) == 1
+    [rule] = TEMPLATES["shards"]["spec"]["affinity"]["podAntiAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert rule["labelSelector"]["matchLabels"].items() <= TEMPLATES["shards"]["metadata"]["labels"].items()
+
+
+def test_the_api_is_asked_where_it_answers(paths):
+    [service] = [each for each in KUBERAY if each["kind"] == "Service"]
+    labels = TEMPLATES["api"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert DEPLOYMENT["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    own = container("api")
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert own[probe]["httpGet"]["path"] in paths
+        assert own[probe]["httpGet"]["port"] == own["ports"][0]["name"]
+    assert TEMPLATES["api"]["metadata"]["annotations"]["prometheus.io/path"] in paths
+    drain = float(environment("api")["SOFTKV_DRAIN_SECONDS"])
+    assert TEMPLATES["api"]["spec"]["terminationGracePeriodSeconds"] > drain + 9

@@ -1,0 +1,147 @@
+"""`softkv shard`: it says in one line why it does not start; it holds its part, and has others take it over."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.cluster import owners, ranges_of
+from service.storage import SharedStore, open_shared
+from tests.postgres import PostgresServer
+from tests.service.commands.conftest import COMMAND, Softkv
+from tests.service.storage.making import collection, document
+from tests.waiting import until
+
+STORE = "postgresql://softkv@127.0.0.1:1/softkv"
+WITH_RAY = find_spec("ray") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "a shard needs the database"),
+        (["--store", STORE], "a shard needs the database"),
+        (["--shards", "auto"], "shards hold what a PostgreSQL keeps, and SOFTKV_STORE names none"),
+        (["--store", STORE, "--shards", "none"], "a shard needs the database"),
+        (["--store", STORE, "--shards", "ray:6379"], "--shards: wanted the address of Ray's head"),
+        (["--store", STORE, "--shards", "ray://head:0"], "--shards: wanted the address of Ray's head"),
+        (["--store", STORE, "--shards", "ray://head:6379/x"], "--shards: wanted the address of Ray's head"),
+        (["--store", STORE, "--shards", "auto", "--slots", "0"], "--slots: Input should be greater than or equal to 1"),
+        (["--store", STORE, "--shards", "auto", "--copies", "9"], "--copies: Input should be less than or equal to 8"),
+        (["--store", STORE, "--shards", "auto", "--name", "a b"], "--name: wanted up to 100 letters"),
+    ],
+)
+def test_why_it_does_not_start(bare: Softkv, arguments: list[str], said: str) -> None:
+    ended = bare("shard", *arguments)
+    assert ended.exit_code == 1
+    assert ended.stderr.startswith(f"softkv: {said}")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(WITH_RAY, reason="Ray is here")
+def test_without_ray_it_says_what_to_install(bare: Softkv) -> None:
+    ended = bare("shard", "--store", STORE, "--shards", "ray://head")
+    assert ended.exit_code == 1
+    assert ended.stderr.endswith("pip install 'softkv[cluster]'\n")
+    assert ended.stderr.count("\n") == 1
+
+
+class Shard:
+    """A process of it, and what its log said."""
+
+    def __init__(self, store: str, folder: Path, name: str) -> None:
+        self.ready = folder / f"{name}-ready"
+        given = {"store": store, "shards": "auto", "slots": "2", "copies": "1", "name": name, "cache-dir": str(folder)}
+        given |= {"leave-seconds": "60", "log-format": "json", "ready-file": str(self.ready)}
+        command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.lines: list[dict[str, Any]] = []
+        self.others: list[str] = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            try:
+                self.lines.append(json.loads(line))
+            except ValueError:
+                self.others.append(line)
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+    def ranges(self) -> int | None:
+        """How many it holds, as it said last."""
+        told = self.said("slots hold")
+        return told[-1]["ranges"] if told else None
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        return self.process.returncode
+
+
+@pytest.fixture
+def address(postgres: PostgresServer) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def written(address: str) -> Iterator[SharedStore]:
+    store = open_shared(address)
+    for name in ("one", "two", "three"):
+        collection(store, [document(f"{each}", each) for each in range(50)], name)
+    yield store
+    store.close()
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not WITH_RAY, reason="Ray is not here: make cluster")
+def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
+    address: str, written: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    shards = [Shard(address, tmp_path, "one")]
+    try:
+        until(lambda: shards[0].ranges() == 3, 60, lambda: shards[0].others)
+        until(shards[0].ready.exists)
+        shards.append(Shard(address, tmp_path, "two"))
+        until(lambda: len(written.slots.members()) == 4, 60, lambda: shards[1].others)
+
+        def settled() -> bool:
+            """Whether every range is where it belongs, and nowhere else."""
+            wanted = {
+                (number, first_row, owner)
+                for number, extent in written.extents().items()
+                for first_row in ranges_of(extent.next_row)
+                for owner in owners(number, first_row, written.slots.members(), 1)
+            }
+            return {(each.collection, each.first_row, each.slot.name) for each in written.slots.holders()} == wanted
+
+        until(settled)
+        until(lambda: sum(shard.ranges() or 0 for shard in shards) == 3)
+        assert shards[0].said("slots hold")[-1]["keys"] + shards[1].said("slots hold")[-1]["keys"] == 150
+        assert shards[1].stop() == 0
+        assert shards[1].said("slots have left")
+        assert {slot.name for slot in written.slots.present()} == {"one-0", "one-1"}
+        assert settled()
+        assert len(written.slots.holders()) == 3
+        assert shards[0].stop() == 0
+        assert shards[0].said("there is no slot elsewhere that could hold what these have")
+        assert written.slots.present() == []
+    finally:
+        for shard in shards:
+            shard.process.kill()
+            shard.process.wait()
+    assert [line for shard in shards for line in shard.others if re.search("Traceback|raylet", line)] == []
+    assert [shard.process.stdout.read() for shard in shards if shard.process.stdout] == ["", ""]
