@@ -92,7 +92,7 @@ def _sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
     from service.cluster import Calling, ClusterError, ShardedCatalogue, joined, transport
 
     try:
-        membership = joined(address, settings.cache_dir)
+        membership = joined(address, settings.cache_dir / "cluster")
     except ClusterError as error:
         store.close()
         raise StorageFailed(str(error)) from None

@@ -41,6 +41,9 @@ def shard(
     ] = None,
     slots: Annotated[int | None, typer.Option(help="How many slots it has.", show_default="4")] = None,
     copies: Annotated[int | None, typer.Option(help="How many slots hold each key.", show_default="2")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads to scan with, of all slots.", show_default="all cores")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="What its slots are called, NAME-0 and so on.", show_default="the machine's")
     ] = None,
@@ -51,7 +54,8 @@ def shard(
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
     ] = None,
     cache_dir: Annotated[
-        Path | None, typer.Option(help="Where auto keeps its address.", show_default="~/.cache/softkv")
+        Path | None,
+        typer.Option(help="Where machine code is kept, and auto's address.", show_default="~/.cache/softkv"),
     ] = None,
     leave_seconds: Annotated[
         float, typer.Option(min=0, help="How long others may take to hold what it has, before it ends.")
@@ -69,6 +73,7 @@ def shard(
     softkv shard --store postgresql://… --shards ray://head:6379 --slots 4
     """
     given = {each: value for each, value in locals().items() if value is not None and each not in NO_SETTINGS}
+    given["host"] = "127.0.0.1"  # it listens nowhere, whatever this machine's services do
 
     from service import logs
 
@@ -139,6 +144,7 @@ class _Slots:
             "store": address,
             "copies": settings.copies,
             "originals": folder,
+            # A question is scanned by all slots of a machine at the same time.
             "threads": max(1, (settings.threads or cores) // settings.slots),
             "cache": str(settings.cache_dir),
         }

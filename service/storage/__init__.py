@@ -46,6 +46,7 @@ from service.storage.errors import (
 )
 from service.storage.fields import nested_too_much
 from service.storage.interface import Disk, Place, Reader, Search, Store, UncleanStop, Writer
+from service.storage.key_rows import KeySums
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest
 from service.storage.records import (
     Change,
@@ -58,7 +59,6 @@ from service.storage.records import (
     Followed,
     Holder,
     KeyRows,
-    KeySums,
     Logged,
     Mode,
     Part,

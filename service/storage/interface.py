@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
+from service.storage.key_rows import KeySums
 from service.storage.once import Did, Once, WriteRequest
 from service.storage.records import (
     Change,
@@ -19,7 +20,6 @@ from service.storage.records import (
     FieldFacts,
     FieldValue,
     KeyRows,
-    KeySums,
     Matrix,
     Mode,
     Part,

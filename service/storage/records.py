@@ -281,29 +281,3 @@ class FieldFacts:
     min: Scalar = None
     max: Scalar = None
     values: tuple[FieldValue, ...] = ()
-
-
-LOW = 2**32 - 1
-
-
-class KeySums(NamedTuple):
-    """What many keys come to: where one is changed, removed or added, a sum is another, but once in 2⁶⁴ times.
-
-    Attributes:
-        keys: how many there are.
-        low, high: the sums of their checksums' low 32 bits, and of what is above these.
-        documents: how many documents with keys begin among them.
-        begun: the sum of these documents' row numbers' low 32 bits.
-    """
-
-    keys: int
-    low: int
-    high: int
-    documents: int
-    begun: int
-
-    @classmethod
-    def of(cls, checksums: RowNumbers, documents: RowNumbers) -> KeySums:
-        """Of keys with these checksums int64[n], and of these documents int64[m], each once."""
-        low, high = int((checksums & LOW).sum()), int((checksums >> 32).sum())
-        return cls(len(checksums), low, high, len(documents), int((documents & LOW).sum()))

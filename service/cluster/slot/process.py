@@ -8,9 +8,10 @@ from threading import Thread
 
 import structlog
 
-from attention.lookup import limit_workers, prepare
+from attention.lookup import limit_workers
 from service.cluster.slot.question import ShardStanding
 from service.cluster.slot.shard import Shard
+from service.retrieval.collections import MachineCode
 from service.storage import SharedStore, StoreUnavailable, open_shared
 
 log = structlog.get_logger("softkv")
@@ -28,7 +29,8 @@ class SlotProcess:
         copies: how many slots hold each range.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
         threads: in how many it scans; None for as many as there are cores, which slots of one machine share.
-        cache: a directory where machine code is kept; until it is made, NumPy answers, many times as slowly.
+        cache: a directory where machine code is kept: until that is loaded, or made, NumPy answers, and more slowly;
+            None leaves all to who made this object.
     """
 
     def __init__(
@@ -43,8 +45,8 @@ class SlotProcess:
     ) -> None:
         if threads is not None:
             limit_workers(threads)
-        directory = None if cache is None else Path(cache)
-        Thread(target=prepare, args=[directory], name="machine code", daemon=True).start()
+        if cache is not None:
+            Thread(target=MachineCode(Path(cache), encodes=False).load, name="machine code", daemon=True).start()
         folder = None if originals is None else Path(originals)
         self._shard = Shard(name, node, _opened(store), copies, folder)
         self._shard.start()

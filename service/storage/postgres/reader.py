@@ -15,6 +15,7 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.fields import is_utf8
 from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Place
+from service.storage.key_rows import KeySums
 from service.storage.postgres import document_rows, log, vector_rows
 from service.storage.postgres.columns import read_column
 from service.storage.postgres.expressions import TRUE, Expression, both, where_passes, with_ids
@@ -27,7 +28,6 @@ from service.storage.records import (
     FieldFacts,
     FieldValue,
     KeyRows,
-    KeySums,
     Matrix,
     Part,
     RowNumbers,

@@ -10,9 +10,9 @@ from psycopg import Connection
 
 from service.storage.errors import DocumentDamaged
 from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
-from service.storage.key_rows import Lengths, Together, one_by_one, together
+from service.storage.key_rows import KeySums, Lengths, Together, one_by_one, together
 from service.storage.postgres.forms import VECTOR_COLUMNS, array, numbers
-from service.storage.records import DocumentRecord, KeyRows, KeySums, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
 
 _COPY = f"COPY vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")

@@ -15,13 +15,13 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.fields import is_utf8
 from service.storage.forms import collection_of, texts_of
 from service.storage.interface import Place
+from service.storage.key_rows import KeySums
 from service.storage.records import (
     CollectionRecord,
     DocumentRecord,
     FieldFacts,
     FieldValue,
     KeyRows,
-    KeySums,
     Matrix,
     Part,
     RowNumbers,

@@ -10,8 +10,8 @@ from typing import Any
 
 from service.storage.errors import DocumentDamaged
 from service.storage.forms import document_of, matrix_of, vector_entries, vectors_of
-from service.storage.key_rows import Lengths, Together, one_by_one, together
-from service.storage.records import DocumentRecord, KeyRows, KeySums, Matrix, Part, RowNumbers, StoredDocument
+from service.storage.key_rows import KeySums, Lengths, Together, one_by_one, together
+from service.storage.records import DocumentRecord, KeyRows, Matrix, Part, RowNumbers, StoredDocument
 from service.storage.sqlite.forms import VECTOR_COLUMNS, numbers_of, numbers_text
 
 # Every column of many rows in one step of SQLite, for which Python waits for nothing else. Bytes pass for text on their

@@ -91,6 +91,13 @@ def test_only_what_is_near_the_best_matters_to_cold_and_sparse_answers(keys):
         found, coverage = asked(view, missing, -keys[0].astype(float), temperature, **options)
         assert coverage.missing_weight_at_most == 1
         assert found.certificate.total_variation == 1
+    # All of them lie 2 below the best, and that is within the reach of sparsemax at T = 3, of entmax15 at 1.5.
+    for normaliser, temperature, known in (
+        *(("sparsemax", 1.9, True), ("sparsemax", 3.0, False)),
+        *(("entmax15", 0.9, True), ("entmax15", 1.5, False)),
+    ):
+        _, coverage = asked(view, missing, keys[0].astype(float), temperature, normaliser=normaliser)
+        assert (coverage.missing_weight_at_most == 0) is known
     # The level of a null key rises with the keys; where it stays the same, or far below, nothing changes.
     level = Background(0.0, 0.04).null_key(0.0, N).similarity
     barely = Background(1 - level - 1e-6, 0.04)

@@ -238,7 +238,10 @@ def test_without_its_head_for_longer_than_ray_waits_by_itself_calls_go_on(folder
     """Ray ends a driver whose head is away for 60 s, with the process that it is in, where nobody says otherwise."""
     head = RayNode(None)
     try:
-        with machine(f"ray://{head.address}", folder, "g-0") as asks, machine(f"ray://{head.address}", folder, "h-0"):
+        with (
+            machine(f"ray://{head.address}", folder, "g-0") as asks,
+            machine(f"ray://{head.address}", folder, "h-0") as other,
+        ):
             for slot in ("g-0", "h-0"):
                 assert asks.asks(slot, "")["answer"].startswith(slot)
             head.kill()
@@ -248,6 +251,7 @@ def test_without_its_head_for_longer_than_ray_waits_by_itself_calls_go_on(folder
                     assert asks.asks(slot, "").get("answer", "").startswith(slot), time.monotonic() - began
                 time.sleep(0.5)
             assert asks.runs()
-            asks.kill()
+            for each in (asks, other):
+                each.kill()
     finally:
         head.close()

@@ -12,7 +12,8 @@ import pytest
 from attention.lookup import of_bytes, to_bytes
 from service.cluster import RANGE_ROWS, Shard, ShardStanding
 from service.storage import DocumentDamaged
-from tests.service.cluster.simulated import ODD, Link, SimulatedReader, SimulatedStore
+from tests.service.cluster.linked import Link
+from tests.service.cluster.simulated import ODD, SimulatedReader, SimulatedStore
 
 
 class Slots:

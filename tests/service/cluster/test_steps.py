@@ -9,7 +9,8 @@ from service.cluster.placement import RANGE_ROWS
 from service.cluster.slot.steps import SKIPPED_SECONDS, Step, steps, written
 from service.cluster.slot.versions import KEPT
 from service.storage import CollectionMissing, Logged
-from tests.service.cluster.simulated import Link, SimulatedStore
+from tests.service.cluster.linked import Link
+from tests.service.cluster.simulated import SimulatedStore
 
 
 def logged(version: int, seconds: float, *removed: int) -> Logged:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from service.cluster import owners, ranges_of
+from service.cluster.ray_node import RayNode, prepare
+from service.settings import Settings
 from service.storage import SharedStore, open_shared
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, Softkv
@@ -48,9 +50,24 @@ def test_why_it_does_not_start(bare: Softkv, arguments: list[str], said: str) ->
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", None),
+        ("none", None),
+        ("auto", "auto"),
+        ("ray://head", "ray://head:6379"),
+        ("ray://head.internal:7000/", "ray://head.internal:7000"),
+        ("ray://[::1]", "ray://[::1]:6379"),
+    ],
+)
+def test_the_address_of_a_head_has_its_port(given: str, kept: str | None) -> None:
+    assert Settings(store=STORE, shards=given).shards == kept
+
+
 @pytest.mark.skipif(WITH_RAY, reason="Ray is here")
 def test_without_ray_it_says_what_to_install(bare: Softkv) -> None:
-    ended = bare("shard", "--store", STORE, "--shards", "ray://head")
+    ended = bare("shard", "--store", STORE, "--shards", "ray://head", SOFTKV_HOST="0.0.0.0")  # as in the image
     assert ended.exit_code == 1
     assert ended.stderr.endswith("pip install 'softkv[cluster]'\n")
     assert ended.stderr.count("\n") == 1
@@ -59,9 +76,9 @@ def test_without_ray_it_says_what_to_install(bare: Softkv) -> None:
 class Shard:
     """A process of it, and what its log said."""
 
-    def __init__(self, store: str, folder: Path, name: str) -> None:
+    def __init__(self, store: str, head: str, folder: Path, name: str) -> None:
         self.ready = folder / f"{name}-ready"
-        given = {"store": store, "shards": "auto", "slots": "2", "copies": "1", "name": name, "cache-dir": str(folder)}
+        given = {"store": store, "shards": f"ray://{head}", "slots": "2", "copies": "1", "name": name}
         given |= {"leave-seconds": "60", "log-format": "json", "ready-file": str(self.ready)}
         command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -105,18 +122,27 @@ def written(address: str) -> Iterator[SharedStore]:
     store.close()
 
 
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a head of the test's own."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    prepare()
+    node = RayNode(None)
+    yield node.address
+    node.close()
+
+
 @pytest.mark.ray
 @pytest.mark.skipif(not WITH_RAY, reason="Ray is not here: make cluster")
 def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
-    address: str, written: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: str, head: str, written: SharedStore, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
-    shards = [Shard(address, tmp_path, "one")]
+    shards = [Shard(address, head, tmp_path, "one")]
     try:
-        until(lambda: shards[0].ranges() == 3, 60, lambda: shards[0].others)
+        until(lambda: shards[0].ranges() == 3, 120, lambda: shards[0].others)
         until(shards[0].ready.exists)
-        shards.append(Shard(address, tmp_path, "two"))
-        until(lambda: len(written.slots.members()) == 4, 60, lambda: shards[1].others)
+        shards.append(Shard(address, head, tmp_path, "two"))
+        until(lambda: len(written.slots.members()) == 4, 120, lambda: shards[1].others)
 
         def settled() -> bool:
             """Whether every range is where it belongs, and nowhere else."""

@@ -1,0 +1,208 @@
+"""What one slot reaches of a simulated store, over a line that may be down; and a slot that tells what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from service.cluster import Shard
+from service.storage import CollectionMissing, CollectionRecord, Extent, Holder, Logged, Slot, StoreUnavailable
+from tests.service.cluster.simulated import (
+    KEPT_SECONDS,
+    SimulatedReader,
+    SimulatedStore,
+    Stored,
+    StoredCollection,
+    key_of,
+)
+
+COPIES = 2
+
+
+class Down(StoreUnavailable):
+    """The line is down."""
+
+
+class Link:
+    """What one slot reaches of the store, over a line that may be down, or slow: a `FollowedStore` and a register.
+
+    Args:
+        between: is called at the beginning and at the end of each call, and may raise StoreUnavailable: at the end, the
+            call was done and nobody heard of it.
+        gave_up: is told of each range that the slot let go of, since others have it.
+        lost: is told of each range that the slot lost.
+    """
+
+    def __init__(
+        self,
+        store: SimulatedStore,
+        between: Callable[[], None],
+        gave_up: Callable[[int, int], None],
+        lost: Callable[[int, int], None],
+    ) -> None:
+        self._store, self._between, self._gave_up, self._lost = store, between, gave_up, lost
+        self.slots = self
+
+    @property
+    def collections(self) -> dict[int, StoredCollection]:
+        return self._store.collections
+
+    def called(self) -> None:
+        self._between()
+
+    def clock(self) -> float:
+        return self._store.clock()
+
+    @contextmanager
+    def _call(self) -> Iterator[SimulatedStore]:
+        self._between()
+        yield self._store
+        self._between()
+
+    def extents(self) -> dict[int, Extent]:
+        with self._call() as store:
+            return {number: Extent(each.version, each.next_row) for number, each in store.collections.items()}
+
+    def extent(self, collection: int) -> tuple[CollectionRecord, Extent]:
+        with self._call() as store:
+            if collection not in store.collections:
+                raise CollectionMissing(collection)
+            found = store.collections[collection]
+            return found.record, Extent(found.version, found.next_row)
+
+    def log(self, collection: int, after: int) -> list[Logged] | None:
+        with self._call() as store:
+            there = store.collections.get(collection)
+            found = [] if there is None else [each for each in there.log if each[0] > after]
+            if [each[0] for each in found] != list(range(after + 1, after + 1 + len(found))):
+                return None
+            now = store.clock()
+            return [
+                Logged(version, first, count, np.array(removed, np.int64), now - at)
+                for version, first, count, removed, at in found
+            ]
+
+    @contextmanager
+    def reading(self) -> Iterator[SimulatedReader]:
+        with self._call() as store:
+            state = {
+                number: (each.version, [Stored(**vars(one)) for one in each.documents])
+                for number, each in store.collections.items()
+            }
+        yield SimulatedReader(self, None, state)
+
+    @contextmanager
+    def reading_at(self, version: int) -> Iterator[SimulatedReader]:
+        self._between()
+        yield SimulatedReader(self, version, None)
+
+    def join(self, name: str, node: str) -> None:
+        with self._call() as store:
+            store.register = {
+                each: told for each, told in store.register.items() if told[1] > store.clock() - KEPT_SECONDS
+            }
+            store.held = {each for each in store.held if each[0] != name and each[0] in store.register}
+            store.register[name] = (node, store.clock(), False)
+
+    def beat(self, name: str) -> bool:
+        with self._call() as store:
+            if name not in store.register:
+                return False
+            node, _, leaving = store.register[name]
+            store.register[name] = (node, store.clock(), leaving)
+            return True
+
+    def leave(self, name: str) -> None:
+        with self._call() as store:
+            if name in store.register:
+                node, seen, _ = store.register[name]
+                store.register[name] = (node, seen, True)
+
+    def gone(self, name: str) -> None:
+        with self._call() as store:
+            store.register.pop(name, None)
+            store.held = {each for each in store.held if each[0] != name}
+
+    def members(self) -> list[Slot]:
+        with self._call() as store:
+            return store.members()
+
+    def present(self) -> list[Slot]:
+        with self._call() as store:
+            return store.present()
+
+    def hold(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
+        with self._call() as store:
+            if name in store.register and collection in store.collections:
+                store.held |= {(name, collection, first_row) for first_row in first_rows}
+
+    def release(self, name: str, collection: int, first_rows: Sequence[int]) -> None:
+        with self._call() as store:
+            for first_row in first_rows:
+                if (name, collection, first_row) in store.held:
+                    self._lost(collection, first_row)
+                    store.held.discard((name, collection, first_row))
+
+    def give_up(self, name: str, collection: int, first_row: int, owners: Sequence[str], copies: int) -> bool:
+        with self._call() as store:
+            members = {each.name for each in store.members()}
+            holding = sum((each, collection, first_row) in store.held for each in members & set(owners) - {name})
+            told = (name, collection, first_row) in store.held
+            if not told or not 1 <= min(copies, len(members)) <= holding:
+                return False
+            store.held.discard((name, collection, first_row))
+            self._gave_up(collection, first_row)
+            return True
+
+    def holders(self, collection: int | None = None) -> list[Holder]:
+        with self._call() as store:
+            return store.holders(collection)
+
+
+def told(views, mask, view, said, arrays):
+    """The oracle: which rows pass, once their keys were held against what was written."""
+    assert view.n == sum(each.n for each in views)
+    assert [segment for each in views for segment in each.segments] == list(view.segments)
+    found = [np.empty(0, np.int64)]
+    for segment, passing in view.passing(mask):
+        rows = segment.numbers if passing is None else segment.numbers[passing]
+        keys = segment.keys if passing is None else segment.keys[passing]
+        assert np.array_equal(keys, np.array([key_of(row) for row in rows.tolist()]).reshape(keys.shape))
+        found.append(rows)
+    return {}, {"rows": np.sort(np.concatenate(found))}
+
+
+class Running:
+    """A slot, its line to the store, and what it has yet to do in other threads."""
+
+    def __init__(self, history: Any, name: str, node: str) -> None:
+        self.tasks: list[Callable[[], None]] = []
+        self.stepping = self.dead = False
+        self.down_until = 0.0
+        self._history = history
+        link = Link(history.store, self._between, history.check_given_up, history.check_lost)
+        self.shard = Shard(name, node, link, COPIES, answered=told, clock=lambda: history.now, submit=self.tasks.append)
+
+    def _between(self) -> None:
+        if self.dead or self._history.now < self.down_until or self._history.chance(0.01):
+            raise Down("the line is down")
+        self._history.meanwhile()
+
+    def step(self) -> None:
+        if not self.stepping:
+            self.stepping = True
+            try:
+                self.shard.step()
+            finally:
+                self.stepping = False
+
+    def run_task(self) -> None:
+        if self.tasks:
+            self.tasks.pop(self._history.random.randrange(len(self.tasks)))()
+
+    @property
+    def held(self) -> set[tuple[int, int]]:
+        return {(number, row) for number, each in self.shard._holdings.items() for row in each.ranges}

@@ -1,0 +1,180 @@
+"""The service in front of slots on Ray: what it answers while machines come, go and break."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.postgres import PostgresServer
+from tests.service.commands.conftest import COMMAND, serving
+from tests.waiting import until
+
+pytestmark = pytest.mark.ray
+WIDTH, DOCUMENTS = 16, 600
+NAMES = ("one", "two", "three")
+KEYS = np.random.default_rng(0).standard_normal((DOCUMENTS, WIDTH)).astype(np.float32)
+T = 0.2
+
+
+@contextmanager
+def machine(name: str, address: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`softkv shard` with two slots, for as long as the block runs."""
+    given = {"store": address, "shards": "auto", "slots": "2", "name": name, "cache-dir": str(folder)}
+    command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of this test's cluster, by which its processes are known."""
+    made = secrets.token_hex(16)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", made)
+    return made
+
+
+def slots_running(token: str) -> list[int]:
+    """The processes of slots of the cluster with this token."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (
+                b"ray::_Slot" in (folder / "cmdline").read_bytes()
+                and token.encode() in (folder / "environ").read_bytes()
+            ):
+                found.append(int(folder.name))
+    return found
+
+
+def fill(client: httpx.Client) -> None:
+    for name in NAMES:
+        made = client.put(f"/v1/collections/{name}", json={"similarity": "cosine", "dimension": WIDTH})
+        assert made.status_code == 201, made.text
+        documents = [
+            {"id": str(row), "key_vector": key, "value": row, "metadata": {"even": row % 2 == 0}}
+            for row, key in enumerate(KEYS.tolist())
+        ]
+        assert client.post(f"/v1/collections/{name}/documents", json={"documents": documents}).status_code < 300
+
+
+def attend(client: httpx.Client, name: str, row: int, **given: Any) -> httpx.Response:
+    question = {"query": KEYS[row].tolist(), "temperature": T, "top_k": 5, **given}
+    return client.post(f"/v1/collections/{name}/attend", json=question)
+
+
+def check(answer: dict[str, Any], row: int, among: np.ndarray | None = None) -> None:
+    """The weights are those of softmax in float64, within the certificate."""
+    keys = KEYS.astype(np.float64)
+    similarities = keys @ keys[row] / np.linalg.norm(keys, axis=1) / np.linalg.norm(keys[row])
+    masses = np.exp(similarities / T)
+    if among is not None:
+        masses = np.where(among, masses, 0.0)
+    weights = masses / masses.sum()
+    best = np.argsort(-weights)[:5]
+    assert [match["id"] for match in answer["matches"]] == [str(number) for number in best]
+    found = np.array([match["weight"] for match in answer["matches"]])
+    assert np.abs(found - weights[best]).sum() / 2 <= answer["certificate"]["total_variation"] + 1e-12
+
+
+class Asking:
+    """Asks in threads as long as the block runs, and keeps what was not as it should be."""
+
+    def __init__(self, url: str) -> None:
+        self.wrong: list[Any] = []
+        self.answered = 0
+        self._url, self._stop = url, threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=[seed]) for seed in range(4)]
+
+    def __enter__(self) -> Asking:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        with httpx.Client(base_url=self._url, timeout=60) as client:
+            while not self._stop.is_set():
+                row, name = int(random.integers(DOCUMENTS)), NAMES[random.integers(3)]
+                try:
+                    answer = attend(client, name, row)
+                    if answer.status_code != 200:
+                        self.wrong.append((answer.status_code, answer.text))
+                        continue
+                    check(answer.json(), row)
+                    self.answered += 1
+                except Exception as error:
+                    self.wrong.append(error)
+
+
+def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, tmp_path: Path, token: str) -> None:
+    address = postgres.database()
+    options = ["--store", address, "--shards", "auto", "--cache-dir", str(tmp_path)]
+    with (
+        machine("m1", address, tmp_path),
+        serving(tmp_path / "data", *options) as served,
+        httpx.Client(base_url=served.url, timeout=60) as client,
+    ):
+        until(lambda: len(slots_running(token)) == 2, 90)
+        fill(client)
+        for name in NAMES:
+            check(attend(client, name, 7).json(), 7)
+        even = {"field": "metadata.even", "operator": "==", "value": True}
+        check(attend(client, "one", 8, filter=even).json(), 8, np.arange(DOCUMENTS) % 2 == 0)
+        covered = attend(client, "one", 9, allow_missing=True).json()["coverage"]
+        assert covered == {"documents": DOCUMENTS, "of": DOCUMENTS, "missing_weight_at_most": 0.0}
+
+        with Asking(served.url) as asking:  # a slot's process is killed, and comes again
+            os.kill(slots_running(token)[0], signal.SIGKILL)
+            until(lambda: len(slots_running(token)) == 2, 60)
+            time.sleep(3)
+        assert asking.wrong == []
+        assert asking.answered > 0
+
+        with Asking(served.url) as asking, machine("m2", address, tmp_path) as second:  # one more, and one less
+            until(lambda: len(slots_running(token)) == 4, 90)
+            time.sleep(3)
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(90) == 0
+        assert asking.wrong == []
+        assert asking.answered > 0
+
+        for process in slots_running(token):  # nobody is left, for a moment
+            os.kill(process, signal.SIGKILL)
+        until(lambda: attend(client, "two", 3).status_code == 503, 10)
+        refused = attend(client, "two", 3)
+        if refused.status_code == 503:
+            assert refused.json()["code"] == "shards_missing"
+            assert "retry-after" in refused.headers
+        partly = attend(client, "two", 3, allow_missing=True)
+        assert partly.status_code == 200
+        assert partly.json()["coverage"]["of"] == DOCUMENTS
+        until(lambda: attend(client, "two", 3).status_code == 200, 60)
+        check(attend(client, "two", 3).json(), 3)
+        returned, said = served.stop(signal.SIGINT)
+        assert returned == 0
+        assert "Traceback" not in said
