@@ -19,8 +19,9 @@ from service.cluster.errors import (
     VersionGone,
 )
 from service.cluster.placement import RANGE_ROWS, owners, range_of, ranges_of
-from service.cluster.slot.question import SlotQuestion
-from service.cluster.slot.shard import Shard, ShardStanding
+from service.cluster.slot.question import ShardStanding, SlotQuestion
+from service.cluster.slot.shard import Shard
+from service.cluster.standing import shards_of
 
 if TYPE_CHECKING:  # of what may not be installed
     from service.cluster.ray_actors import Membership, RayTransport

@@ -52,7 +52,7 @@ class Calling:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.seconds = seconds
-        self._transport, self._register, self._copies, self._clock = transport, register, copies, clock
+        self.transport, self._register, self.copies, self._clock = transport, register, copies, clock
         self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=RECENT))
         self._avoided: dict[str, float] = {}
         self._lost: dict[int, dict[int, float]] = {}
@@ -69,7 +69,7 @@ class Calling:
         names = known.names.get((collection, first_row))
         if names is None:
             ready = known.ready.get((collection, first_row), ())
-            placed = owners(collection, first_row, known.members, self._copies)
+            placed = owners(collection, first_row, known.members, self.copies)
             names = [name for name in placed if name in ready] + [name for name in ready if name not in placed]
             names += [name for name in placed if name not in ready]
             known.names[collection, first_row] = names
@@ -115,7 +115,7 @@ class Calling:
         """Send a slot one message."""
         said, arrays = message
         head = {"collection": asked.collection, "version": asked.version, "ranges": list(first_rows), "seconds": left}
-        return self._transport.ask(slot, to_bytes({"condition": None, **said, **head}, arrays))
+        return self.transport.ask(slot, to_bytes({"condition": None, **said, **head}, arrays))
 
     def took(self, call: str, seconds: float) -> None:
         """So long a call took that was answered."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Lock
 
 from service.cluster.calling import Calling
 from service.cluster.collection import ShardedCollection
+from service.cluster.standing import shards_of
 from service.encoding import LoadingEncoder
+from service.retrieval import Shards
 from service.retrieval.collections import SharedCatalogue, in_background
-from service.storage import CollectionRecord, SharedStore
+from service.storage import CollectionRecord, SharedStore, StorageError
 
 SUMMARISED_SECONDS = 5.0
 """Between two looks at what is kept of ranges in case that they go missing."""
+TOLD_SECONDS = 1.0
+"""How long what slots said of themselves is told to others who ask."""
 
 
 class ShardedCatalogue(SharedCatalogue):
@@ -33,6 +38,8 @@ class ShardedCatalogue(SharedCatalogue):
         self.calling = calling
         self._leave = leave
         self._closed = Event()
+        self._told: tuple[float, Shards] | None = None  # until when, and what
+        self._asking = Lock()
         super().__init__(store, encoder)
 
     def close(self) -> None:
@@ -49,6 +56,17 @@ class ShardedCatalogue(SharedCatalogue):
                 collection.read_in_background()
         in_background(self._follow, "follow the store")
         in_background(self._summarise, "keep sums of ranges")
+
+    def shards(self) -> Shards:
+        """What slots there are and what they hold; blocks, for the store and for slots that do not answer."""
+        with self._asking:
+            if self._told is None or self._told[0] <= time.monotonic():
+                try:
+                    found = shards_of(self._shared, self.calling.copies, self.calling.transport)
+                except StorageError:
+                    found = Shards(self.calling.copies, None, None, None, ())
+                self._told = time.monotonic() + TOLD_SECONDS, found
+            return self._told[1]
 
     def _summarise(self) -> None:
         """Until the catalogue is closed."""

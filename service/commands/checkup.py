@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.storage import CollectionRecord
+    from service.storage import CollectionRecord, SharedStore
 
 Severity = Literal["ok", "note", "broken"]
 
@@ -56,7 +56,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield from _optional_packages()
     yield _arithmetic(settings)
     yield _model(settings)
-    yield from _data_directory(settings.data_dir) if settings.store is None else _store(settings.store)
+    yield from _data_directory(settings.data_dir) if settings.store is None else _store(settings.store, settings)
 
 
 def _cores() -> int:
@@ -185,7 +185,7 @@ def _data_directory(path: Path) -> Iterator[Check]:
     yield Check(name, "ok", _sound(str(store.path), collections, store.path.stat().st_size))
 
 
-def _store(address: str) -> Iterator[Check]:
+def _store(address: str, settings: Settings) -> Iterator[Check]:
     """Reach the database, and read all of it, row by row, beside whoever uses it; nothing is made or changed."""
     from service.storage import StorageError, StoreUnavailable, open_shared, shared_standing
 
@@ -209,6 +209,7 @@ def _store(address: str) -> Iterator[Check]:
             with store.reading() as reader:
                 collections = reader.collections()
             size = store.sizes()["database"]
+            shards = None if settings.shards is None else _shards(store, settings.copies)
     except StoreUnavailable as error:
         advice = "if that stays so, see that the server runs, listens there and lets this machine in (pg_hba.conf)"
         yield Check(name, "broken", f"{error}; {advice}")
@@ -218,6 +219,24 @@ def _store(address: str) -> Iterator[Check]:
         yield from (Check(name, "broken", finding) for finding in findings)
         if not findings:
             yield Check(name, "ok", _sound(f"{where}, schema version {standing.migrations},", collections, size))
+        if shards is not None:
+            yield shards
+
+
+def _shards(store: SharedStore, copies: int) -> Check:
+    """Who holds the keys, as the database knows it: no cluster is joined, and no slot asked."""
+    from service.cluster import shards_of
+
+    name, found = "shards", shards_of(store, copies)
+    if not found.slots:
+        return Check(name, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
+    nodes = len({slot.node for slot in found.slots})
+    seen = f"{len(found.slots)} slots on {nodes} machines were seen in the last 30 seconds"
+    held = f"{found.ranges} ranges: {found.whole} have {copies} copies, {found.fewer} have fewer, {found.unheld} none"
+    if found.unheld:
+        advice = "where that stays so, see that all machines are there and have the memory"
+        return Check(name, "broken", f"{seen}; {held}; {advice}")
+    return Check(name, "note" if found.fewer else "ok", f"{seen}; {held}")
 
 
 def _sound(where: str, collections: Sequence[CollectionRecord], size: int) -> str:

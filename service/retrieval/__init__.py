@@ -18,3 +18,4 @@ from service.retrieval.errors import (
     SnapshotGone,
     TooLarge,
 )
+from service.retrieval.shards import Shards, SlotStanding

@@ -49,6 +49,31 @@ class Limits(Wire):
     room_seconds: int = Field(description="How long a room lives after its last use.")
 
 
+class SlotAnswer(Wire):
+    """A slot; what only it knows is null where it did not answer within a second."""
+
+    name: str
+    node: str = Field(description="The machine that it runs on.")
+    leaving: bool = Field(description="Whether it goes as soon as others hold what it has.")
+    ranges: int = Field(description="Ranges that it has ready.")
+    keys: int | None = Field(description="Keys that live in them.")
+    coming: int | None = Field(description="Ranges that it reads, or is to read.")
+    lag: int | None = Field(
+        description="How many versions it is behind the store, of the collection of which it is the most."
+    )
+    trouble: str | None = Field(description="Why its last look at the store did not succeed; null also where it did.")
+
+
+class ShardsAnswer(Wire):
+    """How slots hold all keys, in ranges of 131,072 row numbers; the three counts are null while the store is away."""
+
+    copies: int = Field(description="How many slots are to hold each range.")
+    ranges: int | None = Field(description="Ranges of all collections together.")
+    whole: int | None = Field(description="Ranges that as many slots have ready as are to hold them.")
+    unheld: int | None = Field(description="Ranges that no slot has ready.")
+    slots: list[SlotAnswer] = Field(description="Those that were seen in the last 30 seconds, by name.")
+
+
 class ServiceAnswer(Wire):
     """What a client may want to know of a service before anything else."""
 
@@ -58,6 +83,9 @@ class ServiceAnswer(Wire):
         description="Whether a call without a key is refused; where not, it may still be allowed to read only."
     )
     limits: Limits
+    shards: ShardsAnswer | None = Field(
+        description="What holds the keys where slots do; null where the service holds them itself."
+    )
 
 
 class Liveness(Wire):

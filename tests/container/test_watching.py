@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.problems.table import OF_STATUS, TABLE
+from service.api.telemetry.meters import Meters
+from service.retrieval import Shards, SlotStanding
 from tests.container.promql import Matcher, read
 from tests.container.tool import ROOT
 from tests.examples import Page
@@ -45,8 +48,10 @@ def exported(service, client) -> Exported:
     client.delete("/v1/collections/watched")
     client.get("/v1/collections/watched")
     found: Exported = defaultdict(lambda: defaultdict(set))
-    for family in text_string_to_metric_families(client.get("/metrics").text):
-        for sample in family.samples:
+    with_slots = Meters()
+    with_slots.held(Shards(2, 3, 1, 1, (SlotStanding("a", "n", False, 2, 7, 0, 0, None),)))
+    for text in (client.get("/metrics").text, generate_latest(with_slots.registry).decode()):
+        for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             found[sample.name]
             for label, value in sample.labels.items():
                 found[sample.name][label].add(value)

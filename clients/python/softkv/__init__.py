@@ -15,7 +15,17 @@ from softkv.answers.arrays import Attended, Embeddings, Trace
 from softkv.answers.backup import Backup
 from softkv.answers.comparison import Comparison
 from softkv.answers.document import Document
-from softkv.answers.info import CollectionInfo, FieldFacts, FieldValue, Model, Readiness, ServiceInfo, Written
+from softkv.answers.info import (
+    CollectionInfo,
+    FieldFacts,
+    FieldValue,
+    Model,
+    Readiness,
+    ServiceInfo,
+    ShardsInfo,
+    SlotInfo,
+    Written,
+)
 from softkv.answers.match import Explanation, Match, Part
 from softkv.answers.report import Refusal, Report
 from softkv.answers.swept import Swept
@@ -83,6 +93,8 @@ __all__ = [
     "Report",
     "ServiceFailed",
     "ServiceInfo",
+    "ShardsInfo",
+    "SlotInfo",
     "StorageFull",
     "Swept",
     "TimedOut",

@@ -28,7 +28,7 @@ router = APIRouter(tags=["probes"], route_class=GuardedRoute, dependencies=[requ
 async def metrics(request: Request, running: Running) -> Response:
     """Requests by route and status, refusals, queues, stages, certificates, what is stored, and the room for it.
 
-    No series is of a collection, a document or a caller.
+    No series is of a collection, a document or a caller. Those of slots are as many as the cluster has.
     """
     meters: Meters = request.app.state.meters
     for kind, taken in request.app.state.places.taken.items():
@@ -50,6 +50,8 @@ def _written(meters: Meters, running: State, draining: bool) -> bytes:
     found = readiness(running)
     meters.ready.set(found.ready and not draining)
     meters.damaged.set(len(found.failed))
+    if (shards := running.catalogue.shards()) is not None:
+        meters.held(shards)
     _weigh(meters, running.catalogue.store)
     return generate_latest(meters.registry)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
@@ -22,6 +24,7 @@ from service.schemas.sweep import MAX_TEMPERATURES
 from service.schemas.trace import MAX_NAMED
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_DEPTH, MAX_OPERANDS
+from service.threads import READS
 
 router = json_router("/v1", "service", "read", "nothing")
 
@@ -71,13 +74,15 @@ def _limits(running: State) -> dict[str, int]:
     summary="The service and its limits",
 )
 async def get_service(request: Request, running: Running) -> Response:
-    """Its version, its encoder, whether it wants keys, and by name every limit that a request may meet."""
+    """Its version, its encoder, whether it wants keys, every limit that a request may meet, and what holds the keys."""
     encoder = running.catalogue.encoder
+    shards = await READS.run(running.catalogue.shards)
     return JSONAnswer(
         {
             "version": request.app.version,
             "encoder": None if encoder is None else encoder.name,
             "keys_required": running.keys_required,
             "limits": _limits(running),
+            "shards": None if shards is None else asdict(shards),
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -9,6 +10,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from service.api.problems.table import OF_STATUS, TABLE
+from service.retrieval import Shards
 from service.trail import QUEUES, STAGES, Queue, Stage
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -55,6 +57,10 @@ class Meters:
         self.collections = gauge("collections", "Collections.")
         self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
         self.keys = gauge("document_keys", "Keys that they have.")
+        self.ranges = gauge("ranges", "Ranges of which all, fewer or none of the copies are ready.", "copies")
+        self.slot_ranges = gauge("slot_ranges", "Ranges that a slot has ready.", "slot")
+        self.slot_keys = gauge("slot_keys", "Keys that live in them.", "slot")
+        self.slot_lag = gauge("slot_lag_versions", "Versions that a slot is behind the store.", "slot")
         self.stored = gauge("storage_bytes", "What is on the disk: the database, its log, other files.", "part")
         self.room = gauge("disk_free_bytes", "Room on the disk of the data directory.")
         self.disk = gauge("disk_size_bytes", "Size of that disk.")
@@ -70,6 +76,7 @@ class Meters:
         self._waits = {queue: self.waits.labels(queue) for queue in QUEUES}
         self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}
         self._stages = {stage: self.stages.labels(stage) for stage in STAGES}
+        self._slots = set[str]()
         self._found: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def of(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
@@ -100,3 +107,22 @@ class Meters:
     def answered(self, method: str, total_variation: float) -> None:
         """A question was answered with such a certificate."""
         self.variation.labels(method).observe(total_variation)
+
+    def held(self, shards: Shards) -> None:
+        """Slots hold this now; what is not known is NaN, and slots that are gone have no series."""
+        counts = {"all": shards.whole, "fewer": shards.fewer, "none": shards.unheld}
+        for copies, count in counts.items():
+            self.ranges.labels(copies).set(_known(count))
+        for slot in shards.slots:
+            self.slot_ranges.labels(slot.name).set(slot.ranges)
+            self.slot_keys.labels(slot.name).set(_known(slot.keys))
+            self.slot_lag.labels(slot.name).set(_known(slot.lag))
+        there = {slot.name for slot in shards.slots}
+        for gone in self._slots - there:
+            for series in (self.slot_ranges, self.slot_keys, self.slot_lag):
+                series.remove(gone)
+        self._slots = there
+
+
+def _known(count: int | None) -> float:
+    return math.nan if count is None else count

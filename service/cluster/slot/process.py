@@ -9,7 +9,8 @@ from threading import Thread
 import structlog
 
 from attention.lookup import limit_workers
-from service.cluster.slot.shard import Shard, ShardStanding
+from service.cluster.slot.question import ShardStanding
+from service.cluster.slot.shard import Shard
 from service.retrieval.collections import MachineCode
 from service.storage import SharedStore, StoreUnavailable, open_shared
 

@@ -1,15 +1,17 @@
-"""A question as it comes to a slot, and what it is told where the slot has no answer."""
+"""A question as it comes to a slot, what it is told where the slot has no answer, and what a slot says of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 Refusal: TypeAlias = dict[str, Any]
 
 GONE: Refusal = {"gone": True}
 """The version is older than what is kept: ask about a newer one."""
+STANDING = "standing"
+"""The call that a slot answers with its `ShardStanding`; it names no collection."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,38 @@ class SlotQuestion:
             said["condition"],
             said["seconds"],
         )
+
+
+@dataclass(frozen=True)
+class ShardStanding:
+    """What a slot has.
+
+    Attributes:
+        ranges: how many it has ready.
+        rows: how many keys live in them.
+        coming: how many it reads, or is to read.
+        versions: of each collection, by its number, the version that all of its ranges have reached.
+        trouble: why the last look did not succeed; None where it did.
+    """
+
+    slot: str
+    node: str
+    leaving: bool
+    ranges: int
+    rows: int
+    coming: int
+    versions: Mapping[int, int]
+    trouble: str | None
+
+    def said(self) -> dict[str, Any]:
+        """As a message says it."""
+        return vars(self) | {"versions": sorted(self.versions.items())}
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> ShardStanding:
+        """As a message says it, of which newer slots may say more."""
+        told = {each.name: said[each.name] for each in fields(cls)}
+        return cls(**{**told, "versions": dict(said["versions"])})
 
 
 def behind(version: int) -> Refusal:

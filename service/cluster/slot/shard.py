@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import Any
@@ -18,7 +17,7 @@ from attention.shared_memory import Array
 from service.cluster.slot.arrangement import Arrangement, Range
 from service.cluster.slot.followed import FollowedStore, VersionGone
 from service.cluster.slot.holding import Composed, Holding
-from service.cluster.slot.question import GONE, Refusal, SlotQuestion, behind, failed, missing
+from service.cluster.slot.question import GONE, STANDING, Refusal, ShardStanding, SlotQuestion, behind, failed, missing
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
@@ -35,28 +34,6 @@ SOON = 10_000
 Answered = tuple[Mapping[str, Any], Mapping[str, Array]]
 Respond = Callable[[Sequence[View], Mask | None, View, Mapping[str, Any], Mapping[str, Array]], Answered]
 Submit = Callable[[Callable[[], None]], object]
-
-
-@dataclass(frozen=True)
-class ShardStanding:
-    """What a slot has.
-
-    Attributes:
-        ranges: how many it has ready.
-        rows: how many keys live in them.
-        coming: how many it reads, or is to read.
-        versions: of each collection, by its number, the version that all of its ranges have reached.
-        trouble: why the last look did not succeed; None where it did.
-    """
-
-    slot: str
-    node: str
-    leaving: bool
-    ranges: int
-    rows: int
-    coming: int
-    versions: Mapping[int, int]
-    trouble: str | None
 
 
 class Shard:
@@ -141,9 +118,11 @@ class Shard:
         """What is said of the version, the ranges and the documents that a message names, or why nothing is.
 
         A refusal says one of these: "gone" (the version is not kept), "behind" (the version that was reached in time),
-        "missing" (ranges), "failed" (why).
+        "missing" (ranges), "failed" (why). The call "standing" is about the slot itself.
         """
         said, arrays = of_bytes(message)
+        if said.get("call") == STANDING:
+            return to_bytes(self.standing.said(), {})
         try:
             question = SlotQuestion.of(said)
             found = self._awaited(question)

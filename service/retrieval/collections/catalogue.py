@@ -15,6 +15,7 @@ from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.defaults import check_temperature, settings_of
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
+from service.retrieval.shards import Shards
 from service.storage import (
     CollectionExists,
     CollectionRecord,
@@ -130,6 +131,10 @@ class Catalogue:
         collections = self.collections()
         unread = [f"collection {each.name}: {each.trouble}" for each in collections if not each.ready and each.trouble]
         return [*self.store.troubles(), *unread, *(line for each in collections for line in each.damage.report())]
+
+    def shards(self) -> Shards | None:
+        """What holds the keys where they are not in this process; None where they are. Blocks."""
+        return None
 
     def collection(self, name: str) -> Collection:
         """The collection of that name."""

@@ -106,6 +106,7 @@ function answered(rest) {
     performance.mark("answered");
     if (FONTS && !document.querySelector("#fonts")) document.head.append(h("link", { id: "fonts", rel: "stylesheet", href: FONTS, onload: keep }));
     rest?.().catch(broken);
+    if (!exported) import("./views/shards.js").then(({ shards }) => shards(context)).catch(broken);
     walked ??= import("./keys.js").then(({ keys }) => keys(store)).catch(broken);
   }));
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -220,3 +221,49 @@ def test_ranges_move_while_answers_go_on(catalogue: ShardedCatalogue, slots: Loc
     stop.set()
     asking.join()
     assert not wrong
+
+
+def test_what_the_slots_hold_is_told(catalogue: ShardedCatalogue, slots: LocalSlots) -> None:
+    def keys() -> list[int | None]:
+        return [each.keys for each in catalogue.shards().slots]
+
+    collection = create(catalogue)
+    assert (catalogue.shards().ranges, catalogue.shards().whole) == (0, 0)
+    collection.write([document(f"{seed}", seed) for seed in range(200)])
+    until(lambda: catalogue.shards().whole == 13)
+    found = catalogue.shards()
+    assert (found.copies, found.ranges, found.unheld, found.fewer) == (2, 13, 0, 0)
+    assert [(each.name, each.node, each.leaving) for each in found.slots] == [
+        (name, f"node of {name}", False) for name in SLOTS
+    ]
+    until(lambda: sum(each.ranges for each in catalogue.shards().slots) == 26)  # and no slot holds what others do
+    until(lambda: None not in keys() and sum(keys()) == 400)  # each of them twice
+    assert [(each.coming, each.trouble) for each in catalogue.shards().slots] == [(0, None)] * 3
+
+    slots.lost, slots.slow = {"a"}, {"b": 3.0}
+    began = time.monotonic()
+    until(lambda: keys()[:2] == [None, None])
+    assert time.monotonic() - began < 5.0
+    assert keys()[2] > 0
+    assert [each.lag for each in catalogue.shards().slots] == [None, None, 0]
+    assert catalogue.shards().whole == 13  # what the store says nobody has to be asked for
+    slots.lost, slots.slow = set(), {}
+
+    slots.shards["a"].close()
+    for seed in range(3):
+        collection.write([document(f"{seed}", seed)])
+    until(lambda: [each.lag for each in catalogue.shards().slots] == [3, 0, 0])
+    slots.shards["b"].close()
+    for name in "ab":
+        catalogue.store.slots.gone(name)
+    until(lambda: catalogue.shards().fewer == 13)  # the third has taken over all that it had not
+    (left,) = catalogue.shards().slots
+    assert (left.name, left.ranges, left.keys) == ("c", 13, 200)
+
+
+def test_while_the_store_is_away_the_slots_are_not_known(catalogue: ShardedCatalogue) -> None:
+    assert catalogue.shards().ranges == 0
+    catalogue.store.close()
+    until(lambda: catalogue.shards().ranges is None)
+    found = catalogue.shards()
+    assert (found.copies, found.whole, found.unheld, found.fewer, found.slots) == (2, None, None, None, ())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import of_bytes, to_bytes
-from service.cluster import RANGE_ROWS, Shard
+from service.cluster import RANGE_ROWS, Shard, ShardStanding
 from service.storage import DocumentDamaged
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import ODD, SimulatedReader, SimulatedStore
@@ -153,6 +153,19 @@ def test_what_it_has_goes_over_to_others_when_it_leaves(slots):
     assert one.left
     assert one.standing.leaving
     assert (one.standing.ranges, other.standing.ranges) == (0, 2)
+
+
+def test_it_says_what_it_has_to_whoever_asks_for_that_alone(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    slots.write(2, skipped=RANGE_ROWS)
+    shard.step()
+    said, arrays = of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))
+    assert (said["slot"], said["ranges"], said["rows"], said["versions"]) == ("a", 2, 5, [[slots.number, 2]])
+    assert not arrays
+    assert ShardStanding.of({**said, "of a later slot": 1}) == shard.standing
+    shard.leave()
+    assert of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))[0]["leaving"]
 
 
 def test_what_comes_takes_its_part_and_nothing_is_held_twice(slots):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 import socket
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from service.encoding.models.installed import installed_checkpoint
-from service.storage import open_shared
+from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import Softkv, serving
 
@@ -99,12 +101,40 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
         code, found = checks(bare, tmp_path, "--encoder", "none")
         assert (code, found["store"]["state"]) == (0, "ok")
         assert "PostgreSQL 1" in found["store"]["detail"]
-        assert "schema version 1, is sound: 1 collections, 1 documents (one: 1)" in found["store"]["detail"]
+        assert "schema version 2, is sound: 1 collections, 1 documents (one: 1)" in found["store"]["detail"]
         with psycopg_to(address) as connection:
             connection.execute("UPDATE softkv.documents SET value = '1'")
         code, found = checks(bare, tmp_path, "--encoder", "none")
         assert (code, found["store"]["state"]) == (1, "broken")
         assert found["store"]["detail"].startswith("document 'a', row 1 is damaged")
+
+
+@pytest.mark.postgres
+def test_who_holds_the_keys_is_told_from_the_database_alone(
+    bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.database()
+    monkeypatch.setenv("SOFTKV_SHARDS", "auto")
+
+    def told() -> tuple[int, str, str]:
+        code, found = checks(bare, tmp_path, "--encoder", "none", "--store", address)
+        return code, found["shards"]["state"], found["shards"]["detail"]
+
+    with closing(open_shared(address)) as store:
+        assert told() == (1, "broken", "no slot was seen in the last 30 seconds: start some with `softkv shard`")
+        with store.writing() as writer:
+            number = writer.create_collection("c", CollectionSettings("cosine", 1.0), None).id
+            writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
+        for slot, node in (("a", "one"), ("b", "two"), ("c", "two")):
+            store.slots.join(slot, node)
+        seen = "3 slots on 2 machines were seen in the last 30 seconds; 1 ranges: "
+        code, state, detail = told()
+        assert (code, state) == (1, "broken")
+        assert detail.startswith(f"{seen}0 have 2 copies, 0 have fewer, 1 none; where that stays so")
+        store.slots.hold("a", number, [0])
+        assert told() == (0, "note", f"{seen}0 have 2 copies, 1 have fewer, 0 none")
+        store.slots.hold("c", number, [0])
+        assert told() == (0, "ok", f"{seen}1 have 2 copies, 0 have fewer, 0 none")
 
 
 @pytest.mark.postgres
@@ -116,7 +146,7 @@ def test_a_schema_of_another_version_is_told(
     address = postgres.database()
     open_shared(address).close()
     monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
-    told = "has schema version 1, this softkv has 7: the next `softkv serve` brings it there"
+    told = "has schema version 2, this softkv has 7: the next `softkv serve` brings it there"
     assert told in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
     for version, state, told in ((0, "note", "no tables"), (99, "broken", "has schema version 99, this softkv knows")):
         with psycopg_to(address) as connection:

@@ -43,13 +43,49 @@ class CollectionInfo(Record):
     ready: bool
 
 
+class SlotInfo(Record):
+    """A slot that holds keys of a service's; what only it knows is None where it did not answer.
+
+    Attributes:
+        ranges: how many it has ready, and how many more are `coming`.
+        lag: how many versions it is behind, of the collection of which it is the most.
+    """
+
+    name: str
+    node: str
+    leaving: bool
+    ranges: int
+    keys: int | None
+    coming: int | None
+    lag: int | None
+    trouble: str | None
+
+
+class ShardsInfo(Record):
+    """How slots hold a service's keys: how many ranges there are, how many have all `copies`, how many none.
+
+    They are None while its store cannot be asked.
+    """
+
+    copies: int
+    ranges: int | None
+    whole: int | None
+    unheld: int | None
+    slots: list[SlotInfo]
+
+
 class ServiceInfo(Record):
-    """What a service says of itself: its limits by name, as docs/limits.md has them."""
+    """What a service says of itself: its limits by name, as docs/limits.md has them.
+
+    Attributes:
+        shards: None where the service holds all keys itself, or is older than they are.
+    """
 
     version: str
     encoder: str | None
     keys_required: bool
     limits: Mapping[str, int]
+    shards: ShardsInfo | None = None
 
 
 class Readiness(Record):
@@ -122,6 +158,14 @@ class Written(Record):
 def background(content: Mapping[str, Any] | None) -> Background | None:
     """The background of a null key, where there is one."""
     return None if content is None else Background.read(content)
+
+
+def service_info(content: Mapping[str, Any]) -> ServiceInfo:
+    """A service, with what holds its keys where something does."""
+    if (shards := content.get("shards")) is None:
+        return ServiceInfo.read(content)
+    slots = [SlotInfo.read(each) for each in shards["slots"]]
+    return ServiceInfo.read(content, shards=ShardsInfo.read(shards, slots=slots))
 
 
 def collection_info(content: Mapping[str, Any]) -> CollectionInfo:

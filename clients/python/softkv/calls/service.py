@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
-from softkv.answers.info import CollectionInfo, Model, Readiness, ServiceInfo, collection_info
+from softkv.answers.info import CollectionInfo, Model, Readiness, ServiceInfo, collection_info, service_info
 from softkv.calls.call import Call, Plan
 from softkv.calls.paging import Page, Paging
 from softkv.calls.place import Known
@@ -16,10 +16,10 @@ from softkv.wire.checks import MOST_ON_A_PAGE, number
 
 
 def info(known: Known) -> Call[ServiceInfo]:
-    """Its version, its encoder, whether it wants keys, and every limit by name."""
+    """Its version, its encoder, whether it wants keys, every limit by name, and what holds its keys."""
 
     def parse(reply: Reply) -> ServiceInfo:
-        found = ServiceInfo.read(reply.json())
+        found = service_info(reply.json())
         known.limits = found.limits
         return found
 

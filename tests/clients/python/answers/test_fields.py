@@ -31,6 +31,8 @@ KINDS = {
     "NullBackground": Background,
     "CollectionAnswer": softkv.CollectionInfo,
     "ServiceAnswer": softkv.ServiceInfo,
+    "ShardsAnswer": softkv.ShardsInfo,
+    "SlotAnswer": softkv.SlotInfo,
     "Readiness": softkv.Readiness,
     "Model": softkv.Model,
     "FieldFacts": softkv.FieldFacts,

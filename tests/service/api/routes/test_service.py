@@ -119,7 +119,8 @@ def small(tmp_path_factory):
 def test_it_says_what_it_is(client):
     answer = client.get("/v1").json()
     limits = answer.pop("limits")
-    assert answer == {"version": version("softkv"), "encoder": "all-MiniLM-L6-v2", "keys_required": False}
+    expected = {"version": version("softkv"), "encoder": "all-MiniLM-L6-v2", "keys_required": False, "shards": None}
+    assert answer == expected
     assert list(limits) == list(Limits.model_fields)
     assert all(type(limit) is int and limit > 0 for limit in limits.values())
 

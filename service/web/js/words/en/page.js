@@ -21,6 +21,9 @@ export default {
   "foot.docs": "HTTP API",
   "foot.key": "API key",
   "foot.keyed": "API key (set)",
+  "foot.slots": "Slots that hold the keys: {slots}, on machines: {machines}.",
+  "foot.copies": "Copies of each range: {copies}.",
+  "foot.copies.fewer": "Ranges with all {copies} copies: {whole} of {ranges}.",
 
   "notice.key": "This service asks for an API key. It stays in this tab.",
   "notice.key.refused": "That key was refused. Check it for a missing or an extra character.",

@@ -21,6 +21,9 @@ export default {
   "foot.docs": "HTTP 接口",
   "foot.key": "API 密钥",
   "foot.keyed": "API 密钥（已填）",
+  "foot.slots": "键存放在 {slots} 个槽中，分布于 {machines} 台机器。",
+  "foot.copies": "每个区段有 {copies} 份副本。",
+  "foot.copies.fewer": "副本齐全（{copies} 份）的区段：{whole}/{ranges}。",
 
   "notice.key": "此服务需要 API 密钥。密钥只保存在这个标签页里。",
   "notice.key.refused": "这个密钥被拒绝了。请检查是否少了或多了字符。",

@@ -1,0 +1,54 @@
+"""What all slots hold, as the store knows it, and as they say themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import wait
+
+from attention.lookup import of_bytes, to_bytes
+from service.cluster.calling import Transport
+from service.cluster.placement import ranges_of
+from service.cluster.slot.question import STANDING, ShardStanding
+from service.retrieval import Shards, SlotStanding
+from service.storage import Extent, SharedStore, Slot
+
+STANDING_SECONDS = 1.0
+"""How long slots have to say what they have."""
+
+
+def shards_of(store: SharedStore, copies: int, transport: Transport | None = None) -> Shards:
+    """What slots there are and what they hold, as the store knows it; the rest as they say, where they can be asked.
+
+    Raises StorageError.
+    """
+    extents, slots, holders = store.extents(), store.slots.present(), store.slots.holders()
+    told = {} if transport is None else _told(transport, slots)
+    ready = Counter((each.collection, each.first_row) for each in holders)
+    held = Counter(each.slot.name for each in holders)
+    counts = [
+        ready[number, first_row] for number, extent in extents.items() for first_row in ranges_of(extent.next_row)
+    ]
+    return Shards(
+        copies,
+        ranges=len(counts),
+        whole=sum(each >= copies for each in counts),
+        unheld=counts.count(0),
+        slots=tuple(_standing(each, held[each.name], told.get(each.name), extents) for each in slots),
+    )
+
+
+def _told(transport: Transport, slots: Sequence[Slot]) -> dict[str, ShardStanding]:
+    """What the slots say that answer in time; all are asked at once."""
+    message = to_bytes({"call": STANDING}, {})
+    asked = {transport.ask(each.name, message): each.name for each in slots}
+    answered, _ = wait(asked, STANDING_SECONDS)
+    return {asked[each]: ShardStanding.of(of_bytes(each.result())[0]) for each in answered if each.exception() is None}
+
+
+def _standing(slot: Slot, ranges: int, told: ShardStanding | None, extents: Mapping[int, Extent]) -> SlotStanding:
+    if told is None:
+        return SlotStanding(*slot, ranges, None, None, None, None)
+    # What it has not followed yet of what the store had before it was asked.
+    lags = [extents[number].version - version for number, version in told.versions.items() if number in extents]
+    return SlotStanding(*slot, ranges, told.rows, told.coming, max([0, *lags]), told.trouble)

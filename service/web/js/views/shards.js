@@ -1,0 +1,20 @@
+/** Where the keys are, if slots hold them and not the service itself: a line in the foot. */
+
+import { Refused } from "../api.js";
+import { h } from "../element.js";
+import { say } from "../words.js";
+
+/** Ask once, and say it in the language of the page. @param {object} context */
+export async function shards(context) {
+  context.held ??= context.api.get("/v1").then((service) => service.shards, (failure) => {
+    if (!(failure instanceof Refused)) throw failure;
+    return null;
+  });
+  const held = await context.held;
+  const foot = document.querySelector("#foot");
+  if (!held || held.ranges === null || foot.querySelector("#shards")) return;
+  const machines = new Set(held.slots.map((slot) => slot.node)).size;
+  const whole = held.whole === held.ranges;
+  foot.append(h("span", { id: "shards" }, say("foot.slots", { slots: held.slots.length, machines }), " ",
+    say(whole ? "foot.copies" : "foot.copies.fewer", { copies: held.copies, whole: held.whole, ranges: held.ranges })));
+}

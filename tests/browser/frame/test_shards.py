@@ -1,0 +1,50 @@
+"""Where slots hold the keys, the foot of the page says so, in its language; else it says nothing of it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import service.cluster
+from tests.browser.reading import checked
+from tests.postgres import PostgresServer
+from tests.running import RunningService
+from tests.service.cluster.slots import LocalSlots
+
+
+@pytest.mark.postgres
+def test_the_foot_says_which_slots_hold_the_keys(
+    chromium: Any, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.database()
+    slots = LocalSlots(address, ["a", "b", "c"], copies=2)
+    monkeypatch.setattr(service.cluster, "joined", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "transport", lambda: slots)
+    with RunningService(store=address, shards="auto", demo=("library",)) as running:
+        running.wait_until_ready()
+        context = chromium.new_context(locale="en-GB")
+        page = context.new_page()
+        page.goto(f"{running.url}/#revealed=1")
+        checked(page)
+        page.wait_for_selector("#shards")
+        said = "Slots that hold the keys: 3, on machines: 3. Copies of each range: 2."
+        assert page.locator("#shards").inner_text() == said
+        page.click("#toggle-lang")
+        page.wait_for_selector("#shards:has-text('3 台机器')")
+        assert page.locator("#shards").count() == 1
+        context.close()
+    slots.close()
+
+
+def test_a_service_with_its_own_keys_says_nothing_of_slots(visit: Any) -> None:
+    opened = visit("")
+    page = opened.page
+    page.wait_for_selector("#fonts", state="attached")
+    with page.expect_response("**/v1") as answered:
+        page.reload()
+    assert answered.value.json()["shards"] is None
+    checked(page)
+    assert page.locator("#shards").count() == 0
+    page.wait_for_selector("#key")

@@ -1,0 +1,70 @@
+"""A service whose keys lie with slots, over HTTP: it says which, how many copies there are, and how far they are."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import service.cluster
+from service.storage import open_shared
+from softkv import Client
+from tests.postgres import PostgresServer
+from tests.running import RunningService
+from tests.service.cluster.slots import LocalSlots
+from tests.waiting import until
+
+pytestmark = pytest.mark.postgres
+
+
+def of_slots(text: str) -> dict[str, dict[str, float]]:
+    """The series that have slots or copies for labels: name → label's value → number."""
+    found: dict[str, dict[str, float]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.labels.keys() & {"slot", "copies"}:
+                (label,) = sample.labels.values()
+                found.setdefault(sample.name.removeprefix("softkv_"), {})[label] = sample.value
+    return found
+
+
+def test_it_says_what_slots_hold(
+    postgres: PostgresServer, ranges_of_16_rows: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.database()
+    slots = LocalSlots(address, ["a", "b"], copies=2)
+    monkeypatch.setattr(service.cluster, "joined", lambda *_: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(service.cluster, "transport", lambda: slots)
+    with RunningService(store=address, shards="auto", encoder="none") as running, running.client() as http:
+        http.put("/v1/collections/c", json={})
+        documents = [{"id": str(i), "key_vector": [i, 1]} for i in range(40)]
+        assert http.post("/v1/collections/c/documents", json={"documents": documents}).status_code == 200
+
+        def shards():
+            return Client(running.url).info().shards
+
+        until(lambda: shards().whole == 3 and all(each.keys == 40 for each in shards().slots))
+        found = shards()
+        assert (found.copies, found.ranges, found.unheld) == (2, 3, 0)
+        assert [(each.name, each.node, each.ranges, each.lag, each.leaving) for each in found.slots] == [
+            ("a", "node of a", 3, 0, False),
+            ("b", "node of b", 3, 0, False),
+        ]
+        assert of_slots(http.get("/metrics").text) == {
+            "ranges": {"all": 3.0, "fewer": 0.0, "none": 0.0},
+            "slot_ranges": {"a": 3.0, "b": 3.0},
+            "slot_keys": {"a": 40.0, "b": 40.0},
+            "slot_lag_versions": {"a": 0.0, "b": 0.0},
+        }
+        slots.lost = {"b"}
+        until(lambda: math.isnan(of_slots(http.get("/metrics").text)["slot_keys"]["b"]))
+        assert of_slots(http.get("/metrics").text)["slot_ranges"] == {"a": 3.0, "b": 3.0}
+        slots.shards["b"].close()
+        with closing(open_shared(address)) as store:
+            store.slots.gone("b")
+        until(lambda: of_slots(http.get("/metrics").text)["ranges"]["fewer"] == 3.0)
+        assert of_slots(http.get("/metrics").text)["slot_lag_versions"] == {"a": 0.0}
+    slots.close()
