@@ -11,7 +11,7 @@ from attention.lookup import AfarMask
 from service.cluster.calling import Calling
 from service.cluster.knowledge import Knowledge, Known
 from service.encoding import LoadingEncoder
-from service.retrieval import CollectionNotFound, SnapshotGone
+from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
 from service.retrieval.collections import FollowingCollection, Snapshot, ever_later, in_background
 from service.storage import CollectionMissing, CollectionRecord, Condition, Extent, SharedStore, StorageError
 from service.trail import spending
@@ -57,7 +57,9 @@ class ShardedCollection(FollowingCollection):
 
     @property
     def keys(self) -> int:
-        """How many keys they have, as of the last answer."""
+        """How many keys they have now, as far as the slots can be asked, else as of the last answer; blocks."""
+        with suppress(RetrievalError, StorageError):
+            self._newest_known()
         return 0 if self._known is None else self._known.view.n
 
     @contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
+from threading import Lock
 
 import numpy as np
 
@@ -24,6 +26,9 @@ from service.storage import CollectionRecord, Condition, Extent, Logged, SharedS
 MOST_BYTES = 2**30
 TOGETHER = 8
 """Of what is kept of ranges in case that they go missing, 4·d² bytes each; and for how many it is asked at a time."""
+
+MOST_MASKS = 256
+"""Of one version, each some numbers: it is with the slots that it is known which rows pass."""
 
 RENEWED = 1 / 8
 """The sample of keys is drawn anew where the number of rows has changed by this part of it."""
@@ -50,21 +55,29 @@ class Known:
         view: its rows, in the hands of slots.
         lost: ranges that nobody answers for now.
         missing: of their rows; None where there are none.
-        masks: of the view, by the canonical names of their conditions; as they were asked for.
+        masks: of the view, by the canonical names of their conditions: those that were asked for last.
     """
 
     version: int
     view: Afar
     lost: frozenset[int]
     missing: KeySummary | None
-    masks: dict[bytes, AfarMask] = field(default_factory=dict)
+    masks: OrderedDict[bytes, AfarMask] = field(default_factory=OrderedDict)
+    turn: Lock = field(default_factory=Lock)
 
     def mask(self, condition: Condition) -> AfarMask:
         """Which rows pass; the same object for the same condition, so that its questions share a scan."""
         name = canonical(condition)
-        if name not in self.masks:
-            self.masks[name] = self.view.where(json.dumps(condition.tree))
-        return self.masks[name]
+        with self.turn:
+            if name in self.masks:
+                self.masks.move_to_end(name)
+                return self.masks[name]
+        found = self.view.where(json.dumps(condition.tree))
+        with self.turn:
+            found = self.masks.setdefault(name, found)
+            while len(self.masks) > MOST_MASKS:
+                self.masks.popitem(last=False)
+        return found
 
 
 class Knowledge:

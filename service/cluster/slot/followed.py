@@ -20,7 +20,7 @@ from service.storage import (
 )
 
 
-class VersionGone(StorageError):
+class VersionCleared(StorageError):
     """What is stored of a version may be less than it had."""
 
     def __init__(self, collection: int, version: int) -> None:
@@ -83,6 +83,6 @@ class FollowedStore(Protocol):
 
 
 def require_kept(reader: FollowedReader, collection: int, version: int) -> None:
-    """Raise VersionGone where what was read at a version may be less than all; CollectionMissing where none is left."""
+    """Raise VersionCleared where what was read of a version may be less than all; CollectionMissing where it is gone."""
     if not reader.kept(collection):
-        raise VersionGone(collection, version)
+        raise VersionCleared(collection, version)

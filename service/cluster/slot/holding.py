@@ -12,7 +12,7 @@ import structlog
 
 from attention.errors import AttentionError
 from attention.lookup import Mask, View
-from service.cluster.slot.followed import FollowedStore, VersionGone
+from service.cluster.slot.followed import FollowedStore, VersionCleared
 from service.cluster.slot.ranges import HeldRange
 from service.cluster.slot.steps import Step, steps, written
 from service.storage import CollectionRecord, canonical, parse_condition
@@ -124,7 +124,7 @@ class Holding:
     def _followed(self, held: HeldRange, taken: Sequence[Step]) -> bool:
         try:
             return held.follow(taken, written(self._store, self.record.id, held.first_row, taken, held.note))
-        except (MemoryError, AttentionError, VersionGone) as error:
+        except (MemoryError, AttentionError, VersionCleared) as error:
             self._lose([held], f"{type(error).__name__}: {error}")
             return False
 

@@ -119,7 +119,7 @@ class HeldRange:
 class _FieldsOfRange:
     """What filters ask of a version of the store, of the documents of one range only; asked as seldom as can be.
 
-    Raises VersionGone or CollectionMissing where what was found may be less than all.
+    Raises VersionCleared or CollectionMissing where what was found may be less than all.
     """
 
     def __init__(self, store: FollowedStore, version: int, first_row: int) -> None:

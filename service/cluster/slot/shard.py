@@ -15,7 +15,7 @@ from attention.errors import AttentionError
 from attention.lookup import Mask, SealedError, View, of_bytes, respond, to_bytes
 from attention.shared_memory import Array
 from service.cluster.slot.arrangement import Arrangement, Range
-from service.cluster.slot.followed import FollowedStore, VersionGone
+from service.cluster.slot.followed import FollowedStore, VersionCleared
 from service.cluster.slot.holding import Composed, Holding
 from service.cluster.slot.question import GONE, STANDING, Refusal, ShardStanding, SlotQuestion, behind, failed, missing
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
@@ -132,7 +132,7 @@ class Shard:
             if question.condition is not None:
                 mask = found.mask(self._store, question.version, question.condition)
             return to_bytes(*self._respond(found.views, mask, found.view, said, arrays))
-        except VersionGone:
+        except VersionCleared:
             return to_bytes(GONE, {})
         except (StorageError, AttentionError, SealedError, MemoryError) as error:
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})

@@ -74,7 +74,7 @@ def written(
 ) -> list[Rows | None]:
     """What each step adds to a range: the rows of documents that it wrote, and that live at the version it leads to.
 
-    Raises StorageError; VersionGone or CollectionMissing where what was read may be less than all.
+    Raises StorageError; VersionCleared or CollectionMissing where what was read may be less than all.
     """
     first, stop = max(first_row, taken[0].first), min(first_row + RANGE_ROWS, taken[-1].stop)
     if first >= stop:

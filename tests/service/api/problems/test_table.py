@@ -13,13 +13,14 @@ from attention.errors import AttentionError
 from service.api.problems import errors as api
 from service.api.problems.handlers import of_error
 from service.api.problems.table import CODES, TABLE
+from service.cluster.slot.followed import VersionCleared
 from service.encoding import errors as encoding
 from service.retrieval import errors as retrieval
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
 # The first two end `softkv restore`, the next four a start, before there are requests; the catalogue catches one and
-# never provokes the other; and who meets the last is answered as the write was.
+# never provokes the other; who meets the next is answered as the write was; and a slot tells the last by its refusal.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
     storage.DirectoryTaken,
@@ -30,6 +31,7 @@ NOT_OVER_HTTP = {
     storage.CollectionExists,
     storage.CollectionFixed,
     storage.WriteAnswered,
+    VersionCleared,
 }
 
 
