@@ -83,6 +83,6 @@ class FollowedStore(Protocol):
 
 
 def require_kept(reader: FollowedReader, collection: int, version: int) -> None:
-    """Raise VersionCleared where what was read of a version may be less than all; CollectionMissing where it is gone."""
+    """Raise VersionCleared where what was read of a version may not be all; CollectionMissing where it is gone."""
     if not reader.kept(collection):
         raise VersionCleared(collection, version)
