@@ -1,11 +1,13 @@
 """Slots through random histories: writes, slots that come, go and die, lines that break, and questions in between.
 
 Whatever can happen beside a call to the store happens in the middle of it, so that each history has looks, readings and
-answers one within the other. What is drawn follows from a number, and so does the history.
+answers one within the other. What is drawn follows from a number, and so does the history; HISTORIES=1000 in the
+environment has the thorough test go through a thousand, in some minutes.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from typing import Any
 
@@ -18,7 +20,8 @@ from tests.service.cluster.linked import COPIES, Running
 from tests.service.cluster.simulated import ODD, SimulatedStore
 
 EVENTS = 120
-FEW, MANY = range(8), range(8, 1000)
+FEW, MANY = range(8), range(8, int(os.environ.get("HISTORIES", "256")))
+PARTS = 4
 
 
 class History:
@@ -257,7 +260,7 @@ def test_some_histories() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("part", range(8))
-def test_a_thousand_histories(part: int) -> None:
-    counts = of_all(MANY[part::8])
-    assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "lost")) > 2
+@pytest.mark.parametrize("part", range(PARTS))
+def test_many_histories(part: int) -> None:
+    counts = of_all(MANY[part::PARTS])
+    assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "lost")) > 0

@@ -259,7 +259,7 @@ def _add_known(blended: Blended, places: I64, queries: I64, left: F64, outputs: 
         inside = own < last - first
         inside[inside] = blended.places[first:last][own[inside]] == places[here[inside]]
         at, own = here[inside], first + own[inside]
-        if len(at) < last - first:  # some that the holder listed are not meant
+        if not len(at) or len(at) < last - first:  # it listed none, or some that are not meant
             continue
         best = int(blended.weights[own].argmax())
         scale = float(left[at[best]])

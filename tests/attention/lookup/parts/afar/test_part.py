@@ -78,3 +78,20 @@ def test_how_many_are_listed_does_not_grow_with_the_holders(monkeypatch):
         sample = view.sample.thresholds(np.array([CENTRES[0]]), view.n, 1024)
         listed.append(sample)
     assert abs(float(listed[0][0] - listed[1][0])) < 0.1
+
+
+def test_a_holder_that_lists_nothing_has_no_values_to_add(monkeypatch):
+    monkeypatch.setattr(answering, "SMALL_CELLS", 0)
+    views, keys = [], KEYS[:6_000].copy()
+    keys[3_000:, 0] = -40.0  # far from what is asked
+    for rows in np.array_split(np.arange(len(keys)), 2):
+        memory = Memory("cosine")
+        views.append(memory.publish(add=Rows(rows, keys[rows], VALUES[rows])))
+    asked = [Question(np.eye(24)[0] * 9 + CENTRES[3], 0.05)]
+    (found,), (expected,) = (
+        answers(afar(views, sampled=True), asked),
+        answers(Memory.of(keys, VALUES[:6_000]).view, asked),
+    )
+    np.testing.assert_array_equal(found.numbers, expected.numbers)
+    together = found.certificate.output_error + expected.certificate.output_error
+    assert np.linalg.norm(found.output - expected.output) <= together
