@@ -21,7 +21,7 @@ from tests.service.cluster.simulated import ODD, SimulatedStore
 
 EVENTS = 120
 FEW, MANY = range(8), range(8, int(os.environ.get("HISTORIES", "256")))
-PARTS = 4
+PARTS = 2
 
 
 class History:
