@@ -143,10 +143,9 @@ class ShardedCollection(FollowingCollection):
 
     def summarise(self) -> None:
         """Have what is kept of ranges be of what they hold, in case that they go missing."""
-        known = self._known
-        if known is not None:
+        if self._known is not None:
             with suppress(SnapshotGone, StorageError):
-                self._knowledge.summarise(known, self.record)
+                self._knowledge.summarise(self.record)
 
     def _tidy(self) -> None:
         """There is nothing to be compacted."""

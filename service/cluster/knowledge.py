@@ -81,7 +81,7 @@ class Known:
 
 
 class Knowledge:
-    """What is known of one collection; for one thread at a time, but for `summarise`.
+    """What is known of one collection; for one thread at a time, and another one that calls `summarise`.
 
     After a write only those slots are asked whose ranges it changed, which the store's log tells.
     """
@@ -91,6 +91,7 @@ class Knowledge:
         self._told: dict[int, ToldRange] = {}
         self._kept: dict[int, KeptRange] = {}
         self._version = 0
+        self._turn = Lock()  # held while version and what is told and kept become others, all at once
         self._sample: tuple[int, SampleKeys] | None = None
 
     def at(self, record: CollectionRecord, extent: Extent) -> Known:
@@ -102,8 +103,10 @@ class Knowledge:
         """
         asked, first_rows = Asked(record.id, extent.version), list(ranges_of(extent.next_row))
         if extent.version != self._version:
-            self._follow(self._store.log(record.id, self._version), first_rows)
-            self._version = extent.version
+            log = self._store.log(record.id, self._version)
+            with self._turn:
+                self._follow(log, first_rows)
+                self._version = extent.version
         while True:
             lost = self._ask(first_rows, asked)
             with suppress(RangesLost):
@@ -114,22 +117,24 @@ class Knowledge:
         view = self._view(record, asked, there)
         return Known(asked.version, view, lost, self._missing(record, view, lost))
 
-    def summarise(self, known: Known, record: CollectionRecord) -> None:
-        """Ask for what is kept of ranges that were written to since; what it says may be of an older version.
+    def summarise(self, record: CollectionRecord) -> None:
+        """Ask for what is kept of ranges that were written to since, as of the version that is known.
 
         Raises:
             SnapshotGone: somebody does not answer, or not of that version.
         """
-        asked, told = Asked(record.id, known.version), dict(self._told)
+        with self._turn:
+            asked, told = Asked(record.id, self._version), dict(self._told)
         wanted = [row for row, own in told.items() if own.facts.n and not self._is_kept(row)]
         most = MOST_BYTES // (4 * (record.settings.dimension or 1) ** 2)
         wanted = wanted[: max(0, most - len(self._kept))]
         for first in range(0, len(wanted), TOGETHER):
             some = wanted[first : first + TOGETHER]
             for rows, answer in self._calling.ask(asked, some, lambda _: ({"call": "summary"}, {})):
-                for row, message in zip(rows, each_of(*answer), strict=True):
-                    if self._told.get(row) is told[row]:
-                        self._kept[row] = KeptRange(KeySummary.of_message(*message), grown=False)
+                with self._turn:
+                    for row, message in zip(rows, each_of(*answer), strict=True):
+                        if self._told.get(row) is told[row]:  # and it was not written to since
+                            self._kept[row] = KeptRange(KeySummary.of_message(*message), grown=False)
 
     def _is_kept(self, first_row: int) -> bool:
         kept = self._kept.get(first_row)

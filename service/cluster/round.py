@@ -58,10 +58,12 @@ class _Attempt:
     Attributes:
         replies: to those that were answered.
         open: how many are not.
+        lost: whether nobody is left to answer one of them.
     """
 
     replies: list[Reply] = field(default_factory=list)
     open: int = 0
+    lost: bool = False
 
 
 @dataclass
@@ -81,7 +83,7 @@ class _Group:
     @property
     def found(self) -> list[Reply] | None:
         """All answers, as soon as one attempt has them."""
-        return next((each.replies for each in self.attempts if not each.open), None)
+        return next((each.replies for each in self.attempts if not (each.open or each.lost)), None)
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,11 @@ class Round:
             return
         try:
             self._send(call.group, call.attempt, call.first_rows)
+            call.attempt.open -= 1
         except RangesLost:
-            if not any(other.group is call.group for other in self._calls.values()):
+            call.attempt.lost = True
+            if all(each.lost for each in call.group.attempts):
                 raise
-            return  # the other attempt may have it
-        call.attempt.open -= 1
 
     def _hedge(self, group: _Group) -> None:
         """Ask others, too, where a group's first slot is slow and all of its ranges have others."""
@@ -195,7 +197,7 @@ class Round:
             try:
                 self._attempt(group)
             except RangesLost:
-                group.attempts[-1].open += 1  # never answered
+                group.attempts[-1].lost = True
 
     def _give_up(self, waiting: Sequence[_Group]) -> None:
         for call in self._calls.values():
