@@ -10,11 +10,9 @@ import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
 from attention.kernels import CandidateLists, kernels, side_by_side
-from attention.lookup.answer import Answer
 from attention.lookup.bounds.quantisation import quantisation_errors
-from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.queries import QueryCodes, query_codes
+from attention.lookup.codes.queries import QueryCodes
 from attention.lookup.head.candidates import Candidates, heavy
 from attention.lookup.head.originals import add_rows, similarities_at
 from attention.lookup.memory.bias import Bias
@@ -23,8 +21,8 @@ from attention.lookup.memory.owners import between, ranges
 from attention.lookup.memory.residuals import residual_sum
 from attention.lookup.memory.tiles import alike
 from attention.lookup.memory.view import Mask, View
+from attention.lookup.parts.by_similarity import BySimilarity
 from attention.lookup.parts.gathered import Gathered, Scanned, Sums, Wanted, added_up
-from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, sample_stride, sampled
 from attention.lookup.scan.scan import fits, scan, whole
 
@@ -32,7 +30,7 @@ KNOWN = 256
 """So many rows a query, which need not decide a head, are looked up where a scan is for many temperatures."""
 
 
-class Whole:
+class Whole(BySimilarity):
     """The rows of a view that a mask lets through, as a `Part`.
 
     Attributes:
@@ -44,7 +42,6 @@ class Whole:
     """
 
     method = "quantised"
-    in_logits = False
 
     def __init__(self, view: View, mask: Mask | None, bias: Bias | None = None, facts: Facts | None = None) -> None:
         self._view, self._mask, self._bias = view, mask, bias
@@ -64,33 +61,6 @@ class Whole:
     def fits(self, query: F64) -> bool:
         """Whether a scan can hold the products of its keys with a query."""
         return fits(self.facts, query)
-
-    def asked(self, question: Question) -> Question:
-        """The question as it is asked of what these rows are compared by: here of similarities."""
-        return question
-
-    def restored(self, question: Question, found: Answer) -> Answer:
-        """The answer to a question, of what was answered to it as it was asked."""
-        return found
-
-    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
-        """The similarities of a query and of some of rows at `places`, where `similarities_at` has others; or None."""
-        return None
-
-    def slack(self, query: F64) -> Slack:
-        """How far rounding can carry what `similarities_at` computes."""
-        return slack(self.facts.similarity, query, self.facts.key_norm)
-
-    def codes(self, wanted: Wanted) -> QueryCodes:
-        """The queries in codes."""
-        return query_codes(
-            self.facts.similarity,
-            wanted.vectors,
-            outputs=wanted.outputs,
-            temperatures=None if wanted.fine else wanted.temperatures,
-            key_norm=self.facts.key_norm,
-            fine=wanted.fine,
-        )
 
     def gather(self, wanted: Wanted, thresholds: F32 | None = None) -> Gathered:
         """Scan every row that passes, and look up in float64 the candidates that weigh much.

@@ -13,18 +13,16 @@ from typing import Any
 import numpy as np
 
 from attention.dtypes import F32, F64, I64, Index
-from attention.lookup.answer import Answer
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.codes.moments import Residuals
-from attention.lookup.codes.queries import QueryCodes, query_codes
 from attention.lookup.memory.view import Mask
 from attention.lookup.parts.afar.view import Afar, AfarMask, Message, condition_of, residuals_of
 from attention.lookup.parts.afar.wire import gathered_heard
+from attention.lookup.parts.by_similarity import BySimilarity
 from attention.lookup.parts.gathered import Gathered, Wanted
 from attention.lookup.parts.joined import WIDER
 from attention.lookup.parts.merged import listed_similarities, merged
 from attention.lookup.parts.processes.asked import told
-from attention.lookup.question import Question
 from attention.lookup.scan.opening import Sampling, opened
 from attention.lookup.scan.scan import fits
 from attention.shared_memory import Array
@@ -52,14 +50,13 @@ class Blended:
     sums: F64
 
 
-class AfarPart:
+class AfarPart(BySimilarity):
     """The rows of an `Afar` that a mask lets through.
 
     Attributes:
         facts, method, in_logits, documents, keys, beyond_memory: see `Part`.
     """
 
-    in_logits = False
     beyond_memory = False
 
     def __init__(self, view: Afar, mask: Mask | None) -> None:
@@ -76,34 +73,6 @@ class AfarPart:
     def fits(self, query: F64) -> bool:
         """See `Part`."""
         return not self._view.coded or fits(self.facts, query)
-
-    def asked(self, question: Question) -> Question:
-        """See `Part`."""
-        return question
-
-    def restored(self, question: Question, found: Answer) -> Answer:
-        """See `Part`."""
-        return found
-
-    def raw(self, query: F64, places: I64) -> Callable[[Index], F64] | None:
-        """See `Part`."""
-        return None
-
-    def slack(self, query: F64) -> Slack:
-        """See `Part`."""
-        return slack(self.facts.similarity, query, self.facts.key_norm)
-
-    def codes(self, wanted: Wanted) -> QueryCodes:
-        """See `Part`."""
-        temperatures = None if wanted.fine else wanted.temperatures
-        return query_codes(
-            self.facts.similarity,
-            wanted.vectors,
-            outputs=wanted.outputs,
-            temperatures=temperatures,
-            key_norm=self.facts.key_norm,
-            fine=wanted.fine,
-        )
 
     def gather(self, wanted: Wanted) -> Gathered:
         """What all holders gathered, each of its own rows, of which it looks up some more than it would for itself."""
