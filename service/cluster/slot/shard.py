@@ -117,7 +117,8 @@ class Shard:
     def answer(self, message: bytes) -> bytes:
         """What is said of the version, the ranges and the documents that a message names, or why nothing is.
 
-        A refusal says one of these: "gone" (the version is not kept), "behind" (the version that was reached in time),
+        An answer says how many "seconds" it took here, without what it waited for its version. A refusal says one of
+        these: "gone" (the version is not kept), "behind" (the version that was reached in time),
         "missing" (ranges), "failed" (why). The call "standing" is about the slot itself.
         """
         said, arrays = of_bytes(message)
@@ -128,10 +129,11 @@ class Shard:
             found = self._awaited(question)
             if not isinstance(found, Composed):
                 return to_bytes(found, {})
-            mask = None
+            began, mask = self._clock(), None
             if question.condition is not None:
                 mask = found.mask(self._store, question.version, question.condition)
-            return to_bytes(*self._respond(found.views, mask, found.view, said, arrays))
+            told, given = self._respond(found.views, mask, found.view, said, arrays)
+            return to_bytes({**told, "seconds": self._clock() - began}, given)
         except VersionCleared:
             return to_bytes(GONE, {})
         except (StorageError, AttentionError, SealedError, MemoryError) as error:

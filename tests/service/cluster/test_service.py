@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND
 from tests.waiting import until
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make cluster")]
 WIDTH, DOCUMENTS = 16, 600
 NAMES = ("one", "two", "three")
 KEYS = np.random.default_rng(0).standard_normal((DOCUMENTS, WIDTH)).astype(np.float32)

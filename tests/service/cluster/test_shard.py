@@ -17,15 +17,19 @@ from tests.service.cluster.simulated import ODD, SimulatedReader, SimulatedStore
 
 
 class Slots:
-    """Slots over one store, whose looks are asked for; `seen` has the views and the mask of each answer."""
+    """Slots over one store, whose looks are asked for; `seen` has the views and the mask of each answer.
+
+    An answer `takes` so many seconds.
+    """
 
     def __init__(self) -> None:
-        self.store, self.now, self.seen = SimulatedStore(lambda: self.now), 0.0, []
+        self.store, self.now, self.seen, self.takes = SimulatedStore(lambda: self.now), 0.0, [], 0.0
         self.number = self.store.create()
 
     def slot(self, name: str, copies: int = 1) -> Shard:
         def told(views, mask, view, said, arrays):
             self.seen.append((view, mask))
+            self.now += self.takes
             found = [s.numbers if some is None else s.numbers[some] for s, some in view.passing(mask)]
             return {}, {"rows": np.concatenate([np.empty(0, np.int64), *found])}
 
@@ -166,6 +170,15 @@ def test_it_says_what_it_has_to_whoever_asks_for_that_alone(slots):
     assert ShardStanding.of({**said, "of a later slot": 1}) == shard.standing
     shard.leave()
     assert of_bytes(shard.answer(to_bytes({"call": "standing"}, {})))[0]["leaving"]
+
+
+def test_an_answer_says_how_long_it_took(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    shard.step()
+    slots.takes = 0.5
+    message = {"collection": slots.number, "version": 1, "ranges": [0], "condition": None, "seconds": 9.0}
+    assert of_bytes(shard.answer(to_bytes(message, {})))[0] == {"seconds": 0.5}
 
 
 def test_what_comes_takes_its_part_and_nothing_is_held_twice(slots):
