@@ -27,7 +27,7 @@ from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
-from attention.lookup.parts.afar.respond import respond
+from attention.lookup.parts.afar.respond import SCANNING_CALLS, respond
 from attention.lookup.parts.afar.sample import SAMPLED, SampleKeys
 from attention.lookup.parts.afar.summaries import summary_of
 from attention.lookup.parts.afar.view import Afar, AfarMask, Holders, Message
@@ -42,6 +42,7 @@ from attention.lookup.softmax.null import Background
 
 __all__ = [
     "SAMPLED",
+    "SCANNING_CALLS",
     "SEED_BYTES",
     "Afar",
     "AfarMask",

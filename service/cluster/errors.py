@@ -15,6 +15,10 @@ class SlotLost(ClusterError):
     """A slot does not answer: its process or its machine is gone, or it was never there."""
 
 
+class TurnMissed(ClusterError):
+    """A slot scanned for others for as long as its asker waits."""
+
+
 class SlotTaken(ClusterError):
     """Another machine has a slot of this name."""
 

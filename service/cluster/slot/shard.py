@@ -14,10 +14,12 @@ import structlog
 from attention.errors import AttentionError
 from attention.lookup import Mask, SealedError, View, of_bytes, respond, to_bytes
 from attention.shared_memory import Array
+from service.cluster.errors import TurnMissed
 from service.cluster.slot.arrangement import Arrangement, Range
 from service.cluster.slot.followed import FollowedStore, VersionCleared
 from service.cluster.slot.holding import Composed, Holding
 from service.cluster.slot.question import GONE, STANDING, Refusal, ShardStanding, SlotQuestion, behind, failed, missing
+from service.cluster.slot.turns import Turns
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
@@ -74,6 +76,7 @@ class Shard:
         self._tidying = self._leaving = self._closed = False
         self._trouble: str | None = None
         self._begun = self._ended = 0  # looks
+        self._turns = Turns()
         self._changed = Condition()
         self._wake = Event()
 
@@ -117,8 +120,8 @@ class Shard:
     def answer(self, message: bytes) -> bytes:
         """What is said of the version, the ranges and the documents that a message names, or why nothing is.
 
-        An answer says how many "seconds" it took here, without what it waited for its version. A refusal says one of
-        these: "gone" (the version is not kept), "behind" (the version that was reached in time),
+        An answer says how many "seconds" it took here, without what it waited for its version and its turn. A refusal
+        says one of these: "gone" (the version is not kept), "behind" (the version that was reached in time),
         "missing" (ranges), "failed" (why). The call "standing" is about the slot itself.
         """
         said, arrays = of_bytes(message)
@@ -126,17 +129,19 @@ class Shard:
             return to_bytes(self.standing.said(), {})
         try:
             question = SlotQuestion.of(said)
+            deadline = self._clock() + question.seconds
             found = self._awaited(question)
             if not isinstance(found, Composed):
                 return to_bytes(found, {})
-            began, mask = self._clock(), None
-            if question.condition is not None:
-                mask = found.mask(self._store, question.version, question.condition)
-            told, given = self._respond(found.views, mask, found.view, said, arrays)
-            return to_bytes({**told, "seconds": self._clock() - began}, given)
+            with self._turns.taken(said.get("call"), deadline - self._clock()):
+                began, mask = self._clock(), None
+                if question.condition is not None:
+                    mask = found.mask(self._store, question.version, question.condition)
+                told, given = self._respond(found.views, mask, found.view, said, arrays)
+                return to_bytes({**told, "seconds": self._clock() - began}, given)
         except VersionCleared:
             return to_bytes(GONE, {})
-        except (StorageError, AttentionError, SealedError, MemoryError) as error:
+        except (StorageError, AttentionError, SealedError, MemoryError, TurnMissed) as error:
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
 
     def step(self) -> None:

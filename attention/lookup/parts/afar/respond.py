@@ -26,6 +26,9 @@ from attention.shared_memory import Array
 
 Answer = tuple[dict[str, Any], dict[str, Array]]
 
+SCANNING_CALLS = frozenset({"gather", "sampled", "rows", "sums"})
+"""Those that read every row."""
+
 
 def respond(
     views: Sequence[View], mask: Mask | None, view: View, said: Mapping[str, Any], arrays: Mapping[str, Array]

@@ -1,0 +1,78 @@
+"""Scans take turns: two at a time, and none for an asker who has given up."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+from attention.lookup import of_bytes, to_bytes
+from service.cluster import Shard
+from service.cluster.errors import TurnMissed
+from service.cluster.slot.turns import AT_ONCE, Turns
+from tests.service.cluster.linked import Link
+from tests.service.cluster.simulated import SimulatedStore
+
+
+def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
+    turns, go, begun = Turns(), Event(), []
+
+    def scan():
+        with turns.taken("gather", 60):
+            begun.append(1)
+            assert go.wait(60)
+
+    with ThreadPoolExecutor(AT_ONCE + 1) as threads:
+        first = [threads.submit(scan) for _ in range(AT_ONCE)]
+        while len(begun) < AT_ONCE:
+            pass
+        with pytest.raises(TurnMissed), turns.taken("rows", 0.05):
+            pytest.fail("three at a time")
+        with pytest.raises(TurnMissed), turns.taken("sampled", -1.0):
+            pytest.fail("three at a time")
+        with turns.taken("values", 0.0), turns.taken(None, 0.0):
+            begun.append(2)
+        next_one = threads.submit(scan)
+        go.set()
+        for each in [*first, next_one]:
+            each.result(60)
+    assert begun.count(1) == AT_ONCE + 1
+    assert begun.count(2) == 1
+
+
+def test_a_turn_is_given_back_after_an_error():
+    turns = Turns()
+    for _ in range(2 * AT_ONCE):
+        with pytest.raises(ZeroDivisionError), turns.taken("gather", 0.0):
+            1 / 0  # noqa: B018
+
+
+def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
+    store, go, begun = SimulatedStore(lambda: 0.0), Event(), []
+
+    def told(views, mask, view, said, arrays):
+        begun.append(said["call"])
+        if said["call"] == "gather":
+            assert go.wait(60)
+        return {}, {}
+
+    link = Link(store, lambda: None, lambda *_: None, lambda *_: None)
+    shard = Shard("a", "a", link, 1, answered=told, clock=lambda: 0.0, submit=lambda work: work())
+    number = store.create()
+    store.collections[number].write([1], (), skipped=0, now=0.0)
+    shard.step()
+
+    def asked(call, seconds):
+        message = {"collection": number, "version": 1, "ranges": [0], "condition": None}
+        return of_bytes(shard.answer(to_bytes({**message, "seconds": seconds, "call": call}, {})))[0]
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        scans = [threads.submit(asked, "gather", 60.0) for _ in range(AT_ONCE)]
+        while len(begun) < AT_ONCE:
+            pass
+        assert "TurnMissed" in asked("gather", 0.05)["failed"]
+        assert "failed" not in asked("owners", 0.0)
+        go.set()
+        assert all("failed" not in scan.result(60) for scan in scans)
+    assert begun == ["gather"] * AT_ONCE + ["owners"]
