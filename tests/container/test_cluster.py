@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tomllib
 from typing import Any
 
@@ -110,8 +112,20 @@ def test_only_the_proxy_is_in_a_network_that_leads_outside():
     networks = FILE["networks"]
     outside = {name for name, each in networks.items() if not (each or {}).get("internal")}
     assert [name for name, each in SERVICES.items() if outside & set(each["networks"])] == ["proxy"]
-    assert SERVICES["redis"]["networks"] == ["head"]
-    assert [name for name, each in SERVICES.items() if "head" in each["networks"]] == ["ray-head", "redis"]
+
+
+def test_who_joins_is_in_one_network():
+    """Without a route outside, Ray takes a node's address from its name, which in two networks has two."""
+    assert [name for name, each in OURS.items() if each["networks"] != ["inside"]] == []
+
+
+def test_redis_takes_the_head_alone():
+    redis, head = SERVICES["redis"], SERVICES["ray-head"]
+    assert redis["networks"] == ["inside"]
+    password = SERVICES["postgres"]["environment"]["POSTGRES_PASSWORD"]
+    assert redis["command"][-2:] == ["--requirepass", password]
+    assert redis["environment"] == {"REDISCLI_AUTH": password}
+    assert f"--redis-password={password}" in head["command"]
 
 
 def test_members_find_the_database_the_head_and_one_another():
@@ -192,9 +206,27 @@ def test_the_head_has_no_slots_and_outlives_itself():
     assert head["rayStartParams"]["num-cpus"] == "0"
     assert RAY["gcsFaultToleranceOptions"]["redisAddress"]
     assert "secretKeyRef" in RAY["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"]
-    assert environment("head")["RAY_gcs_rpc_server_reconnect_timeout_s"] == "3600"
-    for probe in ("readinessProbe", "livenessProbe"):
-        assert container("head")[probe]["exec"]["command"][:2] == ["ray", "health-check"]
+    own = container("head")
+    assert own["readinessProbe"]["tcpSocket"]["port"] == own["ports"][0]["name"]
+    assert own["livenessProbe"]["exec"]["command"][:2] == ["ray", "health-check"]
+
+
+def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it():
+    """It names the password of Redis by its variable, as in what it would run by itself."""
+    own = container("head")
+    written = "printf %s --redis-password=$REDIS_PASSWORD"
+    given = {"KUBERAY_GEN_RAY_START_CMD": written, "REDIS_PASSWORD": "known", "PATH": os.environ["PATH"]}
+    done = subprocess.run([*own["command"], *own["args"]], env=given, capture_output=True, text=True, check=True)
+    assert done.stdout == "--redis-password=known"
+
+
+def test_no_member_is_ended_while_the_head_is_away():
+    """The operator has workers wait for ten minutes, where nothing else is said."""
+    for of in ("head", "shards"):
+        assert (
+            environment(of)["RAY_gcs_rpc_server_reconnect_timeout_s"]
+            == ENVIRONMENT["RAY_gcs_rpc_server_reconnect_timeout_s"]
+        )
 
 
 def test_workers_run_our_command_and_have_the_time_to_leave(options):

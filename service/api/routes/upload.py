@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import Content
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -49,16 +50,25 @@ class NDJSONRoute(GuardedRoute):
 
 
 class Lines(StreamingResponse):
-    """Answers while the body is still being read.
+    """Answers while the body is still being read, from the first batch on.
 
-    Starlette's own would wait for the client's disconnect meanwhile, and so swallow parts of the body.
+    Starlette's own would wait for the client's disconnect meanwhile, and so swallow parts of the body. Not before the
+    first batch: of a body whose answer has begun, proxies as nginx pass on no more.
     """
 
     media_type = NDJSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI call."""
+        lines = aiter(self.body_iterator)
+        self.body_iterator = _from(await anext(lines, b""), lines)
         await self.stream_response(send)
+
+
+async def _from(first: Content, rest: AsyncIterator[Content]) -> AsyncIterator[Content]:
+    yield first
+    async for each in rest:
+        yield each
 
 
 router = APIRouter(

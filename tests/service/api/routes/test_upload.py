@@ -113,6 +113,28 @@ def test_a_client_that_leaves_in_the_middle_leaves_the_service_answering(service
         assert client.get("/livez", timeout=30).status_code == 200
 
 
+def test_an_answer_begins_with_the_first_batch_and_not_before(service, client, collection):
+    """Proxies as nginx pass on no more of a body whose answer has begun."""
+    path = collection(encoder=None)
+    lines = [json.dumps({"id": str(i), "key_vector": [1, i]}).encode() + b"\n" for i in range(1001)]
+    head = f"POST {path}/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON['content-type']}\r\n"
+    head += f"Content-Length: {sum(map(len, lines))}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw:
+        raw.sendall(head.encode() + b"".join(lines[:999]))
+        raw.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            raw.recv(1)
+        raw.settimeout(30)
+        raw.sendall(lines[999])
+        assert raw.recv(15) == b"HTTP/1.1 200 OK"
+        raw.sendall(lines[1000])
+        answer = b""
+        while b'"done":true' not in answer:
+            answer += (part := raw.recv(65536))
+            assert part, answer
+    assert client.get(path).json()["documents"] == 1001
+
+
 def test_many_megabytes_of_lines_are_written_as_they_come(client, collection):
     path = collection(encoder=None)
     lines = [{"id": f"{i:02}", "key_vector": [1, i], "value": "x" * 1_000_000} for i in range(20)]
