@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -48,7 +49,7 @@ def shard(
         str | None, typer.Option(help="What its slots are called, NAME-0 and so on.", show_default="the machine's")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="For float32 vectors, with --originals files.", show_default="data")
+        Path | None, typer.Option(help="For files of what it holds, to start from.", show_default="data")
     ] = None,
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
@@ -118,6 +119,28 @@ def _hold(
         pass  # the second one
 
 
+def _writable(folder: Path, *, needed: bool) -> str | None:
+    """Where files go; None, and a word of it, where none can be written and none are needed."""
+    import structlog
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return str(folder.resolve())
+    except OSError as error:
+        if needed:
+            raise CommandError(
+                f"--originals files needs a directory to write in, and {folder} is none ({error.strerror}): name one "
+                "with --data-dir"
+            ) from None
+        structlog.get_logger("softkv").warning(
+            "no files are kept, so each start reads all keys from the database: name a directory with --data-dir",
+            data_dir=str(folder),
+            reason=error.strerror,
+        )
+        return None
+
+
 def _told(leaving: threading.Event) -> None:
     if leaving.is_set():
         raise KeyboardInterrupt
@@ -134,16 +157,14 @@ class _Slots:
         self._names = [f"{own}-{number}" for number in range(settings.slots)]
         self._register: SlotRegister = store.slots
         self._membership = membership
-        folder = None
-        if settings.originals == "files":
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            folder = str(settings.data_dir.resolve())
+        folder = _writable(settings.data_dir, needed=settings.originals == "files")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._arguments = {
             "node": own,
             "store": address,
             "copies": settings.copies,
-            "originals": folder,
+            "originals": folder if settings.originals == "files" else None,
+            "sealed": folder,
             # A question is scanned by all slots of a machine at the same time.
             "threads": max(1, (settings.threads or cores) // settings.slots),
             "cache": str(settings.cache_dir),

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from attention.lookup import of_bytes, to_bytes
+from attention.lookup.sealed import block_file
 from service.cluster import RANGE_ROWS, owners, ranges_of
+from service.cluster.slot import ranges
+from service.retrieval.collections import fill, sealed
 from service.storage import Slot
 from tests.service.cluster.linked import COPIES, Running
 from tests.service.cluster.simulated import ODD, SimulatedStore
@@ -27,7 +33,8 @@ PARTS = 2
 class History:
     """One history; `counts` says how often what happened."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.folder = folder  # of the disk that all slots have
         self.random = random.Random(seed)
         self.now = 1000.0
         self.store = SimulatedStore(lambda: self.now)
@@ -57,7 +64,7 @@ class History:
         happenings = [
             (self.write, 8), (self.look, 14), (self.work, 8), (self.pass_time, 8), (self.ask, 14), (self.clear, 1),
             (self.create, 0.4), (self.delete, 0.2), (self.join, 0.7), (self.leave, 0.5), (self.die, 0.4),
-            (self.cut, 0.6),
+            (self.restart, 1), (self.cut, 0.6),
         ]  # fmt: skip
         (what,) = self.random.choices([each for each, _ in happenings], [weight for _, weight in happenings])
         what()
@@ -131,12 +138,20 @@ class History:
             self._some().shard.leave()
 
     def die(self) -> None:
-        """Without a word; perhaps one of its name is back at once."""
+        """Without a word."""
+        if len(self.slots) > 1:
+            self._end(back=False)
+
+    def restart(self) -> None:
+        """One dies, and another of its name is back at once, with the files that there are."""
+        self._end(back=True)
+
+    def _end(self, *, back: bool) -> None:
         running = self._some()
-        if running.stepping or len(self.slots) == 1:
+        if running.stepping:
             return
         running.dead = True
-        if self.chance(0.5):
+        if back:
             self.slots[running.shard.name] = Running(self, running.shard.name, running.shard.node)
         else:
             del self.slots[running.shard.name]
@@ -237,11 +252,12 @@ class History:
 
 
 def lived(seed: int) -> History:
-    history = History(seed)
-    for _ in range(EVENTS):
-        history.happen()
-    history.settle()
-    history.check()
+    with TemporaryDirectory() as folder:
+        history = History(seed, Path(folder))
+        for _ in range(EVENTS):
+            history.happen()
+        history.settle()
+        history.check()
     return history
 
 
@@ -253,10 +269,26 @@ def of_all(seeds: range) -> dict[str, int]:
     return counts
 
 
-def test_some_histories() -> None:
+@pytest.fixture(autouse=True)
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a range was read, and with rows from files: a block of any size has one."""
+    found = Counter[str]()
+
+    def counted(memory: Any, files: Any, *others: Any) -> None:
+        found["from files" if files is not None else "from the store"] += 1
+        fill(memory, files, *others)
+
+    monkeypatch.setattr(ranges, "fill", counted)
+    monkeypatch.setattr(block_file, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
+    return found
+
+
+def test_some_histories(read: Counter[str]) -> None:
     counts = of_all(FEW)
     assert counts["answered"] > 50
     assert counts["given up"] > 5
+    assert read["from files"] > 5
 
 
 @pytest.mark.thorough
