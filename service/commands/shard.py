@@ -98,6 +98,7 @@ def _hold(
     from service.storage import StorageError, open_shared
 
     leaving = threading.Event()
+    folder = _writable(settings.data_dir, needed=settings.originals == "files")
     try:
         require_ray()
         store = open_shared(address)
@@ -106,7 +107,7 @@ def _hold(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _told(leaving))
         try:
-            slots = _Slots(settings, store, membership, own, address)
+            slots = _Slots(settings, store, membership, own, address, folder)
             slots.hold(leaving, ready_file)
             if leaving.is_set():
                 slots.leave(leave_seconds)
@@ -150,14 +151,21 @@ def _told(leaving: threading.Event) -> None:
 class _Slots:
     """This machine's slots, started, looked after, and ended."""
 
-    def __init__(self, settings: Settings, store: SharedStore, membership: Membership, own: str, address: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: SharedStore,
+        membership: Membership,
+        own: str,
+        address: str,
+        folder: str | None,
+    ) -> None:
         import structlog
 
         self._log = structlog.get_logger("softkv")
         self._names = [f"{own}-{number}" for number in range(settings.slots)]
         self._register: SlotRegister = store.slots
         self._membership = membership
-        folder = _writable(settings.data_dir, needed=settings.originals == "files")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._arguments = {
             "node": own,

@@ -102,11 +102,13 @@ class Holding:
         with self._lock:
             self._ranges = {**self._ranges, first_row: held}
 
-    def drop(self, first_row: int) -> None:
-        """Let go of a range; its files stay for a while."""
+    def drop(self, first_row: int, only: HeldRange | None = None) -> None:
+        """Let go of a range, or of only this one where it was not read anew since; its files stay for a while."""
         with self._lock:
-            if (dropped := self._ranges.get(first_row)) is not None:
-                dropped.let_go()
+            dropped = self._ranges.get(first_row)
+            if dropped is None or only not in (None, dropped):
+                return
+            dropped.let_go()
             self._ranges = {other: held for other, held in self._ranges.items() if other != first_row}
             for first_rows in [each for each in self._composed if first_row in each]:
                 del self._composed[first_rows]
@@ -162,7 +164,7 @@ class Holding:
     def _lose(self, group: Sequence[HeldRange], reason: str) -> None:
         for held in group:
             log.error("a range is read anew", collection=self.record.name, first_row=held.first_row, reason=reason)
-            self.drop(held.first_row)
+            self.drop(held.first_row, held)
 
     def composed(self, version: int, first_rows: tuple[int, ...]) -> Composed | None:
         """These ranges at a version as one view; None where one of them is not held or not kept at that version.
