@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -48,7 +49,7 @@ def shard(
         str | None, typer.Option(help="What its slots are called, NAME-0 and so on.", show_default="the machine's")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="For float32 vectors, with --originals files.", show_default="data")
+        Path | None, typer.Option(help="For files of what it holds, to start from.", show_default="data")
     ] = None,
     originals: Annotated[
         str | None, typer.Option(help="Where float32 vectors of large collections lie: memory or files.")
@@ -97,6 +98,7 @@ def _hold(
     from service.storage import StorageError, open_shared
 
     leaving = threading.Event()
+    folder = _writable(settings.data_dir, needed=settings.originals == "files")
     try:
         require_ray()
         store = open_shared(address)
@@ -105,7 +107,7 @@ def _hold(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _told(leaving))
         try:
-            slots = _Slots(settings, store, membership, own, address)
+            slots = _Slots(settings, store, membership, own, address, folder)
             slots.hold(leaving, ready_file)
             if leaving.is_set():
                 slots.leave(leave_seconds)
@@ -118,6 +120,28 @@ def _hold(
         pass  # the second one
 
 
+def _writable(folder: Path, *, needed: bool) -> str | None:
+    """Where files go; None, and a word of it, where none can be written and none are needed."""
+    import structlog
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return str(folder.resolve())
+    except OSError as error:
+        if needed:
+            raise CommandError(
+                f"--originals files needs a directory to write in, and {folder} is none ({error.strerror}): name one "
+                "with --data-dir"
+            ) from None
+        structlog.get_logger("softkv").warning(
+            "no files are kept, so each start reads all keys from the database: name a directory with --data-dir",
+            data_dir=str(folder),
+            reason=error.strerror,
+        )
+        return None
+
+
 def _told(leaving: threading.Event) -> None:
     if leaving.is_set():
         raise KeyboardInterrupt
@@ -127,23 +151,28 @@ def _told(leaving: threading.Event) -> None:
 class _Slots:
     """This machine's slots, started, looked after, and ended."""
 
-    def __init__(self, settings: Settings, store: SharedStore, membership: Membership, own: str, address: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: SharedStore,
+        membership: Membership,
+        own: str,
+        address: str,
+        folder: str | None,
+    ) -> None:
         import structlog
 
         self._log = structlog.get_logger("softkv")
         self._names = [f"{own}-{number}" for number in range(settings.slots)]
         self._register: SlotRegister = store.slots
         self._membership = membership
-        folder = None
-        if settings.originals == "files":
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            folder = str(settings.data_dir.resolve())
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._arguments = {
             "node": own,
             "store": address,
             "copies": settings.copies,
-            "originals": folder,
+            "originals": folder if settings.originals == "files" else None,
+            "sealed": folder,
             # A question is scanned by all slots of a machine at the same time.
             "threads": max(1, (settings.threads or cores) // settings.slots),
             "cache": str(settings.cache_dir),

@@ -20,6 +20,8 @@ from attention.lookup.sealed.sections import Array, SealedError, read, write
 
 LEAST = 0.5
 """A block that is not full is worth a file from this part of its rows on, once none is added to it any more."""
+LEAST_COMPLETE = 1 / 16
+"""The same where no other block will ever take in its rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +54,23 @@ class Sealed:
         return Segment(self.block, self.count, None if live.all() else live, several)
 
 
-def sealable(view: View) -> list[Segment]:
+def sealable(view: View, *, complete: bool = False) -> list[Segment]:
     """The segments of a view whose blocks no row is added to: full ones, and large ones that others stand behind.
 
     Those with thin codes are made with a secret, and stay in memory; so do those that have no codes of 8 bits.
+
+    Args:
+        complete: no row will be added to the view, so that none is added to its last block either.
     """
+    last = None if complete or not view.segments else view.segments[-1]
+    least = LEAST_COMPLETE if complete else LEAST
     return [
         segment
         for segment in view.segments
         if segment.block.codes is not None
         and segment.block.thin is None
         and _summed(segment)
-        and segment.count >= BLOCK_ROWS * (LEAST if segment is not view.segments[-1] else 1)
+        and segment.count >= BLOCK_ROWS * (least if segment is not last else 1)
     ]
 
 

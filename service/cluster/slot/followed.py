@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from service.retrieval.collections import ChecksumReader
 from service.storage import (
     CollectionRecord,
     Column,
-    Condition,
     DocumentDamaged,
     Extent,
     KeyRows,
@@ -27,7 +27,7 @@ class VersionCleared(StorageError):
         super().__init__(f"version {version} of collection {collection} was followed by another too long ago")
 
 
-class FollowedReader(Protocol):
+class FollowedReader(ChecksumReader, Protocol):
     """A reader of one state, or of one version of a collection; each method is as `SharedReader` has it."""
 
     def version(self, collection: int) -> int:
@@ -47,11 +47,6 @@ class FollowedReader(Protocol):
         last: int | None = None,
     ) -> Iterator[KeyRows]:
         """The keys of documents with row numbers from `first` to `last`."""
-
-    def rows_where(
-        self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
-    ) -> RowNumbers:
-        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
 
     def column(
         self, collection: int, field: str, *, after: int = 0, last: int | None = None, most_bytes: int | None = None

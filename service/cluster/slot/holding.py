@@ -11,11 +11,13 @@ from threading import Lock
 import structlog
 
 from attention.errors import AttentionError
-from attention.lookup import Mask, View
+from attention.lookup import Mask, SealedError, View
+from service.cluster.placement import RANGE_ROWS
+from service.cluster.slot.files import SlotFiles
 from service.cluster.slot.followed import FollowedStore, VersionCleared
 from service.cluster.slot.ranges import HeldRange
 from service.cluster.slot.steps import Step, steps, written
-from service.storage import CollectionRecord, canonical, parse_condition
+from service.storage import CollectionRecord, Extent, canonical, parse_condition
 
 log = structlog.get_logger("softkv")
 
@@ -71,12 +73,19 @@ class Composed:
 
 
 class Holding:
-    """The ranges of one collection; followed by one thread, read by many."""
+    """The ranges of one collection; followed by one thread, read by many.
 
-    def __init__(self, record: CollectionRecord, store: FollowedStore, originals: Path | None) -> None:
+    Args:
+        originals: a directory for float32 vectors; None keeps them in memory.
+        files: where blocks of ranges are sealed.
+    """
+
+    def __init__(
+        self, record: CollectionRecord, store: FollowedStore, originals: Path | None, files: SlotFiles
+    ) -> None:
         self.record = record
         self._store = store
-        self._originals = originals
+        self._originals, self._files = originals, files
         self._ranges: dict[int, HeldRange] = {}  # never changed but as a whole, so that it can be read without the lock
         self._composed: OrderedDict[tuple[int, ...], list[Composed]] = OrderedDict()
         self._lock = Lock()
@@ -87,26 +96,37 @@ class Holding:
         return self._ranges
 
     def read(self, first_row: int) -> None:
-        """Take a range over from the store, see `HeldRange.read`."""
-        held = HeldRange.read(self._store, self.record, first_row, self._originals)
+        """Take a range over, see `HeldRange.read`."""
+        sealed = self._files.of(self._store, self.record.id, first_row)
+        held = HeldRange.read(self._store, self.record, first_row, self._originals, sealed)
         with self._lock:
             self._ranges = {**self._ranges, first_row: held}
 
-    def drop(self, first_row: int) -> None:
-        """Let go of a range."""
+    def drop(self, first_row: int, only: HeldRange | None = None) -> None:
+        """Let go of a range, or of only this one where it was not read anew since; its files stay for a while."""
         with self._lock:
+            dropped = self._ranges.get(first_row)
+            if dropped is None or only not in (None, dropped):
+                return
+            dropped.let_go()
             self._ranges = {other: held for other, held in self._ranges.items() if other != first_row}
             for first_rows in [each for each in self._composed if first_row in each]:
                 del self._composed[first_rows]
 
-    def follow(self, newest: int, clock: Callable[[], float]) -> list[HeldRange]:
-        """Bring all ranges to this version of the store, or a later one → those whose rows changed.
+    def discard(self, error: SealedError) -> None:
+        """A file is not what was written: a range that has rows in it is dropped, to be read anew without it."""
+        for held in self._ranges.values():
+            if held.discard(error.path):
+                self._lose([held], str(error))
+
+    def follow(self, extent: Extent, clock: Callable[[], float]) -> list[HeldRange]:
+        """Bring all ranges to this version of the store, or a later one → those whose rows changed, or are all there.
 
         A range that cannot follow is dropped. Raises StorageError, where ranges may be at different versions.
         """
         behind = defaultdict[int, list[HeldRange]](list)
         for held in self._ranges.values():
-            if held.versions.newest < newest:
+            if held.versions.newest < extent.version:
                 behind[held.versions.newest].append(held)
         changed = []
         for version, group in behind.items():
@@ -119,19 +139,32 @@ class Holding:
                 changed += [held for held in group if self._followed(held, taken)]
         for held in self._ranges.values():
             held.versions.forget(clock())
+            if self._completed(held, extent):
+                held.complete = True
+                changed.append(held)
         return changed
 
     def _followed(self, held: HeldRange, taken: Sequence[Step]) -> bool:
         try:
             return held.follow(taken, written(self._store, self.record.id, held.first_row, taken, held.note))
+        except SealedError as error:  # what was to be added stands behind rows of a file, which are copied then
+            held.discard(error.path)
+            self._lose([held], str(error))
+            return False
         except (MemoryError, AttentionError, VersionCleared) as error:
             self._lose([held], f"{type(error).__name__}: {error}")
             return False
 
+    @staticmethod
+    def _completed(held: HeldRange, extent: Extent) -> bool:
+        """Whether no row will be added to it any more, which was not known before."""
+        there = held.versions.newest >= extent.version and extent.next_row >= held.first_row + RANGE_ROWS
+        return there and not held.complete
+
     def _lose(self, group: Sequence[HeldRange], reason: str) -> None:
         for held in group:
             log.error("a range is read anew", collection=self.record.name, first_row=held.first_row, reason=reason)
-            self.drop(held.first_row)
+            self.drop(held.first_row, held)
 
     def composed(self, version: int, first_rows: tuple[int, ...]) -> Composed | None:
         """These ranges at a version as one view; None where one of them is not held or not kept at that version.

@@ -28,6 +28,7 @@ class SlotProcess:
         store: the address of a PostgreSQL.
         copies: how many slots hold each range.
         originals: a directory of this machine for float32 vectors; None keeps them in memory.
+        sealed: one for files of the ranges, from which a later start has them; None for none.
         threads: in how many it scans; None for as many as there are cores, which slots of one machine share.
         cache: a directory where machine code is kept: until that is loaded, or made, NumPy answers, and more slowly;
             None leaves all to who made this object.
@@ -40,6 +41,7 @@ class SlotProcess:
         store: str,
         copies: int,
         originals: str | None = None,
+        sealed: str | None = None,
         threads: int | None = None,
         cache: str | None = None,
     ) -> None:
@@ -47,8 +49,8 @@ class SlotProcess:
             limit_workers(threads)
         if cache is not None:
             Thread(target=MachineCode(Path(cache), encodes=False).load, name="machine code", daemon=True).start()
-        folder = None if originals is None else Path(originals)
-        self._shard = Shard(name, node, _opened(store), copies, folder)
+        folders = [None if each is None else Path(each) for each in (originals, sealed)]
+        self._shard = Shard(name, node, _opened(store), copies, folders[0], sealed=folders[1])
         self._shard.start()
 
     def answer(self, message: bytes) -> bytes:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Lock
 
-from attention.lookup import Mask, Memory, Rows, View
+import structlog
+
+from attention.lookup import Mask, Memory, Rows, SealedError, View
 from service.cluster.placement import RANGE_ROWS
-from service.cluster.slot.followed import FollowedStore, require_kept
+from service.cluster.slot.followed import FollowedReader, FollowedStore, require_kept
 from service.cluster.slot.steps import Step
 from service.cluster.slot.versions import Versions
-from service.retrieval.collections import Masks, Source
+from service.retrieval.collections import Masks, SealedBlocks, Source, fill
 from service.storage import CollectionRecord, Column, Condition, DocumentDamaged, RowNumbers
+
+log = structlog.get_logger("softkv")
 
 
 class HeldRange:
@@ -23,22 +27,41 @@ class HeldRange:
         first_row: the range's name.
         memory: its keys, as of a version.
         damaged: documents that are not in it, since they are not what was written.
+        sealed: its files.
+
+    Attributes:
+        complete: whether all of its row numbers were given, and the documents followed that have them.
     """
 
     def __init__(
-        self, record: CollectionRecord, first_row: int, memory: Memory, version: int, damaged: list[DocumentDamaged]
+        self,
+        record: CollectionRecord,
+        first_row: int,
+        memory: Memory,
+        version: int,
+        damaged: list[DocumentDamaged],
+        sealed: SealedBlocks,
     ) -> None:
         self.first_row = first_row
         self.versions = Versions(version, memory.view)
         self.masks = Masks(lambda: memory.view)
         self._collection = record.id
         self._memory = memory
+        self._sealed = sealed
+        self.complete = False
         self._damaged = {each.row: each for each in damaged}
         self._turn = Lock()  # who changes the memory shows its view before the next one does
 
     @classmethod
-    def read(cls, store: FollowedStore, record: CollectionRecord, first_row: int, originals: Path | None) -> HeldRange:
-        """Read it from the store, as it is now.
+    def read(
+        cls,
+        store: FollowedStore,
+        record: CollectionRecord,
+        first_row: int,
+        originals: Path | None,
+        sealed: SealedBlocks,
+    ) -> HeldRange:
+        """Read it as the store has it now: what its files have from them, and the rest from the store.
 
         Args:
             originals: a directory for the float32 vectors; None keeps them in memory.
@@ -47,16 +70,15 @@ class HeldRange:
             StorageError: it cannot be read; CollectionMissing where the collection was deleted.
             MemoryError: there is no room for it.
         """
-        damaged = list[DocumentDamaged]()
-        last = first_row + RANGE_ROWS - 1
         with store.reading() as reader:  # in one transaction: it may take longer than what is gone is kept
             version = reader.version(record.id)
-            expected = len(reader.rows_where(record.id, first=first_row, last=last))
-            similarity, seed = record.settings.similarity, record.thin_seed
-            memory = Memory(similarity, originals, expected=expected, thin_seed=seed)
-            for found in reader.vectors(record.id, first=first_row, last=last, damaged=damaged.append):
-                memory.publish(add=Rows(found.numbers, found.keys, found.values, found.owners))
-        return cls(record, first_row, memory, version, damaged)
+            while True:
+                try:
+                    memory, damaged = _filled(reader, record, first_row, originals, sealed)
+                    return cls(record, first_row, memory, version, damaged, sealed)
+                except SealedError as error:  # a row was to stand behind those of a file, which are copied then
+                    log.warning("a sealed block is made anew", file=error.path.name, reason=str(error))
+                    sealed.discard(error.path)
 
     @property
     def rows(self) -> int:
@@ -105,6 +127,26 @@ class HeldRange:
         self.masks.forget()
         return True
 
+    def seal(self) -> bool:
+        """Check some of the originals that lie in its files, or write a file → whether there was anything to do.
+
+        Raises:
+            SealedError: an original is not what was written, see `discard`.
+        """
+        view = self._memory.view
+        return self._sealed.check_some(view) or self._sealed.step(view, complete=self.complete)
+
+    def discard(self, path: Path) -> bool:
+        """A file is not what was written, and is removed → whether it has rows of this range, which is to be read anew.
+
+        A version before the newest may have rows in it when the newest has none.
+        """
+        return self._sealed.discard(path, self._memory.view)
+
+    def let_go(self) -> None:
+        """It is held no more; its files stay."""
+        self._sealed.let_go()
+
     def mask(self, store: FollowedStore, version: int, view: View, condition: Condition, name: bytes) -> Mask:
         """Which rows of its view at a version pass a condition of that canonical name; raises StorageError."""
         reader = _FieldsOfRange(store, version, self.first_row)
@@ -114,6 +156,29 @@ class HeldRange:
         """Whether a damaged document is gone: versions that had it are not to be answered from."""
         gone = [row for row in removed.tolist() if self._damaged.pop(row, None) is not None] if self._damaged else []
         return bool(gone)
+
+
+def _filled(
+    reader: FollowedReader, record: CollectionRecord, first_row: int, originals: Path | None, sealed: SealedBlocks
+) -> tuple[Memory, list[DocumentDamaged]]:
+    """Its keys, and the documents that are damaged; raises SealedError."""
+    damaged, gone = list[DocumentDamaged](), list[int]()
+    last = first_row + RANGE_ROWS - 1
+    found = sealed.read(record, reader)
+    among = None if found is None else found.documents
+    expected = len(reader.rows_where(record.id, first=first_row, last=last))
+    memory = Memory(record.settings.similarity, originals, expected=expected, thin_seed=record.thin_seed)
+
+    def note(error: DocumentDamaged) -> None:
+        damaged.append(error)
+        gone.append(error.row or 0)
+
+    def batches() -> Iterator[Rows]:
+        for each in reader.vectors(record.id, among=among, first=first_row, last=last, damaged=note):
+            yield Rows(each.numbers, each.keys, each.values, each.owners)
+
+    fill(memory, found, batches(), gone)
+    return memory, damaged
 
 
 class _FieldsOfRange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import Any
@@ -16,9 +17,12 @@ from attention.lookup import Mask, SealedError, View, of_bytes, respond, to_byte
 from attention.shared_memory import Array
 from service.cluster.errors import TurnMissed
 from service.cluster.slot.arrangement import Arrangement, Range
+from service.cluster.slot.files import SlotFiles
 from service.cluster.slot.followed import FollowedStore, VersionCleared
 from service.cluster.slot.holding import Composed, Holding
 from service.cluster.slot.question import GONE, STANDING, Refusal, ShardStanding, SlotQuestion, behind, failed, missing
+from service.cluster.slot.ranges import HeldRange
+from service.cluster.slot.tidying import Tidying
 from service.cluster.slot.turns import Turns
 from service.storage import CollectionMissing, Extent, StorageError, StoreClosed
 
@@ -46,9 +50,10 @@ class Shard:
         node: the machine that it runs on.
         copies: how many slots hold each range.
         originals: a directory for float32 vectors; None keeps them in memory.
+        sealed: a directory for files of the ranges, see `SlotFiles`; None for none.
         answered: answers a message from views, see `attention.lookup.respond`.
         clock: seconds, ascending.
-        submit: has a range be read, or compacted, in another thread; None: in threads of its own.
+        submit: has a range be read, or made ready for the next start, in another thread; None: in threads of its own.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Shard:
         copies: int,
         originals: Path | None = None,
         *,
+        sealed: Path | None = None,
         answered: Respond = respond,
         clock: Callable[[], float] = time.monotonic,
         submit: Submit | None = None,
@@ -66,14 +72,15 @@ class Shard:
         self.name, self.node = name, node
         self._store, self._originals = store, originals
         self._respond, self._clock = answered, clock
-        self._pool = ThreadPoolExecutor(LOADERS, thread_name_prefix=f"read {name}") if submit is None else None
-        self._submit: Submit = submit or self._in_pool
+        self._files = SlotFiles(sealed, name)
+        self._pools = [ThreadPoolExecutor(count, f"{what} {name}") for what, count in (("read", LOADERS), ("tidy", 1))]
+        self._submit, later = [submit or partial(self._in_pool, pool) for pool in self._pools]
+        self._tidying = Tidying(self._files, self._held, self._discard, later, clock)
         self._arrangement = Arrangement(name, node, store.slots, copies)
         self._holdings: dict[int, Holding] = {}
         self._coming: set[Range] = set()
         self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why
-        self._untidy: set[Range] = set()
-        self._tidying = self._leaving = self._closed = False
+        self._leaving = self._closed = False
         self._trouble: str | None = None
         self._begun = self._ended = 0  # looks
         self._turns = Turns()
@@ -87,9 +94,10 @@ class Shard:
     def close(self) -> None:
         """Look no more; nobody is told."""
         self._closed = True
+        self._tidying.close()
         self._wake.set()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
 
     def leave(self) -> None:
         """Have others take over what it holds, from the next look on; `left` says when they have."""
@@ -141,7 +149,10 @@ class Shard:
                 return to_bytes({**told, "seconds": self._clock() - began}, given)
         except VersionCleared:
             return to_bytes(GONE, {})
-        except (StorageError, AttentionError, SealedError, MemoryError, TurnMissed) as error:
+        except SealedError as error:
+            self._discard(error)
+            return to_bytes(failed(error), {})
+        except (StorageError, AttentionError, MemoryError, TurnMissed) as error:
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
 
     def step(self) -> None:
@@ -170,14 +181,16 @@ class Shard:
         extents = self._store.extents()
         self._holdings = {number: each for number, each in self._holdings.items() if number in extents}
         for number, holding in self._holdings.items():
-            changed = holding.follow(extents[number].version, self._clock)
-            self._untidy |= {(number, held.first_row) for held in changed}
+            changed = holding.follow(extents[number], self._clock)
+            for held in changed:
+                self._tidying.note((number, held.first_row))
             with self._changed:
                 self._changed.notify_all()
-        self._arrange(extents)
-        self._tidy()
+        wanted = self._arrange(extents)
+        self._tidying.begin(extents.keys(), wanted | self._ready() | self._coming)
 
-    def _arrange(self, extents: Mapping[int, Extent]) -> None:
+    def _arrange(self, extents: Mapping[int, Extent]) -> set[Range]:
+        """Take what is to be held, let go of what others have → what is to be held."""
         self._arrangement.look(self._clock(), at_once=self._leaving)
         now, wanted = self._clock(), set[Range]()
         if not self._leaving:
@@ -189,6 +202,7 @@ class Shard:
         self._arrangement.tell(ready)
         for number, first_row in self._arrangement.give_up(ready - wanted):
             self._holdings[number].drop(first_row)
+        return wanted
 
     def _ready(self) -> set[Range]:
         return {(number, first_row) for number, each in self._holdings.items() for first_row in each.ranges}
@@ -200,7 +214,7 @@ class Shard:
                 record, _ = self._store.extent(number)
             except CollectionMissing:
                 return
-            self._holdings[number] = Holding(record, self._store, self._originals)
+            self._holdings[number] = Holding(record, self._store, self._originals, self._files)
         holding = self._holdings[number]
 
         def read() -> None:
@@ -214,7 +228,7 @@ class Shard:
                 self._refused[number, first_row] = self._clock() + RETRY_SECONDS, why
             finally:
                 self._coming.discard((number, first_row))
-                self._untidy.add((number, first_row))
+                self._tidying.note((number, first_row))
                 self._wake.set()
 
         self._coming.add((number, first_row))
@@ -223,24 +237,16 @@ class Shard:
         else:
             self._submit(read)
 
-    def _tidy(self) -> None:
-        if self._untidy and not self._tidying:
-            self._tidying = True
-            self._submit(self._compact)
+    def _held(self, each: Range) -> HeldRange | None:
+        number, first_row = each
+        holding = self._holdings.get(number)
+        return None if holding is None else holding.ranges.get(first_row)
 
-    def _compact(self) -> None:
-        """Make what was written fast to read; the next look begins it again for what was written since."""
-        try:
-            while self._untidy and not self._closed:
-                number, first_row = self._untidy.pop()
-                holding = self._holdings.get(number)
-                held = None if holding is None else holding.ranges.get(first_row)
-                while held is not None and held.compact():
-                    pass
-        except MemoryError:
-            pass  # the keys stay as they are, until the next write
-        finally:
-            self._tidying = False
+    def _discard(self, error: SealedError) -> None:
+        """A file is not what was written: whoever has rows in it reads them anew, from the next look on."""
+        for holding in list(self._holdings.values()):
+            holding.discard(error)
+        self._wake.set()
 
     def _awaited(self, question: SlotQuestion) -> Composed | Refusal:
         """The views of a question, as soon as there are any and before its deadline; or why there are none."""
@@ -278,7 +284,6 @@ class Shard:
         composed = holding.composed(question.version, first_rows)
         return (GONE, True) if composed is None else (composed, True)
 
-    def _in_pool(self, work: Callable[[], None]) -> None:
-        assert self._pool is not None
+    def _in_pool(self, pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
         if not self._closed:
-            self._pool.submit(work)
+            pool.submit(work)

@@ -7,6 +7,7 @@ from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.columns import FieldReader, Source
 from service.retrieval.collections.compaction import ever_later, in_background
 from service.retrieval.collections.defaults import settings_of
+from service.retrieval.collections.fitting import ChecksumReader, Span
 from service.retrieval.collections.following import FollowingCollection
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS
 from service.retrieval.collections.machine_code import MachineCode
@@ -21,6 +22,7 @@ from service.retrieval.collections.null import (
     null_of,
     null_shown,
 )
-from service.retrieval.collections.rows import rows_of, rows_together
+from service.retrieval.collections.rows import fill, rows_of, rows_together
+from service.retrieval.collections.sealed import ChecksumStore, SealedBlocks
 from service.retrieval.collections.shared_catalogue import SharedCatalogue
 from service.retrieval.collections.snapshot import Snapshot

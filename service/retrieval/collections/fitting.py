@@ -6,23 +6,50 @@ others are, and so is what the store has between the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import structlog
 
 from attention.lookup import Sealed
-from service.storage import KeySums, Reader
+from service.storage import Condition, KeySums, RowNumbers
 
 log = structlog.get_logger("softkv")
 
 _ROWS_AT_ONCE = 2**17
+_FEW = 2**10
+"""Rows at a time behind a document's first ones, where it most often goes no further."""
 _LAST_ROW = 2**63 - 1
 
 Array = np.ndarray
+
+
+class ChecksumReader(Protocol):
+    """What files are held against: each method is as `service.storage.Reader` has it."""
+
+    def rows_where(
+        self, collection: int, condition: Condition | None = None, *, first: int = 0, last: int | None = None
+    ) -> RowNumbers:
+        """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
+
+    def key_checksums(self, collection: int, first: int, last: int) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
+        """Of keys with numbers from `first` to `last`: these, whose they are, and their checksums."""
+
+    def key_sums(self, collection: int, document: int, first: int, last: int) -> KeySums:
+        """What keys from `first` to `last`, and documents from `document` on, come to."""
+
+
+class Span(NamedTuple):
+    """Documents with row numbers from `first` to `last`, or to the last one there is, with all of their keys."""
+
+    first: int = 0
+    last: int | None = None
+
+
+ALL = Span()
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +69,7 @@ class File:
     last: int = -1
 
     @classmethod
-    def of(cls, path: Path, sealed: Sealed, reader: Reader, collection: int) -> File:
+    def of(cls, path: Path, sealed: Sealed, reader: ChecksumReader, collection: int) -> File:
         """As far as sums tell."""
         live = sealed.ties != 0
         numbers, owners = sealed.numbers[live], sealed.owners[live]
@@ -72,8 +99,8 @@ class Fitting(NamedTuple):
     documents: Array
 
 
-def fitting(reader: Reader, collection: int, files: Sequence[File]) -> Fitting:
-    """What the files have of a collection, each row once."""
+def fitting(reader: ChecksumReader, collection: int, files: Sequence[File], span: Span = ALL) -> Fitting:
+    """What the files have of these documents of a collection, each row once."""
     # Where two files have the same rows, as after a compaction that was cut off, the larger one is taken.
     files = sorted(files, key=lambda each: -each.sealed.count)
     whole: list[File] = []
@@ -81,7 +108,7 @@ def fitting(reader: Reader, collection: int, files: Sequence[File]) -> Fitting:
         if file.live is not None and all(file.apart(each) for each in whole):
             whole.append(file)
     whole.sort(key=lambda each: each.first)
-    documents, numbers, owners, checksums = _between(reader, collection, whole)
+    documents, numbers, owners, checksums = _between(reader, collection, whole, span)
     taken = [(file, file.live) for file in whole if file.live is not None]
     found = np.zeros(len(numbers), dtype=np.bool_)
     for file in files:
@@ -101,19 +128,23 @@ def fitting(reader: Reader, collection: int, files: Sequence[File]) -> Fitting:
     return Fitting(taken, np.sort(there, kind="stable"), lacking)
 
 
-def walk(reader: Reader, collection: int, first: int, last: int) -> Iterator[tuple[Array, Array, Array]]:
+def walk(
+    reader: ChecksumReader, collection: int, first: int, last: int, at_once: int | None = None
+) -> Iterator[tuple[Array, Array, Array]]:
     """What `Reader.key_checksums` says from one row number to another, many at a time."""
     while first <= last:
-        stop = min(first + _ROWS_AT_ONCE, last + 1)
+        stop = min(first + (at_once or _ROWS_AT_ONCE), last + 1)
         yield reader.key_checksums(collection, first, stop - 1)
         first = stop
 
 
-def _between(reader: Reader, collection: int, whole: Sequence[File]) -> tuple[Array, Array, Array, Array]:
+def _between(
+    reader: ChecksumReader, collection: int, whole: Sequence[File], span: Span
+) -> tuple[Array, Array, Array, Array]:
     """Of what is stored before, between and behind files: int64[m], the documents that begin there; and int64[n] each,
     the numbers of the keys there, their documents, and their checksums.
     """
-    firsts = [0, *(file.last + 1 for file in whole)]
+    firsts = [span.first, *(file.last + 1 for file in whole)]
     lasts = [*(file.first - 1 for file in whole), None]
     before = [None, *(int(file.sealed.owners[file.live][-1]) for file in whole)]
     documents: list[Array] = []
@@ -121,7 +152,7 @@ def _between(reader: Reader, collection: int, whole: Sequence[File]) -> tuple[Ar
     for first, last, owner in zip(firsts, lasts, before, strict=True):
         if last is not None and first > last:
             continue
-        begun = reader.rows_where(collection, first=first, last=last)
+        begun = reader.rows_where(collection, first=first, last=span.last if last is None else last)
         most = _LAST_ROW if last is None else last
         documents.append(begun)
         for found in _going_on(reader, collection, first, most, begun, owner):
@@ -133,22 +164,27 @@ def _between(reader: Reader, collection: int, whole: Sequence[File]) -> tuple[Ar
 
 
 def _going_on(
-    reader: Reader, collection: int, first: int, most: int, begun: Array, owner: int | None
+    reader: ChecksumReader, collection: int, first: int, most: int, begun: Array, owner: int | None
 ) -> Iterator[tuple[Array, Array, Array]]:
     """The rows from `first` to `most` of documents that begin there, and of one that began before."""
-    if owner is not None:  # most often it goes no further
-        for found in walk(reader, collection, first, most):
-            yield found
-            first += _ROWS_AT_ONCE
-            if not len(found[1]) or found[1][-1] != owner:
-                break
+    if owner is not None:
+        first = yield from _rest(reader, collection, first, most, owner)
     if len(begun):
-        first = max(first, int(begun[0]))
-        for found in walk(reader, collection, first, most):
-            yield found
-            first += _ROWS_AT_ONCE
-            if first > begun[-1] and (not len(found[1]) or found[1][-1] != begun[-1]):
-                break
+        first, last = max(first, int(begun[0])), int(begun[-1])
+        yield from walk(reader, collection, first, last)
+        yield from _rest(reader, collection, max(first, last + 1), most, last)
+
+
+def _rest(
+    reader: ChecksumReader, collection: int, first: int, most: int, owner: int
+) -> Generator[tuple[Array, Array, Array], None, int]:
+    """The rows from `first` to `most` of one document, and some of others → the first row that was not read."""
+    for found in walk(reader, collection, first, most, _FEW):
+        yield found
+        first = min(first + _FEW, most + 1)
+        if not len(found[1]) or found[1][-1] != owner:
+            break
+    return first
 
 
 def _firsts(owners: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -111,8 +111,6 @@ def _filled(
     rows = record.attendable
     soon = found is None and rows * (record.settings.dimension or 1) <= READ_FIRST
     memory = kept.memory(record, expected=rows, codes_later=soon)
-    if found is not None:
-        memory.adopt(found.segments)
     gone = list[int]()
 
     def note(error: DocumentDamaged) -> None:
@@ -121,11 +119,26 @@ def _filled(
 
     among = None if found is None else found.documents
     with closing(rows_ahead(reader.vectors(record.id, among=among, damaged=note))) as batches:
-        for batch in batches:
-            memory.publish(add=batch if found is None else _others(batch, found.numbers))
+        fill(memory, found, batches, gone)
+    return memory
+
+
+def fill(memory: Memory, found: Unsealed | None, batches: Iterable[Rows], gone: list[int]) -> None:
+    """Have an empty memory hold what was found in files, and what is read beside.
+
+    Args:
+        batches: the rows of all documents of which rows were not found.
+        gone: damaged ones, which are to be left out, as they are known once all batches were read.
+
+    Raises:
+        SealedError: an original in a file is not what was written, and was to be copied.
+    """
+    if found is not None:
+        memory.adopt(found.segments)
+    for batch in batches:
+        memory.publish(add=batch if found is None else _others(batch, found.numbers))
     if gone and found is not None:  # a part of a document may lie in a file
         memory.publish(remove=np.array(gone, dtype=np.int64))
-    return memory
 
 
 def _others(rows: Rows, there: np.ndarray) -> Rows:

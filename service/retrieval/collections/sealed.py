@@ -11,22 +11,23 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import sleep
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import structlog
 
 from attention.lookup import SealedError, Segment, View, seal, sealable, unseal
-from service.retrieval.collections.fitting import File, fitting, walk
-from service.storage import CollectionRecord, Reader, StorageError, Store
+from service.retrieval.collections.fitting import ALL, ChecksumReader, File, Span, fitting, walk
+from service.storage import CollectionRecord, StorageError
 
 log = structlog.get_logger("softkv")
 
@@ -59,31 +60,54 @@ class Unsealed:
     documents: Array
 
 
+class ChecksumStore(Protocol):
+    """What has the rows that files are held against: a `service.storage.Store` is one."""
+
+    def reading(self) -> AbstractContextManager[ChecksumReader]:
+        """One consistent state for as long as the block runs."""
+
+
 class SealedBlocks:
-    """The files of one collection, and which of its blocks they have.
+    """The files of one collection, or of some of its documents, and which of the blocks they have.
 
     Args:
         directory: where they lie; None: there are none, and none is written.
         collection: its number in the store.
+        span: of which documents; files of others have other names, see `name_of`.
+        wrong: files that are never read again, since they were not what was written.
     """
 
-    def __init__(self, directory: Path | None, store: Store, collection: int) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        store: ChecksumStore,
+        collection: int,
+        span: Span = ALL,
+        wrong: set[Path] | None = None,
+    ) -> None:
         self._directory = directory
         self._store = store
-        self._collection = collection
+        self._collection, self._span = collection, span
         self._files: WeakKeyDictionary[object, tuple[Path, int]] = WeakKeyDictionary()
-        self._wrong = set[Path]()
+        self._wrong = set[Path]() if wrong is None else wrong
         self._lock = Lock()
         self._gone = False
 
-    def read(self, record: CollectionRecord, reader: Reader) -> Unsealed | None:
-        """What the files have of what is stored; None where that is nothing. Files that do not fit are removed."""
-        with self._lock, ThreadPoolExecutor(_READERS, thread_name_prefix="unseal") as threads:
+    def read(self, record: CollectionRecord, reader: ChecksumReader) -> Unsealed | None:
+        """What the files have of what is stored; None where that is nothing. Files that do not fit are removed.
+
+        The files of all documents are read in several threads, whose readers see the same only while nobody writes.
+        """
+        with self._lock:
             paths = [path for path in self._paths() if path not in self._wrong]
             if not paths:
                 return None
-            opened = threads.map(partial(self._opened, record), paths)
-            found = fitting(reader, self._collection, [each for each in opened if each is not None])
+            if self._span == ALL:
+                with ThreadPoolExecutor(_READERS, thread_name_prefix="unseal") as threads:
+                    opened = list(threads.map(partial(self._opened_beside, record), paths))
+            else:
+                opened = [self._opened(record, path, reader) for path in paths]
+            found = fitting(reader, self._collection, [each for each in opened if each is not None], self._span)
             segments = [file.sealed.segment(live) for file, live in found.files]
             for file, _ in found.files:
                 self._files[file.sealed.block] = file.path, file.sealed.count
@@ -91,8 +115,11 @@ class SealedBlocks:
         segments.sort(key=lambda segment: int(segment.numbers[0]))
         return Unsealed(segments, found.numbers, found.documents) if segments else None
 
-    def step(self, view: View) -> bool:
+    def step(self, view: View, *, complete: bool = False) -> bool:
         """Write a file of a block that has none yet; where each has one, remove files of blocks that are gone.
+
+        Args:
+            complete: no row will be added to the view any more.
 
         Returns:
             Whether one was written. It is not where the disk has no room, or fails.
@@ -102,7 +129,7 @@ class SealedBlocks:
         with self._lock:
             if self._gone:
                 return False
-            for segment in sealable(view):
+            for segment in sealable(view, complete=complete):
                 _, count = self._files.get(segment.block, (None, 0))
                 if count == segment.count:
                     continue
@@ -144,12 +171,24 @@ class SealedBlocks:
             self._gone = True
             self._remove_all_but(set())
 
+    def let_go(self) -> None:
+        """Nobody has these documents here any more: no file is written or removed, and those that are there stay."""
+        self._gone = True
+
     @staticmethod
-    def remove_others(directory: Path, collections: Sequence[int]) -> None:
+    def remove_others(directory: Path, collections: Collection[int]) -> None:
         """Remove what lies in a directory of collections that are not there, or was not written to its end."""
         for path in directory.glob(f"{_NAME}*"):
             if path.suffix != ".block" or path.name.split("-")[1] not in {str(number) for number in collections}:
                 _unlink(path)
+
+    @staticmethod
+    def parts(directory: Path) -> Iterable[tuple[Path, int, int]]:
+        """The files of parts of collections in a directory, each with the collection's number and the first row."""
+        for path in directory.glob(f"{_NAME}*.block"):
+            with suppress(ValueError):  # a file of a whole collection, or nobody's
+                collection, first_row, _ = path.name.removeprefix(_NAME).split("-")
+                yield path, int(collection), int(first_row)
 
     def _seal(self, view: View, segment: Segment) -> bool:
         assert self._directory is not None
@@ -164,31 +203,41 @@ class SealedBlocks:
                 at = np.searchsorted(numbers, segment.numbers)
                 there = numbers[np.minimum(at, len(numbers) - 1)] == segment.numbers if len(numbers) else at < 0
                 ties[there] = checksums[at[there]]
-        path = self._directory / f"{_NAME}{self._collection}-{secrets.token_hex(8)}.block"
+        path = self._directory / f"{self._name}{secrets.token_hex(8)}.block"
         seal(path, view, segment, ties)
         self._files[block] = path, segment.count
         return True
 
-    def _opened(self, record: CollectionRecord, path: Path) -> File | None:
-        """A file that is what was written, but perhaps for its originals, and what it has of what is stored.
+    def _opened_beside(self, record: CollectionRecord, path: Path) -> File | None:
+        """The same, beside others: nobody writes a collection whose keys are not there yet."""
+        with self._store.reading() as reader:
+            return self._opened(record, path, reader)
 
-        The store is read beside others that do so: nobody writes a collection whose keys are not there yet.
-        """
+    def _opened(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> File | None:
+        """A file that is what was written, but perhaps for its originals, and what it has of what is stored."""
         try:
             sealed = unseal(path)
         except (SealedError, OSError) as error:
             log.warning("a sealed block is made anew", file=path.name, reason=str(error))
             return None
         settings = record.settings
-        if (sealed.similarity, sealed.block.dimension) != (settings.similarity, settings.dimension):
+        # The first document sets the dimension of a collection that has none; its record may be from before.
+        if sealed.similarity != settings.similarity or settings.dimension not in (None, sealed.block.dimension):
             return None
-        with self._store.reading() as reader:
-            return File.of(path, sealed, reader, self._collection)
+        first, last = self._span
+        if sealed.owners[0] < first or (last is not None and sealed.owners[-1] > last):
+            return None
+        return File.of(path, sealed, reader, self._collection)
+
+    @property
+    def _name(self) -> str:
+        part = "" if self._span == ALL else f"{self._span.first}-"
+        return f"{_NAME}{self._collection}-{part}"
 
     def _paths(self) -> list[Path]:
         if self._directory is None:
             return []
-        return sorted(self._directory.glob(f"{_NAME}{self._collection}-*.block"))
+        return sorted(self._directory.glob(f"{self._name}*.block"))
 
     def _remove_all_but(self, kept: set[Path]) -> None:
         for path in set(self._paths()) - kept:

@@ -184,7 +184,16 @@ class Running:
         self.down_until = 0.0
         self._history = history
         link = Link(history.store, self._between, history.check_given_up, history.check_lost)
-        self.shard = Shard(name, node, link, COPIES, answered=told, clock=lambda: history.now, submit=self.tasks.append)
+        self.shard = Shard(
+            name,
+            node,
+            link,
+            COPIES,
+            answered=told,
+            clock=lambda: history.now,
+            submit=self.tasks.append,
+            sealed=history.folder,
+        )
 
     def _between(self) -> None:
         if self.dead or self._history.now < self.down_until or self._history.chance(0.01):

@@ -15,6 +15,7 @@ from service.storage import (
     Comparison,
     Holder,
     KeyRows,
+    KeySums,
     Slot,
 )
 
@@ -22,6 +23,10 @@ WIDTH = 4
 KEPT_SECONDS = 600.0
 PRESENT_SECONDS = 30.0
 ODD = '{"field": "metadata.odd", "operator": "==", "value": true}'
+
+
+def tie_of(row: int) -> int:
+    return row * 2_654_435_761 + 1
 
 
 def key_of(row: int) -> np.ndarray:
@@ -113,14 +118,17 @@ class SimulatedReader:
             version == self._version + 1 and at > since for version, *_, at in there.log
         )
 
+    def _there(self, collection: int) -> tuple[int, list[Stored]]:
+        """A version, and what is stored, alive or not."""
+        if self._state is not None:
+            return self._state.get(collection, (0, []))
+        assert self._version is not None
+        there = self._store.collections.get(collection)
+        return self._version, [] if there is None else there.documents
+
     def _living(self, collection: int, first: int, last: int | None) -> list[Stored]:
         self._store.called()
-        if self._state is not None:
-            version, found = self._state.get(collection, (0, []))
-        else:
-            assert self._version is not None
-            there = self._store.collections.get(collection)
-            version, found = self._version, [] if there is None else there.documents
+        version, found = self._there(collection)
         return [each for each in found if each.lives(version) and first <= each.row <= (last or 2**62)]
 
     def vectors(self, collection, batch=4096, *, among=None, damaged=None, first=0, last=None) -> Iterator[KeyRows]:
@@ -137,6 +145,18 @@ class SimulatedReader:
             assert condition == Comparison("metadata.odd", "==", True)
             found = [each for each in found if each.odd]
         return np.array([each.row for each in found], np.int64)
+
+    def key_checksums(self, collection, first, last) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of documents that died as well, as long as they are there."""
+        self._store.called()
+        found = [(row, each.row) for each in self._there(collection)[1] for row in each.rows if first <= row <= last]
+        numbers, owners = np.array(found, np.int64).reshape(-1, 2).T
+        return numbers, owners, np.array([tie_of(row) for row, _ in found], np.int64)
+
+    def key_sums(self, collection, document, first, last) -> KeySums:
+        _, _, ties = self.key_checksums(collection, first, last)
+        begun = [each.row for each in self._living(collection, document, last)]
+        return KeySums.of(ties, np.array(begun, np.int64))
 
     def column(self, collection, field, *, after=0, last=None, most_bytes=None) -> None:
         """It is too large to hold: each filter asks `rows_where`, of the version that it is about."""

@@ -9,25 +9,34 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from attention.lookup import of_bytes, to_bytes
+from attention.lookup.sealed import block_file
 from service.cluster import RANGE_ROWS, owners, ranges_of
+from service.cluster.slot import ranges
+from service.retrieval.collections import fill, sealed
 from service.storage import Slot
 from tests.service.cluster.linked import COPIES, Running
 from tests.service.cluster.simulated import ODD, SimulatedStore
 
 EVENTS = 120
-FEW, MANY = range(8), range(8, int(os.environ.get("HISTORIES", "256")))
+FEW = (4, 5, 6, 7, 9, 10, 11, 12)  # short ones
+MANY = [seed for seed in range(int(os.environ.get("HISTORIES", "256"))) if seed not in FEW]
 PARTS = 2
 
 
 class History:
     """One history; `counts` says how often what happened."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.folder = folder  # of the disk that all slots have
         self.random = random.Random(seed)
         self.now = 1000.0
         self.store = SimulatedStore(lambda: self.now)
@@ -57,7 +66,7 @@ class History:
         happenings = [
             (self.write, 8), (self.look, 14), (self.work, 8), (self.pass_time, 8), (self.ask, 14), (self.clear, 1),
             (self.create, 0.4), (self.delete, 0.2), (self.join, 0.7), (self.leave, 0.5), (self.die, 0.4),
-            (self.cut, 0.6),
+            (self.restart, 1), (self.cut, 0.6),
         ]  # fmt: skip
         (what,) = self.random.choices([each for each, _ in happenings], [weight for _, weight in happenings])
         what()
@@ -131,15 +140,22 @@ class History:
             self._some().shard.leave()
 
     def die(self) -> None:
-        """Without a word; perhaps one of its name is back at once."""
+        """Without a word."""
         running = self._some()
-        if running.stepping or len(self.slots) == 1:
-            return
-        running.dead = True
-        if self.chance(0.5):
-            self.slots[running.shard.name] = Running(self, running.shard.name, running.shard.node)
-        else:
+        if len(self.slots) > 1 and not running.stepping:
+            running.dead = True
             del self.slots[running.shard.name]
+
+    def restart(self) -> None:
+        """One dies that had some time to itself, and another of its name is back at once, with its files."""
+        if (running := self._some()).stepping:
+            return
+        for _ in range(3):
+            running.step()
+            while running.tasks:
+                running.run_task()
+        running.dead = True
+        self.slots[running.shard.name] = Running(self, running.shard.name, running.shard.node)
 
     def cut(self) -> None:
         self._some().down_until = self.now + self.random.choice([1.0, 10.0, 60.0, 700.0 if self.wild else 5.0])
@@ -237,15 +253,16 @@ class History:
 
 
 def lived(seed: int) -> History:
-    history = History(seed)
-    for _ in range(EVENTS):
-        history.happen()
-    history.settle()
-    history.check()
+    with TemporaryDirectory() as folder:
+        history = History(seed, Path(folder))
+        for _ in range(EVENTS):
+            history.happen()
+        history.settle()
+        history.check()
     return history
 
 
-def of_all(seeds: range) -> dict[str, int]:
+def of_all(seeds: Sequence[int]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for seed in seeds:
         for what, count in lived(seed).counts.items():
@@ -253,14 +270,31 @@ def of_all(seeds: range) -> dict[str, int]:
     return counts
 
 
-def test_some_histories() -> None:
+@pytest.fixture(autouse=True)
+def read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often a range was read, and with rows from files: a block of any size has one."""
+    found = Counter[str]()
+
+    def counted(memory: Any, files: Any, *others: Any) -> None:
+        found["from files" if files is not None else "from the store"] += 1
+        fill(memory, files, *others)
+
+    monkeypatch.setattr(ranges, "fill", counted)
+    monkeypatch.setattr(block_file, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(sealed, "_PAUSE_SECONDS", 0)
+    return found
+
+
+def test_some_histories(read: Counter[str]) -> None:
     counts = of_all(FEW)
     assert counts["answered"] > 50
     assert counts["given up"] > 5
+    assert read["from files"] > 10
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("part", range(PARTS))
-def test_many_histories(part: int) -> None:
+def test_many_histories(part: int, read: Counter[str]) -> None:
     counts = of_all(MANY[part::PARTS])
+    assert read["from files"] > len(MANY[part::PARTS]) // 4
     assert min(counts[each] for each in ("answered", "missing", "behind", "gone", "failed", "given up", "lost")) > 0

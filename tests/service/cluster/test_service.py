@@ -33,6 +33,7 @@ T = 0.2
 def machine(name: str, address: str, head: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`softkv shard` with two slots, for as long as the block runs."""
     given = {"store": address, "shards": f"ray://{head}", "slots": "2", "name": name}
+    given |= {"data-dir": str(folder / f"{name}-data")}
     command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -71,13 +71,31 @@ def test_without_ray_it_says_what_to_install(bare: Softkv) -> None:
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("originals", ["files", "memory"])
+def test_a_directory_that_cannot_be_written_is_named(bare: Softkv, tmp_path: Path, originals: str) -> None:
+    (tmp_path / "file").touch()
+    where = ("--originals", originals, "--data-dir", str(tmp_path / "file"))
+    ended = bare("shard", "--store", STORE, "--shards", "ray://127.0.0.1:1", *where)
+    assert ended.exit_code == 1
+    if originals == "files":
+        assert ended.stderr.startswith("softkv: --originals files needs a directory to write in")
+        assert ended.stderr.count("\n") == 1
+    else:
+        assert "no files are kept" in ended.stderr
+
+
 class Shard:
     """A process of it, and what its log said."""
 
     def __init__(self, store: str, head: str, folder: Path, name: str) -> None:
         self.ready = folder / f"{name}-ready"
         given = {"store": store, "shards": f"ray://{head}", "slots": "2", "copies": "1", "name": name}
-        given |= {"leave-seconds": "60", "log-format": "json", "ready-file": str(self.ready)}
+        given |= {
+            "data-dir": str(folder / "data"),
+            "leave-seconds": "60",
+            "log-format": "json",
+            "ready-file": str(self.ready),
+        }
         command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines: list[dict[str, Any]] = []
@@ -151,6 +169,9 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         assert settled()
         assert len(written.slots.holders()) == 3
         assert shards[0].stop() == 0
+        assert {each.name for each in (tmp_path / "data").iterdir()} == {
+            f"softkv.slot-{name}-{number}" for name in ("one", "two") for number in (0, 1)
+        }
         assert shards[0].said("there is no slot elsewhere that could hold what these have")
         assert written.slots.present() == []
     finally:

@@ -28,7 +28,8 @@ def make_blocks_small(monkeypatch):
     for module in (compaction, memory, segments, block_file):
         monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK)
     monkeypatch.setattr(rows, "READ_FIRST", 0)
-    monkeypatch.setattr(fitting, "_ROWS_AT_ONCE", 50)
+    for name in ("_ROWS_AT_ONCE", "_FEW"):
+        monkeypatch.setattr(fitting, name, 50)
 
 
 def documents(first, last, *, seed=0, keys=1):
