@@ -97,6 +97,7 @@ def _hold(
     from service.storage import StorageError, open_shared
 
     leaving = threading.Event()
+    _not_ready(ready_file)  # one that was killed has left it there
     try:
         require_ray()
         store = open_shared(address)
@@ -108,6 +109,7 @@ def _hold(
             slots = _Slots(settings, store, membership, own, address)
             slots.hold(leaving, ready_file)
             if leaving.is_set():
+                _not_ready(ready_file)
                 slots.leave(leave_seconds)
         finally:
             membership.close()
@@ -122,6 +124,11 @@ def _told(leaving: threading.Event) -> None:
     if leaving.is_set():
         raise KeyboardInterrupt
     leaving.set()
+
+
+def _not_ready(ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
 
 
 class _Slots:
@@ -173,8 +180,10 @@ class _Slots:
                 held = found
                 ranges, keys, coming = found
                 self._log.info("slots hold", slots=len(self._names), ranges=ranges, keys=keys, coming=coming)
-                if ready_file is not None:
-                    ready_file.unlink(missing_ok=True) if coming else ready_file.touch()
+                if coming:
+                    _not_ready(ready_file)
+                elif ready_file is not None:
+                    ready_file.touch()
             leaving.wait(LOOK_SECONDS)
 
     def leave(self, seconds: float) -> None:

@@ -71,7 +71,7 @@ class Shard:
         self._coming: set[Range] = set()
         self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why
         self._untidy: set[Range] = set()
-        self._tidying = self._leaving = self._closed = False
+        self._tidying = self._leaving = self._closed = self._looked = False
         self._trouble: str | None = None
         self._begun = self._ended = 0  # looks
         self._changed = Condition()
@@ -109,7 +109,7 @@ class Shard:
             self._leaving,
             sum(map(len, held.values())),
             sum(each.rows for some in held.values() for each in some),
-            len(self._coming),
+            len(self._coming | self._refused.keys()) if self._looked else 1,
             {number: min(each.versions.newest for each in some) for number, some in held.items() if some},
             self._trouble or next((why for _, why in list(self._refused.values())), None),
         )
@@ -144,7 +144,7 @@ class Shard:
         self._begun += 1
         try:
             self._look()
-            self._trouble = None
+            self._trouble, self._looked = None, True
         except StoreClosed:
             self._closed = True
         except (StorageError, MemoryError) as error:

@@ -226,6 +226,14 @@ def test_rows_that_were_written_one_by_one_are_put_together_and_stay_the_same(sl
     assert slots.ask(shard, 39) == slots.store.collections[slots.number].living(39)
 
 
+def test_before_it_knows_what_is_its_own_something_is_coming(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    assert (shard.standing.coming, shard.standing.ranges) == (1, 0)
+    shard.step()
+    assert (shard.standing.coming, shard.standing.ranges) == (0, 1)
+
+
 def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
     shard = slots.slot("a")
     slots.write(3)
@@ -239,7 +247,7 @@ def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
         assert slots.ask(shard, 1) == {"missing": [0]}
         assert shard.standing.trouble == "MemoryError: none left"
     shard.step()
-    assert shard.standing.ranges == 0
+    assert (shard.standing.coming, shard.standing.ranges) == (1, 0)
     slots.now += 3.0
     shard.step()
     assert slots.ask(shard, 1) == [1, 2, 3]
