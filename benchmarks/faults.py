@@ -205,7 +205,7 @@ def main() -> int:
         "a new version": upgrade,
         "the head": head(arguments.head_seconds),  # the last: no cluster outlives it here
     }
-    console, good = Console(width=160), True
+    console, good = Console(width=240), True
     wanted = {name: each for name, each in faults.items() if not arguments.only or name in arguments.only}
     with tempfile.TemporaryDirectory() as directory:
         for folder in ("two", "one"):
