@@ -11,6 +11,9 @@ from typing import Protocol
 from attention.lookup import Message, of_bytes
 from service.cluster.errors import RangesLost, SlotLost, VersionGone
 
+SILENT_SECONDS = 1.0
+"""Without a word of a slot, while another one has answered: after that it is asked last for a while."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -125,6 +128,7 @@ class Round:
                 self._give_up(waiting)
             for group in waiting:
                 self._hedge(group)
+        self._avoid_silent()
         return [reply for group in groups for reply in group.found or ()]
 
     def _attempt(self, group: _Group) -> None:
@@ -198,6 +202,13 @@ class Round:
                 self._attempt(group)
             except RangesLost:
                 group.attempts[-1].lost = True
+
+    def _avoid_silent(self) -> None:
+        """Who says nothing, where others have answered since, may be gone; Ray knows that only after a while."""
+        now = self._calling.clock()
+        for call in self._calls.values():
+            if now - call.began >= SILENT_SECONDS:
+                self._calling.avoid(call.slot)
 
     def _give_up(self, waiting: Sequence[_Group]) -> None:
         for call in self._calls.values():

@@ -99,6 +99,7 @@ def _hold(
 
     leaving = threading.Event()
     folder = _writable(settings.data_dir, needed=settings.originals == "files")
+    _not_ready(ready_file)  # one that was killed has left it there
     try:
         require_ray()
         store = open_shared(address)
@@ -110,6 +111,7 @@ def _hold(
             slots = _Slots(settings, store, membership, own, address, folder)
             slots.hold(leaving, ready_file)
             if leaving.is_set():
+                _not_ready(ready_file)
                 slots.leave(leave_seconds)
         finally:
             membership.close()
@@ -146,6 +148,11 @@ def _told(leaving: threading.Event) -> None:
     if leaving.is_set():
         raise KeyboardInterrupt
     leaving.set()
+
+
+def _not_ready(ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
 
 
 class _Slots:
@@ -202,8 +209,10 @@ class _Slots:
                 held = found
                 ranges, keys, coming = found
                 self._log.info("slots hold", slots=len(self._names), ranges=ranges, keys=keys, coming=coming)
-                if ready_file is not None:
-                    ready_file.unlink(missing_ok=True) if coming else ready_file.touch()
+                if coming:
+                    _not_ready(ready_file)
+                elif ready_file is not None:
+                    ready_file.touch()
             leaving.wait(LOOK_SECONDS)
 
     def leave(self, seconds: float) -> None:
@@ -230,6 +239,7 @@ class _Slots:
         if staying and time.monotonic() >= deadline:
             self._log.warning("others do not hold all of it yet", slots=sorted(staying), after_seconds=seconds)
         for name in self._names:
+            self._asked(partial(self._membership.told, name, "close"))  # else it might join again before it has ended
             self._membership.end(name)
             self._asked(partial(self._register.gone, name))
         self._log.info("slots have left", slots=len(self._names))

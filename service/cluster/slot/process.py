@@ -57,6 +57,10 @@ class SlotProcess:
         """See `Shard.answer`."""
         return self._shard.answer(message)
 
+    def close(self) -> None:
+        """See `Shard.close`."""
+        self._shard.close()
+
     def leave(self) -> None:
         """See `Shard.leave`."""
         self._shard.leave()

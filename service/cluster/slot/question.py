@@ -51,7 +51,7 @@ class ShardStanding:
     Attributes:
         ranges: how many it has ready.
         rows: how many keys live in them.
-        coming: how many it reads, or is to read.
+        coming: how many it reads, or is to read; one before it knows which these are.
         versions: of each collection, by its number, the version that all of its ranges have reached.
         trouble: why the last look did not succeed; None where it did.
     """

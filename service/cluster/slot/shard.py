@@ -32,6 +32,8 @@ LOOK_SECONDS = 0.2
 """Between two looks at the store, where nobody asks about a version that is not there yet."""
 RETRY_SECONDS = 2.0
 """After a range could not be read."""
+CLOSE_SECONDS = 10.0
+"""A look may wait for the store for so long where the slot is closed."""
 LOADERS = 2
 """Ranges that are read at the same time."""
 SOON = 10_000
@@ -80,22 +82,26 @@ class Shard:
         self._holdings: dict[int, Holding] = {}
         self._coming: set[Range] = set()
         self._refused: dict[Range, tuple[float, str]] = {}  # until when they are not tried again, and why
-        self._leaving = self._closed = False
+        self._leaving = self._closed = self._looked = False
         self._trouble: str | None = None
         self._begun = self._ended = 0  # looks
         self._turns = Turns()
+        self._thread: Thread | None = None
         self._changed = Condition()
         self._wake = Event()
 
     def start(self) -> None:
         """Look at the store from now on, in a thread, until `close`."""
-        Thread(target=self._run, name=f"slot {self.name}", daemon=True).start()
+        self._thread = Thread(target=self._run, name=f"slot {self.name}", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Look no more; nobody is told."""
+        """Look no more, once the look has ended that there may be; nobody is told."""
         self._closed = True
         self._tidying.close()
         self._wake.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS)
         for pool in self._pools:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -120,7 +126,7 @@ class Shard:
             self._leaving,
             sum(map(len, held.values())),
             sum(each.rows for some in held.values() for each in some),
-            len(self._coming),
+            len(self._coming | self._refused.keys()) if self._looked else 1,
             {number: min(each.versions.newest for each in some) for number, some in held.items() if some},
             self._trouble or next((why for _, why in list(self._refused.values())), None),
         )
@@ -154,13 +160,16 @@ class Shard:
             return to_bytes(failed(error), {})
         except (StorageError, AttentionError, MemoryError, TurnMissed) as error:
             return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
+        except Exception as error:  # an error of ours; perhaps another copy has an answer
+            log.exception("a question failed in a slot", slot=self.name, call=said.get("call"))
+            return to_bytes(failed(f"{type(error).__name__}: {error}"), {})
 
     def step(self) -> None:
         """Look at the store once: follow it, and hold what is to be held. For one thread."""
         self._begun += 1
         try:
             self._look()
-            self._trouble = None
+            self._trouble, self._looked = None, True
         except StoreClosed:
             self._closed = True
         except (StorageError, MemoryError) as error:
@@ -221,7 +230,7 @@ class Shard:
             try:
                 holding.read(first_row)
             except CollectionMissing:
-                pass
+                self._thread.join(CLOSE_SECONDS)
             except (StorageError, AttentionError, MemoryError) as error:
                 why = f"{type(error).__name__}: {error}"
                 log.error("a range cannot be read", collection=holding.record.name, first_row=first_row, reason=why)

@@ -79,6 +79,15 @@ def test_where_nobody_has_an_answer_it_is_told_why_and_at_once() -> None:
     assert "a is lost" in str(error.value) or "b: failed no memory" in str(error.value)
 
 
+def test_who_was_silent_for_long_is_not_asked_first_again() -> None:
+    slots = Slots(a="silent")
+    calling = Calling(slots, Register(), 2, seconds=6.0)  # type: ignore[arg-type]
+    for _ in range(2):
+        calling.ask(Asked(1, 7), [0, 131_072], lambda _: ({"call": "x"}, {}))
+    first_asked = [slot for slot, _ in slots.said].index("a")
+    assert [slot for slot, _ in slots.said][first_asked + 1 :].count("a") == 0
+
+
 class Apart(Register):
     """One range that a and b hold, and one that a and c hold."""
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.postgres import PostgresServer
-from tests.service.commands.conftest import COMMAND
+from tests.service.cluster.running import Api, Machine, slots_running
 from tests.waiting import until
 
 pytestmark = [pytest.mark.ray, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make cluster")]
@@ -27,55 +23,6 @@ WIDTH, DOCUMENTS = 16, 600
 NAMES = ("one", "two", "three")
 KEYS = np.random.default_rng(0).standard_normal((DOCUMENTS, WIDTH)).astype(np.float32)
 T = 0.2
-
-
-@contextmanager
-def machine(name: str, address: str, head: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`softkv shard` with two slots, for as long as the block runs."""
-    given = {"store": address, "shards": f"ray://{head}", "slots": "2", "name": name}
-    given |= {"data-dir": str(folder / f"{name}-data")}
-    command = [*COMMAND, "shard", *(part for key, value in given.items() for part in (f"--{key}", value))]
-    with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def service(address: str, head: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`softkv serve` in front of the slots: its address, and its process. What it says goes into a file."""
-    given = {"store": address, "shards": f"ray://{head}", "port": "0", "encoder": "none", "data-dir": str(folder)}
-    command = [*COMMAND, "serve", *(part for key, value in given.items() for part in (f"--{key}", value))]
-    said = folder / "serve.log"
-    with said.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        try:
-            until(lambda: re.search(r"http://[^\s\"]+", said.read_text()), 120, said.read_text)
-            found = re.search(r"http://[^\s\"]+", said.read_text())
-            assert found is not None
-            yield found.group(), process
-        finally:
-            process.kill()
-            process.wait()
-
-
-def slots_running(token: str) -> list[int]:
-    """The processes of the slots of this test's cluster, which have its token."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (
-                b"ray::_Slot" in (folder / "cmdline").read_bytes()
-                and token.encode() in (folder / "environ").read_bytes()
-            ):
-                found.append(int(folder.name))
-    return found
 
 
 def fill(client: httpx.Client) -> None:
@@ -147,10 +94,11 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
     address = postgres.database()
     token = os.environ["RAY_AUTH_TOKEN"]
     with (
-        machine("m1", address, head, tmp_path),
-        service(address, head, tmp_path) as (url, serving),
-        httpx.Client(base_url=url, timeout=60) as client,
+        Machine("m1", address, head, tmp_path),
+        Api("serve", address, head, tmp_path) as serving,
+        httpx.Client(base_url=(url := serving.url), timeout=60) as client,
     ):
+        serving.wait_until_ready()
         until(lambda: len(slots_running(token)) == 2, 90)
         fill(client)
         for name in NAMES:
@@ -167,11 +115,10 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
         assert asking.wrong == []
         assert asking.answered > 0
 
-        with Asking(url) as asking, machine("m2", address, head, tmp_path) as second:  # one more, and one less
+        with Asking(url) as asking, Machine("m2", address, head, tmp_path) as second:  # one more, and one less
             until(lambda: len(slots_running(token)) == 4, 90)
             time.sleep(3)
-            second.send_signal(signal.SIGTERM)
-            assert second.wait(90) == 0
+            assert second.stop() == 0
         assert asking.wrong == []
         assert asking.answered > 0
 
@@ -187,6 +134,6 @@ def test_it_answers_while_machines_come_go_and_break(postgres: PostgresServer, t
         assert partly.json()["coverage"]["of"] == DOCUMENTS
         until(lambda: attend(client, "two", 3).status_code == 200, 60)
         check(attend(client, "two", 3).json(), 3)
-        serving.send_signal(signal.SIGINT)
-        assert serving.wait(60) == 0
-    assert "Traceback" not in (tmp_path / "serve.log").read_text()
+        serving.process.send_signal(signal.SIGINT)
+        assert serving.process.wait(60) == 0
+    assert "Traceback" not in serving.said

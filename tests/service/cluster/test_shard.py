@@ -181,6 +181,14 @@ def test_an_answer_says_how_long_it_took(slots):
     assert of_bytes(shard.answer(to_bytes(message, {})))[0] == {"seconds": 0.5}
 
 
+def test_an_error_of_its_own_is_told_and_others_may_have_an_answer(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    shard.step()
+    shard._respond = lambda *_: {}["nothing"]
+    assert slots.ask(shard, 1) == {"failed": "KeyError: 'nothing'"}
+
+
 def test_what_comes_takes_its_part_and_nothing_is_held_twice(slots):
     shards = [slots.slot(name) for name in "abc"]
     for _ in range(9):
@@ -226,6 +234,14 @@ def test_rows_that_were_written_one_by_one_are_put_together_and_stay_the_same(sl
     assert slots.ask(shard, 39) == slots.store.collections[slots.number].living(39)
 
 
+def test_before_it_knows_what_is_its_own_something_is_coming(slots):
+    shard = slots.slot("a")
+    slots.write(3)
+    assert (shard.standing.coming, shard.standing.ranges) == (1, 0)
+    shard.step()
+    assert (shard.standing.coming, shard.standing.ranges) == (0, 1)
+
+
 def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
     shard = slots.slot("a")
     slots.write(3)
@@ -239,7 +255,7 @@ def test_a_range_that_cannot_be_read_is_tried_again_later(slots, monkeypatch):
         assert slots.ask(shard, 1) == {"missing": [0]}
         assert shard.standing.trouble == "MemoryError: none left"
     shard.step()
-    assert shard.standing.ranges == 0
+    assert (shard.standing.coming, shard.standing.ranges) == (1, 0)
     slots.now += 3.0
     shard.step()
     assert slots.ask(shard, 1) == [1, 2, 3]

@@ -89,6 +89,7 @@ class Shard:
 
     def __init__(self, store: str, head: str, folder: Path, name: str) -> None:
         self.ready = folder / f"{name}-ready"
+        self.ready.touch()  # as one that was killed leaves it
         given = {"store": store, "shards": f"ray://{head}", "slots": "2", "copies": "1", "name": name}
         given |= {
             "data-dir": str(folder / "data"),
@@ -147,6 +148,8 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
     try:
         until(lambda: shards[0].ranges() == 3, 120, lambda: shards[0].others)
         until(shards[0].ready.exists)
+        first = shards[0].said("slots hold")[0]
+        assert first["coming"] + first["ranges"] > 0  # nobody is ready before it knows what is its own
         shards.append(Shard(address, head, tmp_path, "two"))
         until(lambda: len(written.slots.members()) == 4, 120, lambda: shards[1].others)
 
@@ -164,6 +167,7 @@ def test_two_hold_all_of_it_and_one_takes_over_what_the_other_leaves(
         until(lambda: sum(shard.ranges() or 0 for shard in shards) == 3)
         assert shards[0].said("slots hold")[-1]["keys"] + shards[1].said("slots hold")[-1]["keys"] == 150
         assert shards[1].stop() == 0
+        assert not shards[1].ready.exists()
         assert shards[1].said("slots have left")
         assert {slot.name for slot in written.slots.present()} == {"one-0", "one-1"}
         assert settled()

@@ -1,0 +1,221 @@
+"""A cluster of several machines, whatever of it is killed under sixteen clients and a writer; what the clients see.
+
+    python -m benchmarks.faults [--head-seconds 120] [--only NAME …]
+
+Three `softkv shard` with a slot each, two `softkv serve` in front of them, on a PostgreSQL 15 or later of this
+machine's, and a head of Ray's: processes of this machine, of which one after another gets SIGKILL. Two copies of each
+range. Every answer is compared with softmax in float64, and shows whether it was made of two versions
+(`tests/service/cluster/shelf.py`). "full after" are the seconds from the kill to the end of the last question that was
+not answered. Who is not connected to is left for the other one, as a proxy would do it; "moved" counts that. Then, with
+one copy, a machine is killed, and answers in part are held against float64 over all rows at six temperatures. The exit
+code is 1 where anything was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tests.postgres import OLDEST, programs
+from tests.service.cluster.asking import Told
+from tests.service.cluster.fleet import Fleet, Moving
+from tests.service.cluster.parts import Parts
+
+CLUSTER = Path(__file__).parents[1] / ".venv-cluster" / "bin" / "python"
+BEFORE_SECONDS, AFTER_SECONDS = 3.0, 10.0
+AWAY_SECONDS = 2.0
+"""Of the database, until it is started again."""
+ROUNDS = 16
+"""Of four questions at each temperature."""
+Fault = Callable[[Fleet], str]
+
+
+def slot(fleet: Fleet) -> str:
+    """Of one machine; Ray starts it again."""
+    os.kill(fleet.machines[0].slots()[0], signal.SIGKILL)
+    fleet.wait_until_slots()
+    fleet.wait_until_whole()
+    return ""
+
+
+def machine(fleet: Fleet) -> str:
+    """Its node, its slots and its command; started again under its name."""
+    fleet.machines[1].kill()
+    fleet.machines[1].start()
+    fleet.machines[1].wait_until_ready()
+    fleet.wait_until_whole()
+    return ""
+
+
+def api(fleet: Fleet) -> str:
+    """One of two; started again."""
+    fleet.services[0].kill()
+    fleet.services[0].start()
+    fleet.services[0].wait_until_ready()
+    return ""
+
+
+def postgres(fleet: Fleet) -> str:
+    """With all of its processes; started again."""
+    fleet.postgres.crash()
+    time.sleep(AWAY_SECONDS)
+    fleet.postgres.start()
+    return f"away {AWAY_SECONDS:g} s"
+
+
+def more_and_fewer(fleet: Fleet) -> str:
+    """A fourth machine comes, and leaves again."""
+    more, before = fleet.another("more"), fleet.placed()
+    with Moving(fleet) as coming:
+        more.start()
+        try:
+            more.wait_until_ready()
+            fleet.wait_until_whole()
+            there = fleet.placed()
+        except BaseException:
+            more.close()
+            raise
+    with Moving(fleet) as leaving:
+        more.stop()
+        fleet.wait_until_whole()
+    return f"read {coming.told(before, there)}; then {leaving.told(there, fleet.placed())}"
+
+
+def upgrade(fleet: Fleet) -> str:
+    """Each machine is stopped, waited for, started under its name, and waited for; then each service."""
+    for each in (*fleet.machines, *fleet.services):
+        if code := each.stop():
+            return f"{each.name} ended with exit code {code}"
+        each.start()
+        each.wait_until_ready()
+    return ""
+
+
+def head(seconds: float) -> Fault:
+    """For so many seconds; nothing comes back."""
+
+    def kill(fleet: Fleet) -> str:
+        fleet.head.kill()
+        time.sleep(seconds)
+        ended = [each.name for each in (*fleet.machines, *fleet.services) if not each.runs]
+        return f"dead {seconds:g} s; " + (f"ended: {ended}" if ended else "no process ended")
+
+    return kill
+
+
+def under(fleet: Fleet, fault: Fault) -> tuple[Told, str]:
+    """What clients are told while something breaks, and what is to be said of it."""
+    with fleet.asking() as asking:
+        time.sleep(BEFORE_SECONDS)
+        asking.broken()
+        said = fault(fleet)
+        time.sleep(AFTER_SECONDS)
+    fleet.wait_until_whole()
+    return asking.told, said
+
+
+def cells(name: str, told: Told, said: str) -> list[str]:
+    """A row of the table."""
+    refused = told.refused + told.write_refusals
+    return [
+        name,
+        f"{told.good:,}",
+        str(len(told.wrong)),
+        str(told.refused.total()),
+        f"{told.writes:,}",
+        str(told.moved),
+        f"{told.longest:.2f}",
+        f"{told.full_after:.1f}",
+        "; ".join(filter(None, [said, ", ".join(f"{status} {code}" for status, code in sorted(refused))])),
+    ]
+
+
+def two_copies(console: Console, folder: Path, faults: dict[str, Fault]) -> bool:
+    """One fault after another → whether nothing was wrong."""
+    columns = ("fault", "answers", "wrong", "refused", "writes", "moved", "longest, s", "full after, s", "and")
+    table = Table(*columns, box=box.MARKDOWN, title="two copies, three machines, two services")
+    wrong = list[str]()
+    with Fleet(folder) as fleet:
+        for name, fault in faults.items():
+            told, said = under(fleet, fault)
+            wrong += [f"{name}: {each}" for each in told.wrong]
+            if "ended" in said and "no process" not in said:
+                wrong.append(f"{name}: {said}")
+            table.add_row(*cells(name, told, said))
+            print(f"{name}: {told.good} answers, {len(told.wrong)} wrong", file=sys.stderr)
+    console.print(table)
+    for each in wrong[:10]:
+        print(each, file=sys.stderr)
+    return not wrong
+
+
+def one_copy(console: Console, folder: Path) -> bool:
+    """Answers in part, at each temperature → whether nothing was wrong."""
+    columns = ("T", "answers in part", "within the certificate", "missing weight", "said at most")
+    with Fleet(folder, services=1, copies=1) as fleet:
+        parts = Parts(fleet)
+        parts.lose(fleet.machines[1])
+        table = Table(
+            *columns,
+            box=box.MARKDOWN,
+            title=f"one copy, one of three machines killed: {parts.missing.sum()} of {len(parts.missing)} documents",
+        )
+        found = parts.asked(ROUNDS)
+    for temperature, each in found.items():
+        table.add_row(f"{temperature:g}", *each.cells())
+    console.print(table)
+    wrong = [each for one in found.values() for each in one.wrong]
+    wrong += [f"nothing was answered at T = {each:g}" for each, one in found.items() if not one.answers]
+    for each in wrong[:10]:
+        print(each, file=sys.stderr)
+    return not wrong
+
+
+def main() -> int:
+    """Kill, compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--head-seconds", type=float, default=120)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="faults, or 'one copy'")
+    arguments = parser.parse_args()
+    if programs() is None:
+        print(f"there is no PostgreSQL {OLDEST} or later here: install Debian's package postgresql", file=sys.stderr)
+        return 1
+    if find_spec("ray") is None:
+        if not CLUSTER.exists():
+            print("Ray is not here: `make cluster` has an environment with it", file=sys.stderr)
+            return 1
+        os.execv(CLUSTER, [str(CLUSTER), "-m", "benchmarks.faults", *sys.argv[1:]])
+    faults: dict[str, Fault] = {
+        "a slot": slot,
+        "a machine": machine,
+        "a service": api,
+        "PostgreSQL": postgres,
+        "one more, one fewer": more_and_fewer,
+        "a new version": upgrade,
+        "the head": head(arguments.head_seconds),  # the last: no cluster outlives it here
+    }
+    console, good = Console(width=240), True
+    wanted = {name: each for name, each in faults.items() if not arguments.only or name in arguments.only}
+    with tempfile.TemporaryDirectory() as directory:
+        for folder in ("two", "one"):
+            (Path(directory) / folder).mkdir()
+        if wanted:
+            good &= two_copies(console, Path(directory) / "two", wanted)
+        if not arguments.only or "one copy" in arguments.only:
+            good &= one_copy(console, Path(directory) / "one")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""Clients of several services, and one that writes, as long as a block runs; what each answer was is kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httpx
+import numpy as np
+import psycopg
+
+from tests.service.cluster.shelf import DOCUMENTS, GROUPS, Shelf
+
+CLIENTS = 16
+PAUSE_SECONDS = 0.05
+WRITE_SECONDS = 0.25
+TURN_OVER_WRITES = 16
+LATE_SECONDS = 11.0
+"""Ten are the deadline, and some time goes by on the way."""
+REFUSALS = frozenset({(503, "shards_missing"), (503, "store_unavailable"), (503, "stopping")})
+"""What may be said instead of an answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one question ended; its times are of time.monotonic().
+
+    Attributes:
+        said: the status, and the code where that is none of success.
+        wrong: what was, in an answer.
+        moved: how often another service was asked, since one could not be connected to.
+    """
+
+    began: float
+    ended: float
+    said: tuple[int, str]
+    wrong: str | None
+    moved: int
+
+
+@dataclass
+class Told:
+    """All answers that were begun while something broke.
+
+    Attributes:
+        fault: when it did.
+        writes: how many were acknowledged.
+    """
+
+    fault: float
+    answers: list[Answer]
+    writes: int
+    write_refusals: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    @property
+    def good(self) -> int:
+        return sum(each.said[0] == 200 and each.wrong is None for each in self.answers)
+
+    @property
+    def wrong(self) -> list[str]:
+        """What was wrong in answers; what else was said than an answer or one of REFUSALS; and these, where late."""
+        others = [str(each) for each in (*self.refused, *self.write_refusals) if each not in REFUSALS]
+        late = [each for each in self.answers if each.said[0] != 200 and each.ended - each.began > LATE_SECONDS]
+        others += [f"{each.said} after {each.ended - each.began:.1f} s" for each in late]
+        return [*others, *(each.wrong for each in self.answers if each.wrong is not None)]
+
+    @property
+    def refused(self) -> Counter[tuple[int, str]]:
+        return Counter(each.said for each in self.answers if each.said[0] != 200)
+
+    @property
+    def moved(self) -> int:
+        return sum(each.moved for each in self.answers)
+
+    @property
+    def longest(self) -> float:
+        """Seconds, of a question until its end, whatever that was."""
+        return max(each.ended - each.began for each in self.answers)
+
+    @property
+    def full_after(self) -> float:
+        """Seconds from the fault until nothing but answers came."""
+        return max([0.0, *(each.ended - self.fault for each in self.answers if each.said[0] != 200)])
+
+
+class Asking:
+    """Sixteen clients, each at one of the services until that is not to be connected to, and one that writes.
+
+    Args:
+        writes: whether there is one.
+        temperature: of all questions.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        urls: Sequence[str],
+        *,
+        writes: bool = True,
+        temperature: float = 0.2,
+        clients: int = CLIENTS,
+    ) -> None:
+        self._shelf, self._urls, self._temperature = shelf, urls, temperature
+        self._stop = threading.Event()
+        self._answers: list[Answer] = []
+        self._failed: list[BaseException] = []
+        self._writes, self._write_refusals = 0, Counter[tuple[int, str]]()
+        self._fault = time.monotonic()
+        kept = [threading.Thread(target=self._kept, args=[self._ask, each]) for each in range(CLIENTS)]
+        self._threads = [*kept, *([threading.Thread(target=self._kept, args=[self._write, 0])] if writes else [])]
+
+    def __enter__(self) -> Asking:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def broken(self) -> None:
+        """Something breaks now."""
+        self._fault = time.monotonic()
+
+    @property
+    def told(self) -> Told:
+        """What was answered, once the block has ended."""
+        if self._failed:
+            raise self._failed[0]
+        return Told(self._fault, self._answers, self._writes, self._write_refusals)
+
+    def _kept(self, work: object, seed: int) -> None:
+        try:
+            with httpx.Client(timeout=60, trust_env=False) as client:
+                work(client, seed)  # type: ignore[operator]
+        except BaseException as error:
+            self._failed.append(error)
+
+    def _ask(self, client: httpx.Client, seed: int) -> None:
+        random, at = np.random.default_rng(seed), seed
+        while not self._stop.is_set():
+            row, before = int(random.integers(DOCUMENTS)), list(self._shelf.acknowledged)
+            began, moved = time.monotonic(), 0
+            while True:
+                client.base_url = self._urls[at % len(self._urls)]
+                try:
+                    answer = self._shelf.ask(client, row, self._temperature)
+                    break
+                except httpx.TransportError as error:
+                    at, moved = at + 1, moved + 1
+                    if time.monotonic() - began > 60:
+                        raise AssertionError(f"no service answers: {error}") from None
+                    time.sleep(0.01)
+            ended, said, wrong = time.monotonic(), (answer.status_code, _code(answer)), None
+            if answer.status_code == 200:
+                wrong = self._shelf.wrong(answer.json(), row, self._temperature, before)
+            self._answers.append(Answer(began, ended, said, wrong, moved))
+            self._stop.wait(PAUSE_SECONDS)
+
+    def _write(self, client: httpx.Client, at: int) -> None:
+        number = max(self._shelf.acknowledged)
+        while not self._stop.is_set():
+            number, group = number + 1, number % GROUPS
+            rows = np.flatnonzero(self._shelf.groups == group)
+            while not self._stop.is_set():  # the same again, until somebody says that it is done
+                client.base_url = self._urls[at % len(self._urls)]
+                try:
+                    answer = self._shelf.write(client, rows, number)
+                    if answer.is_success:
+                        self._shelf.acknowledged[group] = number
+                        self._writes += 1
+                        break
+                    self._write_refusals[answer.status_code, _code(answer)] += 1
+                except httpx.TransportError:
+                    pass
+                at += 1
+                self._stop.wait(PAUSE_SECONDS)
+            if number % TURN_OVER_WRITES == 0:
+                with suppress(psycopg.Error):  # the database is away: the next time
+                    self._shelf.turn_over()
+            self._stop.wait(WRITE_SECONDS)
+
+
+def _code(answer: httpx.Response) -> str:
+    return "" if answer.is_success else str(answer.json().get("code"))

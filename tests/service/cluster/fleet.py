@@ -1,0 +1,152 @@
+"""A database, a head, machines and services: a whole cluster of one machine's processes, and what it holds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from service.cluster import owners
+from service.cluster.ray_node import RayNode, prepare
+from service.storage import open_shared
+from tests.postgres import PostgresServer, running
+from tests.service.cluster.asking import Asking
+from tests.service.cluster.running import Api, Machine
+from tests.service.cluster.shelf import Shelf
+from tests.waiting import until
+
+LOOK_SECONDS = 0.1
+
+
+class Fleet:
+    """Starts all of it and fills it; leaving the block ends it.
+
+    Args:
+        machines: how many, each with so many slots.
+        services: how many `softkv serve`.
+
+    Attributes:
+        shelf: what it holds.
+    """
+
+    postgres: PostgresServer
+    head: RayNode
+    shelf: Shelf
+
+    def __init__(self, folder: Path, *, machines: int = 3, slots: int = 1, services: int = 2, copies: int = 2) -> None:
+        self._folder, self._slots, self._copies = folder, slots, copies
+        self._numbers = (machines, services)
+        self.machines: list[Machine] = []
+        self.services: list[Api] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> Fleet:
+        with ExitStack() as stack:
+            if "RAY_AUTH_TOKEN" not in os.environ:
+                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+                stack.callback(os.environ.pop, "RAY_AUTH_TOKEN")
+            prepare()
+            self.postgres = stack.enter_context(running(durable=True))
+            self._address = self.postgres.database()
+            self.head = RayNode(None)
+            stack.callback(self.head.close)
+            machines, services = self._numbers
+            self.services = [
+                Api(f"api-{each}", self._address, self.head.address, self._folder, copies=self._copies)
+                for each in range(services)
+            ]
+            # The tables are made by the first one.
+            for each in self.services[:1]:
+                stack.enter_context(each).wait_until_ready()
+            self.machines = [self.another(f"m{each}") for each in range(machines)]
+            for begun in (*self.machines, *self.services[1:]):
+                stack.enter_context(begun)
+            for waited in (*self.machines, *self.services[1:]):
+                waited.wait_until_ready()
+            self.shelf = Shelf(self._address)
+            until(lambda: len(self.members()) == machines * self._slots)
+            with httpx.Client(base_url=self.services[0].url, timeout=120, trust_env=False) as client:
+                self.shelf.fill(client)
+            self.wait_until_whole()
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def another(self, name: str) -> Machine:
+        """A machine that is not started yet; who starts it also closes it."""
+        return Machine(name, self._address, self.head.address, self._folder, slots=self._slots, copies=self._copies)
+
+    def asking(self, *, writes: bool = True, temperature: float = 0.2) -> Asking:
+        """Clients of all services."""
+        return Asking(self.shelf, [each.url for each in self.services], writes=writes, temperature=temperature)
+
+    def members(self) -> set[str]:
+        """The names of the slots that are there and stay."""
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            found = connection.execute(
+                "SELECT name FROM slots WHERE NOT leaving AND seen > clock_timestamp() - interval '30 seconds'"
+            )
+            return {name for (name,) in found}
+
+    def placed(self) -> set[tuple[str, int]]:
+        """Which slots are to hold which ranges, by who is there now."""
+        number, first_rows = self.shelf.ranges()
+        store = open_shared(self._address)
+        try:
+            members = store.slots.members()
+        finally:
+            store.close()
+        return {
+            (slot, first_row) for first_row in first_rows for slot in owners(number, first_row, members, self._copies)
+        }
+
+    def wait_until_slots(self, seconds: float = 120) -> None:
+        """Until each machine that runs has all of its slots' processes."""
+        until(lambda: all(len(each.slots()) == self._slots for each in self.machines), seconds)
+
+    def wait_until_whole(self, seconds: float = 120) -> None:
+        """Until all slots hold what is theirs, and nothing else."""
+        until(lambda: self.shelf.held() == self.placed(), seconds, lambda: self.shelf.held() ^ self.placed())
+
+
+class Moving:
+    """Sees which slots come to hold which ranges, as long as the block runs.
+
+    Attributes:
+        begun: what was held before.
+        taken: what slots came to hold that they did not hold before, of ranges that were there.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._shelf = fleet.shelf
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self.begun = set[tuple[str, int]]()
+        self.taken = set[tuple[str, int]]()
+
+    def __enter__(self) -> Moving:
+        self.begun = self._shelf.held()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def told(self, before: set[tuple[str, int]], after: set[tuple[str, int]]) -> str:
+        """How many copies of ranges were read, and how many had to be, by where they belonged before and afterwards."""
+        first_rows = {first_row for _, first_row in self.begun}
+        least = {each for each in after - before if each[1] in first_rows}
+        return f"{len(self.taken)} of {len(self.begun)} copies of ranges, {len(least)} had to be"
+
+    def _look(self) -> None:
+        first_rows = {first_row for _, first_row in self.begun}
+        while not self._stop.wait(LOOK_SECONDS):
+            self.taken |= {each for each in self._shelf.held() - self.begun if each[1] in first_rows}
