@@ -230,7 +230,7 @@ class Shard:
             try:
                 holding.read(first_row)
             except CollectionMissing:
-                self._thread.join(CLOSE_SECONDS)
+                pass
             except (StorageError, AttentionError, MemoryError) as error:
                 why = f"{type(error).__name__}: {error}"
                 log.error("a range cannot be read", collection=holding.record.name, first_row=first_row, reason=why)

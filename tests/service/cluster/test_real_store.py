@@ -93,16 +93,6 @@ class Cluster:
             time.sleep(0.05)
 
 
-def test_a_slot_that_was_closed_joins_no_more(cluster: Cluster) -> None:
-    for _ in range(20):
-        cluster.join("d")
-        time.sleep(0.02)
-        cluster.shards.pop("d").close()
-        cluster.store.slots.gone("d")
-        time.sleep(0.1)
-        assert "d" not in {slot.name for slot in cluster.store.slots.present()}
-
-
 @pytest.fixture
 def cluster(address: str) -> Iterator[Cluster]:
     made = Cluster(address)

@@ -181,6 +181,23 @@ def test_an_answer_says_how_long_it_took(slots):
     assert of_bytes(shard.answer(to_bytes(message, {})))[0] == {"seconds": 0.5}
 
 
+def test_it_is_closed_once_the_look_has_ended_that_was_begun(slots):
+    """Else it might join again after others were told that it is gone."""
+    shard, begun, go, ended = slots.slot("a"), threading.Event(), threading.Event(), []
+
+    def look():
+        begun.set()
+        assert go.wait(60)
+        ended.append(True)
+
+    shard._look = look
+    shard.start()
+    assert begun.wait(60)
+    threading.Timer(0.1, go.set).start()
+    shard.close()
+    assert ended == [True]
+
+
 def test_an_error_of_its_own_is_told_and_others_may_have_an_answer(slots):
     shard = slots.slot("a")
     slots.write(3)
