@@ -1,0 +1,202 @@
+"""A collection held by slots on Ray, beside one process that has all of its keys: calls, bytes, and what they cost.
+
+    python -m benchmarks.cluster [--rows 1000000] [--machines 2] [--slots 2] [--copies 1] [--repeats 21]
+
+A PostgreSQL, Ray's head, and machines with slots each, all on this one. The same rows lie in this process as well; both
+are asked the same questions in turn, and the heads have to be the same to the bit. A slot says how long it took for
+itself: what an answer takes beyond the slowest of them is what sharding costs. How many rows were listed for a question
+by all slots together stands beside how many one holder of all rows lists for the same message. Medians, but for how
+many calls a slot had. Needs Ray: `make cluster` has an environment with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.lookup import Answer, Memory, Question, Rows, View, answers, prepare
+from benchmarks.keys import Array, clustered, near
+from benchmarks.messages import Counted, Measured
+from service.cluster import Calling, RangesLost, ShardedCatalogue, joined, transport
+from service.cluster.ray_node import RayNode
+from service.cluster.ray_node import prepare as prepare_ray
+from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
+from tests.postgres import running
+
+CLUSTER = Path(__file__).parents[1] / ".venv-cluster" / "bin" / "python"
+COUNTS = (1, 8, 64)
+TEMPERATURES = (0.05, 0.2, 1.0)
+WRITTEN = 2_000
+COLUMNS = (
+    "questions",
+    "one process, ms",
+    "slots, ms",
+    "slowest slot, ms",
+    "beyond it, ms",
+    "a question, ms",
+    "calls a slot",
+    "bytes a slot and question",
+    "listed by all · by one",
+    "10⁹ products a second, all slots",
+)
+COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
+WAIT_SECONDS = 1800.0
+PATIENCE_SECONDS = 120.0
+"""For an answer: a processor without products of bytes takes ten times as long as others for a scan."""
+
+
+@contextmanager
+def machines(address: str, head: str, count: int, slots: int, copies: int, folder: Path) -> Iterator[None]:
+    """So many processes of `softkv shard`."""
+    with ExitStack() as stack:
+        for number in range(count):
+            options = {"store": address, "shards": f"ray://{head}", "slots": slots, "copies": copies}
+            options |= {"name": f"m{number}", "leave-seconds": 0}
+            log = stack.enter_context((folder / f"m{number}.log").open("wb"))
+            given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+            process = subprocess.Popen([*COMMAND, "shard", *given], stdout=log, stderr=log)
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+        yield
+
+
+def filled(store: SharedStore, rows: int, memory: Memory) -> tuple[int, Array]:
+    """Put clustered rows into the store and into a memory → the collection's number, and queries near some."""
+    width = next(clustered(1)).shape[1]
+    with store.writing() as writer:
+        number = writer.create_collection("c", CollectionSettings("cosine", 0.05, width)).id
+    start, queries = 1, None
+    for block in clustered(rows):
+        queries = near(block, max(COUNTS), 7) if queries is None else queries
+        for first in range(0, len(block), WRITTEN):
+            some = block[first : first + WRITTEN]
+            numbers = np.arange(start, start + len(some))
+            documents = [
+                DocumentRecord(str(row), None, None, key[None]) for row, key in zip(numbers.tolist(), some, strict=True)
+            ]
+            with store.writing(collection=number) as writer:
+                given = writer.upsert(number, documents).added
+            np.testing.assert_array_equal(given, numbers)
+            start += len(some)
+        memory.publish(add=Rows(np.arange(start - len(block), start), block))
+    assert queries is not None
+    return number, queries
+
+
+def check(expected: Sequence[Answer], found: Sequence[Answer]) -> None:
+    """Whether both have the same heads, to the bit."""
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.numbers, other.numbers)
+        np.testing.assert_array_equal(one.similarities, other.similarities)
+
+
+def measured(
+    view: View, memory: Memory, counted: Counted, queries: Array, count: int, output: bool, turns: int
+) -> Measured:
+    """The same questions to one process and to slots, in turn."""
+    found, random = Measured(), np.random.default_rng(3)
+    for turn in range(turns):
+        temperature = TEMPERATURES[turn % len(TEMPERATURES)]
+        chosen = random.permutation(len(queries))[:count]
+        asked = [Question(query, temperature, output=output) for query in queries[chosen]]
+        start = time.perf_counter()
+        expected = answers(memory.view, asked)
+        found.alone.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        together = answers(view, asked)
+        found.slots.append(time.perf_counter() - start)
+        check(expected, together)
+        found.note(counted.taken(), count, memory.view)
+    return found
+
+
+def compared(view: View, memory: Memory, counted: Counted, queries: Array, turns: int) -> Table:
+    """A row for each number of questions, without output and with it."""
+    table = Table(*COLUMNS, box=box.MARKDOWN)
+    for output in (False, True):
+        for count in COUNTS:
+            figures = measured(view, memory, counted, queries, count, output, turns)
+            table.add_row(f"{count} with output" if output else str(count), *figures.cells(count))
+    return table
+
+
+def wait_for(store: SharedStore, number: int, slots: int, copies: int) -> None:
+    """Until all ranges have their copies."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    _, extent = store.extent(number)
+    wanted = -(-extent.next_row // 131_072) * copies
+    while len(store.slots.members()) < slots or len(store.slots.holders(number)) < wanted:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the slots hold {len(store.slots.holders(number))} of {wanted} ranges")
+        time.sleep(0.5)
+
+
+def warm(view: View, queries: Array) -> None:
+    """Ask until slots have their machine code, and every way of asking was taken once."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    for count in COUNTS:
+        while True:
+            try:
+                answers(view, [Question(query, 0.05, output=True) for query in queries[:count]])
+                break
+            except RangesLost:
+                if time.monotonic() > deadline:
+                    raise
+
+
+def main() -> int:
+    """Fill, compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--machines", type=int, default=2)
+    parser.add_argument("--slots", type=int, default=2, help="of each machine")
+    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=21)
+    given = parser.parse_args()
+    if find_spec("ray") is None:
+        if not CLUSTER.exists():
+            print("Ray is not here: `make cluster` has an environment with it", file=sys.stderr)
+            return 1
+        os.execv(CLUSTER, [str(CLUSTER), "-m", "benchmarks.cluster", *sys.argv[1:]])
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
+    prepare_ray()
+    prepare()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="softkv-cluster-")))
+        address = stack.enter_context(running()).database()
+        head = RayNode(None)
+        stack.callback(head.close)
+        store = open_shared(address)
+        stack.callback(store.close)
+        memory = Memory("cosine", expected=given.rows)
+        number, queries = filled(store, given.rows, memory)
+        stack.enter_context(machines(address, head.address, given.machines, given.slots, given.copies, folder))
+        wait_for(store, number, given.machines * given.slots, given.copies)
+        membership = joined(f"ray://{head.address}", folder)
+        stack.callback(membership.close)
+        counted = Counted(transport())
+        catalogue = ShardedCatalogue(store, None, Calling(counted, store.slots, given.copies, seconds=PATIENCE_SECONDS))
+        with catalogue.collection("c").snapshot() as snapshot:
+            warm(snapshot.view, queries)
+            counted.taken()
+            print(f"{given.rows:,} rows, {given.machines} machines of {given.slots} slots, {given.copies} copies")
+            Console(width=170).print(compared(snapshot.view, memory, counted, queries, given.repeats))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""What goes to slots and comes back: how many messages, how long they are, and how long the slots took."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from statistics import median
+
+from attention.lookup import Message, View, of_bytes, respond
+from service.cluster import Transport
+
+LISTED = 3
+"""Turns in which one holder of all is asked, too: it takes as long as all slots together."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One message and what came back.
+
+    Attributes:
+        seconds: that the slot took for itself.
+        length: bytes, there and back.
+        listed: rows, of all questions of the message; 0 where none were asked for.
+    """
+
+    slot: str
+    message: Message
+    seconds: float
+    length: int
+    listed: int
+
+
+@dataclass
+class Counted:
+    """A transport that keeps what went through it."""
+
+    inner: Transport
+    kept: list[tuple[str, bytes, Future[bytes]]] = field(default_factory=list)
+
+    def ask(self, slot: str, message: bytes) -> Future[bytes]:
+        """See `Transport`."""
+        answered = self.inner.ask(slot, message)
+        self.kept.append((slot, message, answered))
+        return answered
+
+    def taken(self) -> list[Call]:
+        """What went through it since it was asked for this the last time."""
+        kept, self.kept = self.kept, []
+        found = []
+        for slot, message, answered in kept:
+            reply = answered.result()
+            said, arrays = of_bytes(reply)
+            length, listed = len(message) + len(reply), len(arrays.get("places", ()))
+            found.append(Call(slot, of_bytes(message), said["seconds"], length, listed))
+        return found
+
+
+@dataclass
+class Measured:
+    """What was measured of so many questions together, turn by turn.
+
+    Attributes:
+        alone, slots, slowest: seconds of the one process, of the slots with all that is done around them, and of the
+            slowest slot for itself.
+        calls: how many the slot had that had most.
+        sizes: bytes a slot and question.
+        listed, listed_alone: rows a question, by all slots in each turn, and by one holder of all in the first ones.
+        rates: products of bytes a second, of all slots that scan at the same time; of one question as many as bytes of
+            codes are read.
+    """
+
+    alone: list[float] = field(default_factory=list)
+    slots: list[float] = field(default_factory=list)
+    slowest: list[float] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    listed: list[float] = field(default_factory=list)
+    listed_alone: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def note(self, calls: Sequence[Call], count: int, view: View) -> None:
+        """What slots were asked for so many questions, and the view of all rows."""
+        each = defaultdict[str, list[Call]](list)
+        for call in calls:
+            each[call.slot].append(call)
+        self.slowest.append(max(sum(call.seconds for call in some) for some in each.values()))
+        self.calls.append(max(map(len, each.values())))
+        self.sizes.append(sum(call.length for call in calls) / len(each) / count)
+        self.listed.append(sum(call.listed for call in calls) / count)
+        if len(self.listed_alone) < LISTED:
+            gathering = next(call.message for call in calls if call.listed)
+            _, arrays = respond([view], None, view, *gathering)
+            self.listed_alone.append(len(arrays["places"]) / count)
+        seconds = sum(call.seconds for call in calls) / len(each)
+        self.rates.append(view.n * (view.dimension or 0) * count / seconds)
+
+    def cells(self, count: int) -> list[str]:
+        """Of a row of the table."""
+        beyond = [all_of_it - slot for all_of_it, slot in zip(self.slots, self.slowest, strict=True)]
+        times = [1000 * median(each) for each in (self.alone, self.slots, self.slowest, beyond)]
+        once = 100 * sum(each == 1 for each in self.calls) / len(self.calls)
+        return [
+            *(f"{each:.1f}" for each in times),
+            f"{times[-1] / count:.2f}",
+            f"{max(self.calls)} at most, 1 in {once:.0f} %",
+            f"{median(self.sizes):,.0f}",
+            f"{median(self.listed):,.0f} · {median(self.listed_alone):,.0f}",
+            f"{median(self.rates) / 1e9:.1f}",
+        ]
