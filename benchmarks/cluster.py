@@ -6,7 +6,8 @@ A PostgreSQL, Ray's head, and machines with slots each, all on this one. The sam
 are asked the same questions in turn, and the heads have to be the same to the bit. A slot says how long it took for
 itself: what an answer takes beyond the slowest of them is what sharding costs. How many rows were listed for a question
 by all slots together stands beside how many one holder of all rows lists for the same message. Medians, but for how
-many calls a slot had. Needs Ray: `make cluster` has an environment with it.
+many calls a slot had; of fewer turns than `--repeats` where these take more than a minute. Needs Ray: `make cluster`
+has an environment with it.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ COLUMNS = (
 )
 COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
 WAIT_SECONDS = 1800.0
+LEAST_TURNS, LONGEST_SECONDS = len(TEMPERATURES), 60.0
+"""Of a row of the table: turns that there are at least, and after how long no more are begun."""
 PATIENCE_SECONDS = 120.0
 """For an answer: a processor without products of bytes takes ten times as long as others for a scan."""
 
@@ -109,7 +112,10 @@ def measured(
 ) -> Measured:
     """The same questions to one process and to slots, in turn."""
     found, random = Measured(), np.random.default_rng(3)
+    began = time.monotonic()
     for turn in range(turns):
+        if turn >= LEAST_TURNS and time.monotonic() - began > LONGEST_SECONDS:
+            break
         temperature = TEMPERATURES[turn % len(TEMPERATURES)]
         chosen = random.permutation(len(queries))[:count]
         asked = [Question(query, temperature, output=output) for query in queries[chosen]]
@@ -131,6 +137,7 @@ def compared(view: View, memory: Memory, counted: Counted, queries: Array, turns
         for count in COUNTS:
             figures = measured(view, memory, counted, queries, count, output, turns)
             table.add_row(f"{count} with output" if output else str(count), *figures.cells(count))
+            print(f"{len(figures.alone)} turns:", *figures.cells(count), sep=" | ", file=sys.stderr)
     return table
 
 
