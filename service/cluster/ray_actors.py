@@ -52,6 +52,13 @@ class _Slot:
 _ACTOR = ray.remote(concurrency_groups={"kept": 2}, max_concurrency=CALLS_AT_ONCE)(_Slot)
 
 
+def _listen_no_more() -> None:
+    """End Ray's thread that prints errors of the head's: it takes a whole core for as long as there is no head."""
+    ended = getattr(ray._private.worker.global_worker, "threads_stopped", None)
+    if ended is not None:
+        ended.set()
+
+
 class Membership:
     """This process, joined to a cluster as a driver, by a node of its own.
 
@@ -85,6 +92,7 @@ class Membership:
         except (RayError, ConnectionError, RuntimeError) as error:
             self._own.close()
             raise ClusterUnreachable(f"the cluster at {self.address} could not be joined: {error}") from None
+        _listen_no_more()
         self.node = str(ray.get_runtime_context().get_node_id())
         self._slots = set[str]()
 

@@ -46,6 +46,11 @@ class Machine:
     def runs(self) -> bool:
         return self._process.poll() is None
 
+    def busy_seconds(self) -> float:
+        """Of a processor, that it took for itself until now."""
+        user, system = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def node_process(self) -> int:
         """Its `ray start`, whose process group are all that Ray started for it, but for the slots."""
         [found] = children_of(self._process.pid, module="ray.scripts.scripts")

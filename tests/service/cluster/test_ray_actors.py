@@ -245,12 +245,13 @@ def test_without_its_head_for_longer_than_ray_waits_by_itself_calls_go_on(folder
             for slot in ("g-0", "h-0"):
                 assert asks.asks(slot, "")["answer"].startswith(slot)
             head.kill()
-            began = time.monotonic()
+            began, busy = time.monotonic(), asks.busy_seconds()
             while time.monotonic() - began < 75:
                 for slot in ("g-0", "h-0"):
                     assert asks.asks(slot, "").get("answer", "").startswith(slot), time.monotonic() - began
                 time.sleep(0.5)
             assert asks.runs()
+            assert asks.busy_seconds() - busy < 25  # what listens to the head alone would take all of it
             for each in (asks, other):
                 each.kill()
     finally:
