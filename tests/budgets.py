@@ -31,7 +31,7 @@ BUDGETS: Mapping[str, Budget] = {
     "kill": Budget(4, "processes that are killed at many moments"),
     "node": Budget(1, "npm, and a registry where it finds what tests/typescript/package.json names"),
     "postgres": Budget(5, "a PostgreSQL server, 15 or later"),
-    "ray": Budget(8, "Ray, in .venv-cluster, and a PostgreSQL server"),
+    "ray": Budget(10, "Ray, in .venv-cluster, and a PostgreSQL server"),
     "thorough": Budget(26, "the same tried in very many ways, or slowly; two processes share its files, too"),
 }
 
