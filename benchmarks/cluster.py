@@ -201,7 +201,7 @@ def main() -> int:
             warm(snapshot.view, queries)
             counted.taken()
             print(f"{given.rows:,} rows, {given.machines} machines of {given.slots} slots, {given.copies} copies")
-            Console(width=170).print(compared(snapshot.view, memory, counted, queries, given.repeats))
+            Console(width=230).print(compared(snapshot.view, memory, counted, queries, given.repeats))
     return 0
 
 
