@@ -1,0 +1,246 @@
+"""What can happen to slots over a simulated store, drawn from a number: one happening in the middle of another."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from attention.lookup import of_bytes, to_bytes
+from service.cluster import RANGE_ROWS, owners, ranges_of
+from service.storage import Slot
+from tests.service.cluster.linked import COPIES, Running
+from tests.service.cluster.simulated import ODD, SimulatedStore
+
+EVENTS = 120
+
+
+class History:
+    """One history; `counts` says how often what happened."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.folder = folder  # of the disk that all slots have
+        self.random = random.Random(seed)
+        self.now = 1000.0
+        self.store = SimulatedStore(lambda: self.now)
+        self.slots: dict[str, Running] = {}
+        self.counts: dict[str, int] = {}
+        self._depth = self._joined = 0
+        self.quiet = False
+        self.wild = self.chance(0.3)
+        for _ in range(self.random.randint(1, 4)):
+            self.join()
+        self.store.create()
+
+    def chance(self, of: float) -> bool:
+        return not getattr(self, "quiet", False) and self.random.random() < of
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def meanwhile(self) -> None:
+        if self._depth < 3 and self.chance(0.12):
+            self._depth += 1
+            for _ in range(self.random.randint(1, 2)):
+                self.happen()
+            self._depth -= 1
+
+    def happen(self) -> None:
+        happenings = [
+            (self.write, 8), (self.look, 14), (self.work, 8), (self.pass_time, 8), (self.ask, 14), (self.clear, 1),
+            (self.create, 0.4), (self.delete, 0.2), (self.join, 0.7), (self.leave, 0.5), (self.die, 0.4),
+            (self.restart, 1), (self.cut, 0.6),
+        ]  # fmt: skip
+        (what,) = self.random.choices([each for each, _ in happenings], [weight for _, weight in happenings])
+        what()
+
+    def _some(self) -> Running:
+        return self.slots[self.random.choice(sorted(self.slots))]
+
+    def _collection(self) -> int | None:
+        return self.random.choice(sorted(self.store.collections)) if self.store.collections else None
+
+    def write(self) -> None:
+        if (number := self._collection()) is None:
+            return
+        collection = self.store.collections[number]
+        for _ in range(self.random.choice([1, 1, 1, 3, 80 if self.wild else 2])):
+            keys = [self.random.choice([1, 1, 1, 3]) for _ in range(self.random.randint(0, 4))]
+            living = [each.row for each in collection.documents if each.lives(collection.version)]
+            removed = self.random.sample(living, min(len(living), self.random.randint(0, 2)))
+            skipped = self.random.choice([0, 0, 0, 5000, 60_000, 131_070])
+            if collection.next_row > 6 * RANGE_ROWS:
+                skipped = 0
+            collection.write(keys, removed, skipped=skipped if keys else 0, now=self.now)
+
+    def look(self) -> None:
+        self._some().step()
+
+    def work(self) -> None:
+        self._some().run_task()
+
+    def pass_time(self) -> None:
+        self.now += self.random.choice([0.01, 0.1, 0.3, 1.0, 4.0])
+        if self._depth == 0 and self.wild and self.chance(0.1):
+            self.pass_long()
+
+    def pass_long(self) -> None:
+        """So long that what is gone is cleared, and one who heard nothing meanwhile cannot follow."""
+        self._some().down_until = self.now + 690.0
+        for _ in range(3):
+            self.write()
+            for _ in range(4):
+                self.look()
+        for _ in range(170):
+            self.now += 4.0
+            self.look()
+        self.write()
+        self.clear()
+        for _ in range(20):
+            self.ask()
+        self.count("long")
+
+    def clear(self) -> None:
+        for each in self.store.collections.values():
+            each.clear(self.now)
+
+    def create(self) -> None:
+        if len(self.store.collections) < 3:
+            self.store.create()
+
+    def delete(self) -> None:
+        if (number := self._collection()) is not None:
+            self.store.delete(number)
+
+    def join(self) -> None:
+        if len(self.slots) < 6:
+            self._joined += 1
+            name = f"slot-{self._joined}"
+            self.slots[name] = Running(self, name, f"node-{self.random.randint(1, 3)}")
+
+    def leave(self) -> None:
+        if len(self.slots) > 1:
+            self._some().shard.leave()
+
+    def die(self) -> None:
+        """Without a word."""
+        running = self._some()
+        if len(self.slots) > 1 and not running.stepping:
+            running.dead = True
+            del self.slots[running.shard.name]
+
+    def restart(self) -> None:
+        """One dies that had some time to itself, and another of its name is back at once, with its files."""
+        if (running := self._some()).stepping:
+            return
+        for _ in range(3):
+            running.step()
+            while running.tasks:
+                running.run_task()
+        running.dead = True
+        self.slots[running.shard.name] = Running(self, running.shard.name, running.shard.node)
+
+    def cut(self) -> None:
+        self._some().down_until = self.now + self.random.choice([1.0, 10.0, 60.0, 700.0 if self.wild else 5.0])
+
+    def ask(self) -> None:
+        """Any slot about any version of any ranges; what it says is that version's, or a refusal that is true."""
+        if (number := self._collection()) is None:
+            return
+        collection = self.store.collections[number]
+        version = max(0, collection.version - self.random.choice([0, 0, 0, 1, 1, 2, 5, 70, -1]))
+        there = list(ranges_of(collection.next_row)) or [0]
+        running = self._some()
+        if held := sorted({row for each, row in running.held if each == number and self.chance(0.8)}):
+            there = held
+        wanted = self.random.sample(there, self.random.randint(1, len(there)))
+        self.asked(running, number, version, wanted, self.random.choice([None, ODD]))
+
+    def asked(self, running: Running, number: int, version: int, wanted: list[int], condition: str | None) -> Any:
+        collection = self.store.collections[number]
+        question = {"collection": number, "version": version, "ranges": wanted, "condition": condition, "seconds": 0}
+        said, arrays = of_bytes(running.shard.answer(to_bytes(question, {})))
+        if "rows" in arrays:
+            assert version <= collection.version
+            rows = [
+                row
+                for each in collection.ever
+                if each.lives(version)
+                and each.row - each.row % RANGE_ROWS in wanted
+                and (condition is None or each.odd)
+                for row in each.rows
+            ]
+            assert arrays["rows"].tolist() == rows
+            self.count("answered")
+        elif "missing" in said:
+            assert set(said["missing"]) <= set(wanted)
+            self.count("missing")
+        elif "behind" in said:
+            assert said["behind"] < version
+            self.count("behind")
+        else:
+            assert said == {"gone": True} or "Down" in said["failed"] or "CollectionMissing" in said["failed"], said
+            self.count("gone" if "gone" in said else "failed")
+        return arrays.get("rows")
+
+    def check_given_up(self, number: int, first_row: int) -> None:
+        """As many others as there have to be told that they hold it, and those of them that are between looks do."""
+        members = {each.name for each in self.store.members()}
+        telling = {slot for slot, *each in self.store.held if each == [number, first_row] and slot in members}
+        assert len(telling) >= min(COPIES, len(members)) > 0
+        for name in telling & self.slots.keys():
+            running = self.slots[name]
+            if not running.stepping and running.shard._arrangement._joined:
+                told_now = (number, first_row) in running.shard._arrangement._told
+                assert (number, first_row) in running.held or not told_now
+        self.count("given up")
+
+    def check_lost(self, number: int, first_row: int) -> None:
+        """A slot lets go of a range, whoever else has it, only where it could not follow the log of what is there."""
+        assert self.store.collections[number].cleared
+        self.count("lost")
+
+    def settle(self) -> None:
+        """No more happens: lines are up, and all go on until nothing changes."""
+        self.quiet = True
+        for running in self.slots.values():
+            running.down_until = 0.0
+        for _ in range(25):
+            self.now += 2.0
+            for name, running in sorted(self.slots.items()):
+                while running.tasks:
+                    running.run_task()
+                running.step()
+                if running.shard.left:
+                    self.store.register.pop(name, None)
+        self.slots = {name: each for name, each in self.slots.items() if not each.shard.left}
+        self.clear()
+
+    def check(self) -> None:
+        """All ranges are held by exactly those that are to hold them, and answered."""
+        members = [Slot(name, each.shard.node) for name, each in self.slots.items() if not each.shard._leaving]
+        assert {each.name for each in self.store.members()} == {each.name for each in members}
+        for number, collection in self.store.collections.items():
+            for first_row in ranges_of(collection.next_row):
+                wanted = set(owners(number, first_row, members, COPIES))
+                holding = {name for name, each in self.slots.items() if (number, first_row) in each.held}
+                registered = {each.slot.name for each in self.store.holders(number) if each.first_row == first_row}
+                if members:
+                    assert holding == registered == wanted
+                for name in holding & wanted:
+                    for condition in (None, ODD):
+                        found = self.asked(self.slots[name], number, collection.version, [first_row], condition)
+                        assert found is not None
+        there = set(self.store.collections)
+        assert all(number in there for each in self.slots.values() for number, _ in each.held)
+
+
+def lived(seed: int) -> History:
+    with TemporaryDirectory() as folder:
+        history = History(seed, Path(folder))
+        for _ in range(EVENTS):
+            history.happen()
+        history.settle()
+        history.check()
+    return history
