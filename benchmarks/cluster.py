@@ -15,13 +15,11 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +30,14 @@ from rich.table import Table
 from attention.lookup import Answer, Memory, Question, Rows, View, answers, prepare
 from benchmarks.keys import Array, clustered, near
 from benchmarks.messages import Counted, Measured
-from service.cluster import Calling, RangesLost, ShardedCatalogue, joined, transport
+from benchmarks.ray_python import with_ray
+from service.cluster import Calling, RangesLost, ShardedCatalogue, joined, ranges_of, transport
 from service.cluster.ray_node import RayNode
 from service.cluster.ray_node import prepare as prepare_ray
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
 from tests.postgres import running
+from tests.service.cluster.running import Machine
 
-CLUSTER = Path(__file__).parents[1] / ".venv-cluster" / "bin" / "python"
 COUNTS = (1, 8, 64)
 TEMPERATURES = (0.05, 0.2, 1.0)
 WRITTEN = 2_000
@@ -54,27 +53,11 @@ COLUMNS = (
     "listed by all · by one",
     "10⁹ products a second, all slots",
 )
-COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
 WAIT_SECONDS = 1800.0
 LEAST_TURNS, LONGEST_SECONDS = len(TEMPERATURES), 60.0
 """Of a row of the table: turns that there are at least, and after how long no more are begun."""
 PATIENCE_SECONDS = 120.0
 """For an answer: a processor without products of bytes takes ten times as long as others for a scan."""
-
-
-@contextmanager
-def machines(address: str, head: str, count: int, slots: int, copies: int, folder: Path) -> Iterator[None]:
-    """So many processes of `softkv shard`."""
-    with ExitStack() as stack:
-        for number in range(count):
-            options = {"store": address, "shards": f"ray://{head}", "slots": slots, "copies": copies}
-            options |= {"name": f"m{number}", "leave-seconds": 0}
-            log = stack.enter_context((folder / f"m{number}.log").open("wb"))
-            given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-            process = subprocess.Popen([*COMMAND, "shard", *given], stdout=log, stderr=log)
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-        yield
 
 
 def filled(store: SharedStore, rows: int, memory: Memory) -> tuple[int, Array]:
@@ -145,7 +128,7 @@ def wait_for(store: SharedStore, number: int, slots: int, copies: int) -> None:
     """Until all ranges have their copies."""
     deadline = time.monotonic() + WAIT_SECONDS
     _, extent = store.extent(number)
-    wanted = -(-extent.next_row // 131_072) * copies
+    wanted = len(ranges_of(extent.next_row)) * copies
     while len(store.slots.members()) < slots or len(store.slots.holders(number)) < wanted:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the slots hold {len(store.slots.holders(number))} of {wanted} ranges")
@@ -174,11 +157,8 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=21)
     given = parser.parse_args()
-    if find_spec("ray") is None:
-        if not CLUSTER.exists():
-            print("Ray is not here: `make cluster` has an environment with it", file=sys.stderr)
-            return 1
-        os.execv(CLUSTER, [str(CLUSTER), "-m", "benchmarks.cluster", *sys.argv[1:]])
+    if not with_ray("benchmarks.cluster"):
+        return 1
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(16)
     prepare_ray()
     prepare()
@@ -191,7 +171,10 @@ def main() -> int:
         stack.callback(store.close)
         memory = Memory("cosine", expected=given.rows)
         number, queries = filled(store, given.rows, memory)
-        stack.enter_context(machines(address, head.address, given.machines, given.slots, given.copies, folder))
+        for name in (f"m{each}" for each in range(given.machines)):
+            machine = Machine(name, address, head.address, folder, slots=given.slots, copies=given.copies)
+            machine.start()
+            stack.callback(machine.kill)
         wait_for(store, number, given.machines * given.slots, given.copies)
         membership = joined(f"ray://{head.address}", folder)
         stack.callback(membership.close)

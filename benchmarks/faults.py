@@ -20,19 +20,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.ray_python import with_ray
 from tests.postgres import OLDEST, programs
 from tests.service.cluster.asking import Told
 from tests.service.cluster.fleet import Fleet, Moving
 from tests.service.cluster.parts import Parts
+from tests.service.cluster.running import Api, Machine
 
-CLUSTER = Path(__file__).parents[1] / ".venv-cluster" / "bin" / "python"
 BEFORE_SECONDS, AFTER_SECONDS = 3.0, 10.0
 AWAY_SECONDS = 2.0
 """Of the database, until it is started again."""
@@ -49,21 +49,17 @@ def slot(fleet: Fleet) -> str:
     return ""
 
 
-def machine(fleet: Fleet) -> str:
-    """Its node, its slots and its command; started again under its name."""
-    fleet.machines[1].kill()
-    fleet.machines[1].start()
-    fleet.machines[1].wait_until_ready()
-    fleet.wait_until_whole()
-    return ""
+def again(chosen: Callable[[Fleet], Machine | Api]) -> Fault:
+    """All processes of a machine, its node and its slots too, or of a service; started again under its name."""
 
+    def kill(fleet: Fleet) -> str:
+        chosen(fleet).kill()
+        chosen(fleet).start()
+        chosen(fleet).wait_until_ready()
+        fleet.wait_until_whole()
+        return ""
 
-def api(fleet: Fleet) -> str:
-    """One of two; started again."""
-    fleet.services[0].kill()
-    fleet.services[0].start()
-    fleet.services[0].wait_until_ready()
-    return ""
+    return kill
 
 
 def postgres(fleet: Fleet) -> str:
@@ -191,15 +187,12 @@ def main() -> int:
     if programs() is None:
         print(f"there is no PostgreSQL {OLDEST} or later here: install Debian's package postgresql", file=sys.stderr)
         return 1
-    if find_spec("ray") is None:
-        if not CLUSTER.exists():
-            print("Ray is not here: `make cluster` has an environment with it", file=sys.stderr)
-            return 1
-        os.execv(CLUSTER, [str(CLUSTER), "-m", "benchmarks.faults", *sys.argv[1:]])
+    if not with_ray("benchmarks.faults"):
+        return 1
     faults: dict[str, Fault] = {
         "a slot": slot,
-        "a machine": machine,
-        "a service": api,
+        "a machine": again(lambda fleet: fleet.machines[1]),
+        "a service": again(lambda fleet: fleet.services[0]),
         "PostgreSQL": postgres,
         "one more, one fewer": more_and_fewer,
         "a new version": upgrade,

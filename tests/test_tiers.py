@@ -51,7 +51,7 @@ TEST_LONG = [
 ]
 CLUSTER_VENV = "python3.11 -m venv .venv-cluster"
 CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt -e clients/python -e .[cluster]"
-TEST_CLUSTER = "python -m pytest -m ray --minutes 9"
+TEST_CLUSTER = "python -m pytest -m ray --minutes 10"
 
 
 @pytest.fixture

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import httpx
 import numpy as np
 import psycopg
 
+from tests.meanwhile import Meanwhile
 from tests.service.cluster.shelf import DOCUMENTS, GROUPS, Shelf
 
 CLIENTS = 16
@@ -87,7 +88,7 @@ class Told:
         return max([0.0, *(each.ended - self.fault for each in self.answers if each.said[0] != 200)])
 
 
-class Asking:
+class Asking(Meanwhile):
     """Sixteen clients, each at one of the services until that is not to be connected to, and one that writes.
 
     Args:
@@ -95,33 +96,14 @@ class Asking:
         temperature: of all questions.
     """
 
-    def __init__(
-        self,
-        shelf: Shelf,
-        urls: Sequence[str],
-        *,
-        writes: bool = True,
-        temperature: float = 0.2,
-        clients: int = CLIENTS,
-    ) -> None:
+    def __init__(self, shelf: Shelf, urls: Sequence[str], *, writes: bool = True, temperature: float = 0.2) -> None:
+        works = [partial(self._kept, self._ask, each) for each in range(CLIENTS)]
+        super().__init__([*works, *([partial(self._kept, self._write, 0)] if writes else [])])
         self._shelf, self._urls, self._temperature = shelf, urls, temperature
-        self._stop = threading.Event()
         self._answers: list[Answer] = []
         self._failed: list[BaseException] = []
         self._writes, self._write_refusals = 0, Counter[tuple[int, str]]()
         self._fault = time.monotonic()
-        kept = [threading.Thread(target=self._kept, args=[self._ask, each]) for each in range(CLIENTS)]
-        self._threads = [*kept, *([threading.Thread(target=self._kept, args=[self._write, 0])] if writes else [])]
-
-    def __enter__(self) -> Asking:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def broken(self) -> None:
         """Something breaks now."""
@@ -134,16 +116,16 @@ class Asking:
             raise self._failed[0]
         return Told(self._fault, self._answers, self._writes, self._write_refusals)
 
-    def _kept(self, work: object, seed: int) -> None:
+    def _kept(self, work: Callable[[httpx.Client, int], None], seed: int) -> None:
         try:
             with httpx.Client(timeout=60, trust_env=False) as client:
-                work(client, seed)  # type: ignore[operator]
+                work(client, seed)
         except BaseException as error:
             self._failed.append(error)
 
     def _ask(self, client: httpx.Client, seed: int) -> None:
         random, at = np.random.default_rng(seed), seed
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             row, before = int(random.integers(DOCUMENTS)), list(self._shelf.acknowledged)
             began, moved = time.monotonic(), 0
             while True:
@@ -160,14 +142,14 @@ class Asking:
             if answer.status_code == 200:
                 wrong = self._shelf.wrong(answer.json(), row, self._temperature, before)
             self._answers.append(Answer(began, ended, said, wrong, moved))
-            self._stop.wait(PAUSE_SECONDS)
+            self.stop.wait(PAUSE_SECONDS)
 
     def _write(self, client: httpx.Client, at: int) -> None:
         number = max(self._shelf.acknowledged)
-        while not self._stop.is_set():
+        while not self.stop.is_set():
             number, group = number + 1, number % GROUPS
             rows = np.flatnonzero(self._shelf.groups == group)
-            while not self._stop.is_set():  # the same again, until somebody says that it is done
+            while not self.stop.is_set():  # the same again, until somebody says that it is done
                 client.base_url = self._urls[at % len(self._urls)]
                 try:
                     answer = self._shelf.write(client, rows, number)
@@ -179,11 +161,11 @@ class Asking:
                 except httpx.TransportError:
                     pass
                 at += 1
-                self._stop.wait(PAUSE_SECONDS)
+                self.stop.wait(PAUSE_SECONDS)
             if number % TURN_OVER_WRITES == 0:
                 with suppress(psycopg.Error):  # the database is away: the next time
                     self._shelf.turn_over()
-            self._stop.wait(WRITE_SECONDS)
+            self.stop.wait(WRITE_SECONDS)
 
 
 def _code(answer: httpx.Response) -> str:

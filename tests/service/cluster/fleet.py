@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psycopg
@@ -14,6 +14,7 @@ import psycopg
 from service.cluster import owners
 from service.cluster.ray_node import RayNode, prepare
 from service.storage import open_shared
+from tests.meanwhile import Meanwhile
 from tests.postgres import PostgresServer, running
 from tests.service.cluster.asking import Asking
 from tests.service.cluster.running import Api, Machine
@@ -116,7 +117,7 @@ class Fleet:
         until(lambda: self.shelf.held() == self.placed(), seconds, lambda: self.shelf.held() ^ self.placed())
 
 
-class Moving:
+class Moving(Meanwhile):
     """Sees which slots come to hold which ranges, as long as the block runs.
 
     Attributes:
@@ -125,20 +126,14 @@ class Moving:
     """
 
     def __init__(self, fleet: Fleet) -> None:
+        super().__init__([self._look])
         self._shelf = fleet.shelf
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look)
         self.begun = set[tuple[str, int]]()
         self.taken = set[tuple[str, int]]()
 
-    def __enter__(self) -> Moving:
+    def __enter__(self) -> Self:
         self.begun = self._shelf.held()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        return super().__enter__()
 
     def told(self, before: set[tuple[str, int]], after: set[tuple[str, int]]) -> str:
         """How many copies of ranges were read, and how many had to be, by where they belonged before and afterwards."""
@@ -148,5 +143,5 @@ class Moving:
 
     def _look(self) -> None:
         first_rows = {first_row for _, first_row in self.begun}
-        while not self._stop.wait(LOOK_SECONDS):
+        while not self.stop.wait(LOOK_SECONDS):
             self.taken |= {each for each in self._shelf.held() - self.begun if each[1] in first_rows}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.meanwhile import Meanwhile
 from tests.postgres import PostgresServer
 from tests.service.cluster.running import Api, Machine, slots_running
 from tests.waiting import until
@@ -55,29 +56,19 @@ def check(answer: dict[str, Any], row: int, among: np.ndarray | None = None) -> 
     assert np.abs(found - weights[best]).sum() / 2 <= answer["certificate"]["total_variation"] + 1e-12
 
 
-class Asking:
+class Asking(Meanwhile):
     """Asks in threads as long as the block runs, and keeps what was not as it should be."""
 
     def __init__(self, url: str) -> None:
+        super().__init__([partial(self._ask, seed) for seed in range(4)])
         self.wrong: list[Any] = []
         self.answered = 0
-        self._url, self._stop = url, threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=[seed]) for seed in range(4)]
-
-    def __enter__(self) -> Asking:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        self._url = url
 
     def _ask(self, seed: int) -> None:
         random = np.random.default_rng(seed)
         with httpx.Client(base_url=self._url, timeout=60) as client:
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 row, name = int(random.integers(DOCUMENTS)), NAMES[random.integers(3)]
                 try:
                     answer = attend(client, name, row)

@@ -13,6 +13,7 @@ from service.cluster.errors import TurnMissed
 from service.cluster.slot.turns import AT_ONCE, Turns
 from tests.service.cluster.linked import Link
 from tests.service.cluster.simulated import SimulatedStore
+from tests.waiting import until
 
 
 def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
@@ -25,8 +26,7 @@ def test_what_reads_all_rows_waits_for_its_turn_and_no_longer_than_it_may():
 
     with ThreadPoolExecutor(AT_ONCE + 1) as threads:
         first = [threads.submit(scan) for _ in range(AT_ONCE)]
-        while len(begun) < AT_ONCE:
-            pass
+        until(lambda: len(begun) == AT_ONCE)
         with pytest.raises(TurnMissed), turns.taken("rows", 0.05):
             pytest.fail("three at a time")
         with pytest.raises(TurnMissed), turns.taken("sampled", -1.0):
@@ -69,8 +69,7 @@ def test_a_slot_scans_nothing_for_whom_nobody_waits_any_more():
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         scans = [threads.submit(asked, "gather", 60.0) for _ in range(AT_ONCE)]
-        while len(begun) < AT_ONCE:
-            pass
+        until(lambda: len(begun) == AT_ONCE)
         assert "TurnMissed" in asked("gather", 0.05)["failed"]
         assert "failed" not in asked("owners", 0.0)
         go.set()

@@ -1,0 +1,102 @@
+"""One range of a cluster's slot, held again: from PostgreSQL and coded, or from its sealed file.
+
+    python -m benchmarks.ranges --rows 133072 --repeats 4
+
+In turn, from a PostgreSQL of this machine; then how long a file's vectors take to be checked, all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.keys import clustered
+from service.cluster import RANGE_ROWS
+from service.cluster.slot.files import SlotFiles
+from service.cluster.slot.ranges import HeldRange
+from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SharedStore, open_shared
+from tests.postgres import running
+
+WIDTH = 384
+BATCH = 4096
+ROWS = RANGE_ROWS + 2000
+"""As many as make a range complete, and some after it."""
+
+
+def main() -> int:
+    """Print seconds of each way, turn by turn, and their medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=ROWS, help="of the collection, whose first range is held")
+    parser.add_argument("--repeats", type=int, default=4)
+    given = parser.parse_args()
+    with running() as server, TemporaryDirectory() as folder:
+        store = open_shared(server.database())
+        try:
+            record = filled(store, given.rows)
+            compare(store, record, Path(folder), given.repeats)
+        finally:
+            store.close()
+    return 0
+
+
+def filled(store: SharedStore, rows: int) -> CollectionRecord:
+    """A collection of so many rows."""
+    with store.writing() as writer:
+        number = writer.create_collection("c", CollectionSettings("cosine", 0.05, dimension=WIDTH)).id
+    first = 0
+    for keys in clustered(rows, width=WIDTH):
+        for begin in range(0, len(keys), BATCH):
+            batch = keys[begin : begin + BATCH]
+            documents = [
+                DocumentRecord(str(first + begin + at), None, at, key[np.newaxis]) for at, key in enumerate(batch)
+            ]
+            with store.writing() as writer:
+                writer.upsert(number, documents)
+        first += len(keys)
+    return store.extent(number)[0]
+
+
+def compare(store: SharedStore, record: CollectionRecord, folder: Path, repeats: int) -> None:
+    """Hold the range both ways in turn, and print how long each took."""
+    files, none = SlotFiles(folder, "with"), SlotFiles(None, "without")
+
+    def held(chosen: SlotFiles) -> tuple[HeldRange, float]:
+        begun = time.perf_counter()
+        found = HeldRange.read(store, record, 0, None, chosen.of(store, record.id, 0))
+        return found, time.perf_counter() - begun
+
+    first, _ = held(files)
+    while first.compact():
+        pass
+    first.complete = True
+    while first.seal():
+        pass
+    written = [path.stat().st_size for path in folder.glob("*/*")]
+    print(f"{first.rows:,} rows of width {WIDTH} in {len(written)} files of {sum(written) / 1e6:,.0f} MB together")
+    del first
+    print("seconds until it is held    from PostgreSQL   from its files   checking all vectors of these")
+    seconds: dict[str, list[float]] = {"read": [], "files": [], "checked": []}
+    for turn in range(repeats):
+        again, read = held(none)
+        del again
+        again, mapped = held(files)
+        begun = time.perf_counter()
+        while again.seal():
+            pass
+        checked = time.perf_counter() - begun
+        del again
+        for name, took in zip(seconds, (read, mapped, checked), strict=True):
+            seconds[name].append(took)
+        print(f"turn {turn + 1:<19} {read:17.2f} {mapped:16.2f} {checked:31.2f}", flush=True)
+    read, mapped, checked = map(median, seconds.values())
+    print(f"{'median':24} {read:17.2f} {mapped:16.2f} {checked:31.2f}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
