@@ -1,19 +1,16 @@
-/** The public API, and nothing but it. */
+/** The public API, and nothing but it: softkv's own client, with the key that this tab keeps. */
+
+import { Client, KeyRefused } from "../vendor/softkv/softkv.js";
+
+export { Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
 
 const KEY = "softkv-key";
 const AGAIN_MS = 300;
 
-/** A request the service answered with a problem, or could not answer. `status` is 0 where nothing came back. */
-export class Refused extends Error {
-  constructor(status, detail, code = "") {
-    super(detail);
-    this.status = status;
-    this.code = code;
-  }
-}
-
-/** Calls to the service. A key, where one is needed, stays in this tab. */
+/** Calls to the service that the page came from. A key, where one is needed, stays in this tab. */
 export class API {
+  #client;
+
   /**
    * @param {function(string, object): Promise<Response>} fetcher
    * @param {Storage} storage
@@ -25,6 +22,8 @@ export class API {
     this.asked = asked;
     /** Whether the service was given a key that it does not know. */
     this.refused = false;
+    // What is refused is told at once, and the notice sees to it that it is asked again.
+    this.#client = new Client({ url: "", key: () => this.key, retries: 0, fetch: (path, options) => this.#fetched(path, options) });
   }
 
   get key() {
@@ -37,36 +36,47 @@ export class API {
 
   /** GET a path. */
   get(path, signal) {
-    return this.#call("GET", path, undefined, signal);
+    return this.#call("GET", path, undefined, { signal });
   }
 
   /** POST a body; answers the JSON that came back. */
   post(path, body, signal) {
-    return this.#call("POST", path, body, signal);
+    return this.#call("POST", path, body, { signal });
   }
 
   /** Any method, with further headers. */
   send(method, path, body, headers) {
-    return this.#call(method, path, body, undefined, headers);
+    return this.#call(method, path, body, { headers });
   }
 
-  async #call(method, path, body, signal, more = {}) {
-    const headers = { ...more };
-    if (body !== undefined) headers["Content-Type"] = "application/json";
-    if (this.key) headers["Authorization"] = `Bearer ${this.key}`;
-    const options = { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) };
-    const response = (await this.#early(`${method} ${path} ${options.body ?? ""}`)) ?? (await this.#reach(path, options, AGAIN_MS));
-    signal?.throwIfAborted();
-    this.refused = response.status === 401 && this.key !== "";
-    if (response.ok) return response.status === 204 ? null : response.json();
-    const problem = await response.json().catch(() => ({}));
-    throw new Refused(response.status, problem.detail ?? response.statusText, problem.code);
+  /**
+   * What the service tells, event by event, until it ends.
+   *
+   * @param {string} path
+   * @param {{signal: AbortSignal, body?: object}} how a body makes it a POST
+   * @returns {AsyncIterable<{name: string, data: object}>}
+   */
+  events(path, how) {
+    return this.#client.events(path, how);
   }
 
-  #early(name) {
-    const response = this.asked[name];
-    delete this.asked[name];
-    return response;
+  async #call(method, path, body, how) {
+    try {
+      const answer = await this.#client.call(method, path, body, how);
+      this.refused = false;
+      return answer;
+    } catch (failure) {
+      how.signal?.throwIfAborted();
+      this.refused = failure instanceof KeyRefused && this.key !== "";
+      throw failure;
+    }
+  }
+
+  async #fetched(path, options) {
+    const early = `${options.method} ${path} ${options.body ?? ""}`;
+    const response = await this.asked[early];
+    delete this.asked[early];
+    return response ?? this.#reach(path, options, AGAIN_MS);
   }
 
   /** A laptop that changes its network drops what is under way: nothing here writes, so it is asked once more. */
@@ -74,8 +84,7 @@ export class API {
     try {
       return await this.fetcher(path, options);
     } catch (failure) {
-      if (failure.name === "AbortError") throw failure;
-      if (!again) throw new Refused(0, failure.message);
+      if (!again || options.signal.aborted) throw failure;
       await new Promise((done) => setTimeout(done, again));
       return this.#reach(path, options, 0);
     }

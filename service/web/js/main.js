@@ -1,6 +1,6 @@
 /** The page, put together: the frame around the view of the current scene. */
 
-import { API, storageOf } from "./api.js";
+import { API, SoftkvError, storageOf } from "./api.js";
 import { Asker } from "./asking.js";
 import { fill, h, put } from "./element.js";
 import { sceneNamed } from "./scenes.js";
@@ -93,7 +93,7 @@ async function broken(failure) {
       await api.get("/livez");
       break;
     } catch (refused) {
-      if (refused.status === undefined) throw refused;
+      if (!(refused instanceof SoftkvError)) throw refused;
     }
   }
   window.location.reload();

@@ -1,7 +1,6 @@
 /** A room's events, for as long as somebody is there to hear them. */
 
-import { Refused } from "../api.js";
-import { events } from "../events.js";
+import { SoftkvError, Unreachable } from "../api.js";
 
 const FIRST_MS = 300;
 const LONGEST_MS = 3000;
@@ -11,21 +10,21 @@ const LONGEST_MS = 3000;
  *
  * @param {API} api
  * @param {string} path
- * @param {{heard: function(string, object): void, lost: function(Refused): void, signal: AbortSignal}} how
+ * @param {{heard: function(string, object): void, lost: function(SoftkvError): void, signal: AbortSignal}} how
  */
 export async function listen(api, path, { heard, lost, signal }) {
   let pause = FIRST_MS;
   while (!signal.aborted) {
     try {
-      for await (const { name, data } of events(api, path, { signal })) {
+      for await (const { name, data } of api.events(path, { signal })) {
         pause = FIRST_MS;
         if (signal.aborted) return;
         heard(name, data);
       }
-      lost(new Refused(0, ""));
+      lost(new Unreachable("", true));
     } catch (failure) {
       if (signal.aborted) return;
-      if (!(failure instanceof Refused)) throw failure;
+      if (!(failure instanceof SoftkvError)) throw failure;
       lost(failure);
     }
     await new Promise((done) => setTimeout(done, pause));

@@ -1,5 +1,6 @@
 /** What stands between this browser and the room: a key, a service that is away, a room that is over, a refusal. */
 
+import { SoftkvError, Unreachable } from "../api.js";
 import { fill, h } from "../element.js";
 import { say } from "../words.js";
 
@@ -33,12 +34,12 @@ export function notice(api, anew) {
     fill(element, h("p.notice", {}, say(name, places), more.length ? " " : null, ...more));
   }
 
-  /** A call that was refused. @param {Refused} failure */
+  /** A call that was refused. @param {SoftkvError} failure */
   function refused(failure) {
-    if (failure.status === undefined) throw failure;
+    if (!(failure instanceof SoftkvError)) throw failure;
     if (failure.status === 401) askKey();
-    else if (failure.status === 0 || failure.code === "stopping") tell("notice.away");
-    else tell("notice.refused", { detail: failure.message });
+    else if (failure instanceof Unreachable || failure.code === "stopping") tell("notice.away");
+    else tell("notice.refused", { detail: failure.detail });
   }
 
   return { element, askKey, clear, tell, refused };

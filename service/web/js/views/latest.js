@@ -1,5 +1,7 @@
 /** One question at a time: the next one takes the place of the last, and what goes wrong stands in the notice. */
 
+import { SoftkvError } from "../api.js";
+
 /**
  * @param {object} context its notice is asked for when there is something to say
  * @param {Element} [element] busy while a question is under way
@@ -11,7 +13,7 @@ export function latest(context, element) {
    * Ask; whatever was under way is nobody's answer any more.
    *
    * @param {function(AbortSignal): Promise<void>} work what is asked, and shown once it is answered
-   * @param {function(Refused): boolean} [taken] whether a refusal is told elsewhere
+   * @param {function(SoftkvError): boolean} [taken] whether a refusal is told elsewhere
    */
   async function ask(work, taken = () => false) {
     running.abort();
@@ -23,7 +25,7 @@ export function latest(context, element) {
       if (!signal.aborted) context.notice.clear();
     } catch (failure) {
       if (signal.aborted) return;
-      if (failure.status === undefined) throw failure;
+      if (!(failure instanceof SoftkvError)) throw failure;
       if (!taken(failure)) context.notice.show(failure);
     }
     if (!signal.aborted) element?.removeAttribute("aria-busy");

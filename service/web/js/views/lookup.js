@@ -1,5 +1,6 @@
 /** Rows and a question: the four answers, the lines, the arithmetic and the table around one result. */
 
+import { SoftkvError } from "../api.js";
 import { weighed } from "../asking.js";
 import { h } from "../element.js";
 import { sceneNamed } from "../scenes.js";
@@ -71,7 +72,7 @@ export function lookup(context) {
 
   function refused(failure) {
     if (failure.name === "AbortError") return;
-    if (failure.status === undefined) throw failure;
+    if (!(failure instanceof SoftkvError)) throw failure;
     context.notice.show(failure);
   }
 

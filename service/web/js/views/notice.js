@@ -1,13 +1,13 @@
 /** What stands between the learner and an answer: a key, a service that loads or is away, a refusal. */
 
+import { SoftkvError, Unreachable } from "../api.js";
 import { fill, h } from "../element.js";
 import { say } from "../words.js";
 
 /** How long a service that cannot answer now is left alone; each time twice as long, up to a quarter of a minute. */
 const AWAY_MS = 1000;
 const LONGEST_MS = 15_000;
-/** The service cannot be reached; it is there and has not loaded all. */
-const AWAY = 0;
+/** The service is there, and has not loaded all. */
 const LOADING = 503;
 
 /**
@@ -46,25 +46,25 @@ export function notice({ api, asker }, anew, again = anew) {
     stale(true);
     if (failure.code === "not_exported") fill(element, h("p.notice", {}, say("exported.missing"), " ", h("a", { href: `lesson.html?lang=${document.documentElement.lang.slice(0, 2)}` }, say("exported.own"))));
     else if (failure.status === 401) askKey();
-    else if (failure.status === AWAY) fill(element, h("p.notice", {}, say("notice.away")));
+    else if (failure instanceof Unreachable) fill(element, h("p.notice", {}, say("notice.away")));
     else if (failure.status === LOADING) fill(element, h("p.notice", {}, say("notice.loading")));
-    else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.message)));
+    else if (failure.status === 404) fill(element, h("p.notice", {}, say("notice.missing"), " ", h("span", { dir: "auto" }, failure.detail)));
     else if (failure.status === 403) fill(element, h("p.notice", {}, say("notice.read")));
-    else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.message)));
-    if (failure.status === AWAY || failure.status === LOADING) later(failure.status);
+    else fill(element, h("p.notice", {}, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.detail)));
+    if (failure instanceof Unreachable || failure.status === LOADING) later(failure);
   }
 
   /** Ask for a sign of life first where there was none, so that what a learner types meanwhile is left alone. */
-  function later(status) {
+  function later(refusal) {
     clearTimeout(waiting);
     waiting = setTimeout(async () => {
       try {
-        if (status === AWAY) await api.get("/livez", signal);
+        if (refusal instanceof Unreachable) await api.get("/livez", signal);
         again();
       } catch (failure) {
         if (failure.name === "AbortError") return;
-        if (failure.status === undefined) throw failure;
-        later(status);
+        if (!(failure instanceof SoftkvError)) throw failure;
+        later(refusal);
       }
     }, pause);
     pause = Math.min(2 * pause, LONGEST_MS);

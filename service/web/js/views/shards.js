@@ -1,13 +1,13 @@
 /** Where the keys are, if slots hold them and not the service itself: a line in the foot. */
 
-import { Refused } from "../api.js";
+import { SoftkvError } from "../api.js";
 import { h } from "../element.js";
 import { say } from "../words.js";
 
 /** Ask once, and say it in the language of the page. @param {object} context */
 export async function shards(context) {
   context.held ??= context.api.get("/v1").then((service) => service.shards, (failure) => {
-    if (!(failure instanceof Refused)) throw failure;
+    if (!(failure instanceof SoftkvError)) throw failure;
     return null;
   });
   const held = await context.held;

@@ -1,5 +1,6 @@
 /** A story about one head, and sentences that hold it against: attention is not explanation. */
 
+import { SoftkvError } from "../../api.js";
 import { fill, h } from "../../element.js";
 import { percent } from "../../numbers.js";
 import { rich, say } from "../../words.js";
@@ -36,8 +37,8 @@ export function stories({ store, api }) {
       show(traces.map(({ tokens, attention }, i) => told(STORIES[i], tokens.map((token) => token.text), attention[0][0][STORIES[i].word])), holds);
     } catch (failure) {
       if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
-      fill(counted, failure.message);
+      if (!(failure instanceof SoftkvError)) throw failure;
+      fill(counted, failure.detail);
       shown.append(counted);
       for (const button of guesses.children) button.disabled = false;
     }

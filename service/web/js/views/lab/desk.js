@@ -1,5 +1,6 @@
 /** What trains in a scene: its buttons, how far it is, and what stands in the way. */
 
+import { Unreachable } from "../../api.js";
 import { fill, h, put } from "../../element.js";
 import { say } from "../../words.js";
 import { attend, busy, run, stop, train } from "./session.js";
@@ -68,7 +69,8 @@ export function desk(context, { buttons, heard, trained }) {
     if (failure.status === 401) return context.notice.show(failure);
     barred.hidden = false;
     if (known) put(barred, say(known));
-    else fill(barred, say(failure.status ? "notice.refused" : "lab.lost"), " ", h("span", { dir: "auto" }, failure.message));
+    else if (failure instanceof Unreachable) put(barred, say("lab.lost"));
+    else fill(barred, say("notice.refused"), " ", h("span", { dir: "auto" }, failure.detail));
   }
 
   function show() {

@@ -93,7 +93,7 @@ export function learning(context) {
       const answer = await api.post("/v1/lab/decode", { model: one.id, source: store.state.text }, signal);
       put(unread, "");
       draw(one, answer);
-    }, (refused) => refused.status === 422 && (put(unread, refused.message), true));
+    }, (refused) => refused.status === 422 && (put(unread, refused.detail), true));
   }
 
   function draw(one, { text, source: tokens, tokens: said, attention }) {

@@ -1,7 +1,6 @@
 /** What is being trained, and what was, for as long as the page is open: a change of language ends nothing. */
 
-import { Refused } from "../../api.js";
-import { events } from "../../events.js";
+import { Refused, SoftkvError, Unreachable } from "../../api.js";
 
 /** A scene that is drawn anew takes over within so long; else its training ends. */
 const TAKEN_OVER_MS = 1500;
@@ -51,14 +50,14 @@ export async function train(api, name, body) {
   runs.set(name, told);
   hearing?.(name);
   try {
-    for await (const { name: kind, data } of events(api, "/v1/lab/train", { body, signal: mine.controller.signal })) {
+    for await (const { name: kind, data } of api.events("/v1/lab/train", { body, signal: mine.controller.signal })) {
       take(told, kind, data);
       hearing?.(name);
     }
-    if (told.state === "begun") throw new Refused(0, "");
+    if (told.state === "begun") throw new Unreachable("", true);
   } catch (failure) {
     const isStopped = mine.controller.signal.aborted;
-    if (!isStopped && !(failure instanceof Refused)) throw failure;
+    if (!isStopped && !(failure instanceof SoftkvError)) throw failure;
     told.state = isStopped ? "stopped" : "failed";
     told.problem = isStopped ? null : failure;
   } finally {
@@ -73,5 +72,5 @@ function take(told, kind, data) {
   else if (kind === "step") told.steps.push(data);
   else if (kind === "tested") told.tested = data;
   else if (kind === "trained") Object.assign(told, { tested: data, trained: data, state: "trained" });
-  else if (kind === "problem") throw new Refused(data.status, data.detail, data.code);
+  else if (kind === "problem") throw new Refused(data.detail, { status: data.status, code: data.code });
 }

@@ -88,7 +88,7 @@ export function vision(context) {
       answer = await api.post("/v1/lab/decode", { model: model().id, picture: shown() }, signal);
       put(unread, "");
       show();
-    }, (refused) => refused.status === 422 && (put(unread, refused.message), true));
+    }, (refused) => refused.status === 422 && (put(unread, refused.detail), true));
   }
 
   function show() {

@@ -1,5 +1,6 @@
 /** Six similarities of one query with six keys, each with its weights: all of them the service's, wherever the points are. */
 
+import { SoftkvError } from "../../api.js";
 import { fill, h } from "../../element.js";
 import { fixed } from "../../numbers.js";
 import { onTheWire } from "../../scale.js";
@@ -43,7 +44,7 @@ export function scores(context) {
       if (!left) show();
     } catch (failure) {
       if (failure.name === "AbortError") return;
-      if (failure.status === undefined) throw failure;
+      if (!(failure instanceof SoftkvError)) throw failure;
       context.notice.show(failure);
     }
     asking = null;
