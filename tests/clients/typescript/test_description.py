@@ -22,7 +22,7 @@ def test_calls_compile(checkout):
 
 
 def test_what_is_wrong_does_not(checkout):
-    file = checkout / HERE.relative_to(ROOT) / "calls.ts"
+    file = checkout / HERE.relative_to(ROOT) / "calls.mts"
     calls = file.read_text(encoding="utf-8")
     allowed, expected = re.subn(r"^ *// @ts-expect-error.*$", "//", calls, flags=re.MULTILINE)
     assert expected >= 8
