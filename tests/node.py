@@ -42,7 +42,7 @@ def node(
     """
     programs = home() / "bin"
     path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
-    own = {name: each for name, each in os.environ.items() if not name.startswith("NODE_")} | {"PATH": path}
+    own = {name: each for name, each in os.environ.items() if name != "NODE_OPTIONS"} | {"PATH": path}
     command = [programs / "node", *words]
     return subprocess.run(
         command, cwd=folder, env=own | environment, input=given, capture_output=True, text=True, check=False
