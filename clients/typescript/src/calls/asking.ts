@@ -1,0 +1,104 @@
+/** Questions to a collection: attend, sweep, compare. */
+
+import { Answer, comparison, swept } from "./answer.ts";
+import type { Comparison, Swept } from "./answer.ts";
+import type {
+  SchemaAttendAnswer,
+  SchemaAttendOne,
+  SchemaCompareRequest,
+  SchemaCompareRowsRequest,
+  SchemaQuery,
+  SchemaSweepAnswer,
+  SchemaSweepRequest,
+} from "../generated/api.ts";
+import type { Known } from "./place.ts";
+import type { How, Sender } from "../wire/sending.ts";
+import { FORMAT, outgoing } from "../wire/vectors.ts";
+import type { Vector } from "../wire/vectors.ts";
+
+/** What is asked: a text or a vector. */
+export type Query = string | Vector;
+
+/** The fields of a question besides its query; docs/asking.md tells of each. */
+export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "vector_format">;
+
+/** The fields of a sweep besides its query and temperatures. */
+export type SweepOptions = Omit<SchemaSweepRequest, "query" | "temperatures" | "vector_format">;
+
+/** The fields of a comparison besides its query. */
+export type CompareOptions = Omit<SchemaCompareRequest, "query">;
+
+/** A row that comes with the question. */
+export type Row = SchemaCompareRowsRequest["rows"][number];
+
+/** Ask one question. */
+export function attendOne<Value>(
+  sender: Sender,
+  path: string,
+  query: Query,
+  options: AttendOptions,
+  how?: How,
+): Promise<Answer<Value>> {
+  const read = (content: SchemaAttendAnswer, { requestId }: { requestId: string }) => new Answer<Value>(content, requestId);
+  const body = { query: onWire(query, "/query"), ...options, ...FORMAT };
+  return sender.send({ method: "POST", path: `${path}/attend`, body, read, repeatable: true }, how);
+}
+
+/** Ask several, of any number: they go to the service in parts. */
+export async function attendMany<Value>(
+  sender: Sender,
+  known: Known,
+  path: string,
+  queries: readonly Query[],
+  options: AttendOptions,
+  how?: How,
+): Promise<Answer<Value>[]> {
+  const asked = queries.map((each, place) => onWire(each, `/queries/${place}`));
+  const most = asked.length > 1 ? await known.limit("queries", sender, how) : 1;
+  const read = (content: { results: SchemaAttendAnswer[] }, { requestId }: { requestId: string }) =>
+    content.results.map((each) => new Answer<Value>(each, requestId));
+  const answers: Answer<Value>[] = [];
+  for (let begin = 0; begin < asked.length; begin += most) {
+    const body = { queries: asked.slice(begin, begin + most), ...options, ...FORMAT };
+    const call = { method: "POST", path: `${path}/attend`, body, read, repeatable: true };
+    answers.push(...(await sender.send(call, how)));
+  }
+  return answers;
+}
+
+/** Ask one question at many temperatures, from one reading of the keys. */
+export function sweep<Value>(
+  sender: Sender,
+  path: string,
+  query: Query,
+  temperatures: Iterable<number>,
+  options: SweepOptions,
+  how?: How,
+): Promise<Swept<Value>> {
+  const read = (content: SchemaSweepAnswer, { requestId }: { requestId: string }) => swept<Value>(content, requestId);
+  const body = { query: onWire(query, "/query"), temperatures: [...temperatures], ...options, ...FORMAT };
+  return sender.send({ method: "POST", path: `${path}/sweep`, body, read, repeatable: true }, how);
+}
+
+/** Ask in four ways: SQL's `=`, SQL's full text, the nearest documents, and attention. */
+export function compare<Value>(
+  sender: Sender,
+  path: string,
+  body: SchemaCompareRequest | SchemaCompareRowsRequest,
+  how?: How,
+): Promise<Comparison<Value>> {
+  const read: (content: Parameters<typeof comparison>[0], reply: { requestId: string }) => Comparison<Value> = (
+    content,
+    { requestId },
+  ) => comparison(content, requestId);
+  return sender.send({ method: "POST", path: `${path}/compare`, body, read, repeatable: true }, how);
+}
+
+/** Whether several are asked; a vector is one question. */
+export function isMany(query: Query | readonly Query[]): query is readonly Query[] {
+  return Array.isArray(query) && typeof query[0] !== "number";
+}
+
+function onWire(query: Query, pointer: string): SchemaQuery {
+  return typeof query === "string" ? query : outgoing(query, pointer);
+}

@@ -1,0 +1,60 @@
+/**
+ * The client of softkv: attention as a soft lookup over a document collection.
+ *
+ * ```ts
+ * import { Client, F } from "softkv";
+ *
+ * const library = new Client({ url: "http://127.0.0.1:8000" }).collection<string>("library");
+ * const answer = await library.attend("pets that purr", { filter: F("year", ">=", 1930) });
+ * if (answer.answered) console.log(answer.matches[0]?.value);
+ * ```
+ */
+
+export { Answer } from "./calls/answer.ts";
+export type { Comparison, Match, Swept, SweptMatch } from "./calls/answer.ts";
+export type { Attended, AttentionRequest, Embeddings, EncodeOptions, Encoded, Trace, TraceOptions } from "./calls/arrays.ts";
+export type { AttendOptions, CompareOptions, Query, Row, SweepOptions } from "./calls/asking.ts";
+export { Client } from "./client.ts";
+export type { CallOptions, ClientOptions, Model, Readiness, ServiceInfo } from "./client.ts";
+export { Collection } from "./collection.ts";
+export type { CollectionInfo, CollectionSettings } from "./collection.ts";
+export type {
+  Document,
+  DocumentBody,
+  DocumentField,
+  DocumentInput,
+  DocumentPatch,
+  FindOptions,
+  Which,
+  Written,
+} from "./calls/documents.ts";
+export type { FieldFacts, FieldValue, FieldsOptions } from "./calls/facts.ts";
+export {
+  Busy,
+  Conflict,
+  Forbidden,
+  Invalid,
+  KeyRefused,
+  NotFound,
+  Refused,
+  ServiceFailed,
+  SoftkvError,
+  StorageFull,
+  TimedOut,
+  TooLarge,
+  Unavailable,
+  Unreachable,
+  Unsupported,
+} from "./errors.ts";
+export type { Circumstances, Code, Flaw } from "./errors.ts";
+export type { Told } from "./wire/events.ts";
+export { F, and, not, or } from "./filters.ts";
+export type { Filter } from "./filters.ts";
+export { Pages } from "./pages.ts";
+export { Report } from "./calls/report.ts";
+export type { Refusal } from "./calls/report.ts";
+export type { Fetch, How } from "./wire/sending.ts";
+export type { Decoded, Lab, Rooms } from "./calls/teaching.ts";
+export type { OnConflict, UploadOptions } from "./calls/upload.ts";
+export type { Tensor, Vector, VectorInput } from "./wire/vectors.ts";
+export { VERSION } from "./version.ts";

@@ -1,0 +1,198 @@
+/** What a client does without a collection: the service itself, texts, arrays, rooms, the lab, events. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Client, Invalid, NotFound, Unreachable, VERSION } from "../src/index.ts";
+import type { Told } from "../src/index.ts";
+import { URL_OF_SERVICE, client, pass, refuse, server } from "./service.ts";
+
+test("what the service is", async () => {
+  const info = await client.info();
+  assert.ok(info.limits.queries > 1);
+  assert.equal(await client.alive(), true);
+  assert.equal((await client.waitUntilReady()).status, "ready");
+  assert.equal((await client.ready()).status, "ready");
+  assert.match(await client.access(), /^(read|write)$/);
+  const models = await client.models();
+  const [first] = models;
+  if (first) assert.equal((await client.model(first.id)).id, first.id);
+  await assert.rejects(client.model("no/such"), { name: "NotFound", code: "model_not_found" });
+});
+
+test("a service that is not ready", async (t) => {
+  let looked = 0;
+  const loading = { status: "loading", loading: ["library"], failed: [] };
+  const url = await server(t, (asked, answered) => {
+    if (++looked > 2) return pass(asked, answered);
+    answered.writeHead(503, { "Content-Type": "application/json" }).end(JSON.stringify(loading));
+  });
+  const own = new Client({ url });
+  assert.deepEqual(await own.ready(), loading);
+  assert.equal((await own.waitUntilReady()).status, "ready");
+  assert.equal(looked, 3);
+  looked = -1000;
+  await assert.rejects(own.waitUntilReady(50), { name: "TimedOut", message: /still loads library/ });
+  const failed = await server(t, (_, answered) => void answered.writeHead(503).end(JSON.stringify({ ...loading, failed: ["disk"] })));
+  await assert.rejects(new Client({ url: failed }).waitUntilReady(), { name: "Unavailable", message: /disk/ });
+});
+
+test("what goes with a request", async (t) => {
+  const asked: Record<string, unknown>[] = [];
+  const url = await server(t, (request, answered) => {
+    asked.push({ method: request.method, path: request.url, ...request.headers });
+    answered.end("null");
+  });
+  const own = new Client({ url: `${url}/below/` });
+  assert.equal(await own.call("PUT", "/v1/any?thing=1", { a: undefined, b: [1, new Float32Array([0.5])] }, { once: true, headers: { "X-Own": "yes" } }), null);
+  const [sent] = asked;
+  assert.deepEqual([sent?.["method"], sent?.["path"], sent?.["x-own"]], ["PUT", "/below/v1/any?thing=1", "yes"]);
+  assert.deepEqual([sent?.["content-type"], sent?.["user-agent"]], ["application/json", `softkv-js/${VERSION}`]);
+  assert.equal(sent?.["idempotency-key"], sent?.["x-request-id"]);
+  await own.call("DELETE", "/v1/any");
+  assert.deepEqual([asked[1]?.["content-type"], asked[1]?.["idempotency-key"], asked[1]?.["authorization"]], [undefined, undefined, undefined]);
+});
+
+test("any call", async () => {
+  const list = await client.call<{ access: string }>("GET", "/v1/collections?limit=0");
+  assert.match(list.access, /read|write/);
+  const name = `typescript-call-${process.pid}`;
+  await client.call("PUT", `/v1/collections/${name}`, { encoder: null });
+  assert.equal(await client.call("DELETE", `/v1/collections/${name}`), null);
+  await assert.rejects(client.call("GET", "/v1/nothing"), { name: "NotFound", code: "not_found" });
+  const circle: unknown[] = [];
+  circle.push(circle);
+  await assert.rejects(client.call("POST", "/v1/attend", circle), { name: "Invalid", message: /wanted JSON/ });
+  await assert.rejects(client.call("POST", "/v1/attend", { query: 1n }), Invalid);
+});
+
+test("texts become vectors, in parts", async (t) => {
+  const { encoder, limits } = await client.info();
+  if (encoder === null) return t.skip("this service has no encoder");
+  const one = await client.encode(["a cat"], { tokens: true });
+  assert.deepEqual([one.embeddings.length, one.embeddings[0]?.length, one.truncated], [1, one.dimension, [false]]);
+  assert.equal(one.tokens?.[0]?.length, one.token_counts[0]);
+  assert.ok(Math.abs(Math.hypot(...(one.embeddings[0] ?? [])) - 1) < 1e-3);
+  const most = Math.min(1000, limits.encode_texts);
+  const texts = Array.from({ length: most + 2 }, (_, at) => `${at % 10}`);
+  const many = await client.encode(texts);
+  assert.deepEqual([many.embeddings.length, many.token_counts.length, many.tokens], [most + 2, most + 2, undefined]);
+  const near = (one: Float32Array, other: Float32Array) => one.every((number, at) => Math.abs(number - (other[at] ?? 9)) < 1e-4);
+  assert.ok(near(many.embeddings[most + 1] as Float32Array, many.embeddings[(most + 1) % 10] as Float32Array));
+  const embedded = await client.embed({ input: ["a cat", "a dog"], model: one.model });
+  assert.equal(embedded.embeddings.length, 2);
+  assert.ok(near(embedded.embeddings[0] as Float32Array, one.embeddings[0] as Float32Array));
+  await assert.rejects(client.encode("one text" as never), { message: /wanted a list of texts/ });
+  await assert.rejects(client.encode([7] as never), Invalid);
+  await assert.rejects(client.encode(["a"], { model: "none" }), NotFound);
+  await assert.rejects(client.embed({ input: "a", model: "none" }), { name: "NotFound", code: "model_not_found" });
+});
+
+test("what heads look at", async (t) => {
+  if ((await client.info()).encoder === null) return t.skip("this service has no encoder");
+  const trace = await client.trace("the cat sat", { layers: [0], heads: [1, 2], include: ["changes", "logits"] });
+  const tokens = trace.tokens.length;
+  assert.deepEqual(trace.attention.shape, [1, 2, tokens, tokens]);
+  assert.equal(trace.attention.data.length, 2 * tokens * tokens);
+  assert.ok(Math.abs(trace.attention.data.slice(0, tokens).reduce((sum, weight) => sum + weight, 0) - 1) < 1e-3);
+  assert.deepEqual(trace.logits?.shape, trace.attention.shape);
+  assert.deepEqual(trace.changes?.[0]?.attention.shape, [tokens]);
+  assert.equal(trace.query, undefined);
+});
+
+test("attention on arrays", async () => {
+  const found = await client.attend({
+    query: [[1, 0]],
+    key: [new Float32Array([1, 0]), [0, 1]],
+    value: [[1, 10], [3, 30]],
+    similarity: "dot",
+    temperature: 1,
+    intermediates: true,
+  });
+  const weight = Math.E / (Math.E + 1);
+  assert.deepEqual([found.output.shape, found.weights?.shape], [[1, 2], [1, 2]]);
+  assert.ok(Math.abs((found.weights?.data[0] ?? 0) - weight) < 1e-6);
+  assert.ok(Math.abs((found.output.data[1] ?? 0) - (10 * weight + 30 * (1 - weight))) < 1e-4);
+  assert.deepEqual(found.intermediates?.["query"]?.shape, [1, 2]);
+  const masked = await client.attend({ query: [[1, 0]], key: [[1, 0], [0, 1]], value: [[1], [2]], mask: [[true, false]] });
+  assert.equal(masked.logits?.data[1], -Infinity);
+  await assert.rejects(client.attend({ query: [[1]], key: [[1, 0]], value: [[1]] }), Invalid);
+});
+
+test("a room, and what is heard in it", async () => {
+  const room = await client.rooms.open({ rows: [{ key: "cats", id: "cats" }] });
+  const heard: Told[] = [];
+  for await (const told of client.rooms.events(room.code)) {
+    heard.push(told);
+    if (heard.length === 1) await client.rooms.putRow(room.code, "dogs", { key: "dogs ü 🐕" });
+    if (JSON.stringify(told.data).includes("dogs ü 🐕")) break;
+  }
+  assert.equal(heard[0]?.name, "room");
+  assert.notEqual(heard.at(-1)?.name, "room");
+  const own = await client.rooms.get(room.code);
+  assert.deepEqual(own.rows.map((row) => row.id), ["cats", "dogs"]);
+  await client.rooms.removeRow(room.code, "dogs", room.secret);
+  const question = await client.rooms.ask(room.code, { query: "purr" }, room.secret);
+  assert.equal((await client.rooms.guess(room.code, "me", question.number, "cats")).guesses, 1);
+  const shown = await client.rooms.reveal(room.code, question.number, room.secret);
+  assert.equal(shown.answer?.matches[0]?.guesses, 1);
+  await assert.rejects(client.rooms.close(room.code, "wrong"), { name: "Forbidden", code: "not_presenter" });
+  assert.equal(await client.rooms.close(room.code, room.secret), undefined);
+  await assert.rejects(client.rooms.get(room.code), { code: "room_not_found" });
+  await assert.rejects(client.rooms.events(room.code).next(), { name: "NotFound", code: "room_not_found" });
+});
+
+test("a model is trained while one listens", async () => {
+  const lab = await client.lab.info();
+  assert.equal(lab.training, false);
+  const names: string[] = [];
+  let id: string | undefined;
+  for await (const { name, data } of client.lab.train({ task: "copy", steps: 20, seconds: 10 })) {
+    names.push(name);
+    if (name === "trained") id = (data as { id: string }).id;
+  }
+  assert.equal(names.at(-1), "trained");
+  const decoded = await client.lab.decode({ model: id as string, source: "abc" });
+  assert.equal(decoded.source.length, decoded.attention.shape.at(-1));
+  await assert.rejects(client.lab.decode({ model: "none", source: "abc" }), { code: "model_not_trained" });
+});
+
+test("events", async (t) => {
+  let answer: string[] = [];
+  const url = await server(t, async (asked, answered) => {
+    if (asked.url === "/busy") return refuse(answered, 429, "listeners_full", { "Retry-After": "0" });
+    assert.equal(asked.headers.accept, "text/event-stream");
+    answered.writeHead(200, { "Content-Type": "text/event-stream" });
+    const bytes = Buffer.from(answer.join(""));
+    // Parts that end in the midst of a letter are put together.
+    for (let at = 0; at < bytes.length; at += 3) {
+      answered.write(bytes.subarray(at, at + 3));
+      await new Promise(setImmediate);
+    }
+    if (asked.url === "/broken") answered.destroy();
+    else if (asked.url !== "/endless") answered.end();
+  });
+  const own = new Client({ url });
+  const all = async (told: AsyncIterable<Told>) => {
+    const found: Told[] = [];
+    for await (const each of told) found.push(each);
+    return found;
+  };
+  answer = [": hello\n\n", 'event: step\ndata: {"a":"ü"}\n\n', "data: 1\n\n", 'data: [1,\ndata: 2]\nevent: two\n\n'];
+  const told = [{ name: "step", data: { a: "ü" } }, { name: "message", data: 1 }, { name: "two", data: [1, 2] }];
+  assert.deepEqual(await all(own.events("/any")), told);
+  assert.deepEqual(await all(own.events("/any", { body: {} })), told);
+  await assert.rejects(all(own.events("/busy")), { name: "Busy", code: "listeners_full" });
+  await assert.rejects(all(own.events("/broken")), Unreachable);
+  await assert.rejects(all(own.events("/endless", { timeout: 50 })), { name: "TimedOut" });
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const listening = own.events("/endless", { signal: controller.signal });
+  assert.deepEqual((await listening.next()).value, told[0]);
+  controller.abort(reason);
+  await assert.rejects(all(listening), reason);
+});
+
+test("the address is the environment's where none is given", async () => {
+  assert.equal(process.env["SOFTKV_URL"], URL_OF_SERVICE);
+  assert.equal(await new Client().alive(), true);
+});

@@ -1,0 +1,185 @@
+/** What goes wrong on the way: nobody there, too slow, given up, refused for a moment, something else that answers. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Busy, Client, Invalid, KeyRefused, Refused, SoftkvError, TimedOut, Unavailable, Unreachable } from "../src/index.ts";
+import { COMPASS, URL_OF_SERVICE, client, collection, nowhere, pass, refuse, server } from "./service.ts";
+
+const VECTORS = { encoder: null, dimension: 2 } as const;
+
+test("a service that is down", async () => {
+  const url = await nowhere();
+  const began = Date.now();
+  await assert.rejects(new Client({ url }).info(), (error: Unreachable) => {
+    assert.ok(error instanceof Unreachable && !(error instanceof TimedOut));
+    assert.deepEqual([error.name, error.sent, error.status, error.code, error.again], ["Unreachable", false, undefined, undefined, true]);
+    assert.match(error.message, /no service answers at .*ECONNREFUSED.*softkv serve/);
+    return true;
+  });
+  assert.ok(Date.now() - began >= 300, "it was tried three times");
+  await assert.rejects(new Client({ url, retries: 0 }).collection("a").put("x", {}), Unreachable);
+});
+
+test("what takes too long is not asked again", async (t) => {
+  let asked = 0;
+  const url = await server(t, () => void asked++);
+  await assert.rejects(new Client({ url }).info({ timeout: 50 }), (error: TimedOut) => {
+    assert.ok(error instanceof TimedOut);
+    assert.deepEqual([error.name, error.sent], ["TimedOut", true]);
+    assert.match(error.message, /did not answer in time \(after 0.05 s\)/);
+    return true;
+  });
+  assert.equal(asked, 1);
+  await assert.rejects(new Client({ url, timeout: 20 }).alive(), TimedOut);
+  await assert.rejects(new Client({ url }).withOptions({ timeout: 20 }).alive(), TimedOut);
+  await assert.rejects(client.info({ timeout: 0 }), /timeout: wanted milliseconds above 0/);
+});
+
+test("an answer that stops in the middle", async (t) => {
+  const url = await server(t, (_, answered) => {
+    answered.writeHead(200, { "Content-Type": "application/json", "Content-Length": "100" }).write("{");
+    setTimeout(() => answered.destroy(), 20);
+  });
+  await assert.rejects(new Client({ url, retries: 0 }).info(), Unreachable);
+  const slow = await server(t, (_, answered) => void answered.writeHead(200).write("{"));
+  await assert.rejects(new Client({ url: slow }).info({ timeout: 100 }), TimedOut);
+});
+
+test("a signal ends a call, and its reason is thrown", async (t) => {
+  const url = await server(t, () => undefined);
+  const own = new Client({ url });
+  const reason = new Error("nobody wants to know any more");
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(reason), 20);
+  await assert.rejects(own.info({ signal: controller.signal }), reason);
+  await assert.rejects(own.info({ signal: AbortSignal.abort(reason) }), reason);
+  await assert.rejects(own.info({ signal: AbortSignal.timeout(20) }), { name: "TimeoutError" });
+  const between = new AbortController();
+  setTimeout(() => between.abort(reason), 20);
+  const busy = await server(t, (_, answered) => refuse(answered, 429, "queue_full", { "Retry-After": "30" }));
+  await assert.rejects(new Client({ url: busy }).info({ signal: between.signal }), reason);
+});
+
+test("what may succeed a moment later is asked again", async (t) => {
+  const compass = await collection<string>(t, VECTORS, COMPASS);
+  const names: [string | undefined, string | undefined][] = [];
+  const url = await server(t, (asked, answered) => {
+    names.push([asked.headers["x-request-id"] as string, asked.headers["idempotency-key"] as string]);
+    if (names.length % 2) refuse(answered, 503, "encoder_unavailable", { "Retry-After": "0" });
+    else pass(asked, answered);
+  });
+  const own = new Client({ url }).collection(compass.name);
+  assert.equal((await own.attend([1, 0])).matches[0]?.id, "east");
+  assert.deepEqual(await own.put("new", { key_vector: [1, 1] }), { upserted: 1, skipped: [], truncated: [] });
+  assert.equal(names.length, 4);
+  assert.equal(names[0]?.[0], names[1]?.[0]);
+  assert.equal(names[0]?.[1], undefined);
+  assert.equal(names[2]?.[1], names[3]?.[1]);
+  assert.equal(names[2]?.[1], names[2]?.[0]);
+  assert.equal(await compass.count(), 5);
+});
+
+test("a write whose answer is lost is done once", async (t) => {
+  const compass = await collection(t, VECTORS);
+  let lost = false;
+  const url = await server(t, (asked, answered) => {
+    if (lost) return pass(asked, answered);
+    lost = true;
+    pass(asked, Object.assign(answered, { writeHead: () => answered.destroy() }));
+  });
+  const own = new Client({ url }).collection(compass.name);
+  const did = await own.write([{ id: "a", key_vector: [1, 0] }], { onConflict: "fail" });
+  assert.deepEqual([did.upserted, lost], [1, true]);
+});
+
+test("how often, and what is never asked again", async (t) => {
+  const asked: string[] = [];
+  let [status, code, wait] = [503, "stopping", "0"];
+  const url = await server(t, ({ url: path }, answered) => {
+    asked.push(path ?? "");
+    refuse(answered, status, code, { "Retry-After": wait });
+  });
+  const own = new Client({ url });
+  const tries = async (call: Promise<unknown>): Promise<[number, Refused]> => {
+    asked.length = 0;
+    const error = await call.then(() => assert.fail("it was answered"), (failure: Refused) => failure);
+    return [asked.length, error];
+  };
+  assert.equal((await tries(own.info()))[0], 3);
+  assert.equal((await tries(own.info({ retries: 0 })))[0], 1);
+  assert.equal((await tries(own.call("POST", "/v1/anything", {})))[0], 3);
+  wait = "61";
+  const [once, error] = await tries(own.info());
+  assert.deepEqual([once, error.name, error.retryAfter, error.again], [1, "Unavailable", 61, true]);
+  assert.ok(error instanceof Unavailable);
+  [status, code, wait] = [503, "collection_damaged", "0"];
+  assert.deepEqual((await tries(own.info()))[1].again, false);
+  assert.equal(asked.length, 1);
+  [status, code] = [429, "queue_full"];
+  assert.ok((await tries(own.info()))[1] instanceof Busy);
+  assert.equal(asked.length, 3);
+});
+
+test("what a proxy answers in its own words", async (t) => {
+  let asked = 0;
+  const url = await server(t, (_, answered) => {
+    asked++;
+    answered.writeHead(502, { "Content-Type": "text/html" }).end("<h1>Bad gateway</h1>");
+  });
+  const own = new Client({ url });
+  await assert.rejects(own.info(), (error: Unavailable) => {
+    assert.ok(error instanceof Unavailable);
+    assert.match(error.message, /\/v1 answered 502 with text\/html, which is not softkv's: check the address/);
+    assert.equal(error.code, undefined);
+    return true;
+  });
+  assert.equal(asked, 3);
+  await assert.rejects(own.call("POST", "/v1/rooms", {}), Unavailable);
+  assert.equal(asked, 4, "nobody knows what became of it");
+  const page = await server(t, (_, answered) => void answered.writeHead(200, { "Content-Type": "text/html" }).end("<p>Hello"));
+  await assert.rejects(new Client({ url: page }).info(), { name: "Refused", status: 200, message: /not softkv's/ });
+  const other = await server(t, (_, answered) => void answered.end("{}"));
+  await assert.rejects(new Client({ url: other }).collection("a").attend([1]), { message: /not softkv's/ });
+});
+
+test("keys", async (t) => {
+  const keys: (string | undefined)[] = [];
+  const url = await server(t, (asked, answered) => {
+    keys.push(asked.headers.authorization);
+    refuse(answered, 401, "key_refused");
+  });
+  let key: string | undefined = "first";
+  const own = new Client({ url, key: () => key });
+  await assert.rejects(own.info(), KeyRefused);
+  key = undefined;
+  await assert.rejects(own.info(), KeyRefused);
+  await assert.rejects(own.withOptions({ key: "third" }).info(), KeyRefused);
+  assert.deepEqual(keys, ["Bearer first", undefined, "Bearer third"]);
+  await assert.rejects(new Client({ url, key: "a\nb" }).info(), /the key has a line break/);
+});
+
+test("addresses that are none", () => {
+  assert.throws(() => new Client({ url: "localhost" }), { name: "Invalid", message: /is not a URL: give one such as http/ });
+  assert.throws(() => new Client({ url: "ftp://localhost" }), /is not an http address/);
+  assert.throws(() => new Client({ url: "http://localhost/v1/" }), /ends in \/v1, which the client adds/);
+  assert.throws(() => client.collection("a/b"), Invalid);
+});
+
+test("every error is one of the client's", async () => {
+  const error = await client.collection("typescript-not-there").info().catch((failure: unknown) => failure);
+  assert.ok(error instanceof SoftkvError && error instanceof Error);
+  assert.equal(error.detail, error.message);
+  assert.match(String(error), /^NotFound: there is no collection/);
+  assert.match(String(error.stack), /failing\.test|NotFound|Error/);
+});
+
+test("a function in place of fetch", async () => {
+  const asked: [string, string | undefined][] = [];
+  const fetch = (url: string, init: RequestInit) => {
+    asked.push([url, init.method]);
+    return globalThis.fetch(`${URL_OF_SERVICE}${url}`, init);
+  };
+  const own = new Client({ url: "", fetch });
+  assert.equal(await own.alive(), true);
+  assert.deepEqual(asked, [["/livez", "GET"]]);
+});
