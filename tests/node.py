@@ -42,7 +42,7 @@ def node(
     """
     programs = home() / "bin"
     path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
-    own = {name: each for name, each in os.environ.items() if not name.startswith("NODE_")} | {"PATH": path}
+    own = {name: each for name, each in os.environ.items() if name != "NODE_OPTIONS"} | {"PATH": path}
     command = [programs / "node", *words]
     return subprocess.run(
         command, cwd=folder, env=own | environment, input=given, capture_output=True, text=True, check=False
@@ -75,7 +75,7 @@ def client(folder: Path) -> Path:
     shutil.copytree(ROOT / CLIENT, project, ignore=shutil.ignore_patterns(*MADE))
     (folder / DESCRIPTION).parent.mkdir()
     shutil.copy(ROOT / DESCRIPTION, folder / DESCRIPTION)
-    installed = npm(project, "ci", "--no-audit", "--no-fund")
+    installed = npm(project, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
     if installed.returncode != 0:
         assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
         raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")
