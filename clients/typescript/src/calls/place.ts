@@ -1,11 +1,11 @@
 /** Where a collection and its documents are called, and what the service has said of itself so far. */
 
-import type { SchemaLimits } from "../generated/api.ts";
+import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
 import { flawed } from "../problems.ts";
 import type { How, Sender } from "../wire/sending.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const LONGEST_ID = 256;
+const ID = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 
 /** The service's limits, asked for once. */
 export class Known {
@@ -13,8 +13,7 @@ export class Known {
 
   /** One of them. */
   async limit(name: keyof SchemaLimits, sender: Sender, how?: How): Promise<number> {
-    const call = { method: "GET", path: "/v1", repeatable: true, read: (info: { limits: SchemaLimits }) => info.limits };
-    this.#limits ??= await sender.send(call, how);
+    this.#limits ??= await sender.get("/v1", how, (info: SchemaServiceAnswer) => info.limits);
     return this.#limits[name];
   }
 }
@@ -35,16 +34,8 @@ export function collectionPath(name: string): string {
  * @throws Invalid: no document can have that id
  */
 export function documentPath(id: string): string {
-  if (typeof id !== "string") throw flawed("", `path.id: wanted a text, got ${JSON.stringify(id)}`);
-  const characters = [...id].length;
-  if (characters < 1 || characters > LONGEST_ID) {
-    throw flawed("", `path.id: wanted an id of 1 to ${LONGEST_ID} characters, got ${characters}`);
-  }
-  if (id === "." || id === "..") {
-    throw flawed("", "path.id: an id may not be . or .., which a URL would swallow: add a character");
-  }
-  if (/[\p{Cc}\p{Cs}]/u.test(id)) {
-    throw flawed("", "path.id: an id may hold no control character and no lone surrogate");
-  }
-  return `/documents/${encodeURIComponent(id)}`;
+  const isId = typeof id === "string" && ID.test(id) && id !== "." && id !== "..";
+  if (isId) return `/documents/${encodeURIComponent(id)}`;
+  const wanted = "wanted a text of 1 to 256 characters, no control character among them, and not . or ..";
+  throw flawed("", `path.id: ${wanted}, got ${JSON.stringify(id)}`);
 }

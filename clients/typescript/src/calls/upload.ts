@@ -119,7 +119,8 @@ class Upload {
       flaws = error.errors;
     }
     const bytes = bytesOf(content);
-    const isFull = this.#waiting >= this.#mostRows || (this.#lines.length > 0 && this.#bytes + bytes >= this.#mostBytes);
+    const isFull =
+      this.#waiting >= this.#mostRows || (this.#lines.length > 0 && this.#bytes + bytes >= this.#mostBytes);
     if (isFull) await this.#write();
     if (flaws) this.#refused.push(refusalOf(row, given.id, flaws));
     else this.#lines.push({ row, id: given.id, content });
@@ -152,13 +153,15 @@ class Upload {
     const report = this.#report;
     const rows = this.#waiting;
     for (let tried = 0; this.#lines.length; tried++) {
-      const send = this.#onConflict === "replace" ? this.#stream() : this.#transaction(`${report.acknowledged}-${rows}-${tried}`);
+      const send =
+        this.#onConflict === "replace" ? this.#stream() : this.#transaction(`${report.acknowledged}-${rows}-${tried}`);
       try {
         const { upserted, skipped = [], truncated } = await send;
         Object.assign(done, { upserted, skipped, truncated });
         break;
       } catch (error) {
-        const flaws = error instanceof TooLarge ? await this.#long() : error instanceof Invalid ? byRow(error) : new Map();
+        const flaws =
+          error instanceof TooLarge ? await this.#long() : error instanceof Invalid ? byRow(error) : new Map();
         if (!flaws.size) throw error;
         this.#refuse(flaws);
       }
@@ -216,7 +219,10 @@ class Upload {
 }
 
 function read(text: string, reply: Reply): SchemaUploadBatch[] {
-  const lines = text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as SchemaUploadLine);
+  const lines = text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as SchemaUploadLine);
   const end = lines.pop() as SchemaUploadEnd;
   if (!end.done) throw end.problem ? ofProblem(end.problem, reply) : foreign(reply);
   return lines as SchemaUploadBatch[];

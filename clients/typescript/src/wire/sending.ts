@@ -25,19 +25,19 @@ export interface Call<T> {
   readonly path: string;
   readonly body?: unknown;
   /** Makes the result of what a success has in it. */
-  readonly read?: (content: any, reply: Reply) => T;
+  readonly read?: ((content: any, reply: Reply) => T) | undefined;
   /** Whether the answer is not one JSON but a text, which `read` is given. */
-  readonly isText?: boolean;
+  readonly isText?: boolean | undefined;
   /** Whether it may be sent again where nobody knows what became of it. */
-  readonly repeatable?: boolean;
+  readonly repeatable?: boolean | undefined;
   /** Whether it has a name by which the service does it once, however often it is sent. */
-  readonly once?: boolean;
+  readonly once?: boolean | undefined;
   /** Its name in the service's log. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** A status that is an answer and no refusal, besides those of success. */
-  readonly expected?: number;
+  readonly expected?: number | undefined;
   /** Milliseconds, unless the client was told otherwise. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 /** What a service answered, before it is read. */
@@ -89,6 +89,16 @@ export class Sender {
         throw error instanceof SoftkvError ? error : foreign(reply);
       }
     });
+  }
+
+  /** Ask something that changes nothing, as often as it takes. */
+  ask<T>(path: string, body: unknown, how?: How, read?: Call<T>["read"], limit?: number): Promise<T> {
+    return this.send({ method: "POST", path, body, repeatable: true, read, limit }, how);
+  }
+
+  /** Look something up. */
+  get<T>(path: string, how?: How, read?: Call<T>["read"], expected?: number): Promise<T> {
+    return this.send({ method: "GET", path, repeatable: true, read, expected }, how);
   }
 
   /** Send a call, again where that is safe → what `take` makes of a success; it ends the attempt when all was read. */
@@ -195,7 +205,11 @@ export class Attempt {
     const known = { requestId, cause: error };
     if (this.#isLate) {
       const after = `after ${this.#milliseconds / 1000} s`;
-      return new TimedOut(`${where} did not answer in time (${after}): allow more with timeout, or ask for less`, true, known);
+      return new TimedOut(
+        `${where} did not answer in time (${after}): allow more with timeout, or ask for less`,
+        true,
+        known,
+      );
     }
     const advice = "start one with `softkv serve`, or give its address as url or in SOFTKV_URL";
     return new Unreachable(`no service answers at ${where} (${reason}): ${advice}`, !UNSENT.test(reason), known);
