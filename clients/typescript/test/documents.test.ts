@@ -51,10 +51,16 @@ test("one document", async (t) => {
 
 test("ids that are none", async (t) => {
   const own = await collection(t, VECTORS);
-  for (const id of ["", ".", "..", "a".repeat(257), "a\nb", "\ud800", 7 as unknown as string]) {
-    await assert.rejects(own.get(id), { name: "Invalid", code: "invalid_content", requestId: undefined });
+  for (const id of ["", ".", "..", "a\nb", "\ud800", 7 as unknown as string]) {
+    await assert.rejects(own.get(id), {
+      name: "Invalid",
+      code: "invalid_content",
+      requestId: undefined,
+      message: /^path.id: /,
+    });
     await assert.rejects(own.put(id, { key_vector: [1, 0] }), Invalid);
   }
+  await assert.rejects(own.get("a".repeat(257)), { name: "Invalid", message: /^path.id: wanted an id of 1 to 256/ });
 });
 
 test("several keys, none, and vectors in the form of the wire", async (t) => {

@@ -208,3 +208,18 @@ test("a function in place of fetch", async () => {
   assert.equal(await own.alive(), true);
   assert.deepEqual(asked, [["/livez", "GET"]]);
 });
+
+test("what Node itself gives up is late, and not asked again", async () => {
+  let asked = 0;
+  const fetch = async () => {
+    asked++;
+    throw new TypeError("fetch failed", {
+      cause: Object.assign(new Error("late"), { code: "UND_ERR_HEADERS_TIMEOUT" }),
+    });
+  };
+  await assert.rejects(new Client({ fetch }).info(), {
+    name: "TimedOut",
+    message: /fetch failed, UND_ERR_HEADERS_TIMEOUT/,
+  });
+  assert.equal(asked, 1);
+});

@@ -1,18 +1,21 @@
-/** A hundred thousand documents from a generator: memory stays flat. Needs `--expose-gc`. */
+/** A hundred thousand documents from a generator: memory stays flat. It takes half a minute. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { DocumentInput } from "../src/index.ts";
 import { collection } from "./service.ts";
 
 const ROWS = 100_000;
 const WIDTH = 32;
 const MOST_MEGABYTES = 8;
-const collect = (globalThis as { gc?: () => void }).gc;
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 /** Megabytes that are in use. */
 function inUse(): number {
-  collect?.();
+  collect();
   const { heapUsed, external } = process.memoryUsage();
   return (heapUsed + external) / 1e6;
 }
@@ -25,7 +28,6 @@ async function* numbered(): AsyncGenerator<DocumentInput> {
 }
 
 test("memory stays flat while a hundred thousand documents are sent", async (t) => {
-  assert.ok(collect, "run it with node --expose-gc");
   const own = await collection(t, { encoder: null, dimension: WIDTH });
   const began = Date.now();
   const megabytes: number[] = [];

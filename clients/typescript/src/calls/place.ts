@@ -1,11 +1,11 @@
 /** Where a collection and its documents are called, and what the service has said of itself so far. */
 
+import type { Invalid } from "../errors.ts";
 import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
 import { flawed } from "../problems.ts";
 import type { How, Sender } from "../wire/sending.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-const ID = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
 
 /** The service's limits, asked for once. */
 export class Known {
@@ -31,11 +31,16 @@ export function collectionPath(name: string): string {
 /**
  * Where one of its documents is, below it.
  *
- * @throws Invalid: no document can have that id
+ * @throws Invalid: no address can say that id; of others the service says what is wrong with them
  */
 export function documentPath(id: string): string {
-  const isId = typeof id === "string" && ID.test(id) && id !== "." && id !== "..";
-  if (isId) return `/documents/${encodeURIComponent(id)}`;
-  const wanted = "wanted a text of 1 to 256 characters, no control character among them, and not . or ..";
-  throw flawed("", `path.id: ${wanted}, got ${JSON.stringify(id)}`);
+  if (id === "." || id === "..") throw wrongId("an id may not be . or .., which a URL would swallow: add a character");
+  if (id === "") throw wrongId("wanted an id of 1 to 256 characters, got 0");
+  if (typeof id !== "string") throw wrongId(`wanted a text, got ${JSON.stringify(id)}`);
+  if (/[\p{Cc}\p{Cs}]/u.test(id)) throw wrongId("an id may hold no control character and no lone surrogate");
+  return `/documents/${encodeURIComponent(id)}`;
+}
+
+function wrongId(detail: string): Invalid {
+  return flawed("", `path.id: ${detail}`);
 }

@@ -68,6 +68,8 @@ const QUESTION_MS = 60_000;
 const LONGEST_MS = 2 ** 31 - 1;
 /** Codes of Node's network where a request never left; a browser does not say. */
 const UNSENT = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT|ENETUNREACH|EHOSTUNREACH/;
+/** Node's own fetch ends what it hears nothing of for five minutes, whatever `timeout` allows. */
+const NODE_LATE = /(HEADERS|BODY)_TIMEOUT/;
 
 /** Sends calls and awaits them. */
 export class Sender {
@@ -203,13 +205,10 @@ export class Attempt {
     const reason = reasonOf(error);
     const where = url || "this page's own address";
     const known = { requestId, cause: error };
-    if (this.#isLate) {
-      const after = `after ${this.#milliseconds / 1000} s`;
-      return new TimedOut(
-        `${where} did not answer in time (${after}): allow more with timeout, or ask for less`,
-        true,
-        known,
-      );
+    if (this.#isLate || NODE_LATE.test(reason)) {
+      const after = this.#isLate ? `after ${this.#milliseconds / 1000} s` : reason;
+      const detail = `${where} did not answer in time (${after}): allow more with timeout, or ask for less`;
+      return new TimedOut(detail, true, known);
     }
     const advice = "start one with `softkv serve`, or give its address as url or in SOFTKV_URL";
     return new Unreachable(`no service answers at ${where} (${reason}): ${advice}`, !UNSENT.test(reason), known);
