@@ -27,10 +27,9 @@ import type {
   SchemaServiceAnswer,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
-import { Known } from "./calls/place.ts";
 import { pause } from "./wire/retrying.ts";
 import { Sender, WRITE_MS } from "./wire/sending.ts";
-import type { Fetch, How } from "./wire/sending.ts";
+import type { Fetch, How, Known } from "./wire/sending.ts";
 import { address, variable } from "./wire/settings.ts";
 import { Lab, Rooms } from "./calls/teaching.ts";
 
@@ -74,13 +73,18 @@ export class Client {
   readonly lab: Lab;
   readonly #sender: Sender;
   readonly #options: ClientOptions;
-  #known = new Known();
+  readonly #known: Known;
 
-  /** @throws Invalid: the address is none */
-  constructor(options: ClientOptions = {}) {
+  /**
+   * @param known what is known of the service already, for `withOptions`
+   * @throws Invalid: the address is none
+   */
+  constructor(options: ClientOptions = {}, known: Known = {}) {
     const { url, key, timeout, retries = 2, fetch = (to, init) => globalThis.fetch(to, init) } = options;
-    this.#sender = new Sender({ url: address(url), key: key ?? variable("SOFTKV_KEY"), timeout, retries, fetch });
+    const own = { url: address(url), key: key ?? variable("SOFTKV_KEY"), timeout, retries, fetch };
+    this.#sender = new Sender(own, known);
     this.#options = options;
+    this.#known = known;
     this.rooms = new Rooms(this.#sender);
     this.lab = new Lab(this.#sender);
   }
@@ -91,14 +95,12 @@ export class Client {
    * @throws Invalid: no collection can be called so
    */
   collection<Value = unknown>(name: string): Collection<Value> {
-    return new Collection(name, this.#sender, this.#known);
+    return new Collection(name, this.#sender);
   }
 
   /** A client with other options; what is left out stays. */
   withOptions(options: Omit<ClientOptions, "url">): Client {
-    const other = new Client({ ...this.#options, ...options });
-    other.#known = this.#known;
-    return other;
+    return new Client({ ...this.#options, ...options }, this.#known);
   }
 
   /** Any call → the JSON that it is answered with; null of an answer without one. */
@@ -178,7 +180,7 @@ export class Client {
 
   /** Texts of any number → `embeddings`, a Float32Array each, with `token_counts` and `truncated` beside them. */
   encode(texts: readonly string[], options: EncodeOptions = {}, how?: How): Promise<Encoded> {
-    return encode(this.#sender, this.#known, texts, options, how);
+    return encode(this.#sender, texts, options, how);
   }
 
   /** Follow a text, and perhaps a second one behind it, through a model; docs/encoding.md tells of each field. */

@@ -28,7 +28,6 @@ import type {
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
 import { collectionPath, documentPath } from "./calls/place.ts";
-import type { Known } from "./calls/place.ts";
 import type { Report } from "./calls/report.ts";
 import { WRITE_MS } from "./wire/sending.ts";
 import type { Call, How, Sender } from "./wire/sending.ts";
@@ -47,15 +46,13 @@ export class Collection<Value = unknown> {
   /** What it is called. */
   readonly name: string;
   readonly #sender: Sender;
-  readonly #known: Known;
   readonly #path: string;
 
   /** Made by `client.collection`. */
-  constructor(name: string, sender: Sender, known: Known) {
+  constructor(name: string, sender: Sender) {
     this.#path = collectionPath(name);
     this.name = name;
     this.#sender = sender;
-    this.#known = known;
   }
 
   /**
@@ -97,7 +94,7 @@ export class Collection<Value = unknown> {
   attend(queries: readonly Query[], options?: AttendOptions, how?: How): Promise<Answer<Value>[]>;
   attend(query: Query, options?: AttendOptions, how?: How): Promise<Answer<Value>>;
   async attend(query: Query | readonly Query[], options: AttendOptions = {}, how?: How): Promise<unknown> {
-    if (isMany(query)) return attendMany<Value>(this.#sender, this.#known, this.#path, query, options, how);
+    if (isMany(query)) return attendMany<Value>(this.#sender, this.#path, query, options, how);
     return attendOne<Value>(this.#sender, this.#path, query, options, how);
   }
 
@@ -231,7 +228,7 @@ export class Collection<Value = unknown> {
     options: UploadOptions = {},
     how?: How,
   ): Promise<Report> {
-    return upload(this.#sender, this.#known, `${this.#path}/documents`, rows, options, how);
+    return upload(this.#sender, `${this.#path}/documents`, rows, options, how);
   }
 
   /** What can be filtered by: facts on the fields of the metadata. */

@@ -11,7 +11,6 @@ import type {
   SchemaTraceAnswer,
   SchemaTraceRequest,
 } from "../generated/api.ts";
-import type { Known } from "./place.ts";
 import { flawed } from "../problems.ts";
 import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
@@ -65,13 +64,12 @@ const ARRAYS = ["output", "weights", "logits", "log_partition", "null_weight", "
 /** Texts of any number → vectors; they go to the service in parts. */
 export async function encode(
   sender: Sender,
-  known: Known,
   texts: readonly string[],
   options: EncodeOptions,
   how?: How,
 ): Promise<Encoded> {
   if (typeof texts === "string") throw flawed("/texts", "wanted a list of texts, got one text: write encode([text])");
-  const limit = await known.limit(options.tokens ? "encode_texts_with_tokens" : "encode_texts", sender, how);
+  const limit = await sender.limit(options.tokens ? "encode_texts_with_tokens" : "encode_texts", how);
   const most = Math.min(TEXTS_AT_ONCE, limit);
   let all: Encoded | undefined;
   for (let begin = 0; begin < Math.max(texts.length, 1); begin += most) {

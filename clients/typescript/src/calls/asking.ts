@@ -12,7 +12,6 @@ import type {
   SchemaSweepAnswer,
   SchemaSweepRequest,
 } from "../generated/api.ts";
-import type { Known } from "./place.ts";
 import type { How, Reply, Sender } from "../wire/sending.ts";
 import { FORMAT, outgoing } from "../wire/vectors.ts";
 import type { Vector } from "../wire/vectors.ts";
@@ -48,14 +47,13 @@ export function attendOne<Value>(
 /** Ask several, of any number: they go to the service in parts. */
 export async function attendMany<Value>(
   sender: Sender,
-  known: Known,
   path: string,
   queries: readonly Query[],
   options: AttendOptions,
   how?: How,
 ): Promise<Answer<Value>[]> {
   const asked = queries.map((each, place) => onWire(each, `/queries/${place}`));
-  const most = asked.length > 1 ? await known.limit("queries", sender, how) : 1;
+  const most = asked.length > 1 ? await sender.limit("queries", how) : 1;
   const read = (content: { results: SchemaAttendAnswer[] }, { requestId }: Reply) =>
     content.results.map((each) => new Answer<Value>(each, requestId));
   const answers: Answer<Value>[] = [];

@@ -1,22 +1,9 @@
-/** Where a collection and its documents are called, and what the service has said of itself so far. */
+/** Where a collection and its documents are called. */
 
 import type { Invalid } from "../errors.ts";
-import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
 import { flawed } from "../problems.ts";
-import type { How, Sender } from "../wire/sending.ts";
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-/** The service's limits, asked for once. */
-export class Known {
-  #limits: SchemaLimits | undefined = undefined;
-
-  /** One of them. */
-  async limit(name: keyof SchemaLimits, sender: Sender, how?: How): Promise<number> {
-    this.#limits ??= await sender.get("/v1", how, (info: SchemaServiceAnswer) => info.limits);
-    return this.#limits[name];
-  }
-}
 
 /**
  * Where a collection is called.

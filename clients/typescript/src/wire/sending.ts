@@ -2,6 +2,7 @@
 
 import { JSON_TYPE, Written, json } from "./body.ts";
 import { SoftkvError, TimedOut, Unreachable } from "../errors.ts";
+import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
 import { flawed, foreign, refusal } from "../problems.ts";
 import { pause, waitBefore } from "./retrying.ts";
 import { authorization } from "./settings.ts";
@@ -62,6 +63,11 @@ export interface Options {
   readonly retries: number;
 }
 
+/** What the service has said of itself so far. */
+export interface Known {
+  limits?: SchemaLimits;
+}
+
 /** A write is acknowledged when its texts are encoded and on disk; a question takes moments. */
 export const WRITE_MS = 600_000;
 const QUESTION_MS = 60_000;
@@ -74,9 +80,17 @@ const NODE_LATE = /(HEADERS|BODY)_TIMEOUT/;
 /** Sends calls and awaits them. */
 export class Sender {
   readonly options: Options;
+  readonly #known: Known;
 
-  constructor(options: Options) {
+  constructor(options: Options, known: Known) {
     this.options = options;
+    this.#known = known;
+  }
+
+  /** One of the service's limits, asked for once. */
+  async limit(name: keyof SchemaLimits, how?: How): Promise<number> {
+    this.#known.limits ??= await this.get("/v1", how, (info: SchemaServiceAnswer) => info.limits);
+    return this.#known.limits[name];
   }
 
   /** Send a call → what its answer says; null where it says nothing. */
