@@ -53,7 +53,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long cluster integrations lint format openapi notebook picture wheels bench image sbom lock clean
+.PHONY: install run test test-long cluster integrations lint format openapi typescript notebook picture wheels bench image sbom lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -127,6 +127,10 @@ format: install
 # docs/openapi.json, of which clients are made: what the service says of itself.
 openapi: install
 	$(BIN)/python -m tests.description
+
+# What of the TypeScript client is made and checked in: its types, of docs/openapi.json, and its bundle for the page.
+typescript: install
+	$(BIN)/python -m tests.bundle
 
 # docs/client.ipynb, run, with what its cells show now.
 notebook: install

@@ -15,7 +15,7 @@ OWN = [
     for pattern in ("attention/**/*", "service/**/*", "clients/**/*", "tests/**/*", "benchmarks/**/*")
     for path in ROOT.glob(pattern)
     if path.suffix in {".py", ".js", ".ts", ".css", ".html", ".sql"}
-    and not {"vendor", "node_modules", "dist", "build"} & set(path.parts)
+    and not {"vendor", "node_modules", "dist", "build", "generated"} & set(path.parts)
 ]
 HOUSE = ("attention", "service", "clients")
 PYTHON = [path for path in OWN if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE]

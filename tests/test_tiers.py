@@ -107,6 +107,7 @@ def test_each_works_first(make):
         f"python -m pytest -k phone -m {MARKS} --minutes 20",
     ]
     assert make("openapi") == ["python -m tests.description"]
+    assert make("typescript") == ["python -m tests.bundle"]
     assert make("lint", "test") == ["ruff check .", "ruff format --check .", "mypy", "lint-imports --no-cache", TEST]
 
 
@@ -202,7 +203,7 @@ def test_the_workflow_runs_what_a_landing_must_pass():
 
 
 def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
-    """A fork: no folder beside it, no root, no browser, no npm, no package manager."""
+    """A fork: no folder beside it, no root, no browser, no package manager."""
     clone, path = tmp_path / "clone", tmp_path / "bin"
     (clone / ".ci").mkdir(parents=True)
     path.mkdir()
@@ -221,4 +222,4 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
         "make cluster",
         "make integrations",
     ]
-    assert "no chromium fonts-wqy-microhei nodejs npm postgresql, and no right to install" in done.stderr
+    assert "no chromium fonts-wqy-microhei postgresql, and no right to install" in done.stderr

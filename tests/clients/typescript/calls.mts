@@ -1,5 +1,7 @@
 // Calls of the API as TypeScript types them: each compiles, or does not where an error is expected.
-import type { SchemaDocument, SchemaEncodeLine, SchemaFilter, SchemaProblemCode, SchemaUploadLine, paths } from "./api.js";
+import type {
+  SchemaDocument, SchemaEncodeLine, SchemaFilter, SchemaProblemCode, SchemaUploadLine, paths,
+} from "../../../clients/typescript/src/generated/api.ts";
 
 type Calls = { [path in keyof paths]: { [method in keyof paths[path]]: paths[path][method] } };
 type Json<Call, Part extends string> = Call extends { [part in Part]: { content: { "application/json": infer Body } } }

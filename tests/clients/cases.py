@@ -1,0 +1,72 @@
+"""The calls that both clients are asked with, one after another, and what to compare of what they answer.
+
+A file of `tests/clients/fixtures` is a list of cases: the call, the collection it is of, and its arguments in the words
+of the wire. Each file begins where none of these is there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FILES = sorted(path.stem for path in FIXTURES.glob("*.json"))
+UNLIKE = frozenset({"took_ms", "requestId", "request_id"})
+"""Of another size, or another name, each time."""
+
+
+class _Told(TypedDict, total=False):
+    collection: str
+    error: dict[str, str]
+
+
+class Case(_Told):
+    """A call.
+
+    Attributes:
+        collection: left out, it is the client's own.
+        error: the `code` of the refusal, and the `pointer` of its first flaw where it has one.
+    """
+
+    name: str
+    call: str
+    arguments: dict[str, Any]
+
+
+def cases(file: str) -> list[Case]:
+    """The cases of a file, their long lists written out."""
+    found: list[Case] = json.loads((FIXTURES / f"{file}.json").read_text(encoding="utf-8"), object_hook=_written_out)
+    return found
+
+
+def bare(answer: Any) -> Any:
+    """An answer without what differs each time and without nulls, which Python's classes say of what is not there."""
+    if isinstance(answer, dict):
+        found = {name: bare(each) for name, each in answer.items() if each is not None and name not in UNLIKE}
+        if "statement" in found:  # of SQL, which names a collection by its number
+            statement = re.sub(r"words_\d+", "words", found["statement"])
+            found |= {"statement": statement, "parameters": [*found["parameters"]]}
+        return found
+    return [bare(each) for each in answer] if isinstance(answer, list) else answer
+
+
+def jsonable(given: Any) -> Any:
+    """A number, or lists of them, as JSON has them: what is not finite, as the logit of a masked key, is null."""
+    if isinstance(given, list):
+        return [jsonable(each) for each in given]
+    return None if isinstance(given, float) and not math.isfinite(given) else given
+
+
+def unlike(story: Sequence[Case], came: Iterable[Any], wanted: Iterable[Any]) -> list[tuple[str, Any, Any]]:
+    """The cases of which other things came than were wanted: name, what came, what was wanted."""
+    each = zip(story, came, wanted, strict=True)
+    return [(case["name"], got, expected) for case, got, expected in each if got != expected]
+
+
+def _written_out(given: dict[str, Any]) -> Any:
+    """`{"times": 3, "of": 0}` is a list of three zeros, or what is asked for that often."""
+    return [given["of"]] * given["times"] if given.keys() == {"times", "of"} else given

@@ -1,0 +1,74 @@
+"""What the Python client makes of a case: the answer's fields under the names of the wire, or its error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from softkv import Answer, Client, Document, Error, Pages, Report, Swept
+from softkv.answers.encoded import Encoded
+from softkv.record import Record
+from tests.clients.cases import Case, jsonable
+
+FIRST = {
+    "attend": ("query", "queries"), "sweep": ("query", "temperatures"), "compare": ("query", "rows"), "put": ("id",),
+    "encode": ("texts",), "get": ("id",), "patch": ("id",), "remove": ("id",), "exists": ("id",), "get_many": ("ids",),
+    "write": ("documents",), "upsert": ("documents",), "values": ("field",), "collections": ("prefix",),
+    "trace": ("text",),
+}  # fmt: skip
+NAMED = {"filter": "where", "mode": "on_conflict"}
+MODES = {"upsert": "replace", "skip": "skip", "create": "fail"}
+
+
+def ask(client: Client, case: Case) -> dict[str, Any]:
+    """What came: an `answer` or an `error`."""
+    call, arguments = case["call"], dict(case["arguments"])
+    first = [arguments.pop(name) for name in FIRST.get(call, ()) if name in arguments]
+    arguments |= arguments.pop("patch", {})
+    if "mode" in arguments:
+        arguments["mode"] = MODES[arguments["mode"]]
+    if call == "find" and "limit" in arguments:
+        arguments["page"] = arguments.pop("limit")
+    named = {NAMED.get(name, name): each for name, each in arguments.items()}
+    try:
+        target = client.collection(case["collection"]) if "collection" in case else client
+        return {"answer": plain(getattr(target, call)(*first, **named))}
+    except Error as error:
+        flaws = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.errors]
+        told = {"class": type(error).__name__, "code": error.code, "status": error.status}
+        return {"error": told | {"detail": error.detail, "errors": flaws}}
+
+
+def plain(given: Any) -> Any:
+    """An answer of the client's as the wire would say it."""
+    if isinstance(given, Encoded):
+        named = ("model", "token_counts", "truncated", "unknown_tokens", "tokens")
+        rows = np.asarray(given).tolist()
+        return {"embeddings": rows, "dimension": given.shape[1]} | {name: getattr(given, name) for name in named}
+    if isinstance(given, np.ndarray):
+        return jsonable(given.tolist())
+    if isinstance(given, Answer):
+        names = ("matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "output", "temperature")
+        return {name: plain(getattr(given, name)) for name in (*names, "documents", "keys")}
+    if isinstance(given, Swept):
+        names = ("temperature", "weights", "rest_weight", "evidence")
+        columns = zip(given.temperatures, given.weights, given.rest_weights, given.evidence, strict=True)
+        at = [dict(zip(names, map(plain, each), strict=True)) for each in columns]
+        return {"matches": plain(given.matches), "temperatures": at, "documents": given.documents, "keys": given.keys}
+    if isinstance(given, Document):
+        return {"id": given.id} | {name: plain(each) for name, each in given.fields.items()}
+    if isinstance(given, Report):
+        refused = [
+            {"row": each.row, "id": each.id, "detail": each.detail, "errors": [flaw._asdict() for flaw in each.errors]}
+            for each in given.refused
+        ]
+        counts = {"rows": given.rows, "acknowledged": given.acknowledged, "upserted": given.upserted}
+        return counts | {"skipped": given.skipped, "truncated": given.truncated, "refused": refused}
+    if isinstance(given, Record):
+        return {name: plain(each) for name, each in vars(given).items()}
+    if isinstance(given, float):
+        return jsonable(given)
+    if isinstance(given, dict):
+        return {name: plain(each) for name, each in given.items()}
+    return [plain(each) for each in given] if isinstance(given, list | tuple | Pages) else given

@@ -1,0 +1,40 @@
+"""The cases of `tests/clients/fixtures`: what the Python client makes of each is what the service says over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from softkv import Client
+from tests.clients.cases import FILES, bare, cases, unlike
+from tests.clients.over_http import OverHttp
+from tests.clients.python.asked import ask
+
+
+def test_they_are_many_and_of_all_calls():
+    told = [case for file in FILES for case in cases(file)]
+    assert len(told) >= 100
+    assert sum("error" in case for case in told) >= 40
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_python_gets_what_the_service_says(service, client, file):
+    story, http = cases(file), OverHttp(client)
+    http.clear(story)
+    expected = [http.ask(case) for case in story]
+    http.clear(story)
+    with Client(service.url) as asking:
+        came = [ask(asking, case) for case in story]
+    http.clear(story)
+    assert unlike(story, map(bare, came), map(bare, expected)) == []
+    assert unlike(story, map(told, expected), (case.get("error") for case in story)) == []
+
+
+def told(outcome: dict[str, Any]) -> dict[str, str] | None:
+    """The code of a refusal, and where its first flaw is; None of an answer."""
+    if "answer" in outcome:
+        return None
+    error = outcome["error"]
+    flaws = error["errors"]
+    return {"code": error["code"]} | ({"pointer": flaws[0]["pointer"]} if flaws else {})

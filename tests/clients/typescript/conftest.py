@@ -1,0 +1,42 @@
+"""The TypeScript client, built anew in a folder laid out as the repository is. Skips where npm reaches no packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import node
+from tests.bundle import build
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if os.path.dirname(__file__) in str(item.path):
+            item.add_marker(pytest.mark.node)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the repository: the client with its packages, what is made of it, and the TypeScript of these tests."""
+    folder = tmp_path_factory.mktemp("typescript")
+    try:
+        project = node.client(folder)
+    except node.NodeMissingError as missing:
+        pytest.skip(str(missing))
+    build(project)
+    own = folder / HERE.relative_to(node.ROOT)
+    own.mkdir(parents=True)
+    for path in (*HERE.glob("*.mts"), HERE / "tsconfig.json"):
+        shutil.copy(path, own)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project(checkout: Path) -> Path:
+    """The client in there."""
+    return checkout / node.CLIENT

@@ -1,0 +1,36 @@
+"""The cases of `tests/clients/fixtures`: TypeScript makes of each what the service says, and what Python makes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from softkv import Client
+from tests.clients.cases import FILES, Case, bare, cases, unlike
+from tests.clients.over_http import OverHttp
+from tests.clients.python import asked
+from tests.clients.typescript.conftest import HERE
+from tests.node import ROOT, checked, node
+
+
+def ask(checkout, url: str, story: list[Case]) -> list[dict[str, Any]]:
+    """What the TypeScript client makes of cases."""
+    script = checkout / HERE.relative_to(ROOT) / "asked.mts"
+    return json.loads(checked(node(checkout, script, given=json.dumps({"url": url, "cases": story}))))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_typescript_gets_what_the_service_says_and_what_python_gets(checkout, service, client, file):
+    story, http = cases(file), OverHttp(client)
+    http.clear(story)
+    expected = [http.ask(case) for case in story]
+    http.clear(story)
+    came = ask(checkout, service.url, story)
+    http.clear(story)
+    with Client(service.url) as asking:
+        others = [asked.ask(asking, case) for case in story]
+    http.clear(story)
+    assert unlike(story, map(bare, came), map(bare, expected)) == []
+    assert unlike(story, map(bare, came), map(bare, others)) == []

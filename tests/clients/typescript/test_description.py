@@ -1,0 +1,32 @@
+"""docs/openapi.json as TypeScript has it: what is written with the types that are made of it compiles."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.clients.typescript.conftest import HERE
+from tests.node import ROOT, node
+
+
+def compiled(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """What the compiler says of the TypeScript of these tests."""
+    own = checkout / HERE.relative_to(ROOT)
+    return node(checkout, "clients/typescript/node_modules/typescript/bin/tsc", "--noEmit", "--project", own)
+
+
+def test_calls_compile(checkout):
+    done = compiled(checkout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_wrong_does_not(checkout):
+    file = checkout / HERE.relative_to(ROOT) / "calls.mts"
+    calls = file.read_text(encoding="utf-8")
+    allowed, expected = re.subn(r"^ *// @ts-expect-error.*$", "//", calls, flags=re.MULTILINE)
+    assert expected >= 8
+    file.write_text(allowed, encoding="utf-8")
+    done = compiled(checkout)
+    file.write_text(calls, encoding="utf-8")
+    assert len(re.findall(r"error TS\d+", done.stdout)) == expected, done.stdout

@@ -1,0 +1,96 @@
+"""What the package has: made of the checkout and nothing else, small, and right for whoever installs it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.bundle import BUILT, CHECKED_IN
+from tests.node import ROOT, checked, node, npm
+
+MOST_BYTES = 12_000
+PACKAGE = json.loads((ROOT / "clients" / "typescript" / "package.json").read_text(encoding="utf-8"))
+LOCK = ROOT / "clients" / "typescript" / "package-lock.json"
+# Whoever installs it writes this, and has the compiler find its types as Node.js does, or as a bundler does.
+USED = """import { Client, type Answer } from "softkv";
+export async function weights(client: Client): Promise<readonly number[]> {
+  const answer: Answer = await client.collection("library").attend("pets that purr");
+  return answer.matches.map((match) => match.weight);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def packed(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What npm would publish."""
+    folder = tmp_path_factory.mktemp("packed")
+    made = json.loads(checked(npm(project, "pack", "--json", "--pack-destination", folder)))
+    assert [each["filename"] for each in made] == ["softkv-0.1.0.tgz"]
+    names = {file["path"] for file in made[0]["files"]}
+    assert {"README.md", "package.json", "dist/softkv.js", "dist/index.d.ts"} <= names
+    assert all(name.startswith("dist/") or "/" not in name for name in names)
+    return folder / made[0]["filename"]
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", CHECKED_IN, ids=str)
+def test_what_is_checked_in_is_what_is_made(project, name):
+    made = (project / name).read_text(encoding="utf-8")
+    there = CHECKED_IN[name].read_text(encoding="utf-8")
+    assert made == there, f"{CHECKED_IN[name]} is of other sources: make typescript"
+
+
+def test_the_bundle_is_small_and_asks_for_nothing(project):
+    text = (project / BUILT).read_bytes()
+    assert len(gzip.compress(text, 9, mtime=0)) <= MOST_BYTES
+    assert b"import" not in text.replace(b"important", b"")
+
+
+def test_nothing_is_required_and_what_makes_it_is_pinned_and_of_no_registry():
+    assert not {"dependencies", "peerDependencies", "optionalDependencies"} & PACKAGE.keys()
+    assert all(version[0].isdigit() for version in PACKAGE["devDependencies"].values())
+    packages = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]
+    assert all("integrity" in each for name, each in packages.items() if name)
+    assert not any("resolved" in each for each in packages.values())
+
+
+def test_its_version_is_that_of_the_service():
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (PACKAGE["version"], PACKAGE["license"]) == (own["version"], own["license"])
+
+
+def test_sources_and_their_tests_compile(project):
+    done = npm(project, "run", "check")
+    assert done.returncode == 0, said(done)
+
+
+def test_publint_finds_nothing(project, packed):
+    done = node(project, "node_modules/publint/src/cli.js", packed, "--strict")
+    assert (done.returncode, "All good!" in done.stdout) == (0, True), said(done)
+
+
+def test_its_types_are_found_by_all_who_may_import_it(project, packed):
+    done = node(project, "node_modules/@arethetypeswrong/cli/dist/index.js", packed, "--profile", "esm-only")
+    assert (done.returncode, "No problems found" in done.stdout) == (0, True), said(done)
+
+
+@pytest.mark.parametrize("module", ["nodenext", "preserve"])
+def test_who_installs_it_compiles(project, packed, tmp_path, module):
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    with tarfile.open(packed) as archive:
+        archive.extractall(modules, filter="data")
+    (modules / "package").rename(modules / "softkv")
+    (tmp_path / "used.mts").write_text(USED, encoding="utf-8")
+    options = ("--strict", "--noEmit", "--target", "es2022", "--module", module)
+    done = node(tmp_path, project / "node_modules/typescript/bin/tsc", *options, "--types", "", "used.mts")
+    assert done.returncode == 0, said(done)

