@@ -75,7 +75,7 @@ def client(folder: Path) -> Path:
     shutil.copytree(ROOT / CLIENT, project, ignore=shutil.ignore_patterns(*MADE))
     (folder / DESCRIPTION).parent.mkdir()
     shutil.copy(ROOT / DESCRIPTION, folder / DESCRIPTION)
-    installed = npm(project, "ci", "--no-audit", "--no-fund")
+    installed = npm(project, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
     if installed.returncode != 0:
         assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
         raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")

@@ -1,7 +1,15 @@
 /** The client: one service, its collections, and what it does without one. */
 
 import { attendArrays, embed, encode, trace } from "./calls/arrays.ts";
-import type { AttentionRequest, Attended, Embeddings, EncodeOptions, Encoded, Trace, TraceOptions } from "./calls/arrays.ts";
+import type {
+  AttentionRequest,
+  Attended,
+  Embeddings,
+  EncodeOptions,
+  Encoded,
+  Trace,
+  TraceOptions,
+} from "./calls/arrays.ts";
 import { compare } from "./calls/asking.ts";
 import type { CompareOptions, Row } from "./calls/asking.ts";
 import type { Comparison } from "./calls/answer.ts";
@@ -19,10 +27,9 @@ import type {
   SchemaServiceAnswer,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
-import { Known } from "./calls/place.ts";
 import { pause } from "./wire/retrying.ts";
 import { Sender, WRITE_MS } from "./wire/sending.ts";
-import type { Call, Fetch, How } from "./wire/sending.ts";
+import type { Fetch, How, Known } from "./wire/sending.ts";
 import { address, variable } from "./wire/settings.ts";
 import { Lab, Rooms } from "./calls/teaching.ts";
 
@@ -66,13 +73,18 @@ export class Client {
   readonly lab: Lab;
   readonly #sender: Sender;
   readonly #options: ClientOptions;
-  #known = new Known();
+  readonly #known: Known;
 
-  /** @throws Invalid: the address is none */
-  constructor(options: ClientOptions = {}) {
+  /**
+   * @param known what is known of the service already, for `withOptions`
+   * @throws Invalid: the address is none
+   */
+  constructor(options: ClientOptions = {}, known: Known = {}) {
     const { url, key, timeout, retries = 2, fetch = (to, init) => globalThis.fetch(to, init) } = options;
-    this.#sender = new Sender({ url: address(url), key: key ?? variable("SOFTKV_KEY"), timeout, retries, fetch });
+    const own = { url: address(url), key: key ?? variable("SOFTKV_KEY"), timeout, retries, fetch };
+    this.#sender = new Sender(own, known);
     this.#options = options;
+    this.#known = known;
     this.rooms = new Rooms(this.#sender);
     this.lab = new Lab(this.#sender);
   }
@@ -83,24 +95,22 @@ export class Client {
    * @throws Invalid: no collection can be called so
    */
   collection<Value = unknown>(name: string): Collection<Value> {
-    return new Collection(name, this.#sender, this.#known);
+    return new Collection(name, this.#sender);
   }
 
   /** A client with other options; what is left out stays. */
   withOptions(options: Omit<ClientOptions, "url">): Client {
-    const other = new Client({ ...this.#options, ...options });
-    other.#known = this.#known;
-    return other;
+    return new Client({ ...this.#options, ...options }, this.#known);
   }
 
   /** Any call → the JSON that it is answered with; null of an answer without one. */
   call<T = unknown>(method: string, path: string, body?: unknown, how: CallOptions = {}): Promise<T> {
     const { repeatable = method === "GET", once = false, ...others } = how;
-    const call = { method, path, body, repeatable, once };
-    return this.#sender.send<T>(once ? { ...call, limit: WRITE_MS } : call, others);
+    const limit = once ? WRITE_MS : undefined;
+    return this.#sender.send<T>({ method, path, body, repeatable, once, limit }, others);
   }
 
-  /** What the service tells, event by event, until it ends; sent when it is gone through, a POST where it has a body. */
+  /** What the service tells, event by event; sent when it is gone through, a POST where it has a body. */
   events<Data = unknown>(
     path: string,
     options: How & { readonly body?: unknown } = {},
@@ -113,7 +123,7 @@ export class Client {
     const { prefix = "", page = 1000 } = options;
     const ask = async (cursor: string | undefined, limit: number) => {
       const query = new URLSearchParams({ prefix, limit: `${limit}`, ...(cursor !== undefined && { cursor }) });
-      const answer = await this.#get<SchemaCollectionList>(`/v1/collections?${query}`, how);
+      const answer = await this.#sender.get<SchemaCollectionList>(`/v1/collections?${query}`, how);
       return { items: answer.collections, next_cursor: answer.next_cursor };
     };
     return new Pages({ ask, limit: page });
@@ -121,32 +131,32 @@ export class Client {
 
   /** Its version, its encoder, whether it wants keys, every limit by name, and what holds its keys. */
   info(how?: How): Promise<ServiceInfo> {
-    return this.#get("/v1", how);
+    return this.#sender.get("/v1", how);
   }
 
   /** What this client's key allows. */
   access(how?: How): Promise<"read" | "write"> {
-    return this.#get("/v1/collections?limit=0", how, (list: SchemaCollectionList) => list.access);
+    return this.#sender.get("/v1/collections?limit=0", how, (list: SchemaCollectionList) => list.access);
   }
 
   /** The models that encode and trace. */
   models(how?: How): Promise<Model[]> {
-    return this.#get("/v1/models", how, (list: SchemaModelList) => list.data);
+    return this.#sender.get("/v1/models", how, (list: SchemaModelList) => list.data);
   }
 
   /** One of them. */
   model(id: string, how?: How): Promise<Model> {
-    return this.#get(`/v1/models/${encodeURIComponent(id)}`, how);
+    return this.#sender.get(`/v1/models/${encodeURIComponent(id)}`, how);
   }
 
   /** Whether the process answers. */
   alive(how?: How): Promise<boolean> {
-    return this.#get("/livez", how, (liveness) => liveness.status === "alive");
+    return this.#sender.get("/livez", how, (liveness) => liveness.status === "alive");
   }
 
   /** Whether everything is loaded, and what still loads; it answers before, only slower. */
   ready(how?: How): Promise<Readiness> {
-    return this.#sender.send({ method: "GET", path: "/readyz", repeatable: true, expected: 503 }, how);
+    return this.#sender.get("/readyz", how, undefined, 503);
   }
 
   /**
@@ -170,7 +180,7 @@ export class Client {
 
   /** Texts of any number → `embeddings`, a Float32Array each, with `token_counts` and `truncated` beside them. */
   encode(texts: readonly string[], options: EncodeOptions = {}, how?: How): Promise<Encoded> {
-    return encode(this.#sender, this.#known, texts, options, how);
+    return encode(this.#sender, texts, options, how);
   }
 
   /** Follow a text, and perhaps a second one behind it, through a model; docs/encoding.md tells of each field. */
@@ -196,10 +206,5 @@ export class Client {
     how?: How,
   ): Promise<Comparison<Value>> {
     return compare(this.#sender, "/v1", { query, ...options, rows: [...rows] }, how);
-  }
-
-  #get<T>(path: string, how?: How, read?: Call<T>["read"]): Promise<T> {
-    const call = { method: "GET", path, repeatable: true };
-    return this.#sender.send(read ? { ...call, read } : call, how);
   }
 }

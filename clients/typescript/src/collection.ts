@@ -4,7 +4,16 @@ import { attendMany, attendOne, compare, isMany, sweep } from "./calls/asking.ts
 import type { AttendOptions, CompareOptions, Query, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
 import { decoded, encoded, written } from "./calls/documents.ts";
-import type { Document, DocumentBody, DocumentField, DocumentInput, DocumentPatch, FindOptions, Which, Written } from "./calls/documents.ts";
+import type {
+  Document,
+  DocumentBody,
+  DocumentField,
+  DocumentInput,
+  DocumentPatch,
+  FindOptions,
+  Which,
+  Written,
+} from "./calls/documents.ts";
 import { Conflict, NotFound } from "./errors.ts";
 import { fields, values } from "./calls/facts.ts";
 import type { FieldFacts, FieldValue, FieldsOptions } from "./calls/facts.ts";
@@ -19,7 +28,6 @@ import type {
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
 import { collectionPath, documentPath } from "./calls/place.ts";
-import type { Known } from "./calls/place.ts";
 import type { Report } from "./calls/report.ts";
 import { WRITE_MS } from "./wire/sending.ts";
 import type { Call, How, Sender } from "./wire/sending.ts";
@@ -38,15 +46,13 @@ export class Collection<Value = unknown> {
   /** What it is called. */
   readonly name: string;
   readonly #sender: Sender;
-  readonly #known: Known;
   readonly #path: string;
 
   /** Made by `client.collection`. */
-  constructor(name: string, sender: Sender, known: Known) {
+  constructor(name: string, sender: Sender) {
     this.#path = collectionPath(name);
     this.name = name;
     this.#sender = sender;
-    this.#known = known;
   }
 
   /**
@@ -59,7 +65,7 @@ export class Collection<Value = unknown> {
     const { existOk = false, ...body } = options;
     return this.#write("PUT", "", body, how, (info: CollectionInfo, { status, requestId }) => {
       if (status === 201 || existOk) return info;
-      const detail = `collection '${this.name}' is there already: say existOk: true to take it as it is, or drop it first`;
+      const detail = `collection '${this.name}' is there already: say existOk: true to take it, or drop it first`;
       throw new Conflict(detail, { code: "collection_conflict", status: 409, requestId });
     });
   }
@@ -71,7 +77,7 @@ export class Collection<Value = unknown> {
 
   /** Its settings, and how many documents it holds. */
   info(how?: How): Promise<CollectionInfo> {
-    return this.#sender.send({ method: "GET", path: this.#path, repeatable: true }, how);
+    return this.#sender.get(this.#path, how);
   }
 
   /** Delete it and its documents. */
@@ -88,12 +94,17 @@ export class Collection<Value = unknown> {
   attend(queries: readonly Query[], options?: AttendOptions, how?: How): Promise<Answer<Value>[]>;
   attend(query: Query, options?: AttendOptions, how?: How): Promise<Answer<Value>>;
   async attend(query: Query | readonly Query[], options: AttendOptions = {}, how?: How): Promise<unknown> {
-    if (isMany(query)) return attendMany<Value>(this.#sender, this.#known, this.#path, query, options, how);
+    if (isMany(query)) return attendMany<Value>(this.#sender, this.#path, query, options, how);
     return attendOne<Value>(this.#sender, this.#path, query, options, how);
   }
 
   /** Ask one question at many temperatures, from one reading of the keys. */
-  async sweep(query: Query, temperatures: Iterable<number>, options: SweepOptions = {}, how?: How): Promise<Swept<Value>> {
+  async sweep(
+    query: Query,
+    temperatures: Iterable<number>,
+    options: SweepOptions = {},
+    how?: How,
+  ): Promise<Swept<Value>> {
     return sweep(this.#sender, this.#path, query, temperatures, options, how);
   }
 
@@ -125,7 +136,7 @@ export class Collection<Value = unknown> {
     const query = new URLSearchParams(FORMAT);
     for (const field of options.include ?? []) query.append("include", field);
     const path = `${this.#path}${documentPath(id)}?${query}`;
-    return this.#sender.send({ method: "GET", path, repeatable: true, read: decoded<Document<Value>> }, how);
+    return this.#sender.get(path, how, decoded<Document<Value>>);
   }
 
   /** The documents of these ids, in this order; undefined where there is none. */
@@ -191,7 +202,7 @@ export class Collection<Value = unknown> {
   /**
    * Write documents in one transaction, all of them or none.
    *
-   * @param options.onConflict what becomes of a document whose id is taken: it is replaced, skipped, or everything fails
+   * @param options.onConflict what becomes of one whose id is taken: it is replaced, skipped, or everything fails
    * @throws Conflict: an id is taken, with `onConflict: "fail"`
    * @throws TooLarge: they are more than one request may bring; `upsert` takes any number
    */
@@ -217,7 +228,7 @@ export class Collection<Value = unknown> {
     options: UploadOptions = {},
     how?: How,
   ): Promise<Report> {
-    return upload(this.#sender, this.#known, `${this.#path}/documents`, rows, options, how);
+    return upload(this.#sender, `${this.#path}/documents`, rows, options, how);
   }
 
   /** What can be filtered by: facts on the fields of the metadata. */
@@ -231,22 +242,23 @@ export class Collection<Value = unknown> {
   }
 
   #write<T>(method: string, below: string, body: unknown, how?: How, read?: Call<T>["read"]): Promise<T> {
-    const call = { method, path: this.#path + below, body, once: true, limit: WRITE_MS };
-    return this.#sender.send(read ? { ...call, read } : call, how);
-  }
-
-  #ask<T>(below: string, body: unknown, how: How | undefined, read: (content: any) => T): Promise<T> {
-    return this.#sender.send({ method: "POST", path: `${this.#path}${below}`, body, repeatable: true, read }, how);
+    return this.#sender.send({ method, path: this.#path + below, body, read, once: true, limit: WRITE_MS }, how);
   }
 
   #page(body: object, how?: How) {
-    return this.#ask("/documents/query", { ...body, ...FORMAT }, how, (page: SchemaDocumentPage) => ({
-      items: page.documents.map((each: SchemaDocumentAnswer) => decoded<Document<Value>>(each)),
-      next_cursor: page.next_cursor,
-    }));
+    return this.#sender.ask(
+      `${this.#path}/documents/query`,
+      { ...body, ...FORMAT },
+      how,
+      (page: SchemaDocumentPage) => ({
+        items: page.documents.map((each: SchemaDocumentAnswer) => decoded<Document<Value>>(each)),
+        next_cursor: page.next_cursor,
+      }),
+    );
   }
 
   #count(which: object, how?: How): Promise<number> {
-    return this.#ask("/documents/query", { ...which, limit: 0, count: true }, how, (page) => page.count);
+    const body = { ...which, limit: 0, count: true };
+    return this.#sender.ask(`${this.#path}/documents/query`, body, how, (page) => page.count);
   }
 }

@@ -12,7 +12,15 @@
 
 export { Answer } from "./calls/answer.ts";
 export type { Comparison, Match, Swept, SweptMatch } from "./calls/answer.ts";
-export type { Attended, AttentionRequest, Embeddings, EncodeOptions, Encoded, Trace, TraceOptions } from "./calls/arrays.ts";
+export type {
+  Attended,
+  AttentionRequest,
+  Embeddings,
+  EncodeOptions,
+  Encoded,
+  Trace,
+  TraceOptions,
+} from "./calls/arrays.ts";
 export type { AttendOptions, CompareOptions, Query, Row, SweepOptions } from "./calls/asking.ts";
 export { Client } from "./client.ts";
 export type { CallOptions, ClientOptions, Model, Readiness, ServiceInfo } from "./client.ts";

@@ -22,7 +22,8 @@ export function ofProblem(problem: SchemaProblem, reply: Reply): Refused {
 /** An answer that softkv would not give: a proxy's, or that of another program. */
 export function foreign(reply: Reply): Refused {
   const { url, status, type } = reply;
-  const detail = `${url} answered ${status} with ${type ?? "no content type"}, which is not softkv's: check the address`;
+  const came = `${status} with ${type ?? "no content type"}`;
+  const detail = `${url} answered ${came}, which is not softkv's: check the address`;
   return new (OF_STATUS[status] ?? Refused)(detail, reply);
 }
 

@@ -10,13 +10,25 @@ const VECTORS = { encoder: null, dimension: 2, similarity: "dot", temperature: 0
 test("one question has one answer, whose weights sum to one", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
   const answer = await compass.attend([1, 0], { top_k: 2 });
-  assert.deepEqual(answer.matches.map(({ id, value }) => [id, value]), [["east", "sunrise"], ["north", "pole"]]);
+  assert.deepEqual(
+    answer.matches.map(({ id, value }) => [id, value]),
+    [
+      ["east", "sunrise"],
+      ["north", "pole"],
+    ],
+  );
   const weight = answer.matches.reduce((sum, match) => sum + match.weight, 0);
   assert.ok(Math.abs(weight + answer.rest_weight + answer.evidence.null_weight - 1) < 1e-6);
   const whole = Math.exp(2) + 2 + Math.exp(-2);
   assert.ok(Math.abs((answer.matches[0]?.weight ?? 0) - Math.exp(2) / whole) < 1e-6);
-  assert.deepEqual([answer.documents, answer.keys, answer.temperature, answer.certificate.basis], [4, 4, 0.5, "proven"]);
-  assert.deepEqual([...answer].map((match) => match.id), ["east", "north"]);
+  assert.deepEqual(
+    [answer.documents, answer.keys, answer.temperature, answer.certificate.basis],
+    [4, 4, 0.5, "proven"],
+  );
+  assert.deepEqual(
+    [...answer].map((match) => match.id),
+    ["east", "north"],
+  );
   assert.match(answer.requestId ?? "", /^[0-9a-f]{32}$/);
 });
 
@@ -31,7 +43,9 @@ test("what is asked as numbers, float32 and float64 is the same question", async
 test("vectors come back as float32", async (t) => {
   const settings = { ...VECTORS, value_dimension: 3 };
   const value_vector = new Float32Array([0.1, 2, -3e38]);
-  const own = await collection(t, settings, [{ id: "a", key_vector: [1, 0.3], value_vector, value: { any: ["json"] } }]);
+  const own = await collection(t, settings, [
+    { id: "a", key_vector: [1, 0.3], value_vector, value: { any: ["json"] } },
+  ]);
   const answer = await own.attend([1, 0], { include: ["value", "output", "key_vector", "value_vector"], null: false });
   assert.deepEqual(answer.output, value_vector);
   assert.deepEqual(answer.matches[0]?.key_vector, new Float32Array([1, 0.3]));
@@ -45,14 +59,20 @@ test("many questions are answered in their order, of any number", async (t) => {
   const { queries } = (await client.info()).limits;
   const asked = Array.from({ length: queries * 2 + 1 }, (_, at) => (at % 3 ? [0, 1] : [-1, 0]));
   const answers = await compass.attend(asked, { top_k: 1 });
-  assert.deepEqual(answers.map((answer) => answer.matches[0]?.id), asked.map(([x]) => (x ? "west" : "north")));
+  assert.deepEqual(
+    answers.map((answer) => answer.matches[0]?.id),
+    asked.map(([x]) => (x ? "west" : "north")),
+  );
   assert.deepEqual(await compass.attend([]), []);
 });
 
 test("the matches above none of these", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
   const answer = await compass.attend([1, 0], { null: 0.5 });
-  assert.deepEqual(answer.aboveNull.map((match) => match.id), ["east"]);
+  assert.deepEqual(
+    answer.aboveNull.map((match) => match.id),
+    ["east"],
+  );
   assert.equal(answer.answered, true);
   const none = await compass.attend([1, 0], { null: 9 });
   assert.deepEqual([none.answered, none.aboveNull], [false, []]);
@@ -62,26 +82,48 @@ test("the matches above none of these", async (t) => {
 test("texts are asked in words", async (t) => {
   const { encoder } = await client.info();
   if (encoder === null) return t.skip("this service has no encoder");
-  const own = await collection<string>(t, {}, [{ id: "a", key: "cats that purr" }, { id: "b", key: "relational databases" }]);
+  const own = await collection<string>(t, {}, [
+    { id: "a", key: "cats that purr" },
+    { id: "b", key: "relational databases" },
+  ]);
   const answer = await own.attend("cats that purr", { include: ["value", "key"] });
-  assert.deepEqual([answer.matches[0]?.id, answer.matches[0]?.key, answer.matches[0]?.value], ["a", "cats that purr", "cats that purr"]);
+  assert.deepEqual(
+    [answer.matches[0]?.id, answer.matches[0]?.key, answer.matches[0]?.value],
+    ["a", "cats that purr", "cats that purr"],
+  );
   const [first, second] = await own.attend(["relational databases", "cats that purr"], { top_k: 1 });
   assert.deepEqual([first?.matches[0]?.id, second?.matches[0]?.id], ["b", "a"]);
   const compared = await own.compare("cats that purr", { top_k: 1 });
   assert.equal(compared.sql.rows[0]?.id, "a");
   assert.equal(compared.top_k.matches[0]?.id, "a");
   assert.equal(compared.attention.matches[0]?.value, "cats that purr");
-  const rows = await client.compare("purr", [{ id: "a", key: "cats that purr" }, { id: "b", key: "databases" }], { top_k: 1 });
+  const rows = await client.compare(
+    "purr",
+    [
+      { id: "a", key: "cats that purr" },
+      { id: "b", key: "databases" },
+    ],
+    { top_k: 1 },
+  );
   assert.equal(rows.full_text.rows[0]?.id, "a");
   assert.equal(rows.attention.matches.length, 1);
 });
 
 test("one question at many temperatures", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
-  const swept = await compass.sweep(new Float32Array([1, 0]), [0, 0.5, 100], { top_k: 2, include: ["value", "key_vector"] });
-  assert.deepEqual(swept.matches.map((match) => match.id), ["east", "north"]);
+  const swept = await compass.sweep(new Float32Array([1, 0]), [0, 0.5, 100], {
+    top_k: 2,
+    include: ["value", "key_vector"],
+  });
+  assert.deepEqual(
+    swept.matches.map((match) => match.id),
+    ["east", "north"],
+  );
   assert.deepEqual(swept.matches[0]?.key_vector, new Float32Array([1, 0]));
-  assert.deepEqual(swept.temperatures.map((each) => each.temperature), [0, 0.5, 100]);
+  assert.deepEqual(
+    swept.temperatures.map((each) => each.temperature),
+    [0, 0.5, 100],
+  );
   const [cold, usual] = swept.temperatures;
   assert.equal(cold?.weights[0], 1);
   const answer = await compass.attend([1, 0]);
@@ -98,13 +140,26 @@ test("a wrong question is refused, with where and why", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
   await assert.rejects(compass.attend([1, 0], { top_k: -1 }), (error: Invalid) => {
     assert.ok(error instanceof Invalid);
-    assert.deepEqual([error.name, error.code, error.status, error.errors[0]?.pointer], ["Invalid", "invalid_content", 422, "/top_k"]);
+    assert.deepEqual(
+      [error.name, error.code, error.status, error.errors[0]?.pointer],
+      ["Invalid", "invalid_content", 422, "/top_k"],
+    );
     assert.match(error.requestId ?? "", /^[0-9a-f]{32}$/);
     return true;
   });
   await assert.rejects(compass.attend([1, 0, 0]), Invalid);
-  await assert.rejects(compass.attend([1, NaN]), { code: "invalid_content", requestId: undefined, message: /number 1 is not finite/ });
-  await assert.rejects(compass.attend([[1, 0], [1e39, 0]]), { message: /^\/queries\/1: number 0 is not finite/ });
+  await assert.rejects(compass.attend([1, NaN]), {
+    code: "invalid_content",
+    requestId: undefined,
+    message: /number 1 is not finite/,
+  });
+  await assert.rejects(
+    compass.attend([
+      [1, 0],
+      [1e39, 0],
+    ]),
+    { message: /^\/queries\/1: number 0 is not finite/ },
+  );
   await assert.rejects(compass.attend([1, 0], { temperature: NaN }), { message: /no NaN/ });
   await assert.rejects(compass.attend(null as never), { message: /\/query: wanted a vector/ });
   await assert.rejects(compass.sweep([1, 0], []), Invalid);

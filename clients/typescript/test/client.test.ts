@@ -32,7 +32,10 @@ test("a service that is not ready", async (t) => {
   assert.equal(looked, 3);
   looked = -1000;
   await assert.rejects(own.waitUntilReady(50), { name: "TimedOut", message: /still loads library/ });
-  const failed = await server(t, (_, answered) => void answered.writeHead(503).end(JSON.stringify({ ...loading, failed: ["disk"] })));
+  const failed = await server(
+    t,
+    (_, answered) => void answered.writeHead(503).end(JSON.stringify({ ...loading, failed: ["disk"] })),
+  );
   await assert.rejects(new Client({ url: failed }).waitUntilReady(), { name: "Unavailable", message: /disk/ });
 });
 
@@ -43,13 +46,24 @@ test("what goes with a request", async (t) => {
     answered.end("null");
   });
   const own = new Client({ url: `${url}/below/` });
-  assert.equal(await own.call("PUT", "/v1/any?thing=1", { a: undefined, b: [1, new Float32Array([0.5])] }, { once: true, headers: { "X-Own": "yes" } }), null);
+  assert.equal(
+    await own.call(
+      "PUT",
+      "/v1/any?thing=1",
+      { a: undefined, b: [1, new Float32Array([0.5])] },
+      { once: true, headers: { "X-Own": "yes" } },
+    ),
+    null,
+  );
   const [sent] = asked;
   assert.deepEqual([sent?.["method"], sent?.["path"], sent?.["x-own"]], ["PUT", "/below/v1/any?thing=1", "yes"]);
   assert.deepEqual([sent?.["content-type"], sent?.["user-agent"]], ["application/json", `softkv-js/${VERSION}`]);
   assert.equal(sent?.["idempotency-key"], sent?.["x-request-id"]);
   await own.call("DELETE", "/v1/any");
-  assert.deepEqual([asked[1]?.["content-type"], asked[1]?.["idempotency-key"], asked[1]?.["authorization"]], [undefined, undefined, undefined]);
+  assert.deepEqual(
+    [asked[1]?.["content-type"], asked[1]?.["idempotency-key"], asked[1]?.["authorization"]],
+    [undefined, undefined, undefined],
+  );
 });
 
 test("any call", async () => {
@@ -76,7 +90,8 @@ test("texts become vectors, in parts", async (t) => {
   const texts = Array.from({ length: most + 2 }, (_, at) => `${at % 10}`);
   const many = await client.encode(texts);
   assert.deepEqual([many.embeddings.length, many.token_counts.length, many.tokens], [most + 2, most + 2, undefined]);
-  const near = (one: Float32Array, other: Float32Array) => one.every((number, at) => Math.abs(number - (other[at] ?? 9)) < 1e-4);
+  const near = (one: Float32Array, other: Float32Array) =>
+    one.every((number, at) => Math.abs(number - (other[at] ?? 9)) < 1e-4);
   assert.ok(near(many.embeddings[most + 1] as Float32Array, many.embeddings[(most + 1) % 10] as Float32Array));
   const embedded = await client.embed({ input: ["a cat", "a dog"], model: one.model });
   assert.equal(embedded.embeddings.length, 2);
@@ -103,17 +118,34 @@ test("attention on arrays", async () => {
   const found = await client.attend({
     query: [[1, 0]],
     key: [new Float32Array([1, 0]), [0, 1]],
-    value: [[1, 10], [3, 30]],
+    value: [
+      [1, 10],
+      [3, 30],
+    ],
     similarity: "dot",
     temperature: 1,
     intermediates: true,
   });
   const weight = Math.E / (Math.E + 1);
-  assert.deepEqual([found.output.shape, found.weights?.shape], [[1, 2], [1, 2]]);
+  assert.deepEqual(
+    [found.output.shape, found.weights?.shape],
+    [
+      [1, 2],
+      [1, 2],
+    ],
+  );
   assert.ok(Math.abs((found.weights?.data[0] ?? 0) - weight) < 1e-6);
   assert.ok(Math.abs((found.output.data[1] ?? 0) - (10 * weight + 30 * (1 - weight))) < 1e-4);
   assert.deepEqual(found.intermediates?.["query"]?.shape, [1, 2]);
-  const masked = await client.attend({ query: [[1, 0]], key: [[1, 0], [0, 1]], value: [[1], [2]], mask: [[true, false]] });
+  const masked = await client.attend({
+    query: [[1, 0]],
+    key: [
+      [1, 0],
+      [0, 1],
+    ],
+    value: [[1], [2]],
+    mask: [[true, false]],
+  });
   assert.equal(masked.logits?.data[1], -Infinity);
   await assert.rejects(client.attend({ query: [[1]], key: [[1, 0]], value: [[1]] }), Invalid);
 });
@@ -129,7 +161,10 @@ test("a room, and what is heard in it", async () => {
   assert.equal(heard[0]?.name, "room");
   assert.notEqual(heard.at(-1)?.name, "room");
   const own = await client.rooms.get(room.code);
-  assert.deepEqual(own.rows.map((row) => row.id), ["cats", "dogs"]);
+  assert.deepEqual(
+    own.rows.map((row) => row.id),
+    ["cats", "dogs"],
+  );
   await client.rooms.removeRow(room.code, "dogs", room.secret);
   const question = await client.rooms.ask(room.code, { query: "purr" }, room.secret);
   assert.equal((await client.rooms.guess(room.code, "me", question.number, "cats")).guesses, 1);
@@ -177,8 +212,12 @@ test("events", async (t) => {
     for await (const each of told) found.push(each);
     return found;
   };
-  answer = [": hello\n\n", 'event: step\ndata: {"a":"ü"}\n\n', "data: 1\n\n", 'data: [1,\ndata: 2]\nevent: two\n\n'];
-  const told = [{ name: "step", data: { a: "ü" } }, { name: "message", data: 1 }, { name: "two", data: [1, 2] }];
+  answer = [": hello\n\n", 'event: step\ndata: {"a":"ü"}\n\n', "data: 1\n\n", "data: [1,\ndata: 2]\nevent: two\n\n"];
+  const told = [
+    { name: "step", data: { a: "ü" } },
+    { name: "message", data: 1 },
+    { name: "two", data: [1, 2] },
+  ];
   assert.deepEqual(await all(own.events("/any")), told);
   assert.deepEqual(await all(own.events("/any", { body: {} })), told);
   await assert.rejects(all(own.events("/busy")), { name: "Busy", code: "listeners_full" });

@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Busy, Client, Invalid, KeyRefused, Refused, SoftkvError, TimedOut, Unavailable, Unreachable } from "../src/index.ts";
+import {
+  Busy,
+  Client,
+  Invalid,
+  KeyRefused,
+  Refused,
+  SoftkvError,
+  TimedOut,
+  Unavailable,
+  Unreachable,
+} from "../src/index.ts";
 import { COMPASS, URL_OF_SERVICE, client, collection, nowhere, pass, refuse, server } from "./service.ts";
 
 const VECTORS = { encoder: null, dimension: 2 } as const;
@@ -12,7 +22,10 @@ test("a service that is down", async () => {
   const began = Date.now();
   await assert.rejects(new Client({ url }).info(), (error: Unreachable) => {
     assert.ok(error instanceof Unreachable && !(error instanceof TimedOut));
-    assert.deepEqual([error.name, error.sent, error.status, error.code, error.again], ["Unreachable", false, undefined, undefined, true]);
+    assert.deepEqual(
+      [error.name, error.sent, error.status, error.code, error.again],
+      ["Unreachable", false, undefined, undefined, true],
+    );
     assert.match(error.message, /no service answers at .*ECONNREFUSED.*softkv serve/);
     return true;
   });
@@ -102,7 +115,10 @@ test("how often, and what is never asked again", async (t) => {
   const own = new Client({ url });
   const tries = async (call: Promise<unknown>): Promise<[number, Refused]> => {
     asked.length = 0;
-    const error = await call.then(() => assert.fail("it was answered"), (failure: Refused) => failure);
+    const error = await call.then(
+      () => assert.fail("it was answered"),
+      (failure: Refused) => failure,
+    );
     return [asked.length, error];
   };
   assert.equal((await tries(own.info()))[0], 3);
@@ -136,7 +152,10 @@ test("what a proxy answers in its own words", async (t) => {
   assert.equal(asked, 3);
   await assert.rejects(own.call("POST", "/v1/rooms", {}), Unavailable);
   assert.equal(asked, 4, "nobody knows what became of it");
-  const page = await server(t, (_, answered) => void answered.writeHead(200, { "Content-Type": "text/html" }).end("<p>Hello"));
+  const page = await server(
+    t,
+    (_, answered) => void answered.writeHead(200, { "Content-Type": "text/html" }).end("<p>Hello"),
+  );
   await assert.rejects(new Client({ url: page }).info(), { name: "Refused", status: 200, message: /not softkv's/ });
   const other = await server(t, (_, answered) => void answered.end("{}"));
   await assert.rejects(new Client({ url: other }).collection("a").attend([1]), { message: /not softkv's/ });
@@ -159,14 +178,20 @@ test("keys", async (t) => {
 });
 
 test("addresses that are none", () => {
-  assert.throws(() => new Client({ url: "localhost" }), { name: "Invalid", message: /is not a URL: give one such as http/ });
+  assert.throws(() => new Client({ url: "localhost" }), {
+    name: "Invalid",
+    message: /is not a URL: give one such as http/,
+  });
   assert.throws(() => new Client({ url: "ftp://localhost" }), /is not an http address/);
   assert.throws(() => new Client({ url: "http://localhost/v1/" }), /ends in \/v1, which the client adds/);
   assert.throws(() => client.collection("a/b"), Invalid);
 });
 
 test("every error is one of the client's", async () => {
-  const error = await client.collection("typescript-not-there").info().catch((failure: unknown) => failure);
+  const error = await client
+    .collection("typescript-not-there")
+    .info()
+    .catch((failure: unknown) => failure);
   assert.ok(error instanceof SoftkvError && error instanceof Error);
   assert.equal(error.detail, error.message);
   assert.match(String(error), /^NotFound: there is no collection/);
@@ -182,4 +207,19 @@ test("a function in place of fetch", async () => {
   const own = new Client({ url: "", fetch });
   assert.equal(await own.alive(), true);
   assert.deepEqual(asked, [["/livez", "GET"]]);
+});
+
+test("what Node itself gives up is late, and not asked again", async () => {
+  let asked = 0;
+  const fetch = async () => {
+    asked++;
+    throw new TypeError("fetch failed", {
+      cause: Object.assign(new Error("late"), { code: "UND_ERR_HEADERS_TIMEOUT" }),
+    });
+  };
+  await assert.rejects(new Client({ fetch }).info(), {
+    name: "TimedOut",
+    message: /fetch failed, UND_ERR_HEADERS_TIMEOUT/,
+  });
+  assert.equal(asked, 1);
 });

@@ -67,7 +67,12 @@ export function pass(asked: IncomingMessage, answered: ServerResponse): void {
 }
 
 /** Refuse a request as the service does. */
-export function refuse(answered: ServerResponse, status: number, code: string, headers: Record<string, string> = {}): void {
+export function refuse(
+  answered: ServerResponse,
+  status: number,
+  code: string,
+  headers: Record<string, string> = {},
+): void {
   const problem = { type: "about:blank", title: "", status, code, detail: `refused with ${code}` };
   answered.writeHead(status, { "Content-Type": "application/problem+json", ...headers }).end(JSON.stringify(problem));
 }

@@ -11,7 +11,6 @@ import type {
   SchemaTraceAnswer,
   SchemaTraceRequest,
 } from "../generated/api.ts";
-import type { Known } from "./place.ts";
 import { flawed } from "../problems.ts";
 import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
@@ -35,7 +34,8 @@ export type Trace = Tensors<Omit<SchemaTraceAnswer, "changes">> & {
 
 /** Attention on arrays of your own: query [m, d], key [n, d], value [n, d_v]; leading dimensions broadcast. */
 export type AttentionRequest = {
-  readonly [Name in keyof Omit<SchemaAttentionRequest, "vector_format">]: Name extends "query" | "key" | "value" | "bias"
+  readonly [Name in keyof Omit<SchemaAttentionRequest, "vector_format">]: Name extends
+    "query" | "key" | "value" | "bias"
     ? SchemaAttentionRequest[Name] | readonly ArrayLike<number>[]
     : SchemaAttentionRequest[Name];
 };
@@ -51,7 +51,9 @@ export type Embeddings = Omit<SchemaEmbeddingsAnswer, "data" | "object"> & { rea
 /** A type with arrays in place of what they are on the wire. */
 type Tensors<Wire> = {
   readonly [Name in keyof Wire]: SchemaNestedAnswer extends Wire[Name]
-    ? unknown extends Wire[Name] ? Wire[Name] : Tensor | Exclude<Wire[Name], SchemaNestedAnswer>
+    ? unknown extends Wire[Name]
+      ? Wire[Name]
+      : Tensor | Exclude<Wire[Name], SchemaNestedAnswer>
     : Wire[Name];
 };
 
@@ -62,19 +64,17 @@ const ARRAYS = ["output", "weights", "logits", "log_partition", "null_weight", "
 /** Texts of any number → vectors; they go to the service in parts. */
 export async function encode(
   sender: Sender,
-  known: Known,
   texts: readonly string[],
   options: EncodeOptions,
   how?: How,
 ): Promise<Encoded> {
   if (typeof texts === "string") throw flawed("/texts", "wanted a list of texts, got one text: write encode([text])");
-  const limit = await known.limit(options.tokens ? "encode_texts_with_tokens" : "encode_texts", sender, how);
+  const limit = await sender.limit(options.tokens ? "encode_texts_with_tokens" : "encode_texts", how);
   const most = Math.min(TEXTS_AT_ONCE, limit);
   let all: Encoded | undefined;
   for (let begin = 0; begin < Math.max(texts.length, 1); begin += most) {
     const body = { texts: texts.slice(begin, begin + most), ...options, ...FORMAT };
-    const call = { method: "POST", path: "/v1/encode", body, repeatable: true, limit: WRITE_MS, read: encodedTexts };
-    const part = await sender.send(call, how);
+    const part = await sender.ask("/v1/encode", body, how, encodedTexts, WRITE_MS);
     all = all ? joined(all, part) : part;
   }
   return all as Encoded;
@@ -87,7 +87,7 @@ export function trace(sender: Sender, text: string, options: TraceOptions, how?:
     const changes = content.changes?.map((each) => tensors(each, Object.keys(each)));
     return { ...tensors(content, ARRAYS), ...(changes && { changes }) } as Trace;
   };
-  return sender.send({ method: "POST", path: "/v1/trace", body, read, repeatable: true, limit: WRITE_MS }, how);
+  return sender.ask("/v1/trace", body, how, read, WRITE_MS);
 }
 
 /** Attention on arrays. */
@@ -97,7 +97,7 @@ export function attendArrays(sender: Sender, request: AttentionRequest, how?: Ho
     const intermediates = steps && tensors(steps, Object.keys(steps));
     return { ...tensors(content, ARRAYS), ...(intermediates && { intermediates }) } as Attended;
   };
-  return sender.send({ method: "POST", path: "/v1/attend", body: { ...request, ...FORMAT }, read, repeatable: true }, how);
+  return sender.ask("/v1/attend", { ...request, ...FORMAT }, how, read);
 }
 
 /** Vectors as OpenAI's clients ask for them. */
@@ -112,7 +112,7 @@ export function embed(
     return { embeddings, model, usage, truncated };
   };
   const body = { ...request, encoding_format: "base64" };
-  return sender.send({ method: "POST", path: "/v1/embeddings", body, read, repeatable: true, limit: WRITE_MS }, how);
+  return sender.ask("/v1/embeddings", body, how, read, WRITE_MS);
 }
 
 function encodedTexts(content: SchemaEncodeAnswer): Encoded {
@@ -122,11 +122,17 @@ function encodedTexts(content: SchemaEncodeAnswer): Encoded {
 function joined(one: Encoded, other: Encoded): Encoded {
   const lists = ["embeddings", "token_counts", "truncated", "unknown_tokens", "tokens"] as const;
   const present = lists.filter((name) => one[name]);
-  return { ...one, ...Object.fromEntries(present.map((name) => [name, [...(one[name] ?? []), ...(other[name] ?? [])]])) };
+  return {
+    ...one,
+    ...Object.fromEntries(present.map((name) => [name, [...(one[name] ?? []), ...(other[name] ?? [])]])),
+  };
 }
 
 /** An object with the arrays of these names as they are used here. */
 function tensors(content: object, names: readonly string[]): Record<string, unknown> {
-  const arrays = Object.entries(content).map(([name, each]) => [name, each && names.includes(name) ? tensor(each) : each]);
+  const arrays = Object.entries(content).map(([name, each]) => [
+    name,
+    each && names.includes(name) ? tensor(each) : each,
+  ]);
   return Object.fromEntries(arrays) as Record<string, unknown>;
 }

@@ -5,14 +5,14 @@ import type { Comparison, Swept } from "./answer.ts";
 import type {
   SchemaAttendAnswer,
   SchemaAttendOne,
+  SchemaCompareAnswer,
   SchemaCompareRequest,
   SchemaCompareRowsRequest,
   SchemaQuery,
   SchemaSweepAnswer,
   SchemaSweepRequest,
 } from "../generated/api.ts";
-import type { Known } from "./place.ts";
-import type { How, Sender } from "../wire/sending.ts";
+import type { How, Reply, Sender } from "../wire/sending.ts";
 import { FORMAT, outgoing } from "../wire/vectors.ts";
 import type { Vector } from "../wire/vectors.ts";
 
@@ -39,29 +39,27 @@ export function attendOne<Value>(
   options: AttendOptions,
   how?: How,
 ): Promise<Answer<Value>> {
-  const read = (content: SchemaAttendAnswer, { requestId }: { requestId: string }) => new Answer<Value>(content, requestId);
+  const read = (content: SchemaAttendAnswer, { requestId }: Reply) => new Answer<Value>(content, requestId);
   const body = { query: onWire(query, "/query"), ...options, ...FORMAT };
-  return sender.send({ method: "POST", path: `${path}/attend`, body, read, repeatable: true }, how);
+  return sender.ask(`${path}/attend`, body, how, read);
 }
 
 /** Ask several, of any number: they go to the service in parts. */
 export async function attendMany<Value>(
   sender: Sender,
-  known: Known,
   path: string,
   queries: readonly Query[],
   options: AttendOptions,
   how?: How,
 ): Promise<Answer<Value>[]> {
   const asked = queries.map((each, place) => onWire(each, `/queries/${place}`));
-  const most = asked.length > 1 ? await known.limit("queries", sender, how) : 1;
-  const read = (content: { results: SchemaAttendAnswer[] }, { requestId }: { requestId: string }) =>
+  const most = asked.length > 1 ? await sender.limit("queries", how) : 1;
+  const read = (content: { results: SchemaAttendAnswer[] }, { requestId }: Reply) =>
     content.results.map((each) => new Answer<Value>(each, requestId));
   const answers: Answer<Value>[] = [];
   for (let begin = 0; begin < asked.length; begin += most) {
     const body = { queries: asked.slice(begin, begin + most), ...options, ...FORMAT };
-    const call = { method: "POST", path: `${path}/attend`, body, read, repeatable: true };
-    answers.push(...(await sender.send(call, how)));
+    answers.push(...(await sender.ask(`${path}/attend`, body, how, read)));
   }
   return answers;
 }
@@ -75,9 +73,9 @@ export function sweep<Value>(
   options: SweepOptions,
   how?: How,
 ): Promise<Swept<Value>> {
-  const read = (content: SchemaSweepAnswer, { requestId }: { requestId: string }) => swept<Value>(content, requestId);
+  const read = (content: SchemaSweepAnswer, { requestId }: Reply) => swept<Value>(content, requestId);
   const body = { query: onWire(query, "/query"), temperatures: [...temperatures], ...options, ...FORMAT };
-  return sender.send({ method: "POST", path: `${path}/sweep`, body, read, repeatable: true }, how);
+  return sender.ask(`${path}/sweep`, body, how, read);
 }
 
 /** Ask in four ways: SQL's `=`, SQL's full text, the nearest documents, and attention. */
@@ -87,11 +85,8 @@ export function compare<Value>(
   body: SchemaCompareRequest | SchemaCompareRowsRequest,
   how?: How,
 ): Promise<Comparison<Value>> {
-  const read: (content: Parameters<typeof comparison>[0], reply: { requestId: string }) => Comparison<Value> = (
-    content,
-    { requestId },
-  ) => comparison(content, requestId);
-  return sender.send({ method: "POST", path: `${path}/compare`, body, read, repeatable: true }, how);
+  const read = (content: SchemaCompareAnswer, { requestId }: Reply) => comparison<Value>(content, requestId);
+  return sender.ask(`${path}/compare`, body, how, read);
 }
 
 /** Whether several are asked; a vector is one question. */

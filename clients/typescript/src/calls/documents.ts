@@ -48,7 +48,8 @@ export type DocumentField = NonNullable<SchemaDocumentQuery["include"]>[number];
 /** What a write did. */
 export type Written = Required<SchemaUpserted>;
 /** Which documents: some by their ids, where unknown ones are silent, or all that pass. */
-export type Which = { readonly ids: readonly string[] } | { readonly filter: Filter };
+export type Which =
+  { readonly ids: readonly string[]; readonly filter?: never } | { readonly filter: Filter; readonly ids?: never };
 /** Which documents to read, and what of them. */
 export interface FindOptions {
   readonly filter?: Filter | undefined;

@@ -67,5 +67,5 @@ export function values(
 }
 
 function ask(sender: Sender, path: string, body: object, how?: How): Promise<SchemaFieldsAnswer> {
-  return sender.send({ method: "POST", path: `${path}/documents/fields`, body, repeatable: true }, how);
+  return sender.ask(`${path}/documents/fields`, body, how);
 }

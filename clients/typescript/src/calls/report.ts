@@ -48,5 +48,10 @@ export class Report {
 export function refusalOf(row: number, id: unknown, errors: readonly Flaw[]): Refusal {
   const { pointer = "", detail = "" } = errors[0] ?? {};
   const isNamed = detail.includes(pointer.slice(pointer.lastIndexOf("/") + 1));
-  return { row, id: typeof id === "string" ? id : undefined, detail: isNamed ? detail : `${pointer}: ${detail}`, errors };
+  return {
+    row,
+    id: typeof id === "string" ? id : undefined,
+    detail: isNamed ? detail : `${pointer}: ${detail}`,
+    errors,
+  };
 }

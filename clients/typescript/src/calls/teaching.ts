@@ -20,7 +20,7 @@ import type { Call, How, Sender } from "../wire/sending.ts";
 import { tensor } from "../wire/vectors.ts";
 import type { Tensor } from "../wire/vectors.ts";
 
-/** What a model wrote, and what each token of it rests on: arrays of each layer, [n_heads, m, n] and [n_heads, n, n]. */
+/** What a model wrote, and what each token rests on: arrays of each layer, [n_heads, m, n] and [n_heads, n, n]. */
 export type Decoded = Omit<SchemaDecodeAnswer, "attention" | "source_attention"> & {
   readonly attention: Tensor;
   readonly source_attention: Tensor;
@@ -42,7 +42,7 @@ export class Rooms {
 
   /** All that a room holds: its rows, the question that is shown, those that wait. */
   get(code: string, how?: How): Promise<SchemaRoom> {
-    return this.#sender.send({ method: "GET", path: pathOf(code), repeatable: true }, how);
+    return this.#sender.get(pathOf(code), how);
   }
 
   /** End a room, and forget what it held. */
@@ -97,7 +97,14 @@ export class Rooms {
     return events(this.#sender, pathOf(code, "events"), how);
   }
 
-  #send<T>(method: string, path: string, body: unknown, secret?: string, how?: How, more?: Partial<Call<T>>): Promise<T> {
+  #send<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    secret?: string,
+    how?: How,
+    more?: Partial<Call<T>>,
+  ): Promise<T> {
     const headers = { ...(secret !== undefined && { "X-Room-Secret": secret }), ...how?.headers };
     return this.#sender.send<T>({ method, path, body, ...more }, { ...how, headers });
   }
@@ -114,7 +121,7 @@ export class Lab {
 
   /** What is trained, and what was. */
   info(how?: How): Promise<SchemaLabAnswer> {
-    return this.#sender.send({ method: "GET", path: "/v1/lab", repeatable: true }, how);
+    return this.#sender.get("/v1/lab", how);
   }
 
   /** Train a small model, and hear of it: `trained` with the model's `id` at the end. Who stops listening ends it. */
@@ -129,8 +136,7 @@ export class Lab {
       attention: tensor(content.attention),
       source_attention: tensor(content.source_attention),
     });
-    const call = { method: "POST", path: "/v1/lab/decode", body: request, read, repeatable: true, limit: WRITE_MS };
-    return this.#sender.send(call, how);
+    return this.#sender.ask("/v1/lab/decode", request, how, read, WRITE_MS);
   }
 }
 

@@ -6,11 +6,10 @@ import type { DocumentInput } from "./documents.ts";
 import { Invalid, SoftkvError, TooLarge } from "../errors.ts";
 import type { Flaw } from "../errors.ts";
 import type { SchemaUploadBatch, SchemaUploadEnd, SchemaUploadLine, SchemaUpserted } from "../generated/api.ts";
-import type { Known } from "./place.ts";
 import { flawed, foreign, ofProblem } from "../problems.ts";
 import { Report, refusalOf } from "./report.ts";
 import { WRITE_MS } from "../wire/sending.ts";
-import type { How, Reply, Sender } from "../wire/sending.ts";
+import type { Call, How, Reply, Sender } from "../wire/sending.ts";
 
 /** What becomes of a row whose id is taken: it replaces what is there, is skipped, or everything fails. */
 export type OnConflict = "replace" | "skip" | "fail";
@@ -49,14 +48,13 @@ const AROUND = 100;
 /** Write all rows → what became of them. */
 export async function upload(
   sender: Sender,
-  known: Known,
   path: string,
   rows: Rows,
   { onConflict = "replace", onProgress, resume: report = new Report() }: UploadOptions,
   how?: How,
 ): Promise<Report> {
   if (!(onConflict in MODES)) throw flawed("", `onConflict: wanted 'replace', 'skip' or 'fail', got '${onConflict}'`);
-  const uploading = new Upload(sender, known, path, onConflict, report, how);
+  const uploading = new Upload({ sender, path, onConflict, how }, report);
   try {
     await uploading.begin();
     for await (const row of rows) {
@@ -70,13 +68,17 @@ export async function upload(
   return report;
 }
 
+/** Where rows go, and how. */
+interface Target {
+  readonly sender: Sender;
+  readonly path: string;
+  readonly onConflict: OnConflict;
+  readonly how: How | undefined;
+}
+
 class Upload {
-  readonly #sender: Sender;
-  readonly #known: Known;
-  readonly #path: string;
-  readonly #onConflict: OnConflict;
+  readonly #to: Target;
   readonly #report: Report;
-  readonly #how: How | undefined;
   readonly #acknowledged: number;
   #mostRows = AT_ONCE;
   #mostBytes = MOST_BYTES;
@@ -85,19 +87,15 @@ class Upload {
   #lines: Line[] = [];
   #refused: Report["refused"] = [];
 
-  constructor(sender: Sender, known: Known, path: string, onConflict: OnConflict, report: Report, how?: How) {
-    this.#sender = sender;
-    this.#known = known;
-    this.#path = path;
-    this.#onConflict = onConflict;
+  constructor(to: Target, report: Report) {
+    this.#to = to;
     this.#report = report;
-    this.#how = how;
     this.#acknowledged = report.rows = report.acknowledged;
   }
 
   /** Hear how much the service takes at once, where a batch is one body. */
   async begin(): Promise<void> {
-    if (this.#onConflict === "replace") return;
+    if (this.#to.onConflict === "replace") return;
     this.#mostRows = Math.min(AT_ONCE, await this.#limit("documents"));
     this.#mostBytes = Math.min(MOST_BYTES, (await this.#limit("body_bytes")) - AROUND);
   }
@@ -119,7 +117,8 @@ class Upload {
       flaws = error.errors;
     }
     const bytes = bytesOf(content);
-    const isFull = this.#waiting >= this.#mostRows || (this.#lines.length > 0 && this.#bytes + bytes >= this.#mostBytes);
+    const isFull =
+      this.#waiting >= this.#mostRows || (this.#lines.length > 0 && this.#bytes + bytes >= this.#mostBytes);
     if (isFull) await this.#write();
     if (flaws) this.#refused.push(refusalOf(row, given.id, flaws));
     else this.#lines.push({ row, id: given.id, content });
@@ -143,7 +142,7 @@ class Upload {
   }
 
   #limit(name: "documents" | "body_bytes"): Promise<number> {
-    return this.#known.limit(name, this.#sender, this.#how);
+    return this.#to.sender.limit(name, this.#to.how);
   }
 
   /** Write the batch, without the rows that are flawed, and put what became of it into the report. */
@@ -152,13 +151,13 @@ class Upload {
     const report = this.#report;
     const rows = this.#waiting;
     for (let tried = 0; this.#lines.length; tried++) {
-      const send = this.#onConflict === "replace" ? this.#stream() : this.#transaction(`${report.acknowledged}-${rows}-${tried}`);
+      const name = `${report.acknowledged}-${rows}-${tried}`;
       try {
-        const { upserted, skipped = [], truncated } = await send;
-        Object.assign(done, { upserted, skipped, truncated });
+        Object.assign(done, await (this.#to.onConflict === "replace" ? this.#stream() : this.#transaction(name)));
         break;
       } catch (error) {
-        const flaws = error instanceof TooLarge ? await this.#long() : error instanceof Invalid ? byRow(error) : new Map();
+        const flaws =
+          error instanceof TooLarge ? await this.#long() : error instanceof Invalid ? byRow(error) : new Map();
         if (!flaws.size) throw error;
         this.#refuse(flaws);
       }
@@ -183,8 +182,7 @@ class Upload {
   /** Rows as NDJSON, whose good lines are written; a repeated one writes the same again. */
   async #stream(): Promise<SchemaUpserted> {
     const body = new Written(this.#lines.map((line) => line.content).join("\n"), NDJSON_TYPE);
-    const call = { method: "POST", path: this.#path, body, read, isText: true, repeatable: true, limit: WRITE_MS };
-    const parts = await this.#sender.send(call, this.#how);
+    const parts = await this.#send({ body, read, isText: true, repeatable: true });
     this.#refuse(new Map(parts.flatMap((part) => part.refused.map(({ line, errors }) => [line - 1, errors] as const))));
     const upserted = parts.reduce((sum, part) => sum + part.upserted, 0);
     return { upserted, truncated: parts.flatMap((part) => part.truncated) };
@@ -197,9 +195,13 @@ class Upload {
    */
   #transaction(name: string): Promise<SchemaUpserted> {
     const documents = this.#lines.map((line) => line.content).join(",");
-    const body = new Written(`{"mode":"${MODES[this.#onConflict]}","documents":[${documents}]}`, JSON_TYPE);
-    const id = `${this.#report.id}-${name}`;
-    return this.#sender.send({ method: "POST", path: this.#path, body, id, once: true, limit: WRITE_MS }, this.#how);
+    const body = new Written(`{"mode":"${MODES[this.#to.onConflict]}","documents":[${documents}]}`, JSON_TYPE);
+    return this.#send({ body, once: true, id: `${this.#report.id}-${name}` });
+  }
+
+  #send<T>(call: Omit<Call<T>, "method" | "path">): Promise<T> {
+    const { sender, path, how } = this.#to;
+    return sender.send({ method: "POST", path, limit: WRITE_MS, ...call }, how);
   }
 
   /** The rows that the service does not even take alone. */
@@ -216,7 +218,10 @@ class Upload {
 }
 
 function read(text: string, reply: Reply): SchemaUploadBatch[] {
-  const lines = text.split("\n").filter(Boolean).map((line) => JSON.parse(line) as SchemaUploadLine);
+  const lines = text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as SchemaUploadLine);
   const end = lines.pop() as SchemaUploadEnd;
   if (!end.done) throw end.problem ? ofProblem(end.problem, reply) : foreign(reply);
   return lines as SchemaUploadBatch[];

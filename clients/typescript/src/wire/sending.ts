@@ -2,6 +2,7 @@
 
 import { JSON_TYPE, Written, json } from "./body.ts";
 import { SoftkvError, TimedOut, Unreachable } from "../errors.ts";
+import type { SchemaLimits, SchemaServiceAnswer } from "../generated/api.ts";
 import { flawed, foreign, refusal } from "../problems.ts";
 import { pause, waitBefore } from "./retrying.ts";
 import { authorization } from "./settings.ts";
@@ -25,19 +26,19 @@ export interface Call<T> {
   readonly path: string;
   readonly body?: unknown;
   /** Makes the result of what a success has in it. */
-  readonly read?: (content: any, reply: Reply) => T;
+  readonly read?: ((content: any, reply: Reply) => T) | undefined;
   /** Whether the answer is not one JSON but a text, which `read` is given. */
-  readonly isText?: boolean;
+  readonly isText?: boolean | undefined;
   /** Whether it may be sent again where nobody knows what became of it. */
-  readonly repeatable?: boolean;
+  readonly repeatable?: boolean | undefined;
   /** Whether it has a name by which the service does it once, however often it is sent. */
-  readonly once?: boolean;
+  readonly once?: boolean | undefined;
   /** Its name in the service's log. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /** A status that is an answer and no refusal, besides those of success. */
-  readonly expected?: number;
+  readonly expected?: number | undefined;
   /** Milliseconds, unless the client was told otherwise. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 /** What a service answered, before it is read. */
@@ -62,19 +63,34 @@ export interface Options {
   readonly retries: number;
 }
 
+/** What the service has said of itself so far. */
+export interface Known {
+  limits?: SchemaLimits;
+}
+
 /** A write is acknowledged when its texts are encoded and on disk; a question takes moments. */
 export const WRITE_MS = 600_000;
 const QUESTION_MS = 60_000;
 const LONGEST_MS = 2 ** 31 - 1;
 /** Codes of Node's network where a request never left; a browser does not say. */
 const UNSENT = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT|ENETUNREACH|EHOSTUNREACH/;
+/** Node's own fetch ends what it hears nothing of for five minutes, whatever `timeout` allows. */
+const NODE_LATE = /(HEADERS|BODY)_TIMEOUT/;
 
 /** Sends calls and awaits them. */
 export class Sender {
   readonly options: Options;
+  readonly #known: Known;
 
-  constructor(options: Options) {
+  constructor(options: Options, known: Known) {
     this.options = options;
+    this.#known = known;
+  }
+
+  /** One of the service's limits, asked for once. */
+  async limit(name: keyof SchemaLimits, how?: How): Promise<number> {
+    this.#known.limits ??= await this.get("/v1", how, (info: SchemaServiceAnswer) => info.limits);
+    return this.#known.limits[name];
   }
 
   /** Send a call → what its answer says; null where it says nothing. */
@@ -89,6 +105,16 @@ export class Sender {
         throw error instanceof SoftkvError ? error : foreign(reply);
       }
     });
+  }
+
+  /** Ask something that changes nothing, as often as it takes. */
+  ask<T>(path: string, body: unknown, how?: How, read?: Call<T>["read"], limit?: number): Promise<T> {
+    return this.send({ method: "POST", path, body, repeatable: true, read, limit }, how);
+  }
+
+  /** Look something up. */
+  get<T>(path: string, how?: How, read?: Call<T>["read"], expected?: number): Promise<T> {
+    return this.send({ method: "GET", path, repeatable: true, read, expected }, how);
   }
 
   /** Send a call, again where that is safe → what `take` makes of a success; it ends the attempt when all was read. */
@@ -193,9 +219,10 @@ export class Attempt {
     const reason = reasonOf(error);
     const where = url || "this page's own address";
     const known = { requestId, cause: error };
-    if (this.#isLate) {
-      const after = `after ${this.#milliseconds / 1000} s`;
-      return new TimedOut(`${where} did not answer in time (${after}): allow more with timeout, or ask for less`, true, known);
+    if (this.#isLate || NODE_LATE.test(reason)) {
+      const after = this.#isLate ? `after ${this.#milliseconds / 1000} s` : reason;
+      const detail = `${where} did not answer in time (${after}): allow more with timeout, or ask for less`;
+      return new TimedOut(detail, true, known);
     }
     const advice = "start one with `softkv serve`, or give its address as url or in SOFTKV_URL";
     return new Unreachable(`no service answers at ${where} (${reason}): ${advice}`, !UNSENT.test(reason), known);
