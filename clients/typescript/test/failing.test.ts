@@ -1,6 +1,7 @@
 /** What goes wrong on the way: nobody there, too slow, given up, refused for a moment, something else that answers. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import {
   Busy,
@@ -222,4 +223,14 @@ test("what Node itself gives up is late, and not asked again", async () => {
     message: /fetch failed, UND_ERR_HEADERS_TIMEOUT/,
   });
   assert.equal(asked, 1);
+});
+
+test("a signal of many calls is let go by each", async (t) => {
+  const busy = await server(t, (_, answered) => refuse(answered, 429, "queue_full", { "Retry-After": "0" }));
+  const controller = new AbortController();
+  const { signal } = controller;
+  for (let at = 0; at < 20; at++) await client.alive({ signal });
+  await assert.rejects(new Client({ url: busy }).info({ signal }), Busy);
+  await assert.rejects(new Client({ url: await nowhere() }).info({ signal, retries: 1 }), Unreachable);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });

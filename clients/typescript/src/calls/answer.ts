@@ -1,8 +1,14 @@
 /** The answer to a question: who has how much of the weight, and how much the collection knew. */
 
 import { decoded } from "./documents.ts";
-import type { SchemaAttendAnswer, SchemaMatch, SchemaSweepAnswer, SchemaSweptMatch } from "../generated/api.ts";
-import type { SchemaCompareAnswer, SchemaTopKAnswer } from "../generated/api.ts";
+import type {
+  SchemaAttendAnswer,
+  SchemaCompareAnswer,
+  SchemaMatch,
+  SchemaSweepAnswer,
+  SchemaSweptMatch,
+  SchemaTopKAnswer,
+} from "../generated/api.ts";
 import { incoming } from "../wire/vectors.ts";
 
 type Decoded<Wire, Value> = Omit<Wire, "value" | "key_vector" | "key_vectors" | "value_vector"> & {

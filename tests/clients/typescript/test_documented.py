@@ -1,0 +1,63 @@
+"""Pages on the TypeScript client: their examples compile and print what their comments say; all it has is told of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.clients.typescript.conftest import HERE
+from tests.examples import SHOWN_URL, Page
+from tests.node import CLIENT, ROOT, checked, node
+from tests.running import RunningService
+
+PAGES = [Page("docs/typescript.md"), Page("clients/typescript/README.md")]
+INDEX = (ROOT / CLIENT / "src" / "index.ts").read_text(encoding="utf-8")
+BETWEEN = "<next block>"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory):
+    with RunningService(data_dir=tmp_path_factory.mktemp("typescript"), demo=("library",)) as running:
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def installed(checkout: Path) -> Path:
+    """A folder where `softkv` is installed."""
+    folder = checkout / HERE.relative_to(ROOT)
+    modules = folder / "node_modules"
+    modules.mkdir()
+    (modules / "softkv").symlink_to(checkout / CLIENT)
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_typescript_prints_what_its_comments_say(page, installed, library):
+    blocks = [text.replace(SHOWN_URL, library.url) for language, text in page.blocks if language == "ts"]
+    assert blocks
+    file = installed / "documented.mts"
+    file.write_text(f"console.log('{BETWEEN}');\n".join(blocks), encoding="utf-8")
+    compiler = installed / "node_modules" / "softkv" / "node_modules" / "typescript" / "bin" / "tsc"
+    checked(node(installed, compiler, "--noEmit", "--project", installed))
+    printed = checked(node(installed, file)).split(f"{BETWEEN}\n")
+    file.unlink()
+    for text, came in zip(blocks, printed, strict=True):
+        assert came.strip() == "\n".join(line[3:] for line in text.splitlines() if line.startswith("// ")), text
+
+
+def test_every_class_and_function_is_told_of():
+    exported = re.findall(r"^export \{([^}]+)\}", INDEX, re.MULTILINE)
+    names = {name.strip() for each in exported for name in each.split(",")} - {"", "VERSION"}
+    assert {"Client", "Pages", "F"} <= names
+    assert names - set(re.findall(r"\w+", PAGES[0].text)) == set()
+
+
+@pytest.mark.parametrize("file", ["client.ts", "collection.ts"])
+def test_every_method_is_told_of(file):
+    text = (ROOT / CLIENT / "src" / file).read_text(encoding="utf-8")
+    methods = set(re.findall(r"^  (?:async )?\*?([a-z]\w*)(?:<[^(]*>)?\(", text, re.MULTILINE)) - {"constructor"}
+    assert len(methods) > 15
+    assert methods - set(re.findall(r"\w+", PAGES[0].text)) == set()
