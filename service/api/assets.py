@@ -1,4 +1,4 @@
-"""The page's files: under one digest of them all, compressed once, and what each module imports."""
+"""The page's files: under one digest of them all, compressed once, without comments, and what each module imports."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ MEDIA_TYPES = {
 OTHERWISE = "text/plain; charset=utf-8"  # licences, and where things come from
 COMPRESSED_ALREADY = {".woff2"}
 LEAST_BYTES = 512  # below, a head and a checksum are most of what is sent
+OTHERS = "vendor"  # files as they were published, and licences in them
+# A comment that has its lines to itself. It is for whoever reads the source, and a sixth of what a browser would load.
+COMMENT = re.compile(rb"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*$", re.MULTILINE | re.DOTALL)
+COMMENTED = {".css", ".js"}
 # A module's `import … from "./x.js"`, `import "./x.js"` or `export … from "./x.js"`, but no `import("./x.js")`.
 IMPORTED = re.compile(r"""^\s*(?:import|export)\b[^"'()]*["'](\.[^"']+)["']""", re.MULTILINE)
 
@@ -48,7 +52,7 @@ class Assets:
 
     def __init__(self, folder: Path) -> None:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        self.files = {path.relative_to(folder).as_posix(): _read(path) for path in paths}
+        self.files = {path.relative_to(folder).as_posix(): _read(folder, path) for path in paths}
         whole = sha256()
         for name, asset in self.files.items():
             whole.update(f"{name}\n{len(asset.content)}\n".encode() + asset.content)
@@ -73,5 +77,8 @@ class Assets:
         return order
 
 
-def _read(path: Path) -> Asset:
-    return Asset(path.read_bytes(), MEDIA_TYPES.get(path.suffix, OTHERWISE), path.suffix not in COMPRESSED_ALREADY)
+def _read(folder: Path, path: Path) -> Asset:
+    content = path.read_bytes()
+    if path.suffix in COMMENTED and OTHERS not in path.relative_to(folder).parts:
+        content = COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)  # lines keep their numbers
+    return Asset(content, MEDIA_TYPES.get(path.suffix, OTHERWISE), path.suffix not in COMPRESSED_ALREADY)

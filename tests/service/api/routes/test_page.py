@@ -180,3 +180,39 @@ def test_what_is_not_there_is_a_problem(client):
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
     assert client.post("/").status_code == 405
+
+
+def test_a_file_is_sent_without_its_comments_in_the_lines_that_it_has():
+    own = [path for path in WEB.rglob("*") if path.suffix in {".css", ".js"} and "vendor" not in path.parts]
+    sent = Assets(WEB)
+    left_out = 0
+    for path in own:
+        before = path.read_text(encoding="utf-8").splitlines()
+        after = sent.text(path.relative_to(WEB).as_posix()).splitlines()
+        assert len(after) == len(before)
+        gone = [line.strip() for line, now in zip(before, after, strict=True) if line != now]
+        assert all(now == line or not now for line, now in zip(before, after, strict=True))
+        assert [line for line in gone if not (line.startswith(("/*", "*")) or line.endswith("*/"))] == []
+        left_out += len(gone)
+    assert left_out > 500
+    vendored = WEB / "vendor" / "softkv" / "softkv.js"
+    assert sent.files["vendor/softkv/softkv.js"].content == vendored.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("source", "sent"),
+    [
+        ("/** What. */\nlet a;\n", "\nlet a;\n"),
+        ("let a; /* b */\n", "let a; /* b */\n"),
+        ("  /**\n   * What\n   */\nlet a;\n", "\n\n\nlet a;\n"),
+        ("/* a */ let b;\n/* c */\n", "/* a */ let b;\n\n"),
+        ('let a = "/*"; // */\n', 'let a = "/*"; // */\n'),
+    ],
+)
+def test_only_a_comment_that_has_its_lines_to_itself_is_left_out(tmp_path, source, sent):
+    (tmp_path / "a.js").write_text(source)
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor" / "a.js").write_text(source)
+    assets = Assets(tmp_path)
+    assert assets.text("a.js") == sent
+    assert assets.text("vendor/a.js") == source
