@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
+import softkv
 from service.mcp.library import Library
 from service.mcp.schema import anything, boolean, fixed_object, integer, list_of, text
 from service.mcp.tool import Tool
@@ -34,8 +36,9 @@ DESCRIBED = {
 async def described(library: Library, info: CollectionInfo, *, fields: bool) -> dict[str, Any]:
     """A collection and, where they are wanted, its fields."""
     found: dict[str, FieldFacts] = {}
-    if fields and info.ready and info.documents + info.keyless:
-        found = await library.collection(info.name).fields(values=True, limit=EXAMPLES)
+    if fields and info.ready:
+        with suppress(softkv.NotFound, softkv.Unavailable):  # it was dropped a moment ago, or is damaged
+            found = await library.collection(info.name).fields(values=True, limit=EXAMPLES)
     return {
         "name": info.name,
         "documents": info.documents,

@@ -54,7 +54,7 @@ def test_nothing_but_the_protocol_is_written_and_the_end_of_input_ends_it() -> N
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough)])
 def test_a_signal_ends_it_at_once(number: signal.Signals) -> None:
     process = started("--url", "http://127.0.0.1:9")
     assert process.stdin is not None
@@ -70,6 +70,7 @@ def test_a_signal_ends_it_at_once(number: signal.Signals) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.thorough
 def test_who_does_not_listen_any_more_is_no_error() -> None:
     process = started("--url", "http://127.0.0.1:9")
     assert process.stdin is not None
@@ -82,26 +83,20 @@ def test_who_does_not_listen_any_more_is_no_error() -> None:
     assert "Traceback" not in process.stderr.read()
 
 
-def test_only_the_collections_that_it_is_for(service: RunningService, library: str) -> None:
+def test_options_leave_only_some_collections_and_nothing_that_writes(service: RunningService, library: str) -> None:
     async def talking(speaker: Speaker) -> None:
+        assert not {"remember", "forget"} & (await speaker.tools()).keys()
         listed = await speaker.call("list_collections")
         assert [each["name"] for each in listed["collections"]] == [library]
         assert [each.name for each in (await speaker.client.list_resources()).resources] == [library]
         assert (await speaker.call("ask", collection=library, question="pets that purr"))["answered"]
         told = await speaker.refused("ask", collection="mcp-other", question="cats")
         assert told == f"there is no collection 'mcp-other': use one of these names: {library}, mcp-gone"
-
-    with service.client() as client:
-        client.put("/v1/collections/mcp-other", json={})
-        Way(service.url, options=("--collection", f"{library}, mcp-gone")).speak(talking)
-        client.delete("/v1/collections/mcp-other")
-
-
-def test_read_only_neither_lists_nor_does_what_writes(service: RunningService, library: str) -> None:
-    async def talking(speaker: Speaker) -> None:
-        assert not {"remember", "forget"} & (await speaker.tools()).keys()
         for name, arguments in (("remember", {"text": "a"}), ("forget", {"ids": ["dune"]})):
             assert "--read-only" in await speaker.refused(name, collection=library, **arguments)
         assert (await speaker.call("get", collection=library, ids=["dune"]))["missing"] == []
 
-    Way(service.url, options=("--read-only",)).speak(talking)
+    with service.client() as client:
+        client.put("/v1/collections/mcp-other", json={})
+        Way(service.url, options=("--read-only", "--collection", f"{library}, mcp-gone")).speak(talking)
+        client.delete("/v1/collections/mcp-other")

@@ -112,6 +112,29 @@ def test_only_messages_of_a_fitting_length_are_taken(open_: httpx.Client) -> Non
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32700)
 
 
+@pytest.mark.parametrize("revision", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
+def test_older_revisions_shake_hands_and_are_answered_without_a_session(open_: httpx.Client, revision: str) -> None:
+    hello = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    headers = {**ACCEPT, "mcp-protocol-version": revision}
+    for method, params in (("initialize", hello), ("tools/list", {})):
+        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(f"{open_.base_url}/mcp", json=message, headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert "mcp-session-id" not in answer.headers
+        result = answer.json()["result"]
+        assert result.get("protocolVersion", revision) == revision
+    assert {each["name"] for each in result["tools"]} >= WRITING
+
+
+def test_what_a_page_sends_without_asking_first_is_no_message(open_: httpx.Client) -> None:
+    """A browser asks beforehand for a JSON body, and sends these at once."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        for headers in (NEW, ACCEPT):
+            answer = httpx.post(f"{open_.base_url}/mcp", json=LIST, headers={**headers, "content-type": kind})
+            assert answer.status_code == 400
+
+
 def test_a_tool_s_call_is_one_as_any_other(keyed: RunningService, caplog: pytest.LogCaptureFixture) -> None:
     before = metrics(keyed)
     Way(keyed.url, headers=as_("all")).call("find", collection="other")
