@@ -36,7 +36,7 @@ def mcp(
     try:
         from service.mcp import Library, serve_stdio
     except ModuleNotFoundError as error:
-        if error.name not in LIBRARY:
+        if (error.name or "").partition(".")[0] not in LIBRARY:
             raise
         raise CommandError(MISSING) from None
     import softkv

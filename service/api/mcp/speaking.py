@@ -48,7 +48,7 @@ def _made(most_bytes: int) -> Endpoint:
     try:
         from service.mcp import Endpoint
     except ModuleNotFoundError as error:
-        if error.name not in LIBRARY:
+        if (error.name or "").partition(".")[0] not in LIBRARY:
             raise
         raise MCPMissing(
             "this installation leaves out the Model Context Protocol: its operator installs it with "
