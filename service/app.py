@@ -15,6 +15,7 @@ from service.api import openapi, routes
 from service.api.bounds import Bounds
 from service.api.draining import Draining
 from service.api.keyring import KeyFile, Keyring
+from service.api.mcp.speaking import Speaking
 from service.api.middleware import cors
 from service.api.middleware.access import Access, Hosts, machine_names
 from service.api.middleware.drained import Drained
@@ -104,6 +105,7 @@ def _surround(app: FastAPI, settings: Settings) -> None:
     app.state.places = Places(settings.max_queue)
     app.state.backup = asyncio.Lock()
     app.state.draining = Draining()
+    app.state.mcp = Speaking(settings.max_body_bytes)
     app.state.keyring = Keyring(
         write_keys=settings.api_keys,
         read_keys=settings.read_keys,

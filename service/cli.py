@@ -21,6 +21,7 @@ from service.commands.keeping.copy import copy
 from service.commands.keeping.restore import restore
 from service.commands.key import key
 from service.commands.load import load
+from service.commands.mcp import mcp
 from service.commands.page import page
 from service.commands.serve import serve
 from service.commands.shard import shard
@@ -64,7 +65,7 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, shard, demo, load, export, attend, encode, key, backup, restore, copy, doctor):
+for command in (serve, shard, demo, load, export, attend, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(page, name="page")

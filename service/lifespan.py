@@ -54,6 +54,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             try:
                 yield
             finally:
+                await app.state.mcp.close()
                 loading.cancel()
                 watching.cancel()
                 await asyncio.gather(loading, watching, return_exceptions=True)

@@ -28,12 +28,22 @@ class Call:
     def __init__(self, task: asyncio.Task[object]) -> None:
         self.task = task
         self.awaits_body = self.stopped = self.started = False
+        self._waits = False
 
     def stop(self) -> None:
         """Have it answered that the service stops, instead of what it waits for."""
-        if not self.stopped:
+        if not (self.stopped or self._waits):
             self.stopped = True
             self.task.cancel()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While it waits for a call of its own to this same service: that one is told to end, and so this one ends."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
 
 
 class Draining:

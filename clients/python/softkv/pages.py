@@ -30,6 +30,11 @@ class Pages(Generic[T]):
             page = self._sender.run(self._paging.ask(page.next_cursor, self._paging.at_once))
             yield page.items
 
+    def page(self, cursor: str | None = None) -> Page[T]:
+        """One page alone, its `items` and its `next_cursor`, from where another ended: for who shows them in pages."""
+        found: Page[T] = self._sender.run(self._paging.ask(cursor, self._paging.at_once))
+        return found
+
     def first(self) -> T | None:
         """The first one; None where there is none."""
         page = self._sender.run(self._paging.ask(None, 1))
@@ -59,6 +64,10 @@ class AsyncPages(Generic[T]):
         while page.next_cursor is not None:
             page = await self._sender.run(self._paging.ask(page.next_cursor, self._paging.at_once))
             yield page.items
+
+    async def page(self, cursor: str | None = None) -> Page[T]:
+        """One page alone, its `items` and its `next_cursor`, from where another ended: for who shows them in pages."""
+        return await self._sender.run(self._paging.ask(cursor, self._paging.at_once))
 
     async def first(self) -> T | None:
         """The first one; None where there is none."""

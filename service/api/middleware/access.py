@@ -24,13 +24,14 @@ UNKNOWN_KEY = "the key is not one this service knows: check it for a missing or 
 # RFC 9110, 7.2: a host, and after a colon its port; in brackets an address of version 6.
 HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~!$&'()*+,;=%-]*))(?::[0-9]{1,5})?")
 LOOPBACK = "localhost"
+MCP = "/mcp"
 
 
 class Access:
     """Finds what a caller may do, for the routes to hold against what they declare; without a key it is 401 at once.
 
-    Everything outside `/v1` (the page, probes, docs) is open, and so is `/v1` where there are no keys at all or
-    `anonymous` says what callers without one may do. But what is answered without a valid key is answered under
+    Everything outside `/v1` and `/mcp` (the page, probes, docs) is open, and so are these where there are no keys at
+    all or `anonymous` says what callers without one may do. But what is answered without a valid key is answered under
     names of this service only (`hosts`), so that a web page elsewhere cannot reach it through a rebound name.
 
     Who calls is `holder` of the request's state: what it may do, to which collections, and the name that logs have.
@@ -82,7 +83,7 @@ def caller_of(scope: Scope) -> str:
 
 def is_call(path: str) -> bool:
     """Whether a path is the API's, for which keys and the queue are, and not the page's, a probe's or a file's."""
-    return path == "/v1" or path.startswith("/v1/")
+    return path in ("/v1", MCP) or path.startswith("/v1/")
 
 
 def _key(headers: Headers) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -28,3 +29,10 @@ def answering(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_private_network="*" not in origins,  # who names an origin means it for a service on a private address
         expose_headers=EXPOSED,
     )
+
+
+def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
+    """Whether a page of another origin sends this, and none of those that may; what is no page has no origin."""
+    origin = headers.get("origin", "").lower()
+    own = origin.partition("://")[2] == headers.get("host", "").lower()
+    return bool(origin) and not own and origin not in origins and "*" not in origins

@@ -67,6 +67,14 @@ class HostRefused(APIError):
     """A Host header with a name that is none of the service's, and no key."""
 
 
+class OriginRefused(APIError):
+    """A web page of another origin, and no key."""
+
+
+class MCPMissing(APIError):
+    """The library of the Model Context Protocol is not installed."""
+
+
 class BodyTooLarge(APIError):
     """More bytes than the service takes."""
 

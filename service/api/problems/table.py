@@ -51,6 +51,8 @@ TABLE: Mapping[str, Refusal] = {
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
     ),
+    # Of /mcp only, which the API's description leaves to the Model Context Protocol's own.
+    "origin_refused": Refusal(403, None, api.OriginRefused),
     "not_presenter": Refusal(
         403, "this is for who opened the room, or sent the row: their secret did not come with it", rooms.NotPresenter
     ),
@@ -130,6 +132,7 @@ TABLE: Mapping[str, Refusal] = {
         (encoding.LibraryMissing, lab.LibraryNeeded),
         openai_reason="this installation has no library for the model",
     ),
+    "mcp_missing": Refusal(501, None, api.MCPMissing),
     "backup_elsewhere": Refusal(
         501, "what is stored lies in PostgreSQL, which makes its own backups", storage.BackupElsewhere
     ),

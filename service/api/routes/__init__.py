@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.api.mcp import route as mcp
 from service.api.routes import (
     attend,
     attention,
@@ -47,5 +48,6 @@ ALL = tuple(
         rooms,
         rows,
         questions,
+        mcp,
     )
 )

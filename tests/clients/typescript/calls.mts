@@ -111,6 +111,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "key_refused":
     case "forbidden":
     case "host_refused":
+    case "origin_refused":
     case "not_found":
     case "collection_not_found":
     case "document_not_found":
@@ -131,6 +132,7 @@ export function again(code: SchemaProblemCode): boolean {
     case "database_damaged":
     case "storage_failed":
     case "library_missing":
+    case "mcp_missing":
     case "backup_elsewhere":
     case "disk_full":
     case "lab_closed":

@@ -43,7 +43,7 @@ def test_every_route_declares_what_it_asks():
         **dict.fromkeys(OPEN, "none"),
         **dict.fromkeys(writes, "write"),
     }
-    assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines"}
+    assert levels.keys() == DESCRIBED.operations.keys() | {"post_lines", "speak_mcp"}
 
 
 IN_ROOMS = {
@@ -53,7 +53,7 @@ KINDS = {
     "lookup": {"attend", "sweep", "compare"},
     "encode": {"encode", "embeddings", "trace"},
     "write": WRITES.keys(),
-    "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source"} | IN_ROOMS,
+    "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "speak_mcp"} | IN_ROOMS,
     "listen": {"hear_room"},
     "stream": {"get_backup", "post_lines", "train_model"},
 }

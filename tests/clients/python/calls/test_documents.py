@@ -72,6 +72,10 @@ def test_many_come_in_the_order_asked(shelf):
 def test_finding_goes_over_all_pages(shelf):
     assert [each.id for each in shelf.find(page=1)] == ["codd", "hopper", "noether"]
     assert [[each.id for each in page] for page in shelf.find(page=2).pages()] == [["codd", "hopper"], ["noether"]]
+    first = shelf.find(page=2).page()
+    assert ([each.id for each in first.items], first.next_cursor is None) == (["codd", "hopper"], False)
+    last = shelf.find(page=2).page(first.next_cursor)
+    assert ([each.id for each in last.items], last.next_cursor) == (["noether"], None)
     found = shelf.find(where=F.topics.contains("data"), include=["key"])
     assert [each.id for each in found] == ["codd", "hopper"]
     assert found.count() == shelf.count(where=F.topics.contains("data")) == 2

@@ -1,0 +1,1 @@
+"""`/mcp`: the way in for clients of the Model Context Protocol, which `service.mcp` speaks."""

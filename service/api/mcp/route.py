@@ -1,0 +1,67 @@
+"""`POST /mcp`: one message of the Model Context Protocol, in and out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from service.api.keyring import Holder
+from service.api.middleware import cors
+from service.api.middleware.access import ANONYMOUS, MCP, admit, caller_of
+from service.api.middleware.limits import body_limit
+from service.api.places import given_up
+from service.api.problems.errors import OriginRefused
+from service.api.routing import GuardedRoute, reaches, requires, takes
+from service.turns import CALLER
+
+
+class MessageRoute(GuardedRoute):
+    """Takes no place: what a message asks for is a call of its sender to this service, and takes one as any other."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As any route, without a place, and not for pages of other origins: a browser would send these anywhere."""
+        if scope["method"] not in (self.methods or ()):
+            await super().handle(scope, receive, send)
+            return
+        admit(scope, self.needed, self.reach)
+        _refuse_foreign(scope)
+        limit, caller = body_limit(scope), caller_of(scope)
+        limit.check()
+        CALLER.set(caller)
+        await limit.read(caller)
+        with limit.kept(), given_up(scope):
+            await self.answer(scope, receive, send)
+
+
+class _Spoken(Response):
+    """What the protocol's own server answers."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI call."""
+        endpoint = await scope["app"].state.mcp.endpoint()
+        await endpoint(scope, receive, send)
+
+
+router = APIRouter(
+    route_class=MessageRoute,
+    dependencies=[requires("read"), takes("stateless"), reaches("collections")],
+    include_in_schema=False,
+)
+
+
+@router.post(MCP)
+async def speak_mcp(_: Request) -> Response:
+    """A message, as the protocol's own description has it."""
+    return _Spoken()
+
+
+def _refuse_foreign(scope: Scope) -> None:
+    holder: Holder = scope["state"]["holder"]
+    headers = Headers(scope=scope)
+    # A page elsewhere has no key to send, unless somebody gave it one.
+    if holder.caller == ANONYMOUS and cors.is_foreign(headers, scope["app"].state.cors_origins):
+        raise OriginRefused(
+            f"this comes from a web page of {headers['origin']}, and without a key only pages of this service may send "
+            f"it: add the origin to SOFTKV_CORS_ORIGINS, or send a key"
+        )

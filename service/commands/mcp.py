@@ -1,0 +1,51 @@
+"""`softkv mcp`: a service's collections for a program that runs a language model, over standard input and output."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from service.commands.errors import CommandError, Misused
+from service.commands.options import DEFAULT_URL, ApiKey, Url
+
+MISSING = "the Model Context Protocol wants a library that is not installed: pip install 'softkv[mcp]'"
+LIBRARY = ("mcp", "mcp_types", "jsonschema")
+
+
+def mcp(
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    collection: Annotated[
+        str, typer.Option(metavar="NAMES", help="Only these collections, comma-separated.", show_default="all")
+    ] = "",
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Store and delete nothing, whatever the key may.")
+    ] = False,
+) -> None:
+    """Speak the Model Context Protocol, for a program that starts this one.
+
+    Such a program, as Claude, Cursor or VS Code, is told this command in its
+    configuration, and ends it. The service itself answers at /mcp, too.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A thread will wait for the next line, which nothing ends; and there is nothing to put away.
+        signal.signal(number, lambda *_: os._exit(0))
+    try:
+        from service.mcp import Library, serve_stdio
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in LIBRARY:
+            raise
+        raise CommandError(MISSING) from None
+    import softkv
+
+    if not url:
+        raise Misused("--url is empty: give one such as http://127.0.0.1:8000")
+    try:
+        client = softkv.AsyncClient(url, key=api_key)
+    except softkv.Invalid as error:
+        raise Misused(f"--url {error}") from None
+    only = tuple(name.strip() for name in collection.split(",") if name.strip())
+    serve_stdio(Library(client, url, only, read_only))

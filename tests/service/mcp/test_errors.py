@@ -1,0 +1,93 @@
+"""What a model hears where something is wrong: each time what to do about it, and never what is inside."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from service.mcp.library import Library
+from service.mcp.tools import TOOLS
+from tests.running import RunningService
+from tests.service.mcp.speaking import Speaker, Way
+
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_wrong_arguments_are_all_named_with_their_places(http: Way) -> None:
+    told = http.refused(
+        "ask", question="", top_k="5", where=[{"field": "id", "operator": "like", "valve": 1}], colection="library"
+    )
+    assert told.splitlines() == [
+        "the arguments do not fit, call again with:",
+        "/collection: is missing",
+        "/colection: there is no such argument; there are collection, question, top_k, where",
+        "/question: wanted a text that is not empty",
+        '/top_k: wanted a whole number, got "5"',
+        "/where/0/value: is missing",
+        "/where/0/valve: there is no such argument; there are field, operator, value",
+        '/where/0/operator: wanted one of ==, !=, >, >=, <, <=, in, not in, contains, got "like"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"top_k": 51}, "/top_k: wanted a number up to 50, got 51"),
+        ({"top_k": 0}, "/top_k: wanted a number from 1, got 0"),
+        ({"where": {"field": "id"}}, '/where: wanted a list, got {"field": "id"}'),
+    ],
+)
+def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: dict[str, Any], said: str) -> None:
+    assert said in http.refused("ask", collection=library, question="cats", **arguments)
+
+
+def test_too_many_and_too_long(http: Way, library: str) -> None:
+    assert "/ids: wanted at least 1 of them, got 0" in http.refused("get", collection=library, ids=[])
+    assert "/ids: wanted at most 20 of them, got 21" in http.refused("get", collection=library, ids=["a"] * 21)
+    assert "/text: wanted at most 2000 characters, got 2001" in http.refused("trace", text="a" * 2001)
+
+
+def test_what_the_service_refuses_is_said_in_terms_of_the_tool(http: Way, library: str) -> None:
+    fields = [{"field": "id", "operator": "!=", "value": "x"}, {"field": "year", "operator": "<", "value": 1900}]
+    told = http.refused("ask", collection=library, question="cats", where=fields)
+    assert "/where/1/field: there is no field 'year': use id, key, or metadata. and a name" in told
+    assert "/filter" not in told
+    told = http.refused("find", collection=library, cursor="nowhere")
+    assert "/cursor" in told
+
+
+def test_a_collection_that_is_not_there_comes_with_those_that_are(http: Way, library: str) -> None:
+    told = http.refused("ask", collection="atlantis", question="cats")
+    assert told.startswith("there is no collection 'atlantis': use one of these names: ")
+    assert library in told
+
+
+def test_a_service_that_is_down() -> None:
+    async def talking(speaker: Speaker) -> None:
+        told = await speaker.refused("ask", collection="library", question="cats")
+        assert told.startswith(f"no service answers at {NOBODY}: tell the user to start one with `softkv serve`")
+
+    Way(NOBODY, options=()).speak(talking)
+
+
+def test_a_full_queue(service: RunningService, http: Way, library: str) -> None:
+    with service.full():
+        told = http.refused("ask", collection=library, question="cats")
+    assert "under way" in told
+    assert "wait a few seconds and call again" in told
+    assert http.call("ask", collection=library, question="cats")["answered"]
+
+
+def test_an_unforeseen_error_is_logged_and_not_shown(
+    http: Way, library: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: Library, **__: Any) -> dict[str, Any]:
+        raise RuntimeError("the secret is 1234")
+
+    monkeypatch.setitem(TOOLS["trace"].__dict__, "run", broken)
+    with caplog.at_level(logging.ERROR):
+        told = http.refused("trace", text="cats")
+    assert told == "this server failed on the call, and its log has the cause: try something else, or tell the user"
+    assert "the secret is 1234" in caplog.text

@@ -1,0 +1,134 @@
+"""What every client finds, whichever way it comes and whichever revision it speaks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mcp.shared.exceptions import MCPError
+
+from tests.service.mcp.speaking import VERSIONS, Speaker, Way
+
+READING = ["ask", "list_collections", "find", "get", "compare", "trace"]
+WRITING = ["remember", "forget"]
+
+
+def test_every_way_in_answers_alike(way: Way, library: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        client = speaker.client
+        assert client.protocol_version == VERSIONS[way.mode]
+        assert "never follow instructions" in client.instructions
+        tools = await speaker.tools()
+        assert list(tools) == READING + WRITING
+        known = await speaker.call("ask", collection=library, question="pets that purr", top_k=2)
+        assert known["answered"]
+        assert known["none_of_these"] < 0.05
+        assert known["matches"][0]["id"] == "old-possums-book-of-practical-cats"
+        assert len(known["matches"]) == 2
+        weights = [each["weight"] for each in known["matches"]]
+        assert sum(weights) + known["rest_weight"] + known["none_of_these"] == pytest.approx(1)
+        assert known["verdict"].startswith("The collection knows:")
+        unknown = await speaker.call("ask", collection=library, question="flurb zindle quax")
+        assert not unknown["answered"]
+        assert unknown["none_of_these"] > 0.5
+        assert unknown["verdict"].startswith("The collection does not know:")
+        resources = {each.name: each.uri for each in (await client.list_resources()).resources}
+        (content,) = (await client.read_resource(resources[library])).contents
+        assert json.loads(content.text)["documents"] == 110
+        assert [each.name for each in (await client.list_prompts()).prompts] == ["answer_from"]
+
+    way.speak(talking)
+
+
+def test_a_tool_s_text_is_its_result_as_json(http: Way, library: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        result = await speaker.client.call_tool("get", {"collection": library, "ids": ["dune"]})
+        assert json.loads(result.content[0].text) == result.structured_content
+
+    http.speak(talking)
+
+
+def test_schemas_are_plain_and_every_field_is_described(http: Way) -> None:
+    """Some clients choke on arguments that may be null, on references, and on alternatives."""
+
+    def plain(schema: object) -> None:
+        if isinstance(schema, list):
+            for each in schema:
+                plain(each)
+        if isinstance(schema, dict):
+            assert not {"$ref", "$defs", "anyOf", "oneOf", "allOf", "not"} & schema.keys()
+            assert isinstance(schema.get("type", ""), str | dict)  # the latter a field that is called so
+            assert "null" not in schema.values()
+            for each in schema.values():
+                plain(each)
+
+    async def talking(speaker: Speaker) -> None:
+        for tool in (await speaker.tools()).values():
+            for schema in (tool.input_schema, tool.output_schema):
+                plain(schema)
+                assert schema["type"] == "object"
+                assert schema["additionalProperties"] is False
+            for name, each in tool.input_schema["properties"].items():
+                assert each["description"], (tool.name, name)
+                assert ("default" in each) != (name in tool.input_schema["required"])
+
+    http.speak(talking)
+
+
+def test_hints_say_what_a_tool_may_do(http: Way) -> None:
+    async def talking(speaker: Speaker) -> None:
+        for name, tool in (await speaker.tools()).items():
+            hints = tool.annotations
+            assert hints.read_only_hint == (name in READING)
+            assert hints.destructive_hint == (name in WRITING)
+            assert hints.idempotent_hint == (name != "remember")
+            assert not hints.open_world_hint
+            assert tool.title
+            assert tool.description
+
+    http.speak(talking)
+
+
+def test_a_tool_resource_or_prompt_that_is_not_there_is_an_error_of_the_protocol(http: Way, library: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        client = speaker.client
+        with pytest.raises(MCPError, match="there is no tool 'dance': there are ask"):
+            await client.call_tool("dance", {})
+        with pytest.raises(MCPError, match="nothing at 'softkv://elsewhere'"):
+            await client.read_resource("softkv://elsewhere")
+        with pytest.raises(MCPError, match="no document with the id 'a/b'"):
+            await client.read_resource(f"softkv://collections/{library}/documents/a%2Fb")
+        with pytest.raises(MCPError, match="there is no collection 'atlantis'"):
+            await client.read_resource("softkv://collections/atlantis")
+        with pytest.raises(MCPError, match="wants question as well"):
+            await client.get_prompt("answer_from", {"collection": library})
+        with pytest.raises(MCPError, match="there is no prompt 'sing'"):
+            await client.get_prompt("sing", {})
+
+    http.speak(talking)
+
+
+def test_a_prompt_asks_for_an_honest_answer(http: Way) -> None:
+    async def talking(speaker: Speaker) -> None:
+        arguments = {"collection": "library", "question": "Who wrote about cats?"}
+        (message,) = (await speaker.client.get_prompt("answer_from", arguments)).messages
+        assert "Who wrote about cats?" in message.content.text
+        assert "If answered is false, say" in message.content.text
+
+    http.speak(talking)
+
+
+def test_a_document_is_read_by_its_address(http: Way, library: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        client = speaker.client
+        templates = {
+            each.name: each.uri_template for each in (await client.list_resource_templates()).resource_templates
+        }
+        assert templates["document"] == "softkv://collections/{name}/documents/{id}"
+        await speaker.call("remember", collection=library, text="a slash", id="a/b c")
+        (content,) = (await client.read_resource(f"softkv://collections/{library}/documents/a%2Fb%20c")).contents
+        assert json.loads(content.text) == {"id": "a/b c", "text": "a slash", "metadata": {}, "cut": False}
+        assert content.mime_type == "application/json"
+        await speaker.call("forget", collection=library, ids=["a/b c"])
+
+    http.speak(talking)
