@@ -71,12 +71,21 @@ def client(folder: Path) -> Path:
         NodeMissingError: npm cannot reach them.
         AssertionError: npm can, and they are not what is locked.
     """
-    project = folder / CLIENT
-    shutil.copytree(ROOT / CLIENT, project, ignore=shutil.ignore_patterns(*MADE))
     (folder / DESCRIPTION).parent.mkdir()
     shutil.copy(ROOT / DESCRIPTION, folder / DESCRIPTION)
-    installed = npm(project, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
+    return project(ROOT / CLIENT, folder / CLIENT)
+
+
+def project(source: Path, copy: Path) -> Path:
+    """A copy of a folder that has a `package.json`, with its packages.
+
+    Raises:
+        NodeMissingError: npm cannot reach them.
+        AssertionError: npm can, and they are not what is locked.
+    """
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns(*MADE))
+    installed = npm(copy, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
     if installed.returncode != 0:
         assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
         raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")
-    return project
+    return copy
