@@ -41,7 +41,7 @@ CLUSTERED := ray
 LONG := $(SHARED) or $(ALONE) or $(CLUSTERED)
 MINUTES ?= 15
 SHARED_MINUTES ?= 34
-LONG_MINUTES ?= 22
+LONG_MINUTES ?= 23
 CLUSTER_MINUTES ?= 10
 INTEGRATIONS_MINUTES ?= 2
 # Processes among which `make test`, and of the long ones those in a browser and the thorough ones, share out their files;

@@ -29,7 +29,7 @@ BUDGETS: Mapping[str, Budget] = {
     "container": Budget(9, "the image, built and run by podman or docker"),
     "integration": Budget(1, "other libraries, in .venv-integrations"),
     "kill": Budget(4, "processes that are killed at many moments"),
-    "node": Budget(3, "a registry of npm that has what clients/typescript/package.json names"),
+    "node": Budget(4, "a registry of npm that has what clients/typescript/package.json names"),
     "postgres": Budget(5, "a PostgreSQL server, 15 or later"),
     "ray": Budget(10, "Ray, in .venv-cluster, and a PostgreSQL server"),
     "thorough": Budget(26, "the same tried in very many ways, or slowly; two processes share its files, too"),
