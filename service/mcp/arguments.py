@@ -28,8 +28,11 @@ def checked(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
         told = [line for flaw in found for line in _told(flaw)]
         more = [f"and {len(told) - MOST_FLAWS} more"] if len(told) > MOST_FLAWS else []
         raise ToolError("\n".join(["the arguments do not fit, call again with:", *told[:MOST_FLAWS], *more]))
-    defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each}
-    return {**defaults, **given}
+    properties: Mapping[str, Schema] = schema["properties"]
+    defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
+    # 5.0 is a whole number to JSON Schema, and none to the service.
+    whole = {name: int(value) for name, value in given.items() if properties[name]["type"] == "integer"}
+    return {**defaults, **given, **whole}
 
 
 def _told(flaw: ValidationError) -> Iterator[str]:
