@@ -43,6 +43,11 @@ def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: d
     assert said in http.refused("ask", collection=library, question="cats", **arguments)
 
 
+def test_null_for_what_may_be_left_out_is_left_out(http: Way, library: str) -> None:
+    assert len(http.call("ask", collection=library, question="cats", top_k=None, where=None)["matches"]) == 5
+    assert "/question: wanted a text, got null" in http.refused("ask", collection=library, question=None)
+
+
 def test_a_whole_number_may_be_written_as_any(http: Way, library: str) -> None:
     assert len(http.call("ask", collection=library, question="cats", top_k=2.0)["matches"]) == 2
 
