@@ -36,6 +36,7 @@ _OPTIONAL = {
     "torch": "computes models that the core has no machine code for",
     "sentence-transformers": "loads models of other kinds than the BERT family",
     "pyarrow": "reads Parquet files",
+    "mcp": "speaks the Model Context Protocol, at /mcp and as `softkv mcp`",
 }
 _SHOWN = 5  # collections, by name
 

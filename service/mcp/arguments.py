@@ -23,13 +23,21 @@ def checked(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ToolError: they do not fit; it names every flaw by a JSON pointer.
     """
+    properties: Mapping[str, Schema] = schema["properties"]
+    # Some clients send null for what a model left out.
+    given = {name: value for name, value in given.items() if value is not None or name not in _optional(properties)}
     found = sorted(Draft202012Validator(schema).iter_errors(given), key=lambda flaw: list(map(str, flaw.absolute_path)))
     if found:
         told = [line for flaw in found for line in _told(flaw)]
         more = [f"and {len(told) - MOST_FLAWS} more"] if len(told) > MOST_FLAWS else []
         raise ToolError("\n".join(["the arguments do not fit, call again with:", *told[:MOST_FLAWS], *more]))
-    defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each}
-    return {**defaults, **given}
+    # 5.0 is a whole number to JSON Schema, and none to the service.
+    whole = {name: int(value) for name, value in given.items() if properties[name]["type"] == "integer"}
+    return {**_optional(properties), **given, **whole}
+
+
+def _optional(properties: Mapping[str, Schema]) -> dict[str, Any]:
+    return {name: each["default"] for name, each in properties.items() if "default" in each}
 
 
 def _told(flaw: ValidationError) -> Iterator[str]:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.places import caller_gone
 
-OF_CALLER = (b"host", b"authorization", b"x-api-key")
+OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracestate")
 
 
 class Within(httpx2.AsyncBaseTransport):

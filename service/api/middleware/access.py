@@ -83,7 +83,7 @@ def caller_of(scope: Scope) -> str:
 
 def is_call(path: str) -> bool:
     """Whether a path is the API's, for which keys and the queue are, and not the page's, a probe's or a file's."""
-    return path in ("/v1", MCP) or path.startswith("/v1/")
+    return path in ("/v1", MCP) or path.startswith(("/v1/", f"{MCP}/"))
 
 
 def _key(headers: Headers) -> str | None:

@@ -43,6 +43,15 @@ def test_a_number_or_a_kind_that_cannot_be(http: Way, library: str, arguments: d
     assert said in http.refused("ask", collection=library, question="cats", **arguments)
 
 
+def test_null_for_what_may_be_left_out_is_left_out(http: Way, library: str) -> None:
+    assert len(http.call("ask", collection=library, question="cats", top_k=None, where=None)["matches"]) == 5
+    assert "/question: wanted a text, got null" in http.refused("ask", collection=library, question=None)
+
+
+def test_a_whole_number_may_be_written_as_any(http: Way, library: str) -> None:
+    assert len(http.call("ask", collection=library, question="cats", top_k=2.0)["matches"]) == 2
+
+
 def test_too_many_and_too_long(http: Way, library: str) -> None:
     assert "/ids: wanted at least 1 of them, got 0" in http.refused("get", collection=library, ids=[])
     assert "/ids: wanted at most 20 of them, got 21" in http.refused("get", collection=library, ids=["a"] * 21)

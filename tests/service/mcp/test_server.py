@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from service.mcp.tools import TOOLS
+from tests.examples import Page
 from tests.service.mcp.speaking import VERSIONS, Speaker, Way
 
 READING = ["ask", "list_collections", "find", "get", "compare", "trace"]
@@ -73,6 +76,13 @@ def test_schemas_are_plain_and_every_field_is_described(http: Way) -> None:
                 assert ("default" in each) != (name in tool.input_schema["required"])
 
     http.speak(talking)
+
+
+def test_the_page_names_every_tool_and_its_arguments() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", Page("docs/mcp.md").sections["the-tools"], re.MULTILINE)
+    assert {name: re.findall(r"`(\w+)`", given) for name, given in rows} == {
+        name: list(tool.input["properties"]) for name, tool in TOOLS.items()
+    }
 
 
 def test_hints_say_what_a_tool_may_do(http: Way) -> None:
