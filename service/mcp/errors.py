@@ -13,7 +13,7 @@ ADVICE: Mapping[type[softkv.Error], str] = {
     softkv.Forbidden: "Do not try it again; tell the user that the key does not allow it.",
     softkv.StorageFull: "Tell the user that the disk is full; nothing was written.",
     softkv.ServiceFailed: "Tell the user; the service's log has the cause.",
-    softkv.TimedOut: "Call again, or tell the user that the service is slow.",
+    softkv.TimedOut: "It may have been done: look before you call again, or tell the user that the service is slow.",
 }
 FORGOTTEN = "this server failed on the call, and its log has the cause: try something else, or tell the user"
 
@@ -34,9 +34,9 @@ def told(error: softkv.Error, pointers: Mapping[str, str], url: str) -> str:
             f"no service answers at {url}: tell the user to start one with `softkv serve`, or to correct the address "
             "that this server was given"
         )
-    flaws = [f"{flaw.pointer}: {flaw.detail}" for flaw in error.errors if flaw.pointer]
-    lines = [error.detail] if error.detail not in flaws else []
-    text = "\n".join([*lines, *flaws])
+    text = error.detail
+    if any(flaw.pointer for flaw in error.errors):  # of which the detail is the first
+        text = "\n".join(f"{flaw.pointer or '/'}: {flaw.detail}" for flaw in error.errors)
     for sent, given in pointers.items():
         text = text.replace(sent, given)
     advice = next((ADVICE[kind] for kind in type(error).__mro__ if kind in ADVICE), "")

@@ -32,10 +32,14 @@ class Library:
 
         Raises:
             ToolError: it is none of those that this server is for.
+            NotFound: no collection can be called so.
         """
         if self.only and name not in self.only:
             raise ToolError(not_there(name, list(self.only)))
-        return self.client.collection(name)
+        try:
+            return self.client.collection(name)
+        except softkv.Invalid as error:
+            raise softkv.NotFound(error.detail, code="collection_not_found") from None
 
     async def collections(self) -> list[CollectionInfo]:
         """Those that are there, by name."""
