@@ -159,6 +159,11 @@ export class Client {
     return this.#sender.get("/readyz", how, undefined, 503);
   }
 
+  /** What it has counted, in the text that Prometheus reads. */
+  metrics(how?: How): Promise<string> {
+    return this.#sender.send({ method: "GET", path: "/metrics", isText: true, repeatable: true }, how);
+  }
+
   /**
    * Wait until everything is loaded.
    *

@@ -76,6 +76,7 @@ test("the matches above none of these", async (t) => {
   assert.equal(answer.answered, true);
   const none = await compass.attend([1, 0], { null: 9 });
   assert.deepEqual([none.answered, none.aboveNull], [false, []]);
+  assert.deepEqual((await compass.attend([1, 0], { null: 1 })).aboveNull, [], "as similar is not more");
   assert.equal((await compass.attend([1, 0], { null: false })).aboveNull.length, 4);
 });
 

@@ -13,6 +13,7 @@ test("what the service is", async () => {
   assert.equal((await client.waitUntilReady()).status, "ready");
   assert.equal((await client.ready()).status, "ready");
   assert.match(await client.access(), /^(read|write)$/);
+  assert.match(await client.metrics(), /^# HELP softkv_/m);
   const models = await client.models();
   const [first] = models;
   if (first) assert.equal((await client.model(first.id)).id, first.id);
@@ -199,9 +200,9 @@ test("events", async (t) => {
     answered.writeHead(200, { "Content-Type": "text/event-stream" });
     const bytes = Buffer.from(answer.join(""));
     // Parts that end in the midst of a letter are put together.
-    for (let at = 0; at < bytes.length; at += 3) {
-      answered.write(bytes.subarray(at, at + 3));
-      await new Promise(setImmediate);
+    for (const byte of bytes) {
+      answered.write(Buffer.of(byte));
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
     if (asked.url === "/broken") answered.destroy();
     else if (asked.url !== "/endless") answered.end();
