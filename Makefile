@@ -187,4 +187,5 @@ $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(LOCKING)/bin/python $(PIP) pip-tools==7.6.2
 
 clean:
-	rm -rf $(VENV) $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info
+	rm -rf $(VENV) $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(FRAMEWORKS:%=.venv-%) build dist *.egg-info clients/python/build clients/python/*.egg-info \
+	  clients/typescript/dist clients/typescript/node_modules
