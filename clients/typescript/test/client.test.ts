@@ -97,6 +97,10 @@ test("texts become vectors, in parts", async (t) => {
   const embedded = await client.embed({ input: ["a cat", "a dog"], model: one.model });
   assert.equal(embedded.embeddings.length, 2);
   assert.ok(near(embedded.embeddings[0] as Float32Array, one.embeddings[0] as Float32Array));
+  await assert.rejects(client.embed({ input: "a", model: one.model, dimensions: 0 }), (error: Invalid) => {
+    assert.deepEqual([error.name, error.status, error.errors[0]?.pointer], ["Invalid", 400, "/dimensions"]);
+    return true;
+  });
   await assert.rejects(client.encode("one text" as never), { message: /wanted a list of texts/ });
   await assert.rejects(client.encode([7] as never), Invalid);
   await assert.rejects(client.encode(["a"], { model: "none" }), NotFound);

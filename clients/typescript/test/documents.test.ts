@@ -203,3 +203,14 @@ test("facts on fields", async (t) => {
   ]);
   assert.equal(await own.values("words", { filter: F("year", "==", 1900) }).count(), 2);
 });
+
+test("more fields, and more values of one, than come in one answer", async (t) => {
+  const { fields } = (await client.info()).limits;
+  const wide = Object.fromEntries(Array.from({ length: fields + 50 }, (_, at) => [`f${at}`, at]));
+  const rows = Array.from({ length: 1200 }, (_, at) => ({ id: `${at}`, metadata: at ? { at } : { at, ...wide } }));
+  const own = await collection(t, VECTORS, rows);
+  assert.equal(Object.keys(await own.fields()).length, fields + 51);
+  const values = new Set<unknown>();
+  for await (const { value } of own.values("at")) values.add(value);
+  assert.deepEqual([values.size, await own.values("at").count()], [1200, 1200]);
+});

@@ -76,9 +76,13 @@ test("a signal ends a call, and its reason is thrown", async (t) => {
   await assert.rejects(own.info({ signal: AbortSignal.abort(reason) }), reason);
   await assert.rejects(own.info({ signal: AbortSignal.timeout(20) }), { name: "TimeoutError" });
   const between = new AbortController();
-  setTimeout(() => between.abort(reason), 20);
-  const busy = await server(t, (_, answered) => refuse(answered, 429, "queue_full", { "Retry-After": "30" }));
+  const busy = await server(t, (_, answered) => {
+    refuse(answered, 429, "queue_full", { "Retry-After": "30" });
+    setTimeout(() => between.abort(reason), 200);
+  });
+  const began = Date.now();
   await assert.rejects(new Client({ url: busy }).info({ signal: between.signal }), reason);
+  assert.ok(Date.now() - began < 20_000, "the wait between tries is ended too");
 });
 
 test("what may succeed a moment later is asked again", async (t) => {
@@ -148,13 +152,13 @@ test("what a proxy answers in its own words", async (t) => {
   let asked = 0;
   const url = await server(t, (_, answered) => {
     asked++;
-    answered.writeHead(502, { "Content-Type": "text/html" }).end("<h1>Bad gateway</h1>");
+    answered.writeHead(502, { "Content-Type": "text/html", "X-Request-ID": "theirs" }).end("<h1>Bad gateway</h1>");
   });
   const own = new Client({ url });
   await assert.rejects(own.info(), (error: Unavailable) => {
     assert.ok(error instanceof Unavailable);
     assert.match(error.message, /\/v1 answered 502 with text\/html, which is not softkv's: check the address/);
-    assert.equal(error.code, undefined);
+    assert.deepEqual([error.code, error.requestId], [undefined, "theirs"]);
     return true;
   });
   assert.equal(asked, 3);

@@ -180,3 +180,23 @@ test("rows that are longer than the service takes", async (t) => {
   }
   assert.equal(await own.count(), 2);
 });
+
+test("no request brings more than the service says that it takes", async (t) => {
+  const own = await collection<number>(t, VECTORS);
+  const { limits, ...others } = await client.info();
+  let [documents, body_bytes] = [3, 1_000_000];
+  const sent: number[] = [];
+  const url = await server(t, (asked, answered) => {
+    if (asked.url === "/v1")
+      return void answered.end(JSON.stringify({ ...others, limits: { ...limits, documents, body_bytes } }));
+    sent.push(Number(asked.headers["content-length"]));
+    pass(asked, answered);
+  });
+  const upsert = () => new Client({ url }).collection<number>(own.name).upsert(numbered(10), { onConflict: "skip" });
+  assert.equal((await upsert()).upserted, 10);
+  assert.equal(sent.length, 4);
+  [documents, body_bytes] = [1000, 400];
+  sent.length = 0;
+  assert.deepEqual((await upsert()).skipped.length, 10);
+  assert.ok(sent.length > 2 && Math.max(...sent) <= body_bytes, `${sent}`);
+});
