@@ -225,6 +225,12 @@ test("events", async (t) => {
   ];
   assert.deepEqual(await all(own.events("/any")), told);
   assert.deepEqual(await all(own.events("/any", { body: {} })), told);
+  let signal: AbortSignal | null | undefined;
+  const seen = new Client({ url, fetch: (to, init) => fetch(to, (signal = init.signal, init)) });
+  await all(seen.events("/any"));
+  assert.equal(signal?.aborted, false, "what was heard to its end is not ended");
+  for await (const _ of seen.events("/any")) break;
+  assert.equal(signal?.aborted, true);
   await assert.rejects(all(own.events("/busy")), { name: "Busy", code: "listeners_full" });
   await assert.rejects(all(own.events("/broken")), Unreachable);
   await assert.rejects(all(own.events("/endless", { timeout: 50 })), { name: "TimedOut" });

@@ -22,11 +22,12 @@ export async function* events<Data>(
   });
   const decoder = new TextDecoder();
   let rest = "";
+  let isOver = false;
   try {
     for (;;) {
       attempt.wind();
       const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
-      if (done) return;
+      if ((isOver = done)) return;
       const blocks = (rest + decoder.decode(value, { stream: true })).split("\n\n");
       rest = blocks.pop() ?? "";
       // Whoever listens may take long over an event: that is no silence of the service.
@@ -36,7 +37,8 @@ export async function* events<Data>(
   } catch (error) {
     throw attempt.failure(error, sender.options.url, id);
   } finally {
-    attempt.drop();
+    if (isOver) attempt.end();
+    else attempt.drop();
   }
 }
 
