@@ -6,9 +6,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from service.api.keyring import Holder
 from service.api.middleware import cors
-from service.api.middleware.access import ANONYMOUS, MCP, admit, caller_of
+from service.api.middleware.access import MCP, admit, caller_of
 from service.api.middleware.limits import body_limit
 from service.api.places import given_up
 from service.api.problems.errors import OriginRefused
@@ -57,11 +56,10 @@ async def speak_mcp(_: Request) -> Response:
 
 
 def _refuse_foreign(scope: Scope) -> None:
-    holder: Holder = scope["state"]["holder"]
     headers = Headers(scope=scope)
-    # A page elsewhere has no key to send, unless somebody gave it one.
-    if holder.caller == ANONYMOUS and cors.is_foreign(headers, scope["app"].state.cors_origins):
+    # With a key, too: the protocol wants it so, and a page that is not listed could not read the answer anyway.
+    if cors.is_foreign(headers, scope["app"].state.cors_origins):
         raise OriginRefused(
-            f"this comes from a web page of {headers['origin']}, and without a key only pages of this service may send "
-            f"it: add the origin to SOFTKV_CORS_ORIGINS, or send a key"
+            f"this comes from a web page of {headers['origin']}, and only pages of this service may send it: add the "
+            f"origin to SOFTKV_CORS_ORIGINS"
         )

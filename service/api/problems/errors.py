@@ -68,7 +68,7 @@ class HostRefused(APIError):
 
 
 class OriginRefused(APIError):
-    """A web page of another origin, and no key."""
+    """A web page of another origin, which is not listed."""
 
 
 class MCPMissing(APIError):

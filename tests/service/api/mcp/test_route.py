@@ -92,7 +92,7 @@ def test_names_of_others_are_refused(open_: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "host_refused")
 
 
-def test_pages_of_other_origins_are_refused_without_a_key(open_: httpx.Client, keyed: RunningService) -> None:
+def test_pages_of_other_origins_are_refused_with_a_key_and_without(open_: httpx.Client, keyed: RunningService) -> None:
     for origin in (OTHER, "null", "http://127.0.0.1:1"):
         answer = asked(open_, origin=origin)
         assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
@@ -100,7 +100,9 @@ def test_pages_of_other_origins_are_refused_without_a_key(open_: httpx.Client, k
     for origin in (LISTED, str(open_.base_url).rstrip("/")):
         assert asked(open_, origin=origin).status_code == 200
     with keyed.client(headers=NEW | dict(as_("reader"))) as client:
-        assert asked(client, origin=OTHER).status_code == 200
+        assert asked(client).status_code == 200
+        answer = asked(client, origin=OTHER)
+        assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
 
 
 def test_only_messages_of_a_fitting_length_are_taken(open_: httpx.Client) -> None:
