@@ -12,7 +12,6 @@ from service.commands.errors import CommandError, Misused
 from service.commands.options import DEFAULT_URL, ApiKey, Url
 
 MISSING = "the Model Context Protocol wants a library that is not installed: pip install 'softkv[mcp]'"
-LIBRARY = ("mcp", "mcp_types", "jsonschema")
 
 
 def mcp(
@@ -36,7 +35,9 @@ def mcp(
     try:
         from service.mcp import Library, serve_stdio
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in LIBRARY:
+        from service.api.mcp.speaking import is_of_library
+
+        if not is_of_library(error):
             raise
         raise CommandError(MISSING) from None
     import softkv

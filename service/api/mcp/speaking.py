@@ -10,7 +10,7 @@ from service.api.problems.errors import MCPMissing
 if TYPE_CHECKING:
     from service.mcp import Endpoint
 
-LIBRARY = ("mcp", "mcp_types", "jsonschema")
+_LIBRARY = ("mcp", "mcp_types", "jsonschema")
 
 
 class Speaking:
@@ -44,11 +44,16 @@ class Speaking:
             await self._endpoint.close()
 
 
+def is_of_library(missing: ModuleNotFoundError) -> bool:
+    """Whether what cannot be imported comes with the protocol's library."""
+    return (missing.name or "").partition(".")[0] in _LIBRARY
+
+
 def _made(most_bytes: int) -> Endpoint:
     try:
         from service.mcp import Endpoint
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in LIBRARY:
+        if not is_of_library(error):
             raise
         raise MCPMissing(
             "this installation leaves out the Model Context Protocol: its operator installs it with "

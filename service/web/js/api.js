@@ -63,10 +63,10 @@ export class API {
   async #call(method, path, body, how) {
     try {
       const answer = await this.#client.call(method, path, body, how);
+      how.signal?.throwIfAborted(); // what was asked early hears of no signal
       this.refused = false;
       return answer;
     } catch (failure) {
-      how.signal?.throwIfAborted();
       this.refused = failure instanceof KeyRefused && this.key !== "";
       throw failure;
     }
@@ -74,9 +74,9 @@ export class API {
 
   async #fetched(path, options) {
     const early = `${options.method} ${path} ${options.body ?? ""}`;
-    const response = await this.asked[early];
+    const response = this.asked[early];
     delete this.asked[early];
-    return response ?? this.#reach(path, options, AGAIN_MS);
+    return (await response) ?? this.#reach(path, options, AGAIN_MS);
   }
 
   /** A laptop that changes its network drops what is under way: nothing here writes, so it is asked once more. */
