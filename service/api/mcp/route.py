@@ -7,30 +7,32 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from service.api.middleware import cors
-from service.api.middleware.access import MCP, admit, caller_of
+from service.api.middleware.access import MCP, caller_of
 from service.api.middleware.limits import body_limit
-from service.api.places import given_up
+from service.api.places import Kind, given_up
 from service.api.problems.errors import OriginRefused
 from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.turns import CALLER
 
 
 class MessageRoute(GuardedRoute):
-    """Takes no place: what a message asks for is a call of its sender to this service, and takes one as any other."""
+    """Takes no place: what a message asks for is a call of its sender to this service, and takes one as any other.
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As any route, without a place, and not for pages of other origins: a browser would send these anywhere."""
-        if scope["method"] not in (self.methods or ()):
-            await super().handle(scope, receive, send)
-            return
-        admit(scope, self.needed, self.reach)
+    And it is not for pages of other origins: a browser would send these anywhere.
+    """
+
+    def kind_of(self, scope: Scope) -> Kind | None:
+        """None, whatever the tools' calls are."""
+        return None
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the message, and answer it."""
         _refuse_foreign(scope)
         limit, caller = body_limit(scope), caller_of(scope)
-        limit.check()
         CALLER.set(caller)
         await limit.read(caller)
         with limit.kept(), given_up(scope):
-            await self.answer(scope, receive, send)
+            await super().answer(scope, receive, send)
 
 
 class _Spoken(Response):
