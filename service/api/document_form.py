@@ -10,8 +10,8 @@ from orjson import Fragment
 
 from service.retrieval.documents import SentDocument, Split
 from service.retrieval.queries import Document, Reads, Spoke
-from service.schemas.compare import Row
 from service.schemas.document import DocumentBody, DocumentPatch
+from service.schemas.lookup.compare import Row
 from service.schemas.vector import write_vector
 from service.storage import DocumentRecord, Part, StoredDocument, Vector
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from softkv.answers.answer import Answer
-from softkv.calls import asking, collections, documents, facts, writing
+from softkv.calls import asking, attending, collections, documents, facts, writing
 from softkv.calls.place import Place
 from softkv.methods import Attend, async_paged, async_uploading, awaited, blocking, paged, uploading
 from softkv.sending import AsyncSender, Sender
@@ -38,7 +38,7 @@ class Collection(_Named[Sender]):
     info = blocking(collections.info)
     drop = blocking(collections.drop)
 
-    attend: _Attend = cast("_Attend", blocking(asking.attend))
+    attend: _Attend = cast("_Attend", blocking(attending.attend))
     sweep = blocking(asking.sweep)
     compare = blocking(asking.compare)
 
@@ -67,7 +67,7 @@ class AsyncCollection(_Named[AsyncSender]):
     info = awaited(collections.info)
     drop = awaited(collections.drop)
 
-    attend: _AsyncAttend = cast("_AsyncAttend", awaited(asking.attend))
+    attend: _AsyncAttend = cast("_AsyncAttend", awaited(attending.attend))
     sweep = awaited(asking.sweep)
     compare = awaited(asking.compare)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from softkv.answers.encoded import Encoded
-    from softkv.calls.asking import How
+    from softkv.calls.attending import How
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -17,7 +17,8 @@ from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
 from service.retrieval import queries as soft_lookup
-from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest
+from service.schemas.lookup.answer import AttendAnswer, AttendAnswers
+from service.schemas.lookup.attend import AttendRequest
 from service.schemas.vector import write_vector
 from service.threads import BODIES
 

@@ -15,7 +15,7 @@ from service.api.routing import json_router, reaches, takes
 from service.api.state import NameInPath, Running
 from service.retrieval import queries
 from service.retrieval.queries import FourWays, Options, Timed
-from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
+from service.schemas.lookup.compare import CompareAnswer, CompareRequest, CompareRowsRequest
 
 router = json_router("/v1", "compare", "stateless", "nothing")
 FIELDS = ("key", "value", "metadata")

@@ -15,12 +15,12 @@ from service.retrieval.documents import MOST_KEYS
 from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LOGITS
 from service.schemas import wire
 from service.schemas.attention import MAX_HOPFIELD_STEPS
-from service.schemas.compare import MAX_ROWS
 from service.schemas.fields import MAX_FIELDS, MAX_VALUES
+from service.schemas.lookup.compare import MAX_ROWS
+from service.schemas.lookup.sweep import MAX_TEMPERATURES
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.rooms.names import MAX_TEXT
 from service.schemas.service import ServiceAnswer
-from service.schemas.sweep import MAX_TEMPERATURES
 from service.schemas.trace import MAX_NAMED
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_DEPTH, MAX_OPERANDS

@@ -14,7 +14,7 @@ from service.api.routes.attend import evidence
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries import Options, sweep_collection
-from service.schemas.sweep import SweepAnswer, SweepRequest
+from service.schemas.lookup.sweep import SweepAnswer, SweepRequest
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import arrays, asking, backups, collections, documents, facts, service, writing
+from softkv.calls import arrays, asking, attending, backups, collections, documents, facts, service, writing
 from softkv.calls.call import Call
 from softkv.calls.place import Known, Place
 from softkv.calls.teaching import lab, rooms
@@ -21,7 +21,7 @@ DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
 
 # operation → the description of the call, and an example of its arguments
 BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "attend": (asking.attend, ("cats",)),
+    "attend": (attending.attend, ("cats",)),
     "sweep": (asking.sweep, ("cats", [0.1])),
     "compare": (asking.compare, ("cats",)),
     "compare_rows": (asking.compare_rows, ("cats", [{"key": "cats"}])),
@@ -147,8 +147,8 @@ def test_every_field_of_a_request_has_an_argument(name):
 
 
 def test_a_type_checker_knows_the_arguments_of_attend_as_they_are():
-    named = [each for each in inspect.signature(asking.attend).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    written = {name: each.__forward_arg__ for name, each in asking.How.__annotations__.items()}
+    named = [each for each in inspect.signature(attending.attend).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    written = {name: each.__forward_arg__ for name, each in attending.How.__annotations__.items()}
     assert written == {each.name: each.annotation for each in named}
 
 

@@ -16,7 +16,7 @@ from haystack.errors import FilterError
 from haystack.utils import Secret
 
 import softkv
-from softkv.calls.asking import How
+from softkv.calls.attending import How
 from softkv.haystack import SoftkvDocumentStore, SoftkvRetriever
 from tests.examples import ROOT
 

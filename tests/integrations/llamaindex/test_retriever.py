@@ -14,7 +14,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import QueryBundle
 from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
-from softkv.calls.asking import How
+from softkv.calls.attending import How
 from softkv.llamaindex import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
 from tests.examples import ROOT
 

@@ -15,7 +15,7 @@ from service.api.routes.once import Idempotent
 from service.api.routing import JSONRoute, Reaching, Requirement, Taking, requires, undeclared_writes
 from service.api.state import IdInPath, NameInPath, Running, parts_of
 from service.app import create_app
-from service.schemas.attend import AttendRequest
+from service.schemas.lookup.attend import AttendRequest
 from service.settings import Settings
 from tests.running import RunningService
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from softkv.answers.arrays import Attended, Embeddings, Trace, attended, embeddings
 from softkv.answers.arrays import trace as traced
-from softkv.calls.asking import Normaliser
+from softkv.calls.attending import Normaliser
 from softkv.calls.call import WRITE_SECONDS, Call, Plan
 from softkv.calls.place import Known
 from softkv.calls.service import limit

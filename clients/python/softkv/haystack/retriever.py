@@ -8,7 +8,7 @@ from typing import Any, Literal
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
-from softkv.calls.asking import Normaliser
+from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
 from softkv.haystack.filters import translated

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from softkv.answers.answer import Answer
 from softkv.answers.match import Match
-from softkv.calls import asking
-from softkv.calls.asking import Normaliser
+from softkv.calls import attending
+from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
 from softkv.filters import Where
@@ -77,7 +77,7 @@ class Asking(Record):
         yield from source.info()
         how = {name: each for name, each in self._fields().items() if name not in _OWN}
         include: Any = [*dict.fromkeys([*_NEEDED, *also, *(self.include or ())])]
-        answer = yield from asking.attend(source.place, query, where=where, include=include, **how)
+        answer = yield from attending.attend(source.place, query, where=where, include=include, **how)
         assert isinstance(answer, Answer)  # of one query
         return answer
 

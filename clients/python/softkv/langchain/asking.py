@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from langchain_core.documents import Document
 
-from softkv.calls.asking import How
+from softkv.calls.attending import How
 from softkv.integrations.content import Content, text_of
 from softkv.integrations.mmr import key_of
 from softkv.langchain.filters import where

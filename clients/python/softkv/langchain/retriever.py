@@ -11,7 +11,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr
 from typing_extensions import override
 
-from softkv.calls.asking import MatchField, Normaliser
+from softkv.calls.attending import MatchField, Normaliser
 from softkv.calls.collections import Basis, Null
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter

@@ -12,7 +12,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
 from llama_index.core.vector_stores.types import VectorStoreQueryMode
 
-from softkv.calls.asking import Normaliser
+from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
 from softkv.integrations.asking import Asking, Extra, Score, Unanswered

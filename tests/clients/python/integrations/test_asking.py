@@ -9,7 +9,7 @@ import pytest
 
 import softkv
 from softkv import Client, Document
-from softkv.calls.asking import How
+from softkv.calls.attending import How
 from softkv.integrations.asking import Asking, evidence, output, vector_of
 from softkv.integrations.connection import Connection
 from softkv.integrations.source import Source

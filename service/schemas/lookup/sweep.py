@@ -7,11 +7,12 @@ from typing import Annotated, Any
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
-from service.schemas.attend import Evidence, Query
 from service.schemas.document import Include
 from service.schemas.filter import FilterField
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart
+from service.schemas.lookup.answer import Evidence
+from service.schemas.lookup.attend import Query
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import MAX_TOP_K, InParts, JSONValue, Null, Temperature, VectorFormat, Wire
 

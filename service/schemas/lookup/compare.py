@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
-from service.schemas.attend import AttendAnswer
 from service.schemas.collection import NullBackground
 from service.schemas.filter import FilterField
-from service.schemas.sweep import SweptMatch
+from service.schemas.lookup.answer import AttendAnswer
+from service.schemas.lookup.sweep import SweptMatch
 from service.schemas.wire import MAX_TOP_K, DocumentId, JSONValue, Null, Temperature, Text, Wire
 
 MAX_ROWS = 1000

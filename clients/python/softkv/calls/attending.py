@@ -1,0 +1,130 @@
+"""Attending from one query or many to a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from softkv import filters
+from softkv.answers.answer import Answer
+from softkv.calls.call import Call, Plan
+from softkv.calls.collections import Basis, Null
+from softkv.calls.place import Place
+from softkv.calls.queries import fitting, listed, query_on_wire, text_of
+from softkv.calls.service import limit
+from softkv.filters import Where
+from softkv.problems import refuse
+from softkv.reply import Reply
+from softkv.wire import checks
+from softkv.wire.body import body, said
+from softkv.wire.vectors import FORMAT, is_vector
+
+Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
+MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
+
+
+class How(TypedDict, total=False):
+    """The arguments of `attend` besides its query, as they are written."""
+
+    temperature: float | Literal["auto"] | None
+    effective_documents: float | None
+    top_k: int | None
+    top_p: float | None
+    where: Where | None
+    normaliser: Normaliser | None
+    null: Null | None
+    max_error: float | None
+    basis: Basis | None
+    allow_missing: bool | None
+    include: Sequence[MatchField] | None
+
+
+def attend(
+    place: Place,
+    query: Any,
+    *,
+    temperature: float | Literal["auto"] | None = None,
+    effective_documents: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    where: Where | None = None,
+    normaliser: Normaliser | None = None,
+    null: Null | None = None,
+    max_error: float | None = None,
+    basis: Basis | None = None,
+    allow_missing: bool | None = None,
+    include: Sequence[MatchField] | None = None,
+) -> Plan[Answer | list[Answer]]:
+    """Give every document that passes its weight; docs/asking.md tells of each argument.
+
+    Args:
+        query: a text or a vector, for one answer; a list of them, or a matrix, for a list of answers in this order.
+            A list of any length goes to the service in parts.
+        temperature: 0, or from 1e-30 on; `"auto"` for the one at which the answer rests on `effective_documents`.
+        top_k: how many documents to name, 10 if left out.
+        top_p: name the fewest that hold this share of the documents' weight.
+        where: which documents may be attended to, as `F.year >= 1930`.
+        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
+        max_error: a bound asked of the certificate.
+        basis: what may stand behind the certificate; the collection's if left out.
+        allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
+        include: what a match brings along; `"output"` is the blended value, of the whole answer.
+    """
+    refuse(
+        chain(
+            checks.temperature(temperature, auto=True),
+            checks.number(effective_documents, "/effective_documents", least=1),
+            checks.matches(top_k),
+            checks.number(top_p, "/top_p", above=0, most=1),
+            checks.number(max_error, "/max_error", above=0),
+        )
+    )
+    options = said(
+        temperature=temperature,
+        effective_documents=effective_documents,
+        top_k=top_k,
+        top_p=top_p,
+        filter=filters.wire(where),
+        normaliser=normaliser,
+        null=null,
+        max_error=max_error,
+        basis=basis,
+        allow_missing=allow_missing,
+        include=include,
+        vector_format=FORMAT,
+    )
+    if isinstance(query, str) or (is_vector(query) and len(query)):
+        return (yield from _one(place, query, options))
+    return (yield from _many(place, query, options))
+
+
+def _one(place: Place, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
+    yield from fitting(place, [query], lambda _: "/query")
+
+    def parse(reply: Reply) -> Answer:
+        return Answer(reply.json(), question=text_of(query), request_id=reply.request_id)
+
+    content = body({"query": query_on_wire(query, "/query"), **options})
+    return (yield from Call("POST", f"{place.path}/attend", parse, content=content))
+
+
+def _many(place: Place, queries: Any, options: Mapping[str, Any]) -> Plan[list[Answer]]:
+    asked = listed(queries)
+    if not asked:
+        return []
+    yield from fitting(place, asked, lambda at: f"/queries/{at}")
+    sent = [query_on_wire(each, f"/queries/{at}") for at, each in enumerate(asked)]
+    most = 1 if len(asked) == 1 else (yield from limit(place.known, "queries"))
+    answers: list[Answer] = []
+    for begin in range(0, len(asked), most):
+        texts = [text_of(each) for each in asked[begin : begin + most]]
+
+        def parse(reply: Reply, texts: Sequence[str | None] = texts) -> list[Answer]:
+            results = reply.json()["results"]
+            named = zip(results, texts, strict=True)
+            return [Answer(each, question=text, request_id=reply.request_id) for each, text in named]
+
+        content = body({"queries": sent[begin : begin + most], **options})
+        answers += yield from Call("POST", f"{place.path}/attend", parse, content=content)
+    return answers

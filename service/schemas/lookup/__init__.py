@@ -1,0 +1,1 @@
+"""What collections are asked, and what they answer."""

@@ -1,0 +1,124 @@
+"""What the soft lookup is asked on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le, Len
+from pydantic import ConfigDict, Field, PlainValidator
+from typing_extensions import TypeAliasType
+
+from service.schemas.filter import FilterField
+from service.schemas.vector import Vector, parse_vector
+from service.schemas.wire import (
+    MAX_TOP_K,
+    Basis,
+    DocumentedAs,
+    Form,
+    InParts,
+    Normaliser,
+    Null,
+    Number,
+    Temperature,
+    VectorFormat,
+    Wire,
+    cold_to_hot,
+    well_formed,
+)
+
+MatchInclude = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
+
+
+def _query(given: Any) -> Any:
+    return well_formed(given) if isinstance(given, str) else parse_vector(given)
+
+
+def _temperature_or_auto(given: Any) -> Any:
+    return given if given == "auto" else cold_to_hot(given)
+
+
+Query = TypeAliasType(
+    "Query",
+    Annotated[
+        Any, PlainValidator(_query), DocumentedAs(Annotated[str | Vector, Field(description="A text, or a vector.")])
+    ],
+)
+TemperatureOrAuto = Annotated[Any, PlainValidator(_temperature_or_auto), DocumentedAs(Temperature | Literal["auto"])]
+QUESTION = "how do databases work?"
+
+
+class AttendRequest(Wire):
+    """A query, or several, attended over every key of a collection."""
+
+    forms: ClassVar[tuple[Form, ...]] = (
+        Form("AttendOne", "query", "A query, attended over every key of a collection."),
+        Form("AttendMany", "queries", "Several queries, each attended over every key of a collection."),
+    )
+
+    query: Query | None = Field(
+        None,
+        description="A text, encoded by the collection's encoder, or a vector of the keys' width.",
+        examples=[QUESTION],
+    )
+    queries: Annotated[list[Query], Len(1), InParts] | None = Field(
+        None, description="Several at once, instead of `query`; at most 64 unless set otherwise."
+    )
+    temperature: TemperatureOrAuto | None = Field(
+        None,
+        description='Left out: the collection\'s. `"auto"`: the one at which the answer rests on `effective_documents` '
+        "documents, to 1 % (softmax only).",
+    )
+    effective_documents: Annotated[Number, Ge(1)] = Field(
+        8.0,
+        description='For `"auto"`: on how many documents the answer rests; at most half of those that pass.',
+        json_schema_extra={"minimum": 1},
+    )
+    top_k: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_TOP_K,
+        description="Matches to return. Left out: 10, or at most 1,000 where `top_p` is given.",
+    )
+    top_p: Annotated[Number, Gt(0), Le(1)] | None = Field(
+        None,
+        description="Return the smallest set of matches that holds this share of the document weight.",
+        json_schema_extra={"exclusiveMinimum": 0, "maximum": 1},
+    )
+    filter: FilterField = None
+    normaliser: Normaliser = "softmax"
+    null: Null | None = Field(None, description="Left out: the collection's.")
+    max_error: Annotated[Number, Gt(0)] | None = Field(
+        None,
+        description="A bound asked of the certificate: on `total_variation`, and on `output_error` relative to the "
+        "largest value.",
+        json_schema_extra={"exclusiveMinimum": 0},
+    )
+    basis: Basis | None = Field(
+        None,
+        description="What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left "
+        "out: the collection's.",
+    )
+    allow_missing: bool = Field(
+        False,
+        description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "
+        "503 `shards_missing`.",
+    )
+    include: Annotated[list[MatchInclude], InParts] = Field(
+        default=["value", "key", "metadata"],
+        description="Which fields of a match to answer, besides its numbers; `output` is the blended value.",
+    )
+    vector_format: VectorFormat = "numbers"
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"query": QUESTION, "top_k": 3},
+                {
+                    "query": QUESTION,
+                    "temperature": "auto",
+                    "filter": {"field": "metadata.year", "operator": ">=", "value": 2000},
+                },
+                {"queries": [QUESTION, "what does a cat need?"], "top_p": 0.9, "include": ["key", "explanation"]},
+            ]
+        }
+    )
