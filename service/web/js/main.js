@@ -15,6 +15,7 @@ import { lookup } from "./views/lookup.js";
 /** The opening scene's view is there; each other one comes when a scene wants it. */
 const VIEWS = {
   lookup: () => lookup,
+  sure: async () => (await import("./views/sure/sure.js")).sure,
   steps: async () => (await import("./views/steps.js")).steps,
   encoder: async () => (await import("./views/encoder.js")).encoder,
   hopfield: async () => (await import("./views/hopfield.js")).hopfield,

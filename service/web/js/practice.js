@@ -47,6 +47,10 @@ const EXERCISES = {
     },
     value: ({ state }) => beginning("rows").rows.some((row) => state.rows?.some((one) => one.key === row.key && one.value !== row.value)),
   },
+  sure: {
+    calibrated: ({ numbers }) => numbers?.n >= 10 && Math.abs(numbers.mean - numbers.right) < 0.03,
+    own: ({ labelled }) => labelled.some((one) => one.own),
+  },
   steps: {
     sharp: ({ numbers }) => numbers.weights.every((row) => Math.max(...row) > 0.99),
     alone: ({ numbers }) => numbers.weights[0][0] === 1 && numbers.mask !== null,
@@ -84,7 +88,7 @@ const EXERCISES = {
 /** Questions that learners ask, and the scene where each is asked first. */
 const WHYS = {
   library: ["cold", "probability"], videos: ["vectors"], python: ["scale"], unicode: ["scale"], nothing: ["level"], share: ["probability"], filter: ["scale"],
-  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["heads"], lowrank: ["heads"], pairs: ["projections", "heldout"], learning: ["recurrent", "longer"], vision: ["order", "heads"],
+  guess: ["probability", "order"], rows: ["output", "projections"], values: ["output"], sure: ["probability", "score"], steps: ["projections", "cold"], scores: ["cold", "projections"], encoder: ["heads", "order"], hopfield: ["cold"], regression: ["cold"], space: ["vectors"], million: ["scale"], photo: ["heads"], lowrank: ["heads"], pairs: ["projections", "heldout"], learning: ["recurrent", "longer"], vision: ["order", "heads"],
 };
 
 const done = new Set();

@@ -22,6 +22,7 @@ const QUESTIONS = {
   filter: { choices: ["zero", "little", "same", "minus"], right: ({ result }) => (result.rows.some((row) => row.masked) ? "zero" : null) },
   values: { choices: ["nearest", "average", "largest", "nothing"], right: () => "average" },
   rows: { choices: ["weights", "output", "both", "nothing"], right: () => "output" },
+  sure: { choices: ["yes", "checked", "half", "never"], right: () => "checked", facts: sureFacts },
   steps: { choices: ["dot", "scale", "softmax", "blend"], right: () => "softmax" },
   scores: { choices: ["one", "two", "several", "six"], right: ({ best }) => ["one", "two", "several", "several", "several", "six"][new Set(Object.values(best)).size - 1], facts: ({ best }) => best },
   encoder: { choices: ["dictionary", "next", "sentence", "library"], right: () => "sentence", facts: tokenFacts },
@@ -96,6 +97,11 @@ function rowFacts({ state, result, answer }) {
     key: first?.key ?? "–", weight: first?.weight ?? "0%", other: second?.key ?? "–", share: second?.weight ?? "0%",
     out: count(result.rows.filter((row) => row.masked).length), open: count(result.rows.filter((row) => !row.masked).length),
   };
+}
+
+/** What one match weighs, in the cold and in the warm. */
+function sureFacts({ example: { query, match, weight } }) {
+  return { query, key: match.key, cold: percent(weight(0.02)), now: percent(weight(0.05)), warm: percent(weight(0.2)) };
 }
 
 function tokenFacts({ tokens, weights, word }) {

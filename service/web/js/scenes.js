@@ -50,6 +50,7 @@ export const SCENES = [
     filter: { field: "metadata.shelf", operator: "==", value: "fiction" } } },
   { name: "guess", exported: true, view: "lookup", pictured: true, state: { source: "library", query: "animals that talk" }, again: true },
   { name: "rows", exported: true, view: "lookup", pictured: true, state: { source: "scratch", query: "I would like a hot drink", rows: SHARED, t: 0.1 } },
+  { name: "sure", view: "sure", words: "sure", styles: "sure", state: { source: "library" } },
   { name: "steps", view: "steps", words: "layer", styles: "layer", state: { t: 1 } },
   { name: "scores", view: "scores", words: "scores", styles: "scores", state: { t: 1 } },
   { name: "encoder", view: "encoder", words: "heads", styles: "heads", state: {} },

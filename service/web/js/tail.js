@@ -77,7 +77,7 @@ function inverseOf(temperature) {
  * Cubic Hermite between the neighbours, with three-point slopes; a straight line where one further out is infinite. In
  * the cold the rest is 0 at some rungs and a rounding error at others: between two of them it is 0.
  */
-function between(rungs, inverse, name) {
+export function between(rungs, inverse, name) {
   const above = rungs.findIndex((rung) => rung.inverse >= inverse);
   if (above < 0) return rungs.at(-1)[name];
   if (rungs[above].inverse === inverse) return rungs[above][name];

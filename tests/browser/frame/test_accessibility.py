@@ -17,6 +17,8 @@ VIEWS = [
     "#scene=rows&rows=[]",
     "#scene=guess",
     "#scene=values",
+    "#scene=sure&labels=rwrwrwrwrw",
+    "#scene=sure&labels=rw",
     "#scene=steps&step=7",
     "#scene=scores",
     "#scene=encoder&second=5.3&pair=the cat sleeps",

@@ -32,6 +32,8 @@ FULFILLED = [
     ("guess", "misled", "query=the law&revealed=1"),
     ("rows", "drink", f"rows={json.dumps(COCOA)}"),
     ("rows", "value", f"rows={json.dumps(COCOA)}"),
+    ("sure", "calibrated", "labels=rwrwrwrwrw&t=0.0668"),
+    ("sure", "own", 'labels=rwrwrwrwrwr&own=["a book about ghosts"]'),
     ("steps", "sharp", "t=0"),
     ("steps", "alone", "causal=1"),
     ("scores", "agree", f"spots={json.dumps(ONE_KEY)}"),

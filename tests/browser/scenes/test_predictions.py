@@ -13,7 +13,7 @@ from tests.browser.conftest import PHONE
 from tests.browser.reading import module, sideways, slide
 
 LOOKUPS = ["library", "videos", "nothing", "share", "filter", "guess", "rows"]
-OTHERS = ["steps", "scores", "encoder", "hopfield", "regression", "lowrank"]
+OTHERS = ["sure", "steps", "scores", "encoder", "hopfield", "regression", "lowrank"]
 SCENES = [*LOOKUPS, *OTHERS]
 ASKED = {
     "library": "books about felines",
@@ -52,6 +52,7 @@ def compared(origin: str, scene: str) -> dict[str, Any]:
 
 
 TOPICS = {
+    "sure": "sure",
     "steps": "layer",
     "lowrank": "layer",
     "encoder": "heads",
@@ -130,7 +131,7 @@ def expected(origin: str, scene: str) -> str:
         return "one"
     if scene == "scores":
         return "several"  # tests/browser/scenes/test_scores.py compares each with the service
-    return {"rows": "output", "steps": "softmax", "encoder": "sentence", "regression": "flat"}[scene]
+    return {"rows": "output", "sure": "checked", "steps": "softmax", "encoder": "sentence", "regression": "flat"}[scene]
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -19,6 +19,7 @@ SMALL = [
     "filter",
     "guess",
     "rows",
+    "sure",
     "steps",
     "scores",
     "encoder",

@@ -129,7 +129,7 @@ export default {
     title: "After the lesson",
     points: [
       "Homework is on the worksheet, and needs no service: one row of attention by hand, at three temperatures.",
-      "Common errors: weights taken for probabilities that an answer is right (they are shares, and “answered” is a convention too); keys taken for values; “attention chooses” (it never does, above T = 0); a picture of weights taken for an explanation.",
+      "Common errors: weights taken for probabilities that an answer is right (they are shares, and “answered” is a convention too; in the scene “How sure is it?” the class labels ten answers and sees how far apart the two are); keys taken for values; “attention chooses” (it never does, above T = 0); a picture of weights taken for an explanation.",
     ],
     homework: ["Answers to the homework", "Products 1, 0, 1; divided by √2: 0.71, 0, 0.71. Weights 0.40, 0.20, 0.40; output 24.0. At T → 0 the first and the third tie: 0.5, 0, 0.5; output 25. At T → ∞ each has 1/3; output 23.3. In class: e² = 7.39, e¹ = 2.72, e⁰ = 1, together 11.11; weights 0.67, 0.24, 0.09; output 14.2."],
   },

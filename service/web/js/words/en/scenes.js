@@ -28,6 +28,7 @@ export default {
   "scene.rows.name": "Your own rows",
   "scene.rows.title": "Write your own memory",
   "scene.rows.lede": "Five rows to edit. Change a [key|key]: the [weight|weights] move and the values stay. Change a [value|value]: the output moves and the weights stay.",
+  "scene.sure.name": "How sure is it?",
   "scene.steps.name": "Step by step",
   "scene.scores.name": "Six similarities",
   "scene.encoder.name": "Inside our encoder",

@@ -28,6 +28,7 @@ export default {
   "scene.rows.name": "你自己的行",
   "scene.rows.title": "写一份自己的记忆",
   "scene.rows.lede": "五行可以改。改[key|键]：[weight|权重]动，值不动。改[value|值]：输出动，权重不动。",
+  "scene.sure.name": "它有多大把握？",
   "scene.steps.name": "一步一步",
   "scene.scores.name": "六种相似度",
   "scene.encoder.name": "编码器内部",

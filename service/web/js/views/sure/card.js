@@ -1,0 +1,56 @@
+/** One question with its first match, and two buttons: is it right? What it weighs is not told. */
+
+import { fill, h, put } from "../../element.js";
+import { clipped, rich, say } from "../../words.js";
+import { RIGHT, WRONG } from "./questions.js";
+
+const LONGEST = 160;
+const KEYS = { 1: RIGHT, 2: WRONG };
+const FIELDS = "input:not([type=range], [type=checkbox]), select, textarea";
+
+/** @param {function("r"|"w"): void} judged told the label @param {function(): void} dropped told that a question is left out */
+export function card(judged, dropped) {
+  const place = h("p.small.soft", {});
+  const body = h("div.asked-of", { role: "status" });
+  const choices = [[RIGHT, "right", "✓"], [WRONG, "wrong", "✗"]].map(([label, name, sign], i) =>
+    h(`button.${name}-one`, { type: "button", id: `judge-${name}`, "aria-keyshortcuts": String(i + 1), onclick: () => judged(label) }, h("span", { "aria-hidden": "true" }, sign), say(`sure.${name}`), h("kbd", { "aria-hidden": "true" }, String(i + 1))));
+  const judge = h("div.judge.buttons", { role: "group", "aria-label": say("sure.ask") }, choices);
+  const drop = h("button", { type: "button", id: "drop", onclick: dropped }, say("sure.drop"));
+  const element = h("section.card", { id: "card", tabIndex: -1, "aria-label": say("sure.card") }, place, body, judge, drop, h("p.tiny.soft", {}, say("sure.how")));
+  let shown = null;
+
+  /** A key means a button only while the focus is in this part of the page, and in no field. */
+  function pressed(event) {
+    const label = KEYS[event.key];
+    const isElsewhere = !event.target.closest?.("#stage") || event.target.matches(FIELDS);
+    if (!label || !shown || element.hidden || !element.isConnected || isElsewhere || event.repeat || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    judged(label);
+  }
+  document.addEventListener("keydown", pressed);
+
+  /** @param {?{number: number, count: number, query: string, answer: object|undefined}} one the question; its answer may still be to come; null when all are labelled */
+  function show(one) {
+    element.hidden = !one;
+    const readable = Boolean(one?.answer?.match) && !one.answer.unread;
+    shown = readable ? one : null;
+    if (!one) return;
+    put(place, say("sure.number", { number: one.number, count: one.count }));
+    // Disabled they would lose the focus while the next answer is on its way.
+    for (const choice of choices) choice.setAttribute("aria-disabled", String(!readable));
+    judge.hidden = Boolean(one.answer) && !readable;
+    drop.hidden = !judge.hidden || !one.own;
+    const name = `${one.query} ${Boolean(one.answer)}`;
+    if (body.dataset.of === name) return;
+    body.dataset.of = name;
+    fill(body, h("p.query.asked-text", { dir: "auto" }, "● ", one.query), one.answer && match(one.answer));
+  }
+
+  return { element, show, leave: () => document.removeEventListener("keydown", pressed) };
+}
+
+function match({ match, unread }) {
+  if (unread) return h("p.unread", {}, say("ask.unread", { unknown: unread }));
+  if (!match) return h("p", {}, say("sure.nothing"));
+  return [h("p.small.soft", {}, rich("sure.match")), h("p.value.matched", { dir: "auto" }, clipped(match.value, LONGEST)), h("p.key.small", { dir: "auto" }, clipped(match.key, LONGEST))];
+}
