@@ -19,6 +19,7 @@ from attention.lookup.answering import answer, answers, attend, sweep
 from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, covered
+from attention.lookup.everyone import Similarities, similarities_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
@@ -69,6 +70,7 @@ __all__ = [
     "Sealed",
     "SealedError",
     "Segment",
+    "Similarities",
     "Sweep",
     "View",
     "answer",
@@ -84,6 +86,7 @@ __all__ = [
     "respond",
     "seal",
     "sealable",
+    "similarities_of",
     "stand_in",
     "summary_of",
     "sweep",

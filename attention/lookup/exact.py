@@ -36,7 +36,7 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     """Answer each question over every row that passes. Questions of one mask share the reading of the keys."""
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        rows = _read(view, mask)
+        rows = every_row(view, mask)
         together = max(1, SCAN_CELLS // max(rows.n, 1))
         for first in range(0, len(group), together):
             some = group[first : first + together]
@@ -48,7 +48,7 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
 def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
-    rows = _read(view, question.mask)
+    rows = every_row(view, question.mask)
     (biases,) = rows.biases([question])
     (similarities,) = rows.similarities([question], [None])
     asked = [replace(question, temperature=temperature, normaliser="softmax") for temperature in temperatures]
@@ -127,8 +127,8 @@ class Weighed:
         return restored(self.found.evidence, null, self.temperature, self.peak)
 
 
-def _read(view: View, mask: Mask | None) -> EveryRow:
-    """The rows that pass."""
+def every_row(view: View, mask: Mask | None) -> EveryRow:
+    """The rows that pass, wherever they lie."""
     return EveryRowAfar(view, mask) if isinstance(view, Afar) else Read(view, mask)
 
 
