@@ -62,7 +62,7 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
         rows.numbers,
         known,
         [(by.found.weights, each.evidence) for by, each in zip(weighed, found, strict=True)],
-        [Certificate(METHOD, _variation(rows, each), None) for each in found],
+        [Certificate(METHOD, variation_of(rows, each), None) for each in found],
         documents=_documents(rows),
         keys=rows.n,
         grouping=rows.grouping,
@@ -162,7 +162,7 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
 
 
 def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
-    variation = _variation(rows, weighed)
+    variation = variation_of(rows, weighed)
     error = None if output is None else bound_summed(variation, rows.facts.value_norm, rows.terms)
     question, counted = weighed.question, weighed
     if rows.grouping is not None:
@@ -188,7 +188,8 @@ def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
     return replace(found, evidence=weighed.evidence, logits=found.logits + counted.peak / weighed.temperature)
 
 
-def _variation(rows: EveryRow, weighed: Weighed) -> float:
+def variation_of(rows: EveryRow, weighed: Weighed) -> float:
+    """What rounding moves of the weights of all rows, in total variation."""
     similarities, levels = weighed.similarities, weighed.levels
     if not levels.size:
         return 0.0

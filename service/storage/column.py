@@ -7,18 +7,19 @@ always stands for the same values, so what was read of a row holds for good.
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
-from service.storage.fields import Kind, Stored, casefold, ordered_kinds, stored
+from service.storage.fields import Kind, Stored, casefold, ordered_kinds, scalar_of, stored
 from service.storage.records import RowNumbers
 
 _FEW_BYTES = 8192  # what an empty column takes, about
@@ -83,6 +84,30 @@ class Distinct:
         """The codes of the texts that fit; each is shown in UTF-8."""
         texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
         return [start + place for place in range(len(texts)) if fit(texts[place])]
+
+    def numbers(self) -> tuple[int, NDArray[np.float64]]:
+        """The code of the first number, and all of them as float64[k], ascending: their codes follow one another.
+
+        What is past float64 is infinite.
+        """
+        values = self._values
+        below, above = (
+            [_as_float(kind, each) for each in cast("list[bytes]", values.get(kind, []))]
+            for kind in (Kind.NUMBER_BELOW, Kind.NUMBER_ABOVE)
+        )
+        among = np.array(values.get(Kind.NUMBER, []), dtype=np.float64)
+        found = np.concatenate([np.array(below), among, np.array(above)])
+        return self._starts[Kind.NUMBER_BELOW], found
+
+    def scalars(self) -> slice:
+        """The codes of what is neither null nor a list nor an object."""
+        return slice(self._starts[Kind.BOOLEAN], self._starts[Kind.LIST])
+
+    def value(self, code: int) -> Stored:
+        """What stands behind a code; bytes on disk that are no UTF-8 any more are shown as such."""
+        kind = Kind(bisect_right(self._starts, code) - 1)
+        value = self._values[kind][code - self._starts[kind]]
+        return Stored(kind, value.decode(errors="replace") if kind >= Kind.TEXT else value)
 
     def _place(self, operand: Stored, *, behind: bool = False) -> int:
         """Where the operand stands or would stand; the place behind it, if it is there and that is asked."""
@@ -164,6 +189,13 @@ class Column:
             holding = texts.texts(lambda text: part in text)
             equal = self.elements.among(elements.equal(stored(value)))
         return np.concatenate([self.field.among(holding), equal])
+
+
+def _as_float(kind: Kind, form: bytes) -> float:
+    try:
+        return float(cast("float", scalar_of(kind, form)))
+    except OverflowError:
+        return math.inf if kind is Kind.NUMBER_ABOVE else -math.inf
 
 
 def _compact(kind: Kind, values: list[Any]) -> _Values:

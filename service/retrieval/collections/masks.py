@@ -14,7 +14,7 @@ from attention.dtypes import I64
 from attention.lookup import Filtered, Mask, Picked, View
 from service.retrieval.collections.columns import Columns, Source
 from service.retrieval.errors import InvalidContent
-from service.storage import Comparison, Condition, InvalidCondition, parse_condition
+from service.storage import Column, Comparison, Condition, InvalidCondition, parse_condition
 
 MASK_BYTES = 2**26
 MOST_MASKS = 256
@@ -78,6 +78,10 @@ class Masks:
         picked = _evaluated(condition, source, self._columns, spans) if spans else Picked((), ())
         filtered = kept.filtered.with_more(source.view, picked)
         return self._keep(name, _Kept(filtered, source.version, filtered.mask(source.view)))
+
+    def columns(self, field: str, source: Source) -> list[Column] | None:
+        """A field of the metadata of every document in the source; None where it is to be read from the store."""
+        return self._columns.of(field, source)
 
     def forget(self) -> None:
         """Drop the masks of the views that are no longer current; call it whenever there is a new one."""

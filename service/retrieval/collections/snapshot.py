@@ -8,7 +8,11 @@ from attention.lookup import KeySummary, Mask, View
 from service.retrieval.collections.columns import Source
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Own, Sample
-from service.storage import CollectionRecord, Condition, Reader, canonical
+from service.retrieval.errors import InvalidContent
+from service.storage import CollectionRecord, Column, Condition, Reader, canonical
+
+MOST_BYTES = 2**30
+"""What a field may take that is read for one question."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,25 @@ class Snapshot:
             source = Source(self.record.id, self.version, self.view, self.reader)
             self._given[name] = self.masks.of(source, condition, name)
         return self._given[name]
+
+    def columns(self, field: str) -> list[Column]:
+        """A field of the metadata of every document, in parts by row number; also of some that were removed.
+
+        Raises:
+            InvalidContent: it takes more than MOST_BYTES.
+        """
+        source = Source(self.record.id, self.version, self.view, self.reader)
+        held = self.masks.columns(field, source)
+        return self._read_column(field) if held is None else held
+
+    def _read_column(self, field: str) -> list[Column]:
+        column = self.reader.column(self.record.id, field, most_bytes=MOST_BYTES)
+        if column is None:
+            raise InvalidContent.at(
+                "/read/field",
+                f"the values of metadata.{field} take more than {MOST_BYTES:,} bytes: read a field with shorter ones",
+            )
+        return [column]
 
     def own(self) -> Own | None:
         """The collection's own background."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, questions_of
+from service.retrieval.queries.read import read_field
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
 from service.storage import CollectionRecord
 
@@ -41,6 +44,7 @@ class Result:
 
     Attributes:
         coverage: of how much of the collection it was made; None where it had to be all of it.
+        read: what a field came to over all documents, where that was asked.
     """
 
     matches: list[Match]
@@ -48,6 +52,7 @@ class Result:
     output: Array | None
     answer: Answer
     coverage: Coverage | None = None
+    read: dict[str, Any] | None = None
 
 
 async def attend_collection(
@@ -67,19 +72,27 @@ async def attend_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
+    if options.read is not None and options.allow_missing:
+        raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
     questions = await questions_of(collection, queries, options, pointers)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        results = [result(snapshot.record, answer, reading) for answer in found]
+        if options.read is not None:
+            asked = zip(questions(snapshot), found, strict=True)
+            read = [read_field(snapshot, question, answer, options.read) for question, answer in asked]
+            return [replace(each, read=own) for each, own in zip(results, read, strict=True)]
         if not options.allow_missing:
-            return [result(snapshot.record, answer, reading) for answer in found]
+            return results
         both = [
             covered(answer, question, snapshot.view.facts, snapshot.missing)
             for answer, question in zip(found, questions(snapshot), strict=True)
         ]
         return [replace(result(snapshot.record, answer, reading), coverage=coverage) for answer, coverage in both]
 
-    read = len(queries) * (0 if options.top_k is None else min(options.top_k, collection.size))
+    each = 0 if options.top_k is None else min(options.top_k, collection.size)
+    read = len(queries) * (each if options.read is None else collection.size)
     return await collection.lookups.ask(questions, finish, size=len(queries), read=read)
 
 

@@ -20,6 +20,7 @@ from service.retrieval.collections import (
     parse_filter,
 )
 from service.retrieval.errors import InvalidContent, ShardsMissing
+from service.retrieval.queries.read import Read
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
@@ -45,6 +46,7 @@ class Options:
     output: bool = False
     reads: Reads = "texts"
     allow_missing: bool = False
+    read: Read | None = None
 
 
 async def questions_of(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Memory, Parted, Rows, similarities_of
+from attention.lookup import Bias, Memory, Parted, Question, Rows, answer, similarities_of, weights_among, weights_of
 from tests.attention.lookup.parts.afar.holders import afar
 
 D = 5
@@ -69,3 +71,56 @@ def test_nothing_has_none_and_what_does_not_fit_is_refused():
         similarities_of(view, np.ones((1, 4)))
     with pytest.raises(ParameterError, match="zero vector"):
         similarities_of(view, np.zeros((1, D)))
+
+
+@pytest.mark.parametrize("way", ["parts", "elsewhere"])
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
+@pytest.mark.parametrize("null", [None, 0.6, 100.0])
+def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle_weights, normaliser, null, way):
+    views, there = written("dot")
+    view = ways(views)[way]
+    documents = sorted({owner for owner, _ in there.values()})[::2]
+    query = np.random.default_rng(8).standard_normal(D)
+    rows = [n for n, (owner, _) in sorted(there.items()) if owner in documents]
+    similarities = oracle("dot", query, [there[n][1] for n in rows])
+    for temperature in (0.0, 0.05, 1.0, np.inf):
+        question = Question(query, temperature, null=null, mask=view.mask(np.array(documents)), normaliser=normaliser)
+        found = weights_of(view, question)
+        assert found.numbers.tolist() == documents
+        named = answer(view, replace(question, top_k=len(documents)))
+        by_number = dict(zip(named.numbers.tolist(), named.weights.tolist(), strict=True))
+        np.testing.assert_allclose(found.weights, [by_number[n] for n in documents], atol=1e-12)
+        assert found.weights.sum() + named.null_weight == pytest.approx(1)
+        if normaliser == "softmax":
+            weights, _ = oracle_weights(similarities, temperature, null)
+            wanted = [weights[[there[n][0] == document for n in rows]].sum() for document in documents]
+            assert np.abs(found.weights - wanted).sum() / 2 <= found.total_variation + 1e-15
+            assert found.total_variation < 1e-9
+
+
+def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
+    views, there = written("cosine")
+    view = Parted.of(views)
+    documents = np.array(sorted({owner for owner, _ in there.values()}))
+    addends = np.random.default_rng(2).standard_normal(len(documents))
+    addends[::5] = -np.inf
+    query = np.ones(D)
+    found = weights_of(view, Question(query, 0.3, bias=Bias.of(view, documents, addends), null=0.1))
+    assert found.numbers.tolist() == documents[np.isfinite(addends)].tolist()
+    by_document = dict(zip(documents.tolist(), addends.tolist(), strict=True))
+    rows = [(owner, key) for owner, key in there.values() if np.isfinite(by_document[owner])]
+    logits = oracle("cosine", query, [key for _, key in rows]) / 0.3 + [by_document[owner] for owner, _ in rows]
+    weights, _ = oracle_weights(logits, 1.0, 0.1 / 0.3)
+    wanted = [weights[[owner == document for owner, _ in rows]].sum() for document in found.numbers]
+    np.testing.assert_allclose(found.weights, wanted, rtol=1e-11)
+
+
+def test_among_themselves_documents_are_as_certain_beside_a_heavy_null_key():
+    views, _ = written("dot")
+    view = Parted.of(views)
+    question = Question(np.ones(D), 0.1, null=100.0)
+    found, alone = weights_among(view, question), weights_of(view, replace(question, null=None))
+    assert weights_of(view, question).weights.sum() < 1e-300
+    np.testing.assert_array_equal(found.weights, alone.weights)
+    assert found.total_variation < 1e-9
+    assert not weights_among(view, replace(question, temperature=0.0)).weights.any()

@@ -54,6 +54,20 @@ class Coverage(Record):
     missing_weight_at_most: float
 
 
+class Read(Record):
+    """What a field came to over all documents; docs/reading.md tells of it. `how` is `as` on the wire."""
+
+    field: str
+    how: Literal["mean", "vote", "quantile"]
+    value: str | float | bool | None
+    weight: float
+    deviation: float | None = None
+    error: float | None = None
+    votes: list[dict[str, Any]] | None = None
+    rest_weight: float | None = None
+    quantiles: list[dict[str, Any]] | None = None
+
+
 class Answer(Sequence[Match]):
     """The matches, by weight; true where the documents outweigh "none of these".
 
@@ -106,6 +120,12 @@ class Answer(Sequence[Match]):
         """Of how much of the collection it was made, where `allow_missing` asked for that."""
         coverage = self._content.get("coverage")
         return None if coverage is None else Coverage.read(coverage)
+
+    @cached_property
+    def read(self) -> Read | None:
+        """What a field came to, where `read` asked for it."""
+        read = self._content.get("read")
+        return None if read is None else Read.read(read, how=read["as"])
 
     @cached_property
     def output(self) -> Array | None:

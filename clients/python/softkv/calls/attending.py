@@ -37,6 +37,7 @@ class How(TypedDict, total=False):
     max_error: float | None
     basis: Basis | None
     allow_missing: bool | None
+    read: Mapping[str, Any] | None
     include: Sequence[MatchField] | None
 
 
@@ -54,6 +55,7 @@ def attend(
     max_error: float | None = None,
     basis: Basis | None = None,
     allow_missing: bool | None = None,
+    read: Mapping[str, Any] | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
     """Give every document that passes its weight; docs/asking.md tells of each argument.
@@ -69,6 +71,7 @@ def attend(
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate; the collection's if left out.
         allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
+        read: a field to read over all documents, as `{"field": "metadata.year", "as": "mean"}`.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
     refuse(
@@ -91,6 +94,7 @@ def attend(
         max_error=max_error,
         basis=basis,
         allow_missing=allow_missing,
+        read=read,
         include=include,
         vector_format=FORMAT,
     )
