@@ -16,9 +16,11 @@ from __future__ import annotations
 from attention.kernels import limit_workers, prepare, stand_in
 from attention.lookup.answer import Answer, Certificate, Sweep
 from attention.lookup.answering import answer, answers, attend, sweep
+from attention.lookup.bounds.reads import mean_of, quantiles_of, share_error
 from attention.lookup.codes.rotation import SEED_BYTES
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, covered
+from attention.lookup.everyone import Similarities, Weights, similarities_of, weights_among, weights_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.bits import Picked
@@ -69,8 +71,10 @@ __all__ = [
     "Sealed",
     "SealedError",
     "Segment",
+    "Similarities",
     "Sweep",
     "View",
+    "Weights",
     "answer",
     "answers",
     "attend",
@@ -78,15 +82,21 @@ __all__ = [
     "each_of",
     "facts_heard",
     "limit_workers",
+    "mean_of",
     "numa_nodes",
     "of_bytes",
     "prepare",
+    "quantiles_of",
     "respond",
     "seal",
     "sealable",
+    "share_error",
+    "similarities_of",
     "stand_in",
     "summary_of",
     "sweep",
     "to_bytes",
     "unseal",
+    "weights_among",
+    "weights_of",
 ]

@@ -36,7 +36,7 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
     """Answer each question over every row that passes. Questions of one mask share the reading of the keys."""
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in by_mask(questions):
-        rows = _read(view, mask)
+        rows = every_row(view, mask)
         together = max(1, SCAN_CELLS // max(rows.n, 1))
         for first in range(0, len(group), together):
             some = group[first : first + together]
@@ -48,7 +48,7 @@ def exact_answers(view: View, questions: Sequence[Question]) -> list[Answer]:
 
 def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """One question at many temperatures; its own temperature, normaliser and `top_p` do not matter here."""
-    rows = _read(view, question.mask)
+    rows = every_row(view, question.mask)
     (biases,) = rows.biases([question])
     (similarities,) = rows.similarities([question], [None])
     asked = [replace(question, temperature=temperature, normaliser="softmax") for temperature in temperatures]
@@ -62,7 +62,7 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
         rows.numbers,
         known,
         [(by.found.weights, each.evidence) for by, each in zip(weighed, found, strict=True)],
-        [Certificate(METHOD, _variation(rows, each), None) for each in found],
+        [Certificate(METHOD, variation_of(rows, each), None) for each in found],
         documents=_documents(rows),
         keys=rows.n,
         grouping=rows.grouping,
@@ -127,8 +127,8 @@ class Weighed:
         return restored(self.found.evidence, null, self.temperature, self.peak)
 
 
-def _read(view: View, mask: Mask | None) -> EveryRow:
-    """The rows that pass."""
+def every_row(view: View, mask: Mask | None) -> EveryRow:
+    """The rows that pass, wherever they lie."""
     return EveryRowAfar(view, mask) if isinstance(view, Afar) else Read(view, mask)
 
 
@@ -162,7 +162,7 @@ def _distribution(question: Question, similarities: F64) -> Distribution:
 
 
 def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
-    variation = _variation(rows, weighed)
+    variation = variation_of(rows, weighed)
     error = None if output is None else bound_summed(variation, rows.facts.value_norm, rows.terms)
     question, counted = weighed.question, weighed
     if rows.grouping is not None:
@@ -188,7 +188,8 @@ def _answer(rows: EveryRow, weighed: Weighed, output: F64 | None) -> Answer:
     return replace(found, evidence=weighed.evidence, logits=found.logits + counted.peak / weighed.temperature)
 
 
-def _variation(rows: EveryRow, weighed: Weighed) -> float:
+def variation_of(rows: EveryRow, weighed: Weighed) -> float:
+    """What rounding moves of the weights of all rows, in total variation."""
     similarities, levels = weighed.similarities, weighed.levels
     if not levels.size:
         return 0.0

@@ -13,7 +13,7 @@ from service.cluster.knowledge import Knowledge, Known
 from service.encoding import LoadingEncoder
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
 from service.retrieval.collections import FollowingCollection, Snapshot, ever_later, in_background
-from service.storage import CollectionMissing, CollectionRecord, Condition, Extent, SharedStore, StorageError
+from service.storage import CollectionMissing, CollectionRecord, Column, Condition, Extent, SharedStore, StorageError
 from service.trail import spending
 
 
@@ -27,6 +27,10 @@ class ShardedSnapshot(Snapshot):
         """Which rows pass, as the slots find it."""
         assert self.known is not None
         return self.known.mask(condition)
+
+    def columns(self, field: str, pointer: str) -> list[Column]:
+        """Read from the store each time: nothing of it is kept here."""
+        return self._read_column(field, pointer)
 
 
 class ShardedCollection(FollowingCollection):

@@ -7,7 +7,7 @@ always stands for the same values, so what was read of a row holds for good.
 
 from __future__ import annotations
 
-import sys
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from service.storage.checksums import AS_BYTES
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
 from service.storage.fields import Kind, Scalar, Stored, casefold, ordered_kinds, scalar_of, stored
 from service.storage.records import RowNumbers
@@ -87,7 +86,7 @@ class Distinct:
         return [start + place for place in range(len(texts)) if fit(texts[place])]
 
     def numbers(self) -> NDArray[np.float64]:
-        """float64[c]: of each value that is a number the nearest that float64 has; NaN of all others."""
+        """float64[c]: of each value that is a number the nearest, infinity past float64; NaN of all others."""
         found = np.full(len(self), np.nan)
         for kind in (Kind.NUMBER_BELOW, Kind.NUMBER, Kind.NUMBER_ABOVE):
             values = self._values.get(kind, [])
@@ -95,12 +94,19 @@ class Distinct:
             found[self._starts[kind] : self._starts[kind] + len(values)] = nearest
         return found
 
-    def scalar(self, code: int) -> Scalar:
-        """The value of that code; None of a list or an object."""
+    def scalars(self) -> slice:
+        """The codes of what is neither null nor a list nor an object."""
+        return slice(self._starts[Kind.BOOLEAN], self._starts[Kind.LIST])
+
+    def value(self, code: int) -> Stored:
+        """What stands behind a code; bytes on disk that are no UTF-8 any more are shown as such."""
         kind = Kind(bisect_right(self._starts, code) - 1)
         value = self._values[kind][code - self._starts[kind]]
-        if kind is Kind.TEXT:
-            return str(value, errors=AS_BYTES)
+        return Stored(kind, value.decode(errors="replace") if kind >= Kind.TEXT else value)
+
+    def scalar(self, code: int) -> Scalar:
+        """The same as JSON has it; None of a list or an object."""
+        kind, value = self.value(code)
         return None if kind > Kind.TEXT else scalar_of(kind, value)
 
     def _place(self, operand: Stored, *, behind: bool = False) -> int:
@@ -202,11 +208,11 @@ def _compact(kind: Kind, values: list[Any]) -> _Values:
 
 
 def _nearest(kind: Kind, form: bytes) -> float:
-    """What float64 has for a number past int64: its largest where that is beyond it."""
+    """What float64 has for a number past int64."""
     try:
         return float(scalar_of(kind, form) or 0)
     except OverflowError:
-        return -sys.float_info.max if kind is Kind.NUMBER_BELOW else sys.float_info.max
+        return -math.inf if kind is Kind.NUMBER_BELOW else math.inf
 
 
 def _nbytes(values: _Values) -> int:

@@ -37,6 +37,14 @@ class EveryRow(Protocol):
     terms: int
 
     @property
+    def all_numbers(self) -> I64:
+        """int64[n], the row numbers."""
+
+    @property
+    def owners(self) -> I64:
+        """int64[n], the documents that they are keys of."""
+
+    @property
     def grouping(self) -> Grouping | None:
         """Which of them are keys of one document; None where no document has several."""
 
@@ -72,15 +80,25 @@ class Read:
         tiles = self._passing.tiles
         self.terms = len(tiles) + max((tile.stop - tile.start for tile in tiles), default=0)
 
+    @property
+    def all_numbers(self) -> I64:
+        """See `EveryRow`."""
+        return self.numbers(np.arange(self.n))
+
+    @property
+    def owners(self) -> I64:
+        """See `EveryRow`."""
+        return self._passing.owners()
+
     @cached_property
     def grouping(self) -> Grouping | None:
         """See `EveryRow`."""
-        return Grouping(self._passing.owners()) if self.facts.several else None
+        return Grouping(self.owners) if self.facts.several else None
 
     @property
     def order(self) -> I64 | None:
         """Their numbers, where parts have them in any order; or None."""
-        return self.numbers(np.arange(self.n)) if isinstance(self._view, Parted) else None
+        return self.all_numbers if isinstance(self._view, Parted) else None
 
     def biases(self, questions: Sequence[Question]) -> list[F64 | None]:
         """See `EveryRow`."""

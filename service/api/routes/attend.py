@@ -23,7 +23,8 @@ from service.schemas.lookup.attend import AttendRequest
 from service.schemas.vector import write_vector
 from service.threads import BODIES
 
-OPTIONS = AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__  # said alike here and there
+# Said alike here and there.
+OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}
 MANY_MATCHES = 1000
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
@@ -45,6 +46,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         explained="explanation" in body.include,
         output="output" in body.include,
         reads=reads(body.include),
+        read=None if body.read is None else soft_lookup.Read(body.read.field, body.read.how, body.read.quantiles),
     )
     await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
@@ -98,6 +100,8 @@ def shape_result(
         names = ("documents", "of", "missing_weight_at_most")
         answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
     answer |= full_text(result.full_text)
+    if result.read is not None:
+        answer["read"] = result.read
     counts = {"documents": found.documents, "keys": found.keys}
     return answer | {"temperature": found.temperature, **counts, "took_ms": took_ms}
 

@@ -79,9 +79,9 @@ class Masks:
         filtered = kept.filtered.with_more(source.view, picked)
         return self._keep(name, _Kept(filtered, source.version, filtered.mask(source.view)))
 
-    def column(self, source: Source, field: str) -> list[Column] | None:
-        """What filters on a field read of it, see `Columns.whole`."""
-        return self._columns.whole(field, source)
+    def columns(self, field: str, source: Source) -> list[Column] | None:
+        """A field of the metadata of every document in the source; None where it is to be read from the store."""
+        return self._columns.of(field, source)
 
     def forget(self) -> None:
         """Drop the masks of the views that are no longer current; call it whenever there is a new one."""

@@ -10,7 +10,11 @@ from attention.lookup import KeySummary, Mask, View
 from service.retrieval.collections.columns import Source
 from service.retrieval.collections.masks import Masks
 from service.retrieval.collections.null import Own, Sample
+from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord, Column, Condition, Reader, canonical
+
+MOST_BYTES = 2**30
+"""What a field may take that is read for one question."""
 
 T = TypeVar("T")
 
@@ -40,9 +44,14 @@ class Snapshot:
             self._given[name] = self.masks.of(self._source, condition, name)
         return self._given[name]
 
-    def column(self, field: str) -> list[Column] | None:
-        """A field of the metadata of all documents, in parts; None where it is too large to hold."""
-        return self.masks.column(self._source, field)
+    def columns(self, field: str, pointer: str) -> list[Column]:
+        """A field of the metadata of every document, in parts by row number; also of some that were removed.
+
+        Raises:
+            InvalidContent: it takes more than MOST_BYTES; it points at who asked.
+        """
+        held = self.masks.columns(field, self._source)
+        return self._read_column(field, pointer) if held is None else held
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """What is made of this snapshot under a name; the same object for all who ask for it."""
@@ -50,6 +59,15 @@ class Snapshot:
             self._made[name] = make()
         made: T = self._made[name]
         return made
+
+    def _read_column(self, field: str, pointer: str) -> list[Column]:
+        column = self.reader.column(self.record.id, field, most_bytes=MOST_BYTES)
+        if column is None:
+            raise InvalidContent.at(
+                pointer,
+                f"the values of metadata.{field} take more than {MOST_BYTES:,} bytes: take a field with shorter ones",
+            )
+        return [column]
 
     @property
     def _source(self) -> Source:

@@ -75,14 +75,7 @@ class OfField:
     @classmethod
     def read(cls, snapshot: Snapshot, term: FieldTerm) -> OfField:
         """Raises InvalidContent where the field is too large."""
-        columns = snapshot.column(term.field)
-        if columns is None:
-            raise InvalidContent.at(
-                "/bias",
-                f"metadata.{term.field} takes more memory than a bias may read, as numbers and short texts do not: "
-                "keep what is to be added in a field of its own",
-            )
-        fields = [column.field for column in columns]
+        fields = [column.field for column in snapshot.columns(term.field, "/bias")]
         largest = 0.0
         if isinstance(term, Recency) and term.origin is None:
             largest = _largest(fields, documents_of(snapshot))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from attention.lookup import Answer, Coverage, Evidence, Mask, covered
 from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added, Line
 from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
+from service.retrieval.queries.read import read_field
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
 from service.storage import CollectionRecord
 
@@ -54,6 +57,7 @@ class Result:
     Attributes:
         coverage: of how much of the collection it was made; None where it had to be all of it.
         full_text: what words added; None where that was not asked.
+        read: what a field came to over all documents, where that was asked.
     """
 
     matches: list[Match]
@@ -62,6 +66,7 @@ class Result:
     answer: Answer
     coverage: Coverage | None = None
     full_text: FullText | None = None
+    read: dict[str, Any] | None = None
 
 
 async def attend_collection(
@@ -82,25 +87,26 @@ async def attend_collection(
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
     adding = adding_to(queries, options)
+    if options.read is not None and options.allow_missing:
+        raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
     questions = await questions_of(collection, queries, options, pointers)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        coverages: list[Coverage | None] = [None] * len(found)
-        if options.allow_missing:
-            for i, question in enumerate(questions(snapshot)):
-                found[i], coverages[i] = covered(found[i], question, snapshot.view.facts, snapshot.missing)
-        mask = mask_of(snapshot, options.filter)
-        return [
-            replace(
-                result(snapshot.record, answer, reading, added if options.explained else None),
-                coverage=coverage,
-                full_text=full_text_of(added, mask),
-            )
-            for answer, coverage, added in zip(found, coverages, adding(snapshot), strict=True)
-        ]
+        asked = questions(snapshot) if options.allow_missing or options.read is not None else [None] * len(found)
+        mask, results = mask_of(snapshot, options.filter), list[Result]()
+        for answer, question, added in zip(found, asked, adding(snapshot), strict=True):
+            coverage, read = None, None
+            if question is not None and options.allow_missing:
+                answer, coverage = covered(answer, question, snapshot.view.facts, snapshot.missing)
+            if question is not None and options.read is not None:
+                read = read_field(snapshot, question, answer, options.read)
+            made = result(snapshot.record, answer, reading, added if options.explained else None)
+            results.append(replace(made, coverage=coverage, full_text=full_text_of(added, mask), read=read))
+        return results
 
-    read = len(queries) * (0 if options.top_k is None else min(options.top_k, collection.size))
+    each = 0 if options.top_k is None else min(options.top_k, collection.size)
+    read = len(queries) * (each if options.read is None else collection.size)
     return await collection.lookups.ask(questions, finish, size=len(queries), read=read)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -44,7 +45,7 @@ class Recency:
     def of(self, values: Distinct, largest: float) -> F64:
         """float64[c], the addend of each value, NaN of what is no number; `largest` number that there is."""
         with np.errstate(over="ignore"):
-            lives = np.abs(values.numbers() - (largest if self.origin is None else self.origin)) / self.half_life
+            lives = np.abs(_numbers(values) - (largest if self.origin is None else self.origin)) / self.half_life
             return within(-math.log(2) * (lives * lives if self.gaussian else lives))
 
 
@@ -59,7 +60,7 @@ class Linear:
     def of(self, values: Distinct, largest: float) -> F64:
         """See `Recency.of`."""
         with np.errstate(over="ignore"):
-            return within(self.factor * values.numbers())
+            return within(self.factor * _numbers(values))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Prior:
 
     def of(self, values: Distinct, largest: float) -> F64:
         """See `Recency.of`; −∞ of 0, which forbids, and NaN of what has no logarithm."""
-        numbers = values.numbers()
+        numbers = _numbers(values)
         positive, zero = numbers > 0, numbers == 0
         found = np.full(len(numbers), np.nan)
         found[zero] = -np.inf if self.factor > 0 else 0.0 if self.factor == 0 else np.nan
@@ -113,6 +114,11 @@ Term: TypeAlias = FieldTerm | Passing
 def within(addends: F64) -> F64:
     """The addends, none larger in size than LARGEST; NaN stays."""
     return np.clip(addends, -LARGEST, LARGEST) + 0.0  # which makes -0.0 a 0.0
+
+
+def _numbers(values: Distinct) -> F64:
+    """float64[c]: the values that are numbers, those past float64 as its largest; NaN of all others."""
+    return np.clip(values.numbers(), -sys.float_info.max, sys.float_info.max)
 
 
 def parse_bias(sent: Any) -> tuple[Term, ...]:

@@ -21,6 +21,7 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import InvalidContent, ShardsMissing
 from service.retrieval.queries.addends import Adding, adding_of
+from service.retrieval.queries.read import Read
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
@@ -49,6 +50,7 @@ class Options:
     output: bool = False
     reads: Reads = "texts"
     allow_missing: bool = False
+    read: Read | None = None
 
 
 def adding_to(queries: Sequence[str | Array], options: Options) -> Adding:

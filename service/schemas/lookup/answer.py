@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart, Part
 from service.schemas.lookup.addends import AddendLine, FullTextAnswer
+from service.schemas.lookup.read import ReadAnswer
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import Basis, JSONValue, Wire
 
@@ -125,6 +126,7 @@ class AttendAnswer(Wire):
     certificate: Certificate
     coverage: Coverage | None = Field(None, description="Where `allow_missing` was sent.")
     full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
+    read: ReadAnswer | None = Field(None, description="What `read` asked for.")
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have: the n of the null key.")

@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
 from service.schemas.lookup.addends import BiasField, FullTextField
+from service.schemas.lookup.read import Read
 from service.schemas.vector import Vector, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
@@ -106,6 +107,7 @@ class AttendRequest(Wire):
         description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "
         "503 `shards_missing`.",
     )
+    read: Read | None = Field(None, description="A metadata field to read over every document that passes.")
     include: Annotated[list[MatchInclude], InParts] = Field(
         default=["value", "key", "metadata"],
         description="Which fields of a match to answer, besides its numbers; `output` is the blended value.",

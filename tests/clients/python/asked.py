@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from softkv import Answer, Client, Document, Error, Pages, Report, Swept
+from softkv import Answer, Client, Document, Error, Pages, Read, Report, Swept
 from softkv.answers.encoded import Encoded
 from softkv.record import Record
 from tests.clients.cases import Case, jsonable
@@ -49,8 +49,10 @@ def plain(given: Any) -> Any:
     if isinstance(given, np.ndarray):
         return jsonable(given.tolist())
     if isinstance(given, Answer):
-        names = ("matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "output", "temperature")
-        return {name: plain(getattr(given, name)) for name in (*names, "documents", "keys")}
+        names = ("matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "read", "output")
+        return {name: plain(getattr(given, name)) for name in (*names, "temperature", "documents", "keys")}
+    if isinstance(given, Read):
+        return {"as" if name == "how" else name: plain(each) for name, each in vars(given).items()}
     if isinstance(given, Swept):
         names = ("temperature", "weights", "rest_weight", "evidence")
         columns = zip(given.temperatures, given.weights, given.rest_weights, given.evidence, strict=True)

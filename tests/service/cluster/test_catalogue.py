@@ -14,6 +14,7 @@ import pytest
 from attention.lookup import Question, answers, covered
 from service.cluster import Calling, RangesLost, ShardedCatalogue
 from service.retrieval.collections import SharedCatalogue
+from service.retrieval.queries import Options, Read, attend_collection
 from service.storage import Comparison, DocumentRecord, open_shared
 from tests.postgres import PostgresServer
 from tests.service.cluster.slots import LocalSlots
@@ -22,6 +23,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.postgres
 WIDTH = 8
 SLOTS = ["a", "b", "c"]
+BELOW_1050 = {"field": "metadata.seed", "operator": "<", "value": 1050}
 
 
 def document(identity: str, seed: int, **given: Any) -> DocumentRecord:
@@ -96,6 +98,25 @@ def test_answers_are_those_of_a_process_with_all_keys(catalogue: ShardedCatalogu
             found.output, expected.output, atol=found.certificate.output_error + expected.certificate.output_error
         )
         assert (found.documents, found.keys) == (expected.documents, expected.keys)
+
+
+def test_a_field_is_read_as_where_one_process_has_all_keys(catalogue: ShardedCatalogue, alone: SharedCatalogue) -> None:
+    collection = create(catalogue)
+    query = document("", 9).keys[0]
+    for turn in range(2):
+        collection.write([document(f"{seed}", seed + 1000 * turn) for seed in range(turn * 30, 100)])
+        collection.delete(ids=["7", "55"])
+        alone.look()
+        for how in ("mean", "vote", "quantile"):
+            options = Options(temperature=0.2, read=Read("metadata.seed", how), filter=BELOW_1050)
+            (found,), (expected,) = (
+                asyncio.run(attend_collection(each.collection("c"), [query], options, ["/query"]))
+                for each in (catalogue, alone)
+            )
+            assert found.read["value"] == pytest.approx(expected.read["value"], rel=1e-12)
+            assert found.read["weight"] == pytest.approx(1)
+            if how == "mean":
+                assert found.read["error"] == pytest.approx(expected.read["error"])
 
 
 def test_a_write_is_in_the_next_answer(catalogue: ShardedCatalogue) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, Store
+from service.storage import Comparison, Store, scalar_of
+from service.storage.fields import stored
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, lists, ordered, passes, scalars, texts
 
@@ -90,3 +91,26 @@ def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -
         assert reader.column(number, "x", most_bytes=column.nbytes) is not None
     with shared.writing() as writer:
         writer.delete_collection("c")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(scalars | lists, min_size=1, max_size=12))
+def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: Store, given: list[Any]) -> None:
+    number = collection(shared, [document(str(i), metadata={"x": each}) for i, each in enumerate(given)])
+    with shared.reading() as reader:
+        column = reader.column(number, "x")
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+    assert column is not None
+    distinct, codes = column.field.distinct, column.field.codes.tolist()
+    first, numbers = distinct.numbers()
+    held = [each for each in given if each is not None]
+    for code, each in zip(codes, held, strict=True):
+        is_number = isinstance(each, int | float) and not isinstance(each, bool)
+        assert (0 <= code - first < len(numbers)) == is_number
+        if is_number:
+            assert numbers[code - first] == (float(each) if abs(each) < 1.8e308 else np.sign(each) * np.inf)
+        assert (distinct.scalars().start <= code < distinct.scalars().stop) == (not isinstance(each, list))
+        if not isinstance(each, list):
+            assert distinct.value(code) == stored(each)
+            assert scalar_of(*distinct.value(code)) == each

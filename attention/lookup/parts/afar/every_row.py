@@ -27,6 +27,16 @@ class EveryRowAfar:
         self.terms = self.n // TILE_ROWS + 3 * self.facts.blocks + TILE_ROWS
         self._numbers = self._owners = np.empty(0, dtype=np.int64)
 
+    @property
+    def all_numbers(self) -> I64:
+        """See `EveryRow`; after `similarities`."""
+        return self._numbers
+
+    @property
+    def owners(self) -> I64:
+        """See `EveryRow`; after `similarities`."""
+        return self._owners
+
     @cached_property
     def grouping(self) -> Grouping | None:
         """See `EveryRow`; after `similarities`."""

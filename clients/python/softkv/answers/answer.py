@@ -62,6 +62,20 @@ class FullText(Record):
     documents: int
 
 
+class Read(Record):
+    """What a field came to over all documents; docs/reading.md tells of it. `how` is `as` on the wire."""
+
+    field: str
+    how: Literal["mean", "vote", "quantile"]
+    value: str | float | bool | None
+    weight: float
+    deviation: float | None = None
+    error: float | None = None
+    votes: list[dict[str, Any]] | None = None
+    rest_weight: float | None = None
+    quantiles: list[dict[str, Any]] | None = None
+
+
 class Answer(Sequence[Match]):
     """The matches, by weight; true where the documents outweigh "none of these".
 
@@ -120,6 +134,12 @@ class Answer(Sequence[Match]):
         """What words added, where `full_text` asked for that."""
         added = self._content.get("full_text")
         return None if added is None else FullText.read(added)
+
+    @cached_property
+    def read(self) -> Read | None:
+        """What a field came to, where `read` asked for it."""
+        read = self._content.get("read")
+        return None if read is None else Read.read(read, how=read["as"])
 
     @cached_property
     def output(self) -> Array | None:

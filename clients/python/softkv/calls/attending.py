@@ -39,6 +39,7 @@ class How(TypedDict, total=False):
     full_text: float | None
     bias: Bias | None
     allow_missing: bool | None
+    read: Mapping[str, Any] | None
     include: Sequence[MatchField] | None
 
 
@@ -58,6 +59,7 @@ def attend(
     full_text: float | None = None,
     bias: Bias | None = None,
     allow_missing: bool | None = None,
+    read: Mapping[str, Any] | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
     """Give every document that passes its weight; docs/asking.md tells of each argument.
@@ -75,6 +77,7 @@ def attend(
         full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit.
         bias: what else is added, a term or a list, as `{"field": "metadata.year", "half_life": 10}`.
         allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
+        read: a field to read over all documents, as `{"field": "metadata.year", "as": "mean"}`.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
     refuse(
@@ -100,6 +103,7 @@ def attend(
         full_text=full_text,
         bias=bias_on_wire(bias),
         allow_missing=allow_missing,
+        read=read,
         include=include,
         vector_format=FORMAT,
     )

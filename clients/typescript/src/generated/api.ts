@@ -810,6 +810,8 @@ export interface components {
             coverage?: components["schemas"]["Coverage"];
             /** @description What words added, where that was asked. */
             full_text?: components["schemas"]["FullTextAnswer"];
+            /** @description What `read` asked for. */
+            read?: components["schemas"]["ReadAnswer"];
             /** @description As asked; for `"auto"` the one that was found. */
             temperature: number;
             /** @description How many documents pass the filter and can be attended to. */
@@ -879,6 +881,8 @@ export interface components {
              * @default false
              */
             allow_missing?: boolean;
+            /** @description A metadata field to read over every document that passes. */
+            read?: components["schemas"]["Read"];
             /**
              * @description Which fields of a match to answer, besides its numbers; `output` is the blended value.
              * @default [
@@ -955,6 +959,8 @@ export interface components {
              * @default false
              */
             allow_missing?: boolean;
+            /** @description A metadata field to read over every document that passes. */
+            read?: components["schemas"]["Read"];
             /**
              * @description Which fields of a match to answer, besides its numbers; `output` is the blended value.
              * @default [
@@ -3196,7 +3202,71 @@ export interface components {
              */
             n_heads?: number;
         };
+        /** @description A quantile: the smallest number such that so large a share of the weight lies on numbers up to it. */
+        QuantileAnswer: {
+            /** @description As asked. */
+            quantile: number;
+            /** @description null where nothing was read. */
+            value: number | null;
+            /** @description The exact one is no lower. */
+            at_least: number | null;
+            /** @description And no higher. */
+            at_most: number | null;
+        };
         Query: string | components["schemas"]["Vector"];
+        /**
+         * @description Which field, and what is made of its values, each by its document's weight.
+         * @example {
+         *       "field": "metadata.year",
+         *       "as": "mean"
+         *     }
+         * @example {
+         *       "field": "metadata.year",
+         *       "as": "quantile",
+         *       "quantiles": [
+         *         0.1,
+         *         0.5,
+         *         0.9
+         *       ]
+         *     }
+         */
+        Read: {
+            /**
+             * @description As filters write it: `metadata.` and a name.
+             * @example metadata.year
+             */
+            field: string;
+            /**
+             * @description `mean` and `quantile` are of numbers; `vote` is of texts, numbers, true and false.
+             * @enum {string}
+             */
+            as: "mean" | "vote" | "quantile";
+            /** @description Which, with `quantile`; left out: the median. */
+            quantiles?: number[];
+        };
+        /** @description The field's value: documents without one are left out, and so is the null key. */
+        ReadAnswer: {
+            field: string;
+            /**
+             * @description `mean` and `quantile` are of numbers; `vote` is of texts, numbers, true and false.
+             * @enum {string}
+             */
+            as: "mean" | "vote" | "quantile";
+            /** @description The mean; the value with most weight; or the median, or the first quantile that was asked. null where no document with weight has the field. */
+            value: string | number | boolean | null;
+            /** @description Which share of the documents' weight has the field, 0 to 1. */
+            weight: number;
+            /** @description Of a mean: the weighted standard deviation around it. */
+            deviation?: number | null;
+            /** @description Of a mean: it is this far from the exact one at most; of a vote: each share is. null where nothing is certain. */
+            error?: number | null;
+            /** @description Of a vote: at most 10 values, by weight. */
+            votes?: components["schemas"]["Vote"][];
+            /** @description Of a vote: the share of all other values. */
+            rest_weight?: number;
+            /** @description Of quantiles: each that was asked, in order. */
+            quantiles?: components["schemas"]["QuantileAnswer"][];
+        };
         /** @description What is loaded, and what is not. */
         Readiness: {
             /** @enum {string} */
@@ -3772,6 +3842,13 @@ export interface components {
             /** @description Little-endian float32, standard alphabet, padded. */
             base64: string;
         };
+        /** @description A value, and what the documents that have it weigh. */
+        Vote: {
+            /** @description A text, a number, true or false. */
+            value: string | number | boolean | null;
+            /** @description Its share of the weight of all documents that have the field. */
+            weight: number;
+        };
         /** @description What the words of the question added to one document. */
         WordsAddend: {
             /** @constant */
@@ -3886,7 +3963,10 @@ export type SchemaPrior = components['schemas']['Prior'];
 export type SchemaProblem = components['schemas']['Problem'];
 export type SchemaProblemCode = components['schemas']['ProblemCode'];
 export type SchemaProjections = components['schemas']['Projections'];
+export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
+export type SchemaRead = components['schemas']['Read'];
+export type SchemaReadAnswer = components['schemas']['ReadAnswer'];
 export type SchemaReadiness = components['schemas']['Readiness'];
 export type SchemaRecency = components['schemas']['Recency'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
@@ -3928,6 +4008,7 @@ export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaValuePatch = components['schemas']['ValuePatch'];
 export type SchemaVector = components['schemas']['Vector'];
 export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
+export type SchemaVote = components['schemas']['Vote'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type $defs = Record<string, never>;

@@ -1,0 +1,91 @@
+"""What is read by weights that are a little wrong stays within its bounds of what the true ones say."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import mean_of, quantiles_of, share_error
+
+AT = np.array([0.01, 0.25, 0.5, 0.9, 0.999])
+
+
+def moved(random, n, apart):
+    """Weights that sum to one, and others in a total variation of at most `apart`; and which of them have a number."""
+    weights = random.dirichlet(np.full(n, random.choice([0.05, 1.0])))
+    other = random.dirichlet(np.full(n, random.choice([0.05, 1.0])))
+    share = apart * random.uniform()
+    having = random.random(n) < 0.7
+    having[random.integers(n)] = True
+    return weights, (1 - share) * weights + share * other, having
+
+
+def quantile(numbers, weights, level):
+    """By its definition, in fractions."""
+    total, below = sum(map(Fraction, weights.tolist())), Fraction(0)
+    for number, weight in sorted(zip(numbers.tolist(), weights.tolist(), strict=True)):
+        below += Fraction(weight)
+        if below >= Fraction(level) * total:
+            return number
+    return None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.sampled_from([0.0, 1e-12, 1e-3, 0.1, 0.6]))
+def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
+    random = np.random.default_rng(seed)
+    true, found, having = moved(random, n, apart)
+    numbers = np.round(random.standard_normal(n) * 10.0 ** random.integers(-3, 12), 2)[having]
+    variation = np.abs(true - found).sum() / 2 * (1 + 1e-9) + 1e-15
+    exact, weights = true[having], found[having]
+    mean = mean_of(numbers, weights, variation)
+    truly = math.fsum(exact * numbers) / math.fsum(exact)
+    assert mean.value == pytest.approx(np.average(numbers, weights=weights), rel=1e-9, abs=1e-9)
+    assert mean.deviation == pytest.approx(np.sqrt(np.cov(numbers, aweights=weights, ddof=0)), rel=1e-6, abs=1e-9)
+    if mean.error is not None:
+        assert abs(mean.value - truly) <= mean.error * (1 + 1e-12) + 1e-300
+    error = share_error(weights, variation)
+    assert (error is None) == (mean.error is None)
+    some = numbers <= np.median(numbers)
+    if error is not None:
+        shares = [math.fsum(each[some]) / math.fsum(each) for each in (exact, weights)]
+        assert abs(shares[0] - shares[1]) <= error
+    for level, each in zip(AT, quantiles_of(numbers, weights, AT, variation), strict=True):
+        assert each.at_least <= each.value <= each.at_most
+        assert each.at_least <= quantile(numbers, exact, level) <= each.at_most
+
+
+def test_bounds_say_something():
+    numbers, weights = np.arange(101.0), np.full(101, 1 / 101)
+    mean = mean_of(numbers, weights, 1e-6)
+    assert mean.value == pytest.approx(50)
+    assert mean.deviation == pytest.approx(np.sqrt(850))
+    assert mean.error == pytest.approx(100e-6, rel=1e-4)
+    (found,) = quantiles_of(numbers, weights, np.array([0.5]), 0.02)
+    assert (found.value, found.at_least, found.at_most) == (50, 48, 52)
+    assert share_error(weights / 2, 0.1) == pytest.approx(0.25)
+
+
+def test_where_the_weights_may_be_nothing_nothing_is_certain():
+    numbers, weights = np.array([1.0, 2.0]), np.array([0.1, 0.1])
+    assert mean_of(numbers, weights, 0.3).error is None
+    assert share_error(weights, 0.3) is None
+    (found,) = quantiles_of(numbers, weights, np.array([0.9]), 0.3)
+    assert (found.at_least, found.at_most) == (1, 2)
+
+
+def test_numbers_at_the_end_of_float64_have_a_mean_and_a_deviation():
+    found = mean_of(np.array([-1.5e308, 1.5e308]), np.array([0.5, 0.5]), 1e-15)
+    assert (found.value, found.deviation) == (0, pytest.approx(1.5e308))
+    assert mean_of(np.array([3.0, 1e300]), np.array([1.0, 0.0]), 1e-15).value == 3
+
+
+def test_a_share_that_a_number_holds_exactly_is_not_missed_by_the_last_bit():
+    for n in range(2, 40):
+        found = quantiles_of(np.arange(n * 1.0), np.full(n, 1 / n), np.arange(1, n) / n, 0.0)
+        assert [each.value for each in found] == list(range(n - 1))

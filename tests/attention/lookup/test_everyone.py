@@ -1,0 +1,126 @@
+"""What every row has to say, against NumPy in float64: after writes and removals, of parts, and of rows elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Bias, Memory, Parted, Question, Rows, answer, similarities_of, weights_among, weights_of
+from tests.attention.lookup.parts.afar.holders import afar
+
+D = 5
+
+
+def written(similarity, seed=3):
+    """Memories of documents of one to four keys, some of them removed: rows 0, 2, 4, … in one and the others in two.
+
+    Returns:
+        The views, and by the row's number its document's and its key.
+    """
+    random = np.random.default_rng(seed)
+    there = {}
+    memories = [Memory(similarity) for _ in range(3)]
+    first = 0
+    for step in range(30):
+        owners = np.repeat(np.cumsum(sizes := random.integers(1, 5, 8)) - sizes, sizes) + first
+        numbers = first + np.arange(len(owners))
+        keys = random.standard_normal((len(numbers), D)).astype(np.float32)
+        memories[step % 3].publish(add=Rows(numbers, keys, keys[:, :2].copy(), owners))
+        there |= {int(n): (int(o), k) for n, o, k in zip(numbers, owners, keys, strict=True)}
+        first = int(numbers[-1]) + 1
+        if step % 3 == 2:
+            gone = random.choice(np.unique(owners), 3, replace=False)
+            memories[step % 3].publish(remove=gone)
+            there = {n: row for n, row in there.items() if row[0] not in gone}
+    return [memory.view for memory in memories], there
+
+
+def ways(views):
+    return {"parts": Parted.of(views), "elsewhere": afar(views, sampled=True)}
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("way", ["parts", "elsewhere"])
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_all_similarities_of_rows_that_pass(oracle, similarity, way, masked):
+    views, there = written(similarity)
+    view = ways(views)[way]
+    documents = sorted({owner for owner, _ in there.values()})
+    picked = documents[::3] if masked else documents
+    mask = view.mask(np.array(picked)) if masked else None
+    queries = np.random.default_rng(1).standard_normal((3, D))
+    numbers, owners, found = similarities_of(view, queries, mask)
+    wanted = [n for n, (owner, _) in sorted(there.items()) if owner in picked]
+    order = np.argsort(numbers)
+    assert numbers[order].tolist() == wanted
+    assert owners[order].tolist() == [there[n][0] for n in wanted]
+    keys = [there[n][1] for n in wanted]
+    for query, similarities in zip(queries, found, strict=True):
+        np.testing.assert_allclose(similarities[order], oracle(similarity, query, keys), rtol=1e-12, atol=1e-13)
+
+
+def test_nothing_has_none_and_what_does_not_fit_is_refused():
+    empty = Memory("cosine").view
+    numbers, owners, found = similarities_of(empty, np.ones((2, D)))
+    assert (len(numbers), len(owners), found.shape) == (0, 0, (2, 0))
+    view = Memory.of(np.eye(D, dtype=np.float32)).view
+    with pytest.raises(ShapeError, match="query has width 4"):
+        similarities_of(view, np.ones((1, 4)))
+    with pytest.raises(ParameterError, match="zero vector"):
+        similarities_of(view, np.zeros((1, D)))
+
+
+@pytest.mark.parametrize("way", ["parts", "elsewhere"])
+@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
+@pytest.mark.parametrize("null", [None, 0.6, 100.0])
+def test_weights_are_those_of_an_answer_that_names_every_document(oracle, oracle_weights, normaliser, null, way):
+    views, there = written("dot")
+    view = ways(views)[way]
+    documents = sorted({owner for owner, _ in there.values()})[::2]
+    query = np.random.default_rng(8).standard_normal(D)
+    rows = [n for n, (owner, _) in sorted(there.items()) if owner in documents]
+    similarities = oracle("dot", query, [there[n][1] for n in rows])
+    for temperature in (0.0, 0.05, 1.0, np.inf):
+        question = Question(query, temperature, null=null, mask=view.mask(np.array(documents)), normaliser=normaliser)
+        found = weights_of(view, question)
+        assert found.numbers.tolist() == documents
+        named = answer(view, replace(question, top_k=len(documents)))
+        by_number = dict(zip(named.numbers.tolist(), named.weights.tolist(), strict=True))
+        np.testing.assert_allclose(found.weights, [by_number[n] for n in documents], atol=1e-12)
+        assert found.weights.sum() + named.null_weight == pytest.approx(1)
+        if normaliser == "softmax":
+            weights, _ = oracle_weights(similarities, temperature, null)
+            wanted = [weights[[there[n][0] == document for n in rows]].sum() for document in documents]
+            assert np.abs(found.weights - wanted).sum() / 2 <= found.total_variation + 1e-15
+            assert found.total_variation < 1e-9
+
+
+def test_weights_with_a_bias_leave_out_what_it_forbids(oracle, oracle_weights):
+    views, there = written("cosine")
+    view = Parted.of(views)
+    documents = np.array(sorted({owner for owner, _ in there.values()}))
+    addends = np.random.default_rng(2).standard_normal(len(documents))
+    addends[::5] = -np.inf
+    query = np.ones(D)
+    found = weights_of(view, Question(query, 0.3, bias=Bias.of(view, documents, addends), null=0.1))
+    assert found.numbers.tolist() == documents[np.isfinite(addends)].tolist()
+    by_document = dict(zip(documents.tolist(), addends.tolist(), strict=True))
+    rows = [(owner, key) for owner, key in there.values() if np.isfinite(by_document[owner])]
+    logits = oracle("cosine", query, [key for _, key in rows]) / 0.3 + [by_document[owner] for owner, _ in rows]
+    weights, _ = oracle_weights(logits, 1.0, 0.1 / 0.3)
+    wanted = [weights[[owner == document for owner, _ in rows]].sum() for document in found.numbers]
+    np.testing.assert_allclose(found.weights, wanted, rtol=1e-11)
+
+
+def test_among_themselves_documents_are_as_certain_beside_a_heavy_null_key():
+    views, _ = written("dot")
+    view = Parted.of(views)
+    question = Question(np.ones(D), 0.1, null=100.0)
+    found, alone = weights_among(view, question), weights_of(view, replace(question, null=None))
+    assert weights_of(view, question).weights.sum() < 1e-300
+    np.testing.assert_array_equal(found.weights, alone.weights)
+    assert found.total_variation < 1e-9
+    assert not weights_among(view, replace(question, temperature=0.0)).weights.any()

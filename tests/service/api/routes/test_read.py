@@ -1,0 +1,110 @@
+"""A field read over HTTP: what comes back, for one query and for several, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+RNG = np.random.default_rng(17)
+KEYS = RNG.normal(size=(40, 3)).astype(np.float32)
+QUERY = [0.5, -1.0, 0.25]
+YEARS = [1900 + i if i % 3 else None for i in range(40)]
+
+
+@pytest.fixture
+def shelf(client, collection):
+    path = collection(encoder=None, similarity="dot", temperature=0.5)
+    documents = [
+        {"id": f"d{i:02}", "key_vector": key.tolist(), "metadata": {"at": {"year": year}, "odd": i % 2 == 1}}
+        for i, (key, year) in enumerate(zip(KEYS, YEARS, strict=True))
+    ]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    return path
+
+
+def weights(query):
+    masses = np.exp((KEYS.astype(np.float64) @ np.array(query, np.float32).astype(np.float64)) / 0.5)
+    having = np.array([year is not None for year in YEARS])
+    return masses / masses.sum(), having, masses[having] / masses[having].sum()
+
+
+def read(client, shelf, **asked):
+    sent = {"query": QUERY, "read": {"field": "metadata.at.year", **asked}}
+    return client.post(f"{shelf}/attend", json=sent).json()["read"]
+
+
+def test_a_mean(client, shelf):
+    everything, having, own = weights(QUERY)
+    years = np.array([year for year in YEARS if year is not None])
+    found = read(client, shelf, **{"as": "mean"})
+    assert found.keys() == {"field", "as", "value", "weight", "deviation", "error"}
+    assert (found["field"], found["as"]) == ("metadata.at.year", "mean")
+    assert found["value"] == pytest.approx(own @ years, rel=1e-12)
+    assert found["weight"] == pytest.approx(everything[having].sum())
+    assert found["deviation"] == pytest.approx(np.sqrt(own @ (years - own @ years) ** 2))
+    assert 0 < found["error"] < 1e-8
+
+
+def test_a_vote(client, shelf):
+    everything, _, _ = weights(QUERY)
+    sent = {"query": QUERY, "read": {"field": "metadata.odd", "as": "vote"}}
+    found = client.post(f"{shelf}/attend", json=sent).json()["read"]
+    assert found.keys() == {"field", "as", "value", "weight", "votes", "rest_weight", "error"}
+    odd = everything[1::2].sum()
+    assert found["value"] is bool(odd > 0.5)
+    told = {vote["value"]: vote["weight"] for vote in found["votes"]}
+    assert told == {True: pytest.approx(odd), False: pytest.approx(1 - odd)}
+
+
+def test_quantiles(client, shelf):
+    _, _, own = weights(QUERY)
+    years = np.array([year for year in YEARS if year is not None])
+    found = read(client, shelf, **{"as": "quantile", "quantiles": [0.9, 0.25]})
+    assert found.keys() == {"field", "as", "value", "weight", "quantiles"}
+    wanted = [float(years[np.searchsorted(np.cumsum(own), level)]) for level in (0.9, 0.25)]
+    assert [each["value"] for each in found["quantiles"]] == wanted
+    assert [each["quantile"] for each in found["quantiles"]] == [0.9, 0.25]
+    assert found["value"] == wanted[0]
+    for each in found["quantiles"]:
+        assert each["at_least"] <= each["value"] <= each["at_most"]
+
+
+def test_each_of_several_queries_has_its_own(client, shelf):
+    queries = [QUERY, [-1.0, 0.5, 2.0]]
+    sent = {"queries": queries, "top_k": 0, "read": {"field": "metadata.at.year", "as": "mean"}}
+    results = client.post(f"{shelf}/attend", json=sent).json()["results"]
+    alone = [client.post(f"{shelf}/attend", json={**sent, "queries": [each]}).json()["results"][0] for each in queries]
+    assert [each["read"] for each in results] == [each["read"] for each in alone]
+    assert results[0]["read"]["value"] != results[1]["read"]["value"]
+
+
+def test_what_nobody_has_is_null(client, shelf):
+    sent = {"query": QUERY, "read": {"field": "metadata.none", "as": "quantile"}}
+    assert client.post(f"{shelf}/attend", json=sent).json()["read"] == {
+        "field": "metadata.none",
+        "as": "quantile",
+        "value": None,
+        "weight": 0.0,
+        "quantiles": [{"quantile": 0.5, "value": None, "at_least": None, "at_most": None}],
+    }
+    assert "read" not in client.post(f"{shelf}/attend", json={"query": QUERY}).json()
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ({"read": {"field": "id", "as": "vote"}}, "/read/field"),
+        ({"read": {"field": "metadata.odd", "as": "median"}}, "/read/as"),
+        ({"read": {"field": "metadata.odd"}}, "/read/as"),
+        ({"read": {"field": "metadata.odd", "how": "mean"}}, "/read/as"),
+        ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": []}}, "/read/quantiles"),
+        ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5, 1]}}, "/read/quantiles/1"),
+        ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5] * 101}}, "/read/quantiles"),
+        ({"read": {"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}}, "/read/quantiles"),
+        ({"read": {"field": "metadata.odd", "as": "vote"}, "allow_missing": True}, "/read"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(client, shelf, sent, pointer):
+    answer = client.post(f"{shelf}/attend", json={"query": QUERY, **sent})
+    assert answer.status_code == 422
+    assert pointer in [error["pointer"] for error in answer.json()["errors"]]

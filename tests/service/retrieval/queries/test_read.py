@@ -1,0 +1,204 @@
+"""A field that is read softly, against a float64 computation over random histories of writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import tempfile
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.retrieval import InvalidContent
+from service.retrieval.collections import Snapshot
+from service.retrieval.collections import snapshot as snapshots
+from service.retrieval.queries import Options, Read, attend_collection
+from service.storage import Comparison, DocumentRecord
+from tests.service.retrieval.making import numbered, opened
+
+SCALARS = [None, True, False, "a", "b", 1, 1.0, 2, -3.5, 10**6, 2**64 - 1, -(2**63), [1, 2], {"y": 1}]
+TEMPERATURES = [0.0, 0.05, 1.0, math.inf]
+LEVELS = [0.1, 0.5, 0.9]
+EVEN = {"field": "metadata.even", "operator": "==", "value": True}
+
+
+@dataclass
+class History:
+    """A collection after random writes, and the documents that it should have: (keys, x)."""
+
+    collection: Any
+    random: np.random.Generator
+    there: dict[str, tuple[np.ndarray, Any]] = field(default_factory=dict)
+
+    def step(self) -> None:
+        names = [f"d{i}" for i in self.random.choice(40, self.random.integers(1, 9), replace=False)]
+        if self.random.random() < 0.25:
+            self.collection.delete(ids=names)
+            self.there = {name: each for name, each in self.there.items() if name not in names}
+            return
+        records = []
+        for name in names:
+            keys = self.random.standard_normal((self.random.integers(1, 4), 2)).astype(np.float32)
+            x = SCALARS[self.random.integers(len(SCALARS))]
+            self.there[name] = keys, x
+            metadata = {"x": x, "even": int(name[1:]) % 2 == 0}
+            records.append(DocumentRecord(name, None, None, keys, metadata=metadata))
+        self.collection.write(records)
+
+    def weights(self, query, temperature, null, *, filtered):
+        """[(weight, x)] of the documents that pass: of all keys together, beside the null key."""
+        passing = [each for name, each in self.there.items() if not filtered or int(name[1:]) % 2 == 0]
+        keys = [key for own, _ in passing for key in own]
+        levels = np.array([math.fsum(map(float, np.float64(query) * np.float64(key))) for key in keys])
+        everything = np.append(levels, [] if null is None else [null])
+        if temperature == 0:
+            masses = (everything == everything.max(initial=-np.inf)).astype(float)
+        else:
+            masses = np.exp((everything - everything.max(initial=-np.inf)) / temperature)
+        ends = np.cumsum([0, *(len(own) for own, _ in passing)])
+        shares = masses / masses.sum() if len(masses) else masses
+        return [(float(shares[a:b].sum()), x) for a, b, (_, x) in zip(ends, ends[1:], passing, strict=False)]
+
+
+def is_number(x):
+    return isinstance(x, int | float) and not isinstance(x, bool)
+
+
+def check(found, how, weighed):
+    """What was read, and what follows from [(weight, x)]."""
+    having = [(w, x) for w, x in weighed if (is_number(x) if how != "vote" else isinstance(x, str | int | float))]
+    total = math.fsum(w for w, _ in having)
+    everything = math.fsum(w for w, _ in weighed)
+    assert found["weight"] == pytest.approx(total / everything if everything else 0, abs=1e-9)
+    if not total:
+        assert found["value"] is None
+        return
+    if how == "mean":
+        mean = float(sum(Fraction(w) * Fraction(x) for w, x in having) / sum(Fraction(w) for w, _ in having))
+        size = math.fsum(w * abs(x) for w, x in having) / total
+        assert found["value"] == pytest.approx(mean, rel=1e-6, abs=1e-9 * size)
+        assert found["error"] is not None or total < 1e-12
+        if found["error"] is not None:
+            assert abs(found["value"] - mean) <= found["error"] + 1e-12 * size
+        deviation = math.sqrt(math.fsum(w * (x - mean) ** 2 for w, x in having) / total)
+        assert found["deviation"] == pytest.approx(deviation, rel=1e-6, abs=1e-6 * size)
+    elif how == "vote":
+        shares: dict[Any, float] = {}
+        for w, x in having:
+            name = json.dumps(float(x) if is_number(x) else x)  # 1 is 1.0, and neither is true
+            shares[name] = shares.get(name, 0) + w / total
+        best = max(shares.values())
+        assert found["votes"][0]["weight"] == pytest.approx(best)
+        for vote in found["votes"]:
+            value = vote["value"]
+            assert shares[json.dumps(float(value) if is_number(value) else value)] == pytest.approx(vote["weight"])
+        assert found["rest_weight"] + sum(vote["weight"] for vote in found["votes"]) == pytest.approx(1)
+        assert found["value"] == found["votes"][0]["value"]
+    else:
+        for each in found["quantiles"]:
+            below, wanted = Fraction(0), None
+            for w, x in sorted(having, key=lambda pair: pair[1]):
+                below += Fraction(w)
+                if wanted is None and below >= Fraction(each["quantile"]) * Fraction(total):
+                    wanted = float(x)
+            assert each["at_least"] <= wanted <= each["at_most"]
+            assert each["at_least"] <= each["value"] <= each["at_most"]
+        assert found["value"] == found["quantiles"][LEVELS.index(0.5)]["value"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_read_is_what_the_definition_says(seed):
+    random = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        made = opened(Path(folder), [])
+        history = History(made.collection("c"), random)
+        for _ in range(4):
+            history.step()
+            query = random.standard_normal(2).astype(np.float32)
+            for temperature in TEMPERATURES:
+                null, filtered = [None, 0.3][random.integers(2)], bool(random.integers(2))
+                weighed = history.weights(query, temperature, null, filtered=filtered)
+                for how in ("mean", "vote", "quantile"):
+                    read = Read("metadata.x", how, LEVELS if how == "quantile" else None)
+                    options = Options(
+                        temperature=temperature,
+                        null=False if null is None else null,
+                        filter=EVEN if filtered else None,
+                        read=read,
+                    )
+                    (found,) = asyncio.run(attend_collection(history.collection, [query], options, ["/query"]))
+                    check(found.read, how, weighed)
+        made.store.close()
+
+
+@pytest.fixture
+def forty(tmp_path):
+    made = opened(tmp_path, numbered(*range(40)))
+    yield made.collection("c")
+    made.store.close()
+
+
+def read_of(collection, *queries, read, **options):
+    vectors = [np.array(each, np.float32) for each in queries]
+    asking = attend_collection(collection, vectors, Options(read=read, **options), ["/query"] * len(queries))
+    return [each.read for each in asyncio.run(asking)]
+
+
+def test_each_query_has_its_own(forty):
+    found = read_of(forty, [1, 0], [-2, 1], read=Read("metadata.i", "quantile"), temperature=0.5)
+    alone = [
+        read_of(forty, each, read=Read("metadata.i", "quantile"), temperature=0.5)[0] for each in ([1, 0], [-2, 1])
+    ]
+    assert found == alone
+    assert found[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
+
+
+def test_of_a_temperature_that_is_found_it_is_read_there(forty):
+    (found,) = read_of(forty, [0.5, 0.1], read=Read("metadata.i", "mean"), temperature="auto")
+    assert found["weight"] == pytest.approx(1)
+    assert found["error"] < 1e-9
+
+
+def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
+    (found,) = read_of(forty, [1, 0], read=Read("metadata.i", "vote"), temperature=math.inf)
+    assert [vote["value"] for vote in found["votes"]] == [0, 1, 10, 11, 12, 13, 14, 15, 16, 17]
+    assert found["rest_weight"] == pytest.approx(30 / 40)
+
+
+def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
+    read = Read("metadata.i", "mean")
+    held = read_of(forty, [1, 0], read=read)
+    monkeypatch.setattr("service.retrieval.collections.columns.Columns.of", lambda *_: None)
+    assert read_of(forty, [1, 0], read=read) == held
+    monkeypatch.setattr(snapshots, "MOST_BYTES", 100)
+    with pytest.raises(InvalidContent, match=r"the values of metadata.i take more than 100 bytes: read a field"):
+        read_of(forty, [1, 0], read=read)
+
+
+def test_of_an_older_version_its_own_documents_are_read(forty):
+    with forty.snapshot() as old:
+        forty.write(numbered(40, 41))
+        with forty.snapshot() as new:
+            assert sum(len(part.present) for part in new.columns("i")) == 42
+        assert isinstance(old, Snapshot)
+        assert sum(len(part.present) for part in old.columns("i")) == 40
+        assert rows_of_mask(old) == 40
+
+
+def rows_of_mask(snapshot):
+    return snapshot.mask(Comparison("metadata.i", ">=", 0)).documents
+
+
+def test_what_cannot_be_read_is_refused(forty):
+    with pytest.raises(InvalidContent, match="a vote has no quantiles"):
+        Read("metadata.i", "vote", [0.5])
+    with pytest.raises(InvalidContent, match="leave allow_missing out"):
+        read_of(forty, [1, 0], read=Read("metadata.i", "mean"), allow_missing=True)
