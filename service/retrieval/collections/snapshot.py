@@ -60,6 +60,10 @@ class Snapshot:
         made: T = self._made[name]
         return made
 
+    def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
+        """The same of what follows from the view and from what its rows hold: later snapshots of the view share it."""
+        return self.once(name, lambda: self.masks.once(self.view, name, make))
+
     def _read_column(self, field: str, pointer: str) -> list[Column]:
         column = self.reader.column(self.record.id, field, most_bytes=MOST_BYTES)
         if column is None:

@@ -190,7 +190,7 @@ def adding_of(
 
 def documents_of(snapshot: Snapshot) -> I64:
     """int64[n], the row numbers of all documents of its view, ascending."""
-    return snapshot.once("documents", lambda: _documents(snapshot.view, None))
+    return snapshot.lasting("documents", lambda: _documents(snapshot.view, None))
 
 
 def _documents(view: View, mask: Mask | None) -> I64:
@@ -202,23 +202,26 @@ def _documents(view: View, mask: Mask | None) -> I64:
 
 
 def _added(snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[Term]) -> Added:
-    documents = documents_of(snapshot)
-    addends, total = snapshot.once(terms, lambda: _summed(snapshot, terms, documents))
-    words = None
-    if text is not None:
-        search = snapshot.reader.search(snapshot.record.id)
-        words = Words(weight, search.ranking, *search.ranks(text))
-        addends, total = (words, *addends), words.of(documents) + total
-    return Added(words, addends, Bias.of(snapshot.view, documents, total))
+    if text is None:
+        return snapshot.lasting(terms, lambda: _of_terms(snapshot, terms))[0]
+    search = snapshot.reader.search(snapshot.record.id)
+    words = Words(weight, search.ranking, *search.ranks(text))
+    if not terms:
+        return Added(words, [words], Bias.of(snapshot.view, words.rows, words.of(words.rows)))
+    also, total = snapshot.lasting(terms, lambda: _of_terms(snapshot, terms))
+    total, documents = total.copy(), documents_of(snapshot)
+    held = words.rows[np.isin(words.rows, documents, assume_unique=True)]
+    total[np.searchsorted(documents, held)] += words.of(held)
+    return Added(words, [words, *also.addends], Bias.of(snapshot.view, documents, total))
 
 
-def _summed(snapshot: Snapshot, terms: Sequence[Term], documents: I64) -> tuple[tuple[Addend, ...], F64]:
-    """The addends of the terms, and what they add up to, float64[n]."""
-    addends = tuple(_read(snapshot, term) for term in terms)
+def _of_terms(snapshot: Snapshot, terms: Sequence[Term]) -> tuple[Added, F64]:
+    """What the terms add, and all of it to each document, float64[n]."""
+    addends, documents = [_read(snapshot, term) for term in terms], documents_of(snapshot)
     total = np.zeros(len(documents))
     for each in addends:
         total += each.of(documents)
-    return addends, total
+    return Added(None, addends, Bias.of(snapshot.view, documents, total)), total
 
 
 def _read(snapshot: Snapshot, term: Term) -> Addend:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Coverage, Evidence, Mask, covered
+from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added, Line
@@ -16,6 +16,9 @@ from service.retrieval.queries.question import Array, Options, adding_to, mask_o
 from service.retrieval.queries.read import read_field
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
 from service.storage import CollectionRecord
+
+BIASED = 2**16
+"""A question with words counts for one more in a batch for each so many documents."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ async def attend_collection(
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
         asked = questions(snapshot) if options.allow_missing or options.read is not None else [None] * len(found)
-        mask, results = mask_of(snapshot, options.filter), list[Result]()
+        results = list[Result]()
         for answer, question, added in zip(found, asked, adding(snapshot), strict=True):
             coverage, read = None, None
             if question is not None and options.allow_missing:
@@ -102,19 +105,22 @@ async def attend_collection(
             if question is not None and options.read is not None:
                 read = read_field(snapshot, question, answer, options.read)
             made = result(snapshot.record, answer, reading, added if options.explained else None)
-            results.append(replace(made, coverage=coverage, full_text=full_text_of(added, mask), read=read))
+            words = full_text_of(added, snapshot, options.filter)
+            results.append(replace(made, coverage=coverage, full_text=words, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
     read = len(queries) * (each if options.read is None else collection.size)
-    return await collection.lookups.ask(questions, finish, size=len(queries), read=read)
+    # Words are a bias for each question, in memory while its batch is answered.
+    size = len(queries) * (1 + collection.size // BIASED if options.full_text else 1)
+    return await collection.lookups.ask(questions, finish, size=size, read=read)
 
 
-def full_text_of(added: Added | None, mask: Mask | None) -> FullText | None:
-    """What words added, to how many of the documents that the mask lets through."""
+def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText | None:
+    """What words added, to how many of the documents that pass the filter as it is sent."""
     if added is None or added.words is None:
         return None
-    return FullText(added.words.weight, added.words.ranking, added.holding(mask))
+    return FullText(added.words.weight, added.words.ranking, added.holding(mask_of(snapshot, sent)))
 
 
 def result(record: CollectionRecord, answer: Answer, reading: Readable, added: Added | None = None) -> Result:

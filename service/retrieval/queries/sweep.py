@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from attention.lookup import Answer, Evidence, sweep
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.attend import FullText, full_text_of, rest_weight
-from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
+from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Document, Reading, Spoke
 
 
@@ -71,7 +71,7 @@ async def sweep_collection(
             ],
             documents=found.documents,
             keys=found.keys,
-            full_text=full_text_of(added, mask_of(snapshot, options.filter)),
+            full_text=full_text_of(added, snapshot, options.filter),
         )
 
     # It shares the version, its masks and its turn; the scan is its own, into a histogram.

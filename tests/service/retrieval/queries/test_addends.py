@@ -198,7 +198,7 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         answered = answer(snapshot.view, question)
         reading = Reading(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
         found = result(snapshot.record, answered, reading, added)
-        told = full_text_of(added, mask)
+        told = full_text_of(added, snapshot, asked["filter"])
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)
     assert {match.id: match.weight for match in found.matches} == pytest.approx(weights, abs=1e-6)

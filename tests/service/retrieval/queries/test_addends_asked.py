@@ -97,6 +97,22 @@ def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
         words = adding_of(["word1", "word2", "word1"], 0.1, None)(snapshot)
     assert one is other is again
     assert words[0] is words[2] is not words[1]
+    with many.snapshot() as snapshot:
+        assert adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot) == [one]
+        assert adding_of(["word1"], 0.1, None)(snapshot)[0] is not words[0]
+
+
+def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
+    for year in (2000, 2100):
+        few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": year})])
+        for text, weight in (("word0", 0.1), (None, 0)):
+            with few.snapshot() as snapshot:
+                (added,) = adding_of([text], weight, RECENT)(snapshot)
+                assert added is not None
+                assert added.bias.view is snapshot.view
+                lines = added.told(snapshot.view.numbers())
+            assert [line[-1]["addend"] for line in lines][-1] == 0
+            assert lines[0][-1]["addend"] == pytest.approx(-np.log(2) * (year - 1900) / 7.0)
 
 
 def test_attend_and_sweep_say_the_same_and_explain_it(few: Collection) -> None:
