@@ -13,6 +13,7 @@ import pytest
 from attention.lookup import Afar, Question, answer, answering
 from service.retrieval import InvalidContent
 from service.retrieval.collections import Collection, columns
+from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 from service.retrieval.queries.addends import adding_of
 from service.storage import Comparison, DocumentRecord
@@ -181,7 +182,8 @@ def test_an_older_version_is_asked_as_it_was(few: Collection) -> None:
 def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "LEAST_ROOM", 100)
     monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 1)
-    with pytest.raises(InvalidContent, match="more memory than a bias may read") as refused:
+    monkeypatch.setattr(snapshots, "MOST_BYTES", 100)
+    with pytest.raises(InvalidContent, match="take more than 100 bytes") as refused:
         attended(few, [keys(1)[0]], bias=RECENT)
     assert refused.value.flaws[0].pointer == "/bias"
 
