@@ -12,7 +12,6 @@ from softkv.calls import attending
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
-from softkv.calls.queries import Bias
 from softkv.filters import Where
 from softkv.integrations.mmr import key_of
 from softkv.integrations.source import Source
@@ -49,8 +48,6 @@ class Asking(Record):
     null: Null | None = None
     max_error: float | None = None
     basis: Basis | None = None
-    full_text: float | None = None
-    bias: Bias | None = None
     include: Sequence[Extra] | None = None
     unanswered: Unanswered = "empty"
     score: Score = "weight"
