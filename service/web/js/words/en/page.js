@@ -165,7 +165,7 @@ export default {
   "table.logit.words": "logit (with λ · rank)",
   "addends.title": "Words too: what a logit is made of",
   "addends.lambda": "words too: λ",
-  "addends.how": "Full text ranks the rows by the words that they share with the [query|question] (bm25). λ times that rank is added to the logit, inside the one softmax, so the [weight|weights] still sum to one. “None of these” has no words.",
+  "addends.how": "Full text ranks the rows by the words that they share with the [query|question]. λ times that rank is added to the logit, inside the one softmax, so the [weight|weights] still sum to one. “None of these” has no words.",
   "addends.key": "key",
   "addends.similarity": "similarity ÷ T",
   "addends.words": "+ λ × rank",

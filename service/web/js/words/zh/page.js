@@ -165,7 +165,7 @@ export default {
   "table.logit.words": "logit（含 λ）",
   "addends.title": "也看词：logit 由什么组成",
   "addends.lambda": "也看词：λ",
-  "addends.how": "全文检索按各行与[query|问题]共有的词打分（bm25）。λ 乘以这个分数加到 logit 上，仍在同一个 softmax 里，所以[weight|权重]之和还是一。“都不是”没有词。",
+  "addends.how": "全文检索按各行与[query|问题]共有的词打分。λ 乘以这个分数加到 logit 上，仍在同一个 softmax 里，所以[weight|权重]之和还是一。“都不是”没有词。",
   "addends.key": "键",
   "addends.similarity": "相似度 ÷ T",
   "addends.words": "+ λ × 排名分",
