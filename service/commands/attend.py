@@ -64,6 +64,13 @@ def attend(
         str | None,
         typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
     ] = None,
+    full_text: Annotated[
+        float | None, typer.Option(metavar="X", help="Add so many times its rank in full text to a document's logit.")
+    ] = None,
+    bias: Annotated[
+        list[Any] | None,
+        typer.Option(parser=json_object, metavar="JSON", help="Add what this term of a bias says; several times, all."),
+    ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Answer also where some documents cannot be asked now.")
     ] = False,
@@ -90,6 +97,8 @@ def attend(
         "normaliser": normaliser,
         "max_error": max_error,
         "basis": basis,
+        "full_text": full_text,
+        "bias": bias or None,
         "allow_missing": allow_missing or None,
     }
     question = _vector(text) if vector else text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.storage.ballast import BALLAST_BYTES
 from service.storage.checksums import id_hash
-from service.storage.column import Column
+from service.storage.column import Column, Distinct, Entries
 from service.storage.conditions import (
     MAX_DEPTH,
     MAX_OPERANDS,
@@ -44,7 +44,7 @@ from service.storage.errors import (
     WidthMismatch,
     WriteAnswered,
 )
-from service.storage.fields import nested_too_much
+from service.storage.fields import Stored, nested_too_much, stored
 from service.storage.interface import Disk, Place, Reader, Search, Store, UncleanStop, Writer
 from service.storage.key_rows import KeySums
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest

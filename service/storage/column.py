@@ -7,6 +7,7 @@ always stands for the same values, so what was read of a row holds for good.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from service.storage.checksums import AS_BYTES
 from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
-from service.storage.fields import Kind, Stored, casefold, ordered_kinds, stored
+from service.storage.fields import Kind, Scalar, Stored, casefold, ordered_kinds, scalar_of, stored
 from service.storage.records import RowNumbers
 
 _FEW_BYTES = 8192  # what an empty column takes, about
@@ -84,6 +86,23 @@ class Distinct:
         texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
         return [start + place for place in range(len(texts)) if fit(texts[place])]
 
+    def numbers(self) -> NDArray[np.float64]:
+        """float64[c]: of each value that is a number the nearest that float64 has; NaN of all others."""
+        found = np.full(len(self), np.nan)
+        for kind in (Kind.NUMBER_BELOW, Kind.NUMBER, Kind.NUMBER_ABOVE):
+            values = self._values.get(kind, [])
+            nearest = values if kind is Kind.NUMBER else [_nearest(kind, values[i]) for i in range(len(values))]
+            found[self._starts[kind] : self._starts[kind] + len(values)] = nearest
+        return found
+
+    def scalar(self, code: int) -> Scalar:
+        """The value of that code; None of a list or an object."""
+        kind = Kind(bisect_right(self._starts, code) - 1)
+        value = self._values[kind][code - self._starts[kind]]
+        if kind is Kind.TEXT:
+            return str(value, errors=AS_BYTES)
+        return None if kind > Kind.TEXT else scalar_of(kind, value)
+
     def _place(self, operand: Stored, *, behind: bool = False) -> int:
         """Where the operand stands or would stand; the place behind it, if it is there and that is asked."""
         kind, value = operand
@@ -110,6 +129,13 @@ class Entries:
     def nbytes(self) -> int:
         """The memory that they take, in bytes, about."""
         return self.distinct.nbytes + self.rows.nbytes + self.codes.nbytes
+
+    def codes_of(self, rows: RowNumbers) -> NDArray[np.int64]:
+        """int64[n]: the code of each of these rows' values, −1 of a row that has none."""
+        if not len(self.rows):
+            return np.full(len(rows), -1, dtype=np.int64)
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, self.codes[places].astype(np.int64), -1)
 
     def among(self, *codes: slice | Sequence[int]) -> RowNumbers:
         """The rows int64[r] whose value has one of the codes, ascending."""
@@ -173,6 +199,14 @@ def _compact(kind: Kind, values: list[Any]) -> _Values:
     if all(type(value) is int for value in values):
         return array("q", values)
     return array("d", values) if all(type(value) is float for value in values) else values
+
+
+def _nearest(kind: Kind, form: bytes) -> float:
+    """What float64 has for a number past int64: its largest where that is beyond it."""
+    try:
+        return float(scalar_of(kind, form) or 0)
+    except OverflowError:
+        return -sys.float_info.max if kind is Kind.NUMBER_BELOW else sys.float_info.max
 
 
 def _nbytes(values: _Values) -> int:

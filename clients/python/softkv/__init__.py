@@ -10,7 +10,7 @@ with Client("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
-from softkv.answers.answer import Answer, Certificate, Coverage, Evidence
+from softkv.answers.answer import Answer, Certificate, Coverage, Evidence, FullText
 from softkv.answers.arrays import Attended, Embeddings, Trace
 from softkv.answers.backup import Backup
 from softkv.answers.comparison import Comparison
@@ -80,6 +80,7 @@ __all__ = [
     "Filter",
     "Flaw",
     "Forbidden",
+    "FullText",
     "Invalid",
     "KeyRefused",
     "Match",

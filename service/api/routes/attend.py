@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import Request, Response
@@ -41,6 +42,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     queries, pointers = _queries(body, running.max_queries)
     options = soft_lookup.Options(
         **{name: getattr(body, name) for name in OPTIONS},
+        explained="explanation" in body.include,
         output="output" in body.include,
         reads=reads(body.include),
     )
@@ -95,8 +97,14 @@ def shape_result(
     if result.coverage is not None:
         names = ("documents", "of", "missing_weight_at_most")
         answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
+    answer |= full_text(result.full_text)
     counts = {"documents": found.documents, "keys": found.keys}
     return answer | {"temperature": found.temperature, **counts, "took_ms": took_ms}
+
+
+def full_text(added: soft_lookup.FullText | None) -> dict[str, Any]:
+    """What words added, where that was asked."""
+    return {} if added is None else {"full_text": asdict(added)}
 
 
 def evidence(found: Evidence) -> dict[str, Any]:
@@ -129,7 +137,8 @@ def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vect
             "similarity": match.similarity,
             "temperature": found.temperature,
             "logit": match.logit,
-            **({} if match.spoke is None else {"log_parts": match.log_parts}),
+            **({} if match.addends is None else {"addends": match.addends}),
+            **({} if match.spoke is None and not match.log_parts else {"log_parts": match.log_parts}),
             "log_partition": log_partition,
             "log_weight": None if log_partition is None else match.logit + match.log_parts - log_partition,
         }

@@ -10,7 +10,7 @@ from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
 from service.api.middleware.limits import heavy
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
-from service.api.routes.attend import evidence
+from service.api.routes.attend import evidence, full_text
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries import Options, sweep_collection
@@ -18,6 +18,7 @@ from service.schemas.lookup.sweep import SweepAnswer, SweepRequest
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
 
+OPTIONS = SweepRequest.model_fields.keys() & Options.__dataclass_fields__  # said alike here and there
 HEAVY_WEIGHTS = 1 << 17
 
 
@@ -36,7 +37,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
         running.catalogue.collection(name),
         body.query,
         body.temperatures,
-        Options(top_k=body.top_k, null=body.null, filter=body.filter, reads=reads(body.include, least="texts")),
+        Options(**{name: getattr(body, name) for name in OPTIONS}, reads=reads(body.include, least="texts")),
     )
     return JSONAnswer(
         {
@@ -53,6 +54,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
                 }
                 for at in swept.temperatures
             ],
+            **full_text(swept.full_text),
             "documents": swept.documents,
             "keys": swept.keys,
             "took_ms": (time.perf_counter() - started) * 1e3,

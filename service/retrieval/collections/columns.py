@@ -95,8 +95,16 @@ class Columns:
             held = self._read(field, held, source)
         return None if held is None else [part.column for part in held.parts if part.last >= first]
 
+    def whole(self, field: str, source: Source) -> list[Column] | None:
+        """The column of every document in the source, an older one too; None where it is too large to hold."""
+        parts = self.of(field, source)
+        if parts is None:
+            column = source.reader.column(source.collection, field, most_bytes=_room(source.view))
+            parts = None if column is None else [column]
+        return parts
+
     def _read(self, field: str, before: _Held | None, source: Source) -> _Held | None:
-        room = max(LEAST_ROOM, BYTES_A_DOCUMENT * source.view.n)
+        room = _room(source.view)
         parts = list(before.parts) if before else []
         if sum(part.documents for part in parts) > 2 * source.view.n + 1000:
             parts = []  # most of it was removed since
@@ -123,6 +131,10 @@ class Columns:
             while sum(each.nbytes for each in self._held.values()) > room:
                 self._held.popitem(last=False)
             return held
+
+
+def _room(view: View) -> int:
+    return max(LEAST_ROOM, BYTES_A_DOCUMENT * view.n)
 
 
 def _last(view: View) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from attention.dtypes import I64
 from attention.lookup import Filtered, Mask, Picked, View
 from service.retrieval.collections.columns import Columns, Source
 from service.retrieval.errors import InvalidContent
-from service.storage import Comparison, Condition, InvalidCondition, parse_condition
+from service.storage import Column, Comparison, Condition, InvalidCondition, parse_condition
+
+T = TypeVar("T")
 
 MASK_BYTES = 2**26
 MOST_MASKS = 256
+MOST_MADE = 4  # of what is made of a view besides masks: each may take 20 bytes a document
 
 _OPPOSITE = {"!=": "==", "not in": "in"}
 
@@ -64,6 +67,7 @@ class Masks:
         self._columns = Columns()
         self._lock = Lock()
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._made: OrderedDict[Hashable, tuple[View, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
         """The mask of a condition, whose canonical name is `name`, for the source's view."""
@@ -79,13 +83,36 @@ class Masks:
         filtered = kept.filtered.with_more(source.view, picked)
         return self._keep(name, _Kept(filtered, source.version, filtered.mask(source.view)))
 
+    def column(self, source: Source, field: str) -> list[Column] | None:
+        """What filters on a field read of it, see `Columns.whole`."""
+        return self._columns.whole(field, source)
+
+    def once(self, view: View, name: Hashable, make: Callable[[], T]) -> T:
+        """What is made of a view and of what its rows hold, under a name; kept while the view is current."""
+        with self._lock:
+            kept = self._made.get(name)
+            if kept is not None and kept[0] is view:
+                self._made.move_to_end(name)
+                found: T = kept[1]
+                return found
+        made = make()
+        with self._lock:
+            if view is self._current():
+                self._made[name] = view, made
+                self._made.move_to_end(name)
+                if len(self._made) > MOST_MADE:
+                    self._made.popitem(last=False)
+        return made
+
     def forget(self) -> None:
-        """Drop the masks of the views that are no longer current; call it whenever there is a new one."""
+        """Drop what was made of views that are no longer current; call it whenever there is a new one."""
         with self._lock:
             view = self._current()
             for name, kept in self._kept.items():
                 if kept.mask is not None and kept.mask.view is not view:
                     self._kept[name] = replace(kept, mask=None)
+            for other in [name for name, (of, _) in self._made.items() if of is not view]:
+                del self._made[other]
 
     def _keep(self, name: bytes, made: _Kept) -> Mask:
         assert made.mask is not None

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
-from service.retrieval.queries.question import Array, Options, questions_of
+from service.retrieval.queries.addends import Added, Line
+from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
 from service.storage import CollectionRecord
+
+BIASED = 2**16
+"""A question with words counts for one more in a batch for each so many documents."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class Match:
         weight: of all its keys together.
         log_parts: ln(weight / weight of that one key); 0 where it has no other.
         spoke: which of its keys that is; None where it has no other.
+        addends: what was added to the logit, a line each; None where nothing was, or that was not wanted.
     """
 
     id: str
@@ -33,6 +39,16 @@ class Match:
     weight: float
     log_parts: float = 0.0
     spoke: Spoke | None = None
+    addends: Sequence[Line] | None = None
+
+
+@dataclass(frozen=True)
+class FullText:
+    """What the words of a question added: a weight times a ranking, to so many documents that hold one of them."""
+
+    weight: float
+    ranking: str
+    documents: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,7 @@ class Result:
 
     Attributes:
         coverage: of how much of the collection it was made; None where it had to be all of it.
+        full_text: what words added; None where that was not asked.
     """
 
     matches: list[Match]
@@ -48,6 +65,7 @@ class Result:
     output: Array | None
     answer: Answer
     coverage: Coverage | None = None
+    full_text: FullText | None = None
 
 
 async def attend_collection(
@@ -67,24 +85,42 @@ async def attend_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
+    adding = adding_to(queries, options)
     questions = await questions_of(collection, queries, options, pointers)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        if not options.allow_missing:
-            return [result(snapshot.record, answer, reading) for answer in found]
-        both = [
-            covered(answer, question, snapshot.view.facts, snapshot.missing)
-            for answer, question in zip(found, questions(snapshot), strict=True)
+        coverages: list[Coverage | None] = [None] * len(found)
+        if options.allow_missing:
+            for i, question in enumerate(questions(snapshot)):
+                found[i], coverages[i] = covered(found[i], question, snapshot.view.facts, snapshot.missing)
+        return [
+            replace(
+                result(snapshot.record, answer, reading, added if options.explained else None),
+                coverage=coverage,
+                full_text=full_text_of(added, snapshot, options.filter),
+            )
+            for answer, coverage, added in zip(found, coverages, adding(snapshot), strict=True)
         ]
-        return [replace(result(snapshot.record, answer, reading), coverage=coverage) for answer, coverage in both]
 
     read = len(queries) * (0 if options.top_k is None else min(options.top_k, collection.size))
-    return await collection.lookups.ask(questions, finish, size=len(queries), read=read)
+    # Words are a bias for each question, in memory while its batch is answered.
+    size = len(queries) * (1 + collection.size // BIASED if options.full_text else 1)
+    return await collection.lookups.ask(questions, finish, size=size, read=read)
 
 
-def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Result:
-    """The answer with its documents, as far as they are wanted; ties at the cut are decided by id."""
+def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText | None:
+    """What words added, to how many of the documents that pass the filter as it is sent."""
+    if added is None or added.words is None:
+        return None
+    return FullText(added.words.weight, added.words.ranking, added.holding(mask_of(snapshot, sent)))
+
+
+def result(record: CollectionRecord, answer: Answer, reading: Readable, added: Added | None = None) -> Result:
+    """The answer with its documents, as far as they are wanted, and what is to be told of as added to each.
+
+    Ties at the cut are decided by id.
+    """
     chosen = _matching(answer, reading)
     rows, weights = answer.numbers[chosen], answer.weights[chosen]
     found = reading.documents(rows)
@@ -96,6 +132,7 @@ def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Resul
         weights.tolist(),
         answer.log_parts[chosen].tolist(),
         reading.spoke(found, rows, answer.parts[chosen]),
+        [None] * len(rows) if added is None else added.told(rows),
         strict=True,
     )
     matches = [Match(*row) for row in columns]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from attention.lookup import Auto, Background, Mask, Question
+from attention.lookup import Auto, Background, Bias, Mask, Question
 from service.encoding import LoadingEncoder
 from service.retrieval.collections import (
     Collection,
@@ -20,6 +20,7 @@ from service.retrieval.collections import (
     parse_filter,
 )
 from service.retrieval.errors import InvalidContent, ShardsMissing
+from service.retrieval.queries.addends import Adding, adding_of
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
@@ -42,9 +43,21 @@ class Options:
     null: NullChoice | None = None
     max_error: float | None = None
     basis: Literal["proven", "measured"] | None = None
+    full_text: float | None = None
+    bias: Any = None
+    explained: bool = False
     output: bool = False
     reads: Reads = "texts"
     allow_missing: bool = False
+
+
+def adding_to(queries: Sequence[str | Array], options: Options) -> Adding:
+    """What is added to the logits, for each of the queries.
+
+    Raises:
+        InvalidContent: options that cannot be met; the function returned raises it too.
+    """
+    return adding_of(queries, options.full_text, options.bias, options.temperature, options.normaliser)
 
 
 async def questions_of(
@@ -61,6 +74,7 @@ async def questions_of(
     Raises:
         RetrievalError: a query that does not fit the collection; the function returned raises it too.
     """
+    adding = adding_to(queries, options)
     background = await encoder_background(collection.encoder, collection.record, options.null)
     vectors = await encode_queries(collection.encoder, collection.record, queries, pointers)
 
@@ -71,7 +85,9 @@ async def questions_of(
         check_queries(record, vectors, pointers)
         null, _ = null_of(record, snapshot.own, options.null, background)
         mask = mask_of(snapshot, options.filter)
-        return [question(record, vector, options, null, mask) for vector in vectors]
+        biases = [None if added is None else added.bias for added in adding(snapshot)]
+        both = zip(vectors, biases, strict=True)
+        return [question(record, vector, options, null, mask, bias) for vector, bias in both]
 
     return questions
 
@@ -133,6 +149,7 @@ def question(
     options: Options,
     null: float | Background | None,
     mask: Mask | None = None,
+    bias: Bias | None = None,
 ) -> Question:
     """What the core is asked, in full."""
     temperature: float | Auto
@@ -151,4 +168,5 @@ def question(
         output=options.output,
         max_error=options.max_error,
         basis=options.basis or record.settings.basis,
+        bias=bias,
     )

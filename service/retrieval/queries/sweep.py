@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from attention.lookup import Answer, Evidence, sweep
 from service.retrieval.collections import Collection, Snapshot
-from service.retrieval.queries.attend import rest_weight
-from service.retrieval.queries.question import Array, Options, questions_of
+from service.retrieval.queries.attend import FullText, full_text_of, rest_weight
+from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Document, Reading, Spoke
 
 
@@ -42,6 +42,7 @@ class Swept:
     temperatures: list[AtTemperature]
     documents: int
     keys: int
+    full_text: FullText | None = None
 
 
 async def sweep_collection(
@@ -52,10 +53,11 @@ async def sweep_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that are not for a sweep.
     """
+    adding = adding_to([query], options)
     questions = await questions_of(collection, [query], options, ["/query"])
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> Swept:
-        (question,) = questions(snapshot)
+        (question,), (added,) = questions(snapshot), adding(snapshot)
         found = sweep(snapshot.view, question, temperatures)
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
         documents = [each for each in reading.documents(found.numbers) if not isinstance(each, str)]
@@ -69,6 +71,7 @@ async def sweep_collection(
             ],
             documents=found.documents,
             keys=found.keys,
+            full_text=full_text_of(added, snapshot, options.filter),
         )
 
     # It shares the version, its masks and its turn; the scan is its own, into a histogram.

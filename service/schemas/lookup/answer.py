@@ -8,20 +8,24 @@ from pydantic import ConfigDict, Field
 
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart, Part
+from service.schemas.lookup.addends import AddendLine, FullTextAnswer
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import Basis, JSONValue, Wire
 
 
 class Explanation(Wire):
-    """How the weight came about: similarity / temperature = logit, logit + log_parts − log_partition = log_weight."""
+    """How it came: similarity / temperature + Σ addends = logit, logit + log_parts − log_partition = log_weight."""
 
     similarity: float
     temperature: float
+    addends: list[AddendLine] | None = Field(
+        None, description="What `full_text` and each term of `bias` added, in this order, where they were asked."
+    )
     logit: float | None = Field(description="null: minus infinity.")
     log_parts: float | None = Field(
         None,
         description="Of a document of several keys: what the others add, the logarithm of its weight over that of the "
-        "part that spoke.",
+        "part that spoke; at temperature 0, what was added counts here.",
     )
     log_partition: float | None = Field(description="As in the evidence.")
     log_weight: float | None = Field(
@@ -34,7 +38,9 @@ class Match(Wire):
 
     id: str
     similarity: float
-    logit: float | None = Field(description="similarity / temperature; null for minus infinity, at temperature 0.")
+    logit: float | None = Field(
+        description="similarity / temperature + what was added; null for minus infinity, at temperature 0."
+    )
     weight: float = Field(description="Its share of the answer, 0 to 1; of a document of several keys, of all of them.")
     part: MatchPart | None = Field(
         None,
@@ -118,6 +124,7 @@ class AttendAnswer(Wire):
     evidence: Evidence
     certificate: Certificate
     coverage: Coverage | None = Field(None, description="Where `allow_missing` was sent.")
+    full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have: the n of the null key.")

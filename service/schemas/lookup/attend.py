@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, PlainValidator
 from typing_extensions import TypeAliasType
 
 from service.schemas.filter import FilterField
+from service.schemas.lookup.addends import BiasField, FullTextField
 from service.schemas.vector import Vector, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
@@ -98,6 +99,8 @@ class AttendRequest(Wire):
         description="What may stand behind the certificate: only what is `proven`, or also what was `measured`. Left "
         "out: the collection's.",
     )
+    full_text: FullTextField = None
+    bias: BiasField = None
     allow_missing: bool = Field(
         False,
         description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "

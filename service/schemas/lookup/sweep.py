@@ -11,6 +11,7 @@ from service.schemas.document import Include
 from service.schemas.filter import FilterField
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart
+from service.schemas.lookup.addends import BiasField, FullTextAnswer, FullTextField
 from service.schemas.lookup.answer import Evidence
 from service.schemas.lookup.attend import Query
 from service.schemas.vector import VectorAnswer
@@ -27,6 +28,8 @@ class SweepRequest(Wire):
     top_k: int | None = Field(None, ge=0, le=MAX_TOP_K, description="Matches to return. Left out: 10.")
     null: Null | None = Field(None, description="Left out: the collection's.")
     filter: FilterField = None
+    full_text: FullTextField = None
+    bias: BiasField = None
     include: Annotated[list[Include], InParts] = Field(
         default=["key", "value", "metadata"], description="Which fields of a match to answer, besides its similarity."
     )
@@ -64,6 +67,7 @@ class SweepAnswer(Wire):
 
     matches: list[SweptMatch]
     temperatures: list[AtTemperature] = Field(description="In the order asked.")
+    full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have.")
     took_ms: float

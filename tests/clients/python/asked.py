@@ -50,12 +50,13 @@ def plain(given: Any) -> Any:
         return jsonable(given.tolist())
     if isinstance(given, Answer):
         names = ("matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "output", "temperature")
-        return {name: plain(getattr(given, name)) for name in (*names, "documents", "keys")}
+        return {name: plain(getattr(given, name)) for name in (*names, "documents", "keys", "full_text")}
     if isinstance(given, Swept):
         names = ("temperature", "weights", "rest_weight", "evidence")
         columns = zip(given.temperatures, given.weights, given.rest_weights, given.evidence, strict=True)
         at = [dict(zip(names, map(plain, each), strict=True)) for each in columns]
-        return {"matches": plain(given.matches), "temperatures": at, "documents": given.documents, "keys": given.keys}
+        alike = ("matches", "documents", "keys", "full_text")
+        return {"temperatures": at} | {name: plain(getattr(given, name)) for name in alike}
     if isinstance(given, Document):
         return {"id": given.id} | {name: plain(each) for name, each in given.fields.items()}
     if isinstance(given, Report):

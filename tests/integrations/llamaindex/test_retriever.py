@@ -55,7 +55,7 @@ def test_what_is_not_answered_is_empty_unless_it_is_wanted(retrieve):
 
 def test_every_option_of_attend_is_one_of_the_retriever():
     options = inspect.signature(SoftkvRetriever).parameters
-    how = How.__annotations__.keys() - {"where", "allow_missing"}  # which documents cannot say
+    how = How.__annotations__.keys() - {"where", "allow_missing", "full_text", "bias"}  # which documents cannot say
     assert how | {"filters"} <= options.keys()
 
 

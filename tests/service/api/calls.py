@@ -95,6 +95,15 @@ SEVERAL: dict[str, Any] = {
     "parts": [{"start": 0, "end": 1}, {"start": 1, "end": 2}],
 }
 
+BY_RECENCY = {"field": "metadata.year", "half_life": 10, "origin": 2000, "missing": -1}
+BIAS: list[dict[str, Any]] = [
+    *({**BY_RECENCY, "decay": each} for each in ("exponential", "gaussian")),
+    {"field": "metadata.year", "factor": 0.001, "missing": 0.5},
+    {"field": "metadata.year", "scale": "log", "factor": 2, "missing": 0},
+    {"field": "metadata.shelf", "weights": {"QA76": 1.5, "1993": 1, "true": 2}, "missing": -1},
+    {"filter": {"field": "metadata.year", "operator": ">=", "value": 1990}, "addend": 1},
+]
+
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto", basis="measured"),
@@ -170,6 +179,12 @@ EVERY_FIELD = [
         {"name": "vectors"},
     ),
     Call("sweep", {"query": "cats", "temperatures": [1], "vector_format": "numbers"}),
+    Call("attend", {"query": "databases", "full_text": 0.1, "bias": BIAS, "include": ["explanation"]}),
+    Call("attend", {"query": "databases", "bias": BIAS[0], "include": ["explanation"]}),
+    *(
+        Call("sweep", {"query": "databases", "temperatures": [1], "full_text": 0.1, "bias": each})
+        for each in (BIAS, *BIAS)
+    ),
     Call("compare", {"query": "C++", "temperature": 0, "top_k": 1, "null": False}),
     Call("compare_rows", {"query": "kitten", "rows": ROWS, "temperature": 1, "top_k": 1, "null": 0.2}),
     *(Call("attend_arrays", ARRAYS | {"similarity": each}) for each in ("cosine", "scaled_dot", "gaussian")),

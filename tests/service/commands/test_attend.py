@@ -75,6 +75,16 @@ def test_what_may_be_missing_reaches_the_service(softkv: Softkv) -> None:
     assert "coverage" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
 
 
+def test_words_and_a_bias_reach_the_service(softkv: Softkv) -> None:
+    terms = [{"field": "metadata.year", "half_life": 50}, {"field": "metadata.shelf", "weights": {"science": 1}}]
+    biases = [part for term in terms for part in ("--bias", json.dumps(term))]
+    answer = json.loads(softkv("attend", "library", QUESTION, "--full-text", "0.1", *biases, "--json").stdout)
+    assert (answer["full_text"]["weight"], answer["full_text"]["ranking"]) == (0.1, "bm25")
+    best = answer["matches"][0]
+    assert best["logit"] != pytest.approx(best["similarity"] / answer["temperature"], abs=1e-6)
+    assert "full_text" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
+
+
 def test_a_basis_reaches_the_service(softkv: Softkv) -> None:
     answer = json.loads(softkv("attend", "library", QUESTION, "--basis", "measured", "--json").stdout)
     assert answer["certificate"]["basis"] == "proven"  # all is, where a collection keeps no thin codes

@@ -54,6 +54,14 @@ class Coverage(Record):
     missing_weight_at_most: float
 
 
+class FullText(Record):
+    """What the words of a question added: its weight, what ranks, how many documents had one of them."""
+
+    weight: float
+    ranking: Literal["bm25", "ts_rank_cd"]
+    documents: int
+
+
 class Answer(Sequence[Match]):
     """The matches, by weight; true where the documents outweigh "none of these".
 
@@ -106,6 +114,12 @@ class Answer(Sequence[Match]):
         """Of how much of the collection it was made, where `allow_missing` asked for that."""
         coverage = self._content.get("coverage")
         return None if coverage is None else Coverage.read(coverage)
+
+    @cached_property
+    def full_text(self) -> FullText | None:
+        """What words added, where `full_text` asked for that."""
+        added = self._content.get("full_text")
+        return None if added is None else FullText.read(added)
 
     @cached_property
     def output(self) -> Array | None:

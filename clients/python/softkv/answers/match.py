@@ -25,7 +25,11 @@ class Part(Record):
 
 
 class Explanation(Record):
-    """How a weight came about: similarity / temperature = logit, logit + log_parts − log_partition = log_weight."""
+    """How it came: similarity / temperature + Σ addends = logit, logit + log_parts − log_partition = log_weight.
+
+    Attributes:
+        addends: what words and each term of a bias added, in the words of the wire; None where nothing was asked.
+    """
 
     similarity: float
     temperature: float
@@ -33,14 +37,15 @@ class Explanation(Record):
     log_partition: float | None
     log_weight: float | None
     log_parts: float | None = None
+    addends: list[Mapping[str, Any]] | None = None
 
 
 class Match(Record):
     """A document and its share of the answer; fields that `include` did not ask for are None.
 
     Attributes:
-        logit: similarity / temperature, minus infinity where there is no weight at temperature 0; None where matches
-            have no temperature, as those of a sweep.
+        logit: similarity / temperature, and what was added; minus infinity where there is no weight at temperature 0;
+            None where matches have no temperature, as those of a sweep.
         weight: its share, 0 to 1; None where matches have none.
         part: of a document of several keys, the one that is most similar.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from softkv.answers.answer import NONE_OF_THESE, Evidence
+from softkv.answers.answer import NONE_OF_THESE, Evidence, FullText
 from softkv.answers.document import short
 from softkv.answers.match import Match, match
 
@@ -31,6 +31,7 @@ class Swept:
         self.matches: list[Match] = [match(each) for each in content["matches"]]
         self.documents: int = content["documents"]
         self.keys: int = content["keys"]
+        self._added: Mapping[str, Any] | None = content.get("full_text")
         self.took_ms: float = content["took_ms"]
         self.question = question
         self.request_id = request_id
@@ -63,6 +64,11 @@ class Swept:
     def evidence(self) -> list[Evidence]:
         """How much the collection knew, at each temperature."""
         return [Evidence.read(each["evidence"]) for each in self._at]
+
+    @property
+    def full_text(self) -> FullText | None:
+        """What words added, where `full_text` asked for that."""
+        return None if self._added is None else FullText.read(self._added)
 
     @property
     def ids(self) -> list[str]:

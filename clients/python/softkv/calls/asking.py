@@ -13,7 +13,7 @@ from softkv.answers.swept import Swept
 from softkv.calls.call import Call, Plan
 from softkv.calls.collections import Null
 from softkv.calls.place import Known, Place
-from softkv.calls.queries import fitting, query_on_wire, text_of
+from softkv.calls.queries import Bias, bias_on_wire, fitting, query_on_wire, text_of
 from softkv.errors import Flaw
 from softkv.filters import Where
 from softkv.problems import misfit, refuse
@@ -36,6 +36,8 @@ def sweep(
     top_k: int | None = None,
     null: Null | None = None,
     where: Where | None = None,
+    full_text: float | None = None,
+    bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
 ) -> Plan[Swept]:
     """Ask one question at many temperatures, from one reading of the keys; `weights` is an array [T, top_k]."""
@@ -44,7 +46,7 @@ def sweep(
     asked = [float(each) for each in temperatures]
     flaws = chain.from_iterable(checks.temperature(each, f"/temperatures/{at}") for at, each in enumerate(asked))
     none = [] if asked else [Flaw("/temperatures", "wanted at least 1, got 0")]
-    refuse([*none, *flaws, *checks.matches(top_k)])
+    refuse([*none, *flaws, *checks.matches(top_k), *checks.number(full_text, "/full_text", least=0)])
     if not (isinstance(query, str) or is_vector(query)):
         raise misfit("/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one")
     yield from fitting(place, [query], lambda _: "/query")
@@ -52,7 +54,8 @@ def sweep(
     def parse(reply: Reply) -> Swept:
         return Swept(reply.json(), question=text_of(query), request_id=reply.request_id)
 
-    options = said(top_k=top_k, null=null, filter=filters.wire(where), include=include, vector_format=FORMAT)
+    added = said(full_text=full_text, bias=bias_on_wire(bias))
+    options = said(top_k=top_k, null=null, filter=filters.wire(where), include=include, vector_format=FORMAT) | added
     content = body({"query": query_on_wire(query, "/query"), "temperatures": asked, **options})
     return (yield from Call("POST", f"{place.path}/sweep", parse, content=content))
 

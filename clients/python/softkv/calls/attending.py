@@ -11,7 +11,7 @@ from softkv.answers.answer import Answer
 from softkv.calls.call import Call, Plan
 from softkv.calls.collections import Basis, Null
 from softkv.calls.place import Place
-from softkv.calls.queries import fitting, listed, query_on_wire, text_of
+from softkv.calls.queries import Bias, bias_on_wire, fitting, listed, query_on_wire, text_of
 from softkv.calls.service import limit
 from softkv.filters import Where
 from softkv.problems import refuse
@@ -36,6 +36,8 @@ class How(TypedDict, total=False):
     null: Null | None
     max_error: float | None
     basis: Basis | None
+    full_text: float | None
+    bias: Bias | None
     allow_missing: bool | None
     include: Sequence[MatchField] | None
 
@@ -53,6 +55,8 @@ def attend(
     null: Null | None = None,
     max_error: float | None = None,
     basis: Basis | None = None,
+    full_text: float | None = None,
+    bias: Bias | None = None,
     allow_missing: bool | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
@@ -68,6 +72,8 @@ def attend(
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate; the collection's if left out.
+        full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit.
+        bias: what else is added, a term or a list, as `{"field": "metadata.year", "half_life": 10}`.
         allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
@@ -78,6 +84,7 @@ def attend(
             checks.matches(top_k),
             checks.number(top_p, "/top_p", above=0, most=1),
             checks.number(max_error, "/max_error", above=0),
+            checks.number(full_text, "/full_text", least=0),
         )
     )
     options = said(
@@ -90,6 +97,8 @@ def attend(
         null=null,
         max_error=max_error,
         basis=basis,
+        full_text=full_text,
+        bias=bias_on_wire(bias),
         allow_missing=allow_missing,
         include=include,
         vector_format=FORMAT,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from softkv import filters
 from softkv.calls.call import Plan
 from softkv.calls.collections import info
 from softkv.calls.place import Place
 from softkv.problems import flawed
 from softkv.wire.vectors import is_vector, outgoing, width
+
+Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""A term of a bias as the service reads it, where a `filter` may be written as `F.year >= 1990`, or a list of them."""
 
 
 def listed(queries: Any) -> list[Any]:
@@ -26,6 +30,17 @@ def listed(queries: Any) -> list[Any]:
 def query_on_wire(query: Any, pointer: str) -> Any:
     """A text as it is, a vector as it is sent."""
     return query if isinstance(query, str) else outgoing(query, pointer)
+
+
+def bias_on_wire(bias: Bias | None) -> Any:
+    """Terms as they are sent."""
+    if bias is None or isinstance(bias, Mapping):
+        return bias if bias is None else _term(bias)
+    return [_term(each) for each in bias]
+
+
+def _term(term: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: filters.wire(each) if name == "filter" else each for name, each in term.items()}
 
 
 def text_of(query: Any) -> str | None:

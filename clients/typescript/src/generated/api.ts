@@ -725,6 +725,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"];
         /**
          * @description A question to the rows of a room.
          * @example {
@@ -807,6 +808,8 @@ export interface components {
             certificate: components["schemas"]["Certificate"];
             /** @description Where `allow_missing` was sent. */
             coverage?: components["schemas"]["Coverage"];
+            /** @description What words added, where that was asked. */
+            full_text?: components["schemas"]["FullTextAnswer"];
             /** @description As asked; for `"auto"` the one that was found. */
             temperature: number;
             /** @description How many documents pass the filter and can be attended to. */
@@ -867,6 +870,10 @@ export interface components {
              * @enum {string}
              */
             basis?: "proven" | "measured";
+            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out. */
+            full_text?: number;
+            /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /**
              * @description Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a 503 `shards_missing`.
              * @default false
@@ -939,6 +946,10 @@ export interface components {
              * @enum {string}
              */
             basis?: "proven" | "measured";
+            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out. */
+            full_text?: number;
+            /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /**
              * @description Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a 503 `shards_missing`.
              * @default false
@@ -1148,6 +1159,37 @@ export interface components {
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
+        };
+        /** @description What is added to the logit of each document, of a field of its metadata. */
+        BiasTerm: components["schemas"]["Recency"] | components["schemas"]["Linear"] | components["schemas"]["Prior"] | components["schemas"]["ByValue"] | components["schemas"]["SoftFilter"];
+        /**
+         * @description An addend for each of some values.
+         * @example {
+         *       "field": "metadata.shelf",
+         *       "weights": {
+         *         "QA76": 1.5
+         *       }
+         *     }
+         */
+        ByValue: {
+            /** @description `metadata.` and the name of a field, as in filters. */
+            field: string;
+            /**
+             * @description Of 1 to 1,000 values the addend: of texts, and of numbers and `true` as JSON writes them.
+             * @example {
+             *       "QA76": 1.5,
+             *       "SF441": -1
+             *     }
+             */
+            weights: {
+                [key: string]: number;
+            };
+            /**
+             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @default 0
+             * @example 0
+             */
+            missing?: number;
         };
         /** @description A bound on the distance between this answer and the exact one, and what stands behind it. */
         Certificate: {
@@ -2544,18 +2586,30 @@ export interface components {
             /** @description exp(entropy): on how many documents the answer rests, each key of one of several counted; 0 where none passes. */
             effective_documents: number;
         };
-        /** @description How the weight came about: similarity / temperature = logit, logit + log_parts − log_partition = log_weight. */
+        /** @description How it came: similarity / temperature + Σ addends = logit, logit + log_parts − log_partition = log_weight. */
         Explanation: {
             similarity: number;
             temperature: number;
+            /** @description What `full_text` and each term of `bias` added, in this order, where they were asked. */
+            addends?: components["schemas"]["AddendLine"][];
             /** @description null: minus infinity. */
             logit: number | null;
-            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke. */
+            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke; at temperature 0, what was added counts here. */
             log_parts?: number;
             /** @description As in the evidence. */
             log_partition: number | null;
             /** @description The logarithm of the weight; null where that is 0, and without a log_partition. */
             log_weight: number | null;
+        };
+        /** @description What a field added to one document. */
+        FieldAddend: {
+            /** @constant */
+            of: "bias";
+            /** @description As it was asked. */
+            field: string;
+            /** @description What it holds; null for nothing, a list or an object. */
+            value: string | number | boolean | null;
+            addend: number;
         };
         /** @description What one field holds in the documents that pass. */
         FieldFacts: {
@@ -2660,6 +2714,14 @@ export interface components {
         };
         /** @description A comparison, by its operator; or conditions joined. */
         Filter: components["schemas"]["Equality"] | components["schemas"]["Ordering"] | components["schemas"]["Membership"] | components["schemas"]["Containment"] | components["schemas"]["Combination"];
+        /** @description What a soft filter added to one document. */
+        FilterAddend: {
+            /** @constant */
+            of: "bias";
+            /** @description Whether the document passes. */
+            passes: boolean;
+            addend: number;
+        };
         /**
          * @description A row that a room opens with.
          * @example {
@@ -2675,6 +2737,18 @@ export interface components {
             value?: string;
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
+        };
+        /** @description What the words of the question added. */
+        FullTextAnswer: {
+            /** @description λ, as it was asked. */
+            weight: number;
+            /**
+             * @description What the database ranks by: SQLite, PostgreSQL.
+             * @enum {string}
+             */
+            ranking: "bm25" | "ts_rank_cd";
+            /** @description How many of the documents that can be attended to hold one of the words. */
+            documents: number;
         };
         /**
          * @description A guess of which row will weigh most.
@@ -2805,6 +2879,25 @@ export interface components {
             /** @description How long a room lives after its last use. */
             room_seconds: number;
         };
+        /**
+         * @description A number of the document, times a factor.
+         * @example {
+         *       "field": "metadata.stars",
+         *       "factor": 0.5
+         *     }
+         */
+        Linear: {
+            /** @description `metadata.` and the name of a field, as in filters. */
+            field: string;
+            /** @description What the number is multiplied by. */
+            factor: number;
+            /**
+             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @default 0
+             * @example 0
+             */
+            missing?: number;
+        };
         /** @description The process answers. */
         Liveness: {
             /** @constant */
@@ -2814,7 +2907,7 @@ export interface components {
         Match: {
             id: string;
             similarity: number;
-            /** @description similarity / temperature; null for minus infinity, at temperature 0. */
+            /** @description similarity / temperature + what was added; null for minus infinity, at temperature 0. */
             logit: number | null;
             /** @description Its share of the answer, 0 to 1; of a document of several keys, of all of them. */
             weight: number;
@@ -3041,6 +3134,33 @@ export interface components {
             /** @description Characters up to its end. */
             end: number;
         };
+        /**
+         * @description The logarithm of a number, times a factor: the weight is multiplied by that power of the number.
+         * @example {
+         *       "field": "metadata.stars",
+         *       "scale": "log"
+         *     }
+         */
+        Prior: {
+            /** @description `metadata.` and the name of a field, as in filters. */
+            field: string;
+            /**
+             * @description Of the number, its natural logarithm.
+             * @constant
+             */
+            scale: "log";
+            /**
+             * @description The power. Where it is above 0, a number of 0 forbids the document.
+             * @default 1
+             */
+            factor?: number;
+            /**
+             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @default 0
+             * @example 0
+             */
+            missing?: number;
+        };
         /** @description What was wanted, what came, what to do. */
         Problem: {
             /** @description Always `about:blank`: `code` tells problems apart. */
@@ -3085,6 +3205,33 @@ export interface components {
             loading: string[];
             /** @description What could not be loaded, or is damaged on disk, and why. */
             failed: string[];
+        };
+        /**
+         * @description A document weighs half as much for each `half_life` that its number is away from the origin.
+         * @example {
+         *       "field": "metadata.year",
+         *       "half_life": 20
+         *     }
+         */
+        Recency: {
+            /** @description `metadata.` and the name of a field, as in filters. */
+            field: string;
+            /** @description At this distance a document weighs half as much. */
+            half_life: number;
+            /** @description From where the distance is; left out: the largest number of all documents, whatever the filter. */
+            origin?: number;
+            /**
+             * @description −ln 2 · distance / half_life, or that of its square.
+             * @default exponential
+             * @enum {string}
+             */
+            decay?: "exponential" | "gaussian";
+            /**
+             * @description The addend of documents whose field is no such value; 0 if left out.
+             * @default 0
+             * @example 0
+             */
+            missing?: number;
         };
         /** @description A line of the body that was not written. */
         RefusedLine: {
@@ -3251,6 +3398,22 @@ export interface components {
             /** @description Why its last look at the store did not succeed; null also where it did. */
             trouble: string | null;
         };
+        /**
+         * @description An addend for documents that pass a filter; the others may be attended to as well.
+         * @example {
+         *       "filter": {
+         *         "field": "metadata.year",
+         *         "operator": ">=",
+         *         "value": 1990
+         *       },
+         *       "addend": 1
+         *     }
+         */
+        SoftFilter: {
+            filter: components["schemas"]["Filter"];
+            /** @description What is added where it passes. */
+            addend: number;
+        };
         /** @description A long text becomes several keys, one for each part of it. */
         Split: {
             /** @description Of a part at most, as the encoder counts them, special ones included. Left out: as many as it reads. */
@@ -3263,6 +3426,8 @@ export interface components {
             matches: components["schemas"]["SweptMatch"][];
             /** @description In the order asked. */
             temperatures: components["schemas"]["AtTemperature"][];
+            /** @description What words added, where that was asked. */
+            full_text?: components["schemas"]["FullTextAnswer"];
             /** @description How many documents pass the filter and can be attended to. */
             documents: number;
             /** @description How many keys they have. */
@@ -3292,6 +3457,10 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description Which documents may be attended to; left out: all. */
             filter?: components["schemas"]["Filter"];
+            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out. */
+            full_text?: number;
+            /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
+            bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /**
              * @description Which fields of a match to answer, besides its similarity.
              * @default [
@@ -3603,6 +3772,15 @@ export interface components {
             /** @description Little-endian float32, standard alphabet, padded. */
             base64: string;
         };
+        /** @description What the words of the question added to one document. */
+        WordsAddend: {
+            /** @constant */
+            of: "full_text";
+            /** @description Larger is better; 0 where it holds none of the words. */
+            rank: number;
+            /** @description λ · rank. */
+            addend: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -3613,6 +3791,7 @@ export interface components {
     };
     pathItems: never;
 }
+export type SchemaAddendLine = components['schemas']['AddendLine'];
 export type SchemaAskRequest = components['schemas']['AskRequest'];
 export type SchemaAsked = components['schemas']['Asked'];
 export type SchemaAtTemperature = components['schemas']['AtTemperature'];
@@ -3623,6 +3802,8 @@ export type SchemaAttendOne = components['schemas']['AttendOne'];
 export type SchemaAttendRequest = components['schemas']['AttendRequest'];
 export type SchemaAttentionAnswer = components['schemas']['AttentionAnswer'];
 export type SchemaAttentionRequest = components['schemas']['AttentionRequest'];
+export type SchemaBiasTerm = components['schemas']['BiasTerm'];
+export type SchemaByValue = components['schemas']['ByValue'];
 export type SchemaCertificate = components['schemas']['Certificate'];
 export type SchemaChanges = components['schemas']['Changes'];
 export type SchemaCollectionAnswer = components['schemas']['CollectionAnswer'];
@@ -3666,13 +3847,16 @@ export type SchemaErrorAnswer = components['schemas']['ErrorAnswer'];
 export type SchemaErrorBody = components['schemas']['ErrorBody'];
 export type SchemaEvidence = components['schemas']['Evidence'];
 export type SchemaExplanation = components['schemas']['Explanation'];
+export type SchemaFieldAddend = components['schemas']['FieldAddend'];
 export type SchemaFieldFacts = components['schemas']['FieldFacts'];
 export type SchemaFieldProblem = components['schemas']['FieldProblem'];
 export type SchemaFieldValue = components['schemas']['FieldValue'];
 export type SchemaFieldsAnswer = components['schemas']['FieldsAnswer'];
 export type SchemaFieldsQuery = components['schemas']['FieldsQuery'];
 export type SchemaFilter = components['schemas']['Filter'];
+export type SchemaFilterAddend = components['schemas']['FilterAddend'];
 export type SchemaFirstRow = components['schemas']['FirstRow'];
+export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
 export type SchemaJoining = components['schemas']['Joining'];
@@ -3680,6 +3864,7 @@ export type SchemaLabAnswer = components['schemas']['LabAnswer'];
 export type SchemaLabModel = components['schemas']['LabModel'];
 export type SchemaLabPair = components['schemas']['LabPair'];
 export type SchemaLimits = components['schemas']['Limits'];
+export type SchemaLinear = components['schemas']['Linear'];
 export type SchemaLiveness = components['schemas']['Liveness'];
 export type SchemaMatch = components['schemas']['Match'];
 export type SchemaMatchPart = components['schemas']['MatchPart'];
@@ -3697,11 +3882,13 @@ export type SchemaOpenedRoom = components['schemas']['OpenedRoom'];
 export type SchemaOrdering = components['schemas']['Ordering'];
 export type SchemaParameters = components['schemas']['Parameters'];
 export type SchemaPart = components['schemas']['Part'];
+export type SchemaPrior = components['schemas']['Prior'];
 export type SchemaProblem = components['schemas']['Problem'];
 export type SchemaProblemCode = components['schemas']['ProblemCode'];
 export type SchemaProjections = components['schemas']['Projections'];
 export type SchemaQuery = components['schemas']['Query'];
 export type SchemaReadiness = components['schemas']['Readiness'];
+export type SchemaRecency = components['schemas']['Recency'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
 export type SchemaRevealRequest = components['schemas']['RevealRequest'];
 export type SchemaRoom = components['schemas']['Room'];
@@ -3718,6 +3905,7 @@ export type SchemaSqlRow = components['schemas']['SQLRow'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];
 export type SchemaSlotAnswer = components['schemas']['SlotAnswer'];
+export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
 export type SchemaSweepAnswer = components['schemas']['SweepAnswer'];
 export type SchemaSweepRequest = components['schemas']['SweepRequest'];
@@ -3740,6 +3928,7 @@ export type SchemaUsage = components['schemas']['Usage'];
 export type SchemaValuePatch = components['schemas']['ValuePatch'];
 export type SchemaVector = components['schemas']['Vector'];
 export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
+export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type $defs = Record<string, never>;
 export interface operations {

@@ -23,6 +23,7 @@ KINDS = {
     "MatchPart": softkv.Part,
     "Explanation": softkv.Explanation,
     "Evidence": Evidence,
+    "FullTextAnswer": softkv.FullText,
     "Certificate": Certificate,
     "SweepAnswer": Swept,
     "CompareAnswer": Comparison,

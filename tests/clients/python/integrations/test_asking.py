@@ -36,7 +36,7 @@ def asked(source, asking, query=KNOWN, where=None):
 
 def test_every_option_of_attend_is_one():
     # What a framework hands on are documents, which have no place to say that others were missing.
-    assert How.__annotations__.keys() - {"where", "allow_missing"} <= set(Asking._names)
+    assert How.__annotations__.keys() - {"where", "allow_missing", "full_text", "bias"} <= set(Asking._names)
 
 
 def test_what_is_not_answered_is_empty_unless_it_is_wanted(source):

@@ -44,8 +44,12 @@ def test_what_is_asked_reaches_the_core_under_the_same_name():
 
 
 def test_the_wire_has_every_option_under_its_name():
-    """The route copies them by name; what it includes decides on the other two."""
-    assert {field.name for field in fields(Options)} - AttendRequest.model_fields.keys() == {"output", "reads"}
+    """The route copies them by name; what it includes decides on the other three."""
+    assert {field.name for field in fields(Options)} - AttendRequest.model_fields.keys() == {
+        "output",
+        "reads",
+        "explained",
+    }
 
 
 def test_a_text_asks_for_an_encoder_and_the_first_one_is_pointed_at():

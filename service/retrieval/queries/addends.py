@@ -1,0 +1,252 @@
+"""What is added to the logits of documents: of the words of a question, and of a bias on their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from attention.dtypes import F64, I64
+from attention.lookup import Afar, Bias, Mask, View
+from service.retrieval.collections import Snapshot
+from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.bias import FieldTerm, Passing, Recency, Term, parse_bias, within
+from service.storage import Entries
+
+Line: TypeAlias = Mapping[str, Any]
+"""What one addend of one document is made of, as JSON."""
+
+
+class Addend(Protocol):
+    """One thing that is added."""
+
+    def of(self, rows: I64) -> F64:
+        """float64[n], to the documents of these row numbers; −∞ forbids one."""
+
+    def told(self, rows: I64) -> list[Line]:
+        """How that comes about, for each of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """A weight times how a document ranks in full text.
+
+    Attributes:
+        rows: int64[r], the documents that hold a word of the question, ascending.
+        ranks: float64[r].
+    """
+
+    weight: float
+    ranking: str
+    rows: I64
+    ranks: F64
+
+    def of(self, rows: I64) -> F64:
+        """See `Addend`."""
+        with np.errstate(over="ignore"):
+            return within(self.weight * self._ranks_of(rows))
+
+    def told(self, rows: I64) -> list[Line]:
+        """See `Addend`."""
+        both = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
+        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in both]
+
+    def _ranks_of(self, rows: I64) -> F64:
+        if not len(self.rows):
+            return np.zeros(len(rows))
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, self.ranks[places], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class OfField:
+    """What a field of the metadata adds.
+
+    Attributes:
+        parts: its values, and float64[c + 1], the addend of each and last the one of documents that have none.
+    """
+
+    term: FieldTerm
+    parts: Sequence[tuple[Entries, F64]]
+
+    @classmethod
+    def read(cls, snapshot: Snapshot, term: FieldTerm) -> OfField:
+        """Raises InvalidContent where the field is too large."""
+        columns = snapshot.column(term.field)
+        if columns is None:
+            raise InvalidContent.at(
+                "/bias",
+                f"metadata.{term.field} takes more memory than a bias may read, as numbers and short texts do not: "
+                "keep what is to be added in a field of its own",
+            )
+        fields = [column.field for column in columns]
+        largest = 0.0
+        if isinstance(term, Recency) and term.origin is None:
+            largest = _largest(fields, documents_of(snapshot))
+        return cls(term, [(each, _by_value(term, each, largest)) for each in fields])
+
+    def of(self, rows: I64) -> F64:
+        """See `Addend`."""
+        found = np.full(len(rows), self.term.missing)
+        for entries, addends in self.parts:
+            codes = entries.codes_of(rows)
+            np.copyto(found, addends[codes], where=codes >= 0)
+        return found
+
+    def told(self, rows: I64) -> list[Line]:
+        """See `Addend`; the value is null where there is none, or a list."""
+        values: list[Any] = [None] * len(rows)
+        for entries, _ in self.parts:
+            for i, code in enumerate(entries.codes_of(rows).tolist()):
+                values[i] = values[i] if code < 0 else entries.distinct.scalar(code)
+        field = f"metadata.{self.term.field}"
+        both = zip(values, self.of(rows).tolist(), strict=True)
+        return [{"of": "bias", "field": field, "value": value, "addend": addend} for value, addend in both]
+
+
+@dataclass(frozen=True, eq=False)
+class OfFilter:
+    """What a condition adds to the documents int64[r] that pass it, ascending."""
+
+    addend: float
+    passing: I64
+
+    def of(self, rows: I64) -> F64:
+        """See `Addend`."""
+        return np.where(self._passes(rows), self.addend, 0.0)
+
+    def told(self, rows: I64) -> list[Line]:
+        """See `Addend`."""
+        both = zip(self._passes(rows).tolist(), self.of(rows).tolist(), strict=True)
+        return [{"of": "bias", "passes": passes, "addend": addend} for passes, addend in both]
+
+    def _passes(self, rows: I64) -> Any:
+        return np.isin(rows, self.passing, assume_unique=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Added:
+    """All that is added to the documents of one view, for one question.
+
+    Attributes:
+        words: of full text, where that was asked.
+        addends: these words, and the terms of the bias, in order.
+        bias: all of it.
+    """
+
+    words: Words | None
+    addends: Sequence[Addend]
+    bias: Bias
+
+    def told(self, rows: I64) -> list[list[Line]]:
+        """For each of these documents a line for each addend."""
+        return [list(lines) for lines in zip(*(each.told(rows) for each in self.addends), strict=True)]
+
+    def holding(self, mask: Mask | None) -> int:
+        """How many of the documents that may be attended to hold a word of the question."""
+        found = self.bias.view.mask(np.empty(0, dtype=np.int64) if self.words is None else self.words.rows)
+        for each in (mask, self.bias.mask):
+            found = found if each is None else found & each
+        return found.documents
+
+
+Adding: TypeAlias = Callable[[Snapshot], Sequence[Added | None]]
+"""What is added for each query of a request, on whichever version of the collection; raises RetrievalError."""
+
+
+def adding_of(
+    queries: Sequence[Any], full_text: float | None, bias: Any, temperature: Any = None, normaliser: str = "softmax"
+) -> Adding:
+    """What is to be added for each of the queries, None for nothing; equal for equal terms.
+
+    Args:
+        queries: texts, or vectors [d].
+        full_text: the weight of their words; None or 0 for nothing.
+        bias: as it is sent.
+        temperature, normaliser: as they are sent.
+
+    Raises:
+        InvalidContent: terms that say nothing, words of a vector, or what no bias is for.
+    """
+    terms, weight = parse_bias(bias), full_text or 0.0
+    if not terms and not weight:
+        return lambda snapshot: [None] * len(queries)
+    name = "full_text" if weight else "bias"
+    if weight and not all(isinstance(query, str) for query in queries):
+        raise InvalidContent.at(
+            "/full_text", "a vector has no words: send each query as a text, or leave full_text out"
+        )
+    if temperature == "auto":
+        what = f'temperature "auto" is not for a question with {name}, whose weights need not spread as it rises'
+        raise InvalidContent.at("/temperature", f"{what}: give a number")
+    if normaliser != "softmax":
+        raise InvalidContent.at("/normaliser", f"{name} is for softmax, got {normaliser}: leave one of the two out")
+    texts = queries if weight else [None] * len(queries)
+
+    def adding(snapshot: Snapshot) -> list[Added]:
+        if isinstance(snapshot.view, Afar):
+            what = f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
+            raise InvalidContent.at(f"/{name}", what)
+        return [snapshot.once((weight, text, terms), partial(_added, snapshot, weight, text, terms)) for text in texts]
+
+    return adding
+
+
+def documents_of(snapshot: Snapshot) -> I64:
+    """int64[n], the row numbers of all documents of its view, ascending."""
+    return snapshot.lasting("documents", lambda: _documents(snapshot.view, None))
+
+
+def _documents(view: View, mask: Mask | None) -> I64:
+    found = [np.empty(0, dtype=np.int64)]
+    for segment, passes in view.passing(mask):
+        begins = segment.owners == segment.numbers
+        found.append(segment.numbers[begins if passes is None else begins & passes])
+    return np.sort(np.concatenate(found))
+
+
+def _added(snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[Term]) -> Added:
+    if text is None:
+        return snapshot.lasting(terms, lambda: _of_terms(snapshot, terms))[0]
+    search = snapshot.reader.search(snapshot.record.id)
+    words = Words(weight, search.ranking, *search.ranks(text))
+    if not terms:
+        return Added(words, [words], Bias.of(snapshot.view, words.rows, words.of(words.rows)))
+    also, total = snapshot.lasting(terms, lambda: _of_terms(snapshot, terms))
+    total, documents = total.copy(), documents_of(snapshot)
+    held = words.rows[np.isin(words.rows, documents, assume_unique=True)]
+    total[np.searchsorted(documents, held)] += words.of(held)
+    return Added(words, [words, *also.addends], Bias.of(snapshot.view, documents, total))
+
+
+def _of_terms(snapshot: Snapshot, terms: Sequence[Term]) -> tuple[Added, F64]:
+    """What the terms add, and all of it to each document, float64[n]."""
+    addends, documents = [_read(snapshot, term) for term in terms], documents_of(snapshot)
+    total = np.zeros(len(documents))
+    for each in addends:
+        total += each.of(documents)
+    return Added(None, addends, Bias.of(snapshot.view, documents, total)), total
+
+
+def _read(snapshot: Snapshot, term: Term) -> Addend:
+    if isinstance(term, Passing):
+        return OfFilter(term.addend, _documents(snapshot.view, snapshot.mask(term.condition)))
+    return OfField.read(snapshot, term)
+
+
+def _by_value(term: FieldTerm, entries: Entries, largest: float) -> F64:
+    addends = term.of(entries.distinct, largest)
+    return np.append(np.where(np.isnan(addends), term.missing, addends), term.missing)
+
+
+def _largest(fields: Sequence[Entries], documents: I64) -> float:
+    """The largest number among the documents; 0 where there is none."""
+    found = -np.inf
+    for entries in fields:
+        codes = entries.codes_of(documents)
+        numbers = entries.distinct.numbers()[codes[codes >= 0]]
+        found = max(found, float(np.fmax.reduce(numbers, initial=-np.inf)))
+    return found if found > -np.inf else 0.0

@@ -1,0 +1,116 @@
+"""Words and biases over HTTP: texts of a real encoder, against a softmax written out here."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.service.storage.test_ranks import bm25
+
+TEXTS = [
+    "a cat that purrs",
+    "the dog barks at the cat",
+    "stars and planets",
+    "the planets circle the sun",
+    "bread and butter",
+    "the cat and the planets",
+    "",
+]
+DOCUMENTS = [
+    {"id": f"t{i}", "key": text, "metadata": {"year": 1960 + 10 * i, "shelf": "odd" if i % 2 else "even"}}
+    for i, text in enumerate(TEXTS)
+]
+QUERY, WORDS = "the cat of planets", ["the", "cat", "of", "planets"]
+BIAS = [{"field": "metadata.year", "half_life": 30}, {"field": "metadata.shelf", "weights": {"odd": 0.5}}]
+EXPLAINED = {"top_k": 100, "include": ["explanation"]}
+
+
+@pytest.fixture(scope="module")
+def path(client):
+    path = "/v1/collections/addends"
+    client.put(path, json={})
+    client.post(f"{path}/documents", json={"documents": [*DOCUMENTS, {"id": "gone", "key": "the cat cat cat"}]})
+    client.post(f"{path}/documents/delete", json={"ids": ["gone"]})
+    yield path
+    client.delete(path)
+
+
+def asked(client, path, **options):
+    answer = client.post(f"{path}/attend", json={"query": QUERY, **EXPLAINED, **options})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.parametrize("kept", [None, {"field": "metadata.year", "operator": "<", "value": 2000}])
+@pytest.mark.parametrize(("full_text", "bias"), [(0.5, None), (None, BIAS), (0.1, BIAS), (2, BIAS[0])])
+def test_what_is_added_is_in_the_softmax(client, path, full_text, bias, kept):
+    options = {"filter": kept} if kept else {}
+    plain = asked(client, path, **options)
+    given = {name: each for name, each in {"full_text": full_text, "bias": bias}.items() if each is not None}
+    found = asked(client, path, **options, **given)
+    ranks = bm25(dict(enumerate(TEXTS)), WORDS)
+    terms = bias if isinstance(bias, list) else [bias]
+    logits = {}
+    for match in plain["matches"]:
+        i = int(match["id"][1:])
+        logits[match["id"]] = match["logit"] + (full_text or 0) * ranks.get(i, 0.0)
+        logits[match["id"]] -= math.log(2) * (len(TEXTS) - 1 - i) * 10 / 30 if BIAS[0] in terms else 0
+        logits[match["id"]] += 0.5 * (i % 2) if BIAS[1] in terms else 0
+    null = found["evidence"]["null_similarity"] / found["temperature"]
+    total = sum(math.exp(each) for each in [*logits.values(), null])
+    weights = {identity: math.exp(each) / total for identity, each in logits.items()}
+    assert {match["id"]: match["weight"] for match in found["matches"]} == pytest.approx(weights, abs=1e-6)
+    assert found["evidence"]["null_weight"] == pytest.approx(math.exp(null) / total, abs=1e-6)
+    assert found["evidence"]["log_partition"] == pytest.approx(math.log(total), abs=1e-9)
+    for match in found["matches"]:
+        told = match["explanation"]
+        added = sum(line["addend"] for line in told["addends"])
+        assert told["similarity"] / told["temperature"] + added == pytest.approx(told["logit"], abs=1e-9)
+        assert told["logit"] - told["log_partition"] == pytest.approx(told["log_weight"], abs=1e-9)
+    if full_text:
+        holding = sum(i in ranks for i in (int(match["id"][1:]) for match in found["matches"]))
+        assert found["full_text"] == {"weight": full_text, "ranking": "bm25", "documents": holding}
+
+
+def test_a_sweep_adds_the_same_and_several_queries_each_their_own_words(client, path):
+    given = {"full_text": 0.2, "bias": BIAS}
+    temperatures = [0, 0.05, 0.5, 10]
+    swept = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": temperatures, **given}).json()
+    assert swept["full_text"] == {"weight": 0.2, "ranking": "bm25", "documents": 5}
+    for at in swept["temperatures"]:
+        alone = asked(client, path, temperature=at["temperature"], **given)
+        weights = {match["id"]: match["weight"] for match in alone["matches"]}
+        np.testing.assert_allclose(at["weights"], [weights[match["id"]] for match in swept["matches"]], atol=1e-9)
+        assert at["evidence"]["null_weight"] == pytest.approx(alone["evidence"]["null_weight"], abs=1e-9)
+    body = {"queries": [QUERY, "bread", "of"], **EXPLAINED, **given}
+    several = client.post(f"{path}/attend", json=body).json()["results"]
+    assert [each["full_text"]["documents"] for each in several] == [5, 1, 0]
+    assert several[0]["matches"] == asked(client, path, **given)["matches"]
+
+
+def test_nothing_that_was_not_asked_is_told(client, path):
+    plain = asked(client, path)
+    assert asked(client, path, full_text=0, bias=[]) | {"took_ms": 0} == plain | {"took_ms": 0}
+    assert "full_text" not in plain
+    assert "addends" not in plain["matches"][0]["explanation"]
+    assert "full_text" not in asked(client, path, bias=BIAS)
+
+
+@pytest.mark.parametrize(
+    ("given", "pointer"),
+    [
+        ({"full_text": -0.1}, "/full_text"),
+        ({"full_text": "0.1"}, "/full_text"),
+        ({"full_text": 0.1, "temperature": "auto"}, "/temperature"),
+        ({"full_text": 0.1, "normaliser": "one_hot"}, "/normaliser"),
+        ({"bias": {"field": "metadata.year"}}, "/bias"),
+        ({"bias": [BIAS[0], {"field": "metadata.year", "half_life": -1}]}, "/bias/1/half_life"),
+        ({"bias": {"filter": {"field": "year", "operator": "==", "value": 1}, "addend": 1}}, "/bias/filter/field"),
+    ],
+)
+def test_what_cannot_be_added_is_pointed_at(client, path, given, pointer):
+    answer = client.post(f"{path}/attend", json={"query": QUERY, **given})
+    assert answer.status_code == 422
+    assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]

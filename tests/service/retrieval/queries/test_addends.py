@@ -1,0 +1,219 @@
+"""Words and biases against a softmax over all documents, written out here in float64."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Question, answer, sweep
+from service.retrieval.collections import SharedCatalogue
+from service.retrieval.queries.addends import adding_of
+from service.retrieval.queries.attend import full_text_of, result
+from service.retrieval.queries.reading import Reading
+from service.storage import DocumentRecord, open_shared, parse_condition
+from tests.postgres import PostgresServer
+from tests.service.retrieval.making import opened
+from tests.service.storage.test_ranks import bm25
+
+WIDTH = 3
+WORDS = ["cat", "dog", "the"]
+numbers = st.sampled_from([0, 1, 2, 2.5, -3, 1990, 2020, 2**53 + 1, 2**63 + 2**11, 1e300, -1e300, 1e-300])
+values = numbers | st.sampled_from(["QA76", "2020", "true", "", True, False, [1], {"a": 1}, None])
+keys = st.lists(st.lists(st.floats(-2, 2, width=16), min_size=WIDTH, max_size=WIDTH), max_size=2)
+stored = st.tuples(
+    st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join) | st.none(),
+    keys,
+    st.dictionaries(st.sampled_from(["year", "shelf"]), values),
+)
+writes = st.lists(st.tuples(st.sampled_from("abcdef"), stored | st.none()), max_size=12)
+small = st.floats(-3, 3, width=16)
+missing = st.fixed_dictionaries({}, optional={"missing": small})
+field = st.sampled_from([{"field": "metadata.year"}, {"field": "metadata.shelf"}])
+filters = st.builds(
+    lambda operator, value: {"field": "metadata.year", "operator": operator, "value": value},
+    st.sampled_from(["==", ">", "<="]),
+    st.sampled_from([1, 1990, 2020]),
+)
+forms = st.one_of(
+    st.fixed_dictionaries(
+        {"half_life": st.sampled_from([1e-200, 0.5, 10, 1e9])},
+        optional={"origin": numbers, "decay": st.sampled_from(["exponential", "gaussian"])},
+    ),
+    st.fixed_dictionaries({"factor": small | st.just(1e200)}),
+    st.fixed_dictionaries({"scale": st.just("log")}, optional={"factor": small}),
+    st.fixed_dictionaries(
+        {"weights": st.dictionaries(st.sampled_from(["QA76", "2020", "true", "2.5"]), small, min_size=1)}
+    ),
+)
+terms = st.builds(lambda *parts: {name: each for part in parts for name, each in part.items()}, field, forms, missing)
+terms |= st.fixed_dictionaries({"filter": filters, "addend": small})
+asked = st.fixed_dictionaries(
+    {
+        "text": st.lists(st.sampled_from([*WORDS, "cow"]), min_size=1, max_size=2, unique=True),
+        "full_text": st.sampled_from([0, 0.1, 2.0]),
+        "bias": terms | st.lists(terms, max_size=3),
+        "filter": st.none() | filters,
+        "null": st.sampled_from([None, 0.3]),
+        "temperature": st.sampled_from([0.05, 1.0, 20.0, math.inf]),
+    }
+)
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if request.param == "sqlite":
+        made = opened(tmp_path_factory.mktemp("addends"))
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        made = SharedCatalogue(open_shared(server.database()), None)
+        made.rebuild()
+        asyncio.run(made.create("c", {"similarity": "dot"}))
+    yield made
+    made.store.close()
+
+
+def document(identity: str, text: str | None, keys: list[list[float]], metadata: dict[str, Any]) -> DocumentRecord:
+    rows = np.array(keys, np.float32).reshape(-1, WIDTH)
+    return DocumentRecord(identity, text, identity, rows, metadata=metadata)
+
+
+def number(value: Any) -> float | None:
+    return float(value) if type(value) in (int, float) else None
+
+
+def cut(value: float) -> float:
+    return max(-1e30, min(1e30, value))
+
+
+def passes(tree: dict[str, Any], metadata: dict[str, Any]) -> bool:
+    there = number(metadata.get("year"))
+    if there is None:
+        return False
+    exact, value = metadata["year"], tree["value"]
+    return {"==": exact == value, ">": exact > value, "<=": exact <= value}[tree["operator"]]
+
+
+def addend(term: dict[str, Any], metadata: dict[str, Any], all_of: list[dict[str, Any]]) -> float:
+    """What one term adds, by its definition."""
+    if "filter" in term:
+        return term["addend"] if passes(term["filter"], metadata) else 0.0
+    name = term["field"].removeprefix("metadata.")
+    value, otherwise = metadata.get(name), term.get("missing", 0.0)
+    if "weights" in term:
+        if isinstance(value, bool):
+            return term["weights"].get("true" if value else "false", otherwise)
+        if isinstance(value, str):
+            return term["weights"].get(value, otherwise)
+        return next(
+            (each for text, each in term["weights"].items() if text[0] == "2" and value == float(text)), otherwise
+        )
+    x = number(value)
+    if x is None:
+        return otherwise
+    if "half_life" in term:
+        there = [each for each in (number(other.get(name)) for other in all_of) if each is not None]
+        lives = abs(x - term.get("origin", max(there))) / term["half_life"]
+        power = 2 if term.get("decay") == "gaussian" else 1
+        return cut(-math.log(2) * (lives**power if lives < 1e150 else math.inf))
+    if "scale" not in term:
+        return cut(term["factor"] * x)
+    factor = term.get("factor", 1)
+    if x < 0 or (x == 0 and factor < 0):
+        return otherwise
+    if x == 0:
+        return -math.inf if factor > 0 else 0.0
+    return cut(factor * math.log(x))
+
+
+Model = dict[str, tuple[str | None, list[list[float]], dict[str, Any]]]
+
+
+def ranks(ranking: str, model: Model, question: list[str]) -> dict[str, float]:
+    """Of each document; of those that full text does not find 0."""
+    if ranking == "bm25":
+        named = dict(enumerate(model))
+        found = bm25({row: model[identity][0] for row, identity in named.items()}, question)
+        return dict.fromkeys(model, 0.0) | {named[row]: rank for row, rank in found.items()}
+    counts = {
+        identity: [(text or "").split().count(word) for word in question] for identity, (text, *_) in model.items()
+    }
+    return {identity: 0.1 * sum(each) for identity, each in counts.items()}
+
+
+def expected(model: Model, query: Any, asked: dict[str, Any], ranking: str) -> tuple[dict[str, float], float, int]:
+    """The weight of each document, that of the null key, and how many documents pass and hold a word."""
+    attended = {identity: each for identity, each in model.items() if each[1]}
+    metadata = [each[2] for each in attended.values()]
+    by_rank = ranks(ranking, model, asked["text"])
+    bias = asked["bias"] if isinstance(asked["bias"], list) else [asked["bias"]]
+    logits: list[tuple[str | None, float]] = []
+    holding = 0
+    for identity, (text, rows, fields) in attended.items():
+        added = [addend(term, fields, metadata) for term in bias]
+        added.append(cut(asked["full_text"] * by_rank[identity]))
+        if (asked["filter"] is not None and not passes(asked["filter"], fields)) or -math.inf in added:
+            continue
+        holding += any(word in (text or "").split() for word in asked["text"])
+        dots = (np.array(rows, np.float32).astype(np.float64) * query).sum(axis=1)
+        logits += [(identity, float(dot) / asked["temperature"] + sum(added)) for dot in dots]
+    if asked["null"] is not None:
+        logits.append((None, asked["null"] / asked["temperature"]))
+    peak = max((logit for _, logit in logits), default=0.0)
+    weights: dict[str | None, float] = {}
+    for identity, logit in logits:
+        weights[identity] = weights.get(identity, 0.0) + math.exp(logit - peak)
+    total = sum(weights.values())
+    null = weights.pop(None, 0.0) / total if total else 0.0
+    return {str(identity): weight / total for identity, weight in weights.items()}, null, holding
+
+
+@settings(max_examples=120, deadline=None)
+@given(writes, asked, st.lists(small, min_size=WIDTH, max_size=WIDTH))
+def test_what_is_added_is_in_the_softmax_over_any_history(
+    catalogue: Any, history: list[Any], asked: dict[str, Any], query: list[float]
+) -> None:
+    collection = catalogue.collection("c")
+    collection.delete(ids=list("abcdef"))
+    model: Model = {}
+    for identity, written in [("a", ("the cat", [[1, 0, 0]], {"year": 1990, "shelf": "QA76"})), *history]:
+        if written is None:
+            collection.delete(ids=[identity])
+            model.pop(identity, None)
+        else:
+            collection.write([document(identity, *written)])
+            model[identity] = written
+    with collection.snapshot() as snapshot:
+        search = snapshot.reader.search(snapshot.record.id)
+        mask = None if asked["filter"] is None else snapshot.mask(parse_condition(asked["filter"]))
+        (added,) = adding_of([" ".join(asked["text"])], asked["full_text"], asked["bias"])(snapshot)
+        bias = None if added is None else added.bias
+        question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
+        answered = answer(snapshot.view, question)
+        reading = Reading(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
+        found = result(snapshot.record, answered, reading, added)
+        told = full_text_of(added, snapshot, asked["filter"])
+        swept = sweep(snapshot.view, question, [asked["temperature"]])
+    weights, null, holding = expected(model, np.array(query), asked, search.ranking)
+    assert {match.id: match.weight for match in found.matches} == pytest.approx(weights, abs=1e-6)
+    assert answered.null_weight == pytest.approx(null, abs=1e-6)
+    np.testing.assert_allclose(
+        dict(zip(swept.numbers, swept.weights[0], strict=True))[answered.numbers[0]] if len(weights) else 0,
+        answered.weights[0] if len(weights) else 0,
+        atol=1e-9,
+    )
+    if asked["full_text"]:
+        assert told is not None
+        assert (told.weight, told.ranking, told.documents) == (asked["full_text"], search.ranking, holding)
+    many = len(asked["bias"]) if isinstance(asked["bias"], list) else 1
+    for match in found.matches if added is not None else []:
+        assert match.addends is not None
+        assert len(match.addends) == many + bool(asked["full_text"])
+        logit = match.similarity / asked["temperature"] + sum(line["addend"] for line in match.addends)
+        assert logit == pytest.approx(match.logit, rel=1e-9, abs=1e-9)

@@ -1,0 +1,213 @@
+"""Words and biases as a collection is asked with them: scanned, swept, at temperature 0, of older versions, refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attention.lookup import Afar, Question, answer, answering
+from service.retrieval import InvalidContent
+from service.retrieval.collections import Collection, columns
+from service.retrieval.queries import Options, attend_collection, sweep_collection
+from service.retrieval.queries.addends import adding_of
+from service.storage import Comparison, DocumentRecord
+from tests.service.retrieval.making import opened
+
+MANY, WIDTH = 3000, 8
+RECENT = {"field": "metadata.year", "half_life": 7.0}
+SOFT = {"filter": {"field": "metadata.even", "operator": "==", "value": True}, "addend": 0.7}
+
+
+def keys(n: int) -> Any:
+    made = np.random.default_rng(7).standard_normal((n, WIDTH)).astype(np.float32)
+    return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def documents(n: int) -> list[DocumentRecord]:
+    return [
+        DocumentRecord(
+            f"{i:05}", f"word{i % 5} and", i, key[None], metadata={"year": 1900 + i % 120, "even": i % 2 == 0}
+        )
+        for i, key in enumerate(keys(n))
+    ]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+    catalogue = opened(tmp_path_factory.mktemp("many"), documents(MANY))
+    yield catalogue.collection("c")
+    catalogue.store.close()
+
+
+@pytest.fixture
+def few(tmp_path: Any) -> Iterator[Collection]:
+    catalogue = opened(tmp_path, documents(40))
+    yield catalogue.collection("c")
+    catalogue.store.close()
+
+
+def attended(collection: Collection, queries: list[Any], **options: Any) -> Any:
+    pointers = [f"/queries/{i}" for i in range(len(queries))]
+    return asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 2.0])
+@pytest.mark.parametrize("condition", [None, Comparison("metadata.year", ">", 1930)])
+def test_a_certificate_of_what_was_scanned_holds(
+    many: Collection, temperature: float, condition: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "SMALL_CELLS", -1)
+    i = np.arange(MANY)
+    for query in keys(MANY)[:3]:
+        with many.snapshot() as snapshot:
+            (added,) = adding_of(["word3"], 0.4, [RECENT, SOFT])(snapshot)
+            assert added is not None
+            assert added.words is not None
+            mask = None if condition is None else snapshot.mask(condition)
+            asked = Question(query, temperature, null=0.5, mask=mask, bias=added.bias, top_k=MANY, output=False)
+            found = answer(snapshot.view, asked)
+            first = int(snapshot.view.numbers()[0])
+            ranks = added.words.ranks
+        assert found.certificate.method == "quantised"
+        logits = keys(MANY).astype(np.float64) @ query / temperature
+        logits += -np.log(2) * (2019 - (1900 + i % 120)) / 7.0 + 0.7 * (i % 2 == 0)
+        logits[i % 5 == 3] += 0.4 * ranks
+        logits[(condition is not None) & (1900 + i % 120 <= 1930)] = -np.inf
+        null = 0.5 / temperature
+        peak = max(logits.max(), null)
+        weights, none = np.exp(logits - peak), np.exp(null - peak)
+        total = weights.sum() + none
+        got = np.zeros(MANY)
+        got[found.numbers - first] = found.weights
+        distance = (np.abs(got - weights / total).sum() + abs(found.null_weight - none / total)) / 2
+        assert distance <= found.certificate.total_variation <= 0.05
+        assert found.weights[0] == pytest.approx(weights.max() / total, abs=1e-6)
+        assert found.log_partition == pytest.approx(peak + np.log(total), abs=1e-2)
+
+
+def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
+    with many.snapshot() as snapshot:
+        one, other = adding_of([np.ones(WIDTH)] * 2, None, [RECENT, SOFT])(snapshot)
+        (again,) = adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
+        words = adding_of(["word1", "word2", "word1"], 0.1, None)(snapshot)
+    assert one is other is again
+    assert words[0] is words[2] is not words[1]
+    with many.snapshot() as snapshot:
+        assert adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot) == [one]
+        assert adding_of(["word1"], 0.1, None)(snapshot)[0] is not words[0]
+
+
+def test_after_a_write_a_bias_is_of_what_is_there(few: Collection) -> None:
+    for year in (2000, 2100):
+        few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": year})])
+        for text, weight in (("word0", 0.1), (None, 0)):
+            with few.snapshot() as snapshot:
+                (added,) = adding_of([text], weight, RECENT)(snapshot)
+                assert added is not None
+                assert added.bias.view is snapshot.view
+                lines = added.told(snapshot.view.numbers())
+            assert [line[-1]["addend"] for line in lines][-1] == 0
+            assert lines[0][-1]["addend"] == pytest.approx(-np.log(2) * (year - 1900) / 7.0)
+
+
+def test_attend_and_sweep_say_the_same_and_explain_it(few: Collection) -> None:
+    query, temperatures = keys(1)[0], [0.05, 1.0, 0.0]
+    for temperature in temperatures:
+        options = {"temperature": temperature, "bias": [RECENT, SOFT], "top_k": 40, "null": 0.3}
+        (found,) = attended(few, [query], explained=True, filter=SOFT["filter"], **options)
+        (plain,) = attended(few, [query], filter=SOFT["filter"], allow_missing=True, **options)
+        swept = asyncio.run(sweep_collection(few, query, [temperature], Options(filter=SOFT["filter"], **options)))
+        weights = {
+            match.document.id: weight
+            for match, weight in zip(swept.matches, swept.temperatures[0].weights, strict=True)
+        }
+        assert {match.id: match.weight for match in found.matches} == pytest.approx(weights, abs=1e-12)
+        assert [match.weight for match in plain.matches] == [match.weight for match in found.matches]
+        assert [match.addends for match in plain.matches] == [None] * 20
+        assert found.full_text is None
+        for match in found.matches:
+            year, soft = match.addends
+            assert (year["of"], year["field"], year["value"]) == ("bias", "metadata.year", 1900 + int(match.id))
+            assert soft == {"of": "bias", "passes": True, "addend": 0.7}
+            if temperature:
+                logit = match.similarity / temperature + year["addend"] + soft["addend"]
+                assert logit == pytest.approx(match.logit, abs=1e-9)
+
+
+def test_at_temperature_0_what_ties_shares_by_what_is_added(tmp_path: Any) -> None:
+    tied = [DocumentRecord(str(i), None, i, np.ones((1, 2), np.float32), metadata={"stars": i}) for i in range(4)]
+    worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
+    catalogue = opened(tmp_path, [*tied, worse])
+    prior = {"field": "metadata.stars", "scale": "log"}
+    (found,) = attended(catalogue.collection("c"), [np.ones(2)], temperature=0, bias=prior, explained=True)
+    assert {match.id: match.weight for match in found.matches} == pytest.approx(
+        {"3": 1 / 2, "2": 1 / 3, "1": 1 / 6, "worse": 0}
+    )
+    assert found.answer.documents == 4  # the one of no stars is forbidden
+    for match in found.matches[:3]:
+        log_weight = match.logit + match.log_parts - found.answer.log_partition
+        assert log_weight == pytest.approx(np.log(match.weight))
+        assert match.log_parts == pytest.approx(sum(line["addend"] for line in match.addends))
+    catalogue.store.close()
+
+
+def test_the_largest_number_is_of_documents_that_can_be_attended_to(few: Collection) -> None:
+    few.write([DocumentRecord("future", None, 0, np.zeros((0, WIDTH), np.float32), metadata={"year": 3000})])
+    few.write([DocumentRecord("gone", None, 0, keys(1), metadata={"year": 2500})])
+    few.delete(ids=["gone"])
+    small = {"field": "metadata.year", "operator": "<", "value": 1910}
+    (found,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, filter=small)
+    for match in found.matches:
+        assert match.addends[0]["addend"] == pytest.approx(-np.log(2) * (1939 - 1900 - int(match.id)) / 7.0)
+
+
+def test_an_older_version_is_asked_as_it_was(few: Collection) -> None:
+    with few.snapshot() as before:
+        few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": 2500})])
+        (later,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, top_k=1)
+        (added,) = adding_of(["word0"], 1.0, RECENT)(before)
+        assert added is not None
+        lines = added.told(before.view.numbers())
+        assert added.holding(None) == 8
+    assert later.matches[0].addends[0]["addend"] == 0
+    np.testing.assert_allclose([line[1]["addend"] for line in lines], -np.log(2) * (39 - np.arange(40)) / 7.0)
+
+
+def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "LEAST_ROOM", 100)
+    monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 1)
+    with pytest.raises(InvalidContent, match="more memory than a bias may read") as refused:
+        attended(few, [keys(1)[0]], bias=RECENT)
+    assert refused.value.flaws[0].pointer == "/bias"
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer", "said"),
+    [
+        ({"full_text": 0.1}, "/full_text", "a vector has no words"),
+        ({"bias": RECENT, "temperature": "auto"}, "/temperature", "give a number"),
+        ({"bias": RECENT, "normaliser": "sparsemax"}, "/normaliser", "for softmax"),
+        ({"bias": {}}, "/bias", "one of filter, half_life"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_before_anything_is_read(
+    few: Collection, options: dict[str, Any], pointer: str, said: str
+) -> None:
+    with pytest.raises(InvalidContent, match=said) as refused:
+        attended(few, [keys(1)[0]], **options)
+    assert refused.value.flaws[0].pointer == pointer
+    nothing = {name: 0 if name == "full_text" else [] if name == "bias" else each for name, each in options.items()}
+    assert len(attended(few, [keys(1)[0]], **nothing)) == 1
+
+
+def test_keys_in_slots_are_refused() -> None:
+    elsewhere: Any = SimpleNamespace(view=object.__new__(Afar))
+    for options, pointer in (((["a cat"], 0.1, RECENT), "/full_text"), (([[1, 0]], 0, RECENT), "/bias")):
+        with pytest.raises(InvalidContent, match="keys lie in slots") as refused:
+            adding_of(*options)(elsewhere)
+        assert refused.value.flaws[0].pointer == pointer

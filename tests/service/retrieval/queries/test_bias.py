@@ -1,0 +1,126 @@
+"""What a bias may say, where the others are pointed at, and what a term adds to values at the edges."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.retrieval import InvalidContent
+from service.retrieval.queries.bias import LARGEST, Listed, parse_bias
+from service.storage import Distinct, Stored, stored
+
+YEAR = {"field": "metadata.year"}
+RECENT = {**YEAR, "half_life": 10}
+FILTER = {"field": "metadata.year", "operator": ">", "value": 1}
+
+
+def distinct(*values: Any) -> Distinct:
+    """These values, each once."""
+    by_kind: dict[Any, list[Any]] = {}
+    for kind, value in sorted(stored(each) for each in values):
+        by_kind.setdefault(kind, []).append(value)
+    return Distinct(by_kind)
+
+
+def added(term: dict[str, Any], *values: Any, largest: float = 0.0) -> list[float]:
+    """What a term adds to documents with these values, in the order of values; NaN of none."""
+    (parsed,) = parse_bias(term)
+    assert not hasattr(parsed, "condition")
+    return list(parsed.of(distinct(*values), largest))
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ("recent", "/bias"),
+        (3, "/bias"),
+        ([RECENT] * 9, "/bias"),
+        ([RECENT, None], "/bias/1"),
+        ({}, "/bias"),
+        (YEAR, "/bias"),
+        ({"half_life": 1}, "/bias/field"),
+        ({"field": "year", "half_life": 1}, "/bias/field"),
+        ({"field": "id", "half_life": 1}, "/bias/field"),
+        ({"field": 1, "half_life": 1}, "/bias/field"),
+        ({**YEAR, "half_life": 0}, "/bias/half_life"),
+        ({**YEAR, "half_life": "10"}, "/bias/half_life"),
+        ({**YEAR, "half_life": True}, "/bias/half_life"),
+        ({**YEAR, "half_life": 10**400}, "/bias/half_life"),
+        ({**RECENT, "origin": None}, "/bias/origin"),
+        ({**RECENT, "origin": math.inf}, "/bias/origin"),
+        ({**RECENT, "decay": "linear"}, "/bias/decay"),
+        ({**RECENT, "decay": ["gaussian"]}, "/bias/decay"),
+        ({**RECENT, "factor": 1}, "/bias/factor"),
+        ({**RECENT, "a/b~": 1}, "/bias/a~1b~0"),
+        ([{**RECENT, "missing": math.nan}], "/bias/0/missing"),
+        ({**YEAR, "factor": None}, "/bias/factor"),
+        ({**YEAR, "scale": "linear"}, "/bias/scale"),
+        ({**YEAR, "weights": {}}, "/bias/weights"),
+        ({**YEAR, "weights": {str(i): 1 for i in range(1001)}}, "/bias/weights"),
+        ({**YEAR, "weights": {"a/b": "1"}}, "/bias/weights/a~1b"),
+        ({**YEAR, "weights": {"2": 1, "2.0": 2}}, "/bias/weights/2.0"),
+        ({"filter": FILTER}, "/bias/addend"),
+        ([RECENT, {"filter": {**FILTER, "operator": "~"}, "addend": 1}], "/bias/1/filter/operator"),
+        ({"filter": None, "addend": 1}, "/bias/filter"),
+        ({"filter": FILTER, "addend": 1, "missing": 1}, "/bias/missing"),
+    ],
+)
+def test_what_says_nothing_is_pointed_at(sent: Any, pointer: str) -> None:
+    with pytest.raises(InvalidContent) as refused:
+        parse_bias(sent)
+    assert [flaw.pointer for flaw in refused.value.flaws] == [pointer]
+
+
+def test_nothing_and_one_and_a_list() -> None:
+    assert parse_bias(None) == parse_bias([]) == ()
+    assert parse_bias(RECENT) == parse_bias([{**RECENT, "missing": 0, "decay": "exponential"}])
+    soft = {"filter": FILTER, "addend": 1}
+    assert parse_bias(soft) == parse_bias({**soft, "filter": {**FILTER, "value": 1.0}})
+    assert hash(parse_bias([RECENT, soft])) == hash(parse_bias([RECENT, soft]))
+    assert parse_bias(soft) != parse_bias({**soft, "addend": 2})
+
+
+def test_half_the_weight_at_each_half_life() -> None:
+    weights = np.exp(added(RECENT, 2000, 1990, 1980, 2010, largest=2000))
+    np.testing.assert_allclose(weights, [0.25, 0.5, 1, 0.5])
+    gaussian = np.exp(added({**RECENT, "decay": "gaussian", "origin": 2000}, 2000, 1990, 1980))
+    np.testing.assert_allclose(gaussian, [1 / 16, 0.5, 1])
+
+
+def test_no_size_is_too_large() -> None:
+    values = [-(10**400), -1e308, 5e-324, 2**53 + 1, 1e308, 10**400]
+    for term in (
+        {**YEAR, "half_life": 5e-324},
+        {**YEAR, "half_life": 5e-324, "decay": "gaussian", "origin": -1e308},
+        {**YEAR, "factor": -1e308},
+        {**YEAR, "scale": "log", "factor": 1e308},
+    ):
+        found = np.array(added(term, *values, "text", largest=1e308))
+        assert (np.abs(found[np.isfinite(found)]) <= LARGEST).all()
+        assert np.isnan(found[-1])
+        assert not np.isinf(found).any()
+    assert added({**YEAR, "factor": 1}, 2**53 + 1, 2**64 + 1) == [float(2**53 + 1), float(2**64 + 1)]
+    assert added({**YEAR, "weights": {"a": 1e308}}, "a") == [LARGEST]
+    assert parse_bias({**YEAR, "factor": 1, "missing": -1e300})[0].missing == -LARGEST  # type: ignore[union-attr]
+
+
+def test_a_prior_of_nothing_forbids() -> None:
+    prior = {**YEAR, "scale": "log"}
+    assert added(prior, 0, 1, math.e)[:2] == [-math.inf, 0]
+    np.testing.assert_array_equal(added({**prior, "factor": -1}, -1, 0, 1), [math.nan, math.nan, 0])
+    np.testing.assert_array_equal(added({**prior, "factor": 0}, -1, 0, 1), [math.nan, 0, 0])
+
+
+def test_values_are_texts_and_what_json_writes_so() -> None:
+    texts = ["1993", "1993.0", "1.5e1", "true", "null", "NaN", "Infinity", " 7", "007", "[1]", "9" * 5000, '"a"', "-0"]
+    for text in texts:
+        (term,) = parse_bias({**YEAR, "weights": {text: 1}})
+        assert isinstance(term, Listed)
+        meant: dict[str, Stored] = {"1993": stored(1993), "1993.0": stored(1993), "1.5e1": stored(15), "-0": stored(0)}
+        meant["true"] = stored(True)
+        assert [value for value, _ in term.weights] == [stored(text), *([meant[text]] if text in meant else [])]
+    found = added({**YEAR, "weights": {"1993": 2, "true": 3}}, True, 1, 1993.0, "1993", "true", "x")
+    np.testing.assert_array_equal(found, [3, math.nan, 2, 2, 3, math.nan])
