@@ -111,6 +111,21 @@ export class Asker {
     return { tail: new Tail(swept), crowds: new Map(several) };
   }
 
+  /** How each row of an answer ranks in full text, asked once. @returns {Promise<Map<string, number>>} by its id */
+  ranks(result, state, signal) {
+    result.ranks ??= this.#ranks(state, signal).catch((failure) => {
+      result.ranks = null;
+      throw failure;
+    });
+    return result.ranks;
+  }
+
+  async #ranks(state, signal) {
+    const { path, body } = leaning(state, effectiveFilter(state));
+    const { matches } = await this.api.post(path, { ...body, top_k: MOST, include: ["explanation"] }, signal);
+    return new Map(matches.map(({ id, explanation }) => [id, explanation.addends.find((one) => one.of === "full_text").rank]));
+  }
+
   /** Texts → their embeddings, as documents. */
   async encode(texts, signal) {
     return (await this.api.post("/v1/encode", { texts, purpose: "document" }, signal)).embeddings;
@@ -131,7 +146,7 @@ export class Asker {
       return attention;
     }
     const filter = effectiveFilter(state);
-    const shown = { query: state.query, temperature, top_k: 12, null: state.none, include: ["output", "value_vector"] };
+    const shown = { query: state.query, temperature, top_k: 12, null: state.none, include: ["output", "value_vector"], ...(result.words?.lambda ? { full_text: result.words.lambda } : {}) };
     const path = `/v1/collections/${encodeURIComponent(state.source)}/attend`;
     return this.api.post(path, filter ? { ...shown, filter } : shown, signal);
   }
@@ -143,6 +158,12 @@ export function comparison(state, filter = effectiveFilter(state), rows = state.
   if (rows) return { method: "POST", path: "/v1/compare", body: { ...body, rows } };
   const path = `/v1/collections/${encodeURIComponent(state.source)}/compare`;
   return { method: "POST", path, body: filter ? { ...body, filter } : body };
+}
+
+/** The request of attention alone, with what words add. */
+export function leaning(state, filter = effectiveFilter(state)) {
+  const body = { query: state.query, temperature: onTheWire(state.t), null: state.none, full_text: state.lambda };
+  return { method: "POST", path: `/v1/collections/${encodeURIComponent(state.source)}/attend`, body: filter ? { ...body, filter } : body };
 }
 
 /** The scene's filter and the masked rows, as one filter. */
@@ -172,10 +193,10 @@ export function veiled({ state, result }) {
   return !state.revealed || result.unread > 0;
 }
 
-/** What the other keys of each row add to its logit; null where no row has others. */
-export function added({ rows }, temperature) {
-  if (temperature === 0 || !rows.some((row) => row.crowd)) return null;
-  return rows.map((row) => row.crowd?.added(temperature) ?? 0);
+/** What is added to the logit of each row: by its other keys, and by its words; null where nothing is. */
+export function added({ rows, words }, temperature) {
+  if (temperature === 0 || !(words?.lambda || rows.some((row) => row.crowd))) return null;
+  return rows.map((row) => (row.crowd?.added(temperature) ?? 0) + (words?.lambda ? words.lambda * (words.ranks.get(row.id) ?? 0) : 0));
 }
 
 /** What of a document's key text spoke: the part that is most similar, of a text that was split. */

@@ -36,10 +36,10 @@ export const SETS = {
  * In the order an instructor shows them. `view` is the module that draws the scene; `about` names what its title and its
  * story speak of; `again` covers it at every new question; `pictured` where the picture is what there is to see, and comes
  * before the four answers; `words` the topic whose words come with it; `styles` the sheet that does; `exported` where an
- * exported page has its answers.
+ * exported page has its answers; `addends` where words can be weighed too.
  */
 export const SCENES = [
-  { name: "library", exported: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
+  { name: "library", exported: true, addends: true, view: "lookup", about: ["query", "source", "rows"], state: { source: "library", query: "books about felines" } },
   { name: "videos", exported: true, view: "lookup", about: ["source", "rows"], state: { source: "videos", query: "my plants look sad" } },
   { name: "python", view: "lookup", about: ["source", "rows"], state: { source: "python", query: "make a temporary directory" } },
   { name: "unicode", view: "lookup", about: ["source", "rows"], state: { source: "unicode", query: "smiling cat" } },

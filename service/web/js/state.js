@@ -54,6 +54,7 @@ export const DEFAULTS = Object.freeze({
   picture: null,
   labels: "",
   own: null,
+  lambda: 0,
 });
 
 /** What an address may say and still open on the scene's question, covered. */
@@ -61,7 +62,7 @@ const QUIET = ["scene", "view", "lang", "theme", "projector", "guess", "revealed
 /** In the scene "predict first" a change of one of these is another question: it is covered again. */
 const ASKED = ["query", "source", "rows", "masked", "filter", "none", "t"];
 /** What one undoes; a scene, a language or a reveal is no edit. */
-const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank", "noise", "patch", "spot", "codes", "task", "model", "aligned", "pairs", "picture", "labels", "own"];
+const EDITS = [...ASKED, "text", "pair", "layer", "head", "second", "word", "causal", "heads", "walked", "spots", "at", "points", "noisy", "width", "rank", "noise", "patch", "spot", "codes", "task", "model", "aligned", "pairs", "picture", "labels", "own", "lambda"];
 /** Changes of the same field within so long are one edit: a word typed, a slider dragged. */
 const ONE_EDIT_MS = 900;
 const MOST_EDITS = 50;
@@ -119,6 +120,7 @@ export function fromHash(hash) {
 
 function parse(name, text) {
   if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
+  if (name === "lambda") return nonNegative(text);
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
   if (name === "guess" || name === "pair") return text || null;

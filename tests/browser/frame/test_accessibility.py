@@ -10,7 +10,7 @@ from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import slide
 
 VIEWS = [
-    "#scene=library",
+    "#scene=library&lambda=0.2",
     "#scene=nothing&none=0.4",
     "#scene=filter",
     "#scene=rows&step=0",

@@ -13,7 +13,7 @@ export function limits({ store }) {
   const claims = [
     claim("nearest", () => store.set({ t: 0, none: false })),
     claim("exact", () => store.set({ t: 0, none: EXACT })),
-    claim("average", () => store.set({ t: Infinity })),
+    claim("average", () => store.set({ t: Infinity, lambda: 0 })),
   ];
   const [nearest, exact, average] = claims;
   const element = h("section.limits", { "aria-label": say("limits.label") }, h("h2", {}, say("limits.label")), h("ul", {}, claims.map((one) => one.element)));
@@ -63,9 +63,9 @@ function towardsSQL(result) {
   return [say("limits.exact.proof", { attention: kept.size, none: fixed(nullWeight, 0), sql: sql.length }), holds];
 }
 
-/** T → ∞: every key the same, and "none of these" as much as the keys that it stands for. */
+/** T → ∞, without words: every key the same, and "none of these" as much as the keys that it stands for. */
 function towardsAverage(result) {
-  const { weights, nullWeight } = weighed(result, Infinity);
+  const { weights, nullWeight } = weighed({ ...result, words: null }, Infinity);
   const shares = [...weights.filter((weight) => weight > 0)];
   const rows = result.mask.filter(Boolean).length + (result.tail?.count ?? 0);
   const keys = Math.max(rows, result.keys ?? 0);

@@ -1,7 +1,7 @@
 /** Rows and a question: the four answers, the lines, the arithmetic and the table around one result. */
 
 import { SoftkvError } from "../api.js";
-import { weighed } from "../asking.js";
+import { leaning, weighed } from "../asking.js";
 import { h } from "../element.js";
 import { sceneNamed } from "../scenes.js";
 import { answers } from "./answers.js";
@@ -35,14 +35,14 @@ export function lookup(context) {
 
   /** What is not of the first answer comes after it. */
   async function rest() {
-    const { arithmetic, checking, copyAsCurl, limits, sets, table } = await import("./rest.js");
+    const { addends, arithmetic, checking, copyAsCurl, limits, sets, table } = await import("./rest.js");
     if (gone) return;
-    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), checking: checking(context), sets: sets(context) });
+    Object.assign(parts, { limits: limits(context), arithmetic: arithmetic(context, (blend) => parts.picture.blend(blend)), table: table(context), addends: addends(context, isWordy), checking: checking(context), sets: sets(context) });
     parts.ask.element.before(parts.sets.element);
     if (context.exported) parts.ask.element.before((await import("../exported/questions.js")).questions(context));
     left.append(parts.limits.element);
-    under.append(parts.checking.element, copyAsCurl(context, () => result?.request ?? { method: "GET", path: "/v1/collections" }));
-    tables.append(parts.arithmetic.element, parts.table.element);
+    under.append(parts.checking.element, copyAsCurl(context, () => (result?.words?.lambda ? leaning(store.state) : result?.request) ?? { method: "GET", path: "/v1/collections" }));
+    tables.append(parts.addends.element, parts.arithmetic.element, parts.table.element);
     if (!asker.sizes.size) await asker.collections(running.signal).catch(refused);
     if (gone) return;
     show();
@@ -56,7 +56,9 @@ export function lookup(context) {
     element.setAttribute("aria-busy", "true");
     try {
       const first = result === null;
-      result = await asker.ask(store.state, signal);
+      const found = await asker.ask(store.state, signal);
+      if (store.state.lambda) await lean(found, signal);
+      result = found;
       context.notice.clear();
       show();
       if (first) {
@@ -74,6 +76,20 @@ export function lookup(context) {
     if (failure.name === "AbortError") return;
     if (!(failure instanceof SoftkvError)) throw failure;
     context.notice.show(failure);
+  }
+
+  /** Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text. */
+  function isWordy(state, found) {
+    return Boolean(sceneNamed(state.scene).addends && !context.exported && found.asked && !state.rows && !found.tail && found.rows.length);
+  }
+
+  /** Words too: their ranks are asked once, and then weights follow λ as they follow T. */
+  async function lean(found, signal) {
+    const { state } = store;
+    if (!isWordy(state, found)) return;
+    const ranks = state.lambda || found.ranks ? await asker.ranks(found, state, signal) : null;
+    found.words = { lambda: store.state.lambda, ranks };
+    found.told = null;
   }
 
   function later(after) {
@@ -109,15 +125,17 @@ export function lookup(context) {
     const now = model();
     parts.arithmetic.weigh(now);
     parts.table.weigh(now);
+    parts.addends.weigh(now);
   }
 
   /** The slider rests: ask the service for the same, and show how far the two are apart. */
   async function verify() {
     const { signal } = running;
     const asked = model();
+    const { words } = result;
     try {
       const [served, blend] = await Promise.all([asker.check(asked.state, asked.result, signal), context.exported ? null : blendChecked(context.api, asked, signal)]);
-      if (asked.result !== result || asked.state.t !== store.state.t) return;
+      if (asked.result !== result || asked.state.t !== store.state.t || words !== result.words) return;
       parts.checking.served({ ...asked, served, blend });
       result.told = { temperature: asked.state.t, answered: served.evidence.answered };
       const checked = model();
@@ -134,6 +152,7 @@ export function lookup(context) {
     if (asks) later(changed.has("query") || changed.has("rows") ? TYPING_MS : 0);
     if (!result) return;
     if (changed.has("rows")) revalue(state);
+    if (changed.has("lambda")) lean(result, running.signal).then(() => reweigh(), refused);
     if (changed.has("revealed") || changed.has("guess")) show();
     else if (changed.has("theme")) reweigh();
     else if (changed.has("t") && !frame) {

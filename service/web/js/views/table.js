@@ -20,12 +20,13 @@ export function table({ store }) {
   const copy = h("p.small", {});
   const body = h("tbody");
   const list = roving(body);
+  const logits = heading("logit");
   const compared = h("th", { scope: "col", hidden: true });
   const more = h("button", { type: "button", onclick: () => ((limit += PAGE), show(now)) });
   const paste = h("textarea", { id: "paste", rows: 4, dir: "auto", placeholder: say("table.paste.example") });
   const element = h("section.all", { "aria-label": say("table.label") }, title, copy,
     h("div.scrolling", {}, h("table", {}, h("thead", {}, h("tr", {},
-      ["attend", "key", "similarity", "logit", "weight", "value"].map(heading), compared, heading("delete"))), body)),
+      ["attend", "key", "similarity"].map(heading), logits, ["weight", "value"].map(heading), compared, heading("delete"))), body)),
     h("p.buttons", {}, h("button", { type: "button", id: "table-add", onclick: () => (added = addRow(store, now.result)) }, say("table.add")), more),
     h("details", {}, h("summary", {}, say("table.paste")), h("label.unseen", { for: "paste" }, say("table.paste")), paste,
       h("button", { type: "button", id: "use-paste", onclick: usePasted }, say("table.paste.use"))));
@@ -108,6 +109,7 @@ export function table({ store }) {
   function weigh({ result, answer, state }) {
     const secret = veiled({ state, result });
     const others = addedBy(result, state.t);
+    put(logits, say(result.words?.lambda ? "table.logit.words" : "table.logit"));
     result.rows.forEach((row, i) => {
       const line = lines.get(row.id);
       if (!line) return;

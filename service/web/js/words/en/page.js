@@ -162,6 +162,15 @@ export default {
 
   // Layout: logits, the filter, an empty scene.
   "table.logit": "logit (similarity ÷ T)",
+  "table.logit.words": "logit (with λ · rank)",
+  "addends.title": "Words too: what a logit is made of",
+  "addends.lambda": "words too: λ",
+  "addends.how": "Full text ranks the rows by the words that they share with the [query|question]. λ times that rank is added to the logit, inside the one softmax, so the [weight|weights] still sum to one. “None of these” has no words.",
+  "addends.key": "key",
+  "addends.similarity": "similarity ÷ T",
+  "addends.words": "+ λ × rank",
+  "addends.logit": "= logit",
+  "addends.weight": "weight",
   "picture.rows": "Rows; ↑ and ↓ go from row to row",
   "picture.hint": "No rows yet. Add one here, or paste yours below.",
   "filter.label": "Filter: only rows where",

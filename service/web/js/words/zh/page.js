@@ -162,6 +162,15 @@ export default {
 
   // 版面：logit、过滤、空场景。
   "table.logit": "logit（相似度 ÷ T）",
+  "table.logit.words": "logit（含 λ）",
+  "addends.title": "也看词：logit 由什么组成",
+  "addends.lambda": "也看词：λ",
+  "addends.how": "全文检索按各行与[query|问题]共有的词打分。λ 乘以这个分数加到 logit 上，仍在同一个 softmax 里，所以[weight|权重]之和还是一。“都不是”没有词。",
+  "addends.key": "键",
+  "addends.similarity": "相似度 ÷ T",
+  "addends.words": "+ λ × 排名分",
+  "addends.logit": "= logit",
+  "addends.weight": "权重",
   "picture.rows": "数据行；用 ↑ 和 ↓ 在行之间移动",
   "picture.hint": "还没有行。在这里加一行，或在下方粘贴你自己的行。",
   "filter.label": "过滤：只看符合条件的行",
