@@ -34,6 +34,7 @@ from attention.lookup.parts.afar.sample import SAMPLED, SampleKeys
 from attention.lookup.parts.afar.summaries import summary_of
 from attention.lookup.parts.afar.view import Afar, AfarMask, Holders, Message
 from attention.lookup.parts.afar.wire import each_of, facts_heard, of_bytes, to_bytes
+from attention.lookup.parts.growing import Grown, growing
 from attention.lookup.parts.parted import Parted
 from attention.lookup.parts.processes.processes import Processes, numa_nodes
 from attention.lookup.question import Auto, Question
@@ -57,6 +58,7 @@ __all__ = [
     "Evidence",
     "Facts",
     "Filtered",
+    "Grown",
     "Holders",
     "KeySummary",
     "Mask",
@@ -81,6 +83,7 @@ __all__ = [
     "covered",
     "each_of",
     "facts_heard",
+    "growing",
     "limit_workers",
     "mean_of",
     "numa_nodes",

@@ -88,6 +88,13 @@ class OverHttp:
         asked = (self._send("POST", f"{path}/attend", question | part | FORMAT) for part in parts)
         return [each for answer in asked for each in answer["results"]]
 
+    def _attend_stream(self, path: str, question: dict[str, Any]) -> Any:
+        answer = self._client.post(f"{path}/attend", json=question | FORMAT | {"stream": True})
+        if answer.is_error:
+            raise RefusedError(answer.json())
+        events = [dict(line.split(": ", 1) for line in each.splitlines()) for each in answer.text.strip().split("\n\n")]
+        return [json.loads(each["data"]) | {"final": each["event"] == "answer"} for each in events]
+
     def _sweep(self, path: str, question: dict[str, Any]) -> Any:
         return self._send("POST", f"{path}/sweep", question | FORMAT)
 

@@ -8,7 +8,17 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 from softkv.answers.answer import Answer
 from softkv.calls import asking, attending, collections, documents, facts, writing
 from softkv.calls.place import Place
-from softkv.methods import Attend, async_paged, async_uploading, awaited, blocking, paged, uploading
+from softkv.methods import (
+    Attend,
+    async_paged,
+    async_streaming,
+    async_uploading,
+    awaited,
+    blocking,
+    paged,
+    streaming,
+    uploading,
+)
 from softkv.sending import AsyncSender, Sender
 
 S = TypeVar("S", bound=Sender | AsyncSender)
@@ -39,6 +49,7 @@ class Collection(_Named[Sender]):
     drop = blocking(collections.drop)
 
     attend: _Attend = cast("_Attend", blocking(attending.attend))
+    attend_stream = streaming(attending.attend_stream)
     sweep = blocking(asking.sweep)
     compare = blocking(asking.compare)
 
@@ -68,6 +79,7 @@ class AsyncCollection(_Named[AsyncSender]):
     drop = awaited(collections.drop)
 
     attend: _AsyncAttend = cast("_AsyncAttend", awaited(attending.attend))
+    attend_stream = async_streaming(attending.attend_stream)
     sweep = awaited(asking.sweep)
     compare = awaited(asking.compare)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 from softkv.answers.report import Report
 from softkv.calls.call import Call, Plan
 from softkv.calls.paging import Paging
+from softkv.calls.teaching.hearing import Stream
 from softkv.calls.upload import Upload
 from softkv.pages import AsyncPages, Pages
 
@@ -47,6 +48,28 @@ def awaited(
         return result
 
     return with_words_of(build, method)
+
+
+def streaming(build: Callable[Concatenate[At, P], Stream[T]]) -> Callable[Concatenate[Any, P], Iterator[T]]:
+    """The method of a blocking client for an answer that is gone through while it comes."""
+
+    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> Iterator[T]:
+        from softkv.streaming import run
+
+        return run(self._sender, build(self._at, *given, **named))
+
+    return with_words_of(build, method, "Iterator")
+
+
+def async_streaming(build: Callable[Concatenate[At, P], Stream[T]]) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
+    """The method of an awaited client for such an answer; it is not awaited itself."""
+
+    def method(self: Any, /, *given: P.args, **named: P.kwargs) -> AsyncIterator[T]:
+        from softkv.streaming import run_awaited
+
+        return run_awaited(self._sender, build(self._at, *given, **named))
+
+    return with_words_of(build, method, "AsyncIterator")
 
 
 def uploading(build: Callable[Concatenate[At, P], Upload]) -> Callable[Concatenate[Any, P], Report]:

@@ -1,7 +1,7 @@
 /** A collection by its name; nothing is sent before something is asked of it. */
 
-import { attendMany, attendOne, compare, isMany, sweep } from "./calls/asking.ts";
-import type { AttendOptions, CompareOptions, Query, SweepOptions } from "./calls/asking.ts";
+import { attendMany, attendOne, attendStream, compare, isMany, sweep } from "./calls/asking.ts";
+import type { AttendOptions, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
 import { decoded, encoded, written } from "./calls/documents.ts";
 import type {
@@ -96,6 +96,15 @@ export class Collection<Value = unknown> {
   async attend(query: Query | readonly Query[], options: AttendOptions = {}, how?: How): Promise<unknown> {
     if (isMany(query)) return attendMany<Value>(this.#sender, this.#path, query, options, how);
     return attendOne<Value>(this.#sender, this.#path, query, options, how);
+  }
+
+  /**
+   * The same of one query, as answers while it is computed: of growing parts of a large collection, each with `coverage`
+   * and a certificate that is true of all of it, and at last the one that `attend` gives, which is `final`. Who stops
+   * listening ends it.
+   */
+  attendStream(query: Query, options: AttendOptions = {}, how?: How): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {
+    return attendStream<Value>(this.#sender, this.#path, query, options, how);
   }
 
   /** Ask one question at many temperatures, from one reading of the keys. */

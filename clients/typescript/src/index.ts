@@ -21,7 +21,7 @@ export type {
   Trace,
   TraceOptions,
 } from "./calls/arrays.ts";
-export type { AttendOptions, CompareOptions, Query, Row, SweepOptions } from "./calls/asking.ts";
+export type { AttendOptions, CompareOptions, Query, Row, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
 export { Client } from "./client.ts";
 export type { CallOptions, ClientOptions, Model, Readiness, ServiceInfo } from "./client.ts";
 export { Collection } from "./collection.ts";

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi import Request, Response
 
 from attention.lookup import Answer, Evidence
 from service.api.document_form import reads, shape
+from service.api.events import Event, Events, described
 from service.api.json import JSONAnswer
 from service.api.middleware.limits import heavy
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
@@ -18,6 +20,7 @@ from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval import InvalidContent
 from service.retrieval import queries as soft_lookup
+from service.retrieval.collections import Collection
 from service.schemas.lookup.answer import AttendAnswer, AttendAnswers
 from service.schemas.lookup.attend import AttendRequest
 from service.schemas.vector import write_vector
@@ -26,6 +29,7 @@ from service.threads import BODIES
 # Said alike here and there.
 OPTIONS = (AttendRequest.model_fields.keys() & soft_lookup.Options.__dataclass_fields__) - {"read"}
 MANY_MATCHES = 1000
+EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"of":1000000}}\n\n'
 
 router = json_router("/v1/collections", "attend", "lookup", "collection")
 
@@ -33,14 +37,16 @@ router = json_router("/v1/collections", "attend", "lookup", "collection")
 @router.post(
     "/{name}/attend",
     response_model=AttendAnswer | AttendAnswers,
-    responses=refusals(*WITH_BODY, *ASKING),
-    response_description="An answer to `query`, or `results` to `queries`.",
+    responses=refusals(*WITH_BODY, *ASKING) | described(EVENTS_EXAMPLE),
+    response_description="An answer to `query`, or `results` to `queries`; with `stream`, events.",
     summary="Attend over every document of a collection",
 )
 async def attend(name: NameInPath, body: AttendRequest, request: Request, running: Running) -> Response:
     """Weights that sum to one over the whole collection, the blended value, and the evidence."""
     started = time.perf_counter()
     queries, pointers = _queries(body, running.max_queries)
+    if body.stream and body.queries is not None:
+        raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
     options = soft_lookup.Options(
         **{name: getattr(body, name) for name in OPTIONS},
         explained="explanation" in body.include,
@@ -48,6 +54,8 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         reads=reads(body.include),
         read=None if body.read is None else soft_lookup.Read(body.read.field, body.read.how, body.read.quantiles),
     )
+    if body.stream:
+        return await _streamed(running.catalogue.collection(name), body, options, request, started)
     await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
@@ -61,6 +69,30 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
 
     many = sum(len(result.matches) for result in results) > MANY_MATCHES
     return JSONAnswer(await BODIES.run(shaped) if many else shaped())
+
+
+async def _streamed(
+    collection: Collection, body: AttendRequest, options: soft_lookup.Options, request: Request, started: float
+) -> Response:
+    """Events; what is refused before the first of them is refused as ever."""
+    draining = request.app.state.draining
+    draining.refuse_streams()
+    assert body.query is not None
+    told = soft_lookup.stream_collection(collection, body.query, options)
+    first = await anext(told)
+
+    async def events() -> AsyncGenerator[Event]:
+        async with aclosing(told):
+            yield event(first)
+            async for each in told:
+                yield event(each)
+
+    def event(each: soft_lookup.Told) -> Event:
+        took_ms = (time.perf_counter() - started) * 1e3
+        data = shape_result(each.result, body.include, body.vector_format, took_ms)
+        return Event("answer" if each.final else "partial", data)
+
+    return Events(events(), draining)
 
 
 def _queries(body: AttendRequest, most: int) -> tuple[list[Any], list[str]]:

@@ -8,5 +8,6 @@ from service.retrieval.queries.compare import FourWays, Timed, compare_collectio
 from service.retrieval.queries.question import Options, Reads
 from service.retrieval.queries.read import Read
 from service.retrieval.queries.reading import Document, Spoke
+from service.retrieval.queries.streaming import Told, stream_collection
 from service.retrieval.queries.sweep import sweep_collection
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

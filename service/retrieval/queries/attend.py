@@ -104,9 +104,7 @@ async def attend_collection(
                 answer, coverage = covered(answer, question, snapshot.view.facts, snapshot.missing)
             if question is not None and options.read is not None:
                 read = read_field(snapshot, question, answer, options.read)
-            made = result(snapshot.record, answer, reading, added if options.explained else None)
-            words = full_text_of(added, snapshot, options.filter)
-            results.append(replace(made, coverage=coverage, full_text=words, read=read))
+            results.append(replace(told(snapshot, answer, reading, added, options), coverage=coverage, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
@@ -114,6 +112,12 @@ async def attend_collection(
     # Words are a bias for each question, in memory while its batch is answered.
     size = len(queries) * (1 + collection.size // BIASED if options.full_text else 1)
     return await collection.lookups.ask(questions, finish, size=size, read=read)
+
+
+def told(snapshot: Snapshot, answer: Answer, reading: Readable, added: Added | None, options: Options) -> Result:
+    """The result of an answer, and what is to be told of what was added to its logits."""
+    made = result(snapshot.record, answer, reading, added if options.explained else None)
+    return replace(made, full_text=full_text_of(added, snapshot, options.filter))
 
 
 def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText | None:

@@ -107,6 +107,11 @@ class AttendRequest(Wire):
         description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "
         "503 `shards_missing`.",
     )
+    stream: bool = Field(
+        False,
+        description="Whether to answer one `query` in server-sent events: `partial` answers of growing parts of the "
+        "collection, whose certificates hold for all of it, and last the `answer`.",
+    )
     read: Read | None = Field(None, description="A metadata field to read over every document that passes.")
     include: Annotated[list[MatchInclude], InParts] = Field(
         default=["value", "key", "metadata"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from softkv.record import Record
 from tests.clients.cases import Case, jsonable
 
 FIRST = {
-    "attend": ("query", "queries"), "sweep": ("query", "temperatures"), "compare": ("query", "rows"), "put": ("id",),
+    "attend": ("query", "queries"), "attend_stream": ("query",),
+    "sweep": ("query", "temperatures"), "compare": ("query", "rows"), "put": ("id",),
     "encode": ("texts",), "get": ("id",), "patch": ("id",), "remove": ("id",), "exists": ("id",), "get_many": ("ids",),
     "write": ("documents",), "upsert": ("documents",), "values": ("field",), "collections": ("prefix",),
     "trace": ("text",),
@@ -48,6 +50,8 @@ def plain(given: Any) -> Any:
         return {"embeddings": rows, "dimension": given.shape[1]} | {name: getattr(given, name) for name in named}
     if isinstance(given, np.ndarray):
         return jsonable(given.tolist())
+    if isinstance(given, Iterator):
+        return [plain(each) | {"final": each.final} for each in given]
     if isinstance(given, Answer):
         names = ("matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "full_text", "read")
         return {name: plain(getattr(given, name)) for name in (*names, "output", "temperature", "documents", "keys")}

@@ -71,6 +71,7 @@ NAMED = {
     "patch": "value",
     "limit": "page",
     "Idempotency-Key": None,  # each write has its own, and keeps it as it is sent again
+    "stream": None,  # a method of its own
     "vector_format": None,  # always base64, and arrays here
     "encoding_format": None,
     "cursor": None,  # lists are gone through
@@ -202,6 +203,7 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(waited, awai
 def test_every_described_call_is_a_method_of_both():
     built = {build for build, _ in BUILT.values()} | {
         service.access,
+        attending.attend_stream,
         writing.upsert,
         documents.count,
         documents.exists,

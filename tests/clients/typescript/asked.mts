@@ -1,7 +1,7 @@
 // What the TypeScript client makes of cases: reads them from standard input, asks one after another, writes what came.
 import { text } from "node:stream/consumers";
 import { stdin, stdout } from "node:process";
-import { Client, Pages, Report, SoftkvError, type Tensor } from "../../../clients/typescript/src/index.ts";
+import { Client, Report, SoftkvError, type Tensor } from "../../../clients/typescript/src/index.ts";
 
 interface Case {
   readonly name: string;
@@ -14,7 +14,7 @@ type Method = (...given: unknown[]) => unknown;
 
 // Arguments that stand before the others, in the words of the wire.
 const FIRST: Readonly<Record<string, readonly string[]>> = {
-  attend: ["query", "queries"], sweep: ["query", "temperatures"], compare: ["query", "rows"], put: ["id"],
+  attend: ["query", "queries"], attend_stream: ["query"], sweep: ["query", "temperatures"], compare: ["query", "rows"], put: ["id"],
   encode: ["texts"], get: ["id"], patch: ["id"], remove: ["id"], exists: ["id"], get_many: ["ids"],
   write: ["documents"], upsert: ["documents"], values: ["field"], trace: ["text"],
 };
@@ -28,7 +28,7 @@ async function ask(client: Client, { call, collection, arguments: given }: Case)
     const target: object = collection === undefined ? client : client.collection(collection);
     const method = call.replace(/_(.)/, (_, letter: string) => letter.toUpperCase());
     const came = await ((target as Record<string, Method>)[method] as Method).apply(target, placed(call, given, target));
-    return { answer: plain(came instanceof Pages ? await all(came) : came instanceof Report ? named(came) : came) };
+    return { answer: plain(isAsync(came) ? await all(came) : came instanceof Report ? named(came) : came) };
   } catch (error) {
     if (!(error instanceof SoftkvError)) throw error;
     const { name, code, status, detail, errors } = error;
@@ -50,7 +50,11 @@ function placed(call: string, given: Record<string, unknown>, target: object): u
   return [...first, existOk === undefined ? rest : { ...rest, existOk }];
 }
 
-async function all<Item>(pages: Pages<Item>): Promise<Item[]> {
+function isAsync(came: unknown): came is AsyncIterable<unknown> {
+  return came instanceof Object && Symbol.asyncIterator in came;
+}
+
+async function all<Item>(pages: AsyncIterable<Item>): Promise<Item[]> {
   const items = [];
   for await (const each of pages) items.push(each);
   return items;

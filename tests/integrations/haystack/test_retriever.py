@@ -68,7 +68,7 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
         "full_text",
         "bias",
         "read",
-    }  # which documents cannot say
+    }
     wanted = how | {"filters", "unanswered", "score", "evidence"}
     for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
         assert wanted <= inspect.signature(each).parameters.keys()

@@ -61,7 +61,7 @@ def test_every_option_of_attend_is_one_of_the_retriever():
         "full_text",
         "bias",
         "read",
-    }  # which documents cannot say
+    }
     assert how | {"filters"} <= options.keys()
 
 

@@ -164,6 +164,7 @@ EVERY_FIELD = [
     *(_ask(query=[1, 0], allow_missing=each) for each in (True, False)),
     _ask(query=[1, 0], read={"field": "metadata.year", "as": "quantile", "quantiles": [0.1, 0.5]}),
     *(_ask(query=[1, 0], read={"field": "metadata.year", "as": each}) for each in ("mean", "vote")),
+    *(_ask(query=[1, 0], stream=each) for each in (True, False)),
     *(_ask(query=[1, 0], basis=each) for each in ("proven", "measured")),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),

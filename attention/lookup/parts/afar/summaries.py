@@ -26,6 +26,11 @@ def summary_of(view: View) -> KeySummary:
     return replace(found, documents=view.documents, removed=removed)
 
 
+def is_summed(view: View) -> bool:
+    """Whether these sums need no key to be read."""
+    return all(_known.get(segment.block, (-1, None))[0] == segment.count for segment in view.segments)
+
+
 def _of(similarity: str, segment: Segment) -> KeySummary:
     count, found = _known.get(segment.block, (0, None))
     if found is None or count > segment.count:

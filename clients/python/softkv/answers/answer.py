@@ -84,14 +84,21 @@ class Answer(Sequence[Match]):
     Attributes:
         question: the query, where it was a text.
         request_id: the request's name in the service's log.
+        final: False of what a stream tells on the way, of a part of the collection.
     """
 
     def __init__(
-        self, content: Mapping[str, Any], *, question: str | None = None, request_id: str | None = None
+        self,
+        content: Mapping[str, Any],
+        *,
+        question: str | None = None,
+        request_id: str | None = None,
+        final: bool = True,
     ) -> None:
         self._content = content
         self.question = question
         self.request_id = request_id
+        self.final = final
 
     @cached_property
     def matches(self) -> list[Match]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from softkv import filters
 from softkv.answers.answer import Answer
@@ -13,8 +13,9 @@ from softkv.calls.collections import Basis, Null
 from softkv.calls.place import Place
 from softkv.calls.queries import Bias, bias_on_wire, fitting, listed, query_on_wire, text_of
 from softkv.calls.service import limit
+from softkv.calls.teaching.hearing import Heard, Stream, hear
 from softkv.filters import Where
-from softkv.problems import refuse
+from softkv.problems import of_problem, refuse
 from softkv.reply import Reply
 from softkv.wire import checks
 from softkv.wire.body import body, said
@@ -80,36 +81,66 @@ def attend(
         read: a field to read over all documents, as `{"field": "metadata.year", "as": "mean"}`.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
-    refuse(
-        chain(
-            checks.temperature(temperature, auto=True),
-            checks.number(effective_documents, "/effective_documents", least=1),
-            checks.matches(top_k),
-            checks.number(top_p, "/top_p", above=0, most=1),
-            checks.number(max_error, "/max_error", above=0),
-            checks.number(full_text, "/full_text", least=0),
-        )
-    )
-    options = said(
+    options = _options(
         temperature=temperature,
         effective_documents=effective_documents,
         top_k=top_k,
         top_p=top_p,
-        filter=filters.wire(where),
+        where=where,
         normaliser=normaliser,
         null=null,
         max_error=max_error,
         basis=basis,
         full_text=full_text,
-        bias=bias_on_wire(bias),
+        bias=bias,
         allow_missing=allow_missing,
         read=read,
         include=include,
-        vector_format=FORMAT,
     )
     if isinstance(query, str) or (is_vector(query) and len(query)):
         return (yield from _one(place, query, options))
     return (yield from _many(place, query, options))
+
+
+def attend_stream(place: Place, query: Any, **how: Unpack[How]) -> Stream[Answer]:
+    """The same of one query, as answers while it is computed: of growing parts of a large collection, at last of all.
+
+    The parts have `coverage`, and a certificate that is true of all documents; the last is what `attend` answers, and
+    `final`: docs/streaming.md tells of them. The arguments are those of `attend`, but for `read` and `allow_missing`.
+    """
+    content = body({"query": query_on_wire(query, "/query"), "stream": True, **_options(**how)})
+
+    def hear_it(heard: Heard) -> Plan[None]:
+        yield from fitting(place, [query], lambda _: "/query")
+        yield from hear("POST", f"{place.path}/attend", heard, content)
+
+    def answer(name: str, data: Any) -> Answer:
+        if name == "problem":
+            raise of_problem(data, Reply(data["status"], {}, b"", place.path))
+        return Answer(data, question=text_of(query), final=name == "answer")
+
+    return Stream(hear_it, answer)
+
+
+def _options(**how: Unpack[How]) -> dict[str, Any]:
+    """The fields of a request besides its query.
+
+    Raises:
+        Invalid: one of them is out of its range.
+    """
+    get: Any = how.get
+    refuse(
+        chain(
+            checks.temperature(get("temperature"), auto=True),
+            checks.number(get("effective_documents"), "/effective_documents", least=1),
+            checks.matches(get("top_k")),
+            checks.number(get("top_p"), "/top_p", above=0, most=1),
+            checks.number(get("max_error"), "/max_error", above=0),
+            checks.number(get("full_text"), "/full_text", least=0),
+        )
+    )
+    fields: dict[str, Any] = {name: each for name, each in how.items() if name not in ("where", "bias")}
+    return said(**fields, bias=bias_on_wire(get("bias")), filter=filters.wire(get("where")), vector_format=FORMAT)
 
 
 def _one(place: Place, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:

@@ -8,10 +8,13 @@ import type {
   SchemaCompareAnswer,
   SchemaCompareRequest,
   SchemaCompareRowsRequest,
+  SchemaProblem,
   SchemaQuery,
   SchemaSweepAnswer,
   SchemaSweepRequest,
 } from "../generated/api.ts";
+import { ofProblem } from "../problems.ts";
+import { events } from "../wire/events.ts";
 import type { How, Reply, Sender } from "../wire/sending.ts";
 import { FORMAT, outgoing } from "../wire/vectors.ts";
 import type { Vector } from "../wire/vectors.ts";
@@ -20,7 +23,10 @@ import type { Vector } from "../wire/vectors.ts";
 export type Query = string | Vector;
 
 /** The fields of a question besides its query; docs/asking.md tells of each. */
-export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "vector_format">;
+export type AttendOptions = Omit<SchemaAttendOne, "query" | "queries" | "stream" | "vector_format">;
+
+/** An answer on its way: of a part of the collection, or `final`. */
+export type StreamedAnswer<Value = unknown> = Answer<Value> & { readonly final: boolean };
 
 /** The fields of a sweep besides its query and temperatures. */
 export type SweepOptions = Omit<SchemaSweepRequest, "query" | "temperatures" | "vector_format">;
@@ -42,6 +48,25 @@ export function attendOne<Value>(
   const read = (content: SchemaAttendAnswer, { requestId }: Reply) => new Answer<Value>(content, requestId);
   const body = { query: onWire(query, "/query"), ...options, ...FORMAT };
   return sender.ask(`${path}/attend`, body, how, read);
+}
+
+/** Ask one question, and hear of answers while it is computed: of growing parts, and at last of all documents. */
+export async function* attendStream<Value>(
+  sender: Sender,
+  path: string,
+  query: Query,
+  options: AttendOptions,
+  how: How = {},
+): AsyncGenerator<StreamedAnswer<Value>, void, undefined> {
+  const body = { query: onWire(query, "/query"), ...options, stream: true, ...FORMAT };
+  for await (const { name, data } of events<SchemaAttendAnswer | SchemaProblem>(sender, `${path}/attend`, { ...how, body })) {
+    if ("matches" in data) yield Object.assign(new Answer<Value>(data), { final: name === "answer" });
+    else throw ofProblem(data, reply(path, data));
+  }
+}
+
+function reply(url: string, { status }: SchemaProblem): Reply {
+  return { url, status, type: undefined, text: "", requestId: "", retryAfter: undefined };
 }
 
 /** Ask several, of any number: they go to the service in parts. */

@@ -881,6 +881,11 @@ export interface components {
              * @default false
              */
             allow_missing?: boolean;
+            /**
+             * @description Whether to answer one `query` in server-sent events: `partial` answers of growing parts of the collection, whose certificates hold for all of it, and last the `answer`.
+             * @default false
+             */
+            stream?: boolean;
             /** @description A metadata field to read over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
@@ -959,6 +964,11 @@ export interface components {
              * @default false
              */
             allow_missing?: boolean;
+            /**
+             * @description Whether to answer one `query` in server-sent events: `partial` answers of growing parts of the collection, whose certificates hold for all of it, and last the `answer`.
+             * @default false
+             */
+            stream?: boolean;
             /** @description A metadata field to read over every document that passes. */
             read?: components["schemas"]["Read"];
             /**
@@ -4032,7 +4042,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description An answer to `query`, or `results` to `queries`. */
+            /** @description An answer to `query`, or `results` to `queries`; with `stream`, events. */
             200: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -4040,6 +4050,11 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AttendAnswer"] | components["schemas"]["AttendAnswers"];
+                    /**
+                     * @example event: partial
+                     *     data: {"matches":[],"coverage":{"documents":131072,"of":1000000}}
+                     */
+                    "text/event-stream": string;
                 };
             };
             /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */

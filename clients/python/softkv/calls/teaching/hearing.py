@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from softkv.calls.call import WRITE_SECONDS, Call, Plan, nothing
 from softkv.errors import Error
+from softkv.record import Record
 
+T = TypeVar("T")
 Heard = Callable[[str, Any], object]
 """Is told the name and the data of each event; True is enough."""
+
+
+class Stream(Record, Generic[T]):
+    """Events of one call, each read as it comes.
+
+    Attributes:
+        hear: makes the call of who is told of each event.
+        made: what an event's name and data become; a refusal where that is what it says.
+    """
+
+    hear: Callable[[Heard], Plan[None]]
+    made: Callable[[str, Any], T]
 
 
 def hear(method: str, path: str, heard: Heard, content: bytes | None = None) -> Plan[None]:

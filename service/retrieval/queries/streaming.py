@@ -1,0 +1,96 @@
+"""An answer as it comes to be: of growing parts of a collection, each true of all of it, and then the whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event
+
+from attention.lookup import Answer, Grown, Question, answers, covered, growing
+from service.retrieval.collections import Collection, Snapshot, in_background
+from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.addends import Added
+from service.retrieval.queries.attend import Result, result, told
+from service.retrieval.queries.question import Array, Options, adding_to, questions_of
+from service.retrieval.queries.reading import Reading
+
+
+@dataclass(frozen=True)
+class Told:
+    """A result on the way, and whether it is the last."""
+
+    result: Result
+    final: bool
+
+
+async def stream_collection(collection: Collection, query: str | Array, options: Options) -> AsyncGenerator[Told]:
+    """Attend from one query: the result over each growing part, and the one that `attend_collection` gives.
+
+    All are of one version. Who stops listening ends it before the next part.
+
+    Raises:
+        RetrievalError: as of `attend_collection`, and for options that a stream has not.
+    """
+    _check(options)
+    adding = adding_to([query], options)
+    questions = await questions_of(collection, [query], options, ["/query"])
+    loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[Told | None](), Event()
+
+    def look_up(snapshot: Snapshot, _: list[Answer]) -> None:
+        (question,), (added,) = questions(snapshot), adding(snapshot)
+        for each in _told(collection, snapshot, question, added, options):
+            if ended.is_set():
+                return
+            loop.call_soon_threadsafe(coming.put_nowait, each)
+
+    read = 3 * (0 if options.top_k is None else min(options.top_k, collection.size))
+    asking = asyncio.create_task(collection.lookups.ask(lambda snapshot: [], look_up, size=1, read=read))
+    asking.add_done_callback(lambda _: coming.put_nowait(None))
+    try:
+        while (each := await coming.get()) is not None:
+            yield each
+        await asking
+    finally:
+        ended.set()
+        asking.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([asking])
+
+
+def _check(options: Options) -> None:
+    if options.read is not None:
+        raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
+    if options.allow_missing:
+        raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
+    if options.temperature == "auto":
+        raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
+
+
+def _told(
+    collection: Collection, snapshot: Snapshot, question: Question, added: Added | None, options: Options
+) -> Iterator[Told]:
+    """Results, each over more rows; a part is told of where its bound is no larger than that of the one before.
+
+    With a bias nothing is certain of rows that were not read: there are no parts.
+    """
+    reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+    parts, bound = growing(snapshot.view) if question.bias is None else (), 1.0
+    for grown in parts:
+        asked = grown.asked(question)
+        (found,) = answers(grown.view, [asked])
+        found, coverage = covered(found, asked, grown.view.facts, grown.missing())
+        if found.certificate.total_variation <= bound:
+            bound = found.certificate.total_variation
+            yield Told(replace(result(snapshot.record, found, reading), coverage=coverage), final=False)
+    (found,) = answers(snapshot.view, [question])
+    yield Told(told(snapshot, found, reading, added, options), final=True)
+    if not all(grown.is_known for grown in parts):
+        in_background(partial(_sum_up, parts), f"sum up {collection.name}")
+
+
+def _sum_up(parts: tuple[Grown, ...]) -> None:
+    for grown in parts:
+        grown.sum_up()

@@ -1,0 +1,76 @@
+"""An answer that is gone through while it comes, in each of the three ways."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from attention.lookup.memory import blocks, compaction, memory, segments
+from attention.lookup.parts import growing
+from softkv import AsyncClient, Document, Invalid
+
+KEYS = np.random.default_rng(3).standard_normal((200, 3)).astype(np.float32)
+ASKED = {"temperature": 3.0, "null": False, "top_k": 2}
+
+
+@pytest.fixture
+def large(softkv_client, monkeypatch):
+    """Two hundred documents in blocks of 32, of which parts are told."""
+    for module in (blocks, compaction, memory, segments):
+        if hasattr(module, "BLOCK_ROWS"):
+            monkeypatch.setattr(module, "BLOCK_ROWS", 32)
+    monkeypatch.setattr(growing, "LEAST_ROWS", 100)
+    collection = softkv_client.collection("streamed")
+    collection.create(encoder=None, similarity="dot", dimension=3)
+    collection.write([Document(f"d{i}", key_vector=key) for i, key in enumerate(KEYS)])
+    yield collection
+    collection.drop()
+
+
+def test_parts_come_first_and_the_last_is_what_attend_answers(large):
+    *parts, last = large.attend_stream([1.0, 0.0, 0.5], **ASKED)
+    assert parts
+    for each in parts:
+        assert not each.final
+        assert each.coverage.of == 200
+        assert each.coverage.documents == each.documents < 200
+    assert last.final
+    whole = large.attend([1.0, 0.0, 0.5], **ASKED)
+    assert last.to_dict() | {"took_ms": 0} == whole.to_dict() | {"took_ms": 0}
+    assert whole.final
+
+
+def test_what_is_refused_is_raised_when_it_is_gone_through(large):
+    with pytest.raises(Invalid, match="query has width 2"):
+        list(large.attend_stream([1.0, 0.0]))
+    with pytest.raises(Invalid, match="one temperature from first to last"):
+        list(large.attend_stream([1.0, 0.0, 0.0], temperature="auto"))
+    with pytest.raises(Invalid, match="top_k"):
+        large.attend_stream([1.0, 0.0, 0.0], top_k=-1)
+
+
+def test_who_has_enough_stops(large):
+    stream = iter(large.attend_stream([1.0, 0.0, 0.5], **ASKED))
+    assert not next(stream).final
+    del stream
+    assert large.attend([1.0, 0.0, 0.5]).documents == 200
+
+
+def test_an_awaited_one_stops_in_the_middle_and_the_client_goes_on(large, service):
+    async def asked() -> tuple[bool, int]:
+        async with AsyncClient(service.url) as client:
+            collection = client.collection("streamed")
+            async for each in collection.attend_stream([1.0, 0.0, 0.5], **ASKED):
+                found = each.final
+                break
+            return found, (await collection.attend([1.0, 0.0, 0.5])).documents
+
+    if not isinstance(service_of(large), str):
+        pytest.skip("a service in this process has no address")
+    assert asyncio.run(asked()) == (False, 200)
+
+
+def service_of(collection):
+    return None if "local" in repr(collection) else repr(collection)

@@ -1,0 +1,140 @@
+"""An answer in events: parts that are true of all documents, and last what is answered without a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from attention.lookup.memory import blocks, compaction, memory, segments
+from attention.lookup.parts import growing
+from service.retrieval import queries
+from service.retrieval.queries import streaming
+
+RNG = np.random.default_rng(31)
+KEYS = RNG.normal(size=(300, 4)).astype(np.float32)
+QUERY = RNG.normal(size=4).astype(np.float32)
+
+
+@pytest.fixture
+def shelf(client, collection, monkeypatch):
+    """Three hundred documents of one to three keys, in blocks of 48 rows; `client` asks for parts of them."""
+    for module in (blocks, compaction, memory, segments):
+        if hasattr(module, "BLOCK_ROWS"):
+            monkeypatch.setattr(module, "BLOCK_ROWS", 48)
+    monkeypatch.setattr(growing, "LEAST_ROWS", 100)
+    path = collection(encoder=None, similarity="dot", temperature=1.0, null=0.2)
+    documents = [
+        {"id": f"d{i:03}", "key_vectors": (key * np.arange(1, 2 + i % 3)[:, None]).tolist(), "metadata": {"i": i}}
+        for i, key in enumerate(KEYS)
+    ]
+    for first in range(0, 300, 50):
+        sent = client.post(f"{path}/documents", json={"documents": documents[first : first + 50]})
+        assert sent.status_code == 200
+    return path
+
+
+def streamed(client, path, **asked):
+    """(event, data) of each event."""
+    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "stream": True, **asked})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    found = []
+    for block in answer.text.strip().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        found.append((lines["event"], json.loads(lines["data"])))
+    return found
+
+
+def exact(temperature, passing):
+    """By id what each document weighs, beside a null key of 0.2."""
+    masses = {}
+    for i, key in enumerate(KEYS.astype(np.float64)):
+        if passing(i):
+            similarities = [float(key @ QUERY.astype(np.float64)) * n for n in range(1, 2 + i % 3)]
+            masses[f"d{i:03}"] = sum(np.exp(s / temperature) for s in similarities)
+    total = sum(masses.values()) + np.exp(0.2 / temperature)
+    return {name: mass / total for name, mass in masses.items()}
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0, 100.0])
+@pytest.mark.parametrize("filtered", [False, True])
+def test_parts_are_true_of_all_and_the_last_is_the_answer(client, shelf, temperature, filtered):
+    asked = {"temperature": temperature, "top_k": 300, "include": ["metadata", "output"]}
+    if filtered:
+        asked["filter"] = {"field": "metadata.i", "operator": "<", "value": 200}
+    weights = exact(temperature, lambda i: i < 200 or not filtered)
+    for _ in range(2):  # before and after the sums are there
+        *parts, (name, last) = streamed(client, shelf, **asked)
+        assert name == "answer"
+        whole = client.post(f"{shelf}/attend", json={"query": QUERY.tolist(), **asked}).json()
+        assert {**last, "took_ms": 0} == {**whole, "took_ms": 0}
+        assert [each for each, _ in parts] == ["partial"] * len(parts)
+        assert parts
+        bounds = [part["certificate"]["total_variation"] for _, part in parts]
+        assert bounds == sorted(bounds, reverse=True)
+        for _, part in parts:
+            told = {match["id"]: match["weight"] for match in part["matches"]}
+            missing = sum(weight for name, weight in weights.items() if name not in told)
+            apart = sum(abs(weight - told.get(name, 0.0)) for name, weight in weights.items())
+            null = 1 - sum(weights.values())
+            apart = (apart + abs(part["evidence"]["null_weight"] - null)) / 2
+            assert apart <= part["certificate"]["total_variation"] + 1e-12
+            assert missing <= part["coverage"]["missing_weight_at_most"] + 1e-12
+            assert part["coverage"]["documents"] < part["coverage"]["of"] == 300
+            off = np.linalg.norm(np.array(part["output"]) - np.array(whole["output"]))
+            assert off <= part["certificate"]["output_error"] + 1e-6
+
+
+def test_a_small_collection_has_no_parts(client, shelf, monkeypatch):
+    monkeypatch.setattr(growing, "LEAST_ROWS", 10**6)
+    assert [name for name, _ in streamed(client, shelf, top_k=1)] == ["answer"]
+
+
+def test_what_goes_wrong_before_the_first_part_is_refused_as_ever(client, shelf):
+    answer = client.post(f"{shelf}/attend", json={"query": [1, 0], "stream": True})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/query")
+    answer = client.post("/v1/collections/nowhere/attend", json={"query": [1, 0], "stream": True})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("sent", "pointer"),
+    [
+        ({"queries": [[1, 0, 0, 0]]}, "/queries"),
+        ({"query": [1, 0, 0, 0], "read": {"field": "metadata.i", "as": "mean"}}, "/read"),
+        ({"query": [1, 0, 0, 0], "allow_missing": True}, "/allow_missing"),
+        ({"query": [1, 0, 0, 0], "temperature": "auto"}, "/temperature"),
+    ],
+)
+def test_what_is_not_for_a_stream_is_refused(client, shelf, sent, pointer):
+    answer = client.post(f"{shelf}/attend", json={"stream": True, **sent})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_who_hangs_up_frees_his_place_and_others_are_answered(client, shelf):
+    sent = {"query": QUERY.tolist(), "stream": True, "top_k": 300}
+    for _ in range(5):
+        with client.stream("POST", f"{shelf}/attend", json=sent) as answer:
+            assert next(answer.iter_lines()) == "event: partial"
+    assert client.post(f"{shelf}/attend", json={"query": QUERY.tolist()}).json()["documents"] == 300
+
+
+def test_a_service_that_stops_ends_a_stream_with_a_problem(client, shelf, service, monkeypatch):
+    draining = service.app.state.draining
+    told = streaming.stream_collection
+
+    async def slow(*given):
+        async for each in told(*given):
+            yield each
+            draining.begun.set()
+            await asyncio.sleep(5)
+
+    monkeypatch.setattr(queries, "stream_collection", slow)
+    try:
+        (first, _), (last, problem) = streamed(client, shelf)
+    finally:
+        draining.begun.clear()
+    assert (first, last, problem["code"]) == ("partial", "problem", "stopping")
