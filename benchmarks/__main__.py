@@ -32,6 +32,7 @@ NAMES = {
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",
     "missing": "what stays certain where an eighth of the keys did not answer",
+    "streaming": "how soon a part of a collection answers, and what that says of all of it",
     "thin": "2 and 4 bits a component: how far answers are off, and how long they take",
     "large": "ten million rows on one machine, thirty in thin codes alone",
     "restart": "seconds to the first answer of ten million keys, with sealed files and without",

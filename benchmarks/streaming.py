@@ -1,0 +1,96 @@
+"""How soon a part of a collection answers, and what it says of all, beside the whole answer.
+
+    python -m benchmarks.streaming [--rows 1000000] [--queries 20]
+
+Clustered keys. For each temperature, medians over the queries, part and whole asked in turns: milliseconds of each part
+with its certificate, and of the whole; the share of documents that were asked, what the others weigh at most and truly,
+and the certificate. The exit code is 1 where one of them does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from statistics import median
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.dtypes import F64
+from attention.lookup import Grown, Memory, Question, Rows, View, answers, covered, growing, prepare, similarities_of
+from benchmarks.keys import gathered, near
+
+TEMPERATURES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05)
+
+
+Told = tuple[list[list[float]], float, bool]
+"""Of each part what a row tells, the milliseconds of the whole, and whether everything said was true."""
+
+
+def asked(view: View, parts: tuple[Grown, ...], query: F64) -> list[Told]:
+    """One query at every temperature."""
+    numbers, _, (similarities,) = similarities_of(view, query[None, :])
+    away = [~np.isin(numbers, grown.view.numbers()) for grown in parts]
+    found = []
+    for temperature in TEMPERATURES:
+        masses = np.exp((similarities - similarities.max()) / temperature)
+        shares = [float(masses[each].sum() / masses.sum()) for each in away]
+        found.append(timed(view, parts, Question(query, temperature, output=False), shares))
+    return found
+
+
+def timed(view: View, parts: tuple[Grown, ...], question: Question, away: list[float]) -> Told:
+    """One question; `away`: what the rows that each part has not weigh among all."""
+    told, held = [], True
+    for grown, true in zip(parts, away, strict=True):
+        started = time.perf_counter()
+        (found,) = answers(grown.view, [grown.asked(question)])
+        found, coverage = covered(found, question, grown.view.facts, grown.missing())
+        taken = 1e3 * (time.perf_counter() - started)
+        bound = found.certificate.total_variation
+        held &= true <= min(bound, coverage.missing_weight_at_most) + 1e-12
+        told.append([taken, coverage.documents / coverage.of, true, coverage.missing_weight_at_most, bound])
+    started = time.perf_counter()
+    answers(view, [question])
+    return told, 1e3 * (time.perf_counter() - started), held
+
+
+def main() -> int:
+    """Ask, compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=20)
+    arguments = parser.parse_args()
+    prepare()
+    keys = gathered(arguments.rows)
+    view = Memory("cosine").publish(add=Rows(np.arange(len(keys)), keys))
+    queries, parts = near(keys, arguments.queries, 7), growing(view)
+    if not parts:
+        print(f"{arguments.rows:,} rows are not told of in parts", file=sys.stderr)
+        return 1
+    started = time.perf_counter()
+    for grown in parts:
+        grown.sum_up()
+    summed = time.perf_counter() - started
+    names = ("T", "share", "ms", "whole, ms", "ms / whole", "others weigh", "at most", "total variation at most")
+    table = Table(*names, box=box.MARKDOWN)
+    everything = [asked(view, parts, query) for query in queries]
+    held = all(true for each in everything for _, _, true in each)
+    for temperature, found in zip(TEMPERATURES, zip(*everything, strict=True), strict=True):
+        whole = median(taken for _, taken, _ in found)
+        for place in range(len(parts)):
+            taken, share, away, most, bound = (median(each) for each in zip(*(f[0][place] for f in found), strict=True))
+            ratio = median(told[place][0] / all_of_it for told, all_of_it, _ in found)
+            numbers = (f"{temperature:g}", f"{share:.3f}", f"{taken:.1f}", f"{whole:.1f}", f"{ratio:.2f}")
+            table.add_row(*numbers, f"{away:.3g}", f"{most:.3g}", f"{bound:.3g}")
+    print(f"{arguments.rows:,} rows in {len(view.segments)} blocks, {arguments.queries} queries")
+    Console(width=120).print(table)
+    print(f"every bound held: {'yes' if held else 'NO'}; the sums of keys took {summed:.1f} s, once")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
