@@ -23,6 +23,7 @@ from service.storage.records import (
     Matrix,
     Mode,
     Part,
+    Ranks,
     RowNumbers,
     SearchResult,
     StoredDocument,
@@ -58,13 +59,18 @@ class UncleanStop:
 
 
 class Search(Protocol):
-    """The database's own ways to ask one collection."""
+    """The database's own ways to ask one collection; `ranking` is what its full text ranks by."""
+
+    ranking: str
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """The documents whose key is exactly this text, by id; of those that pass the condition."""
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """The documents whose key holds any of the question's words, best first as the database has it, then by id."""
+
+    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
+        """All that `full_text` finds: row numbers int64[n], ascending, and ranks float64[n] ≥ 0, larger is better."""
 
 
 class Reader(Protocol):
@@ -169,10 +175,7 @@ class Reader(Protocol):
         """
 
     def sample(self, collection: int, size: int) -> RowNumbers:
-        """The row numbers int64[n] of at most `size` documents with keys, as good as random and the same everywhere.
-
-        They stand in the order of a hash of their ids.
-        """
+        """The row numbers int64[n] of at most `size` documents with keys, the first by a hash of their ids."""
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
         """float32[n, d]: the first key of each of the documents with those row numbers, in their order."""

@@ -14,6 +14,7 @@ from service.storage.fields import Scalar
 Vector: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
+Ranks: TypeAlias = NDArray[np.float64]
 JSONText = NewType("JSONText", str)
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
 Basis: TypeAlias = Literal["proven", "measured"]

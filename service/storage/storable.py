@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,12 @@ def json_text(value: Any, what: str) -> str:
         return text
     # Half of a surrogate pair is JSON but not UTF-8: written as an escape it is both.
     return json.dumps(value, separators=(",", ":"))
+
+
+def refuse_surrogates(asked: Iterable[Any]) -> None:
+    """Raise Unstorable for a text among what is asked that no database can be given."""
+    if not all(is_utf8(each) for each in asked if isinstance(each, str)):
+        raise Unstorable("the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters")
 
 
 def nul_in(key: str | None, metadata: Mapping[str, Any]) -> str | None:

@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 from psycopg import Connection
 
 from service.storage.conditions import Condition
-from service.storage.errors import DocumentDamaged, Unstorable
-from service.storage.fields import is_utf8
+from service.storage.errors import DocumentDamaged
 from service.storage.forms import texts_of
 from service.storage.postgres.expressions import compile_condition
 from service.storage.postgres.forms import TEXT_COLUMNS
-from service.storage.records import SearchResult, SearchRow
-from service.storage.storable import NUL
+from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
+from service.storage.storable import NUL, refuse_surrogates
 
 _EQUAL = """\
 SELECT id, key, value
@@ -36,6 +36,13 @@ WHERE collection = %(collection)s AND words @@ question AND {living}{filter}
 ORDER BY ts_rank_cd(words, question) DESC, id
 LIMIT %(limit)s"""
 
+_RANKS = """\
+SELECT documents."row", ts_rank_cd(words, question)::float8
+FROM documents, to_tsquery('simple', %(words)s) AS question
+WHERE collection = %(collection)s AND words @@ question AND {living}
+ORDER BY documents."row"
+"""
+
 
 class Search:
     """Asks one collection; get one from `Reader.search`.
@@ -43,6 +50,8 @@ class Search:
     Args:
         living: which rows are there.
     """
+
+    ranking = "ts_rank_cd"
 
     def __init__(self, connection: Connection[Any], collection: int, living: str) -> None:
         self._connection = connection
@@ -57,11 +66,20 @@ class Search:
         """The documents whose key holds any of the question's words, best first by ts_rank_cd, then by id."""
         return self._run(_FULL_TEXT, {"words": words_of(question)}, limit, condition)
 
+    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
+        """The row numbers int64[n], ascending, of all that `full_text` finds, and their ts_rank_cd float64[n].
+
+        Larger is better, and none is below 0. Raises Unstorable.
+        """
+        refuse_surrogates([question])
+        asked = {"collection": self._collection, "words": words_of(question)}
+        with self._connection.cursor(binary=True) as cursor:
+            found = cursor.execute(_RANKS.format(living=self._living), asked)
+            table = np.fromiter(found, dtype=[("row", np.int64), ("rank", np.float64)])
+        return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
+
     def _run(self, template: str, asked: Mapping[str, str], limit: int, condition: Condition | None) -> SearchResult:
-        if not all(map(is_utf8, asked.values())):
-            raise Unstorable(
-                "the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters"
-            )
+        refuse_surrogates(asked.values())
         also, values = self._filter(condition)
         statement = template.format(living=self._living, filter=also)
         parameters = {"collection": self._collection, **asked, **values, "limit": limit}

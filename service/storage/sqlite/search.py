@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from sqlite3 import Connection
 from typing import Any
 
+import numpy as np
+
 from service.storage.conditions import Condition
-from service.storage.errors import DocumentDamaged, Unstorable
+from service.storage.errors import DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.forms import texts_of
-from service.storage.records import SearchResult, SearchRow
+from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from service.storage.sqlite import full_text
 from service.storage.sqlite.expressions import compile_condition
 from service.storage.sqlite.forms import TEXT_COLUMNS
+from service.storage.storable import refuse_surrogates
 
 _EQUAL = """\
 SELECT id, key, value
@@ -30,9 +33,17 @@ WHERE {words} MATCH :words{filter}
 ORDER BY bm25({words}), documents.id
 LIMIT :limit"""
 
+_RANKS = """\
+SELECT rowid, -bm25({words})
+FROM {words}
+WHERE {words} MATCH :words
+ORDER BY rowid"""
+
 
 class Search:
     """Asks one collection; get one from `Reader.search` or `searching_rows`."""
+
+    ranking = "bm25"
 
     def __init__(self, connection: Connection, collection: int) -> None:
         self._connection = connection
@@ -53,6 +64,17 @@ class Search:
         statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=also)
         return self._run(statement, {"words": full_text.question(question), **values, "limit": limit})
 
+    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
+        """The row numbers int64[n], ascending, of all that `full_text` finds, and their bm25 float64[n].
+
+        Larger is better, and none is below 0. Raises Unstorable.
+        """
+        refuse_surrogates([question])
+        statement = _RANKS.format(words=full_text.table(self._collection))
+        found = self._connection.execute(statement, {"words": full_text.question(question)})
+        table = np.fromiter(found, dtype=[("row", np.int64), ("rank", np.float64)])
+        return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
+
     def _filter(self, condition: Condition | None) -> tuple[str, dict[str, Any]]:
         """` AND …` with named parameters, as the statements have them."""
         if condition is None:
@@ -63,10 +85,7 @@ class Search:
         return f"\n  AND {first}{named}", {f"filter_{i}": value for i, value in enumerate(expression.parameters)}
 
     def _run(self, statement: str, parameters: Mapping[str, Any]) -> SearchResult:
-        if not all(is_utf8(each) for each in parameters.values() if isinstance(each, str)):
-            raise Unstorable(
-                "the question holds half of a surrogate pair, which UTF-8 cannot say: send whole characters"
-            )
+        refuse_surrogates(parameters.values())
         found = [row[0] for row in self._connection.execute(statement, parameters)]
         return SearchResult(statement, parameters, self._sound(found))
 

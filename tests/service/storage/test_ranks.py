@@ -1,0 +1,93 @@
+"""What full text finds has a rank: of all documents, over random histories of writes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.storage import Store, Unstorable, searching_rows
+from tests.service.storage.making import collection, document
+
+WORDS = ["cat", "dog", "bird", "fish"]
+keys = st.lists(st.sampled_from([*WORDS, "the", "the"]), max_size=9).map(" ".join) | st.none()
+writes = st.lists(
+    st.tuples(st.integers(0, 9), keys | st.just("(delete)")).map(lambda each: (f"d{each[0]}", each[1])), max_size=25
+)
+questions = st.lists(st.sampled_from([*WORDS, "the", "cow"]), min_size=1, max_size=4, unique=True)
+
+
+def bm25(texts: dict[int, str | None], question: list[str]) -> dict[int, float]:
+    """Of those that hold any of the words, by its formula; FTS5 has a least weight for what most of them hold."""
+    k1, b, least = 1.2, 0.75, 1e-6
+    held = {row: Counter((text or "").split()) for row, text in texts.items()}
+    mean = sum(count.total() for count in held.values()) / max(len(held), 1)
+    ranks: dict[int, float] = {}
+    for word in question:
+        n = sum(word in count for count in held.values())
+        idf = max(math.log((len(held) - n + 0.5) / (n + 0.5)), least)
+        for row, count in held.items():
+            if tf := count[word]:
+                part = tf * (k1 + 1) / (tf + k1 * (1 - b + b * count.total() / mean))
+                ranks[row] = ranks.get(row, 0.0) + idf * part
+    return ranks
+
+
+@settings(max_examples=40, deadline=None)
+@given(writes, questions)
+def test_ranks_are_of_all_that_hold_a_word_as_the_store_ranks_them(
+    shared: Store, history: list[tuple[str, str | None]], question: list[str]
+) -> None:
+    number = collection(shared, [document("d0", key="the cat and the dog")])
+    collection(shared, [document(f"d{i}", key="cat " * i) for i in range(5)], "other")
+    kept: dict[str, str | None] = {"d0": "the cat and the dog"}
+    for identity, key in history:
+        with shared.writing() as writer:
+            if key == "(delete)":
+                writer.delete_ids(number, [identity])
+                kept.pop(identity, None)
+            else:
+                writer.upsert(number, [document(identity, key=key)])
+                kept[identity] = key
+    with shared.reading() as reader:
+        search = reader.search(number)
+        rows, ranks = search.ranks(" ".join(question))
+        existing = reader.existing(number, list(kept))
+        found = search.full_text(" ".join(question), 100)
+    wanted = bm25({existing[identity]: key for identity, key in kept.items()}, question)
+    assert rows.tolist() == sorted(wanted)
+    assert rows.dtype == np.int64
+    assert ranks.dtype == np.float64
+    assert (ranks >= 0).all()
+    by_id = {identity: ranks[rows == row][0] for identity, row in existing.items() if row in wanted}
+    assert [row.id for row in found.rows] == sorted(by_id, key=lambda identity: (-by_id[identity], identity))
+    if search.ranking == "bm25":
+        np.testing.assert_allclose(ranks, [wanted[row] for row in rows.tolist()], rtol=1e-9)
+    else:  # as often as the words stand there, weighed alike
+        assert search.ranking == "ts_rank_cd"
+        times = {identity: sum((kept[identity] or "").split().count(word) for word in question) for identity in by_id}
+        assert all(rank == pytest.approx(0.1 * times[identity], rel=1e-6) for identity, rank in by_id.items())
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+        writer.delete_collection("other")
+
+
+@pytest.mark.parametrize("question", ["", " ", "*", '"', "cow", "\0", "NOT cow", "(", "\\", "'", "key:cow", "\x01"])
+def test_a_question_of_no_word_that_is_held_finds_nothing(shared: Store, question: str) -> None:
+    number = collection(shared, [document("a", key="a cat"), document("b", key=None), document("c", key="")])
+    with shared.reading() as reader:
+        rows, ranks = reader.search(number).ranks(question)
+        with pytest.raises(Unstorable):
+            reader.search(number).ranks("\ud800")
+    assert rows.shape == ranks.shape == (0,)
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+def test_rows_that_are_only_asked_about_rank_too() -> None:
+    with searching_rows([]) as search:
+        assert search.ranks("cat")[0].tolist() == []
