@@ -25,7 +25,7 @@ def _temperature(given: str) -> float | str:
     return given if given == "auto" else _number(given, "a number of at least 0, or auto")
 
 
-NAMED_NULLS = ("auto", "lenient", "strict")
+NAMED_NULLS = ("auto", "lenient", "strict", "calibrated")
 
 
 def _null(given: str) -> float | str | bool:
@@ -50,7 +50,7 @@ def attend(
     top_p: Annotated[float | None, typer.Option(help="Show the matches that hold this share of the weight.")] = None,
     null: Annotated[
         Any,
-        typer.Option(parser=_null, metavar="auto|lenient|strict|false|X", help="What none of these weighs."),
+        typer.Option(parser=_null, metavar="auto|lenient|strict|calibrated|false|X", help="What none of these weighs."),
     ] = None,
     filter_: Annotated[
         Any,
@@ -63,6 +63,12 @@ def attend(
     basis: Annotated[
         str | None,
         typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
+    ] = None,
+    answer_if: Annotated[
+        float | None, typer.Option(help="How sure the first match of a calibrated collection must be.")
+    ] = None,
+    conformal: Annotated[
+        float | None, typer.Option(help="Show the set that the right one is in with this chance, where calibrated.")
     ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Answer also where some documents cannot be asked now.")
@@ -90,6 +96,8 @@ def attend(
         "normaliser": normaliser,
         "max_error": max_error,
         "basis": basis,
+        "answer_if": answer_if,
+        "conformal": conformal,
         "allow_missing": allow_missing or None,
     }
     question = _vector(text) if vector else text

@@ -41,6 +41,7 @@ class Collection(_Named[Sender]):
     attend: _Attend = cast("_Attend", blocking(attending.attend))
     sweep = blocking(asking.sweep)
     compare = blocking(asking.compare)
+    calibrate = blocking(asking.calibrate)
 
     put = blocking(documents.put)
     patch = blocking(documents.patch)
@@ -70,6 +71,7 @@ class AsyncCollection(_Named[AsyncSender]):
     attend: _AsyncAttend = cast("_AsyncAttend", awaited(attending.attend))
     sweep = awaited(asking.sweep)
     compare = awaited(asking.compare)
+    calibrate = awaited(asking.calibrate)
 
     put = awaited(documents.put)
     patch = awaited(documents.patch)

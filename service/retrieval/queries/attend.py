@@ -9,6 +9,7 @@ import numpy as np
 
 from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.queries.confident import Confident, as_wanted
 from service.retrieval.queries.question import Array, Options, questions_of
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
 from service.storage import CollectionRecord
@@ -24,6 +25,7 @@ class Match:
         weight: of all its keys together.
         log_parts: ln(weight / weight of that one key); 0 where it has no other.
         spoke: which of its keys that is; None where it has no other.
+        confidence: the chance that it is right; None where the collection is not calibrated, or asked otherwise.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Match:
     weight: float
     log_parts: float = 0.0
     spoke: Spoke | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,14 @@ async def attend_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
+    options = as_wanted(options)
     questions = await questions_of(collection, queries, options, pointers)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        confident = Confident.of(snapshot.record, options)
         if not options.allow_missing:
-            return [result(snapshot.record, answer, reading) for answer in found]
+            return [result(snapshot.record, answer, reading, confident) for answer in found]
         both = [
             covered(answer, question, snapshot.view.facts, snapshot.missing)
             for answer, question in zip(found, questions(snapshot), strict=True)
@@ -83,8 +88,9 @@ async def attend_collection(
     return await collection.lookups.ask(questions, finish, size=len(queries), read=read)
 
 
-def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Result:
+def result(record: CollectionRecord, answer: Answer, reading: Readable, confident: Confident | None = None) -> Result:
     """The answer with its documents, as far as they are wanted; ties at the cut are decided by id."""
+    answer, confidences = (answer, None) if confident is None else confident.told(answer)
     chosen = _matching(answer, reading)
     rows, weights = answer.numbers[chosen], answer.weights[chosen]
     found = reading.documents(rows)
@@ -96,6 +102,7 @@ def result(record: CollectionRecord, answer: Answer, reading: Readable) -> Resul
         weights.tolist(),
         answer.log_parts[chosen].tolist(),
         reading.spoke(found, rows, answer.parts[chosen]),
+        [None] * len(rows) if confidences is None else confidences[chosen].tolist(),
         strict=True,
     )
     matches = [Match(*row) for row in columns]

@@ -45,6 +45,8 @@ class Options:
     output: bool = False
     reads: Reads = "texts"
     allow_missing: bool = False
+    answer_if: float | None = None
+    conformal: float | None = None
 
 
 async def questions_of(

@@ -95,6 +95,10 @@ SEVERAL: dict[str, Any] = {
     "parts": [{"start": 0, "end": 1}, {"start": 1, "end": 2}],
 }
 
+LABELLED: list[dict[str, Any]] = [
+    {"query": f"question {i} of a library", "id": "qa76" if i % 2 else None} for i in range(60)
+]
+
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto", basis="measured"),
@@ -156,6 +160,10 @@ EVERY_FIELD = [
     *(_ask(query=[1, 0], basis=each) for each in ("proven", "measured")),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
+    Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True}),
+    Call("patch_collection", {"calibration": None}),
+    _ask(query=[1, 0], answer_if=0.5, conformal=0.9),
+    _ask(query=[1, 0], null="calibrated"),
     Call(
         "sweep",
         {

@@ -36,6 +36,8 @@ class How(TypedDict, total=False):
     null: Null | None
     max_error: float | None
     basis: Basis | None
+    answer_if: float | None
+    conformal: float | None
     allow_missing: bool | None
     include: Sequence[MatchField] | None
 
@@ -53,6 +55,8 @@ def attend(
     null: Null | None = None,
     max_error: float | None = None,
     basis: Basis | None = None,
+    answer_if: float | None = None,
+    conformal: float | None = None,
     allow_missing: bool | None = None,
     include: Sequence[MatchField] | None = None,
 ) -> Plan[Answer | list[Answer]]:
@@ -65,9 +69,12 @@ def attend(
         top_k: how many documents to name, 10 if left out.
         top_p: name the fewest that hold this share of the documents' weight.
         where: which documents may be attended to, as `F.year >= 1930`.
-        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
+        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict",
+            "calibrated".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate; the collection's if left out.
+        answer_if: of a calibrated collection, how sure the first match must be for `answered`.
+        conformal: of a calibrated collection, name the set that the right one is in with this chance.
         allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
     """
@@ -78,6 +85,8 @@ def attend(
             checks.matches(top_k),
             checks.number(top_p, "/top_p", above=0, most=1),
             checks.number(max_error, "/max_error", above=0),
+            checks.number(answer_if, "/answer_if", least=0, most=1),
+            checks.number(conformal, "/conformal", least=0.5, most=0.99),
         )
     )
     options = said(
@@ -90,6 +99,8 @@ def attend(
         null=null,
         max_error=max_error,
         basis=basis,
+        answer_if=answer_if,
+        conformal=conformal,
         allow_missing=allow_missing,
         include=include,
         vector_format=FORMAT,
