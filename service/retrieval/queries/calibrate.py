@@ -116,6 +116,8 @@ class _Batch:
         """Take their profiles from one version of the collection; the null key that it is served with."""
         check_whole(snapshot)
         record, reader = snapshot.record, snapshot.reader
+        if not snapshot.view.documents:
+            raise InvalidContent.at("/questions", f"no document of {record.name!r} has a key: write some first")
         found = similarities_of(snapshot.view, self.vectors)
         order = np.argsort(found.owners, kind="stable")
         documents = Documents.of(found.owners[order])

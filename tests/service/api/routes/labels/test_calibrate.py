@@ -122,6 +122,12 @@ def test_a_fit_that_gains_nothing_is_not_kept(client, path):
         assert client.get(path).json() == before
 
 
+def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
+    answer = client.post(f"{collection(encoder=None)}/calibrate", json={"questions": labelled(60)})
+    assert answer.status_code == 422
+    assert "write some first" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("questions", "pointer", "says"),
     [
