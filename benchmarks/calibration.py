@@ -6,8 +6,8 @@ Of `python` and `unicode` some 6,000 questions are made as this runs, and of hal
 out. 100 of those with an answer and 100 of those without are drawn, as often as `--draws` says; what is fitted to them
 is judged on all others. Beside it: the weights as served, the null key left out, and a fit to all questions, judged on
 the same. The exit code is 1 where, on either collection, the mean calibration error is above 0.05, the mean coverage of
-the sets of 0.9 is off by more than 0.02 or the fitted λ loses mean reciprocal rank, or where fewer than 95 % of the draws
-of both together are within 0.06 of 0.9.
+the sets of 0.9 is off by more than 0.02 or the fitted λ loses mean reciprocal rank, or where fewer than 95 % of the
+draws of both together are within 0.06 of 0.9.
 """
 
 from __future__ import annotations

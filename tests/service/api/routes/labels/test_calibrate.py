@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.running import RunningService
+
 D = 12
 N = 300
 
@@ -148,3 +150,15 @@ def test_labels_that_nothing_follows_from_are_pointed_at(client, path, questions
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert says in answer.json()["errors"][0]["detail"]
+
+
+def test_keeping_it_wants_a_key_that_may_write(tmp_path):
+    settings = {"encoder": "none", "api_keys": ("w",), "read_keys": ("r",)}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
+        client.put("/v1/collections/own", json={"dimension": D}, headers={"x-api-key": "w"})
+        sent = {"questions": labelled(60)}
+        asked = [
+            client.post("/v1/collections/own/calibrate", json=sent | {"apply": each}, headers={"x-api-key": "r"})
+            for each in (False, True)
+        ]
+    assert [each.status_code for each in asked] == [422, 403]
