@@ -6842,7 +6842,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written; `idempotency_key_reused`: the Idempotency-Key came before, with another request: a new write wants a new one. */
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
             422: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
