@@ -20,6 +20,7 @@ from service.commands.keeping.backup import backup
 from service.commands.keeping.copy import copy
 from service.commands.keeping.restore import restore
 from service.commands.key import key
+from service.commands.labels.calibrate import calibrate
 from service.commands.load import load
 from service.commands.mcp import mcp
 from service.commands.page import page
@@ -65,7 +66,7 @@ def _softkv(
     """A document collection as the memory of an attention layer."""
 
 
-for command in (serve, shard, demo, load, export, attend, encode, mcp, key, backup, restore, copy, doctor):
+for command in (serve, shard, demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(page, name="page")

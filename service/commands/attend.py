@@ -25,7 +25,11 @@ def _temperature(given: str) -> float | str:
     return given if given == "auto" else _number(given, "a number of at least 0, or auto")
 
 
-NAMED_NULLS = ("auto", "lenient", "strict")
+NAMED_NULLS = ("auto", "lenient", "strict", "calibrated")
+
+
+def _weight(given: str) -> float | str:
+    return given if given == "auto" else _number(given, "a number, or auto")
 
 
 def _null(given: str) -> float | str | bool:
@@ -50,7 +54,7 @@ def attend(
     top_p: Annotated[float | None, typer.Option(help="Show the matches that hold this share of the weight.")] = None,
     null: Annotated[
         Any,
-        typer.Option(parser=_null, metavar="auto|lenient|strict|false|X", help="What none of these weighs."),
+        typer.Option(parser=_null, metavar="auto|lenient|strict|calibrated|false|X", help="What none of these weighs."),
     ] = None,
     filter_: Annotated[
         Any,
@@ -65,11 +69,20 @@ def attend(
         typer.Option(metavar="proven|measured", help="What may stand behind the certificate, if not the collection's."),
     ] = None,
     full_text: Annotated[
-        float | None, typer.Option(metavar="X", help="Add so many times its rank in full text to a document's logit.")
+        Any,
+        typer.Option(
+            parser=_weight, metavar="X|auto", help="Add so many times its rank in full text to a document's logit."
+        ),
     ] = None,
     bias: Annotated[
         list[Any] | None,
         typer.Option(parser=json_object, metavar="JSON", help="Add what this term of a bias says; several times, all."),
+    ] = None,
+    answer_if: Annotated[
+        float | None, typer.Option(help="How sure the first match of a calibrated collection must be.")
+    ] = None,
+    conformal: Annotated[
+        float | None, typer.Option(help="Show the set that the right one is in with this chance, where calibrated.")
     ] = None,
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Answer also where some documents cannot be asked now.")
@@ -99,6 +112,8 @@ def attend(
         "basis": basis,
         "full_text": full_text,
         "bias": bias or None,
+        "answer_if": answer_if,
+        "conformal": conformal,
         "allow_missing": allow_missing or None,
     }
     question = _vector(text) if vector else text

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from service.schemas.calibration import KeptCalibration
 from service.schemas.json_object import OrNull
 from service.schemas.vector import MAX_WIDTH
 from service.schemas.wire import Basis, CollectionName, Null, Similarity, Temperature, Text, Wire
@@ -65,6 +66,11 @@ class CollectionChange(Wire):
         None, description="The default null key of its queries. Left out: stays as it is; false: none."
     )
 
+    calibration: OrNull[Literal[None]] = Field(
+        None,
+        description="null takes the calibration away, and with it the temperature and the null key that it brought.",
+    )
+
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
 
 
@@ -73,11 +79,11 @@ class NullBackground(Wire):
 
     mean: float
     deviation: float
-    of: Literal["encoder", "keys", "both"] = Field(
+    of: Literal["encoder", "keys", "both", "labels"] = Field(
         description="Whose: the encoder's, of unrelated questions and texts; those of two different documents' keys; "
-        "or between the two."
+        "between the two; or of labelled questions, which fit the mean and leave no deviation."
     )
-    pairs: int = Field(description="Of keys that were compared; 0 where it is the encoder's alone.")
+    pairs: int = Field(description="Of keys that were compared; 0 where it is the encoder's alone, or of labels.")
 
 
 class CollectionAnswer(Wire):
@@ -99,6 +105,7 @@ class CollectionAnswer(Wire):
     null_similarity: float | None = Field(
         description="The similarity of the null key at the collection's temperature, over all of its documents."
     )
+    calibration: KeptCalibration | None = Field(description="What labelled questions said of it; null without any.")
     documents: int = Field(description="How many it holds that can be attended to.")
     keyless: int = Field(description="How many it holds besides, without a key: found by id and filter, never weighed.")
     keys: int | None = Field(
@@ -122,6 +129,7 @@ class CollectionAnswer(Wire):
                     "null": "auto",
                     "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1},
                     "null_similarity": 0.145,
+                    "calibration": None,
                     "documents": 2,
                     "keyless": 0,
                     "keys": 2,

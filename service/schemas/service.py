@@ -14,6 +14,7 @@ class Limits(Wire):
 
     body_bytes: int = Field(description="Bytes of a body; of NDJSON, of a line.")
     requests_at_once: int = Field(description="Calls of one kind under way; one more of it is a 429.")
+    calibrate_questions: int = Field(description="`questions` of one calibrate.")
     documents: int = Field(description="Documents in a JSON body; a stream of NDJSON takes any number.")
     queries: int = Field(description="`queries` of one attend.")
     temperatures: int = Field(description="`temperatures` of one sweep.")

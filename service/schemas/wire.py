@@ -180,7 +180,7 @@ def finite_number(given: Any) -> float:
     return number
 
 
-NULL_NAMES = ("auto", "lenient", "strict")
+NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 
 def _null(given: Any) -> Any:
@@ -188,7 +188,8 @@ def _null(given: Any) -> Any:
         return given
     if type(given) in (int, float):
         return finite_number(given)
-    raise PydanticCustomError("null", 'wanted "auto", "lenient", "strict", a similarity (a number), or false for none')
+    names = ", ".join(f'"{name}"' for name in NULL_NAMES)
+    raise PydanticCustomError("null", "wanted {names}, a similarity (a number), or false for none", {"names": names})
 
 
 def cold_to_hot(given: Any) -> float:
@@ -239,14 +240,14 @@ Temperature = TypeAliasType(
 Null = TypeAliasType(
     "Null",
     Annotated[
-        float | Literal["auto", "lenient", "strict", False],
+        float | Literal["auto", "lenient", "strict", "calibrated", False],
         PlainValidator(_null),
         WithJsonSchema(
             {
                 "description": 'The null key, one more key that means "none of these": its similarity; `false` for '
                 "none; or a name: it then weighs as much as so many unrelated documents would together, at every "
                 "temperature and every number of documents. What unrelated is, `strict` takes from the collection's "
-                "own keys, `lenient` from its encoder, and `auto` from both.",
+                "own keys, `lenient` from its encoder, `auto` from both, and `calibrated` from labelled questions.",
                 "oneOf": [
                     {"type": "string", "enum": list(NULL_NAMES)},
                     {"type": "number"},

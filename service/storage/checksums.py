@@ -16,6 +16,8 @@ AS_BYTES = "surrogateescape"
 """How bytes that are no UTF-8 any more are read as text, and back."""
 
 CHECKSUM_BYTES = 8
+SETTINGS = 11
+"""Columns of a collection's settings, the calibration among them."""
 _NONE = b"\xfe"  # neither byte occurs in UTF-8
 _BETWEEN = b"\xff"
 
@@ -72,7 +74,12 @@ def vectors_checksums(
 
 
 def settings_checksum(name: str, settings: tuple[str | float | bytes | None, ...]) -> int:
-    """Of a row of the table `collections`, its counts left out."""
+    """Of a row of the table `collections`, its counts left out.
+
+    The last of the settings, the calibration, counts where there is one: rows from before there were any keep theirs.
+    """
+    if len(settings) == SETTINGS and settings[-1] is None:
+        settings = settings[:-1]
     texts = (each.hex() if isinstance(each, bytes) else each for each in settings)
     stored = (_NONE if each is None else _bytes(str(each)) for each in texts)
     return _signed(_BETWEEN.join((_bytes(name), *stored)))

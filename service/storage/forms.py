@@ -25,10 +25,12 @@ from service.storage.records import (
 )
 from service.storage.storable import json_text
 
-# In the order of CollectionSettings, and the seed.
+# In the order of CollectionSettings, but for the seed before the last.
 SETTINGS_COLUMNS = (
-    "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed"
+    "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, basis, null_key, thin_seed, "
+    "calibration"
 )
+NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 
 def blob(vector: ArrayLike) -> bytes:
@@ -49,11 +51,12 @@ def matrix_of(blobs: Sequence[bytes]) -> Matrix:
 def settings_row(settings: CollectionSettings, thin_seed: bytes | None) -> tuple[str | float | bytes | None, ...]:
     """The settings and the seed in the order of SETTINGS_COLUMNS."""
     null = settings.null
-    named = null is False or (isinstance(null, str) and null in ("auto", "lenient", "strict"))
+    named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
-        raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", a similarity or False')
-    similarity, temperature, *others, _ = astuple(settings)
-    return similarity, float(temperature), *others, json_text(null if named else float(null), "null"), thin_seed
+        raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
+    similarity, temperature, *others, _, calibration = astuple(settings)
+    null_key = json_text(null if named else float(null), "null")
+    return similarity, float(temperature), *others, null_key, thin_seed, calibration
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -61,9 +64,10 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, checksum, *stored = row
     if settings_checksum(name, tuple(stored)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    thin_seed = stored.pop()
-    stored[-1] = json.loads(stored[-1])  # the null
-    return CollectionRecord(number, name, CollectionSettings(*stored), documents, keyless, thin_seed)
+    *settings, null, thin_seed, calibration = stored
+    settings += [json.loads(null), calibration]
+    kept = CollectionSettings(*settings)
+    return CollectionRecord(number, name, kept, documents, keyless, thin_seed)
 
 
 class StoredVectors(NamedTuple):

@@ -225,7 +225,7 @@ class Writer(Reader, Protocol):
         """A new, empty collection, with the seed that it keeps from now on; raises CollectionExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature and null; raises CollectionFixed where anything else differs."""
+        """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""
 
     def delete_collection(self, name: str) -> None:
         """Remove a collection with everything in it; raises CollectionMissing."""

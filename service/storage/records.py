@@ -16,7 +16,7 @@ Matrix: TypeAlias = NDArray[np.float32]
 RowNumbers: TypeAlias = NDArray[np.int64]
 Ranks: TypeAlias = NDArray[np.float64]
 JSONText = NewType("JSONText", str)
-Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
+Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Basis: TypeAlias = Literal["proven", "measured"]
 
 # In the order in which facts name them.
@@ -28,11 +28,12 @@ Mode: TypeAlias = Literal["upsert", "create", "skip"]
 
 @dataclass(frozen=True)
 class CollectionSettings:
-    """What a collection is; everything but `temperature` and `null` is fixed once it holds documents.
+    """What a collection is; everything but `temperature`, `null` and `calibration` is fixed once it holds documents.
 
     `dimension` and `value_dimension` are None until the first write that commits sets them.
     `basis` is what may stand behind a certificate of its answers, where a question does not say.
-    `null` is "auto", "lenient" or "strict", a similarity, or False for no null key.
+    `null` is "auto", "lenient", "strict" or "calibrated", a similarity, or False for no null key.
+    `calibration` is what labelled questions said of it, as JSON.
     """
 
     similarity: str
@@ -44,6 +45,7 @@ class CollectionSettings:
     value_from: Literal["value", "key"] = "value"
     basis: Basis = "proven"
     null: Null = False
+    calibration: JSONText | None = None
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,9 @@ class Upsert:
 
 
 def refuse_fixed(record: CollectionRecord, settings: CollectionSettings) -> None:
-    """Raise CollectionFixed where anything but temperature and null would be another one."""
-    changed = replace(record.settings, temperature=settings.temperature, null=settings.null)
+    """Raise CollectionFixed where anything but temperature, null and calibration would be another one."""
+    may_change = ("temperature", "null", "calibration")
+    changed = replace(record.settings, **{name: getattr(settings, name) for name in may_change})
     if changed != settings:
         before, wanted = asdict(changed), asdict(settings)
         raise CollectionFixed(record.name, [field for field in before if before[field] != wanted[field]])

@@ -101,6 +101,9 @@ class OverHttp:
     def _compare(self, path: str, question: dict[str, Any]) -> Any:
         return self._send("POST", f"{path}/compare", question)
 
+    def _calibrate(self, path: str, labelled: dict[str, Any]) -> Any:
+        return self._send("POST", f"{path}/calibrate", labelled)
+
     def _encode(self, path: str, texts: dict[str, Any]) -> Any:
         return self._send("POST", f"{path}/encode", texts | FORMAT)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from softkv.answers.answer import Answer, Certificate, Coverage, Evidence, FullText, Read
 from softkv.answers.arrays import Attended, Embeddings, Trace
 from softkv.answers.backup import Backup
+from softkv.answers.calibration import Calibration, KeptCalibration
 from softkv.answers.comparison import Comparison
 from softkv.answers.document import Document
 from softkv.answers.info import (
@@ -62,6 +63,7 @@ __all__ = [
     "Attended",
     "Backup",
     "Busy",
+    "Calibration",
     "Certificate",
     "Client",
     "Collection",
@@ -82,6 +84,7 @@ __all__ = [
     "Forbidden",
     "FullText",
     "Invalid",
+    "KeptCalibration",
     "KeyRefused",
     "Match",
     "Model",

@@ -52,6 +52,7 @@ class Collection(_Named[Sender]):
     attend_stream = streaming(attending.attend_stream)
     sweep = blocking(asking.sweep)
     compare = blocking(asking.compare)
+    calibrate = blocking(asking.calibrate)
 
     put = blocking(documents.put)
     patch = blocking(documents.patch)
@@ -82,6 +83,7 @@ class AsyncCollection(_Named[AsyncSender]):
     attend_stream = async_streaming(attending.attend_stream)
     sweep = awaited(asking.sweep)
     compare = awaited(asking.compare)
+    calibrate = awaited(asking.calibrate)
 
     put = awaited(documents.put)
     patch = awaited(documents.patch)

@@ -1,5 +1,7 @@
 /** A collection by its name; nothing is sent before something is asked of it. */
 
+import { calibrate } from "./calls/calibrating.ts";
+import type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 import { attendMany, attendOne, attendStream, compare, isMany, sweep } from "./calls/asking.ts";
 import type { AttendOptions, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
@@ -120,6 +122,15 @@ export class Collection<Value = unknown> {
   /** Ask in four ways: SQL's `=`, SQL's full text, the nearest documents, and attention. */
   compare(query: string, options: CompareOptions = {}, how?: How): Promise<Comparison<Value>> {
     return compare(this.#sender, this.#path, { query, ...options }, how);
+  }
+
+  /** Fit to labelled questions, from 50 on, how sure an answer may be; `apply` keeps it, where it gains. */
+  async calibrate(
+    questions: Iterable<LabelledQuestion>,
+    options: CalibrateOptions = {},
+    how?: How,
+  ): Promise<Calibration> {
+    return calibrate(this.#sender, this.#path, questions, options, how);
   }
 
   /** Write one document, in place of what has its id. */

@@ -110,6 +110,24 @@ test("texts are asked in words", async (t) => {
   assert.equal(rows.attention.matches.length, 1);
 });
 
+test("labelled questions say how sure an answer may be", async (t) => {
+  const compass = await collection<string>(t, VECTORS, COMPASS);
+  const labelled = Array.from({ length: 60 }, (_, i) =>
+    i % 2 ? { query: [1, i / 200], id: "east" } : { query: new Float32Array([0.1, i / 600]), id: null },
+  );
+  const found = await compass.calibrate([...labelled, { query: [0, 1], ids: ["north", "east"] }], { apply: true });
+  assert.deepEqual(found.labels, { present: 31, absent: 30 });
+  assert.equal(found.documents, 4);
+  assert.ok((found.after.log_loss.error ?? 0) > 0);
+  const kept = (await compass.info()).calibration;
+  assert.equal(kept?.temperature, found.applied ? found.temperature : undefined);
+  if (found.applied) {
+    const { matches } = await compass.attend([1, 0], { conformal: 0.9, answer_if: 0.5 });
+    assert.equal(typeof matches[0]?.confidence, "number");
+  }
+  await assert.rejects(compass.calibrate(labelled.slice(0, 9)), Invalid);
+});
+
 test("one question at many temperatures", async (t) => {
   const compass = await collection<string>(t, VECTORS, COMPASS);
   const swept = await compass.sweep(new Float32Array([1, 0]), [0, 0.5, 100], {

@@ -20,6 +20,7 @@ from service.api.routes import (
     trace,
     upload,
 )
+from service.api.routes.labels import calibrate
 from service.api.routes.openai import embeddings, models
 from service.api.routes.rooms import questions, rooms, rows
 
@@ -38,6 +39,7 @@ ALL = tuple(
         fields,
         sweep,
         compare,
+        calibrate,
         attention,
         encode,
         trace,

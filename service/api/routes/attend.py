@@ -166,6 +166,8 @@ def shape_match(
 
 def _match(match: soft_lookup.Match, found: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
     numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
+    if match.confidence is not None:
+        numbers["confidence"] = match.confidence
     answer = shape_match(match, include, vector_format, **numbers)
     if "explanation" in include:
         log_partition = found.log_partition

@@ -12,6 +12,7 @@ from fastapi import Query, Request, Response
 from service.api.json import JSONAnswer
 from service.api.keyring import Holder
 from service.api.problems.refusals import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
+from service.api.routes.labels.calibrate import shape_kept
 from service.api.routes.once import Idempotent
 from service.api.routing import json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running
@@ -52,6 +53,7 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
         "null": settings.null,
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
+        "calibration": shape_kept(record),
         "documents": record.attendable,
         "keyless": record.keyless,
         "keys": keys,
@@ -79,9 +81,11 @@ def _changed(change: Changed) -> Response:
 
 
 def _said(body: CollectionSettings | CollectionChange) -> dict[str, Any]:
-    """The fields that say something; only for the encoder is null a choice."""
+    """The fields that say something; only for encoder and calibration is null a choice."""
     sent = body.model_dump(exclude_unset=True)
-    return {field: choice for field, choice in sent.items() if choice is not None or field == "encoder"}
+    return {
+        field: choice for field, choice in sent.items() if choice is not None or field in ("encoder", "calibration")
+    }
 
 
 @router.put(
@@ -110,7 +114,7 @@ async def put_collection(
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found"),
     response_description="The collection as it is now.",
-    summary="Change temperature or null",
+    summary="Change temperature or null, or take a calibration away",
 )
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent

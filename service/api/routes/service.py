@@ -12,7 +12,7 @@ from service.api.routes.encode import most_texts
 from service.api.routing import json_router
 from service.api.state import Running, State
 from service.retrieval.documents import MOST_KEYS
-from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LOGITS
+from service.retrieval.queries import MAX_CHARACTERS, MAX_NUMBERS, MOST_LABELS, MOST_LOGITS
 from service.schemas import wire
 from service.schemas.attention import MAX_HOPFIELD_STEPS
 from service.schemas.fields import MAX_FIELDS, MAX_VALUES
@@ -33,6 +33,7 @@ def _limits(running: State) -> dict[str, int]:
     return {
         "body_bytes": running.max_body_bytes,
         "requests_at_once": running.max_queue,
+        "calibrate_questions": MOST_LABELS,
         "documents": running.max_documents,
         "queries": running.max_queries,
         "temperatures": MAX_TEMPERATURES,

@@ -14,10 +14,12 @@ from service.retrieval.collections.machine_code import MachineCode
 from service.retrieval.collections.masks import Masks, parse_filter
 from service.retrieval.collections.models import encoding_queue, loaded_encoder, model_of, model_queue
 from service.retrieval.collections.null import (
+    CALIBRATED,
     SAMPLE,
     NullChoice,
     Own,
     Standing,
+    calibration_of,
     encoder_background,
     null_of,
     null_shown,

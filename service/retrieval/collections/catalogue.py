@@ -12,7 +12,8 @@ from typing import Any
 from attention.lookup import SEED_BYTES, Processes
 from service.encoding import LoadingEncoder
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.defaults import check_temperature, settings_of
+from service.retrieval.collections.defaults import before_calibration, check_temperature, settings_of
+from service.retrieval.collections.null import CALIBRATED, calibration_of
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.errors import CollectionConflict, CollectionNotFound
 from service.retrieval.shards import Shards
@@ -190,11 +191,14 @@ class Catalogue:
         return collection
 
     def change(self, name: str, changes: Mapping[str, Any], *, once: Once[Changed] | None = None) -> Collection:
-        """Set temperature or null."""
+        """Set temperature, null, or a calibration; None takes that away, with the temperature and null it brought."""
         collection = self.collection(name)
         with self.store.writing(once, collection=collection.record.id) as writer:
-            settings = replace(writer.collection(name).settings, **changes)
+            stored = writer.collection(name)
+            settings = replace(stored.settings, **before_calibration(stored.settings, changes) | dict(changes))
             check_temperature(settings)
+            if settings.null == CALIBRATED:
+                calibration_of(replace(stored, settings=settings), "/null")
             record = writer.update_collection(name, settings)
             writer.keep_answer(once, Changed(collection, record, writer, created=False))
             writer.after_commit(lambda: setattr(collection, "record", record))

@@ -9,6 +9,7 @@ from typing import Any
 
 from attention import SMALLEST_TEMPERATURE
 from service.encoding import Encoder, LoadingEncoder, Temperatures
+from service.retrieval.calibration import Calibration
 from service.retrieval.collections.models import encoding_queue
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionSettings
@@ -71,6 +72,16 @@ def default_temperature(similarity: str, *, encoder: Temperatures | None, dimens
     if similarity == "gaussian":
         return encoder["gaussian"].value if "gaussian" in encoder else 1.0
     return encoder["dot" if similarity == "dot" else "cosine"].value
+
+
+def before_calibration(settings: CollectionSettings, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Temperature and null as they were, where a calibration is taken away that they are still of."""
+    found = Calibration.read(settings.calibration)
+    if found is None or "calibration" not in changes or changes["calibration"] is not None:
+        return {}
+    temperature, null = found.was
+    before = {"temperature": temperature} if settings.temperature == found.temperature else {}
+    return before | ({"null": null} if settings.null == "calibrated" else {})
 
 
 def check_temperature(settings: CollectionSettings) -> None:

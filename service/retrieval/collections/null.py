@@ -11,10 +11,12 @@ import numpy as np
 
 from attention.lookup import Background
 from service.encoding import Encoder, LoadingEncoder
+from service.retrieval.calibration import Calibration
 from service.retrieval.collections.models import encoding_queue
+from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord, Reader
 
-NullChoice = float | Literal["auto", "lenient", "strict", False]
+NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]
 
 SAMPLE = 512
@@ -28,6 +30,9 @@ FEWEST = 3
 
 COPY = 0.8
 """The cosine from which on two keys are versions of one thing, and say nothing about unrelated ones."""
+
+CALIBRATED = "calibrated"
+"""The null key that labelled questions have fitted."""
 
 UNIT = 0.01  # how far from 1 a length may be; bfloat16 needs 4e-3
 
@@ -104,26 +109,33 @@ class Standing:
     """The background that a collection's null key stands on.
 
     Attributes:
-        of: whose it is: the encoder's, of unrelated questions and texts; the collection's own keys'; or of both.
-        pairs: of keys that were compared.
+        of: whose it is: the encoder's, of unrelated questions and texts; the collection's own keys'; of both; or of
+            labelled questions.
+        pairs: of keys that were compared; 0 of labels.
     """
 
     background: Background
-    of: Literal["encoder", "keys", "both"]
+    of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
 
 
-def standing(choice: str, record: CollectionRecord, own: Own | None, encoder: Background | None) -> Standing | None:
+def standing(
+    choice: str, record: CollectionRecord, own: Own | None, encoder: Background | None, full_text: float = 0.0
+) -> Standing | None:
     """What a null key of that name stands on; None where there are too few keys to measure anything.
 
     Args:
         choice: `strict` stands on the collection's own background, `lenient` on the encoder's, `auto` halfway. Where
-            one of the two is missing, all stand on the other.
+            one of the two is missing, all stand on the other. `calibrated` stands on labelled questions alone.
         own: of fewer than 30 keys it counts for keys/30, and the encoder's for the rest.
+        full_text: what words weigh, of which labelled questions say how heavy the null key is beside them.
         encoder: of cosines; None without an encoder. It says nothing of keys that are compared by their lengths too and
             have others than 1.
     """
     similarity = record.settings.similarity
+    if choice == CALIBRATED:
+        found = calibration_of(record, "/null")
+        return Standing(Background((found.variant(full_text) or found.plain).level, 0.0), "labels", 0)
     known = None
     if encoder is not None and (similarity == "cosine" or own is None or own.unit):
         known = _of_unit_vectors(encoder, similarity, record.settings.dimension)
@@ -133,6 +145,22 @@ def standing(choice: str, record: CollectionRecord, own: Own | None, encoder: Ba
         return Standing(own.background, "keys", own.pairs)
     share = min(record.attendable / FEW, 1.0) * (0.5 if choice == "auto" else 1.0)
     return Standing(_between(known, own.background, share), "keys" if share == 1 else "both", own.pairs)
+
+
+def calibration_of(record: CollectionRecord, pointer: str) -> Calibration:
+    """What labelled questions said of the collection.
+
+    Raises:
+        InvalidContent: nothing, or it is of another version of softkv; at the pointer of what needs it.
+    """
+    found = Calibration.read(record.settings.calibration)
+    if found is None:
+        raise InvalidContent.at(
+            pointer,
+            f"{pointer.removeprefix('/')} needs a calibration, and collection {record.name!r} has none: send labelled "
+            'questions to /calibrate with "apply": true, or ask without it',
+        )
+    return found
 
 
 def _of_unit_vectors(cosines: Background, similarity: str, dimension: int | None) -> Background:
@@ -153,7 +181,7 @@ async def encoder_background(
 ) -> Background | None:
     """The background of the collection's encoder, where the null key is to stand on it."""
     choice = record.settings.null if asked is None else asked
-    if not isinstance(choice, str) or record.settings.encoder is None:
+    if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
     return _background((await encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
 
@@ -166,20 +194,25 @@ def _background(encoder: Encoder | None, similarity: str) -> Background | None:
 
 
 def null_of(
-    record: CollectionRecord, own: Callable[[], Own | None], asked: NullChoice | None, encoder: Background | None
+    record: CollectionRecord,
+    own: Callable[[], Own | None],
+    asked: NullChoice | None,
+    encoder: Background | None,
+    full_text: float = 0.0,
 ) -> tuple[float | Background | None, Standing | None]:
     """The null key, as asked or else as the collection says, and what it stands on where it is one with a name.
 
     Args:
         own: measures the collection's own background.
         encoder: what `encoder_background` gave for the same choice.
+        full_text: what words weigh.
 
     Returns:
         A similarity, or the background that it weighs as much as; None for no null key.
     """
     choice = record.settings.null if asked is None else asked
     if isinstance(choice, str):
-        stands = standing(choice, record, own(), encoder)
+        stands = standing(choice, record, own(), encoder, full_text)
         return (None if stands is None else stands.background), stands
     return (None if choice is False else float(choice)), None
 
@@ -196,7 +229,7 @@ def null_shown(
     choice, temperature = record.settings.null, record.settings.temperature
     if choice is False or not isinstance(choice, str):
         return None, None if choice is False else choice
-    if record.settings.encoder is not None and encoder is None:
+    if record.settings.encoder is not None and encoder is None and choice != CALIBRATED:
         return None, None
     found = standing(choice, record, own(), _background(encoder, record.settings.similarity))
     if found is None:

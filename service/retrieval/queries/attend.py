@@ -12,6 +12,7 @@ from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added, Line
+from service.retrieval.queries.confident import Confident, as_wanted
 from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
 from service.retrieval.queries.read import read_field
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
@@ -32,6 +33,7 @@ class Match:
         log_parts: ln(weight / weight of that one key); 0 where it has no other.
         spoke: which of its keys that is; None where it has no other.
         addends: what was added to the logit, a line each; None where nothing was, or that was not wanted.
+        confidence: the chance that it is right; None where the collection is not calibrated, or asked otherwise.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Match:
     log_parts: float = 0.0
     spoke: Spoke | None = None
     addends: Sequence[Line] | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ async def attend_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
+    options = as_wanted(collection.record, options)
     adding = adding_to(queries, options)
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
@@ -96,6 +100,7 @@ async def attend_collection(
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
         asked = questions(snapshot) if options.allow_missing or options.read is not None else [None] * len(found)
         results = list[Result]()
         for answer, question, added in zip(found, asked, adding(snapshot), strict=True):
@@ -104,7 +109,7 @@ async def attend_collection(
                 answer, coverage = covered(answer, question, snapshot.view.facts, snapshot.missing)
             if question is not None and options.read is not None:
                 read = read_field(snapshot, question, answer, options.read)
-            results.append(replace(told(snapshot, answer, reading, added, options), coverage=coverage, read=read))
+            results.append(replace(telling.result(answer, added), coverage=coverage, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
@@ -114,10 +119,20 @@ async def attend_collection(
     return await collection.lookups.ask(questions, finish, size=size, read=read)
 
 
-def told(snapshot: Snapshot, answer: Answer, reading: Readable, added: Added | None, options: Options) -> Result:
-    """The result of an answer, and what is to be told of what was added to its logits."""
-    made = result(snapshot.record, answer, reading, added if options.explained else None)
-    return replace(made, full_text=full_text_of(added, snapshot, options.filter))
+@dataclass(frozen=True)
+class Telling:
+    """What answers to some options become, of one snapshot; `confident`: how sure they may be, where that is known."""
+
+    snapshot: Snapshot
+    reading: Readable
+    options: Options
+    confident: Confident | None
+
+    def result(self, answer: Answer, added: Added | None) -> Result:
+        """An answer with its documents, and what is to be told of what was added to its logits."""
+        explained = added if self.options.explained else None
+        made = result(self.snapshot.record, answer, self.reading, explained, self.confident)
+        return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter))
 
 
 def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText | None:
@@ -127,11 +142,20 @@ def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText
     return FullText(added.words.weight, added.words.ranking, added.holding(mask_of(snapshot, sent)))
 
 
-def result(record: CollectionRecord, answer: Answer, reading: Readable, added: Added | None = None) -> Result:
-    """The answer with its documents, as far as they are wanted, and what is to be told of as added to each.
+def result(
+    record: CollectionRecord,
+    answer: Answer,
+    reading: Readable,
+    added: Added | None = None,
+    confident: Confident | None = None,
+) -> Result:
+    """The answer with its documents, as far as they are wanted; ties at the cut are decided by id.
 
-    Ties at the cut are decided by id.
+    Args:
+        added: what is to be told of as added to each.
+        confident: how sure each may be.
     """
+    answer, confidences = (answer, None) if confident is None else confident.told(answer)
     chosen = _matching(answer, reading)
     rows, weights = answer.numbers[chosen], answer.weights[chosen]
     found = reading.documents(rows)
@@ -144,6 +168,7 @@ def result(record: CollectionRecord, answer: Answer, reading: Readable, added: A
         answer.log_parts[chosen].tolist(),
         reading.spoke(found, rows, answer.parts[chosen]),
         [None] * len(rows) if added is None else added.told(rows),
+        [None] * len(rows) if confidences is None else confidences[chosen].tolist(),
         strict=True,
     )
     matches = [Match(*row) for row in columns]

@@ -44,13 +44,15 @@ class Options:
     null: NullChoice | None = None
     max_error: float | None = None
     basis: Literal["proven", "measured"] | None = None
-    full_text: float | None = None
+    full_text: float | Literal["auto"] | None = None
     bias: Any = None
     explained: bool = False
     output: bool = False
     reads: Reads = "texts"
     allow_missing: bool = False
     read: Read | None = None
+    answer_if: float | None = None
+    conformal: float | None = None
 
 
 def adding_to(queries: Sequence[str | Array], options: Options) -> Adding:
@@ -59,7 +61,7 @@ def adding_to(queries: Sequence[str | Array], options: Options) -> Adding:
     Raises:
         InvalidContent: options that cannot be met; the function returned raises it too.
     """
-    return adding_of(queries, options.full_text, options.bias, options.temperature, options.normaliser)
+    return adding_of(queries, weight_of_words(options), options.bias, options.temperature, options.normaliser)
 
 
 async def questions_of(
@@ -85,13 +87,19 @@ async def questions_of(
         if not options.allow_missing:
             check_whole(snapshot)
         check_queries(record, vectors, pointers)
-        null, _ = null_of(record, snapshot.own, options.null, background)
+        null, _ = null_of(record, snapshot.own, options.null, background, weight_of_words(options))
         mask = mask_of(snapshot, options.filter)
         biases = [None if added is None else added.bias for added in adding(snapshot)]
         both = zip(vectors, biases, strict=True)
         return [question(record, vector, options, null, mask, bias) for vector, bias in both]
 
     return questions
+
+
+def weight_of_words(options: Options) -> float:
+    """What is sent as `full_text`, 0 where nothing is."""
+    assert options.full_text != "auto"  # which has become a number by then
+    return options.full_text or 0.0
 
 
 def check_whole(snapshot: Snapshot) -> None:

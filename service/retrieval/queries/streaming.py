@@ -13,7 +13,8 @@ from attention.lookup import Answer, Grown, Question, answers, covered, growing
 from service.retrieval.collections import Collection, Snapshot, in_background
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added
-from service.retrieval.queries.attend import Result, result, told
+from service.retrieval.queries.attend import Result, Telling, result
+from service.retrieval.queries.confident import Confident, as_wanted
 from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Reading
 
@@ -35,6 +36,7 @@ async def stream_collection(collection: Collection, query: str | Array, options:
         RetrievalError: as of `attend_collection`, and for options that a stream has not.
     """
     _check(options)
+    options = as_wanted(collection.record, options)
     adding = adding_to([query], options)
     questions = await questions_of(collection, [query], options, ["/query"])
     loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[Told | None](), Event()
@@ -65,6 +67,9 @@ def _check(options: Options) -> None:
         raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
     if options.allow_missing:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
+    for name in ("answer_if", "conformal"):
+        if getattr(options, name) is not None:
+            raise InvalidContent.at(f"/{name}", f"of a part nobody knows how sure it is: leave stream out, or {name}")
     if options.temperature == "auto":
         raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
 
@@ -86,7 +91,8 @@ def _told(
             bound = found.certificate.total_variation
             yield Told(replace(result(snapshot.record, found, reading), coverage=coverage), final=False)
     (found,) = answers(snapshot.view, [question])
-    yield Told(told(snapshot, found, reading, added, options), final=True)
+    telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
+    yield Told(telling.result(found, added), final=True)
     if not all(grown.is_known for grown in parts):
         in_background(partial(_sum_up, parts), f"sum up {collection.name}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from attention.lookup import Answer, Evidence, sweep
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.attend import FullText, full_text_of, rest_weight
+from service.retrieval.queries.confident import as_wanted
 from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Document, Reading, Spoke
 
@@ -53,6 +54,7 @@ async def sweep_collection(
     Raises:
         RetrievalError: a query that does not fit the collection, options that are not for a sweep.
     """
+    options = as_wanted(collection.record, options)
     adding = adding_to([query], options)
     questions = await questions_of(collection, [query], options, ["/query"])
 

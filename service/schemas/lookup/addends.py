@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.filter import Filter
-from service.schemas.wire import Distinct, DocumentedAs, Number, Wire, json_value
+from service.schemas.wire import Distinct, DocumentedAs, Number, Wire, finite_number, json_value
 
 FieldInBias = Annotated[
     str, Field(pattern=r"^metadata\.", description="`metadata.` and the name of a field, as in filters.")
@@ -93,17 +93,28 @@ BiasTerm = TypeAliasType(
 )
 Terms = Annotated[list[BiasTerm], Field(max_length=8)]
 
+
+def _weight_or_auto(given: Any) -> Any:
+    if given == "auto":
+        return given
+    if type(given) in (int, float) and given >= 0:
+        return finite_number(given)
+    raise PydanticCustomError("weight", 'wanted a number from 0 on, or "auto"')
+
+
+_Weight = Annotated[Number, Field(json_schema_extra={"minimum": 0})]
+
 # The queries check a bias, and say what is wrong where; these types only describe it.
 BiasField = Annotated[
     Annotated[Any, AfterValidator(json_value), DocumentedAs(BiasTerm | Terms)] | None,
     Field(description="What is added to the logits: one term, or at most 8. Softmax at a number for its temperature."),
 ]
 FullTextField = Annotated[
-    Annotated[Number, Ge(0)] | None,
+    Annotated[Any, PlainValidator(_weight_or_auto), DocumentedAs(_Weight | Literal["auto"])] | None,
     Field(
         description="λ: a document whose key holds words of the question has λ times its rank in full text added to "
-        "its logit. For texts; softmax at a number for its temperature. 0 is as if left out.",
-        json_schema_extra={"minimum": 0},
+        'its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what '
+        "labelled questions said, where the collection is calibrated.",
     ),
 ]
 

@@ -43,6 +43,10 @@ class Match(Wire):
         description="similarity / temperature + what was added; null for minus infinity, at temperature 0."
     )
     weight: float = Field(description="Its share of the answer, 0 to 1; of a document of several keys, of all of them.")
+    confidence: float | None = Field(
+        None,
+        description="Where the collection is calibrated and asked as it was: the chance that this is the right one.",
+    )
     part: MatchPart | None = Field(
         None,
         description="Of a document of several keys: the one that is most similar, whose similarity and logit stand.",
@@ -63,7 +67,7 @@ class Evidence(Wire):
     answered: bool = Field(
         description="The documents outweigh the null key: `null_weight` is below ½; at temperature 0, and with other "
         "normalisers than softmax, the best similarity that passes is above `null_similarity`. Without a null key: "
-        "some document passed."
+        "some document passed. With `answer_if`: the first match's `confidence` is at least that."
     )
     null_weight: float = Field(description='The share of "none of these", the null key; 0 without one.')
     null_similarity: float | None = Field(description="The null key's similarity; null without one.")
@@ -118,7 +122,9 @@ class AttendAnswer(Wire):
 
     matches: list[Match] = Field(description="By weight, then similarity, then id.")
     rest_weight: float = Field(description="What all other documents that pass weigh together.")
-    complete: bool = Field(description="False where `top_k` came before `top_p` was reached.")
+    complete: bool = Field(
+        description="False where `top_k` came before `top_p`, or the end of the `conformal` set, was reached."
+    )
     output: VectorAnswer | None = Field(
         None, description="Σ weight · value vector over all documents that pass, where `include` asks for it."
     )

@@ -102,6 +102,18 @@ class AttendRequest(Wire):
     )
     full_text: FullTextField = None
     bias: BiasField = None
+    answer_if: Annotated[Number, Ge(0), Le(1)] | None = Field(
+        None,
+        description="Where the collection is calibrated and asked as it was: `answered` says whether the confidence of "
+        "the first match is at least this.",
+        json_schema_extra={"minimum": 0, "maximum": 1},
+    )
+    conformal: Annotated[Number, Ge(0.5), Le(0.99)] | None = Field(
+        None,
+        description="Where the collection is calibrated and asked as it was: return the set of matches that the right "
+        "one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000.",
+        json_schema_extra={"minimum": 0.5, "maximum": 0.99},
+    )
     allow_missing: bool = Field(
         False,
         description="Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a "

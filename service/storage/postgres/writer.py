@@ -63,7 +63,7 @@ class Writer(Reader):
         return self._collection("id", created[0][0])
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature and null; raises CollectionFixed where anything else differs."""
+        """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""
         record = self._collection("name", name, "FOR NO KEY UPDATE")
         refuse_fixed(record, settings)
         self._save(record, settings)

@@ -54,7 +54,7 @@ class Writer(Reader):
         return self._collection("id", number)
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature and null; raises CollectionFixed where anything else differs."""
+        """Change temperature, null and calibration; raises CollectionFixed where anything else differs."""
         record = self.collection(name)
         refuse_fixed(record, settings)
         self._save(record, settings)

@@ -17,7 +17,7 @@ FIRST = {
     "sweep": ("query", "temperatures"), "compare": ("query", "rows"), "put": ("id",),
     "encode": ("texts",), "get": ("id",), "patch": ("id",), "remove": ("id",), "exists": ("id",), "get_many": ("ids",),
     "write": ("documents",), "upsert": ("documents",), "values": ("field",), "collections": ("prefix",),
-    "trace": ("text",),
+    "trace": ("text",), "calibrate": ("questions",),
 }  # fmt: skip
 NAMED = {"filter": "where", "mode": "on_conflict"}
 MODES = {"upsert": "replace", "skip": "skip", "create": "fail"}

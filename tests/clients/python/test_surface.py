@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
-from softkv.calls import arrays, asking, attending, backups, collections, documents, facts, service, writing
+from softkv.calls import (
+    arrays,
+    asking,
+    attending,
+    backups,
+    collections,
+    documents,
+    facts,
+    service,
+    writing,
+)
 from softkv.calls.call import Call
 from softkv.calls.place import Known, Place
 from softkv.calls.teaching import lab, rooms
@@ -24,6 +34,7 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "attend": (attending.attend, ("cats",)),
     "sweep": (asking.sweep, ("cats", [0.1])),
     "compare": (asking.compare, ("cats",)),
+    "calibrate": (asking.calibrate, ([{"query": "cats", "id": None}],)),
     "compare_rows": (asking.compare_rows, ("cats", [{"key": "cats"}])),
     "post_documents": (writing.write, ([{"id": "a"}],)),
     "put_document": (documents.put, ("a/b",)),

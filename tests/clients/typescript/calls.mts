@@ -59,6 +59,7 @@ const patch: Sent<`${Documents}/{id}`, "patch"> = { key: null, metadata: null };
 const fields: Sent<`${Documents}/fields`, "post"> = { fields: ["metadata.year"], values: true };
 const sweep: Sent<"/v1/collections/{name}/sweep", "post"> = { query: "cats", temperatures: [0, 0.05, 1] };
 const compare: Sent<"/v1/collections/{name}/compare", "post"> = { query: "cats" };
+const calibrate: Sent<"/v1/collections/{name}/calibrate", "post"> = { questions: [{ query: "cats", id: null }], apply: true };
 const encode: Sent<"/v1/encode", "post"> = { texts: ["cats"], purpose: "query" };
 const collection: Sent<"/v1/collections/{name}", "put"> = { encoder: null, dimension: 2 };
 
@@ -156,5 +157,5 @@ again("teapot");
 
 export default [
   alone, vector, several, both, neither, nothing, misspelled, above, among, caseless, filtered, upsert, long, update,
-  unchanged, remove, everything, patch, fields, sweep, compare, encode, collection,
+  unchanged, remove, everything, patch, fields, sweep, compare, calibrate, encode, collection,
 ];

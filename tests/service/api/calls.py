@@ -103,6 +103,9 @@ BIAS: list[dict[str, Any]] = [
     {"field": "metadata.shelf", "weights": {"QA76": 1.5, "1993": 1, "true": 2}, "missing": -1},
     {"filter": {"field": "metadata.year", "operator": ">=", "value": 1990}, "addend": 1},
 ]
+LABELLED: list[dict[str, Any]] = [
+    {"query": f"question {i} of a library", "id": "qa76" if i % 2 else None} for i in range(60)
+]
 
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
@@ -168,6 +171,10 @@ EVERY_FIELD = [
     *(_ask(query=[1, 0], basis=each) for each in ("proven", "measured")),
     _ask(query=[1, 0], filter={"field": "id", "operator": "==", "value": "none"}, include=["value", "metadata"]),
     *(Call("attend", {"queries": ["cats", "dogs"], "null": name}) for name in ("auto", "lenient", "strict")),
+    Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True}),
+    Call("patch_collection", {"calibration": None}),
+    _ask(query=[1, 0], answer_if=0.5, conformal=0.9),
+    _ask(query=[1, 0], null="calibrated"),
     Call(
         "sweep",
         {
@@ -183,6 +190,7 @@ EVERY_FIELD = [
     ),
     Call("sweep", {"query": "cats", "temperatures": [1], "vector_format": "numbers"}),
     Call("attend", {"query": "databases", "full_text": 0.1, "bias": BIAS, "include": ["explanation"]}),
+    Call("attend", {"query": "databases", "full_text": "auto"}),
     Call("attend", {"query": "databases", "bias": BIAS[0], "include": ["explanation"]}),
     *(
         Call("sweep", {"query": "databases", "temperatures": [1], "full_text": 0.1, "bias": each})

@@ -9,10 +9,12 @@ import pytest
 
 from service.lab import TASKS, NetworkJob, Plan, TrainedModel
 from service.lab.networks import network, parameters
+from service.retrieval.calibration import Calibration, Curve, Variant
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
 SECRET = "X-Room-Secret"
+CALIBRATION = Calibration(2, None, 0.05, 0.0, 30, 30, Variant(0.2, Curve(1, 1, 0), {0.9: -3.0}), None, (0.05, False))
 LAB_MODELS = {"dates": "m-0123abcd", "pictures": "m-4567cdef"}
 
 
@@ -46,6 +48,7 @@ def stocked(client: httpx.Client, contract: Contract, service: RunningService) -
     client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
     for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
         client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
+    service.app.state.parts.catalogue.change("vectors", {"calibration": CALIBRATION.text()})
     for task in LAB_MODELS:
         service.app.state.parts.lab.keep(untrained(task))
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}

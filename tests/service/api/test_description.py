@@ -24,6 +24,8 @@ KEYWORDS = {
 # Where null in a request is another thing than nothing: no encoder, or a field that a merge patch removes.
 SAYING = {
     "CollectionSettings.encoder",
+    "CollectionChange.calibration",
+    "LabelledQuestion.id",
     "ValuePatch.metadata",
     "DocumentBody.key",
     "Document.key",

@@ -50,7 +50,7 @@ IN_ROOMS = {
     "open_room", "get_room", "close_room", "put_room_row", "delete_room_row", "ask_room", "put_guess", "reveal_answer",
 }  # fmt: skip
 KINDS = {
-    "lookup": {"attend", "sweep", "compare"},
+    "lookup": {"attend", "sweep", "compare", "calibrate"},
     "encode": {"encode", "embeddings", "trace"},
     "write": WRITES.keys(),
     "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "speak_mcp"} | IN_ROOMS,

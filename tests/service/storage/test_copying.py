@@ -57,7 +57,7 @@ def test_every_kind_of_document_arrives_as_it_was(store, other):
 
 def test_a_collection_keeps_its_settings_and_its_seed(store, other):
     with store.writing() as writer:
-        settings = replace(SETTINGS, basis="measured", null="strict", encoder="one")
+        settings = replace(SETTINGS, basis="measured", null="calibrated", encoder="one", calibration='{"version":1}')
         made = writer.create_collection("c", settings, b"s" * 32)
     with store.reading() as reader:
         copied(reader, other, "c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from softkv.answers.calibration import KeptCalibration, kept_calibration
 from softkv.record import Record
 
 
@@ -13,7 +14,7 @@ class Background(Record):
 
     mean: float
     deviation: float
-    of: Literal["encoder", "keys", "both"]
+    of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
 
 
@@ -34,9 +35,10 @@ class CollectionInfo(Record):
     value_from: Literal["value", "key"]
     basis: Literal["proven", "measured"]
     temperature: float
-    null: float | Literal["auto", "lenient", "strict", False]
+    null: float | Literal["auto", "lenient", "strict", "calibrated", False]
     background: Background | None
     null_similarity: float | None
+    calibration: KeptCalibration | None
     documents: int
     keyless: int
     keys: int | None
@@ -170,7 +172,8 @@ def service_info(content: Mapping[str, Any]) -> ServiceInfo:
 
 def collection_info(content: Mapping[str, Any]) -> CollectionInfo:
     """One collection."""
-    return CollectionInfo.read(content, background=background(content["background"]))
+    kept = kept_calibration(content.get("calibration"))
+    return CollectionInfo.read(content, background=background(content["background"]), calibration=kept)
 
 
 def field_facts(content: Mapping[str, Any]) -> FieldFacts:

@@ -47,6 +47,7 @@ class Match(Record):
         logit: similarity / temperature, and what was added; minus infinity where there is no weight at temperature 0;
             None where matches have no temperature, as those of a sweep.
         weight: its share, 0 to 1; None where matches have none.
+        confidence: the chance that it is the right one, where the collection is calibrated and asked as it was.
         part: of a document of several keys, the one that is most similar.
     """
 
@@ -54,6 +55,7 @@ class Match(Record):
     similarity: float
     logit: float | None = None
     weight: float | None = None
+    confidence: float | None = None
     part: Part | None = None
     key: str | None = None
     value: Any = None

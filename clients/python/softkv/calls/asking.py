@@ -1,4 +1,4 @@
-"""Questions to a collection that are answered in several ways: sweep, compare."""
+"""Questions to a collection besides attend: sweep, compare, calibrate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from softkv import filters
+from softkv.answers.calibration import Calibration
 from softkv.answers.comparison import Comparison, comparison
 from softkv.answers.document import wire_fields
 from softkv.answers.swept import Swept
-from softkv.calls.call import Call, Plan
+from softkv.calls.call import WRITE_SECONDS, Call, Plan
 from softkv.calls.collections import Null
 from softkv.calls.place import Known, Place
 from softkv.calls.queries import Bias, bias_on_wire, fitting, query_on_wire, text_of
@@ -36,7 +37,7 @@ def sweep(
     top_k: int | None = None,
     null: Null | None = None,
     where: Where | None = None,
-    full_text: float | None = None,
+    full_text: float | Literal["auto"] | None = None,
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
 ) -> Plan[Swept]:
@@ -46,7 +47,7 @@ def sweep(
     asked = [float(each) for each in temperatures]
     flaws = chain.from_iterable(checks.temperature(each, f"/temperatures/{at}") for at, each in enumerate(asked))
     none = [] if asked else [Flaw("/temperatures", "wanted at least 1, got 0")]
-    refuse([*none, *flaws, *checks.matches(top_k), *checks.number(full_text, "/full_text", least=0)])
+    refuse([*none, *flaws, *checks.matches(top_k), *checks.weight(full_text)])
     if not (isinstance(query, str) or is_vector(query)):
         raise misfit("/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one")
     yield from fitting(place, [query], lambda _: "/query")
@@ -58,6 +59,32 @@ def sweep(
     options = said(top_k=top_k, null=null, filter=filters.wire(where), include=include, vector_format=FORMAT) | added
     content = body({"query": query_on_wire(query, "/query"), "temperatures": asked, **options})
     return (yield from Call("POST", f"{place.path}/sweep", parse, content=content))
+
+
+def calibrate(place: Place, questions: Iterable[Mapping[str, Any]], *, apply: bool = False) -> Plan[Calibration]:
+    """Fit to labelled questions how sure an answer may be; from 50 on, as docs/calibration.md tells.
+
+    Args:
+        questions: each a `query`, a text or a vector, and the `id` that answers it, or `ids`; `"id": None` where
+            nothing does.
+        apply: keep it, where it gains.
+    """
+    asked = list(questions)
+    for at, each in enumerate(asked):
+        if not isinstance(each, Mapping) or "query" not in each:
+            raise misfit(f"/questions/{at}", 'wanted a question as {"query": …, "id": …}, "id": None for no answer')
+    queries = [each["query"] for each in asked]
+    yield from fitting(place, queries, lambda at: f"/questions/{at}/query")
+    sent = [
+        {**each, "query": query_on_wire(query, f"/questions/{at}/query")}
+        for at, (each, query) in enumerate(zip(asked, queries, strict=True))
+    ]
+
+    def parse(reply: Reply) -> Calibration:
+        return Calibration.read(reply.json())
+
+    content = body({"questions": sent, "apply": apply})
+    return (yield from Call("POST", f"{place.path}/calibrate", parse, content=content, timeout=WRITE_SECONDS))
 
 
 def compare(

@@ -37,8 +37,10 @@ class How(TypedDict, total=False):
     null: Null | None
     max_error: float | None
     basis: Basis | None
-    full_text: float | None
+    full_text: float | Literal["auto"] | None
     bias: Bias | None
+    answer_if: float | None
+    conformal: float | None
     allow_missing: bool | None
     read: Mapping[str, Any] | None
     include: Sequence[MatchField] | None
@@ -57,8 +59,10 @@ def attend(
     null: Null | None = None,
     max_error: float | None = None,
     basis: Basis | None = None,
-    full_text: float | None = None,
+    full_text: float | Literal["auto"] | None = None,
     bias: Bias | None = None,
+    answer_if: float | None = None,
+    conformal: float | None = None,
     allow_missing: bool | None = None,
     read: Mapping[str, Any] | None = None,
     include: Sequence[MatchField] | None = None,
@@ -72,11 +76,15 @@ def attend(
         top_k: how many documents to name, 10 if left out.
         top_p: name the fewest that hold this share of the documents' weight.
         where: which documents may be attended to, as `F.year >= 1930`.
-        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
+        null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict",
+            "calibrated".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate; the collection's if left out.
-        full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit.
+        full_text: what the words of a text weigh: so many times its rank in full text is added to a document's logit;
+            "auto" is what the collection was calibrated to.
         bias: what else is added, a term or a list, as `{"field": "metadata.year", "half_life": 10}`.
+        answer_if: of a calibrated collection, how sure the first match must be for `answered`.
+        conformal: of a calibrated collection, name the set that the right one is in with this chance.
         allow_missing: whether to answer also where some documents cannot be asked now; then `coverage` says how many.
         read: a field to read over all documents, as `{"field": "metadata.year", "as": "mean"}`.
         include: what a match brings along; `"output"` is the blended value, of the whole answer.
@@ -93,6 +101,8 @@ def attend(
         basis=basis,
         full_text=full_text,
         bias=bias,
+        answer_if=answer_if,
+        conformal=conformal,
         allow_missing=allow_missing,
         read=read,
         include=include,
@@ -136,7 +146,9 @@ def _options(**how: Unpack[How]) -> dict[str, Any]:
             checks.matches(get("top_k")),
             checks.number(get("top_p"), "/top_p", above=0, most=1),
             checks.number(get("max_error"), "/max_error", above=0),
-            checks.number(get("full_text"), "/full_text", least=0),
+            checks.weight(get("full_text")),
+            checks.number(get("answer_if"), "/answer_if", least=0, most=1),
+            checks.number(get("conformal"), "/conformal", least=0.5, most=0.99),
         )
     )
     fields: dict[str, Any] = {name: each for name, each in how.items() if name not in ("where", "bias")}

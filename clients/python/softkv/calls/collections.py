@@ -15,7 +15,7 @@ from softkv.wire.checks import number
 from softkv.wire.checks import temperature as temperature_flaws
 from softkv.wire.vectors import MOST_COMPONENTS
 
-Null: TypeAlias = float | Literal["auto", "lenient", "strict", False]
+Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Similarity: TypeAlias = Literal["cosine", "dot", "scaled_dot", "gaussian"]
 Basis: TypeAlias = Literal["proven", "measured"]
 _CREATED = 201
@@ -68,10 +68,18 @@ def create(
     return Call("PUT", place.path, parse, content=body(settings), once=True, timeout=WRITE_SECONDS)
 
 
-def change(place: Place, *, temperature: float | None = None, null: Null | None = None) -> Call[CollectionInfo]:
-    """Change what its questions are asked with where they say nothing; all else is fixed."""
+def change(
+    place: Place,
+    *,
+    temperature: float | None = None,
+    null: Null | None = None,
+    calibration: LeftOut | None = OMITTED,
+) -> Call[CollectionInfo]:
+    """Change what its questions are asked with where they say nothing; `calibration=None` takes that away."""
     refuse(temperature_flaws(temperature))
     content: dict[str, Any] = said(temperature=temperature, null=null)
+    if calibration is not OMITTED:
+        content["calibration"] = None
     return Call(
         "PATCH", place.path, lambda reply: _info(place, reply), content=body(content), once=True, timeout=WRITE_SECONDS
     )

@@ -47,6 +47,15 @@ def temperature(given: Any, pointer: str = "/temperature", *, auto: bool = False
         yield Flaw(pointer, f"wanted 0, or a number from {_SMALLEST_TEMPERATURE} on")
 
 
+def weight(given: Any, pointer: str = "/full_text") -> Iterator[Flaw]:
+    """What words weigh: from 0 on, or `"auto"`."""
+    if isinstance(given, str):
+        if given != "auto":
+            yield Flaw(pointer, 'wanted a number from 0 on, or "auto"')
+        return
+    yield from number(given, pointer, least=0)
+
+
 def matches(top_k: int | None) -> Iterator[Flaw]:
     """How many documents to name."""
     return number(top_k, "/top_k", least=0, most=MOST_MATCHES)

@@ -166,7 +166,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change temperature or null
+         * Change temperature or null, or take a calibration away
          * @description What a collection was encoded with and how it compares is fixed; how it is asked may change.
          */
         patch: operations["patch_collection"];
@@ -354,6 +354,26 @@ export interface paths {
          * @description The rows are asked as a collection of the same documents would be; nothing is stored.
          */
         post: operations["compare_rows"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/collections/{name}/calibrate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fit to labelled questions how sure an answer may be
+         * @description Temperature, null key, words, confidence and sets, judged on questions that were held out of the fit.
+         */
+        post: operations["calibrate"];
         delete?: never;
         options?: never;
         head?: never;
@@ -800,7 +820,7 @@ export interface components {
             matches: components["schemas"]["Match"][];
             /** @description What all other documents that pass weigh together. */
             rest_weight: number;
-            /** @description False where `top_k` came before `top_p` was reached. */
+            /** @description False where `top_k` came before `top_p`, or the end of the `conformal` set, was reached. */
             complete: boolean;
             /** @description Σ weight · value vector over all documents that pass, where `include` asks for it. */
             output?: components["schemas"]["VectorAnswer"];
@@ -872,10 +892,14 @@ export interface components {
              * @enum {string}
              */
             basis?: "proven" | "measured";
-            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out. */
-            full_text?: number;
+            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
+            full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description Where the collection is calibrated and asked as it was: `answered` says whether the confidence of the first match is at least this. */
+            answer_if?: number;
+            /** @description Where the collection is calibrated and asked as it was: return the set of matches that the right one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000. */
+            conformal?: number;
             /**
              * @description Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a 503 `shards_missing`.
              * @default false
@@ -955,10 +979,14 @@ export interface components {
              * @enum {string}
              */
             basis?: "proven" | "measured";
-            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out. */
-            full_text?: number;
+            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
+            full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
+            /** @description Where the collection is calibrated and asked as it was: `answered` says whether the confidence of the first match is at least this. */
+            answer_if?: number;
+            /** @description Where the collection is calibrated and asked as it was: return the set of matches that the right one is in with this chance, of questions that have an answer; at most `top_k`, or 1,000. */
+            conformal?: number;
             /**
              * @description Whether to answer also where some documents cannot be asked now, with `coverage`; else that is a 503 `shards_missing`.
              * @default false
@@ -1207,6 +1235,275 @@ export interface components {
              */
             missing?: number;
         };
+        /** @description What labelled questions say of a collection, and what it gains. */
+        CalibrateAnswer: {
+            temperature: number;
+            /** @description The null key weighs as much as n keys of this similarity. */
+            level: number;
+            /** @description λ; 0 where words make the labels no likelier by more than the standard error of that, or rank worse. */
+            full_text: number;
+            confidence: components["schemas"]["ConfidenceCurve"];
+            /** @description Those that there are labels enough for. */
+            conformal: components["schemas"]["ConformalLevel"][];
+            /** @description The same with words; null where `full_text` is 0. */
+            words: components["schemas"]["WithWords"] | null;
+            /** @description As the collection is served: the first match's weight is taken for its confidence. */
+            before: components["schemas"]["CalibrationFigures"];
+            /** @description Each question by a fit to four fifths of the others. */
+            after: components["schemas"]["CalibrationFigures"];
+            /** @description With words; null where `full_text` is 0. */
+            after_words: components["schemas"]["CalibrationFigures"] | null;
+            /** @description By how much the log-loss fell, question by question. */
+            gained: components["schemas"]["CalibrationFigure"];
+            labels: components["schemas"]["Labels"];
+            documents: number;
+            encoder: string | null;
+            /** @description Whether it is kept. */
+            applied: boolean;
+            /** @description Why not, where `apply` was sent. */
+            reason: string | null;
+            took_ms: number;
+        };
+        /**
+         * @description Labelled questions to fit to.
+         * @example {
+         *       "questions": [
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         },
+         *         {
+         *           "query": "SQL",
+         *           "id": "qa76"
+         *         },
+         *         {
+         *           "query": "steam",
+         *           "id": null
+         *         }
+         *       ]
+         *     }
+         */
+        CalibrateRequest: {
+            /** @description From 50 on, at least 10 with an answer and 10 without one; like those that will be asked. */
+            questions: components["schemas"]["LabelledQuestion"][];
+            /**
+             * @description Whether to keep it, where the log-loss falls by more than its standard error: the collection then has this temperature, and `null` is "calibrated". Wants a key that may write.
+             * @default false
+             */
+            apply?: boolean;
+        };
+        /** @description A figure and its standard error; null where too few questions had one. */
+        CalibrationFigure: {
+            value: number | null;
+            error: number | null;
+        };
+        /** @description How good confidences, ranks and sets are. */
+        CalibrationFigures: {
+            /** @description Expected calibration error of the first match's confidence, over ten bins of equal size. */
+            ece: components["schemas"]["CalibrationFigure"];
+            /** @description Mean of (confidence − right)². */
+            brier: components["schemas"]["CalibrationFigure"];
+            /** @description In nats; a confidence counts as at least 10⁻⁶ from 0 and 1. */
+            log_loss: components["schemas"]["CalibrationFigure"];
+            /** @description At 1, of the questions that have an answer. */
+            recall: components["schemas"]["CalibrationFigure"];
+            /** @description Mean reciprocal rank, of these. */
+            mrr: components["schemas"]["CalibrationFigure"];
+            /** @description Share of these that are answered, the right one being first. */
+            answered_right: components["schemas"]["CalibrationFigure"];
+            /** @description Share of the questions without an answer that are answered. */
+            answered_wrong: components["schemas"]["CalibrationFigure"];
+            /** @description Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of `top_p`. */
+            coverage: components["schemas"]["CalibrationFigure"];
+        };
         /** @description A bound on the distance between this answer and the exact one, and what stands behind it. */
         Certificate: {
             /**
@@ -1255,6 +1552,7 @@ export interface components {
          *         "pairs": 1
          *       },
          *       "null_similarity": 0.145,
+         *       "calibration": null,
          *       "documents": 2,
          *       "keyless": 0,
          *       "keys": 2,
@@ -1293,6 +1591,8 @@ export interface components {
             background: components["schemas"]["NullBackground"] | null;
             /** @description The similarity of the null key at the collection's temperature, over all of its documents. */
             null_similarity: number | null;
+            /** @description What labelled questions said of it; null without any. */
+            calibration: components["schemas"]["KeptCalibration"] | null;
             /** @description How many it holds that can be attended to. */
             documents: number;
             /** @description How many it holds besides, without a key: found by id and filter, never weighed. */
@@ -1314,6 +1614,8 @@ export interface components {
             temperature?: components["schemas"]["Temperature"];
             /** @description The default null key of its queries. Left out: stays as it is; false: none. */
             null?: components["schemas"]["Null"];
+            /** @description null takes the calibration away, and with it the temperature and the null key that it brought. */
+            calibration?: null;
         };
         /** @description Every collection by name, or a page of them. */
         CollectionList: {
@@ -1466,6 +1768,22 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description At most 1,000; each id once. */
             rows: components["schemas"]["Row"][];
+        };
+        /** @description sigmoid(s·x + offset), x = logit(w), w the weight of the best document without the null key. */
+        ConfidenceCurve: {
+            /** @description s, where w is below ½. */
+            slope: number;
+            /** @description s, from there on. */
+            slope_above: number;
+            /** @description The logit of the confidence where w is ½. */
+            offset: number;
+        };
+        /** @description A promise, and the least weight of a match of its set. */
+        ConformalLevel: {
+            /** @description The chance that the right one is in the set, where there is one. */
+            conformal: number;
+            /** @description The null key left out. */
+            weight: number;
         };
         /**
          * @description Whether a field is a list that holds the value, or a text that has it as a part.
@@ -2589,7 +2907,7 @@ export interface components {
         };
         /** @description How much the collection knew. */
         Evidence: {
-            /** @description The documents outweigh the null key: `null_weight` is below ½; at temperature 0, and with other normalisers than softmax, the best similarity that passes is above `null_similarity`. Without a null key: some document passed. */
+            /** @description The documents outweigh the null key: `null_weight` is below ½; at temperature 0, and with other normalisers than softmax, the best similarity that passes is above `null_similarity`. Without a null key: some document passed. With `answer_if`: the first match's `confidence` is at least that. */
             answered: boolean;
             /** @description The share of "none of these", the null key; 0 without one. */
             null_weight: number;
@@ -2795,6 +3113,23 @@ export interface components {
             /** @description Its dark modules, as the path of an SVG whose view box is 0 0 size size. */
             path: string;
         };
+        /** @description What a collection keeps of a calibration. */
+        KeptCalibration: {
+            /** @description Of what is kept. */
+            version: number;
+            /** @description How many the collection had. */
+            documents: number;
+            /** @description What its texts were encoded with. */
+            encoder: string | null;
+            temperature: number;
+            /** @description The null key weighs as much as n keys of this similarity. */
+            level: number;
+            /** @description λ, what bm25 is worth in logits; 0 where words gain nothing. */
+            full_text: number;
+            labels: components["schemas"]["Labels"];
+            /** @description Whether the collection has more than twice or less than half of these documents by now, or another temperature or encoder: then calibrate it anew. */
+            outgrown: boolean;
+        };
         /** @description What the lab is at. */
         LabAnswer: {
             /** @description Whether the caller may train here. */
@@ -2826,12 +3161,28 @@ export interface components {
             /** @description What it is to attend to, before all other pairs' keys. */
             key: string;
         };
+        /** @description A question, and what answers it. */
+        LabelledQuestion: {
+            /** @description A text, or a vector of the keys' width. */
+            query: components["schemas"]["Query"];
+            /** @description The document that answers it; null: none does. */
+            id?: components["schemas"]["DocumentId"] | null;
+            /** @description The documents that answer it, instead of `id`: each of them is right. */
+            ids?: components["schemas"]["DocumentId"][];
+        };
+        /** @description How many questions had an answer, and had none. */
+        Labels: {
+            present: number;
+            absent: number;
+        };
         /** @description The most that one request may ask or send; one more is refused, with 422 or 413 unless it says otherwise. */
         Limits: {
             /** @description Bytes of a body; of NDJSON, of a line. */
             body_bytes: number;
             /** @description Calls of one kind under way; one more of it is a 429. */
             requests_at_once: number;
+            /** @description `questions` of one calibrate. */
+            calibrate_questions: number;
             /** @description Documents in a JSON body; a stream of NDJSON takes any number. */
             documents: number;
             /** @description `queries` of one attend. */
@@ -2927,6 +3278,8 @@ export interface components {
             logit: number | null;
             /** @description Its share of the answer, 0 to 1; of a document of several keys, of all of them. */
             weight: number;
+            /** @description Where the collection is calibrated and asked as it was: the chance that this is the right one. */
+            confidence?: number;
             /** @description Of a document of several keys: the one that is most similar, whose similarity and logit stand. */
             part?: components["schemas"]["MatchPart"];
             key?: string | null;
@@ -3065,22 +3418,22 @@ export interface components {
          */
         NestedNumbers: (number | unknown[])[];
         /**
-         * @description The null key, one more key that means "none of these": its similarity; `false` for none; or a name: it then weighs as much as so many unrelated documents would together, at every temperature and every number of documents. What unrelated is, `strict` takes from the collection's own keys, `lenient` from its encoder, and `auto` from both.
+         * @description The null key, one more key that means "none of these": its similarity; `false` for none; or a name: it then weighs as much as so many unrelated documents would together, at every temperature and every number of documents. What unrelated is, `strict` takes from the collection's own keys, `lenient` from its encoder, `auto` from both, and `calibrated` from labelled questions.
          * @example auto
          * @example 0.4
          * @example false
          */
-        Null: ("auto" | "lenient" | "strict") | number | false;
+        Null: ("auto" | "lenient" | "strict" | "calibrated") | number | false;
         /** @description What the null key takes for unrelated: similarities that mean nothing, as a normal distribution. */
         NullBackground: {
             mean: number;
             deviation: number;
             /**
-             * @description Whose: the encoder's, of unrelated questions and texts; those of two different documents' keys; or between the two.
+             * @description Whose: the encoder's, of unrelated questions and texts; those of two different documents' keys; between the two; or of labelled questions, which fit the mean and leave no deviation.
              * @enum {string}
              */
-            of: "encoder" | "keys" | "both";
-            /** @description Of keys that were compared; 0 where it is the encoder's alone. */
+            of: "encoder" | "keys" | "both" | "labels";
+            /** @description Of keys that were compared; 0 where it is the encoder's alone, or of labels. */
             pairs: number;
         };
         /**
@@ -3537,8 +3890,8 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description Which documents may be attended to; left out: all. */
             filter?: components["schemas"]["Filter"];
-            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out. */
-            full_text?: number;
+            /** @description λ: a document whose key holds words of the question has λ times its rank in full text added to its logit. For texts; softmax at a number for its temperature. 0 is as if left out; `"auto"` is what labelled questions said, where the collection is calibrated. */
+            full_text?: number | "auto";
             /** @description What is added to the logits: one term, or at most 8. Softmax at a number for its temperature. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
             /**
@@ -3859,6 +4212,12 @@ export interface components {
             /** @description Its share of the weight of all documents that have the field. */
             weight: number;
         };
+        /** @description What was fitted with words: with `full_text` at λ. */
+        WithWords: {
+            level: number;
+            confidence: components["schemas"]["ConfidenceCurve"];
+            conformal: components["schemas"]["ConformalLevel"][];
+        };
         /** @description What the words of the question added to one document. */
         WordsAddend: {
             /** @constant */
@@ -3891,6 +4250,10 @@ export type SchemaAttentionAnswer = components['schemas']['AttentionAnswer'];
 export type SchemaAttentionRequest = components['schemas']['AttentionRequest'];
 export type SchemaBiasTerm = components['schemas']['BiasTerm'];
 export type SchemaByValue = components['schemas']['ByValue'];
+export type SchemaCalibrateAnswer = components['schemas']['CalibrateAnswer'];
+export type SchemaCalibrateRequest = components['schemas']['CalibrateRequest'];
+export type SchemaCalibrationFigure = components['schemas']['CalibrationFigure'];
+export type SchemaCalibrationFigures = components['schemas']['CalibrationFigures'];
 export type SchemaCertificate = components['schemas']['Certificate'];
 export type SchemaChanges = components['schemas']['Changes'];
 export type SchemaCollectionAnswer = components['schemas']['CollectionAnswer'];
@@ -3901,6 +4264,8 @@ export type SchemaCombination = components['schemas']['Combination'];
 export type SchemaCompareAnswer = components['schemas']['CompareAnswer'];
 export type SchemaCompareRequest = components['schemas']['CompareRequest'];
 export type SchemaCompareRowsRequest = components['schemas']['CompareRowsRequest'];
+export type SchemaConfidenceCurve = components['schemas']['ConfidenceCurve'];
+export type SchemaConformalLevel = components['schemas']['ConformalLevel'];
 export type SchemaContainment = components['schemas']['Containment'];
 export type SchemaCoverage = components['schemas']['Coverage'];
 export type SchemaDecodeAnswer = components['schemas']['DecodeAnswer'];
@@ -3947,9 +4312,12 @@ export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
 export type SchemaJoining = components['schemas']['Joining'];
+export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
 export type SchemaLabAnswer = components['schemas']['LabAnswer'];
 export type SchemaLabModel = components['schemas']['LabModel'];
 export type SchemaLabPair = components['schemas']['LabPair'];
+export type SchemaLabelledQuestion = components['schemas']['LabelledQuestion'];
+export type SchemaLabels = components['schemas']['Labels'];
 export type SchemaLimits = components['schemas']['Limits'];
 export type SchemaLinear = components['schemas']['Linear'];
 export type SchemaLiveness = components['schemas']['Liveness'];
@@ -4019,6 +4387,7 @@ export type SchemaValuePatch = components['schemas']['ValuePatch'];
 export type SchemaVector = components['schemas']['Vector'];
 export type SchemaVectorAnswer = components['schemas']['VectorAnswer'];
 export type SchemaVote = components['schemas']['Vote'];
+export type SchemaWithWords = components['schemas']['WithWords'];
 export type SchemaWordsAddend = components['schemas']['WordsAddend'];
 export type HeaderXRequestId = components['headers']['X-Request-ID'];
 export type $defs = Record<string, never>;
@@ -6658,6 +7027,153 @@ export interface operations {
                 headers: {
                     /** @description After how many seconds to try again. */
                     "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    calibrate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CalibrateRequest"];
+            };
+        };
+        responses: {
+            /** @description What was fitted, how the collection does without it and with it, and whether it is kept. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalibrateAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown one. */
+            401: {
+                headers: {
+                    /** @description How to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            429: {
+                headers: {
+                    /** @description After how many seconds to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation leaves out a library that is wanted: for the encoder, see /readyz; for the lab, torch. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading, or could not be loaded; `collection_loading`: the collection is still being read from disk: try again; `shards_missing`: some of the collection's documents cannot be asked now: try again, or allow them to be missing; `collection_damaged`: what is stored of the collection is not what was written: see /readyz; `document_damaged`: the stored document is not what was written: write it anew or delete it; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: there is no memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description After how many seconds to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            507: {
+                headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };

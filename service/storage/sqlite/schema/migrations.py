@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from service.storage.errors import DatabaseForeign, DatabaseTooNew, StorageFailed
-from service.storage.sqlite.schema import schema_1, schema_2
+from service.storage.sqlite.schema import schema_1, schema_2, schema_3
 
-SCHEMA = 3
+SCHEMA = 4
 # "skv1": says in the file's header that it is ours.
 APPLICATION_ID = 0x736B7631
 
@@ -23,7 +23,7 @@ Report: TypeAlias = Callable[[int, int], object]
 OLDER: Mapping[int, Callable[[sqlite3.Connection, Path, Report], None]] = {1: schema_1.copy}
 
 # An older version that little is to be changed of → what makes the next one of it.
-CHANGES: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.change}
+CHANGES: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.change, 3: schema_3.change}
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:

@@ -1,4 +1,4 @@
--- Schema 3. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
+-- Schema 4. Ids and row numbers are AUTOINCREMENT: what memory holds under a number never becomes something else.
 -- A checksum is of the row that it stands in (service/storage/checksums.py), so that damage is not taken for content.
 CREATE TABLE collections (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -12,7 +12,8 @@ CREATE TABLE collections (
     value_from TEXT NOT NULL CHECK (value_from IN ('value', 'key')),
     basis TEXT NOT NULL DEFAULT 'proven' CHECK (basis IN ('proven', 'measured')),
     thin_seed BLOB CHECK (length(thin_seed) = 32), -- secret; NULL: its keys have no thin codes
-    null_key TEXT NOT NULL, -- JSON: "auto", "lenient", "strict", a number or false
+    null_key TEXT NOT NULL, -- JSON: "auto", "lenient", "strict", "calibrated", a number or false
+    calibration TEXT, -- JSON: what labelled questions said of it
     checksum INTEGER NOT NULL,
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
     keyless INTEGER NOT NULL DEFAULT 0    -- and of these without a key vector
@@ -75,12 +76,6 @@ CREATE TABLE answered_writes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX answered_writes_by_time ON answered_writes (at);
-
--- What labelled questions said of a collection.
-CREATE TABLE calibrations (
-    collection INTEGER PRIMARY KEY REFERENCES collections (id) ON DELETE CASCADE,
-    fitted TEXT NOT NULL -- JSON
-) STRICT;
 
 -- One row while a process has the store open: where it is found without one, that process did not close the store.
 CREATE TABLE open_stores (

@@ -119,3 +119,35 @@ def test_what_is_known_of_a_width_may_have_changed(made, softkv_client):
     other.drop()
     other.create(encoder=None, dimension=3)
     assert len(collection.attend([1.0, 0.0, 0.0])) == 0
+
+
+@pytest.fixture
+def labelled(shelf):
+    random = np.random.default_rng(0)
+    return [
+        {"query": np.array([6.0, random.normal()]), "id": "codd"}
+        if i % 2
+        else {"query": [0.1, 0.5 * random.normal()], "id": None}
+        for i in range(60)
+    ]
+
+
+def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
+    found = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
+    assert found.labels == {"present": 31, "absent": 30}
+    assert found.gained["error"] > 0
+    assert found.applied
+    kept = shelf.info().calibration
+    assert (kept.temperature, kept.documents, kept.outgrown) == (found.temperature, found.documents, False)
+    answer = shelf.attend([1.0, 0.0], top_k=2, answer_if=0.01)
+    assert 0 < answer[0].confidence <= 1
+    assert sum(each.confidence for each in answer) <= 1
+    assert shelf.attend([1.0, 0.0], conformal=0.9).ids[0] == "codd"
+    assert shelf.change(calibration=None).calibration is None
+    assert shelf.attend([1.0, 0.0])[0].confidence is None
+
+
+def test_what_is_no_labelled_question_is_not_sent(shelf):
+    for wrong in ([{"id": "codd"}], ["a text"]):
+        with pytest.raises(softkv.Invalid, match="wanted a question"):
+            shelf.calibrate(wrong)

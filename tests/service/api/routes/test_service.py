@@ -71,6 +71,10 @@ def hopfield(n: int) -> dict[str, Any]:
     return {"query": [[1]], "key": [[1]], "value": [[1]], "hopfield_steps": n}
 
 
+def labelled(n: int) -> dict[str, Any]:
+    return {"questions": [{"query": [1, 0], "id": "none" if i % 2 else None} for i in range(n)]}
+
+
 ASKED = {"query": [1, 0]}
 NO_MODEL = 404
 MET = {
@@ -80,6 +84,8 @@ MET = {
     "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
     "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
     "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
+    # Half of them name documents that are not there, which is found once they are few enough.
+    "calibrate_questions": Met(f"{C}/calibrate", labelled, inside=422),
     "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
     "room_rows": Met("/v1/rooms", lambda n: {"rows": [{"key": "k"}] * n}),
     "room_characters": Met("/v1/rooms", lambda n: {"rows": [{"key": "k" * n}]}),

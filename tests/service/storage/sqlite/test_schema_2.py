@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
             number = writer.create_collection(name, settings).id
         writer.upsert(number, [document("a", 1), document("b", 2)])
     with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
-        for column in ("thin_seed", "basis"):
+        for column in ("thin_seed", "basis", "calibration"):
             connection.execute(f"ALTER TABLE collections DROP COLUMN {column}")
         connection.create_function("checked", -1, lambda name, *stored: settings_checksum(name, stored))
         connection.execute(f"UPDATE collections SET checksum = checked(name, {COLUMNS})")

@@ -22,7 +22,13 @@ from tests.service.storage.sqlite.upgrades import made
 
 FOLDER = Path(made.__file__).parent
 # file → the schema in it, and whether documents had several keys then
-FILES = {"schema_1": (1, False), "schema_2_first": (2, False), "schema_2": (2, True), "schema_3": (3, True)}
+FILES = {
+    "schema_1": (1, False),
+    "schema_2_first": (2, False),
+    "schema_2": (2, True),
+    "schema_3": (3, True),
+    "schema_4": (4, True),
+}
 
 
 def unpacked(name: str, directory: Path) -> Path:

@@ -10,6 +10,7 @@
 | `schema_2_first.sqlite3.xz` | d51c8bf | the first that wrote schema 2 |
 | `schema_2.sqlite3.xz` | f953aa4 | the last |
 | `schema_3.sqlite3.xz` | eb81045 | as this file was written |
+| `schema_4.sqlite3.xz` | the one after 2692cd8 | the first that wrote schema 4 |
 
 So it takes nothing but what all of these have: it imports the store of whichever commit it runs under.
 """

@@ -1,0 +1,155 @@
+"""Is a confidence of 0.7 right seven times of ten? What 200 labelled questions make of a collection, on others.
+
+    python -m benchmarks.calibration [--labels 200] [--draws 50]
+
+Of `python` and `unicode` some 6,000 questions are made as this runs, and of half of them every right document is taken
+out. 100 of those with an answer and 100 of those without are drawn, as often as `--draws` says; what is fitted to them
+is judged on all others. Beside it: the weights as served, the null key left out, and a fit to all questions, judged on
+the same. The exit code is 1 where, on either collection, the mean calibration error is above 0.05, the mean coverage of
+the sets of 0.9 is off by more than 0.02 or the fitted λ loses mean reciprocal rank, or where fewer than 95 % of the
+draws of both together are within 0.06 of 0.9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.lookup import Memory, Rows, prepare, similarities_of
+from benchmarks.labelled import Asked, asked
+from service.encoding import Encoder, load_encoder
+from service.retrieval.calibration import PROMISE, Documents, Figures, Profiles, Profiling, assess
+from service.retrieval.calibration.fitted import Fit, Outcomes
+from service.storage import SearchRow, searching_rows
+
+QUESTIONS = 4000
+TOGETHER = 16
+MOST_ERROR, NEAR, WITHIN, KEPT = 0.05, 0.02, 0.06, 0.95
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What was fitted to some questions, judged on the others; of no words, and of the λ that was fitted."""
+
+    temperature: float
+    words: float
+    gains: bool
+    plain: Figures
+    with_words: Figures
+
+
+def profiles_of(given: Asked, encoder: Encoder) -> Profiles:
+    """Every question's, by the service's own parts: its encoder, its lookup, its full text."""
+    keys = encoder.encode([document["key"] for document in given.documents], "document").vectors
+    queries = encoder.encode([each.question for each in given.questions], "query").vectors
+    numbers = np.arange(1, len(keys) + 1)
+    memory = Memory("cosine")
+    memory.publish(add=Rows(numbers, keys))
+    places = {document["id"]: row for row, document in enumerate(given.documents, start=1)}
+    names = [document["id"] for document in given.documents]
+    documents = Documents.of(numbers)
+    profiling = Profiling(encoder.temperature.value, len(keys))
+    searched = [SearchRow(document["id"], document["key"], None) for document in given.documents]
+    with searching_rows(searched) as search:
+        for start in range(0, len(queries), TOGETHER):
+            found = similarities_of(memory.view, queries[start : start + TOGETHER].astype(np.float64))
+            order = np.argsort(found.numbers)
+            for question, row in zip(given.questions[start:], found.similarities, strict=False):
+                right = np.array([places[each] for each in question.answers if each in places], dtype=np.int64)
+                ranks = search.ranks(question.question)
+                profiling.add(row[order], documents, ranks, right, lambda rows: [names[each - 1] for each in rows])
+    return profiling.made()
+
+
+def drawn(profiles: Profiles, labels: int, draw: int) -> Draw:
+    """Fit to so many labels, half of each kind."""
+    random = np.random.default_rng(draw)
+    kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
+    chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
+    others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
+    found = assess(profiles.of(chosen), random.permutation(len(chosen)), -math.inf)
+    held = profiles.of(others)
+    plain = Figures.of(found.plain.held(held, PROMISE))
+    with_words = plain if found.words is None else Figures.of(found.words.held(held, PROMISE))
+    share = 0.0 if found.words is None else profiles.words[found.words.cell[0]]
+    return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gains, plain, with_words)
+
+
+def report(name: str, profiles: Profiles, draws: list[Draw], table: Table) -> bool:
+    """Lines of the table → whether the fits keep what they promise."""
+    served = Figures.of(Outcomes.served(profiles, -math.inf, PROMISE))
+    cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
+    own = Figures.of(Fit.of(profiles, cell).held(profiles, PROMISE))
+    table.add_row(name, "as served", *_cells(served), "", "")
+    table.add_row("", "fitted to all", *_cells(own), "", "")
+    kept = True
+    for label, figures in (("fitted", [d.plain for d in draws]), ("and words", [d.with_words for d in draws])):
+        errors, coverage = _of(figures, "ece"), _of(figures, "coverage")
+        change = _of(figures, "mrr") - _of([d.plain for d in draws], "mrr")
+        within = np.mean(np.abs(coverage - PROMISE) <= WITHIN)
+        table.add_row(
+            "",
+            label,
+            f"{errors.mean():.3f} ({np.quantile(errors, 0.95):.3f})",
+            f"{_of(figures, 'log_loss').mean():.3f}",
+            f"{_of(figures, 'recall').mean():.3f}",
+            f"{_of(figures, 'mrr').mean():.3f}",
+            f"{coverage.mean():.3f}",
+            f"{within:.0%}",
+            f"{change.mean():+.3f}" if label == "and words" else "",
+        )
+        kept &= bool(errors.mean() <= MOST_ERROR and abs(coverage.mean() - PROMISE) <= NEAR and change.mean() >= 0)
+    return kept
+
+
+def _cells(figures: Figures) -> list[str]:
+    return [f"{getattr(figures, each).value:.3f}" for each in ("ece", "log_loss", "recall", "mrr", "coverage")]
+
+
+def _of(figures: list[Figures], name: str) -> np.ndarray:
+    return np.array([getattr(each, name).value for each in figures])
+
+
+def main() -> int:
+    """Make the questions, draw labels, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labels", type=int, default=200, help="questions that a fit is made of")
+    parser.add_argument("--draws", type=int, default=50, help="fits on each collection")
+    arguments = parser.parse_args()
+    prepare()
+    encoder = load_encoder("all-MiniLM-L6-v2")
+    title = f"{arguments.labels} labels drawn {arguments.draws} times; means over all other questions (95th percentile)"
+    table = Table(title=title, box=box.SIMPLE)
+    headings = ("", "", "ECE", "log-loss", "recall@1", "MRR", "coverage", "within .06", "ΔMRR")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True, justify="right" if heading else "left")
+    kept, both, lines = True, list[Draw](), list[str]()
+    for name in ("python", "unicode"):
+        given = asked(name, QUESTIONS)
+        profiles = profiles_of(given, encoder)
+        draws = [drawn(profiles, arguments.labels, draw) for draw in range(arguments.draws)]
+        kept &= report(name, profiles, draws, table)
+        both += draws
+        gains, with_words = np.mean([d.gains for d in draws]), np.mean([d.words > 0 for d in draws])
+        lines.append(
+            f"{name}: {len(given.documents):,} documents, {len(profiles.present):,} questions, "
+            f"{np.count_nonzero(profiles.present):,} with an answer; {gains:.0%} of the fits gain more than their "
+            f"standard error, {with_words:.0%} take words; T {np.mean([d.temperature for d in draws]):.3f} ± "
+            f"{np.std([d.temperature for d in draws]):.3f}"
+        )
+    within = np.mean(np.abs(_of([d.plain for d in both], "coverage") - PROMISE) <= WITHIN)
+    console = Console(width=120)
+    console.print(table)
+    console.print("\n".join(lines), f"\nwithin six points, of all draws: {within:.0%}", soft_wrap=True)
+    return 0 if kept and within >= KEPT else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""`softkv calibrate FILE`: labelled questions from a file → how sure a collection's answers may be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.commands.errors import Refused
+from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+FIGURES = {
+    "ece": "calibration error",
+    "brier": "Brier",
+    "log_loss": "log-loss",
+    "recall": "recall at 1",
+    "mrr": "MRR",
+    "answered_right": "answered, right first",
+    "answered_wrong": "answered without an answer",
+    "coverage": "in the set of 0.9",
+}
+
+
+def calibrate(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help='A question a line: {"query": …, "id": …}, id null where there is no answer; - is standard input.',
+            parser=existing_file,
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    collection: Annotated[str, typer.Option("-c", "--collection", help="The collection to ask.", show_default=False)],
+    apply: Annotated[bool, typer.Option("--apply", help="Keep what was fitted, where it gains.")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Fit to labelled questions how sure an answer may be, and see what that gains on others.
+
+    softkv calibrate questions.jsonl --collection library --apply
+    """
+    from service.commands.console import output, write_json
+    from service.commands.remote.connection import connected
+
+    questions = _questions(file)
+    with connected(url, api_key) as client:
+        found = vars(client.collection(collection).calibrate(questions, apply=apply))
+    if as_json:
+        write_json(found)
+        return
+    console = output()
+    console.print(_table(found))
+    level, words = found["level"], found["full_text"]
+    console.print(f"temperature {found['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
+    kept = "kept" if found["applied"] else f"not kept: {found['reason']}" if apply else "not kept: --apply keeps it"
+    console.print(f"log-loss fell by {_figure(found['gained'])}; {kept}")
+
+
+def _questions(file: Path) -> list[dict[str, Any]]:
+    lines = sys.stdin if str(file) == "-" else file.read_text(encoding="utf-8").splitlines()
+    questions = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            question = json.loads(line)
+        except ValueError as error:
+            raise Refused(f"line {number} of {file} is not JSON: {error}") from None
+        if not isinstance(question, dict) or "query" not in question:
+            raise Refused(f'line {number} of {file} is no question: wanted {{"query": …, "id": …}}')
+        questions.append(question)
+    return questions
+
+
+def _table(found: Mapping[str, Any]) -> RenderableType:
+    """A row a figure, before and after, each with its standard error."""
+    from rich import box
+    from rich.table import Table
+
+    columns = {"as served": found["before"], "calibrated": found["after"]}
+    if found["after_words"] is not None:
+        columns["with words"] = found["after_words"]
+    labels = found["labels"]
+    table = Table(title=f"{labels['present']} questions with an answer, {labels['absent']} without", box=box.SIMPLE)
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for name, title in FIGURES.items():
+        table.add_row(title, *(_figure(column[name]) for column in columns.values()))
+    return table
+
+
+def _figure(figure: Mapping[str, float | None]) -> str:
+    value, error = figure["value"], figure["error"]
+    return "–" if value is None or error is None else f"{value:.3f} ± {error:.3f}"

@@ -1,0 +1,99 @@
+"""How good confidences, ranks and sets are, each figure with its standard error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from service.retrieval.calibration.fitted import Outcomes, standard_error
+
+Array = np.ndarray[Any, Any]
+
+BINS = 10
+SAMPLES = 200
+"""Of as many questions, drawn with replacement: the calibration error's standard error is their deviation."""
+
+SURE = 1e-6
+"""A confidence counts as no nearer to 0 or 1 than this, for one wrong word would make the log-loss infinite."""
+
+
+class Figure(NamedTuple):
+    """A figure and its standard error; both None where there was nothing to measure it on."""
+
+    value: float | None
+    error: float | None
+
+    @classmethod
+    def mean(cls, values: Array) -> Figure:
+        """Of independent values."""
+        if len(values) < 2:
+            return cls(None, None)
+        return cls(float(np.mean(values)), standard_error(values.astype(np.float64)))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of questions.
+
+    Attributes:
+        ece: expected calibration error of the first match's confidence, over ten bins of equal size.
+        brier, log_loss: of the same; log_loss in nats.
+        recall: at 1, of questions that have an answer.
+        mrr: mean reciprocal rank, of these.
+        answered_right: share of these that are answered, the right one first.
+        answered_wrong: share of the others that are answered.
+        coverage: share of those with an answer whose right one is in the set of a promise of 0.9.
+    """
+
+    ece: Figure
+    brier: Figure
+    log_loss: Figure
+    recall: Figure
+    mrr: Figure
+    answered_right: Figure
+    answered_wrong: Figure
+    coverage: Figure
+
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> Figures:
+        """Of the questions that these outcomes are of."""
+        present = outcomes.present
+        return cls(
+            ece=Figure(
+                calibration_error(outcomes.confidence, outcomes.right),
+                _drawn_error(outcomes.confidence, outcomes.right),
+            ),
+            brier=Figure.mean((outcomes.confidence - outcomes.right) ** 2),
+            log_loss=Figure.mean(log_losses(outcomes)),
+            recall=Figure.mean(outcomes.right[present]),
+            mrr=Figure.mean(outcomes.reciprocal[present]),
+            answered_right=Figure.mean((outcomes.answered & outcomes.right)[present]),
+            answered_wrong=Figure.mean(outcomes.answered[~present]),
+            coverage=Figure.mean(outcomes.covered[present]),
+        )
+
+
+def calibration_error(confidence: Array, right: Array) -> float:
+    """Σ share of a bin · |mean confidence − share that is right|, over ten bins of equal size."""
+    order = np.argsort(confidence, kind="stable")
+    bins = np.array_split(order, BINS)
+    return float(sum(abs((confidence[each] - right[each]).sum()) for each in bins) / len(order))
+
+
+def log_losses(outcomes: Outcomes) -> Array:
+    """float64[q], nats: −ln of the chance that was given to what was so."""
+    sure = np.clip(outcomes.confidence, SURE, 1 - SURE)
+    return np.asarray(-np.log(np.where(outcomes.right, sure, 1 - sure)))
+
+
+def gain(before: Outcomes, after: Outcomes) -> Figure:
+    """By how much the log-loss fell, question by question."""
+    return Figure.mean(log_losses(before) - log_losses(after))
+
+
+def _drawn_error(confidence: Array, right: Array) -> float:
+    random = np.random.default_rng(0)  # fixed: the same labels have the same answer
+    drawn = random.integers(len(right), size=(SAMPLES, len(right)))
+    return float(np.std([calibration_error(confidence[each], right[each]) for each in drawn], ddof=1))

@@ -1,0 +1,171 @@
+"""What labelled questions make of a collection: a temperature, and for each λ a null level, a curve and thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from service.retrieval.calibration.confidence import Curve, weight_logits
+from service.retrieval.calibration.conformal import thresholds
+from service.retrieval.calibration.fitting import fitted_null, fitted_temperature, fitted_words, log_likelihoods
+from service.retrieval.calibration.profile import Profiles
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What was fitted at one λ and T.
+
+    Attributes:
+        level: c; the null key weighs as much as n keys of this similarity.
+        curve: from the weight of the best document to the confidence that it is right.
+        thresholds: by promise, the least logarithm of a weight of the set; the null key left out of both.
+    """
+
+    level: float
+    curve: Curve
+    thresholds: dict[float, float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A variant, and the cell of λ and T that it is of.
+
+    Attributes:
+        log_count: of the null key, in the unit of the log-partitions.
+    """
+
+    cell: tuple[int, int]
+    variant: Variant
+    log_count: float
+
+    @classmethod
+    def of(cls, profiles: Profiles, cell: tuple[int, int]) -> Fit:
+        """Fitted to all labels at a cell."""
+        null = fitted_null(profiles, cell)
+        best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
+        right = (profiles.best_right[:, *cell] - partition)[profiles.present]
+        curve = Curve.fitted(weight_logits(best, partition), profiles.rank[:, *cell] == 1)
+        return cls(cell, Variant(null.level(profiles), curve, thresholds(right)), null.log_count)
+
+    def held(self, profiles: Profiles, promise: float) -> Outcomes:
+        """What it says of questions that it was not fitted to."""
+        best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
+        threshold = self.variant.thresholds.get(promise, -np.inf)
+        return Outcomes(
+            present=profiles.present,
+            confidence=self.variant.curve(weight_logits(best, partition)),
+            right=profiles.rank[:, *self.cell] == 1,
+            reciprocal=1 / profiles.rank[:, *self.cell],
+            answered=partition > self.log_count,
+            covered=profiles.best_right[:, *self.cell] - partition >= threshold,
+            likelihood=log_likelihoods(profiles, self.cell, self.log_count),
+        )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Of q questions what was said, and whether it was so.
+
+    Attributes:
+        present: bool[q], whether it has an answer.
+        confidence: float64[q], that the first match is right.
+        right: bool[q], whether it is.
+        reciprocal: float64[q], 1 / the rank of the right one; 0 where there is none.
+        answered: bool[q], the documents outweigh the null key.
+        covered: bool[q], the right one is in the set with a promise.
+        likelihood: float64[q], the logarithm of what the label has.
+    """
+
+    present: Array
+    confidence: Array
+    right: Array
+    reciprocal: Array
+    answered: Array
+    covered: Array
+    likelihood: Array
+
+    @classmethod
+    def served(cls, profiles: Profiles, null_logit: float, promise: float) -> Outcomes:
+        """What the collection says as it is.
+
+        Args:
+            null_logit: of its null key at its temperature; −∞ for none.
+            promise: the `top_p` that stands for the set.
+        """
+        cell = (0, profiles.served)
+        whole = np.logaddexp(profiles.log_partition[:, *cell], null_logit)
+        return cls(
+            present=profiles.present,
+            confidence=np.exp(np.minimum(profiles.best[:, *cell] - whole, 0.0)),
+            right=profiles.rank[:, *cell] == 1,
+            reciprocal=1 / profiles.rank[:, *cell],
+            answered=profiles.log_partition[:, *cell] > null_logit,
+            covered=profiles.present & (profiles.ahead < promise),
+            likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logit) - whole,
+        )
+
+    @classmethod
+    def together(cls, parts: list[tuple[Array, Outcomes]], q: int) -> Outcomes:
+        """Those of q questions, from folds: where each one's stand, and they."""
+        whole = {name: np.empty(q, dtype=column.dtype) for name, column in vars(parts[0][1]).items()}
+        for places, part in parts:
+            for name, column in vars(part).items():
+                whole[name][places] = column
+        return cls(**whole)
+
+
+FOLDS = 5
+
+
+def folds_of(order: Array, present: Array) -> Array:
+    """int64[q]: which of five folds each question is held out in; both kinds are spread evenly, in a fixed order."""
+    folds = np.empty(len(order), dtype=np.int64)
+    for kind in (present, ~present):
+        places = np.flatnonzero(kind)
+        folds[places[np.argsort(order[places], kind="stable")]] = np.arange(len(places)) % FOLDS
+    return folds
+
+
+@dataclass(frozen=True)
+class Held:
+    """What was said of each question by a fit without it; `words` where λ was chosen by the others, too."""
+
+    plain: Outcomes
+    words: Outcomes
+
+    @classmethod
+    def out(cls, profiles: Profiles, folds: Array, promise: float) -> Held:
+        """Each fold by a fit to the others."""
+        plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
+        for fold in range(FOLDS):
+            others, held = profiles.of(folds != fold), np.flatnonzero(folds == fold)
+            temperature = fitted_temperature(others)
+            share = fitted_words(others, temperature)
+            fits = [Fit.of(others, (0, temperature))]
+            fits += [Fit.of(others, (share, temperature))] if share else fits
+            for fit, parts in zip(fits, (plain, words), strict=True):
+                parts.append((held, fit.held(profiles.of(held), promise)))
+        return cls(Outcomes.together(plain, len(folds)), Outcomes.together(words, len(folds)))
+
+    @property
+    def words_gain(self) -> bool:
+        """Whether words make the labels likelier by more than the standard error of that, and rank no worse."""
+        gain = self.words.likelihood - self.plain.likelihood
+        ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present]
+        return bool(gain.mean() > standard_error(gain) and ranks.mean() >= 0)
+
+
+def standard_error(values: Array) -> float:
+    """Of the mean of values float64[q]."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
+def fitted_fits(profiles: Profiles, held: Held) -> tuple[Fit, Fit | None]:
+    """Fitted to all labels: without words, and with them where they gain."""
+    temperature = fitted_temperature(profiles)
+    share = fitted_words(profiles, temperature) if held.words_gain else 0
+    return Fit.of(profiles, (0, temperature)), Fit.of(profiles, (share, temperature)) if share else None

@@ -1,0 +1,133 @@
+"""Labelled questions on the wire, and what they say of a collection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from annotated_types import Len
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from service.schemas.calibration import Labels
+from service.schemas.json_object import OrNull
+from service.schemas.lookup.attend import Query
+from service.schemas.wire import DocumentId, InParts, Wire
+
+
+class LabelledQuestion(Wire):
+    """A question, and what answers it."""
+
+    query: Query = Field(description="A text, or a vector of the keys' width.")
+    id: OrNull[DocumentId] = Field(None, description="The document that answers it; null: none does.")
+    ids: Annotated[list[DocumentId], Len(1), InParts] | None = Field(
+        None, description="The documents that answer it, instead of `id`: each of them is right."
+    )
+
+    @model_validator(mode="after")
+    def _labelled(self) -> LabelledQuestion:
+        if ("id" in self.model_fields_set) == (self.ids is not None):
+            raise PydanticCustomError(
+                "label", 'wanted exactly one of id and ids: "id": null says that the question has no answer'
+            )
+        return self
+
+
+class CalibrateRequest(Wire):
+    """Labelled questions to fit to."""
+
+    questions: Annotated[list[LabelledQuestion], InParts] = Field(
+        description="From 50 on, at least 10 with an answer and 10 without one; like those that will be asked."
+    )
+    apply: bool = Field(
+        False,
+        description="Whether to keep it, where the log-loss falls by more than its standard error: the collection then "
+        'has this temperature, and `null` is "calibrated". Wants a key that may write.',
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"questions": [{"query": "SQL", "id": "qa76"}, {"query": "steam", "id": None}] * 25}]
+        }
+    )
+
+
+class ConfidenceCurve(Wire):
+    """sigmoid(s·x + offset), x = logit(w), w the weight of the best document without the null key."""
+
+    slope: float = Field(description="s, where w is below ½.")
+    slope_above: float = Field(description="s, from there on.")
+    offset: float = Field(description="The logit of the confidence where w is ½.")
+
+
+class ConformalLevel(Wire):
+    """A promise, and the least weight of a match of its set."""
+
+    conformal: float = Field(description="The chance that the right one is in the set, where there is one.")
+    weight: float = Field(description="The null key left out.")
+
+
+class WithWords(Wire):
+    """What was fitted with words: with `full_text` at λ."""
+
+    level: float
+    confidence: ConfidenceCurve
+    conformal: list[ConformalLevel]
+
+
+class CalibrationFigure(Wire):
+    """A figure and its standard error; null where too few questions had one."""
+
+    value: float | None
+    error: float | None
+
+
+class CalibrationFigures(Wire):
+    """How good confidences, ranks and sets are."""
+
+    ece: CalibrationFigure = Field(
+        description="Expected calibration error of the first match's confidence, over ten bins of equal size."
+    )
+    brier: CalibrationFigure = Field(description="Mean of (confidence − right)².")
+    log_loss: CalibrationFigure = Field(description="In nats; a confidence counts as at least 10⁻⁶ from 0 and 1.")
+    recall: CalibrationFigure = Field(description="At 1, of the questions that have an answer.")
+    mrr: CalibrationFigure = Field(description="Mean reciprocal rank, of these.")
+    answered_right: CalibrationFigure = Field(
+        description="Share of these that are answered, the right one being first."
+    )
+    answered_wrong: CalibrationFigure = Field(description="Share of the questions without an answer that are answered.")
+    coverage: CalibrationFigure = Field(
+        description="Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of "
+        "`top_p`."
+    )
+
+
+class CalibrateAnswer(Wire):
+    """What labelled questions say of a collection, and what it gains."""
+
+    temperature: float
+    level: float = Field(description="The null key weighs as much as n keys of this similarity.")
+    full_text: float = Field(
+        description="λ; 0 where words make the labels no likelier by more than the standard error of that, or rank "
+        "worse."
+    )
+    confidence: ConfidenceCurve
+    conformal: list[ConformalLevel] = Field(description="Those that there are labels enough for.")
+    words: WithWords | None = Field(description="The same with words; null where `full_text` is 0.")
+    before: CalibrationFigures = Field(
+        description="As the collection is served: the first match's weight is taken for its confidence."
+    )
+    after: CalibrationFigures = Field(description="Each question by a fit to four fifths of the others.")
+    after_words: CalibrationFigures | None = Field(description="With words; null where `full_text` is 0.")
+    gained: CalibrationFigure = Field(description="By how much the log-loss fell, question by question.")
+    labels: Labels
+    documents: int
+    encoder: str | None
+    applied: bool = Field(description="Whether it is kept.")
+    reason: str | None = Field(description="Why not, where `apply` was sent.")
+    took_ms: float
+
+
+def labels(question: LabelledQuestion) -> tuple[str, ...]:
+    """The ids that answer it, each once; none where it has no answer."""
+    ids: list[Any] = question.ids or ([] if question.id is None else [question.id])
+    return tuple(dict.fromkeys(ids))

@@ -1,0 +1,164 @@
+"""Labelled questions are fitted to, kept, told of, and taken away again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.running import RunningService
+
+D = 12
+N = 300
+
+
+def vectors(n: int, seed: int) -> np.ndarray:
+    drawn = np.random.default_rng(seed).normal(size=(n, D))
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def labelled(n: int, noise: float = 0.45) -> list[dict]:
+    """Half near a document, half near one that is not there."""
+    kept, gone = vectors(N, 0), vectors(N, 1)
+    random = np.random.default_rng(2)
+    asked = []
+    for i in range(n):
+        key = (kept if i % 2 else gone)[i % N]
+        query = key + noise * random.normal(size=D) / np.sqrt(D) * 2
+        asked.append({"query": query.tolist(), "id": f"{i % N}" if i % 2 else None})
+    return asked
+
+
+@pytest.fixture
+def path(client, collection):
+    made = collection(encoder=None, null=0.3)
+    documents = [{"id": f"{i}", "key_vector": key.tolist()} for i, key in enumerate(vectors(N, 0))]
+    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
+    return made
+
+
+def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client, path):
+    questions = labelled(240)
+    found = client.post(f"{path}/calibrate", json={"questions": questions}).json()
+    assert not found["applied"]
+    assert client.get(path).json()["calibration"] is None
+    kept = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    assert kept["applied"], kept
+    assert {k: v for k, v in kept.items() if k not in ("applied", "took_ms")} == {
+        k: v for k, v in found.items() if k not in ("applied", "took_ms")
+    }
+    assert kept["gained"]["value"] > kept["gained"]["error"]
+    assert kept["after"]["log_loss"]["value"] < kept["before"]["log_loss"]["value"]
+    assert kept["labels"] == {"present": 120, "absent": 120}
+    now = client.get(path).json()
+    assert (now["temperature"], now["null"]) == (kept["temperature"], "calibrated")
+    assert now["background"] == {"mean": kept["level"], "deviation": 0, "of": "labels", "pairs": 0}
+    assert now["calibration"] == {
+        "version": 1,
+        "documents": N,
+        "encoder": None,
+        "temperature": kept["temperature"],
+        "level": kept["level"],
+        "full_text": 0,
+        "labels": {"present": 120, "absent": 120},
+        "outgrown": False,
+    }
+    query = questions[1]["query"]
+    answer = client.post(f"{path}/attend", json={"query": query, "top_k": 5, "answer_if": 0.2}).json()
+    # Independently, in float64: the weight of the best without the null key, through the curve.
+    unit = np.array(query) / np.linalg.norm(query)
+    keys = vectors(N, 0).astype(np.float32).astype(np.float64)
+    logits = keys @ unit / np.linalg.norm(keys, axis=1) / kept["temperature"]
+    weights = np.exp(logits - logits.max())
+    weights /= weights.sum()
+    x = np.log(weights.max() / (1 - weights.max()))
+    curve = kept["confidence"]
+    at = (curve["slope"] * min(x, 0)) + curve["slope_above"] * max(x, 0) + curve["offset"]
+    first = 1 / (1 + np.exp(-at))
+    confidences = [match["confidence"] for match in answer["matches"]]
+    assert confidences[0] == pytest.approx(first, rel=1e-6)
+    assert sum(confidences) <= 1
+    with_null = np.append(logits, np.log(N) + kept["level"] / kept["temperature"])
+    shares = np.exp(with_null - with_null.max())
+    shares = np.sort(shares[:-1] / shares.sum())[::-1]
+    assert confidences[1] == pytest.approx((1 - first) * shares[1] / (1 - shares[0]), rel=1e-6)
+    assert answer["evidence"]["answered"] == (first >= 0.2)
+    threshold = next(each["weight"] for each in kept["conformal"] if each["conformal"] == 0.9)
+    inside = client.post(f"{path}/attend", json={"query": query, "conformal": 0.87}).json()
+    assert len(inside["matches"]) == np.count_nonzero(weights >= threshold)
+    assert inside["complete"]
+    assert sum(each["weight"] for each in inside["matches"]) + inside["rest_weight"] + inside["evidence"][
+        "null_weight"
+    ] == pytest.approx(1)
+    cut = client.post(f"{path}/attend", json={"query": query, "conformal": 0.9, "top_k": 2}).json()
+    assert len(cut["matches"]) == 2
+    assert cut["complete"] == (len(inside["matches"]) <= 2)
+    # Asked otherwise there is no confidence.
+    assert (
+        "confidence" not in client.post(f"{path}/attend", json={"query": query, "temperature": 1}).json()["matches"][0]
+    )
+    taken = client.patch(path, json={"calibration": None}).json()
+    assert (taken["temperature"], taken["null"], taken["calibration"]) == (0.05, 0.3, None)
+    refused = client.post(f"{path}/attend", json={"query": query, "answer_if": 0.5})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/answer_if")
+
+
+def test_what_it_has_outgrown_is_said(client, path):
+    assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
+    client.patch(path, json={"temperature": 0.3})
+    assert client.get(path).json()["calibration"]["outgrown"]
+    asked = client.post(f"{path}/attend", json={"query": [1] * D, "conformal": 0.9})
+    assert asked.status_code == 422
+    assert "0.3" in asked.json()["detail"]
+
+
+def test_a_fit_that_gains_nothing_is_not_kept(client, path):
+    # The labels have nothing to do with the questions: no confidence can be better than a constant one.
+    questions = [each | {"id": None if i % 2 else "7"} for i, each in enumerate(labelled(60, noise=5.0))]
+    first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    if first["applied"]:  # a constant is a gain over what is served; over itself it is none
+        first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    before = client.get(path).json()
+    assert not first["applied"] or first["gained"]["value"] > first["gained"]["error"]
+    if not first["applied"]:
+        assert "standard error" in first["reason"]
+        assert client.get(path).json() == before
+
+
+def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
+    answer = client.post(f"{collection(encoder=None)}/calibrate", json={"questions": labelled(60)})
+    assert answer.status_code == 422
+    assert "write some first" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("questions", "pointer", "says"),
+    [
+        (labelled(40), "/questions", "20 questions with an answer came and 20 without one: wanted at least 50"),
+        (
+            [each for each in labelled(240) if each["id"]],
+            "/questions",
+            "120 questions with an answer came and 0",
+        ),
+        ([*labelled(60), {"query": [1] * D, "id": "gone"}], "/questions/60/ids/0", "leave it out"),
+        ([*labelled(60), {"query": [1] * D}], "/questions/60", "exactly one of id and ids"),
+        ([*labelled(60), {"query": [1] * 3, "id": None}], "/questions/60/query", "width 3"),
+        ([*labelled(60), {"query": "a text", "id": None}], "/questions/60/query", "no encoder"),
+    ],
+)
+def test_labels_that_nothing_follows_from_are_pointed_at(client, path, questions, pointer, says):
+    answer = client.post(f"{path}/calibrate", json={"questions": questions})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == pointer
+    assert says in answer.json()["errors"][0]["detail"]
+
+
+def test_keeping_it_wants_a_key_that_may_write(tmp_path):
+    settings = {"encoder": "none", "api_keys": ("w",), "read_keys": ("r",)}
+    with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
+        client.put("/v1/collections/own", json={"dimension": D}, headers={"x-api-key": "w"})
+        sent = {"questions": labelled(60)}
+        asked = [
+            client.post("/v1/collections/own/calibrate", json=sent | {"apply": each}, headers={"x-api-key": "r"})
+            for each in (False, True)
+        ]
+    assert [each.status_code for each in asked] == [422, 403]

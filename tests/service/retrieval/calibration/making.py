@@ -1,0 +1,35 @@
+"""Profiles of questions that are drawn from a law which is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.retrieval.calibration import Documents, Profiles, Profiling
+
+KEYS = 120
+
+
+def drawn(n: int, seed: int, *, temperature: float = 0.06, words: bool = False, own: float = 0.05) -> Profiles:
+    """Half of the questions have an answer: it is drawn by the softmax at a temperature, so the weights are the truth.
+
+    With `words` what draws it has 0.15·bm25 in its logits, too.
+    """
+    random = np.random.default_rng(seed)
+    profiling = Profiling(own, KEYS)
+    documents = Documents.of(np.arange(KEYS))
+    for i in range(n):
+        similarities = random.normal(0.1, 0.1, KEYS)
+        bm25 = random.gamma(1.0, 8.0, KEYS // 4) if words else np.empty(0)
+        rows = np.sort(random.choice(KEYS, len(bm25), replace=False))
+        logits = similarities / temperature
+        logits[rows] += 0.15 * bm25
+        weights = np.exp(logits - logits.max())
+        right = [random.choice(KEYS, p=weights / weights.sum())] if i % 2 else []
+        profiling.add(
+            similarities,
+            documents,
+            (rows, bm25),
+            np.array(right, dtype=np.int64),
+            lambda some: [*map(str, some)],
+        )
+    return profiling.made()

@@ -1,0 +1,43 @@
+"""A set keeps its promise over many draws of labels, and none is made of too few."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.retrieval.calibration import PROMISES, fewest
+from service.retrieval.calibration.conformal import WIDER, quantile, thresholds
+
+DRAWS = {
+    "exponential": lambda random, n: -random.exponential(size=n),
+    "normal": lambda random, n: random.normal(size=n),
+    "heavy": lambda random, n: -np.exp(1.5 * random.normal(size=n)),
+    "uniform": lambda random, n: random.random(n),
+}
+
+
+@pytest.mark.parametrize("law", DRAWS)
+@pytest.mark.parametrize("promise", [0.8, 0.9])
+def test_the_right_one_is_in_the_set_as_often_as_promised(law, promise):
+    random = np.random.default_rng(1)
+    pool = DRAWS[law](random, 20_000)
+    covered = []
+    for _ in range(400):
+        random.shuffle(pool)
+        covered.append(np.mean(pool[100:4000] >= thresholds(pool[:100])[promise]))
+    assert np.mean(covered) == pytest.approx(promise, abs=0.015)
+    # No wider than the ranks of 100 labels allow.
+    assert np.std(covered) < np.sqrt(promise * (1 - promise) / 102) * 1.1
+
+
+def test_the_quantile_weighs_ranks_by_a_beta_distribution():
+    random = np.random.default_rng(2)
+    n, share = 60, 0.1
+    values = np.sort(random.normal(size=n))
+    draws = random.beta(WIDER * (n + 1) * share, WIDER * (n + 1) * (1 - share), 400_000)
+    assert quantile(values, share) == pytest.approx(values[(draws * n).astype(int)].mean(), abs=3e-3)
+
+
+def test_a_promise_needs_so_many_labels():
+    assert [fewest(p) for p in (0.5, 0.9, 0.95, 0.99)] == [1, 9, 19, 99]
+    assert list(thresholds(np.zeros(19))) == [p for p in PROMISES if p <= 0.95]

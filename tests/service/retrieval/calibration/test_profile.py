@@ -1,0 +1,76 @@
+"""The tables of a question agree with sums over documents, one after the other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.retrieval.calibration import Documents, Profiles, Profiling
+
+NAMES = "abcdefgh"
+
+
+def profile(
+    similarities: list[float], owners: list[int], relevant: dict[int, float], right: list[int], own: float
+) -> Profiles:
+    profiling = Profiling(own, len(similarities))
+    rows = sorted(relevant)
+    ranks = np.array(rows, dtype=np.int64), np.array([relevant[row] for row in rows])
+    documents = Documents.of(np.array(owners))
+    profiling.add(
+        np.array(similarities),
+        documents,
+        ranks,
+        np.array(right, dtype=np.int64),
+        lambda rows: [NAMES[row] for row in rows.tolist()],
+    )
+    return profiling.made()
+
+
+@given(
+    similarities=st.lists(st.sampled_from([-0.5, 0.0, 0.25, 0.5, 0.9]), min_size=8, max_size=8),
+    several=st.booleans(),
+    relevant=st.dictionaries(st.integers(0, 7), st.floats(0.1, 20), max_size=6),
+    right=st.sets(st.sampled_from([0, 2, 4, 6]), min_size=1),
+    own=st.sampled_from([0.02, 0.05, 1.0]),
+)
+def test_every_cell_is_what_the_definition_says(similarities, several, relevant, right, own):
+    owners = [0, 0, 2, 2, 4, 4, 6, 6] if several else list(range(8))
+    found = profile(similarities, owners, relevant, sorted(right), own)
+    assert found.temperatures[found.served] == own
+    for t in (0, 9, found.served, len(found.temperatures) - 1):
+        temperature = float(found.temperatures[t])
+        for i, share in enumerate(found.words):
+            masses = dict.fromkeys(owners, 0.0)
+            peak = max(similarities) / temperature
+            for similarity, owner in zip(similarities, owners, strict=True):
+                masses[owner] += math.exp(similarity / temperature - peak + share * relevant.get(owner, 0.0))
+            logs = {owner: math.log(mass) + peak for owner, mass in masses.items() if mass}
+            cell = 0, i, t
+            whole = math.log(sum(masses.values())) + peak
+            assert found.log_partition[cell] == pytest.approx(whole, rel=1e-9, abs=1e-9)
+            assert found.best[cell] == pytest.approx(max(logs.values()), rel=1e-9, abs=1e-9)
+            best = max(logs.get(row, -math.inf) for row in right)
+            if best > -math.inf:
+                assert found.best_right[cell] == pytest.approx(best, rel=1e-9, abs=1e-9)
+                both = math.log(sum(masses[row] for row in right)) + peak
+                assert found.right[cell] == pytest.approx(both, rel=1e-9, abs=1e-9)
+                above = sum(log > best + 1e-9 for log in logs.values())
+                equal = sorted(NAMES[row] for row, log in logs.items() if abs(log - best) <= 1e-9)
+                mine = min(NAMES[row] for row in right if abs(logs.get(row, -math.inf) - best) <= 1e-9)
+                # Where sums of several keys agree but for rounding, either may be first.
+                assert above + 1 <= found.rank[cell] <= above + len(equal)
+                if not several and not relevant:
+                    assert found.rank[cell] == above + 1 + equal.index(mine)
+
+
+def test_a_question_without_an_answer_has_no_rank():
+    found = profile([0.1] * 8, list(range(8)), {}, [], 0.05)
+    assert not found.present[0]
+    assert np.isinf(found.rank).all()
+    assert np.isneginf(found.right).all()
+    assert found.ahead[0] == 1
