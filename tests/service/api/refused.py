@@ -15,6 +15,9 @@ CONFLICTS = {
     "reveal_answer": Call("reveal_answer", {"question": 2}),
 }
 
+# Labels that a collection of one document gains by, for it cannot know which of them it answers.
+LABELS = [{"query": [1, 2 + i / 60], "id": "qa76" if i % 2 else None} for i in range(60)]
+
 NEEDS_THE_ENCODER = {
     call.operation: call
     for call in (
@@ -26,6 +29,7 @@ NEEDS_THE_ENCODER = {
         Call("update_documents", {"ids": ["qa76"], "patch": {"value": "cats"}}),
         Call("attend", {"query": "cats"}),
         Call("sweep", {"query": "cats", "temperatures": [1]}),
+        Call("calibrate", {"questions": [each | {"query": "cats"} for each in LABELS]}),
         Call("compare", {"query": "cats"}),
         Call("compare_rows", {"query": "cats", "rows": []}),
         Call("encode", {"texts": ["cats"]}),
@@ -73,6 +77,7 @@ WRITES = {
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
         Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
+        Call("calibrate", {"questions": LABELS, "apply": True}),
         Call("delete_collection"),
     )
 }

@@ -30,6 +30,13 @@ def test_more_weight_is_never_less_confidence(right):
     assert np.isfinite(chances).all()
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_where_all_weights_are_alike_it_is_the_share_that_is_right(share):
+    # As in a collection of one document: no slope says anything, and the steps to it are long.
+    found = Curve.fitted(np.full(200, 40.0), np.arange(200) < 200 * share)
+    assert float(found(np.array([40.0]))[0]) == pytest.approx(share, abs=0.02)
+
+
 def test_the_logit_of_a_weight_is_exact_at_both_ends():
     gaps = np.array([0.0, -1e-12, -np.log(2), -30.0, -1e4])
     found = weight_logits(gaps, np.zeros(5))
