@@ -1,0 +1,91 @@
+"""Words weigh what labelled questions said, where `"auto"` is asked, and confidences are of that too."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+N = 120
+SHELVES = ("red", "green", "blue", "white", "black", "grey")
+
+
+def numbered(i: int) -> str:
+    """What an encoder hardly tells from its neighbours, and one word does."""
+    return f"invoice qz{i * 7919 % 9973}x of the {SHELVES[i % 6]} folder"
+
+
+@pytest.fixture
+def path(client: httpx.Client, collection: Any) -> str:
+    made: str = collection()
+    documents = [{"id": f"{i}", "key": numbered(i), "metadata": {"i": i}} for i in range(N)]
+    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
+    return made
+
+
+def calibrated(client: httpx.Client, path: str) -> dict[str, Any]:
+    questions = [
+        {"query": f"where is {numbered(i)[:16]}", "id": f"{i}"} if i < N else {"query": numbered(i), "id": None}
+        for i in range(2 * N)
+    ]
+    found: dict[str, Any] = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
+    assert found["applied"], found
+    return found
+
+
+def asked(client: httpx.Client, path: str, **options: Any) -> httpx.Response:
+    return client.post(f"{path}/attend", json={"query": f"where is {numbered(5)[:16]}", "top_k": 3} | options)
+
+
+def test_auto_is_what_was_fitted_and_has_a_null_key_and_a_curve_of_its_own(client, path):
+    found = calibrated(client, path)
+    assert found["full_text"] > 0
+    auto = asked(client, path, full_text="auto", include=["explanation"]).json()
+    assert auto["full_text"]["weight"] == found["full_text"]
+    same = asked(client, path, full_text=found["full_text"], include=["explanation"]).json()
+    assert {**auto, "took_ms": 0} == {**same, "took_ms": 0}
+    words = found["words"]
+    assert auto["evidence"]["null_similarity"] == pytest.approx(
+        words["level"] + found["temperature"] * math.log(N), rel=1e-9
+    )
+    plain = asked(client, path).json()
+    assert plain["evidence"]["null_similarity"] == pytest.approx(
+        found["level"] + found["temperature"] * math.log(N), rel=1e-9
+    )
+    for answer, curve in ((auto, words["confidence"]), (plain, found["confidence"])):
+        weight = answer["matches"][0]["weight"] / (1 - answer["evidence"]["null_weight"])
+        x = np.log(weight / (1 - weight))
+        at = curve["slope"] * min(x, 0) + curve["slope_above"] * max(x, 0) + curve["offset"]
+        assert answer["matches"][0]["confidence"] == pytest.approx(1 / (1 + np.exp(-at)), rel=1e-5)
+    swept = client.post(f"{path}/sweep", json={"query": "where is it", "temperatures": [1], "full_text": "auto"}).json()
+    assert swept["full_text"]["weight"] == found["full_text"]
+
+
+@pytest.mark.parametrize(
+    "otherwise", [{"full_text": 0.33}, {"bias": {"field": "metadata.i", "factor": 0.1}}, {"temperature": 1}]
+)
+def test_asked_otherwise_there_is_no_confidence(client, path, otherwise):
+    calibrated(client, path)
+    answer = asked(client, path, **otherwise).json()
+    assert answer["matches"]
+    assert not any("confidence" in match for match in answer["matches"])
+    for wanted in ({"answer_if": 0.5}, {"conformal": 0.9}):
+        refused = asked(client, path, **otherwise, **wanted)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wanted))}")
+
+
+def test_auto_without_a_calibration_is_refused(client, path):
+    refused = asked(client, path, full_text="auto")
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/full_text")
+    assert "needs a calibration" in refused.json()["detail"]
+    wrong = asked(client, path, full_text="much")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/full_text")
+
+
+@pytest.mark.parametrize("wanted", [{"answer_if": 0.5}, {"conformal": 0.9}])
+def test_a_part_of_a_stream_has_no_confidence(client, path, wanted):
+    refused = asked(client, path, stream=True, **wanted)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{next(iter(wanted))}")
