@@ -4,16 +4,15 @@
 
 Of `python` and `unicode` some 6,000 questions are made as this runs, and of half of them every right document is taken
 out. 100 of those with an answer and 100 of those without are drawn, as often as `--draws` says; what is fitted to them
-is judged on all others. Beside it: the weights as served, the null key left out, and a fit to all questions, judged on
-the same. The exit code is 1 where, on either collection, the mean calibration error is above 0.05, the mean coverage of
-the sets of 0.9 is off by more than 0.02 or the fitted λ loses mean reciprocal rank, or where fewer than 95 % of the
-draws of both together are within 0.06 of 0.9.
+is judged on all others. Beside it: the weights as served, and a fit to all questions, judged on the same; as served,
+"none of these" is `auto`. The exit code is 1 where, on either collection, the mean calibration error is above 0.05, the
+mean coverage of the sets of 0.9 is off by more than 0.02 or the fitted λ loses mean reciprocal rank, or where fewer
+than 95 % of the draws of both together are within 0.06 of 0.9.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from dataclasses import dataclass
 
@@ -22,11 +21,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import Memory, Rows, prepare, similarities_of
+from attention.lookup import Background, Memory, Rows, prepare, similarities_of
 from benchmarks.labelled import Asked, asked
 from service.encoding import Encoder, load_encoder
 from service.retrieval.calibration import PROMISE, Documents, Figures, Profiles, Profiling, assess
 from service.retrieval.calibration.fitted import Fit, Outcomes
+from service.retrieval.collections.null import SAMPLE, Own
 from service.storage import SearchRow, searching_rows
 
 QUESTIONS = 4000
@@ -45,8 +45,8 @@ class Draw:
     with_words: Figures
 
 
-def profiles_of(given: Asked, encoder: Encoder) -> Profiles:
-    """Every question's, by the service's own parts: its encoder, its lookup, its full text."""
+def profiles_of(given: Asked, encoder: Encoder) -> tuple[Profiles, float]:
+    """Every question's, by the service's own parts: its encoder, its lookup, its full text; and their null's logit."""
     keys = encoder.encode([document["key"] for document in given.documents], "document").vectors
     queries = encoder.encode([each.question for each in given.questions], "query").vectors
     numbers = np.arange(1, len(keys) + 1)
@@ -65,16 +65,27 @@ def profiles_of(given: Asked, encoder: Encoder) -> Profiles:
                 right = np.array([places[each] for each in question.answers if each in places], dtype=np.int64)
                 ranks = search.ranks(question.question)
                 profiling.add(row[order], documents, ranks, right, lambda rows: [names[each - 1] for each in rows])
-    return profiling.made()
+    return profiling.made(), null_logit(keys, encoder)
 
 
-def drawn(profiles: Profiles, labels: int, draw: int) -> Draw:
+def null_logit(keys: np.ndarray, encoder: Encoder) -> float:
+    """Of the null key `auto`, which stands halfway between the encoder's background and the keys' own."""
+    drawn = np.random.default_rng(0).choice(len(keys), SAMPLE, replace=False)
+    own, unrelated = Own.measure("cosine", keys[drawn]), encoder.background
+    assert own is not None
+    assert unrelated is not None
+    both = ((own.background.mean, unrelated.mean), (own.background.deviation, unrelated.deviation))
+    temperature = encoder.temperature.value
+    return Background(*(sum(pair) / 2 for pair in both)).null_key(temperature, len(keys)).logit(0.0, temperature)
+
+
+def drawn(profiles: Profiles, null: float, labels: int, draw: int) -> Draw:
     """Fit to so many labels, half of each kind."""
     random = np.random.default_rng(draw)
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
     others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
-    found = assess(profiles.of(chosen), random.permutation(len(chosen)), -math.inf)
+    found = assess(profiles.of(chosen), random.permutation(len(chosen)), null)
     held = profiles.of(others)
     plain = Figures.of(found.plain.held(held, PROMISE))
     with_words = plain if found.words is None else Figures.of(found.words.held(held, PROMISE))
@@ -82,9 +93,9 @@ def drawn(profiles: Profiles, labels: int, draw: int) -> Draw:
     return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gains, plain, with_words)
 
 
-def report(name: str, profiles: Profiles, draws: list[Draw], table: Table) -> bool:
+def report(name: str, profiles: Profiles, null: float, draws: list[Draw], table: Table) -> bool:
     """Lines of the table → whether the fits keep what they promise."""
-    served = Figures.of(Outcomes.served(profiles, -math.inf, PROMISE))
+    served = Figures.of(Outcomes.served(profiles, null, PROMISE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
     own = Figures.of(Fit.of(profiles, cell).held(profiles, PROMISE))
     table.add_row(name, "as served", *_cells(served), "", "")
@@ -99,6 +110,7 @@ def report(name: str, profiles: Profiles, draws: list[Draw], table: Table) -> bo
             label,
             f"{errors.mean():.3f} ({np.quantile(errors, 0.95):.3f})",
             f"{_of(figures, 'log_loss').mean():.3f}",
+            f"{_of(figures, 'label_loss').mean():.3f}",
             f"{_of(figures, 'recall').mean():.3f}",
             f"{_of(figures, 'mrr').mean():.3f}",
             f"{coverage.mean():.3f}",
@@ -110,7 +122,9 @@ def report(name: str, profiles: Profiles, draws: list[Draw], table: Table) -> bo
 
 
 def _cells(figures: Figures) -> list[str]:
-    return [f"{getattr(figures, each).value:.3f}" for each in ("ece", "log_loss", "recall", "mrr", "coverage")]
+    return [
+        f"{getattr(figures, each).value:.3f}" for each in ("ece", "log_loss", "label_loss", "recall", "mrr", "coverage")
+    ]
 
 
 def _of(figures: list[Figures], name: str) -> np.ndarray:
@@ -127,15 +141,15 @@ def main() -> int:
     encoder = load_encoder("all-MiniLM-L6-v2")
     title = f"{arguments.labels} labels drawn {arguments.draws} times; means over all other questions (95th percentile)"
     table = Table(title=title, box=box.SIMPLE)
-    headings = ("", "", "ECE", "log-loss", "recall@1", "MRR", "coverage", "within .06", "ΔMRR")
+    headings = ("", "", "ECE", "log-loss", "label loss", "recall@1", "MRR", "coverage", "within .06", "ΔMRR")
     for heading in headings:
         table.add_column(heading, no_wrap=True, justify="right" if heading else "left")
     kept, both, lines = True, list[Draw](), list[str]()
     for name in ("python", "unicode"):
         given = asked(name, QUESTIONS)
-        profiles = profiles_of(given, encoder)
-        draws = [drawn(profiles, arguments.labels, draw) for draw in range(arguments.draws)]
-        kept &= report(name, profiles, draws, table)
+        profiles, null = profiles_of(given, encoder)
+        draws = [drawn(profiles, null, arguments.labels, draw) for draw in range(arguments.draws)]
+        kept &= report(name, profiles, null, draws, table)
         both += draws
         gains, with_words = np.mean([d.gains for d in draws]), np.mean([d.words > 0 for d in draws])
         lines.append(

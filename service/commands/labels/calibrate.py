@@ -20,6 +20,7 @@ FIGURES = {
     "ece": "calibration error",
     "brier": "Brier",
     "log_loss": "log-loss",
+    "label_loss": "label loss",
     "recall": "recall at 1",
     "mrr": "MRR",
     "answered_right": "answered, right first",
@@ -62,7 +63,7 @@ def calibrate(
     level, words = found["level"], found["full_text"]
     console.print(f"temperature {found['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
     kept = "kept" if found["applied"] else f"not kept: {found['reason']}" if apply else "not kept: --apply keeps it"
-    console.print(f"log-loss fell by {_figure(found['gained'])}; {kept}")
+    console.print(f"label loss fell by {_figure(found['gained'])}; {kept}")
 
 
 def _questions(file: Path) -> list[dict[str, Any]]:

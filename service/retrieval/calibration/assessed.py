@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.retrieval.calibration.figures import Figure, Figures, gain
+from service.retrieval.calibration.figures import Figure, Figures, label_losses, log_losses
 from service.retrieval.calibration.fitted import Fit, Held, Outcomes, fitted_fits, folds_of
 from service.retrieval.calibration.profile import Profiles
 
@@ -25,7 +25,8 @@ class Assessed:
         plain: without words; `words`: with the λ that was fitted, None where that gains nothing.
         before: as the collection is served: the first match's weight is its confidence, `top_p` makes the set.
         after, after_words: with either fit, of questions that were held out.
-        gained: by how much the log-loss fell without words, question by question.
+        gained: by how much the label's loss fell without words, question by question.
+        surer: the same of the log-loss of the confidences.
     """
 
     plain: Fit
@@ -34,12 +35,13 @@ class Assessed:
     after: Figures
     after_words: Figures | None
     gained: Figure
+    surer: Figure
 
     @property
     def gains(self) -> bool:
-        """Whether the log-loss fell by more than the standard error of that."""
-        value, error = self.gained
-        return value is not None and error is not None and value > error
+        """Whether labels became likelier by more than the standard error of that, and confidences no worse by that."""
+        (gained, error), (surer, doubt) = self.gained.known, self.surer.known
+        return gained > error and surer > -doubt
 
 
 def assess(profiles: Profiles, order: Array, null_logit: float) -> Assessed:
@@ -59,5 +61,6 @@ def assess(profiles: Profiles, order: Array, null_logit: float) -> Assessed:
         Figures.of(served),
         Figures.of(held.plain),
         None if words is None else Figures.of(held.words),
-        gain(served, held.plain),
+        Figure.mean(label_losses(served) - label_losses(held.plain)),
+        Figure.mean(log_losses(served) - log_losses(held.plain)),
     )

@@ -25,6 +25,13 @@ class Figure(NamedTuple):
     value: float | None
     error: float | None
 
+    @property
+    def known(self) -> tuple[float, float]:
+        """Both, where there was something."""
+        assert self.value is not None
+        assert self.error is not None
+        return self.value, self.error
+
     @classmethod
     def mean(cls, values: Array) -> Figure:
         """Of independent values."""
@@ -40,6 +47,7 @@ class Figures:
     Attributes:
         ece: expected calibration error of the first match's confidence, over ten bins of equal size.
         brier, log_loss: of the same; log_loss in nats.
+        label_loss: −ln of what the label had in the distribution, the right document or the null key; in nats.
         recall: at 1, of questions that have an answer.
         mrr: mean reciprocal rank, of these.
         answered_right: share of these that are answered, the right one first.
@@ -50,6 +58,7 @@ class Figures:
     ece: Figure
     brier: Figure
     log_loss: Figure
+    label_loss: Figure
     recall: Figure
     mrr: Figure
     answered_right: Figure
@@ -67,6 +76,7 @@ class Figures:
             ),
             brier=Figure.mean((outcomes.confidence - outcomes.right) ** 2),
             log_loss=Figure.mean(log_losses(outcomes)),
+            label_loss=Figure.mean(label_losses(outcomes)),
             recall=Figure.mean(outcomes.right[present]),
             mrr=Figure.mean(outcomes.reciprocal[present]),
             answered_right=Figure.mean((outcomes.answered & outcomes.right)[present]),
@@ -88,9 +98,9 @@ def log_losses(outcomes: Outcomes) -> Array:
     return np.asarray(-np.log(np.where(outcomes.right, sure, 1 - sure)))
 
 
-def gain(before: Outcomes, after: Outcomes) -> Figure:
-    """By how much the log-loss fell, question by question."""
-    return Figure.mean(log_losses(before) - log_losses(after))
+def label_losses(outcomes: Outcomes) -> Array:
+    """float64[q], nats: −ln of the share that the right document, or the null key, had."""
+    return np.asarray(-np.maximum(outcomes.likelihood, np.log(SURE)))
 
 
 def _drawn_error(confidence: Array, right: Array) -> float:

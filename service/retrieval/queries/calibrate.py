@@ -193,11 +193,10 @@ def _null_logit(null: float | Background | None, temperature: float, keys: int) 
 
 
 def _no_gain(assessed: Assessed) -> str:
-    value, error = assessed.gained
-    return (
-        f"the log-loss fell by {value:.4f}, which is no more than its standard error, {error:.4f}: send more labelled "
-        "questions, or stay with what is"
-    )
+    (value, error), (surer, doubt) = assessed.gained.known, assessed.surer.known
+    found = f"label_loss fell by {value:.4f}, with a standard error of {error:.4f}"
+    found += f", and log_loss by {surer:.4f}, with one of {doubt:.4f}"
+    return f"{found}: that is no gain; send more labelled questions, or stay with what is"
 
 
 def _order(vector: Array) -> int:

@@ -88,6 +88,10 @@ class CalibrationFigures(Wire):
         description="Expected calibration error of the first match's confidence, over ten bins of equal size."
     )
     brier: CalibrationFigure = Field(description="Mean of (confidence − right)².")
+    label_loss: CalibrationFigure = Field(
+        description="−ln of the share that the right document had, or the null key where there is none: in nats, each "
+        "share counted as at least 10⁻⁶."
+    )
     log_loss: CalibrationFigure = Field(description="In nats; a confidence counts as at least 10⁻⁶ from 0 and 1.")
     recall: CalibrationFigure = Field(description="At 1, of the questions that have an answer.")
     mrr: CalibrationFigure = Field(description="Mean reciprocal rank, of these.")
@@ -118,7 +122,7 @@ class CalibrateAnswer(Wire):
     )
     after: CalibrationFigures = Field(description="Each question by a fit to four fifths of the others.")
     after_words: CalibrationFigures | None = Field(description="With words; null where `full_text` is 0.")
-    gained: CalibrationFigure = Field(description="By how much the log-loss fell, question by question.")
+    gained: CalibrationFigure = Field(description="By how much `label_loss` fell, question by question.")
     labels: Labels
     documents: int
     encoder: str | None

@@ -29,7 +29,7 @@ class Calibration(Record):
         conformal: promises, and the least weight of a match of each set.
         words: the same with `full_text` at what was fitted; None where that is 0.
         before, after, after_words: figures by name, each a value and its standard error.
-        gained: by how much the log-loss fell, and the standard error of that.
+        gained: by how much `label_loss` fell, and the standard error of that.
         reason: why it is not `applied`, where that was asked.
     """
 

@@ -1253,7 +1253,7 @@ export interface components {
             after: components["schemas"]["CalibrationFigures"];
             /** @description With words; null where `full_text` is 0. */
             after_words: components["schemas"]["CalibrationFigures"] | null;
-            /** @description By how much the log-loss fell, question by question. */
+            /** @description By how much `label_loss` fell, question by question. */
             gained: components["schemas"]["CalibrationFigure"];
             labels: components["schemas"]["Labels"];
             documents: number;
@@ -1491,6 +1491,8 @@ export interface components {
             ece: components["schemas"]["CalibrationFigure"];
             /** @description Mean of (confidence − right)². */
             brier: components["schemas"]["CalibrationFigure"];
+            /** @description −ln of the share that the right document had, or the null key where there is none: in nats, each share counted as at least 10⁻⁶. */
+            label_loss: components["schemas"]["CalibrationFigure"];
             /** @description In nats; a confidence counts as at least 10⁻⁶ from 0 and 1. */
             log_loss: components["schemas"]["CalibrationFigure"];
             /** @description At 1, of the questions that have an answer. */

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.retrieval.calibration import assess
-from service.retrieval.calibration.figures import calibration_error, log_losses
+from service.retrieval.calibration.figures import calibration_error, label_losses, log_losses
 from service.retrieval.calibration.fitted import FOLDS, Fit, Outcomes, folds_of
 from service.retrieval.calibration.fitting import fitted_temperature
 from tests.service.retrieval.calibration.making import drawn
@@ -28,15 +28,18 @@ def test_both_kinds_are_dealt_out_evenly_and_the_same_however_they_come():
 def test_each_question_is_judged_by_a_fit_to_the_others():
     found = assess(PROFILES, ORDER, -math.inf)
     folds = folds_of(ORDER, PROFILES.present)
-    losses = np.empty(400)
+    losses, unlikely = np.empty(400), np.empty(400)
     for fold in range(FOLDS):
         others, held = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
         fit = Fit.of(others, (0, fitted_temperature(others)))
-        losses[folds == fold] = log_losses(fit.held(held, 0.9))
+        said = fit.held(held, 0.9)
+        losses[folds == fold], unlikely[folds == fold] = log_losses(said), label_losses(said)
     assert found.after.log_loss.value == pytest.approx(losses.mean())
     assert found.after.log_loss.error == pytest.approx(losses.std(ddof=1) / 20)
-    before = log_losses(Outcomes.served(PROFILES, -math.inf, 0.9))
-    assert found.gained.value == pytest.approx((before - losses).mean())
+    served = Outcomes.served(PROFILES, -math.inf, 0.9)
+    assert found.surer.value == pytest.approx((log_losses(served) - losses).mean())
+    assert found.gained.value == pytest.approx((label_losses(served) - unlikely).mean())
+    assert label_losses(served)[~PROFILES.present] == pytest.approx(-math.log(1e-6))
     assert found.gains
     assert found.after.ece.value < found.before.ece.value
     assert found.after.coverage.value == pytest.approx(0.9, abs=0.06)
