@@ -64,7 +64,8 @@ def profiles_of(given: Asked, encoder: Encoder) -> tuple[Profiles, float]:
             for question, row in zip(given.questions[start:], found.similarities, strict=False):
                 right = np.array([places[each] for each in question.answers if each in places], dtype=np.int64)
                 ranks = search.ranks(question.question)
-                profiling.add(row[order], documents, ranks, right, lambda rows: [names[each - 1] for each in rows])
+                by_id = documents.by_id(row[order], right, lambda rows: [names[each - 1] for each in rows])
+                profiling.add(row[order], documents, ranks, right, by_id)
     return profiling.made(), null_logit(keys, encoder)
 
 

@@ -25,6 +25,8 @@ class Head:
     def of(cls, info: Any) -> Head:
         """The head of a collection of which the client says this much."""
         said = {name: getattr(info, name) for name in _SETTINGS}
+        if said["null"] == "calibrated":  # which a new collection cannot be: it gets its defaults
+            said |= {"null": None, "temperature": None}
         # What is not known yet is left out; no encoder is a setting.
         return cls(info.name, {name: each for name, each in said.items() if each is not None or name == "encoder"})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from service.retrieval.calibration.figures import Figure, Figures, label_losses, log_losses
-from service.retrieval.calibration.fitted import Fit, Held, Outcomes, fitted_fits, folds_of
+from service.retrieval.calibration.fitted import Fit, Held, Outcomes, Variant, fitted_fits, folds_of
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
@@ -39,22 +39,26 @@ class Assessed:
 
     @property
     def gains(self) -> bool:
-        """Whether labels became likelier by more than the standard error of that, and confidences no worse by that."""
+        """Whether labels became likelier, or confidences better, by more than the standard error of that.
+
+        And the other one no worse by more than its own.
+        """
         (gained, error), (surer, doubt) = self.gained.known, self.surer.known
-        return gained > error and surer > -doubt
+        return (gained > error and surer > -doubt) or (surer > doubt and gained > -error)
 
 
-def assess(profiles: Profiles, order: Array, null_logit: float) -> Assessed:
+def assess(profiles: Profiles, order: Array, null_logit: float, kept: Variant | None = None) -> Assessed:
     """Fit to labelled questions.
 
     Args:
         profiles: of the questions.
         order: int[q], in which they are dealt out to folds: not their own, which may mean something.
         null_logit: of the null key as served, at the collection's own temperature; −∞ for none.
+        kept: what the collection is calibrated to already, at that temperature; None where it is not.
     """
     held = Held.out(profiles, folds_of(order, profiles.present), PROMISE)
     plain, words = fitted_fits(profiles, held)
-    served = Outcomes.served(profiles, null_logit, PROMISE)
+    served = Outcomes.served(profiles, null_logit, PROMISE, kept)
     return Assessed(
         plain,
         words,

@@ -34,8 +34,8 @@ class Figure(NamedTuple):
 
     @classmethod
     def mean(cls, values: Array) -> Figure:
-        """Of independent values."""
-        if len(values) < 2:
+        """Of independent values; nothing where one of them is NaN, which says that it could not be known."""
+        if len(values) < 2 or np.isnan(values).any():
             return cls(None, None)
         return cls(float(np.mean(values)), standard_error(values.astype(np.float64)))
 
@@ -87,9 +87,11 @@ class Figures:
 
 def calibration_error(confidence: Array, right: Array) -> float:
     """Σ share of a bin · |mean confidence − share that is right|, over ten bins of equal size."""
-    order = np.argsort(confidence, kind="stable")
-    bins = np.array_split(order, BINS)
-    return float(sum(abs((confidence[each] - right[each]).sum()) for each in bins) / len(order))
+    # What is equally sure is equally right, in whatever order it comes.
+    _, equal = np.unique(confidence, return_inverse=True)
+    apart = confidence - (np.bincount(equal, right) / np.bincount(equal))[equal]
+    bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
+    return float(sum(abs(apart[each].sum()) for each in bins) / len(confidence))
 
 
 def log_losses(outcomes: Outcomes) -> Array:

@@ -54,14 +54,14 @@ class Fit:
     def held(self, profiles: Profiles, promise: float) -> Outcomes:
         """What it says of questions that it was not fitted to."""
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
-        threshold = self.variant.thresholds.get(promise, -np.inf)
+        threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
             present=profiles.present,
             confidence=self.variant.curve(weight_logits(best, partition)),
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
             answered=partition > self.log_count,
-            covered=profiles.best_right[:, *self.cell] - partition >= threshold,
+            covered=_inside(profiles.best_right[:, *self.cell] - partition, threshold),
             likelihood=log_likelihoods(profiles, self.cell, self.log_count),
         )
 
@@ -76,7 +76,7 @@ class Outcomes:
         right: bool[q], whether it is.
         reciprocal: float64[q], 1 / the rank of the right one; 0 where there is none.
         answered: bool[q], the documents outweigh the null key.
-        covered: bool[q], the right one is in the set with a promise.
+        covered: float64[q], 1 where the right one is in the set with a promise, else 0; NaN where there is no set.
         likelihood: float64[q], the logarithm of what the label has.
     """
 
@@ -89,14 +89,17 @@ class Outcomes:
     likelihood: Array
 
     @classmethod
-    def served(cls, profiles: Profiles, null_logit: float, promise: float) -> Outcomes:
+    def served(cls, profiles: Profiles, null_logit: float, promise: float, kept: Variant | None = None) -> Outcomes:
         """What the collection says as it is.
 
         Args:
             null_logit: of its null key at its temperature; −∞ for none.
             promise: the `top_p` that stands for the set.
+            kept: what it is calibrated to at that temperature, if it is: then confidence and set are that one's.
         """
         cell = (0, profiles.served)
+        if kept is not None:
+            return Fit(cell, kept, null_logit).held(profiles, promise)
         whole = np.logaddexp(profiles.log_partition[:, *cell], null_logit)
         return cls(
             present=profiles.present,
@@ -104,7 +107,7 @@ class Outcomes:
             right=profiles.rank[:, *cell] == 1,
             reciprocal=1 / profiles.rank[:, *cell],
             answered=profiles.log_partition[:, *cell] > null_logit,
-            covered=profiles.present & (profiles.ahead < promise),
+            covered=(profiles.present & (profiles.ahead < promise)).astype(np.float64),
             likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logit) - whole,
         )
 
@@ -157,6 +160,10 @@ class Held:
         gain = self.words.likelihood - self.plain.likelihood
         ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present]
         return bool(gain.mean() > standard_error(gain) and ranks.mean() >= 0)
+
+
+def _inside(log_weights: Array, threshold: float) -> Array:
+    return np.where(log_weights >= threshold, 1.0, 0.0) if np.isfinite(threshold) else np.full(len(log_weights), np.nan)
 
 
 def standard_error(values: Array) -> float:

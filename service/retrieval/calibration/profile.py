@@ -16,8 +16,8 @@ WORDS = (0.0, 0.05, 0.1, 0.15, 0.2)
 STEPS = 18
 """Temperatures on either side of the collection's own; with a quarter and four times it, neighbours are 8 % apart."""
 
-Ids = Callable[[Array], Sequence[str]]
-"""Row numbers of documents int64[k] → their ids."""
+LAST = np.iinfo(np.int64).max
+"""Where a document stands by its id that ties with no right one."""
 
 
 def temperatures_around(own: float) -> Array:
@@ -47,6 +47,21 @@ class Documents:
         """Whether a document with that row number is among them."""
         place = int(np.searchsorted(self.rows, row))
         return place < len(self.rows) and bool(self.rows[place] == row)
+
+    def by_id(self, similarities: Array, right: Array, ids: Callable[[Array], Sequence[str]]) -> Array:
+        """int64[m]: where each document stands by its id among those that tie with a right one; LAST for all others.
+
+        Args:
+            similarities: float64[n], of every key; `right`: int64[r], row numbers.
+            ids: of the documents of such row numbers.
+        """
+        found = np.full(len(self.rows), LAST)
+        if len(right):
+            masses = self.log_masses(similarities)
+            tied = np.flatnonzero(np.isin(masses, masses[np.searchsorted(self.rows, right)]))
+            names = np.array(ids(self.rows[tied]), dtype=object)
+            found[tied] = np.argsort(np.argsort(names, kind="stable"), kind="stable")
+        return found
 
     def log_masses(self, logits: Array) -> Array:
         """float64[m]: ln Σ exp(logit) over each document's keys, of the logits float64[n] of all."""
@@ -109,7 +124,12 @@ class Profiling:
         self._rows = list[tuple[bool, Array, float]]()
 
     def add(
-        self, similarities: Array, documents: Documents, relevant: tuple[Array, Array] | None, right: Array, ids: Ids
+        self,
+        similarities: Array,
+        documents: Documents,
+        relevant: tuple[Array, Array] | None,
+        right: Array,
+        by_id: Array,
     ) -> None:
         """Take a question in.
 
@@ -118,20 +138,23 @@ class Profiling:
             documents: whose keys they are.
             relevant: row numbers int64[k], ascending, and bm25 float64[k] of documents that have a word of it.
             right: the row numbers of the documents that answer it; none where it has no answer.
-            ids: by which ties are broken.
+            by_id: int64[m], where each document stands by its id among those that tie with a right one; else LAST.
         """
         answers = np.searchsorted(documents.rows, right)
         boosted, bm25 = _placed(documents, relevant)
         others = np.ones(len(documents.rows), dtype=np.bool_)
         others[boosted] = False
-        boosts = np.exp(np.outer(self._words, bm25))
+        most_words = np.array(self._words) * bm25.max(initial=0.0)
+        boosts = np.exp(np.outer(self._words, bm25) - most_words[:, None])
         most = float(similarities.max())
         table = np.empty((5, len(self._words), len(self._temperatures)))
         for t, temperature in enumerate(self._temperatures.tolist()):
             logs = documents.log_masses((similarities - most) / temperature)
             masses = np.exp(logs)
             rest, with_words = logs[others], logs[boosted]
-            partitions = np.log(masses[others].sum() + boosts @ masses[boosted])
+            plain, worded = masses[others].sum(), boosts @ masses[boosted]
+            with np.errstate(divide="ignore"):
+                partitions = np.logaddexp(np.log(plain), np.log(worded) + most_words)
             for i, share in enumerate(self._words):
                 if i and not len(boosted):
                     table[:, i, t] = table[:, 0, t]
@@ -142,7 +165,7 @@ class Profiling:
                 if len(answers):
                     gained = np.zeros(len(logs))
                     gained[boosted] = share * bm25
-                    table[2:, i, t] = _standing(logs + gained, documents.rows, answers, ids)
+                    table[2:, i, t] = _standing(logs + gained, answers, by_id)
             table[:4, :, t] += most / temperature
         self._rows.append((len(right) > 0, table, self._ahead(similarities, documents, answers)))
 
@@ -184,14 +207,11 @@ def _placed(documents: Documents, relevant: tuple[Array, Array] | None) -> tuple
     return places[there], bm25[there]
 
 
-def _standing(scores: Array, rows: Array, answers: Array, ids: Ids) -> tuple[float, float, float]:
+def _standing(scores: Array, answers: Array, by_id: Array) -> tuple[float, float, float]:
     """Of the right documents: all their mass, the best one's, and its rank, where the least id is first of equals."""
     masses = scores[answers]
     best = float(masses.max())
     rank = 1 + np.count_nonzero(scores > best)
-    equal = np.flatnonzero(scores == best)
-    if len(equal) > 1:
-        names = ids(rows[equal])
-        mine = min(name for name, place in zip(names, equal.tolist(), strict=True) if place in answers)
-        rank += sum(name < mine for name in names)
+    first = by_id[answers[masses == best]].min()
+    rank += np.count_nonzero((scores == best) & (by_id < first))
     return best + float(np.log(np.exp(masses - best).sum())), best, float(rank)

@@ -190,11 +190,24 @@ class Catalogue:
             writer.after_commit(lambda: self._collections.__setitem__(name, collection))
         return collection
 
-    def change(self, name: str, changes: Mapping[str, Any], *, once: Once[Changed] | None = None) -> Collection:
-        """Set temperature, null, or a calibration; None takes that away, with the temperature and null it brought."""
+    def change(
+        self,
+        name: str,
+        changes: Mapping[str, Any],
+        *,
+        once: Once[Changed] | None = None,
+        of: CollectionRecord | None = None,
+    ) -> Collection:
+        """Set temperature, null, or a calibration; None takes that away, with the temperature and null it brought.
+
+        Raises:
+            CollectionConflict: it is another collection than that record's by now, or has other settings.
+        """
         collection = self.collection(name)
         with self.store.writing(once, collection=collection.record.id) as writer:
             stored = writer.collection(name)
+            if of is not None and (stored.id, stored.settings) != (of.id, of.settings):
+                raise CollectionConflict(f"collection {name!r} was changed meanwhile: send the same once more")
             settings = replace(stored.settings, **before_calibration(stored.settings, changes) | dict(changes))
             check_temperature(settings)
             if settings.null == CALIBRATED:

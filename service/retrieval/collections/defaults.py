@@ -22,6 +22,11 @@ async def settings_of(encoder: LoadingEncoder | None, wanted: Mapping[str, Any])
         InvalidContent: a field that does not fit the encoder, or that no query could use.
         EncoderUnavailable: the encoder is still loading, or has failed.
     """
+    if wanted.get("null") == "calibrated":
+        raise InvalidContent.at(
+            "/null",
+            "a collection is calibrated once it is there, by labelled questions: leave null out",
+        )
     own = await _encoder(encoder, wanted.get("encoder", encoder.name if encoder else None))
     dimension = wanted.get("dimension")
     if own is not None and dimension not in (None, own.dimension):

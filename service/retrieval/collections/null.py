@@ -231,6 +231,8 @@ def null_shown(
         return None, None if choice is False else choice
     if record.settings.encoder is not None and encoder is None and choice != CALIBRATED:
         return None, None
+    if choice == CALIBRATED and Calibration.read(record.settings.calibration) is None:
+        return None, None
     found = standing(choice, record, own(), _background(encoder, record.settings.similarity))
     if found is None:
         return None, None

@@ -155,7 +155,7 @@ def result(
         added: what is to be told of as added to each.
         confident: how sure each may be.
     """
-    answer, confidences = (answer, None) if confident is None else confident.told(answer)
+    answer = answer if confident is None else confident.cut(answer)
     chosen = _matching(answer, reading)
     rows, weights = answer.numbers[chosen], answer.weights[chosen]
     found = reading.documents(rows)
@@ -168,11 +168,15 @@ def result(
         answer.log_parts[chosen].tolist(),
         reading.spoke(found, rows, answer.parts[chosen]),
         [None] * len(rows) if added is None else added.told(rows),
-        [None] * len(rows) if confidences is None else confidences[chosen].tolist(),
         strict=True,
     )
     matches = [Match(*row) for row in columns]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
+    logs = np.array([match.logit + match.log_parts for match in matches])
+    confidences = None if confident is None else confident.of_matches(logs, answer)
+    if confidences is not None:
+        both = zip(matches, confidences, strict=True)
+        matches = [replace(match, confidence=confidence) for match, confidence in both]
     return Result(matches, rest_weight(answer.evidence, weights, answer.documents), _output(record, answer), answer)
 
 

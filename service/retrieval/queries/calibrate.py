@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Answer, Background, similarities_of
 from service.retrieval.calibration import WORDS, Assessed, Calibration, Documents, Profiling, assess
-from service.retrieval.collections import Catalogue, Snapshot, encoder_background, null_of
+from service.retrieval.collections import Catalogue, Collection, Snapshot, encoder_background, null_of
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.question import Array, check_queries, check_whole, encode_queries
 from service.storage import CollectionRecord
@@ -34,10 +36,24 @@ ENCODED = 256
 
 @dataclass(frozen=True)
 class LabelledQuestion:
-    """A text or a vector [d], and the ids of the documents that answer it; none where it has no answer."""
+    """A text or a vector [d], and the ids of the documents that answer it; none where it has no answer.
+
+    Attributes:
+        pointers: where each of the ids stands in the question as it was sent.
+    """
 
     query: str | Array
     ids: tuple[str, ...]
+    pointers: tuple[str, ...] = ()
+
+    @property
+    def meant(self) -> tuple[Any, frozenset[str]]:
+        """What it says: of two questions that say the same the second tells nothing."""
+        return self.query if isinstance(self.query, str) else self.query.tobytes(), frozenset(self.ids)
+
+
+Numbered: TypeAlias = tuple[int, LabelledQuestion]
+"""A question, and its place in the request."""
 
 
 @dataclass(frozen=True)
@@ -68,118 +84,150 @@ async def calibrate_collection(
     """
     collection = catalogue.collection(name)
     record = collection.record
-    check_labels(questions)
+    if len(questions) > MOST_LABELS:
+        raise InvalidContent.at(
+            "/questions", f"{len(questions)} questions came, at most {MOST_LABELS} are taken: send a sample of them"
+        )
     if not 0 < record.settings.temperature < math.inf:
         raise InvalidContent.at(
             "",
             f"the temperature of {name!r} is {record.settings.temperature}, at which weights say nothing of how sure "
             "they are: PATCH it to a number above 0 first",
         )
-    pointers = [f"/questions/{i}/query" for i in range(len(questions))]
-    vectors = list[Array]()
-    for start in range(0, len(questions), ENCODED):
-        some = slice(start, start + ENCODED)
-        queries = [each.query for each in questions[some]]
-        vectors += await encode_queries(collection.encoder, record, queries, pointers[some])
-    check_queries(record, vectors, pointers)
+    asked = [*{each.meant: (i, each) for i, each in reversed([*enumerate(questions)])}.values()][::-1]
+    check_labels([each for _, each in asked], len(questions))
+    keys = await ARRAYS.run(lambda: collection.keys)
+    if not keys:
+        raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
+    vectors = await _encoded(collection, asked)
     background = await encoder_background(collection.encoder, record, None)
-    words = WORDS if all(isinstance(each.query, str) for each in questions) else WORDS[:1]
-    profiling = Profiling(record.settings.temperature, max(collection.keys, 1), words)
-    together = max(1, min(TOGETHER, MOST_SIMILARITIES // max(collection.keys, 1)))
+    words = WORDS if all(isinstance(each.query, str) for _, each in asked) else WORDS[:1]
+    profiling = Profiling(record.settings.temperature, keys, words)
+    together = max(1, min(TOGETHER, MOST_SIMILARITIES // keys))
     null: float | Background | None = None
-    for start in range(0, len(questions), together):
+    for start in range(0, len(asked), together):
         some = slice(start, start + together)
-        batch = _Batch(questions[some], np.stack(vectors[some]), start, profiling, background)
-        null = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=together)
+        batch = _Batch(asked[some], np.stack(vectors[some]), profiling.has_words, background)
+        null, found = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=together)
+        await ARRAYS.run(partial(_take, profiling, found))
     order = np.array([_order(vector) for vector in vectors])
     logit = _null_logit(null, record.settings.temperature, profiling.keys)
-    assessed = await ARRAYS.run(lambda: assess(profiling.made(), order, logit))
-    found = _calibration(record, questions, assessed, profiling.temperature(assessed.plain.cell))
+    kept = Calibration.read(record.settings.calibration)
+    served = kept.plain if kept is not None and kept.temperature == record.settings.temperature else None
+    assessed = await ARRAYS.run(lambda: assess(profiling.made(), order, logit, served))
+    calibration = _calibration(record, asked, assessed, profiling.temperature(assessed.plain.cell))
     reason = None if assessed.gains else _no_gain(assessed)
     if apply and reason is None:
-        changes = {"temperature": found.temperature, "null": "calibrated", "calibration": found.text()}
-        await WRITES.run(catalogue.change, name, changes)
-    return Calibrated(found, assessed, apply and reason is None, reason if apply else None)
+        changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
+        await WRITES.run(partial(catalogue.change, name, changes, of=record))
+    return Calibrated(calibration, assessed, apply and reason is None, reason if apply else None)
+
+
+async def _encoded(collection: Collection, asked: Sequence[Numbered]) -> list[Array]:
+    """The queries as vectors [d], which fit the collection."""
+    pointers = [f"/questions/{i}/query" for i, _ in asked]
+    vectors = list[Array]()
+    for start in range(0, len(asked), ENCODED):
+        some = slice(start, start + ENCODED)
+        queries = [each.query for _, each in asked[some]]
+        vectors += await encode_queries(collection.encoder, collection.record, queries, pointers[some])
+    check_queries(collection.record, vectors, pointers)
+    return vectors
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a lookup finds of one question, see `Profiling.add`."""
+
+    similarities: Array
+    documents: Documents
+    ranks: tuple[Array, Array] | None
+    right: Array
+    by_id: Array
+
+
+def _take(profiling: Profiling, found: Sequence[_Found]) -> None:
+    for each in found:
+        profiling.add(each.similarities, each.documents, each.ranks, each.right, each.by_id)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some of the questions, from the place `start` on."""
+    """Some of the questions, each with its place in the request."""
 
-    questions: Sequence[LabelledQuestion]
+    asked: Sequence[Numbered]
     vectors: Array
-    start: int
-    profiling: Profiling
+    with_words: bool
     background: Background | None
 
-    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> float | Background | None:
-        """Take their profiles from one version of the collection; the null key that it is served with."""
+    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[float | Background | None, list[_Found]]:
+        """What one version of the collection says of them, and the null key that it is served with."""
         check_whole(snapshot)
         record, reader = snapshot.record, snapshot.reader
-        if not snapshot.view.documents:
-            raise InvalidContent.at("/questions", f"no document of {record.name!r} has a key: write some first")
         found = similarities_of(snapshot.view, self.vectors)
         order = np.argsort(found.owners, kind="stable")
         documents = Documents.of(found.owners[order])
-        rows = reader.existing(record.id, sorted({identity for each in self.questions for identity in each.ids}))
-        for i, question in enumerate(self.questions):
-            right = self._rows(question, rows, documents, self.start + i)
+        rows = reader.existing(record.id, sorted({identity for _, each in self.asked for identity in each.ids}))
+        told = list[_Found]()
+        for (place, question), row in zip(self.asked, found.similarities, strict=True):
+            right = _rows(question, rows, documents, place)
             ranks = None
-            if self.profiling.has_words and isinstance(question.query, str):
+            if self.with_words and isinstance(question.query, str):
                 ranks = reader.search(record.id).ranks(question.query)
-            similarities = found.similarities[i][order]
-            self.profiling.add(similarities, documents, ranks, right, lambda some: reader.ids(record.id, some))
+            similarities = row[order]
+            by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
+            told.append(_Found(similarities, documents, ranks, right, by_id))
         null, _standing = null_of(record, snapshot.own, None, self.background)
-        return null
-
-    def _rows(self, question: LabelledQuestion, rows: Mapping[str, int], documents: Documents, place: int) -> Array:
-        """The row numbers of the documents that answer a question, which must be there and have a key."""
-        flaws = [
-            Flaw(
-                f"/questions/{place}/ids/{i}",
-                f"there is no document {identity!r} with a key: a question whose document is gone is none without an "
-                "answer, so leave it out",
-            )
-            for i, identity in enumerate(question.ids)
-            if identity not in rows or not documents.has(rows[identity])
-        ]
-        if flaws:
-            raise InvalidContent(flaws)
-        return np.array([rows[identity] for identity in question.ids], dtype=np.int64)
+        return null, told
 
 
-def check_labels(questions: Sequence[LabelledQuestion]) -> None:
-    """Refuse too few labels, too many, or too few of a kind."""
+def _rows(question: LabelledQuestion, rows: Mapping[str, int], documents: Documents, place: int) -> Array:
+    """The row numbers of the documents that answer a question, which must be there and have a key."""
+    flaws = [
+        Flaw(
+            f"/questions/{place}{pointer}",
+            f"there is no document {identity!r} with a key: a question whose document is gone is none without an "
+            "answer, so leave it out",
+        )
+        for identity, pointer in zip(question.ids, question.pointers, strict=True)
+        if identity not in rows or not documents.has(rows[identity])
+    ]
+    if flaws:
+        raise InvalidContent(flaws)
+    return np.array([rows[identity] for identity in question.ids], dtype=np.int64)
+
+
+def check_labels(questions: Sequence[LabelledQuestion], came: int) -> None:
+    """Refuse too few labels, or too few of a kind; of so many that came these are not said twice."""
     present = sum(bool(each.ids) for each in questions)
     absent = len(questions) - present
-    if len(questions) > MOST_LABELS:
-        raise InvalidContent.at(
-            "/questions", f"{len(questions)} questions came, at most {MOST_LABELS} are taken: send a sample of them"
-        )
     if len(questions) < FEWEST_LABELS or min(present, absent) < FEWEST_OF_A_KIND:
+        again = f", and {came - len(questions)} that were said before" if came > len(questions) else ""
         raise InvalidContent.at(
             "/questions",
-            f"{present} questions with an answer came and {absent} without one: wanted at least {FEWEST_LABELS}, and "
-            f"of either kind at least {FEWEST_OF_A_KIND}",
+            f"{present} questions with an answer came and {absent} without one{again}: wanted at least "
+            f"{FEWEST_LABELS}, and of either kind at least {FEWEST_OF_A_KIND}",
         )
 
 
 def _calibration(
-    record: CollectionRecord, questions: Sequence[LabelledQuestion], assessed: Assessed, temperature: float
+    record: CollectionRecord, asked: Sequence[Numbered], assessed: Assessed, temperature: float
 ) -> Calibration:
-    present = sum(bool(each.ids) for each in questions)
-    kept = Calibration.read(record.settings.calibration)
-    was = (record.settings.temperature, record.settings.null)
+    present = sum(bool(each.ids) for _, each in asked)
+    was = record.settings.temperature, record.settings.null
+    if (kept := Calibration.read(record.settings.calibration)) is not None:
+        own = was[0] == kept.temperature, was[1] == "calibrated"
+        was = kept.was[0] if own[0] else was[0], kept.was[1] if own[1] else was[1]
     return Calibration(
         documents=record.attendable,
         encoder=record.settings.encoder,
         temperature=temperature,
         full_text=0.0 if assessed.words is None else WORDS[assessed.words.cell[0]],
         present=present,
-        absent=len(questions) - present,
+        absent=len(asked) - present,
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
-        was=was if kept is None else kept.was,
+        was=was,
     )
 
 

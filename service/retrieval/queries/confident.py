@@ -17,7 +17,7 @@ from service.storage import CollectionRecord
 MOST_OF_A_SET = 1000
 """Matches of a set with a promise, where no `top_k` is given."""
 
-_LEAST = 1e-15  # a share of the documents that float64 still knows beside a null weight near 1
+_LEAST = 1e-6  # a share of the documents that float64 knows to ten digits beside a null weight near 1
 
 
 @dataclass(frozen=True)
@@ -59,44 +59,66 @@ class Confident:
         threshold = None if options.conformal is None else _threshold(found, variant, options.conformal)
         return cls(variant, found.temperature, options.answer_if, threshold, (options.top_k or 1) - 1)
 
-    def told(self, answer: Answer) -> tuple[Answer, Array]:
-        """The answer as it is to be told, and the confidence of each document of its head, float64[k'].
+    def cut(self, answer: Answer) -> Answer:
+        """The answer as it is to be told: where a set was asked, its head ends with that; where `answer_if`, by that.
 
-        Where a set was asked, its head ends with that.
+        Raises:
+            InvalidContent: the null key has all the weight, so that nothing is known of the documents beside it.
         """
+        if not self._knows(answer):
+            wanted = "conformal" if self.threshold is not None else "answer_if"
+            if self.threshold is None and self.answer_if is None:
+                return answer
+            raise InvalidContent.at(
+                f"/{wanted}", f"the null key has all the weight, beside which {wanted} means nothing: send another null"
+            )
         logs = answer.logits + answer.log_parts
         partition = _log_partition(answer)
         if self.threshold is not None:
             inside = int(np.count_nonzero(logs - partition >= self.threshold))
             answer = replace(answer, matches=min(self.most, inside), complete=inside <= self.most)
-        confidences = self._confidences(logs, partition, answer.keys)
         if self.answer_if is not None:
-            sure = bool(len(confidences)) and float(confidences.max()) >= self.answer_if
+            sure = bool(len(logs)) and self._first(float(logs.max()), partition) >= self.answer_if
             answer = replace(answer, evidence=replace(answer.evidence, answered=sure))
-        return answer, confidences
+        return answer
 
-    def _confidences(self, logs: Array, partition: float, keys: int) -> Array:
-        """The first match's by the curve; what that leaves goes to the others by their weights beside the null key."""
+    def of_matches(self, logs: Array, answer: Answer) -> list[float] | None:
+        """How sure each match is, best first; None where nobody can say.
+
+        Args:
+            logs: float64[k], logit + log_parts of each.
+        """
+        if not self._knows(answer):
+            return None
         if not len(logs):
-            return np.empty(0)
-        first = int(np.argmax(logs))
-        sure = float(self.variant.curve(weight_logits(logs[first : first + 1], np.array([partition])))[0])
-        null = Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
-        weights = np.exp(logs - np.logaddexp(partition, null))
-        rest = 1 - weights[first]
-        found = (1 - sure) * weights / rest if rest > 0 else np.zeros(len(logs))
-        found[first] = sure
-        return np.asarray(found)
+            return []
+        partition = _log_partition(answer)
+        sure = self._first(float(logs[0]), partition)
+        # What that leaves goes to the others by their weights beside the null key.
+        null = Background(self.variant.level, 0.0).null_key(self.temperature, answer.keys).logit(0.0, self.temperature)
+        whole = float(np.logaddexp(partition, null))
+        rest = -math.expm1(min(float(logs[0]) - whole, 0.0))
+        found = (1 - sure) * np.exp(logs - whole) / rest if rest > 0 else np.zeros(len(logs))
+        return [sure, *np.minimum(found[1:], 1 - sure).tolist()]
+
+    def _first(self, log: float, partition: float) -> float:
+        return float(self.variant.curve(weight_logits(np.array([log]), np.array([partition])))[0])
+
+    def _knows(self, answer: Answer) -> bool:
+        return not len(answer.logits) or 1 - answer.null_weight > _LEAST
 
 
 def as_wanted(record: CollectionRecord, options: Options) -> Options:
     """With the words' weight that was fitted, for "auto"; and one match more than a set may have: does it go on?
 
     Raises:
-        InvalidContent: a set is asked beside `top_p`, or "auto" of a collection that is not calibrated.
+        InvalidContent: a set is asked beside `top_p`, `answer_if` of no match, or "auto" of a collection that is not
+            calibrated.
     """
     if options.full_text == "auto":
         options = replace(options, full_text=calibration_of(record, "/full_text").full_text)
+    if options.answer_if is not None and options.top_k == 0:
+        raise InvalidContent.at("/answer_if", "answer_if is of the first match, and top_k is 0: ask for at least one")
     if options.conformal is None:
         return options
     if options.top_p is not None:
@@ -140,4 +162,4 @@ def _log_partition(answer: Answer) -> float:
     """Of the documents, the null key left out."""
     whole = answer.log_partition
     assert whole is not None  # softmax has one
-    return whole + math.log(max(1 - answer.null_weight, _LEAST))
+    return whole + math.log1p(-answer.null_weight) if answer.null_weight < 1 else -math.inf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Len
 from pydantic import ConfigDict, Field, model_validator
@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.schemas.calibration import Labels
 from service.schemas.json_object import OrNull
 from service.schemas.lookup.attend import Query
-from service.schemas.wire import DocumentId, InParts, Wire
+from service.schemas.wire import DocumentId, InParts, JSONValue, Wire
 
 
 class LabelledQuestion(Wire):
@@ -32,23 +32,26 @@ class LabelledQuestion(Wire):
         return self
 
 
+EXAMPLE: list[JSONValue] = [
+    {"query": f"database {i}", "id": "qa76"} if i % 2 else {"query": f"steam {i}", "id": None} for i in range(50)
+]
+
+
 class CalibrateRequest(Wire):
     """Labelled questions to fit to."""
 
     questions: Annotated[list[LabelledQuestion], InParts] = Field(
-        description="From 50 on, at least 10 with an answer and 10 without one; like those that will be asked."
+        description="From 50 different ones on, at least 10 with an answer and 10 without one; like those that will be "
+        "asked."
     )
     apply: bool = Field(
         False,
-        description="Whether to keep it, where the log-loss falls by more than its standard error: the collection then "
+        description="Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and "
+        "the other rises by no more than its own: the collection then "
         'has this temperature, and `null` is "calibrated". Wants a key that may write.',
     )
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"questions": [{"query": "SQL", "id": "qa76"}, {"query": "steam", "id": None}] * 25}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})
 
 
 class ConfidenceCurve(Wire):
@@ -131,7 +134,8 @@ class CalibrateAnswer(Wire):
     took_ms: float
 
 
-def labels(question: LabelledQuestion) -> tuple[str, ...]:
-    """The ids that answer it, each once; none where it has no answer."""
-    ids: list[Any] = question.ids or ([] if question.id is None else [question.id])
-    return tuple(dict.fromkeys(ids))
+def labels(question: LabelledQuestion) -> dict[str, str]:
+    """The ids that answer it, each once, and where it stands; none where it has no answer."""
+    if question.ids is None:
+        return {} if question.id is None else {question.id: "/id"}
+    return {identity: f"/ids/{i}" for i, identity in reversed([*enumerate(question.ids)])}

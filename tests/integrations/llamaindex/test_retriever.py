@@ -21,6 +21,8 @@ from tests.examples import ROOT
 EXAMPLE = ROOT / "clients" / "python" / "examples" / "llamaindex_rag.py"
 CATS, NONSENSE = "pets that purr", "flurb zindle quax"
 
+BESIDES = {"where", "allow_missing", "full_text", "bias", "read", "answer_if", "conformal"}
+
 
 @pytest.fixture(params=["waited for", "awaited"])
 def retrieve(request):

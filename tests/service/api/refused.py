@@ -29,7 +29,7 @@ NEEDS_THE_ENCODER = {
         Call("update_documents", {"ids": ["qa76"], "patch": {"value": "cats"}}),
         Call("attend", {"query": "cats"}),
         Call("sweep", {"query": "cats", "temperatures": [1]}),
-        Call("calibrate", {"questions": [each | {"query": "cats"} for each in LABELS]}),
+        Call("calibrate", {"questions": [each | {"query": f"cats {i}"} for i, each in enumerate(LABELS)]}),
         Call("compare", {"query": "cats"}),
         Call("compare_rows", {"query": "cats", "rows": []}),
         Call("encode", {"texts": ["cats"]}),
@@ -77,9 +77,10 @@ WRITES = {
         Call("delete_document"),
         Call("delete_documents", {"ids": ["qa76"]}),
         Call("update_documents", {"ids": ["qa76"], "patch": {"metadata": {"x": 1}}}),
-        Call("calibrate", {"questions": LABELS, "apply": True}),
         Call("delete_collection"),
     )
 }
+# What needs no key to write where nothing is kept.
+KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
 # For whoever may write: a backup writes nothing, and holds more than anyone who may only read is to have.
 GUARDED = WRITES | {"get_backup": Call("get_backup")}

@@ -49,11 +49,13 @@ def temperature(given: Any, pointer: str = "/temperature", *, auto: bool = False
 
 def weight(given: Any, pointer: str = "/full_text") -> Iterator[Flaw]:
     """What words weigh: from 0 on, or `"auto"`."""
-    if isinstance(given, str):
-        if given != "auto":
-            yield Flaw(pointer, 'wanted a number from 0 on, or "auto"')
+    value = _value(given)
+    if value is None or (isinstance(value, str) and value == "auto"):
         return
-    yield from number(given, pointer, least=0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        yield Flaw(pointer, 'wanted a number from 0 on, or "auto"')
+    else:
+        yield from number(value, pointer)
 
 
 def matches(top_k: int | None) -> Iterator[Flaw]:

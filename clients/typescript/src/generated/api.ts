@@ -1269,213 +1269,213 @@ export interface components {
          * @example {
          *       "questions": [
          *         {
-         *           "query": "SQL",
-         *           "id": "qa76"
-         *         },
-         *         {
-         *           "query": "steam",
+         *           "query": "steam 0",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 1",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 2",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 3",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 4",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 5",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 6",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 7",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 8",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 9",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 10",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 11",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 12",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 13",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 14",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 15",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 16",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 17",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 18",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 19",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 20",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 21",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 22",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 23",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 24",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 25",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 26",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 27",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 28",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 29",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 30",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 31",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 32",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 33",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 34",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 35",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 36",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 37",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 38",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 39",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 40",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 41",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 42",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 43",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 44",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 45",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 46",
          *           "id": null
          *         },
          *         {
-         *           "query": "SQL",
+         *           "query": "database 47",
          *           "id": "qa76"
          *         },
          *         {
-         *           "query": "steam",
+         *           "query": "steam 48",
          *           "id": null
+         *         },
+         *         {
+         *           "query": "database 49",
+         *           "id": "qa76"
          *         }
          *       ]
          *     }
          */
         CalibrateRequest: {
-            /** @description From 50 on, at least 10 with an answer and 10 without one; like those that will be asked. */
+            /** @description From 50 different ones on, at least 10 with an answer and 10 without one; like those that will be asked. */
             questions: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to keep it, where the log-loss falls by more than its standard error: the collection then has this temperature, and `null` is "calibrated". Wants a key that may write.
+             * @description Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and the other rises by no more than its own: the collection then has this temperature, and `null` is "calibrated". Wants a key that may write.
              * @default false
              */
             apply?: boolean;
@@ -7101,6 +7101,16 @@ export interface operations {
             };
             /** @description `collection_not_found`: there is no such collection. */
             404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_conflict`: the collection exists with other settings. */
+            409: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

@@ -25,7 +25,7 @@ router = json_router("/v1/collections", "collections", "lookup", "collection")
 @router.post(
     "/{name}/calibrate",
     response_model=CalibrateAnswer,
-    responses=refusals(*WITH_BODY, *ASKING, "database_busy", "disk_full"),
+    responses=refusals(*WITH_BODY, *ASKING, "collection_conflict", "database_busy", "disk_full"),
     response_description="What was fitted, how the collection does without it and with it, and whether it is kept.",
     summary="Fit to labelled questions how sure an answer may be",
 )
@@ -34,7 +34,11 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
     started = time.perf_counter()
     if body.apply:
         admit(request.scope, "write", "collection")
-    questions = [LabelledQuestion(each.query, labels(each)) for each in body.questions]
+    questions = [
+        LabelledQuestion(each.query, tuple(found), tuple(found.values()))
+        for each in body.questions
+        for found in [labels(each)]
+    ]
     found = await calibrate_collection(running.catalogue, name, questions, apply=body.apply)
     calibration, assessed = found.calibration, found.assessed
     return JSONAnswer(

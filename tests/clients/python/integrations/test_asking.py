@@ -16,6 +16,8 @@ from softkv.integrations.source import Source
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 
+BESIDES = {"where", "allow_missing", "full_text", "bias", "read", "answer_if", "conformal"}
+
 
 TEXTS = ["cats that purr", "war at sea", "stars and planets", "a garden in spring", "bread from a wood oven"]
 
@@ -36,7 +38,7 @@ def asked(source, asking, query=KNOWN, where=None):
 
 def test_every_option_of_attend_is_one():
     # What a framework hands on are documents, which have no place to say that others were missing.
-    assert How.__annotations__.keys() - {"where", "allow_missing", "full_text", "bias", "read"} <= set(Asking._names)
+    assert How.__annotations__.keys() - BESIDES <= set(Asking._names)
 
 
 def test_what_is_not_answered_is_empty_unless_it_is_wanted(source):

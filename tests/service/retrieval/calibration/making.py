@@ -25,11 +25,7 @@ def drawn(n: int, seed: int, *, temperature: float = 0.06, words: bool = False, 
         logits[rows] += 0.15 * bm25
         weights = np.exp(logits - logits.max())
         right = [random.choice(KEYS, p=weights / weights.sum())] if i % 2 else []
-        profiling.add(
-            similarities,
-            documents,
-            (rows, bm25),
-            np.array(right, dtype=np.int64),
-            lambda some: [*map(str, some)],
-        )
+        answers = np.array(right, dtype=np.int64)
+        by_id = documents.by_id(similarities, answers, lambda some: [*map(str, some)])
+        profiling.add(similarities, documents, (rows, bm25), answers, by_id)
     return profiling.made()

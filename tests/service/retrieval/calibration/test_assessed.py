@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import assess
+from service.retrieval.calibration import Curve, assess
 from service.retrieval.calibration.figures import calibration_error, label_losses, log_losses
 from service.retrieval.calibration.fitted import FOLDS, Fit, Outcomes, folds_of
 from service.retrieval.calibration.fitting import fitted_temperature
@@ -59,6 +60,36 @@ def test_a_fit_to_what_is_calibrated_already_gains_nothing():
     profiles = drawn(120, 9, own=0.06)
     fit = Fit.of(profiles, (0, profiles.served))
     assert not assess(profiles, ORDER[:120], fit.log_count).gains
+
+
+def test_before_is_what_a_kept_calibration_says():
+    kept = Fit.of(PROFILES, (0, PROFILES.served))
+    found = assess(PROFILES, ORDER, kept.log_count, kept.variant)
+    said = kept.held(PROFILES, 0.9)
+    assert found.before.log_loss.value == pytest.approx(log_losses(said).mean())
+    assert found.before.coverage.value == pytest.approx(said.covered[PROFILES.present].mean())
+
+
+def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
+    fit = Fit.of(PROFILES, (0, fitted_temperature(PROFILES)))
+    profiles = PROFILES
+    outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, -3.0))
+    found = assess(profiles, ORDER, fit.log_count, outgrown)
+    assert found.surer.known[0] > found.surer.known[1]
+    assert found.gained.known[0] > -found.gained.known[1]
+    assert found.gains
+
+
+def test_sets_of_folds_that_have_none_are_told_of_as_nothing():
+    profiles = drawn(50, 3)
+    few = np.concatenate([np.flatnonzero(profiles.present)[:10], np.flatnonzero(~profiles.present)])
+    assert assess(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == (None, None)
+
+
+def test_the_calibration_error_does_not_depend_on_the_order_of_what_is_equally_sure():
+    confidence, right = np.full(100, 0.5), np.arange(100) < 50
+    assert calibration_error(confidence, right) == calibration_error(confidence, right[::-1]) == 0
+    assert calibration_error(confidence, np.arange(100) < 80) == pytest.approx(0.3)
 
 
 def test_the_calibration_error_is_that_of_bins_of_equal_size():

@@ -32,10 +32,24 @@ def test_the_right_one_is_in_the_set_as_often_as_promised(law, promise):
 
 def test_the_quantile_weighs_ranks_by_a_beta_distribution():
     random = np.random.default_rng(2)
-    n, share = 60, 0.1
+    n, share = 60, 0.2
     values = np.sort(random.normal(size=n))
     draws = random.beta(WIDER * (n + 1) * share, WIDER * (n + 1) * (1 - share), 400_000)
     assert quantile(values, share) == pytest.approx(values[(draws * n).astype(int)].mean(), abs=3e-3)
+
+
+@pytest.mark.parametrize("law", DRAWS)
+@pytest.mark.parametrize(("n", "promise"), [(10, 0.9), (20, 0.95), (50, 0.98), (99, 0.99)])
+def test_of_few_labels_too(law, n, promise):
+    random = np.random.default_rng(3)
+    drawn = DRAWS[law](random, (4000, n + 1))
+    covered = [row[n] >= thresholds(row[:n])[promise] for row in drawn]
+    assert np.mean(covered) > promise - 3 * np.sqrt(promise * (1 - promise) / 4000)
+
+
+@pytest.mark.parametrize("n", [10, 40, 99, 150])
+def test_equal_weights_are_all_in(n):
+    assert all(threshold <= -1.25 for threshold in thresholds(np.full(n, -1.25)).values())
 
 
 def test_a_promise_needs_so_many_labels():

@@ -21,13 +21,9 @@ def profile(
     rows = sorted(relevant)
     ranks = np.array(rows, dtype=np.int64), np.array([relevant[row] for row in rows])
     documents = Documents.of(np.array(owners))
-    profiling.add(
-        np.array(similarities),
-        documents,
-        ranks,
-        np.array(right, dtype=np.int64),
-        lambda rows: [NAMES[row] for row in rows.tolist()],
-    )
+    answers = np.array(right, dtype=np.int64)
+    by_id = documents.by_id(np.array(similarities), answers, lambda rows: [NAMES[row] for row in rows.tolist()])
+    profiling.add(np.array(similarities), documents, ranks, answers, by_id)
     return profiling.made()
 
 
@@ -66,6 +62,14 @@ def test_every_cell_is_what_the_definition_says(similarities, several, relevant,
                 assert above + 1 <= found.rank[cell] <= above + len(equal)
                 if not several and not relevant:
                     assert found.rank[cell] == above + 1 + equal.index(mine)
+
+
+def test_a_question_of_very_many_rare_words_has_finite_tables():
+    found = profile([0.1, 0.9, *[0.0] * 6], list(range(8)), {0: 40_000.0}, [1], 0.05)
+    last = len(found.words) - 1
+    assert np.isfinite(found.log_partition).all()
+    assert found.log_partition[0, last, found.served] == pytest.approx(0.2 * 40_000 + 2)
+    assert found.rank[0, :, found.served].tolist() == [1, *[2] * last]
 
 
 def test_a_question_without_an_answer_has_no_rank():
