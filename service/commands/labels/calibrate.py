@@ -63,7 +63,8 @@ def calibrate(
     level, words = found["level"], found["full_text"]
     console.print(f"temperature {found['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
     kept = "kept" if found["applied"] else f"not kept: {found['reason']}" if apply else "not kept: --apply keeps it"
-    console.print(f"label loss fell by {_figure(found['gained'])}; {kept}")
+    fell = [f"{FIGURES[name]} fell by {_figure(figure)}" for name, figure in found["gained"].items()]
+    console.print(f"{', '.join(fell)}; {kept}")
 
 
 def _questions(file: Path) -> list[dict[str, Any]]:

@@ -108,6 +108,13 @@ class CalibrationFigures(Wire):
     )
 
 
+class CalibrationGain(Wire):
+    """What a fit is kept by."""
+
+    label_loss: CalibrationFigure
+    log_loss: CalibrationFigure
+
+
 class CalibrateAnswer(Wire):
     """What labelled questions say of a collection, and what it gains."""
 
@@ -125,7 +132,7 @@ class CalibrateAnswer(Wire):
     )
     after: CalibrationFigures = Field(description="Each question by a fit to four fifths of the others.")
     after_words: CalibrationFigures | None = Field(description="With words; null where `full_text` is 0.")
-    gained: CalibrationFigure = Field(description="By how much `label_loss` fell, question by question.")
+    gained: CalibrationGain = Field(description="By how much these fell, question by question, without words.")
     labels: Labels
     documents: int
     encoder: str | None

@@ -29,7 +29,7 @@ class Calibration(Record):
         conformal: promises, and the least weight of a match of each set.
         words: the same with `full_text` at what was fitted; None where that is 0.
         before, after, after_words: figures by name, each a value and its standard error.
-        gained: by how much `label_loss` fell, and the standard error of that.
+        gained: by how much `label_loss` and `log_loss` fell, each with the standard error of that.
         reason: why it is not `applied`, where that was asked.
     """
 
@@ -42,7 +42,7 @@ class Calibration(Record):
     before: Mapping[str, Mapping[str, float | None]]
     after: Mapping[str, Mapping[str, float | None]]
     after_words: Mapping[str, Mapping[str, float | None]] | None
-    gained: Mapping[str, float | None]
+    gained: Mapping[str, Mapping[str, float | None]]
     labels: Mapping[str, int]
     documents: int
     encoder: str | None

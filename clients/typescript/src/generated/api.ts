@@ -1253,8 +1253,8 @@ export interface components {
             after: components["schemas"]["CalibrationFigures"];
             /** @description With words; null where `full_text` is 0. */
             after_words: components["schemas"]["CalibrationFigures"] | null;
-            /** @description By how much `label_loss` fell, question by question. */
-            gained: components["schemas"]["CalibrationFigure"];
+            /** @description By how much these fell, question by question, without words. */
+            gained: components["schemas"]["CalibrationGain"];
             labels: components["schemas"]["Labels"];
             documents: number;
             encoder: string | null;
@@ -1505,6 +1505,11 @@ export interface components {
             answered_wrong: components["schemas"]["CalibrationFigure"];
             /** @description Share of those with an answer whose right one is in the set of 0.9: of `conformal`, and before of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
+        };
+        /** @description What a fit is kept by. */
+        CalibrationGain: {
+            label_loss: components["schemas"]["CalibrationFigure"];
+            log_loss: components["schemas"]["CalibrationFigure"];
         };
         /** @description A bound on the distance between this answer and the exact one, and what stands behind it. */
         Certificate: {
@@ -4256,6 +4261,7 @@ export type SchemaCalibrateAnswer = components['schemas']['CalibrateAnswer'];
 export type SchemaCalibrateRequest = components['schemas']['CalibrateRequest'];
 export type SchemaCalibrationFigure = components['schemas']['CalibrationFigure'];
 export type SchemaCalibrationFigures = components['schemas']['CalibrationFigures'];
+export type SchemaCalibrationGain = components['schemas']['CalibrationGain'];
 export type SchemaCertificate = components['schemas']['Certificate'];
 export type SchemaChanges = components['schemas']['Changes'];
 export type SchemaCollectionAnswer = components['schemas']['CollectionAnswer'];

@@ -135,7 +135,7 @@ def labelled(shelf):
 def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     found = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
     assert found.labels == {"present": 31, "absent": 30}
-    assert found.gained["error"] > 0
+    assert found.gained["label_loss"]["error"] > 0
     assert found.applied
     kept = shelf.info().calibration
     assert (kept.temperature, kept.documents, kept.outgrown) == (found.temperature, found.documents, False)
