@@ -64,13 +64,7 @@ def test_what_is_not_answered_is_empty_unless_it_is_wanted(run):
 
 
 def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
-    how = How.__annotations__.keys() - {
-        "where",
-        "allow_missing",
-        "full_text",
-        "bias",
-        "read",
-    }
+    how = How.__annotations__.keys() - BESIDES
     wanted = how | {"filters", "unanswered", "score", "evidence"}
     for each in (SoftkvRetriever.__init__, SoftkvRetriever.run, SoftkvRetriever.run_async):
         assert wanted <= inspect.signature(each).parameters.keys()

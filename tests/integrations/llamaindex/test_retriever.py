@@ -57,13 +57,7 @@ def test_what_is_not_answered_is_empty_unless_it_is_wanted(retrieve):
 
 def test_every_option_of_attend_is_one_of_the_retriever():
     options = inspect.signature(SoftkvRetriever).parameters
-    how = How.__annotations__.keys() - {
-        "where",
-        "allow_missing",
-        "full_text",
-        "bias",
-        "read",
-    }
+    how = How.__annotations__.keys() - BESIDES
     assert how | {"filters"} <= options.keys()
 
 

@@ -24,7 +24,15 @@ Unanswered: TypeAlias = Literal["return", "empty"]
 EVIDENCE = "softkv"
 """Under which field of a document's metadata stands what the service said of it."""
 
-OF_ATTEND = frozenset(How.__annotations__) - {"where", "allow_missing", "full_text", "bias", "read"} | {"filter"}
+OF_ATTEND = frozenset(How.__annotations__) - {
+    "where",
+    "allow_missing",
+    "full_text",
+    "bias",
+    "read",
+    "answer_if",
+    "conformal",
+} | {"filter"}
 _OWN: dict[str, Any] = {"score": "weight", "unanswered": "return", "evidence": False}
 _ALWAYS = ("key", "value", "metadata")
 
