@@ -101,7 +101,7 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
         code, found = checks(bare, tmp_path, "--encoder", "none")
         assert (code, found["store"]["state"]) == (0, "ok")
         assert "PostgreSQL 1" in found["store"]["detail"]
-        assert "schema version 2, is sound: 1 collections, 1 documents (one: 1)" in found["store"]["detail"]
+        assert "schema version 3, is sound: 1 collections, 1 documents (one: 1)" in found["store"]["detail"]
         with psycopg_to(address) as connection:
             connection.execute("UPDATE softkv.documents SET value = '1'")
         code, found = checks(bare, tmp_path, "--encoder", "none")
@@ -146,7 +146,7 @@ def test_a_schema_of_another_version_is_told(
     address = postgres.database()
     open_shared(address).close()
     monkeypatch.setattr(connections, "files", lambda: dict.fromkeys(range(1, 8)))  # of a later softkv
-    told = "has schema version 2, this softkv has 7: the next `softkv serve` brings it there"
+    told = "has schema version 3, this softkv has 7: the next `softkv serve` brings it there"
     assert told in checks(bare, tmp_path, "--encoder", "none", "--store", address)[1]["store"]["detail"]
     for version, state, told in ((0, "note", "no tables"), (99, "broken", "has schema version 99, this softkv knows")):
         with psycopg_to(address) as connection:
