@@ -143,6 +143,11 @@ class Entries:
         places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
         return np.where(self.rows[places] == rows, self.codes[places].astype(np.int64), -1)
 
+    def until(self, last: int) -> Entries:
+        """Those of rows up to `last`."""
+        n = int(np.searchsorted(self.rows, last, side="right"))
+        return self if n == len(self.rows) else Entries(self.distinct, self.rows[:n], self.codes[:n])
+
     def among(self, *codes: slice | Sequence[int]) -> RowNumbers:
         """The rows int64[r] whose value has one of the codes, ascending."""
         passes = np.zeros(len(self.distinct), dtype=np.bool_)
@@ -162,6 +167,10 @@ class Column:
     def nbytes(self) -> int:
         """The memory that it takes, in bytes, about."""
         return _FEW_BYTES + self.field.nbytes + self.elements.nbytes
+
+    def until(self, last: int) -> Column:
+        """The same of rows up to `last`."""
+        return Column(self.field.until(last), self.elements.until(last))
 
     @property
     def present(self) -> RowNumbers:

@@ -106,7 +106,8 @@ class Columns:
         column = source.reader.column(source.collection, field, after=after, most_bytes=room)
         held = None
         if column is not None:
-            parts.append(_Part(column, _last(source.view), _above(source.view, after)))
+            last = _last(source.view)  # a store that is read at a version may tell of rows that came later
+            parts.append(_Part(column.until(last), last, _above(source.view, after)))
             held = _Held(tuple(parts), source.version)
         return self._keep(field, held, room)
 

@@ -47,7 +47,7 @@ function event<Data>(block: string): Told<Data>[] {
   let name = "message";
   const data: string[] = [];
   for (const line of block.split("\n")) {
-    const [, field, content = ""] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+    const [, field, content = ""] = /^(\w+): ?([^]*)$/.exec(line) ?? [];
     if (field === "data") data.push(content);
     else if (field === "event") name = content;
   }

@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,3 +90,14 @@ def test_columns_go_where_there_is_no_room_and_too_large_ones_are_not_held(colle
     monkeypatch.setattr(columns, "LEAST_ROOM", 100)
     assert [passing("i", each) for each in (3, 4)] == [59, 59]
     assert [field for field, _ in columns_read] == ["i", "odd", "i"]
+
+
+def test_rows_that_come_after_a_version_are_in_the_part_of_the_next_one(collection):
+    # A database that is read at a version, without a transaction, tells of a field's newer rows too.
+    with collection.snapshot() as older:
+        collection.write(numbered(60, 61))
+        with collection.snapshot() as newer:
+            before = collection._masks.columns("i", replace(older._source, reader=newer.reader))
+            after = np.concatenate([part.present for part in newer.columns("i", "")])
+    assert sum(len(part.present) for part in before) == 60
+    assert len(after) == len(np.unique(after)) == 62

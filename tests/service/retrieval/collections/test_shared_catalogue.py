@@ -170,3 +170,16 @@ def test_answers_beside_writers_of_both_are_of_the_version_that_they_name(
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_a_field_that_is_read_while_somebody_writes_counts_each_document_once(two):
+    one, other = two
+    collection, _ = asyncio.run(one.create("c", {"dimension": WIDTH}))
+    collection.write([document(f"{i}", i) for i in range(20)])
+    with collection.snapshot() as snapshot:
+        asyncio.run(other.refresh())
+        other.collection("c").write([document("late", 20)])
+        assert sum(len(part.present) for part in snapshot.columns("seed", "")) == 20
+    with collection.snapshot() as snapshot:
+        rows = np.concatenate([part.present for part in snapshot.columns("seed", "")])
+        assert len(rows) == len(np.unique(rows)) == 21

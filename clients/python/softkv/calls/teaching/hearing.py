@@ -50,6 +50,6 @@ class _Hearing:
         """Tell of every event that is whole now."""
         *whole, self._rest = (self._rest + part).split(b"\n\n")
         for event in whole:
-            fields = dict(line.split(": ", 1) for line in event.decode().splitlines() if not line.startswith(":"))
+            fields = dict(line.split(": ", 1) for line in event.decode().split("\n") if not line.startswith(":"))
             if "data" in fields and self._heard(fields["event"], json.loads(fields["data"])) is True:
                 raise _Enough("enough was heard")
