@@ -92,7 +92,9 @@ class OverHttp:
         answer = self._client.post(f"{path}/attend", json=question | FORMAT | {"stream": True})
         if answer.is_error:
             raise RefusedError(answer.json())
-        events = [dict(line.split(": ", 1) for line in each.splitlines()) for each in answer.text.strip().split("\n\n")]
+        events = [
+            dict(line.split(": ", 1) for line in each.split("\n")) for each in answer.text.strip("\n").split("\n\n")
+        ]
         return [json.loads(each["data"]) | {"final": each["event"] == "answer"} for each in events]
 
     def _sweep(self, path: str, question: dict[str, Any]) -> Any:
