@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -13,11 +13,9 @@ from attention.dtypes import F64, I64
 from attention.lookup import Afar, Bias, Mask, View
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.bias import FieldTerm, Passing, Recency, Term, parse_bias, within
+from service.retrieval.queries.bias import FieldTerm, Passing, Recency, Term, parse_bias
+from service.retrieval.queries.words import Line, Ranked, Words, check_words
 from service.storage import Entries
-
-Line: TypeAlias = Mapping[str, Any]
-"""What one addend of one document is made of, as JSON."""
 
 
 class Addend(Protocol):
@@ -28,37 +26,6 @@ class Addend(Protocol):
 
     def told(self, rows: I64) -> list[Line]:
         """How that comes about, for each of them."""
-
-
-@dataclass(frozen=True, eq=False)
-class Words:
-    """A weight times how a document ranks in full text.
-
-    Attributes:
-        rows: int64[r], the documents that hold a word of the question, ascending.
-        ranks: float64[r].
-    """
-
-    weight: float
-    ranking: str
-    rows: I64
-    ranks: F64
-
-    def of(self, rows: I64) -> F64:
-        """See `Addend`."""
-        with np.errstate(over="ignore"):
-            return within(self.weight * self._ranks_of(rows))
-
-    def told(self, rows: I64) -> list[Line]:
-        """See `Addend`."""
-        both = zip(self._ranks_of(rows).tolist(), self.of(rows).tolist(), strict=True)
-        return [{"of": "full_text", "rank": rank, "addend": addend} for rank, addend in both]
-
-    def _ranks_of(self, rows: I64) -> F64:
-        if not len(self.rows):
-            return np.zeros(len(rows))
-        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
-        return np.where(self.rows[places] == rows, self.ranks[places], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,17 +93,18 @@ class Added:
 
     Attributes:
         words: of full text, where that was asked.
-        addends: these words, and the terms of the bias, in order.
+        of_terms: the terms of the bias, in order, as they are read where they are to be told of.
         bias: all of it.
     """
 
     words: Words | None
-    addends: Sequence[Addend]
+    of_terms: Callable[[], Sequence[Addend]]
     bias: Bias
 
     def told(self, rows: I64) -> list[list[Line]]:
         """For each of these documents a line for each addend."""
-        return [list(lines) for lines in zip(*(each.told(rows) for each in self.addends), strict=True)]
+        addends = [*([] if self.words is None else [self.words]), *self.of_terms()]
+        return [list(lines) for lines in zip(*(each.told(rows) for each in addends), strict=True)]
 
     def holding(self, mask: Mask | None) -> int:
         """How many of the documents that may be attended to hold a word of the question."""
@@ -151,7 +119,12 @@ Adding: TypeAlias = Callable[[Snapshot], Sequence[Added | None]]
 
 
 def adding_of(
-    queries: Sequence[Any], full_text: float | None, bias: Any, temperature: Any = None, normaliser: str = "softmax"
+    queries: Sequence[Any],
+    full_text: float | None,
+    bias: Any,
+    temperature: Any = None,
+    normaliser: str = "softmax",
+    ranked: Ranked | None = None,
 ) -> Adding:
     """What is to be added for each of the queries, None for nothing; equal for equal terms.
 
@@ -160,6 +133,7 @@ def adding_of(
         full_text: the weight of their words; None or 0 for nothing.
         bias: as it is sent.
         temperature, normaliser: as they are sent.
+        ranked: how documents rank, as far as that is known by then.
 
     Raises:
         InvalidContent: terms that say nothing, words of a vector, or what no bias is for.
@@ -168,22 +142,23 @@ def adding_of(
     if not terms and not weight:
         return lambda snapshot: [None] * len(queries)
     name = "full_text" if weight else "bias"
-    if weight and not all(isinstance(query, str) for query in queries):
-        raise InvalidContent.at(
-            "/full_text", "a vector has no words: send each query as a text, or leave full_text out"
-        )
+    if weight:
+        check_words(queries)
     if temperature == "auto":
         what = f'temperature "auto" is not for a question with {name}, whose weights need not spread as it rises'
         raise InvalidContent.at("/temperature", f"{what}: give a number")
     if normaliser != "softmax":
         raise InvalidContent.at("/normaliser", f"{name} is for softmax, got {normaliser}: leave one of the two out")
-    texts = queries if weight else [None] * len(queries)
+    texts, known = queries if weight else [None] * len(queries), Ranked() if ranked is None else ranked
 
     def adding(snapshot: Snapshot) -> list[Added]:
         if isinstance(snapshot.view, Afar):
             what = f"{name} is not for a collection whose keys lie in slots: leave it out, or keep them in one process"
             raise InvalidContent.at(f"/{name}", what)
-        return [snapshot.once((weight, text, terms), partial(_added, snapshot, weight, text, terms)) for text in texts]
+        return [
+            snapshot.once((weight, text, terms), partial(_added, snapshot, weight, text, terms, known))
+            for text in texts
+        ]
 
     return adding
 
@@ -201,27 +176,55 @@ def _documents(view: View, mask: Mask | None) -> I64:
     return np.sort(np.concatenate(found))
 
 
-def _added(snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[Term]) -> Added:
+@dataclass(frozen=True, eq=False)
+class _Summed:
+    """What terms add to each document of a view, float64[n]; what rounding took of it; and both as a bias."""
+
+    total: F64
+    lost: F64
+    bias: Bias
+
+
+def _added(snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[Term], ranked: Ranked) -> Added:
+    of_terms = partial(_addends, snapshot, terms)
     if text is None:
-        return snapshot.lasting(terms, lambda: _of_terms(snapshot, terms))[0]
-    search = snapshot.reader.search(snapshot.record.id)
-    words = Words(weight, search.ranking, *search.ranks(text))
+        return Added(None, of_terms, snapshot.lasting(terms, lambda: _sum_of(snapshot, of_terms())).bias)
+    words = Words(weight, *ranked.of(snapshot, text))
     if not terms:
-        return Added(words, [words], Bias.of(snapshot.view, words.rows, words.of(words.rows)))
-    also, total = snapshot.lasting(terms, lambda: _of_terms(snapshot, terms))
-    total, documents = total.copy(), documents_of(snapshot)
+        return Added(words, of_terms, Bias.of(snapshot.view, words.rows, words.of(words.rows)))
+    summed, documents = snapshot.lasting(terms, lambda: _sum_of(snapshot, of_terms())), documents_of(snapshot)
+    total, lost = summed.total.copy(), summed.lost.copy()
     held = words.rows[np.isin(words.rows, documents, assume_unique=True)]
-    total[np.searchsorted(documents, held)] += words.of(held)
-    return Added(words, [words, *also.addends], Bias.of(snapshot.view, documents, total))
+    at = np.searchsorted(documents, held)
+    total[at], more = _plus(total[at], words.of(held))
+    lost[at] += more
+    return Added(words, of_terms, Bias.of(snapshot.view, documents, total + lost))
 
 
-def _of_terms(snapshot: Snapshot, terms: Sequence[Term]) -> tuple[Added, F64]:
-    """What the terms add, and all of it to each document, float64[n]."""
-    addends, documents = [_read(snapshot, term) for term in terms], documents_of(snapshot)
-    total = np.zeros(len(documents))
+def _addends(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[Addend]:
+    """The terms as they are read; nothing of that outlives the snapshot."""
+    return snapshot.once(("addends", terms), lambda: [_read(snapshot, term) for term in terms])
+
+
+def _sum_of(snapshot: Snapshot, addends: Sequence[Addend]) -> _Summed:
+    documents = documents_of(snapshot)
+    total, lost = np.zeros(len(documents)), np.zeros(len(documents))
     for each in addends:
-        total += each.of(documents)
-    return Added(None, addends, Bias.of(snapshot.view, documents, total)), total
+        total, more = _plus(total, each.of(documents))
+        lost += more
+    return _Summed(total, lost, Bias.of(snapshot.view, documents, total + lost))
+
+
+def _plus(total: F64, addend: F64) -> tuple[F64, F64]:
+    """The sum, and what rounding took of it (Knuth 1969), so that terms which cancel leave what is left of them.
+
+    What is −∞ stays so, and loses nothing.
+    """
+    with np.errstate(invalid="ignore"):
+        found = total + addend
+        back = found - total
+        lost = (total - (found - back)) + (addend - back)
+    return found, np.where(np.isfinite(found), lost, 0.0)
 
 
 def _read(snapshot: Snapshot, term: Term) -> Addend:

@@ -11,11 +11,12 @@ import numpy as np
 from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.addends import Added, Line
+from service.retrieval.queries.addends import Added
 from service.retrieval.queries.confident import Confident, as_wanted
 from service.retrieval.queries.question import Array, Options, adding_to, mask_of, questions_of
 from service.retrieval.queries.read import read_field
 from service.retrieval.queries.reading import Document, Readable, Reading, Spoke
+from service.retrieval.queries.words import Line
 from service.storage import CollectionRecord
 
 BIASED = 2**16
@@ -93,10 +94,10 @@ async def attend_collection(
         RetrievalError: a query that does not fit the collection, options that cannot be met.
     """
     options = as_wanted(collection.record, options)
-    adding = adding_to(queries, options)
+    adding = await adding_to(collection, queries, options)
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
-    questions = await questions_of(collection, queries, options, pointers)
+    questions = await questions_of(collection, queries, options, pointers, adding)
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)

@@ -16,6 +16,7 @@ from service.retrieval.calibration import WORDS, Assessed, Calibration, Document
 from service.retrieval.collections import Catalogue, Collection, Snapshot, encoder_background, null_of
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.question import Array, check_queries, check_whole, encode_queries
+from service.retrieval.queries.words import few_words
 from service.storage import CollectionRecord
 from service.threads import ARRAYS, WRITES
 
@@ -101,7 +102,7 @@ async def calibrate_collection(
         raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
     vectors = await _encoded(collection, asked)
     background = await encoder_background(collection.encoder, record, None)
-    words = WORDS if all(isinstance(each.query, str) for _, each in asked) else WORDS[:1]
+    words = WORDS if all(isinstance(each.query, str) and few_words(each.query) for _, each in asked) else WORDS[:1]
     profiling = Profiling(record.settings.temperature, keys, words)
     together = max(1, min(TOGETHER, MOST_SIMILARITIES // keys))
     null: float | Background | None = None

@@ -22,7 +22,9 @@ from service.retrieval.collections import (
 from service.retrieval.errors import InvalidContent, ShardsMissing
 from service.retrieval.queries.addends import Adding, adding_of
 from service.retrieval.queries.read import Read
+from service.retrieval.queries.words import Ranked
 from service.storage import CollectionRecord
+from service.threads import READS
 
 Array = np.ndarray[Any, Any]
 
@@ -55,17 +57,31 @@ class Options:
     conformal: float | None = None
 
 
-def adding_to(queries: Sequence[str | Array], options: Options) -> Adding:
-    """What is added to the logits, for each of the queries.
+async def adding_to(collection: Collection, queries: Sequence[str | Array], options: Options) -> Adding:
+    """What is added to the logits, for each of the queries; words are ranked by then.
 
     Raises:
         InvalidContent: options that cannot be met; the function returned raises it too.
+        RetrievalError: the collection cannot be asked.
     """
-    return adding_of(queries, weight_of_words(options), options.bias, options.temperature, options.normaliser)
+    weight, ranked = weight_of_words(options), Ranked()
+    adding = adding_of(queries, weight, options.bias, options.temperature, options.normaliser, ranked)
+    if weight:
+
+        def rank() -> None:
+            with collection.snapshot() as snapshot:
+                ranked.find(snapshot, [query for query in queries if isinstance(query, str)])
+
+        await READS.run(rank)
+    return adding
 
 
 async def questions_of(
-    collection: Collection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
+    collection: Collection,
+    queries: Sequence[str | Array],
+    options: Options,
+    pointers: Sequence[str],
+    adding: Adding,
 ) -> Callable[[Snapshot], list[Question]]:
     """Encode the queries, and make questions of them on whichever version of the collection they will be asked.
 
@@ -74,11 +90,11 @@ async def questions_of(
         queries: texts, or vectors [d].
         options: what is asked of each.
         pointers: where each query stands in the request, for errors.
+        adding: what is added to the logits of each.
 
     Raises:
         RetrievalError: a query that does not fit the collection; the function returned raises it too.
     """
-    adding = adding_to(queries, options)
     background = await encoder_background(collection.encoder, collection.record, options.null)
     vectors = await encode_queries(collection.encoder, collection.record, queries, pointers)
 

@@ -37,8 +37,8 @@ async def stream_collection(collection: Collection, query: str | Array, options:
     """
     _check(options)
     options = as_wanted(collection.record, options)
-    adding = adding_to([query], options)
-    questions = await questions_of(collection, [query], options, ["/query"])
+    adding = await adding_to(collection, [query], options)
+    questions = await questions_of(collection, [query], options, ["/query"], adding)
     loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[Told | None](), Event()
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> None:

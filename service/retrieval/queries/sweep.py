@@ -55,8 +55,8 @@ async def sweep_collection(
         RetrievalError: a query that does not fit the collection, options that are not for a sweep.
     """
     options = as_wanted(collection.record, options)
-    adding = adding_to([query], options)
-    questions = await questions_of(collection, [query], options, ["/query"])
+    adding = await adding_to(collection, [query], options)
+    questions = await questions_of(collection, [query], options, ["/query"], adding)
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> Swept:
         (question,), (added,) = questions(snapshot), adding(snapshot)

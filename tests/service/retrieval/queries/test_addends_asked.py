@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import weakref
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +17,9 @@ from attention.lookup import Afar, Question, answer, answering
 from service.retrieval import InvalidContent
 from service.retrieval.collections import Collection, columns
 from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Options, attend_collection, sweep_collection
+from service.retrieval.queries import Options, attend_collection, sweep_collection, words
 from service.retrieval.queries.addends import adding_of
+from service.retrieval.queries.question import adding_to
 from service.storage import Comparison, DocumentRecord
 from tests.service.retrieval.making import opened
 
@@ -99,7 +103,10 @@ def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
     assert one is other is again
     assert words[0] is words[2] is not words[1]
     with many.snapshot() as snapshot:
-        assert adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot) == [one]
+        (later,) = adding_of([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
+        assert one is not None
+        assert later is not None
+        assert later.bias is one.bias
         assert adding_of(["word1"], 0.1, None)(snapshot)[0] is not words[0]
 
 
@@ -213,3 +220,74 @@ def test_keys_in_slots_are_refused() -> None:
         with pytest.raises(InvalidContent, match="keys lie in slots") as refused:
             adding_of(*options)(elsewhere)
         assert refused.value.flaws[0].pointer == pointer
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2)])
+def test_terms_that_cancel_leave_what_is_left_of_them(few: Collection, order: tuple[int, ...]) -> None:
+    large, small = {"field": "metadata.large", "factor": 1}, {"field": "metadata.small", "factor": 3}
+    terms = [large, small, large | {"factor": -1}]
+    few.write(
+        [
+            DocumentRecord(name, "word0", 0, keys(1), metadata={"large": 1e17, "small": x})
+            for name, x in (("a", 1), ("b", 0))
+        ]
+    )
+    (found,) = attended(few, [keys(1)[0]], bias=[terms[i] for i in order], top_k=50, null=False, temperature=1.0)
+    logits = {match.id: match.logit - match.similarity for match in found.matches}
+    assert logits["a"] == pytest.approx(3, abs=1e-12)
+    assert logits["b"] == pytest.approx(0, abs=1e-12)
+
+
+def test_nothing_of_a_column_is_kept_with_what_it_comes_to(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "LEAST_ROOM", 100)
+    monkeypatch.setattr(columns, "BYTES_A_DOCUMENT", 1)
+    read: list[weakref.ref[Any]] = []
+    real = snapshots.Snapshot.columns
+
+    def watched(snapshot: Any, *given: Any) -> Any:
+        found = real(snapshot, *given)
+        read.extend(weakref.ref(each) for each in found)
+        return found
+
+    monkeypatch.setattr(snapshots.Snapshot, "columns", watched)
+    (found,) = attended(few, [keys(1)[0]], bias=[RECENT, SOFT], explained=True)
+    assert found.matches[0].addends[0]["field"] == "metadata.year"
+    gc.collect()
+    assert len(read) == 1
+    assert read[0]() is None
+    attended(few, [keys(1)[0]], bias=[RECENT, SOFT])
+    assert len(read) == 1
+
+
+def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    ranking, go_on = threading.Event(), threading.Event()
+    real = words._ranks
+
+    def slow(snapshot: Any, text: str) -> Any:
+        ranking.set()
+        assert go_on.wait(10)
+        return real(snapshot, text)
+
+    monkeypatch.setattr(words, "_ranks", slow)
+
+    async def run() -> Any:
+        adding = asyncio.create_task(adding_to(few, ["word3"], Options(full_text=0.4)))
+        await asyncio.to_thread(ranking.wait, 10)
+        (other,) = await attend_collection(few, [keys(1)[0]], Options(), ["/query"])
+        go_on.set()
+        return other, await adding
+
+    other, adding = asyncio.run(run())
+    assert other.matches
+    monkeypatch.setattr(words, "_ranks", None)  # of that version they are known
+    with few.snapshot() as snapshot:
+        (added,) = adding(snapshot)
+        assert len(added.words.rows) == 8
+
+
+@pytest.mark.parametrize("text", ["word " * 501, "x" * 10_001])
+def test_more_words_than_are_ranked_in_a_moment_are_refused(few: Collection, text: str) -> None:
+    with pytest.raises(InvalidContent, match="at most 500 and 10,000") as refused:
+        adding_of([text], 0.1, None)
+    assert refused.value.flaws[0].pointer == "/full_text"
+    assert adding_of(["word " * 500], 0.1, None)
