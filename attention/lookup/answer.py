@@ -5,7 +5,7 @@ A row is a key. Weights are made over keys; documents, which may have several, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -244,32 +244,39 @@ def sweep_of(
     question: Question,
     numbers: Callable[[Index], I64],
     similarities: F64,
-    distributions: Sequence[tuple[F64, Evidence]],
-    certificates: Sequence[Certificate],
+    distributions: Iterable[tuple[F64, Evidence, Certificate]],
     *,
     documents: int,
     keys: int | None = None,
     grouping: Grouping | None = None,
     order: I64 | None = None,
 ) -> Sweep:
-    """The same at many temperatures: for each the weights float64[n] of the rows that are known, and the evidence."""
+    """The same at many temperatures.
+
+    Args:
+        distributions: for each the weights float64[n] of the rows that are known, the evidence and a certificate; taken
+            one by one, so that they need not be there together.
+    """
     if grouping is None:
         head = choose(similarities, question.cap, order)
         rows = head.places
         parts = documents_of = numbers(rows)
-        weights = [weights[rows] for weights, _ in distributions]
     else:
         head = choose(grouping.best(similarities), question.cap)
         rows = grouping.best_rows(similarities)[head.places]
         parts, documents_of = numbers(rows), grouping.numbers[head.places]
-        weights = [grouping.sums(weights)[head.places] for weights, _ in distributions]
+    weights, evidence, certificates = list[F64](), list[Evidence](), list[Certificate]()
+    for known, told, certificate in distributions:
+        weights.append(known[rows] if grouping is None else grouping.sums(known)[head.places])
+        evidence.append(told)
+        certificates.append(certificate)
     return Sweep(
         numbers=documents_of,
         parts=parts,
         similarities=similarities[rows],
-        weights=np.array(weights).reshape(len(distributions), len(head.places)),
+        weights=np.array(weights).reshape(len(weights), len(head.places)),
         matches=head.matches,
-        evidence=tuple(evidence for _, evidence in distributions),
+        evidence=tuple(evidence),
         certificates=tuple(certificates),
         best_similarity=float(similarities.max()) if documents else None,
         documents=documents,

@@ -51,18 +51,19 @@ def exact_sweep(view: View, question: Question, temperatures: Sequence[float]) -
     rows = every_row(view, question.mask)
     (biases,) = rows.biases([question])
     (similarities,) = rows.similarities([question], [None])
-    asked = [replace(question, temperature=temperature, normaliser="softmax") for temperature in temperatures]
-    found = [Weighed.of(each, similarities, biases) for each in asked]
-    known, weighed = similarities, found
-    if rows.grouping is not None:
-        known = rows.summed_alike(question, similarities)
-        weighed = [Weighed.of(each, known, biases) for each in asked]
+    known = similarities if rows.grouping is None else rows.summed_alike(question, similarities)
+
+    def at(temperature: float) -> tuple[F64, Evidence, Certificate]:
+        asked = replace(question, temperature=temperature, normaliser="softmax")
+        found = Weighed.of(asked, similarities, biases)
+        by = found if known is similarities else Weighed.of(asked, known, biases)
+        return by.found.weights, found.evidence, Certificate(METHOD, variation_of(rows, found), None)
+
     return sweep_of(
         question,
         rows.numbers,
         known,
-        [(by.found.weights, each.evidence) for by, each in zip(weighed, found, strict=True)],
-        [Certificate(METHOD, variation_of(rows, each), None) for each in found],
+        map(at, temperatures),
         documents=_documents(rows),
         keys=rows.n,
         grouping=rows.grouping,

@@ -79,12 +79,13 @@ def quantised_sweep(view: View, question: Question, temperatures: Sequence[float
     rounding = part.slack(question.vector)
     drafts = [draft(part, question, rescored, mixture, read.error, rounding) for mixture in mixtures]
     bounds = [made.counted_variation if part.facts.several else made.total_variation for made in drafts]
+    weights = [rows.weights(part, question, rescored, mixture)[0] for mixture in mixtures]
+    certificates = [Certificate(part.method, bound, None) for bound in bounds]
     return sweep_of(
         question,
         lambda at: part.numbers(rows.places[at]),
         rows.similarities,
-        [(rows.weights(part, question, rescored, mixture)[0], mixture.evidence) for mixture in mixtures],
-        [Certificate(part.method, bound, None) for bound in bounds],
+        zip(weights, [mixture.evidence for mixture in mixtures], certificates, strict=True),
         documents=part.documents,
         keys=part.keys,
         grouping=rows.grouping,

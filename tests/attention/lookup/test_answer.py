@@ -101,13 +101,12 @@ def test_an_answer_tells_its_evidence_s_numbers_as_its_own():
 def test_a_sweep_has_one_head_and_the_weights_of_each_temperature():
     question, evidence = Question(np.ones(2), 1.0, top_k=1), made(1).evidence
     certificates = [Certificate("exact", bound, None) for bound in (0.1, 0.2)]
-    found = sweep_of(
-        question, numbers, SIMILARITIES, [(WEIGHTS, evidence), (2 * WEIGHTS, evidence)], certificates, documents=9
-    )
+    both = zip((WEIGHTS, 2 * WEIGHTS), (evidence, evidence), certificates, strict=True)
+    found = sweep_of(question, numbers, SIMILARITIES, both, documents=9)
     np.testing.assert_array_equal(found.numbers, numbers([1, 3]))
     np.testing.assert_array_equal(found.weights, [[0.3, 0.3], [0.6, 0.6]])
     assert (found.matches, found.best_similarity, found.documents) == (1, 0.75, 9)
     assert found.certificates == tuple(certificates)
-    nothing = sweep_of(question, numbers, np.empty(0), [(np.empty(0), evidence)] * 3, certificates, documents=0)
+    nothing = sweep_of(question, numbers, np.empty(0), [(np.empty(0), evidence, certificates[0])] * 3, documents=0)
     assert nothing.weights.shape == (3, 0)
     assert nothing.best_similarity is None

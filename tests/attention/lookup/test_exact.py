@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, answer, answers, exact, sweep
+from attention.lookup import Bias, Memory, Question, Rows, answer, answers, exact, sweep
 from attention.lookup.bounds.rounding import UNIT_ROUNDOFF
 from attention.lookup.exact import exact_answers
 from attention.lookup.parts.every_row import TILE_ROWS
@@ -155,3 +157,19 @@ def test_questions_that_are_read_a_few_at_a_time_have_the_same_answers(data, fil
             assert found.output is None
         else:
             np.testing.assert_allclose(found.output, expected.output, atol=1e-14)
+
+
+def test_a_sweep_with_a_bias_holds_one_temperature_at_a_time():
+    keys = np.random.default_rng(5).standard_normal((20_000, 2)).astype(np.float32)
+    view = Memory("dot").publish(add=Rows(np.arange(len(keys)), keys))
+    question = Question(np.ones(2), 1.0, top_k=3, bias=Bias.of(view, [0], [1.0]))
+    temperatures = np.linspace(0.1, 2, 300).tolist()
+    sweep(view, question, temperatures[:2])
+    tracemalloc.start()
+    try:
+        found = sweep(view, question, temperatures)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.weights.shape == (300, 3)
+    assert most < 40 * keys.shape[0] * 8
