@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -30,11 +31,13 @@ class Grown:
         view: of these.
         rest: of the others.
         places: which segments of the whole they are.
+        summing: held by whoever sums keys of the whole up.
     """
 
     view: View
     rest: View
     places: tuple[int, ...]
+    summing: Lock
     _kept: list[KeySummary] = field(default_factory=list, init=False, repr=False)
 
     def asked(self, question: Question) -> Question:
@@ -51,15 +54,27 @@ class Grown:
         """Whether the sums of the other rows' keys were made."""
         return bool(self._kept) or is_summed(self.rest)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether they were not, and nobody is at it."""
+        return not self.is_known and not self.summing.locked()
+
     def sum_up(self) -> None:
-        """Make them: every key of theirs is read, once for as long as its block is there."""
+        """Make them, unless somebody is at it: every key of theirs is read, once for as long as its block is there."""
+        if self.summing.acquire(blocking=False):
+            try:
+                self._sum_up()
+            finally:
+                self.summing.release()
+
+    def _sum_up(self) -> None:
         if not self._kept:
             self._kept.append(summary_of(self.rest))
 
     def missing(self) -> KeySummary:
         """Of the other rows; as long as their sums are not made, how many they are and how long the longest is."""
         if not self._kept and is_summed(self.rest):
-            self.sum_up()
+            self._sum_up()
         return self._kept[0] if self._kept else _bounded(self.rest)
 
 
@@ -82,12 +97,12 @@ def _cut(view: View) -> list[Grown]:
     counts = np.array([segment.count for segment in view.segments])
     order = np.argsort(counts, kind="stable")
     shares = np.cumsum(counts[order]) / counts.sum()
-    found = []
+    found, summing = [], Lock()
     for blocks in np.unique(np.searchsorted(shares, SHARES) + 1).tolist():
         if blocks < len(counts) and shares[blocks - 1] <= LARGEST:
             places = np.sort(order[:blocks]).tolist()
             others = np.sort(order[blocks:]).tolist()
-            found.append(Grown(_view_of(view, places), _view_of(view, others), tuple(places)))
+            found.append(Grown(_view_of(view, places), _view_of(view, others), tuple(places), summing))
     return found
 
 

@@ -130,3 +130,30 @@ def test_few_rows_or_one_block_have_no_parts(monkeypatch):
     view, _ = blocks(3, "dot")
     monkeypatch.setattr(module, "LEAST_ROWS", 10**6)
     assert growing(view) == ()
+
+
+def test_one_at_a_time_sums_up(monkeypatch):
+    view, _ = blocks(3, "cosine")
+    parts = growing(view)
+    assert all(grown.is_due for grown in parts)
+    calls, real = [], module.summary_of
+
+    def watched(rest):
+        calls.append(rest)
+        assert not any(grown.is_due for grown in parts)
+        parts[0].sum_up()  # while somebody is at it, another leaves it
+        return real(rest)
+
+    monkeypatch.setattr(module, "summary_of", watched)
+    parts[0].sum_up()
+    assert len(calls) == 1
+    assert not parts[0].is_due
+
+    def failing(rest):
+        raise MemoryError
+
+    fresh = growing(blocks(4, "cosine")[0])[0]
+    monkeypatch.setattr(module, "summary_of", failing)
+    with pytest.raises(MemoryError):
+        fresh.sum_up()
+    assert fresh.is_due
