@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
 
+import orjson
 from fastapi import Request, Response
 
 from attention.lookup import Answer, Evidence
@@ -54,9 +55,9 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         reads=reads(body.include),
         read=None if body.read is None else soft_lookup.Read(body.read.field, body.read.how, body.read.quantiles),
     )
+    await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     if body.stream:
         return await _streamed(running.catalogue.collection(name), body, options, request, started)
-    await heavy(request.scope, len(queries) * (body.top_k or 0), MANY_MATCHES)
     results = await soft_lookup.attend_collection(running.catalogue.collection(name), queries, options, pointers)
     took_ms = (time.perf_counter() - started) * 1e3
 
@@ -83,14 +84,19 @@ async def _streamed(
 
     async def events() -> AsyncGenerator[Event]:
         async with aclosing(told):
-            yield event(first)
+            yield await event(first)
             async for each in told:
-                yield event(each)
+                yield await event(each)
 
-    def event(each: soft_lookup.Told) -> Event:
+    async def event(each: soft_lookup.Told) -> Event:
         took_ms = (time.perf_counter() - started) * 1e3
-        data = shape_result(each.result, body.include, body.vector_format, took_ms)
-        return Event("answer" if each.final else "partial", data)
+
+        def shaped() -> orjson.Fragment:
+            answer = shape_result(each.result, body.include, body.vector_format, took_ms)
+            return orjson.Fragment(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+
+        many = len(each.result.matches) > MANY_MATCHES
+        return Event("answer" if each.final else "partial", await BODIES.run(shaped) if many else shaped())
 
     return Events(events(), draining)
 

@@ -11,7 +11,7 @@ from threading import Event
 
 from attention.lookup import Answer, Grown, Question, answers, covered, growing
 from service.retrieval.collections import Collection, Snapshot, in_background
-from service.retrieval.errors import InvalidContent
+from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.addends import Added
 from service.retrieval.queries.attend import Result, Telling, result
 from service.retrieval.queries.confident import Confident, as_wanted
@@ -40,12 +40,18 @@ async def stream_collection(collection: Collection, query: str | Array, options:
     adding = await adding_to(collection, [query], options)
     questions = await questions_of(collection, [query], options, ["/query"], adding)
     loop, coming, ended = asyncio.get_running_loop(), asyncio.Queue[Told | None](), Event()
+    begun = list[Told]()
 
     def look_up(snapshot: Snapshot, _: list[Answer]) -> None:
+        if begun:  # the batch is made again, because of somebody else or since its version went
+            if begun[-1].final:
+                return
+            raise SnapshotGone("the version that a stream began with went before its end: ask once more")
         (question,), (added,) = questions(snapshot), adding(snapshot)
         for each in _told(collection, snapshot, question, added, options):
             if ended.is_set():
                 return
+            begun.append(each)
             loop.call_soon_threadsafe(coming.put_nowait, each)
 
     read = 3 * (0 if options.top_k is None else min(options.top_k, collection.size))
@@ -93,7 +99,7 @@ def _told(
     (found,) = answers(snapshot.view, [question])
     telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
     yield Told(telling.result(found, added), final=True)
-    if not all(grown.is_known for grown in parts):
+    if any(grown.is_due for grown in parts):
         in_background(partial(_sum_up, parts), f"sum up {collection.name}")
 
 

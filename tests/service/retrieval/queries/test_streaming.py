@@ -1,0 +1,68 @@
+"""A stream is told once, whoever fails beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.retrieval import SnapshotGone
+from service.retrieval.collections import Collection
+from service.retrieval.queries import Options, stream_collection
+from service.retrieval.queries import streaming as module
+from tests.service.retrieval.making import numbered, opened
+
+QUERY = np.array([1, 0], np.float32)
+
+
+@pytest.fixture
+def few(tmp_path: Any) -> Iterator[Collection]:
+    catalogue = opened(tmp_path, numbered(*range(20)))
+    yield catalogue.collection("c")
+    catalogue.store.close()
+
+
+async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], BaseException | None]:
+    """How many final answers and others a stream tells, and what it raises, in one batch with others."""
+    told = Counter[bool]()
+
+    async def listen() -> None:
+        async for each in stream_collection(collection, QUERY, Options()):
+            told[each.final] += 1
+
+    before = asyncio.create_task(collection.lookups.ask(lambda _: time.sleep(0.2) or [], lambda *_: None, size=1))
+    await asyncio.sleep(0.05)
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(0.05)
+    mates = [asyncio.create_task(collection.lookups.ask(lambda _: [], each, size=1)) for each in fails]
+    found = await asyncio.gather(listening, before, *mates, return_exceptions=True)
+    return told, found[0]
+
+
+def test_who_fails_beside_a_stream_does_not_have_it_told_again(few: Collection) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryError("of another")
+
+    assert asyncio.run(beside(few, fail)) == ({True: 1}, None)
+
+
+def test_a_stream_whose_version_goes_ends_and_does_not_begin_again(
+    few: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._told
+
+    def going(*given: Any) -> Iterator[Any]:
+        for each in real(*given):
+            yield module.Told(each.result, final=False)
+            raise SnapshotGone("gone")
+
+    monkeypatch.setattr(module, "_told", going)
+    told, error = asyncio.run(beside(few, lambda *_: None))
+    assert told == {False: 1}
+    assert isinstance(error, SnapshotGone)
+    assert "ask once more" in str(error)
