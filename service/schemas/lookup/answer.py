@@ -130,7 +130,9 @@ class AttendAnswer(Wire):
     )
     evidence: Evidence
     certificate: Certificate
-    coverage: Coverage | None = Field(None, description="Where `allow_missing` was sent.")
+    coverage: Coverage | None = Field(
+        None, description="Where `allow_missing` was sent, and of the parts of a `stream`."
+    )
     full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
     read: ReadAnswer | None = Field(None, description="What `read` asked for.")
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')

@@ -132,7 +132,7 @@ class Answer(Sequence[Match]):
 
     @cached_property
     def coverage(self) -> Coverage | None:
-        """Of how much of the collection it was made, where `allow_missing` asked for that."""
+        """Of how much of the collection it was made: where `allow_missing` asked for that, and of a stream's part."""
         coverage = self._content.get("coverage")
         return None if coverage is None else Coverage.read(coverage)
 

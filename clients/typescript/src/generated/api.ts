@@ -826,7 +826,7 @@ export interface components {
             output?: components["schemas"]["VectorAnswer"];
             evidence: components["schemas"]["Evidence"];
             certificate: components["schemas"]["Certificate"];
-            /** @description Where `allow_missing` was sent. */
+            /** @description Where `allow_missing` was sent, and of the parts of a `stream`. */
             coverage?: components["schemas"]["Coverage"];
             /** @description What words added, where that was asked. */
             full_text?: components["schemas"]["FullTextAnswer"];
