@@ -23,7 +23,7 @@ from tests.examples import ROOT
 EXAMPLE = ROOT / "clients" / "python" / "examples" / "haystack_rag.py"
 CATS, NONSENSE = "pets that purr", "flurb zindle quax"
 
-BESIDES = {"where", "allow_missing", "full_text", "bias", "read", "answer_if", "conformal"}
+BESIDES = {"where", "allow_missing", "read"}
 
 
 @pytest.fixture(params=["waited for", "awaited"])
@@ -81,6 +81,8 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
         {"null": 0.3},
         {"max_error": 1e-9},
         {"basis": "proven"},
+        {"full_text": 0.1},
+        {"bias": {"field": "metadata.year", "half_life": 500}},
     ],
     ids=lambda each: next(iter(each)),
 )

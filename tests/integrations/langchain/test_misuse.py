@@ -46,7 +46,9 @@ SEARCHES = {
     "one text to include": ({"include": "output"}, "wanted a list of fields, got 'output'"),
     "no score": ({"score": "distance"}, "score: wanted one of weight, similarity, got 'distance'"),
     "no word for unanswered": ({"unanswered": "raise"}, "unanswered: wanted one of return, empty, got 'raise'"),
-    "no argument": ({"treshold": 0.5}, "a search has no argument treshold: it has k, basis,"),
+    "how sure": ({"answer_if": 0.5}, "answer_if needs a calibration, and collection 'library' has none"),
+    "a promise": ({"conformal": 0.9}, "conformal needs a calibration, and collection 'library' has none"),
+    "no argument": ({"treshold": 0.5}, "a search has no argument treshold: it has k, answer_if, basis,"),
 }
 
 

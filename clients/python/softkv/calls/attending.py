@@ -116,7 +116,8 @@ def attend_stream(place: Place, query: Any, **how: Unpack[How]) -> Stream[Answer
     """The same of one query, as answers while it is computed: of growing parts of a large collection, at last of all.
 
     The parts have `coverage`, and a certificate that is true of all documents; the last is what `attend` answers, and
-    `final`: docs/streaming.md tells of them. The arguments are those of `attend`, but for `read` and `allow_missing`.
+    `final`: docs/streaming.md tells of them. The arguments are those of `attend`, but for `read`,
+    `allow_missing`, `answer_if` and `conformal`.
     """
     content = body({"query": query_on_wire(query, "/query"), "stream": True, **_options(**how)})
 

@@ -11,6 +11,7 @@ from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
+from softkv.calls.queries import Bias
 from softkv.haystack.filters import translated
 from softkv.haystack.refusing import as_store_error
 from softkv.haystack.store import SoftkvDocumentStore
@@ -38,6 +39,10 @@ class SoftkvRetriever:
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate.
+        full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
+        bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
+        answer_if: of a calibrated collection, how sure the first document must be for any to be handed on.
+        conformal: of a calibrated collection, the set that the right document is in with this chance.
         include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector"; "output" for
             the blended value.
         unanswered: "empty" for no documents where they do not outweigh "none of these", "return" for them all the same.
@@ -62,6 +67,10 @@ class SoftkvRetriever:
         null: Null | None = None,
         max_error: float | None = None,
         basis: Basis | None = None,
+        full_text: float | Literal["auto"] | None = None,
+        bias: Bias | None = None,
+        answer_if: float | None = None,
+        conformal: float | None = None,
         include: list[Extra] | None = None,
         unanswered: Unanswered = "empty",
         score: Score = "weight",
@@ -81,6 +90,10 @@ class SoftkvRetriever:
             null=null,
             max_error=max_error,
             basis=basis,
+            full_text=full_text,
+            bias=bias,
+            answer_if=answer_if,
+            conformal=conformal,
             include=include,
             unanswered=unanswered,
             score=score,
@@ -119,6 +132,10 @@ class SoftkvRetriever:
         null: Null | None = None,
         max_error: float | None = None,
         basis: Basis | None = None,
+        full_text: float | Literal["auto"] | None = None,
+        bias: Bias | None = None,
+        answer_if: float | None = None,
+        conformal: float | None = None,
         include: list[Extra] | None = None,
         unanswered: Unanswered | None = None,
         score: Score | None = None,
@@ -152,6 +169,10 @@ class SoftkvRetriever:
         null: Null | None = None,
         max_error: float | None = None,
         basis: Basis | None = None,
+        full_text: float | Literal["auto"] | None = None,
+        bias: Bias | None = None,
+        answer_if: float | None = None,
+        conformal: float | None = None,
         include: list[Extra] | None = None,
         unanswered: Unanswered | None = None,
         score: Score | None = None,

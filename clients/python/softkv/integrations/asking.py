@@ -12,6 +12,7 @@ from softkv.calls import attending
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
+from softkv.calls.queries import Bias
 from softkv.filters import Where
 from softkv.integrations.mmr import key_of
 from softkv.integrations.source import Source
@@ -48,6 +49,10 @@ class Asking(Record):
     null: Null | None = None
     max_error: float | None = None
     basis: Basis | None = None
+    full_text: float | Literal["auto"] | None = None
+    bias: Bias | None = None
+    answer_if: float | None = None
+    conformal: float | None = None
     include: Sequence[Extra] | None = None
     unanswered: Unanswered = "empty"
     score: Score = "weight"
@@ -94,8 +99,13 @@ class Asking(Record):
         found, told = dict(match.metadata or {}), _told(match)
         if self.evidence:
             told |= {"weight": match.weight, "similarity": match.similarity, "logit": _finite(match.logit)}
-            told |= evidence(answer)
+            told |= sureness(match) | evidence(answer)
         return {**found, EVIDENCE: told} if told else found
+
+
+def sureness(match: Match) -> dict[str, float]:
+    """How sure it is that a match is right, where the collection is calibrated."""
+    return {} if match.confidence is None else {"confidence": match.confidence}
 
 
 def evidence(answer: Answer) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 from langchain_core.documents import Document
 
 from softkv.calls.attending import How
+from softkv.integrations.asking import sureness
 from softkv.integrations.content import Content, text_of
 from softkv.integrations.mmr import key_of
 from softkv.langchain.filters import where
@@ -24,15 +25,7 @@ Unanswered: TypeAlias = Literal["return", "empty"]
 EVIDENCE = "softkv"
 """Under which field of a document's metadata stands what the service said of it."""
 
-OF_ATTEND = frozenset(How.__annotations__) - {
-    "where",
-    "allow_missing",
-    "full_text",
-    "bias",
-    "read",
-    "answer_if",
-    "conformal",
-} | {"filter"}
+OF_ATTEND = frozenset(How.__annotations__) - {"where", "allow_missing", "read"} | {"filter"}
 _OWN: dict[str, Any] = {"score": "weight", "unanswered": "return", "evidence": False}
 _ALWAYS = ("key", "value", "metadata")
 
@@ -114,7 +107,7 @@ def _told(answer: Answer, match: Match, asked: Question) -> dict[str, Any]:
     told = {name: _json(others[name] if name in others else getattr(match, name)) for name in asked.include}
     if not asked.evidence:
         return told
-    told |= {"weight": match.weight, "similarity": match.similarity, "logit": match.logit}
+    told |= {"weight": match.weight, "similarity": match.similarity, "logit": match.logit} | sureness(match)
     told |= {name: said[name] for name in ("rest_weight", "complete", "temperature", "documents", "keys")}
     return told | dict(said["evidence"]) | {"certificate": said["certificate"]}
 

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from softkv.calls.attending import MatchField, Normaliser
 from softkv.calls.collections import Basis, Null
+from softkv.calls.queries import Bias
 from softkv.client import AsyncClient, Client
 from softkv.filters import Filter
 from softkv.integrations.content import Content
@@ -66,6 +67,10 @@ class SoftkvRetriever(BaseRetriever):
     null: Null | None = None
     max_error: float | None = None
     basis: Basis | None = None
+    full_text: float | Literal["auto"] | None = None
+    bias: Bias | None = None
+    answer_if: float | None = None
+    conformal: float | None = None
     include: Sequence[MatchField] = ()
 
     unanswered: Unanswered = "empty"

@@ -15,6 +15,7 @@ from llama_index.core.vector_stores.types import VectorStoreQueryMode
 from softkv.calls.attending import Normaliser
 from softkv.calls.call import Plan
 from softkv.calls.collections import Basis, Null
+from softkv.calls.queries import Bias
 from softkv.integrations.asking import Asking, Extra, Score, Unanswered
 from softkv.llamaindex.filters import translated
 from softkv.llamaindex.plans import chosen, matched
@@ -41,6 +42,10 @@ class SoftkvRetriever(BaseRetriever):
         null: the similarity of "none of these", `False` for none, or "auto", "lenient", "strict".
         max_error: a bound asked of the certificate.
         basis: what may stand behind the certificate.
+        full_text: what the words of a question count beside its meaning, as 0.1; "auto" as calibrated.
+        bias: what else is added to the logits, a term or a list: recency, priors, soft filters.
+        answer_if: of a calibrated collection, how sure the first node must be for any to be handed on.
+        conformal: of a calibrated collection, the set that the right node is in with this chance.
         include: "key_vector" for embeddings, "explanation" for how each weight came about, "value_vector".
         unanswered: "empty" for no nodes where they do not outweigh "none of these", "return" for them all the same.
         score: "weight", or "similarity".
@@ -68,6 +73,10 @@ class SoftkvRetriever(BaseRetriever):
         null: Null | None = None,
         max_error: float | None = None,
         basis: Basis | None = None,
+        full_text: float | Literal["auto"] | None = None,
+        bias: Bias | None = None,
+        answer_if: float | None = None,
+        conformal: float | None = None,
         include: Sequence[Extra] | None = None,
         unanswered: Unanswered = "empty",
         score: Score = "weight",
@@ -93,6 +102,10 @@ class SoftkvRetriever(BaseRetriever):
                 null=null,
                 max_error=max_error,
                 basis=basis,
+                full_text=full_text,
+                bias=bias,
+                answer_if=answer_if,
+                conformal=conformal,
                 include=include,
                 unanswered=unanswered,
                 score=score,

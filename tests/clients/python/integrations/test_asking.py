@@ -16,7 +16,7 @@ from softkv.integrations.source import Source
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 
-BESIDES = {"where", "allow_missing", "full_text", "bias", "read", "answer_if", "conformal"}
+BESIDES = {"where", "allow_missing", "read"}
 
 
 TEXTS = ["cats that purr", "war at sea", "stars and planets", "a garden in spring", "bread from a wood oven"]
@@ -56,6 +56,30 @@ def test_options_of_a_call_go_before_its_own(source):
     assert (len(answer), answer.temperature) == (2, 0.1)
     with pytest.raises(softkv.Invalid, match="not threshold"):
         asking.adjusted({"threshold": 0.5})
+
+
+def test_a_calibrated_collection_hands_on_what_is_sure_enough(source, service):
+    random = np.random.default_rng(0)
+    keys, gone = random.normal(size=(2, 120, 12))
+    with Client(service.url) as client:
+        collection = client.collection("integrations-calibrated")
+        collection.create(encoder=None)
+        collection.upsert({"id": str(i), "key_vector": key} for i, key in enumerate(keys))
+        labelled = [
+            {"query": (keys, gone)[i % 2][i] + 0.6 * random.normal(size=12), "id": None if i % 2 else str(i)}
+            for i in range(120)
+        ]
+        assert collection.calibrate(labelled, apply=True).applied
+        calibrated = Source("integrations-calibrated", lambda: Connection(client=client))
+        query = labelled[0]["query"]
+        (first, *_) = collection.attend(query)
+        for least, handed_on in ((first.confidence - 0.01, True), (first.confidence + 0.01, False)):
+            asking = Asking(answer_if=least, evidence=True)
+            answer = asked(calibrated, asking, query)
+            assert bool(asking.matches(answer)) is handed_on
+            assert asking.metadata(answer, answer[0])["softkv"]["confidence"] == first.confidence
+        assert asked(calibrated, Asking(conformal=0.9), query).ids == collection.attend(query, conformal=0.9).ids
+        collection.drop()
 
 
 @pytest.mark.parametrize("wrong", [{"unanswered": "raise"}, {"score": "distance"}, {"include": ["weights"]}])
