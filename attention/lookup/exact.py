@@ -15,7 +15,7 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.output import bound_summed
-from attention.lookup.bounds.rounding import Slack, slack
+from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
 from attention.lookup.bounds.total import total_variation
 from attention.lookup.bounds.weights import bound_ties
 from attention.lookup.memory.view import Mask, View
@@ -204,16 +204,19 @@ def variation_of(rows: EveryRow, weighed: Weighed) -> float:
 
     if weighed.biases is None:
         return _rounded(weighed, rounding, rows.n, copies)
+    # Addends that are told are rounded once in their sum, so that copies whose sums are equal may differ by this much.
+    told = 2 * UNIT_ROUNDOFF * float(np.abs(weighed.biases[ties]).max()) if np.count_nonzero(ties) > 1 else 0.0
     if not weighed.in_logits:
-        return bound_ties(similarities, null, rounding, alike=copies())
+        return min(1.0, bound_ties(similarities, null, rounding, alike=copies()) + told)
     largest = max(float(np.abs(similarities).max()), 0.0 if null is None else abs(null))
     biases = weighed.biases
-    return _rounded(
+    found = _rounded(
         weighed,
         rounding.in_logits(weighed.temperature, largest),
         rows.n,
         lambda: bool((biases[ties] == biases[ties][0]).all()) and copies(),
     )
+    return min(1.0, found + told)
 
 
 def _rounded(weighed: Weighed, rounding: Slack, n: int, alike: Callable[[], bool]) -> float:

@@ -54,6 +54,8 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
     log_partition = best / temperature + float(np.logaddexp(log_mass, null_logit))
+    if null is not None and null_logit > log_mass:  # where it outweighs them by far, its own logit is the sum
+        log_partition = null.logit(0.0, temperature) + math.log1p(math.exp(log_mass - null_logit))
     entropy = log_mass + mean_gap
     evidence = Evidence(
         temperature=temperature,

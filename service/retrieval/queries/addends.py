@@ -178,10 +178,10 @@ def _documents(view: View, mask: Mask | None) -> I64:
 
 @dataclass(frozen=True, eq=False)
 class _Summed:
-    """What terms add to each document of a view, float64[n]; what rounding took of it; and both as a bias."""
+    """What terms add to each document of a view: the sum float64[n], what rounding took of it, and both as a bias."""
 
     total: F64
-    lost: F64
+    lost: tuple[F64, F64]
     bias: Bias
 
 
@@ -193,12 +193,11 @@ def _added(snapshot: Snapshot, weight: float, text: str | None, terms: Sequence[
     if not terms:
         return Added(words, of_terms, Bias.of(snapshot.view, words.rows, words.of(words.rows)))
     summed, documents = snapshot.lasting(terms, lambda: _sum_of(snapshot, of_terms())), documents_of(snapshot)
-    total, lost = summed.total.copy(), summed.lost.copy()
+    total, lost = summed.total.copy(), [each.copy() for each in summed.lost]
     held = words.rows[np.isin(words.rows, documents, assume_unique=True)]
     at = np.searchsorted(documents, held)
-    total[at], more = _plus(total[at], words.of(held))
-    lost[at] += more
-    return Added(words, of_terms, Bias.of(snapshot.view, documents, total + lost))
+    total[at], lost[0][at], lost[1][at] = _plus_all(total[at], (lost[0][at], lost[1][at]), words.of(held))
+    return Added(words, of_terms, Bias.of(snapshot.view, documents, total + (lost[0] + lost[1])))
 
 
 def _addends(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[Addend]:
@@ -208,11 +207,20 @@ def _addends(snapshot: Snapshot, terms: Sequence[Term]) -> Sequence[Addend]:
 
 def _sum_of(snapshot: Snapshot, addends: Sequence[Addend]) -> _Summed:
     documents = documents_of(snapshot)
-    total, lost = np.zeros(len(documents)), np.zeros(len(documents))
+    total, *lost = np.zeros((3, len(documents)))
     for each in addends:
-        total, more = _plus(total, each.of(documents))
-        lost += more
-    return _Summed(total, lost, Bias.of(snapshot.view, documents, total + lost))
+        total, *lost = _plus_all(total, lost, each.of(documents))
+    # Another sum of three: what is left of terms that cancel may lie in the last of them.
+    total, kept = _plus(total, lost[0])
+    kept, last = _plus(kept, lost[1])
+    return _Summed(total, (kept, last), Bias.of(snapshot.view, documents, total + (kept + last)))
+
+
+def _plus_all(total: F64, lost: Sequence[F64], addend: F64) -> tuple[F64, F64, F64]:
+    """The sum, what rounding took of it, and what it took of that: together as exact as in three times the digits."""
+    total, more = _plus(total, addend)
+    first, more = _plus(lost[0], more)
+    return total, first, lost[1] + more
 
 
 def _plus(total: F64, addend: F64) -> tuple[F64, F64]:

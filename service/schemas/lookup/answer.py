@@ -23,10 +23,11 @@ class Explanation(Wire):
         None, description="What `full_text` and each term of `bias` added, in this order, where they were asked."
     )
     logit: float | None = Field(description="null: minus infinity.")
-    log_parts: float | None = Field(
+    log_parts: OrNull[float] = Field(
         None,
         description="Of a document of several keys: what the others add, the logarithm of its weight over that of the "
-        "part that spoke; at temperature 0, what was added counts here.",
+        "part that spoke; at temperature 0, what was added counts here; null for a weight below "
+        "all of float64.",
     )
     log_partition: float | None = Field(description="As in the evidence.")
     log_weight: float | None = Field(

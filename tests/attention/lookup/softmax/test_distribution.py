@@ -134,3 +134,10 @@ def test_entropy_survives_a_null_that_has_all_the_weight(filled):
     assert found.null_weight == 1
     assert found.effective_documents == pytest.approx(3)
     assert not found.evidence.answered
+
+
+@pytest.mark.parametrize("below", [0.0, 1e3, 1e20])
+def test_a_null_key_that_outweighs_all_by_far_is_the_partition(below):
+    found = softmax(np.array([-below, -below - 1]), NullKey(2.0), 0.5)
+    expected = np.logaddexp.reduce([4.0, -below / 0.5, (-below - 1) / 0.5])
+    assert found.evidence.log_partition == pytest.approx(expected, rel=1e-14)

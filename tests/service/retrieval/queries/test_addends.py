@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,32 @@ def test_what_is_added_is_in_the_softmax_over_any_history(
         assert len(match.addends) == many + bool(asked["full_text"])
         logit = match.similarity / asked["temperature"] + sum(line["addend"] for line in match.addends)
         assert logit == pytest.approx(match.logit, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [0, 0.05, 2.0])
+@pytest.mark.parametrize(
+    ("addends", "bound"),
+    [
+        ([[1732363200123456, 1732363200123456], [0.1, 0.0]], 1),
+        ([[1732363200123, 1732363200123], [1e-4, 0.0]], 1e-3),
+        ([[1e30, 0.0], [1e14, 0.0], [0.3, 0.0], [-1e30, 0.0], [-1e14, 0.0]], 1e-13),
+        ([[1e30, 0.0], [-1e30, 0.0], [1e16, 1e16], [-1e16, -1e16], [1e-4, 0.0]], 1e-13),
+        ([[0.5, 0.0], [3.0, 1.0]], 1e-13),
+    ],
+)
+def test_the_certificate_of_copies_is_of_the_addends_as_they_are_told(tmp_path, addends, bound, temperature):
+    names = [f"f{i}" for i in range(len(addends))]
+    documents = [
+        DocumentRecord(name, None, i, np.ones((1, WIDTH), np.float32), metadata=dict(zip(names, values, strict=True)))
+        for i, (name, values) in enumerate(zip("ab", zip(*addends, strict=True), strict=True))
+    ]
+    catalogue = opened(tmp_path, documents)
+    bias = [{"field": f"metadata.{name}", "factor": 1} for name in names]
+    with catalogue.collection("c").snapshot() as snapshot:
+        (added,) = adding_of([np.ones(WIDTH)], None, bias)(snapshot)
+        found = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
+        told = added.told(found.numbers)
+    catalogue.store.close()
+    exact = [sum(Fraction(line["addend"]) for line in lines) for lines in told]
+    share = 1 / (1 + math.exp(-float(exact[0] - exact[1])))
+    assert abs(found.weights[0] - share) <= found.certificate.total_variation <= bound
