@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -30,11 +29,13 @@ class Event(NamedTuple):
         name: what a browser listens for.
         data: what can be written as JSON, NumPy's arrays among it.
         id: what a browser that comes back names as the last it heard, in `Last-Event-ID`; None for none.
+        last: nothing comes after it, not even that the service stops.
     """
 
     name: str
     data: Any
     id: str | None = None
+    last: bool = False
 
     def written(self) -> bytes:
         """As it is sent."""
@@ -74,13 +75,17 @@ async def _written(events: AsyncGenerator[Event], draining: Draining) -> AsyncIt
                 await draining.before_end(asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))
                 if not coming.done():
                     yield KEEPALIVE_COMMENT
-            yield coming.result().written()
+            told = coming.result()
+            yield told.written()
+            if told.last:
+                return
     except StopAsyncIteration:
         return
     except tuple(CODES) as error:
         yield Event("problem", of_error(error).problem).written()
     finally:
         if coming is not None and coming.cancel():
-            with suppress(asyncio.CancelledError):
-                await coming
+            await asyncio.wait({coming})
+            if not coming.cancelled():  # it came to its end, or failed, just then
+                coming.exception()
         await events.aclose()

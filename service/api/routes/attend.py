@@ -96,7 +96,8 @@ async def _streamed(
             return orjson.Fragment(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
         many = len(each.result.matches) > MANY_MATCHES
-        return Event("answer" if each.final else "partial", await BODIES.run(shaped) if many else shaped())
+        data = await BODIES.run(shaped) if many else shaped()
+        return Event("answer" if each.final else "partial", data, last=each.final)
 
     return Events(events(), draining)
 

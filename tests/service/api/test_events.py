@@ -73,3 +73,44 @@ def test_what_ends_it_early_is_its_last_event(stops: bool, code: str):
     assert last.startswith(b"event: problem\ndata: ")
     assert orjson.loads(last.partition(b"data: ")[2])["code"] == code
     assert closed
+
+
+@pytest.mark.parametrize("error", [StopAsyncIteration, QueueFull("too late")])
+def test_who_hangs_up_while_the_last_one_comes_hears_no_more(error: type[StopAsyncIteration] | QueueFull):
+    """As a generator's end: what was to be cancelled comes to its end, or fails, instead."""
+    closed = []
+
+    class Told:
+        async def __anext__(self) -> Event:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise error from None
+            raise AssertionError("nobody listens any more")
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    async def run() -> None:
+        answering = asyncio.ensure_future(sent(Told(), Draining()))  # type: ignore[arg-type]
+        await asyncio.sleep(0.01)
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering
+
+    asyncio.run(run())
+    assert closed
+
+
+def test_after_the_last_event_not_even_the_end_of_the_service_is_told():
+    async def told(draining: Draining) -> AsyncGenerator[Event]:
+        yield Event("answer", 1, last=True)
+        draining.begin()
+        await asyncio.sleep(60)
+
+    async def run() -> bytes:
+        draining = Draining()
+        async with asyncio.timeout(30):
+            return await sent(told(draining), draining)
+
+    assert asyncio.run(run()) == b"event: answer\ndata: 1\n\n"
