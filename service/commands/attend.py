@@ -122,7 +122,7 @@ def attend(
     if as_json:
         write_json(answer)
         return
-    show(answer, output())
+    show(answer, output(), answer_if)
 
 
 def _vector(text: str) -> list[float]:

@@ -13,11 +13,15 @@ from service.commands.console import one_line, weight_bar
 _BAR = 8
 
 
-def show(answer: dict[str, Any], console: Console) -> None:
-    """Print an answer: a row a match, the rest and the null key, then the evidence."""
+def show(answer: dict[str, Any], console: Console, answer_if: float | None = None) -> None:
+    """Print an answer: a row a match, the rest and the null key, then the evidence.
+
+    Args:
+        answer_if: how sure the first match had to be, where that was asked.
+    """
     console.print(_table(answer, console))
     console.print()
-    console.print(_verdict(answer["evidence"]))
+    console.print(_verdict(answer, answer_if))
     if (coverage := answer.get("coverage")) is not None and coverage["documents"] < coverage["of"]:
         console.print(_missing(coverage))
     console.print(_measures(answer, ascii_only=console.options.ascii_only))
@@ -33,6 +37,9 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, expand=True, header_style="dim")
     table.add_column("weight", no_wrap=True, width=_BAR + 7)
     table.add_column("similarity", no_wrap=True, justify="right", width=10)
+    sure = any("confidence" in match for match in answer["matches"])
+    if sure:
+        table.add_column("sure", no_wrap=True, justify="right", width=6)
     table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=min(console.width // 4, 40))
     table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
     for match in answer["matches"]:
@@ -43,16 +50,18 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
         table.add_row(
             weight(match["weight"]),
             f"{match['similarity']:.4f}",
+            *([f"{match['confidence']:.1%}"] if sure else []),
             Text(one_line(match["id"]), "bold"),
             described,
         )
+    blank = [""] * (1 + sure)
     others = answer["documents"] - len(answer["matches"])
     if others:
-        table.add_row(weight(answer["rest_weight"]), "", "", Text(f"the other {others:,} documents", "dim italic"))
+        table.add_row(weight(answer["rest_weight"]), "", *blank, Text(f"the other {others:,} documents", "dim italic"))
     evidence = answer["evidence"]
     if evidence["null_similarity"] is not None:
         similarity = f"{evidence['null_similarity']:.4f}"
-        table.add_row(weight(evidence["null_weight"]), similarity, "", Text("none of these", "dim italic"))
+        table.add_row(weight(evidence["null_weight"]), similarity, *blank, Text("none of these", "dim italic"))
     return table
 
 
@@ -62,9 +71,13 @@ def _spoken(match: dict[str, Any]) -> str:
     return (match["key"] or "")[part.get("start") : part.get("end")]
 
 
-def _verdict(evidence: dict[str, Any]) -> Text:
+def _verdict(answer: dict[str, Any], answer_if: float | None) -> Text:
     """Whether the collection knew, and why."""
+    evidence = answer["evidence"]
     said, style = ("Answered", "bold green") if evidence["answered"] else ("Not answered", "bold yellow")
+    if answer_if is not None and answer["matches"]:
+        sure = answer["matches"][0]["confidence"]
+        return Text.assemble((said, style), f": the first is right with {sure:.1%}, {answer_if:.1%} was wanted.")
     if evidence["null_similarity"] is not None:
         return Text.assemble((said, style), f": none of these has {evidence['null_weight']:.1%} of the weight.")
     there = "a document is" if evidence["answered"] else "no document is"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import softkv
 from service.commands.errors import Refused
 from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
 
@@ -53,8 +56,8 @@ def calibrate(
     from service.commands.remote.connection import connected
 
     questions = _questions(file)
-    with connected(url, api_key) as client:
-        found = vars(client.collection(collection).calibrate(questions, apply=apply))
+    with connected(url, api_key) as client, _by_line(file, [*questions]):
+        found = vars(client.collection(collection).calibrate(questions.values(), apply=apply))
     if as_json:
         write_json(found)
         return
@@ -62,15 +65,34 @@ def calibrate(
     console.print(_table(found))
     level, words = found["level"], found["full_text"]
     console.print(f"temperature {found['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
-    kept = "kept" if found["applied"] else f"not kept: {found['reason']}" if apply else "not kept: --apply keeps it"
     fell = [f"{FIGURES[name]} fell by {_figure(figure)}" for name, figure in found["gained"].items()]
-    console.print(f"{', '.join(fell)}; {kept}")
+    console.print(", ".join(fell))
+    if found["reason"] is not None:
+        console.print(f"no gain, so it is not to be kept: {found['reason']}")
+    else:
+        console.print("kept" if found["applied"] else "not kept: --apply keeps it")
 
 
-def _questions(file: Path) -> list[dict[str, Any]]:
-    lines = sys.stdin if str(file) == "-" else file.read_text(encoding="utf-8").splitlines()
-    questions = []
-    for number, line in enumerate(lines, start=1):
+@contextmanager
+def _by_line(file: Path, numbers: Sequence[int]) -> Iterator[None]:
+    """What is wrong with a question is told of its line."""
+    try:
+        yield
+    except softkv.Invalid as error:
+        for pointer, detail in error.errors:
+            if place := re.match(r"/questions/(\d+)", pointer):
+                raise Refused(f"line {numbers[int(place[1])]} of {file}: {detail}") from None
+        raise
+
+
+def _questions(file: Path) -> dict[int, dict[str, Any]]:
+    """By the number of its line."""
+    try:
+        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refused(f"{file} is not UTF-8: {error}") from None
+    questions = {}
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -79,7 +101,7 @@ def _questions(file: Path) -> list[dict[str, Any]]:
             raise Refused(f"line {number} of {file} is not JSON: {error}") from None
         if not isinstance(question, dict) or "query" not in question:
             raise Refused(f'line {number} of {file} is no question: wanted {{"query": …, "id": …}}')
-        questions.append(question)
+        questions[number] = question
     return questions
 
 

@@ -32,7 +32,7 @@ def test_a_table_shows_before_and_after_and_json_has_all_of_it(softkv: Softkv, l
     assert shown.exit_code == 0, shown.stderr
     assert "40 questions with an answer, 40 without" in shown.stdout
     assert "as served" in shown.stdout
-    assert "--apply keeps it" in shown.stdout
+    assert "not kept: --apply keeps it" in shown.stdout
     found = json.loads(softkv("calibrate", str(labelled), "-c", "compass", "--apply", "--json").stdout)
     assert found["labels"] == {"present": 40, "absent": 40}
     assert f"{found['after']['log_loss']['value']:.3f}" in shown.stdout
@@ -46,3 +46,39 @@ def test_a_line_that_is_no_question_is_named(softkv: Softkv, tmp_path: Path, lin
     refused = softkv("calibrate", str(path), "-c", "compass")
     assert refused.exit_code == 1
     assert says in refused.stderr
+
+
+@pytest.mark.parametrize("begins", ["", "\ufeff"])
+def test_a_line_ends_where_the_file_says_so(softkv: Softkv, labelled: Path, begins: str) -> None:
+    # Separators that are lines to Python, and no others, may stand in a text.
+    path = labelled.with_name("separated.jsonl")
+    path.write_text(begins + '{"query": "a\u2028b\x85c", "id": null}\n' + labelled.read_text(), encoding="utf-8")
+    refused = softkv("calibrate", str(path), "-c", "compass")
+    assert refused.exit_code == 1
+    assert f"line 1 of {path}: the query is a text" in refused.stderr
+
+
+def test_what_is_wrong_with_a_question_is_told_of_its_line(softkv: Softkv, labelled: Path) -> None:
+    questions = labelled.read_text().splitlines()
+    labelled.write_text("\n\n" + "\n".join([*questions, json.dumps({"query": [1.0] * 8, "id": "nope"})]))
+    refused = softkv("calibrate", str(labelled), "-c", "compass")
+    assert refused.exit_code == 1
+    assert f"line 84 of {labelled}: there is no document 'nope'" in refused.stderr
+
+
+def test_a_file_that_is_not_utf8_is_named(softkv: Softkv, tmp_path: Path) -> None:
+    (tmp_path / "labelled.jsonl").write_bytes(b'{"query": "caf\xe9", "id": null}')
+    refused = softkv("calibrate", str(tmp_path / "labelled.jsonl"), "-c", "compass")
+    assert refused.exit_code == 1
+    assert "labelled.jsonl is not UTF-8" in refused.stderr
+
+
+def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:
+    softkv("calibrate", str(labelled), "-c", "compass", "--apply")  # a test before may have kept the same
+    question = json.dumps(json.loads(labelled.read_text().splitlines()[0])["query"])
+    answer = json.loads(softkv("attend", "compass", question, "--vector", "--json").stdout)
+    sure = f"{answer['matches'][0]['confidence']:.1%}"
+    for wanted, said in ((0.01, "Answered"), (1.0, "Not answered")):
+        shown = softkv("attend", "compass", question, "--vector", "--answer-if", str(wanted))
+        assert f"{said}: the first is right with {sure}, {wanted:.1%} was wanted." in shown.stdout
+        assert "sure" in shown.stdout.splitlines()[0]
