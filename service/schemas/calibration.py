@@ -22,7 +22,7 @@ class KeptCalibration(Wire):
     encoder: str | None = Field(description="What its texts were encoded with.")
     temperature: float
     level: float = Field(description="The null key weighs as much as n keys of this similarity.")
-    full_text: float = Field(description="λ, what bm25 is worth in logits; 0 where words gain nothing.")
+    full_text: float = Field(description="λ, what a rank in full text is worth in logits; 0 where words gain nothing.")
     labels: Labels
     outgrown: bool = Field(
         description="Whether the collection has more than twice or less than half of these documents by now, or "

@@ -23,6 +23,7 @@ WORDS = {
     "literal_error": "wanted {expected}, got {came}",
     "greater_than": "wanted a number above {gt}, got {came}",
     "greater_than_equal": "wanted a number from {ge} on, got {came}",
+    "less_than": "wanted a number below {lt}, got {came}",
     "less_than_equal": "wanted a number up to {le}, got {came}",
     "too_short": "wanted at least {min_length}, got {actual_length}",
     "too_long": "wanted at most {max_length}, got more",

@@ -41,10 +41,10 @@ class Assessed:
     def gains(self) -> bool:
         """Whether labels became likelier, or confidences better, by more than the standard error of that.
 
-        And the other one no worse by more than its own.
+        And the other one not worse by more than twice its own: by once it is, of chance alone, one time in six.
         """
         (gained, error), (surer, doubt) = self.gained.known, self.surer.known
-        return (gained > error and surer > -doubt) or (surer > doubt and gained > -error)
+        return (gained > error and surer > -2 * doubt) or (surer > doubt and gained > -2 * error)
 
 
 def assess(profiles: Profiles, order: Array, null_logit: float, kept: Variant | None = None) -> Assessed:

@@ -1,4 +1,4 @@
-"""How sure one may be that the first match is right: a curve through the weight of the best document."""
+"""How sure one may be that the first match is right: by its weight, and by how far documents outweigh the null key."""
 
 from __future__ import annotations
 
@@ -10,49 +10,66 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 FLATTEST = 0.05
-"""The least slope: more weight never means less confidence."""
+"""The least slope of the weight: more of it never means less confidence. Of the lead it is 0."""
 
-# What is expected before there are labels: a weight that means what it says; and how far around that, as deviations.
-_EXPECTED, _AROUND = np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 2.0])
+# What is expected before there are labels: a weight that means what it says, beside which a lead says nothing; and how
+# far around that, as deviations.
+_EXPECTED, _AROUND = np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.4, 1.0, 1.0, 2.0])
+_LEAST = np.array([FLATTEST, FLATTEST, 0.0, 0.0, -np.inf])
 _MOST = 40.0  # a logit beyond which nothing changes
 _STEPS, _SMALLEST = 100, 1e-10
 
 
 @dataclass(frozen=True)
 class Curve:
-    """sigmoid(slope·x + offset), x = logit(w) of the best document's weight w, the null key left out.
+    """sigmoid(slope·x + lead_slope·z + offset).
+
+    x = logit(w) of the best document's weight w, the null key left out: how far it stands out from the others. z is how
+    far all documents together outweigh the fitted null key, as a logit: how much there is that is like the question.
 
     Attributes:
         slope: of x, the weight being below ½.
         slope_above: of x from there on: a weight near 1 says that no other document is like it, not that it is right.
-        offset: the logit of the confidence where the weight is ½.
+        lead_slope: of z, the null key weighing more than the documents.
+        lead_slope_above: of z where it weighs less.
+        offset: the logit of the confidence where both are 0.
     """
 
     slope: float
     slope_above: float
+    lead_slope: float
+    lead_slope_above: float
     offset: float
 
-    def __call__(self, logits: Array) -> Array:
-        """float64[q]: the confidences, of such x."""
-        below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
-        return np.asarray(0.5 * (1 + np.tanh((self.slope * below + self.slope_above * above + self.offset) / 2)))
+    def __call__(self, logits: Array, leads: Array) -> Array:
+        """float64[q]: the confidences, of such x and z."""
+        parameters = [self.slope, self.slope_above, self.lead_slope, self.lead_slope_above, self.offset]
+        return np.asarray(0.5 * (1 + np.tanh(_features(logits, leads) @ parameters / 2)))
 
     @classmethod
-    def fitted(cls, logits: Array, right: Array) -> Curve:
+    def fitted(cls, logits: Array, leads: Array, right: Array) -> Curve:
         """The likeliest one, by Newton's method; where a slope would be too flat, the likeliest with that one.
 
         Args:
-            logits: float64[q], x of each question.
+            logits: float64[q], x of each question; `leads`: float64[q], z.
             right: bool[q], whether its first match is right.
         """
-        # The slope, by how much it is another above, and the offset.
-        features = np.stack([logits, np.maximum(logits, 0.0), np.ones(len(logits))], axis=1)
-        slope, more, offset = _likeliest(features, np.zeros(len(logits)), right, _EXPECTED, _AROUND).tolist()
-        below, above = max(slope, FLATTEST), max(slope + more, FLATTEST)
-        if (below, above) != (slope, slope + more):
-            known = below * np.minimum(logits, 0.0) + above * np.maximum(logits, 0.0)
-            (offset,) = _likeliest(features[:, 2:], known, right, _EXPECTED[2:], _AROUND[2:]).tolist()
-        return cls(below, above, offset)
+        features, found = _features(logits, leads), _LEAST.copy()
+        free = np.ones(len(found), dtype=np.bool_)
+        while True:
+            known = features[:, ~free] @ found[~free]
+            found[free] = _likeliest(features[:, free], known, right, _EXPECTED[free], _AROUND[free])
+            if not (low := found < _LEAST).any():
+                return cls(*found.tolist())
+            free &= ~low
+            found[low] = _LEAST[low]
+
+
+def _features(logits: Array, leads: Array) -> Array:
+    """float64[q, 5]: what the parameters of a curve are multiplied with."""
+    below, above = np.minimum(logits, 0.0), np.maximum(logits, 0.0)
+    behind, ahead = np.clip(leads, -_MOST, 0.0), np.clip(leads, 0.0, _MOST)
+    return np.stack([below, above, behind, ahead, np.ones(len(logits))], axis=1)
 
 
 def _likeliest(features: Array, known: Array, right: Array, expected: Array, around: Array) -> Array:

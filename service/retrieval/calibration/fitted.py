@@ -21,7 +21,7 @@ class Variant:
 
     Attributes:
         level: c; the null key weighs as much as n keys of this similarity.
-        curve: from the weight of the best document to the confidence that it is right.
+        curve: from the weight of the best document, and the documents' lead, to the confidence that it is right.
         thresholds: by promise, the least logarithm of a weight of the set; the null key left out of both.
     """
 
@@ -48,7 +48,8 @@ class Fit:
         null = fitted_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
-        curve = Curve.fitted(weight_logits(best, partition), profiles.rank[:, *cell] == 1)
+        leads = partition - null.log_count
+        curve = Curve.fitted(weight_logits(best, partition), leads, profiles.rank[:, *cell] == 1)
         return cls(cell, Variant(null.level(profiles), curve, thresholds(right)), null.log_count)
 
     def held(self, profiles: Profiles, promise: float) -> Outcomes:
@@ -57,7 +58,7 @@ class Fit:
         threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
             present=profiles.present,
-            confidence=self.variant.curve(weight_logits(best, partition)),
+            confidence=self.variant.curve(weight_logits(best, partition), partition - self.log_count),
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
             answered=partition > self.log_count,
@@ -156,10 +157,13 @@ class Held:
 
     @property
     def words_gain(self) -> bool:
-        """Whether words make the labels likelier by more than the standard error of that, and rank no worse."""
+        """Whether words make the labels likelier by more than the standard error of that, and rank better.
+
+        Where they rank alike the labels are to be likelier by twice that.
+        """
         gain = self.words.likelihood - self.plain.likelihood
-        ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present]
-        return bool(gain.mean() > standard_error(gain) and ranks.mean() >= 0)
+        ranks = (self.words.reciprocal - self.plain.reciprocal)[self.plain.present].mean()
+        return bool(ranks >= 0 and gain.mean() > (1 if ranks > 0 else 2) * standard_error(gain))
 
 
 def _inside(log_weights: Array, threshold: float) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fitted import Variant
 
-VERSION = 1
+VERSION = 2
 """Of what is kept; another one is as if there were none."""
 
 GROWN = 2.0
@@ -48,8 +48,8 @@ class Calibration:
 
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
         """Whether the collection is another one by now: by its size, its encoder or its temperature."""
-        size = max(documents, 1) / max(self.documents, 1)
-        return not (1 / GROWN <= size <= GROWN and encoder == self.encoder and temperature == self.temperature)
+        alike = documents <= GROWN * self.documents and self.documents <= GROWN * documents
+        return not (alike and encoder == self.encoder and temperature == self.temperature)
 
     def text(self) -> str:
         """As JSON."""

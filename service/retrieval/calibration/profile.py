@@ -11,18 +11,26 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 WORDS = (0.0, 0.05, 0.1, 0.15, 0.2)
-"""λ that are tried: what a document's logit gains is λ·bm25. The first one is none."""
+"""λ that are tried, for bm25: what a document's logit gains is λ·rank. The first one is none."""
 
-STEPS = 18
-"""Temperatures on either side of the collection's own; with a quarter and four times it, neighbours are 8 % apart."""
+NEAR = 4.0 ** (np.arange(1, 19) / 18)
+FAR = 4.0 * 2.0 ** (np.arange(1, 7) / 2)
+"""By how much temperatures are above and below the collection's own: 8 % apart up to four times it, then up to 32 times
+41 %, from where they are fitted once more."""
+
+COLDEST = 1e-30
+"""No collection has a temperature between 0 and this."""
 
 LAST = np.iinfo(np.int64).max
 """Where a document stands by its id that ties with no right one."""
 
 
 def temperatures_around(own: float) -> Array:
-    """float64[2·STEPS + 1], from a quarter to four times the collection's own, which is the one in the middle."""
-    return np.asarray(own * 4.0 ** (np.arange(-STEPS, STEPS + 1) / STEPS))
+    """float64[49], from a 32nd to 32 times the collection's own, which is the one in the middle."""
+    above = np.concatenate([NEAR, FAR])
+    with np.errstate(over="ignore"):
+        found = own * np.concatenate([1 / above[::-1], [1.0], above])
+    return np.asarray(np.clip(found, COLDEST, np.finfo(np.float64).max))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Coverage, Evidence, covered
+from attention.lookup import Answer, Coverage, Evidence, Question, covered
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added
@@ -102,15 +102,15 @@ async def attend_collection(
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
         telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
-        asked = questions(snapshot) if options.allow_missing or options.read is not None else [None] * len(found)
-        results = list[Result]()
+        again = options.allow_missing or options.read is not None or telling.confident is not None
+        results, asked = list[Result](), questions(snapshot) if again else [None] * len(found)
         for answer, question, added in zip(found, asked, adding(snapshot), strict=True):
             coverage, read = None, None
             if question is not None and options.allow_missing:
                 answer, coverage = covered(answer, question, snapshot.view.facts, snapshot.missing)
             if question is not None and options.read is not None:
                 read = read_field(snapshot, question, answer, options.read)
-            results.append(replace(telling.result(answer, added), coverage=coverage, read=read))
+            results.append(replace(telling.result(answer, question, added), coverage=coverage, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
@@ -129,10 +129,16 @@ class Telling:
     options: Options
     confident: Confident | None
 
-    def result(self, answer: Answer, added: Added | None) -> Result:
-        """An answer with its documents, and what is to be told of what was added to its logits."""
-        explained = added if self.options.explained else None
-        made = result(self.snapshot.record, answer, self.reading, explained, self.confident)
+    def result(self, answer: Answer, question: Question | None, added: Added | None) -> Result:
+        """An answer with its documents, and what is to be told of what was added to its logits.
+
+        Args:
+            question: that it is the answer to; needed where it is told how sure it is.
+        """
+        explained, confident = added if self.options.explained else None, self.confident
+        if confident is not None and question is not None:
+            confident = confident.about(self.snapshot.view, question, answer)
+        made = result(self.snapshot.record, answer, self.reading, explained, confident)
         return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter))
 
 
@@ -174,7 +180,7 @@ def result(
     matches = [Match(*row) for row in columns]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
     logs = np.array([match.logit + match.log_parts for match in matches])
-    confidences = None if confident is None else confident.of_matches(logs, answer)
+    confidences = None if confident is None else confident.of_matches(logs, answer.keys)
     if confidences is not None:
         both = zip(matches, confidences, strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in both]

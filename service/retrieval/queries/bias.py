@@ -15,6 +15,7 @@ import numpy as np
 from attention.dtypes import F64
 from service.retrieval.errors import InvalidContent
 from service.storage import (
+    METADATA,
     Comparison,
     Condition,
     Distinct,
@@ -189,13 +190,13 @@ def _passing(sent: Mapping[str, Any], at: str) -> Passing:
 
 def _field(sent: Any, at: str) -> str:
     """The name of a field of the metadata, as filters name it."""
+    if not isinstance(sent, str) or not sent.startswith(METADATA):
+        what = f"a bias is of a field of the metadata: wanted {METADATA} and its name, not {sent!r:.60}"
+        raise InvalidContent.at(f"{at}/field", what)
     try:
-        named = Comparison(sent, "==", None)
-        if not named.in_metadata:
-            raise InvalidCondition(f"a bias is of the metadata, not of {sent}: use metadata. and a name", "field")
+        return Comparison(sent, "==", None).name
     except InvalidCondition as error:
         raise InvalidContent.at(f"{at}/field", error.message) from None
-    return named.name
 
 
 def _weights(sent: Any, at: str) -> tuple[tuple[Stored, float], ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
@@ -15,7 +15,7 @@ from attention.lookup import Answer, Background, similarities_of
 from service.retrieval.calibration import WORDS, Assessed, Calibration, Documents, Profiling, assess
 from service.retrieval.collections import Catalogue, Collection, Snapshot, encoder_background, null_of
 from service.retrieval.errors import Flaw, InvalidContent
-from service.retrieval.queries.question import Array, check_queries, check_whole, encode_queries
+from service.retrieval.queries.question import Array, check_queries, check_texts, check_whole, encode_queries
 from service.retrieval.queries.words import few_words
 from service.storage import CollectionRecord
 from service.threads import ARRAYS, WRITES
@@ -40,17 +40,12 @@ class LabelledQuestion:
     """A text or a vector [d], and the ids of the documents that answer it; none where it has no answer.
 
     Attributes:
-        pointers: where each of the ids stands in the question as it was sent.
+        pointers: where each of the ids stands in the request.
     """
 
     query: str | Array
     ids: tuple[str, ...]
     pointers: tuple[str, ...] = ()
-
-    @property
-    def meant(self) -> tuple[Any, frozenset[str]]:
-        """What it says: of two questions that say the same the second tells nothing."""
-        return self.query if isinstance(self.query, str) else self.query.tobytes(), frozenset(self.ids)
 
 
 Numbered: TypeAlias = tuple[int, LabelledQuestion]
@@ -65,7 +60,7 @@ class Calibrated:
         calibration: as it would be kept.
         assessed: what it gains.
         applied: whether it is kept.
-        reason: why not, where that was asked.
+        reason: why it is not worth keeping; None where it is.
     """
 
     calibration: Calibration
@@ -95,14 +90,15 @@ async def calibrate_collection(
             f"the temperature of {name!r} is {record.settings.temperature}, at which weights say nothing of how sure "
             "they are: PATCH it to a number above 0 first",
         )
-    asked = [*{each.meant: (i, each) for i, each in reversed([*enumerate(questions)])}.values()][::-1]
+    asked = _distinct(questions)
+    check_texts(record, [each.query for _, each in asked], [f"/questions/{i}/query" for i, _ in asked])
     check_labels([each for _, each in asked], len(questions))
     keys = await ARRAYS.run(lambda: collection.keys)
     if not keys:
         raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
     vectors = await _encoded(collection, asked)
     background = await encoder_background(collection.encoder, record, None)
-    words = WORDS if all(isinstance(each.query, str) and few_words(each.query) for _, each in asked) else WORDS[:1]
+    words = WORDS if any(_has_words(each.query) for _, each in asked) else WORDS[:1]
     profiling = Profiling(record.settings.temperature, keys, words)
     together = max(1, min(TOGETHER, MOST_SIMILARITIES // keys))
     null: float | Background | None = None
@@ -121,7 +117,30 @@ async def calibrate_collection(
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    return Calibrated(calibration, assessed, apply and reason is None, reason if apply else None)
+    return Calibrated(calibration, assessed, apply and reason is None, reason)
+
+
+def _distinct(questions: Sequence[LabelledQuestion]) -> list[Numbered]:
+    """Each question once, with all that answers it, and its first place.
+
+    Raises:
+        InvalidContent: one that has an answer and has none.
+    """
+    found = dict[str | bytes, Numbered]()
+    for i, each in enumerate(questions):
+        meant = each.query if isinstance(each.query, str) else each.query.tobytes()
+        place, first = found.setdefault(meant, (i, each))
+        if bool(first.ids) != bool(each.ids):
+            what = f"the same question stands at /questions/{place}, one with an answer and one without"
+            raise InvalidContent.at(f"/questions/{i}", f"{what}: leave one of them out")
+        ids = dict(zip(each.ids, each.pointers, strict=True)) | dict(zip(first.ids, first.pointers, strict=True))
+        found[meant] = place, LabelledQuestion(first.query, tuple(ids), tuple(ids.values()))
+    return [*found.values()]
+
+
+def _has_words(query: str | Array) -> TypeGuard[str]:
+    """Whether documents can be ranked by its words."""
+    return isinstance(query, str) and few_words(query)
 
 
 async def _encoded(collection: Collection, asked: Sequence[Numbered]) -> list[Array]:
@@ -168,12 +187,12 @@ class _Batch:
         found = similarities_of(snapshot.view, self.vectors)
         order = np.argsort(found.owners, kind="stable")
         documents = Documents.of(found.owners[order])
-        rows = reader.existing(record.id, sorted({identity for _, each in self.asked for identity in each.ids}))
+        existing = reader.existing(record.id, sorted({identity for _, each in self.asked for identity in each.ids}))
         told = list[_Found]()
-        for (place, question), row in zip(self.asked, found.similarities, strict=True):
-            right = _rows(question, rows, documents, place)
+        for (_place, question), row in zip(self.asked, found.similarities, strict=True):
+            right = _rows(question, existing, documents)
             ranks = None
-            if self.with_words and isinstance(question.query, str):
+            if self.with_words and _has_words(question.query):
                 ranks = reader.search(record.id).ranks(question.query)
             similarities = row[order]
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
@@ -182,11 +201,11 @@ class _Batch:
         return null, told
 
 
-def _rows(question: LabelledQuestion, rows: Mapping[str, int], documents: Documents, place: int) -> Array:
+def _rows(question: LabelledQuestion, rows: Mapping[str, int], documents: Documents) -> Array:
     """The row numbers of the documents that answer a question, which must be there and have a key."""
     flaws = [
         Flaw(
-            f"/questions/{place}{pointer}",
+            pointer,
             f"there is no document {identity!r} with a key: a question whose document is gone is none without an "
             "answer, so leave it out",
         )
@@ -242,10 +261,15 @@ def _null_logit(null: float | Background | None, temperature: float, keys: int) 
 
 
 def _no_gain(assessed: Assessed) -> str:
-    (value, error), (surer, doubt) = assessed.gained.known, assessed.surer.known
-    found = f"label_loss fell by {value:.4f}, with a standard error of {error:.4f}"
-    found += f", and log_loss by {surer:.4f}, with one of {doubt:.4f}"
-    return f"{found}: that is no gain; send more labelled questions, or stay with what is"
+    both = {"label_loss": assessed.gained.known, "log_loss": assessed.surer.known}
+    found = " and ".join(
+        f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
+        for name, (fell, error) in both.items()
+    )
+    return (
+        f"{found}: wanted one of them to fall by more than its standard error, and the other not to rise by more than "
+        "its own; send more labelled questions, or stay with what is"
+    )
 
 
 def _order(vector: Array) -> int:

@@ -26,6 +26,7 @@ from service.retrieval.collections import (
     settings_of,
 )
 from service.retrieval.documents import SentDocument, prepare_documents
+from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.attend import Match, Result, result
 from service.retrieval.queries.question import Array, Options, check_whole, encode_queries, mask_of, question
 from service.retrieval.queries.reading import InMemory, Readable, Reading
@@ -113,6 +114,10 @@ async def compare_rows(
         RetrievalError: there is no encoder, or a row that has no key.
         AttentionError: a query that no key can be compared with.
     """
+    if options.null == "calibrated":
+        raise InvalidContent.at(
+            "/null", 'rows that come with their question are not calibrated: send "auto", or a number'
+        )
     await encoding_queue(encoder)  # raises where there is no encoder
     record = CollectionRecord(0, "rows", await settings_of(encoder, {}), documents=len(rows))
     documents = (await prepare_documents(encoder, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup import Answer, Background
+from attention.lookup import Answer, Background, Question, View, answers
 from service.retrieval.calibration import PROMISES, Calibration, Variant, fewest, weight_logits
 from service.retrieval.collections import calibration_of
 from service.retrieval.errors import InvalidContent
@@ -27,6 +27,7 @@ class Confident:
     Attributes:
         threshold: the least logarithm of a weight that belongs to the set; None where none was asked.
         most: how many matches of it there may be.
+        partition: the logarithm of what the documents weigh in an answer, the null key left out.
     """
 
     variant: Variant
@@ -34,6 +35,7 @@ class Confident:
     answer_if: float | None
     threshold: float | None
     most: int
+    partition: float = -math.inf
 
     @classmethod
     def of(cls, record: CollectionRecord, options: Options) -> Confident | None:
@@ -59,53 +61,53 @@ class Confident:
         threshold = None if options.conformal is None else _threshold(found, variant, options.conformal)
         return cls(variant, found.temperature, options.answer_if, threshold, (options.top_k or 1) - 1)
 
-    def cut(self, answer: Answer) -> Answer:
-        """The answer as it is to be told: where a set was asked, its head ends with that; where `answer_if`, by that.
+    def about(self, view: View, question: Question, answer: Answer) -> Confident:
+        """The same of an answer to a question: what its documents weigh together.
 
-        Raises:
-            InvalidContent: the null key has all the weight, so that nothing is known of the documents beside it.
+        Where the null key has nearly all of the weight the answer has lost that, and it is asked once more without.
         """
-        if not self._knows(answer):
-            wanted = "conformal" if self.threshold is not None else "answer_if"
-            if self.threshold is None and self.answer_if is None:
-                return answer
-            raise InvalidContent.at(
-                f"/{wanted}", f"the null key has all the weight, beside which {wanted} means nothing: send another null"
-            )
+        whole, null = answer.log_partition, answer.null_weight
+        assert whole is not None  # softmax has one
+        if len(answer.logits) and 1 - null <= _LEAST:
+            beside = replace(question, null=None, top_k=0, top_p=None, output=False, max_error=None)
+            whole, null = answers(view, [beside])[0].log_partition, 0.0
+            assert whole is not None
+        return replace(self, partition=whole + math.log1p(-null) if null < 1 else -math.inf)
+
+    def cut(self, answer: Answer) -> Answer:
+        """The answer as it is to be told: its head ends where a set does, and it is answered if it is sure enough."""
         logs = answer.logits + answer.log_parts
-        partition = _log_partition(answer)
         if self.threshold is not None:
-            inside = int(np.count_nonzero(logs - partition >= self.threshold))
+            inside = int(np.count_nonzero(logs - self.partition >= self.threshold))
             answer = replace(answer, matches=min(self.most, inside), complete=inside <= self.most)
         if self.answer_if is not None:
-            sure = bool(len(logs)) and self._first(float(logs.max()), partition) >= self.answer_if
+            sure = bool(len(logs)) and self._first(float(logs.max()), answer.keys) >= self.answer_if
             answer = replace(answer, evidence=replace(answer.evidence, answered=sure))
         return answer
 
-    def of_matches(self, logs: Array, answer: Answer) -> list[float] | None:
-        """How sure each match is, best first; None where nobody can say.
+    def of_matches(self, logs: Array, keys: int) -> list[float]:
+        """How sure each match is, best first.
 
         Args:
             logs: float64[k], logit + log_parts of each.
+            keys: how many the question attends to.
         """
-        if not self._knows(answer):
-            return None
         if not len(logs):
             return []
-        partition = _log_partition(answer)
-        sure = self._first(float(logs[0]), partition)
+        sure = self._first(float(logs[0]), keys)
         # What that leaves goes to the others by their weights beside the null key.
-        null = Background(self.variant.level, 0.0).null_key(self.temperature, answer.keys).logit(0.0, self.temperature)
-        whole = float(np.logaddexp(partition, null))
+        whole = float(np.logaddexp(self.partition, self._null(keys)))
         rest = -math.expm1(min(float(logs[0]) - whole, 0.0))
         found = (1 - sure) * np.exp(logs - whole) / rest if rest > 0 else np.zeros(len(logs))
         return [sure, *np.minimum(found[1:], 1 - sure).tolist()]
 
-    def _first(self, log: float, partition: float) -> float:
-        return float(self.variant.curve(weight_logits(np.array([log]), np.array([partition])))[0])
+    def _first(self, log: float, keys: int) -> float:
+        logits = weight_logits(np.array([log]), np.array([self.partition]))
+        return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]))[0])
 
-    def _knows(self, answer: Answer) -> bool:
-        return not len(answer.logits) or 1 - answer.null_weight > _LEAST
+    def _null(self, keys: int) -> float:
+        """The fitted null key's logit beside so many keys."""
+        return Background(self.variant.level, 0.0).null_key(self.temperature, keys).logit(0.0, self.temperature)
 
 
 def as_wanted(record: CollectionRecord, options: Options) -> Options:
@@ -137,7 +139,7 @@ def _otherwise(found: Calibration, record: CollectionRecord, options: Options) -
         return f"the encoder is {record.settings.encoder!r}, not {found.encoder!r}"
     if options.filter is not None:
         return "a filter leaves documents out"
-    if options.bias is not None:
+    if options.bias:
         return "a bias is added"
     if found.variant(weight_of_words(options)) is None:
         return f"full_text is {options.full_text}, not {' or '.join(map(str, sorted({0, found.full_text})))}"
@@ -156,10 +158,3 @@ def _threshold(found: Calibration, variant: Variant, promise: float) -> float:
             f"has {found.present}: ask for less, or calibrate with more",
         )
     return variant.thresholds[wanted]
-
-
-def _log_partition(answer: Answer) -> float:
-    """Of the documents, the null key left out."""
-    whole = answer.log_partition
-    assert whole is not None  # softmax has one
-    return whole + math.log1p(-answer.null_weight) if answer.null_weight < 1 else -math.inf

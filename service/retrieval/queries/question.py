@@ -139,14 +139,20 @@ async def encode_queries(
     texts = [query for query in queries if isinstance(query, str)]
     if not texts:
         return [query for query in queries if not isinstance(query, str)]
-    if record.settings.encoder is None:
-        raise InvalidContent.at(
-            pointers[[isinstance(query, str) for query in queries].index(True)],
-            f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector",
-        )
+    check_texts(record, queries, pointers)
     queue = await encoding_queue(encoder, record.settings)
     encoded = iter((await queue.encode(texts, "query")).vectors)
     return [next(encoded) if isinstance(query, str) else query for query in queries]
+
+
+def check_texts(record: CollectionRecord, queries: Sequence[str | Array], pointers: Sequence[str]) -> None:
+    """Refuse a text where nothing makes a vector of it."""
+    if record.settings.encoder is None:
+        for query, at in zip(queries, pointers, strict=True):
+            if isinstance(query, str):
+                raise InvalidContent.at(
+                    at, f"the query is a text and collection {record.name!r} has no encoder: send the query as a vector"
+                )
 
 
 def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: Sequence[str]) -> None:

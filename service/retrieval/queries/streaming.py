@@ -98,7 +98,7 @@ def _told(
             yield Told(replace(result(snapshot.record, found, reading), coverage=coverage), final=False)
     (found,) = answers(snapshot.view, [question])
     telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
-    yield Told(telling.result(found, added), final=True)
+    yield Told(telling.result(found, question, added), final=True)
     if any(grown.is_due for grown in parts):
         in_background(partial(_sum_up, parts), f"sum up {collection.name}")
 

@@ -47,7 +47,7 @@ class CalibrateRequest(Wire):
     apply: bool = Field(
         False,
         description="Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and "
-        "the other rises by no more than its own: the collection then "
+        "the other rises by no more than twice its own: the collection then "
         'has this temperature, and `null` is "calibrated". Wants a key that may write.',
     )
 
@@ -55,11 +55,16 @@ class CalibrateRequest(Wire):
 
 
 class ConfidenceCurve(Wire):
-    """sigmoid(s·x + offset), x = logit(w), w the weight of the best document without the null key."""
+    """sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both cut at ±40.
+
+    w is the weight of the best document without the null key, v that of the fitted null key.
+    """
 
     slope: float = Field(description="s, where w is below ½.")
     slope_above: float = Field(description="s, from there on.")
-    offset: float = Field(description="The logit of the confidence where w is ½.")
+    lead_slope: float = Field(description="r, where the null key has more than half of the weight.")
+    lead_slope_above: float = Field(description="r, where it has no more than half.")
+    offset: float = Field(description="The logit of the confidence where w and v are ½.")
 
 
 class ConformalLevel(Wire):
@@ -137,7 +142,7 @@ class CalibrateAnswer(Wire):
     documents: int
     encoder: str | None
     applied: bool = Field(description="Whether it is kept.")
-    reason: str | None = Field(description="Why not, where `apply` was sent.")
+    reason: str | None = Field(description="Why it is not worth keeping: it gains too little; null where it is.")
     took_ms: float
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from service.schemas.json_object import OrNull
 from service.schemas.wire import Number, Text, Wire
+from service.storage import METADATA
 
 MAX_QUANTILES = 100
 
@@ -23,11 +25,21 @@ How = Annotated[
 Scalar = str | int | float | bool | None
 
 
+def _in_metadata(field: str) -> str:
+    if not field.startswith(METADATA):
+        raise PydanticCustomError(
+            "field", f"wanted {METADATA} and the name of a field, got {{came}}", {"came": field[:60]}
+        )
+    return field
+
+
 class Read(Wire):
     """Which field, and what is made of its values, each by its document's weight."""
 
-    field: Annotated[Text, Field(pattern=r"^metadata\.")] = Field(
-        description="As filters write it: `metadata.` and a name.", examples=["metadata.year"]
+    field: Annotated[Text, AfterValidator(_in_metadata)] = Field(
+        description="As filters write it: `metadata.` and a name.",
+        examples=["metadata.year"],
+        json_schema_extra={"pattern": r"^metadata\."},
     )
     how: How
     quantiles: list[Annotated[Number, Gt(0), Lt(1)]] | None = Field(

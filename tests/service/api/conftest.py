@@ -14,7 +14,9 @@ from tests.running import RunningService
 from tests.service.api.contract import Contract
 
 SECRET = "X-Room-Secret"
-CALIBRATION = Calibration(2, None, 0.05, 0.0, 30, 30, Variant(0.2, Curve(1, 1, 0), {0.9: -3.0}), None, (0.05, False))
+CALIBRATION = Calibration(
+    2, None, 0.05, 0.0, 30, 30, Variant(0.2, Curve(1, 1, 0, 0, 0), {0.9: -3.0}), None, (0.05, False)
+)
 LAB_MODELS = {"dates": "m-0123abcd", "pictures": "m-4567cdef"}
 
 

@@ -25,7 +25,7 @@ class Calibration(Record):
     """What was fitted to labelled questions, and what it gains; docs/calibration.md tells of each field.
 
     Attributes:
-        confidence: slope, slope_above and offset of the curve.
+        confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
         conformal: promises, and the least weight of a match of each set.
         words: the same with `full_text` at what was fitted; None where that is 0.
         before, after, after_words: figures by name, each a value and its standard error.

@@ -1260,7 +1260,7 @@ export interface components {
             encoder: string | null;
             /** @description Whether it is kept. */
             applied: boolean;
-            /** @description Why not, where `apply` was sent. */
+            /** @description Why it is not worth keeping: it gains too little; null where it is. */
             reason: string | null;
             took_ms: number;
         };
@@ -1475,7 +1475,7 @@ export interface components {
             /** @description From 50 different ones on, at least 10 with an answer and 10 without one; like those that will be asked. */
             questions: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and the other rises by no more than its own: the collection then has this temperature, and `null` is "calibrated". Wants a key that may write.
+             * @description Whether to keep it, where `label_loss` or `log_loss` falls by more than its standard error, and the other rises by no more than twice its own: the collection then has this temperature, and `null` is "calibrated". Wants a key that may write.
              * @default false
              */
             apply?: boolean;
@@ -1776,13 +1776,21 @@ export interface components {
             /** @description At most 1,000; each id once. */
             rows: components["schemas"]["Row"][];
         };
-        /** @description sigmoid(s·x + offset), x = logit(w), w the weight of the best document without the null key. */
+        /**
+         * @description sigmoid(s·x + r·z + offset), x = logit(w), z = logit(1 − v), both cut at ±40.
+         *
+         *     w is the weight of the best document without the null key, v that of the fitted null key.
+         */
         ConfidenceCurve: {
             /** @description s, where w is below ½. */
             slope: number;
             /** @description s, from there on. */
             slope_above: number;
-            /** @description The logit of the confidence where w is ½. */
+            /** @description r, where the null key has more than half of the weight. */
+            lead_slope: number;
+            /** @description r, where it has no more than half. */
+            lead_slope_above: number;
+            /** @description The logit of the confidence where w and v are ½. */
             offset: number;
         };
         /** @description A promise, and the least weight of a match of its set. */
@@ -2935,8 +2943,8 @@ export interface components {
             addends?: components["schemas"]["AddendLine"][];
             /** @description null: minus infinity. */
             logit: number | null;
-            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke; at temperature 0, what was added counts here. */
-            log_parts?: number;
+            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke; at temperature 0, what was added counts here; null for a weight that no float64 is as small as. */
+            log_parts?: number | null;
             /** @description As in the evidence. */
             log_partition: number | null;
             /** @description The logarithm of the weight; null where that is 0, and without a log_partition. */
@@ -3131,7 +3139,7 @@ export interface components {
             temperature: number;
             /** @description The null key weighs as much as n keys of this similarity. */
             level: number;
-            /** @description λ, what bm25 is worth in logits; 0 where words gain nothing. */
+            /** @description λ, what a rank in full text is worth in logits; 0 where words gain nothing. */
             full_text: number;
             labels: components["schemas"]["Labels"];
             /** @description Whether the collection has more than twice or less than half of these documents by now, or another temperature or encoder: then calibrate it anew. */

@@ -35,8 +35,8 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
     if body.apply:
         admit(request.scope, "write", "collection")
     questions = [
-        LabelledQuestion(each.query, tuple(found), tuple(found.values()))
-        for each in body.questions
+        LabelledQuestion(each.query, tuple(found), tuple(f"/questions/{i}{pointer}" for pointer in found.values()))
+        for i, each in enumerate(body.questions)
         for found in [labels(each)]
     ]
     found = await calibrate_collection(running.catalogue, name, questions, apply=body.apply)

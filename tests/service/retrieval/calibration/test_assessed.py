@@ -73,7 +73,7 @@ def test_before_is_what_a_kept_calibration_says():
 def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
     fit = Fit.of(PROFILES, (0, fitted_temperature(PROFILES)))
     profiles = PROFILES
-    outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, -3.0))
+    outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     found = assess(profiles, ORDER, fit.log_count, outgrown)
     assert found.surer.known[0] > found.surer.known[1]
     assert found.gained.known[0] > -found.gained.known[1]

@@ -9,32 +9,50 @@ from service.retrieval.calibration import Curve, weight_logits
 from service.retrieval.calibration.confidence import FLATTEST
 
 
-@pytest.mark.parametrize("curve", [Curve(1.0, 1.0, 0.0), Curve(0.7, 0.2, -0.8), Curve(1.5, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    "curve", [Curve(1.0, 1.0, 0.0, 0.0, 0.0), Curve(0.7, 0.2, 0.5, 0.1, -0.8), Curve(1.5, 0.5, 0.2, 1.2, 1.0)]
+)
 def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
     random = np.random.default_rng(0)
     logits = random.normal(0, 3, 20_000)
-    right = random.random(20_000) < curve(logits)
-    found = Curve.fitted(logits, right)
-    assert (found.slope, found.slope_above, found.offset) == pytest.approx(
-        (curve.slope, curve.slope_above, curve.offset), abs=0.12
-    )
-    np.testing.assert_allclose(found(logits), curve(logits), atol=0.02)
+    leads = 0.5 * logits + random.normal(0, 3, 20_000)
+    right = random.random(20_000) < curve(logits, leads)
+    found = Curve.fitted(logits, leads, right)
+    assert [*vars(found).values()] == pytest.approx([*vars(curve).values()], abs=0.12)
+    np.testing.assert_allclose(found(logits, leads), curve(logits, leads), atol=0.05)
+    # What is told of curves is that of their definition.
+    x, z = logits[7], leads[7]
+    at = found.slope * min(x, 0) + found.slope_above * max(x, 0) + found.offset
+    at += found.lead_slope * min(z, 0) + found.lead_slope_above * max(z, 0)
+    assert found(logits, leads)[7] == pytest.approx(1 / (1 + np.exp(-at)), rel=1e-12)
 
 
 @pytest.mark.parametrize("right", [np.zeros(60, bool), np.ones(60, bool), np.arange(60) < 30])
-def test_more_weight_is_never_less_confidence(right):
-    found = Curve.fitted(np.linspace(-40, 40, 60), right)
-    assert min(found.slope, found.slope_above) >= FLATTEST
-    chances = found(np.linspace(-50, 50, 999))
-    assert (np.diff(chances) >= 0).all()
-    assert np.isfinite(chances).all()
+def test_more_weight_and_more_lead_are_never_less_confidence(right):
+    logits, leads = np.linspace(-40, 40, 60), np.random.default_rng(1).normal(0, 50, 60)
+    for found in (Curve.fitted(logits, leads, right), Curve.fitted(-logits, logits, right)):
+        assert min(found.slope, found.slope_above) >= FLATTEST
+        assert min(found.lead_slope, found.lead_slope_above) >= 0
+        many, still = np.linspace(-50, 50, 999), np.full(999, -1.0)
+        for chances in (found(many, still), found(still, many)):
+            assert (np.diff(chances) >= 0).all()
+            assert np.isfinite(chances).all()
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
 def test_where_all_weights_are_alike_it_is_the_share_that_is_right(share):
     # As in a collection of one document: no slope says anything, and the steps to it are long.
-    found = Curve.fitted(np.full(200, 40.0), np.arange(200) < 200 * share)
-    assert float(found(np.array([40.0]))[0]) == pytest.approx(share, abs=0.02)
+    found = Curve.fitted(np.full(200, 40.0), np.full(200, 3.0), np.arange(200) < 200 * share)
+    assert float(found(np.array([40.0]), np.array([3.0]))[0]) == pytest.approx(share, abs=0.02)
+
+
+def test_of_what_stands_out_alike_the_lead_decides():
+    # As in a collection of one document, whose weight beside no other is 1 whatever is asked.
+    leads = np.random.default_rng(2).normal(0, 6, 200)
+    found = Curve.fitted(np.full(200, 40.0), leads, leads > 0)
+    chances = found(np.full(2, 40.0), np.array([-10.0, 10.0]))
+    assert chances[0] < 0.05
+    assert chances[1] > 0.95
 
 
 def test_the_logit_of_a_weight_is_exact_at_both_ends():

@@ -8,8 +8,8 @@ import pytest
 
 from service.retrieval.calibration import Calibration, Curve, Variant
 
-PLAIN = Variant(0.2, Curve(0.7, 0.3, -1.0), {0.5: -1.5, 0.9: -4.25})
-WORDS = Variant(0.25, Curve(0.6, 0.2, -1.1), {0.5: -1.25})
+PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), {0.5: -1.5, 0.9: -4.25})
+WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1), {0.5: -1.25})
 KEPT = Calibration(1000, "all-MiniLM-L6-v2", 0.06, 0.1, 100, 90, PLAIN, WORDS, (0.05, "auto"))
 
 
@@ -19,7 +19,7 @@ def test_it_is_read_as_it_was_written():
 
 
 def test_one_of_another_version_is_as_none():
-    assert Calibration.read(json.dumps(json.loads(KEPT.text()) | {"version": 2})) is None
+    assert Calibration.read(json.dumps(json.loads(KEPT.text()) | {"version": 3})) is None
 
 
 def test_it_holds_for_the_shares_of_words_that_were_fitted():

@@ -53,7 +53,7 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     assert (now["temperature"], now["null"]) == (kept["temperature"], "calibrated")
     assert now["background"] == {"mean": kept["level"], "deviation": 0, "of": "labels", "pairs": 0}
     assert now["calibration"] == {
-        "version": 1,
+        "version": 2,
         "documents": N,
         "encoder": None,
         "temperature": kept["temperature"],
@@ -64,7 +64,8 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     }
     query = questions[1]["query"]
     answer = client.post(f"{path}/attend", json={"query": query, "top_k": 5, "answer_if": 0.2}).json()
-    # Independently, in float64: the weight of the best without the null key, through the curve.
+    # Independently, in float64: the weight of the best without the null key, and how far all outweigh that, through the
+    # curve.
     unit = np.array(query) / np.linalg.norm(query)
     keys = vectors(N, 0).astype(np.float32).astype(np.float64)
     logits = keys @ unit / np.linalg.norm(keys, axis=1) / kept["temperature"]
@@ -72,7 +73,9 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     weights /= weights.sum()
     x = np.log(weights.max() / (1 - weights.max()))
     curve = kept["confidence"]
-    at = (curve["slope"] * min(x, 0)) + curve["slope_above"] * max(x, 0) + curve["offset"]
+    z = np.logaddexp.reduce(logits) - np.log(N) - kept["level"] / kept["temperature"]
+    at = curve["slope"] * min(x, 0) + curve["slope_above"] * max(x, 0) + curve["offset"]
+    at += curve["lead_slope"] * min(z, 0) + curve["lead_slope_above"] * max(z, 0)
     first = 1 / (1 + np.exp(-at))
     confidences = [match["confidence"] for match in answer["matches"]]
     assert confidences[0] == pytest.approx(first, rel=1e-6)
@@ -146,9 +149,15 @@ def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
             "/questions",
             "1 questions with an answer came and 1 without one, and 118 that were said before",
         ),
+        (
+            [*labelled(60), labelled(1)[0] | {"id": "5"}],
+            "/questions/60",
+            "the same question stands at /questions/0, one with an answer and one without",
+        ),
         ([*labelled(60), {"query": [1] * D}], "/questions/60", "exactly one of id and ids"),
         ([*labelled(60), {"query": [1] * 3, "id": None}], "/questions/60/query", "width 3"),
         ([*labelled(60), {"query": "a text", "id": None}], "/questions/60/query", "no encoder"),
+        ([{"query": "a text", "id": None}], "/questions/0/query", "no encoder"),
     ],
 )
 def test_labels_that_nothing_follows_from_are_pointed_at(client, path, questions, pointer, says):

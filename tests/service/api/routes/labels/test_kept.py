@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from service.retrieval.collections import Catalogue
@@ -53,13 +54,13 @@ def test_a_collection_that_changed_meanwhile_keeps_its_settings(client, path, mo
 
 
 def test_a_version_that_goes_while_it_is_asked_is_asked_once_more(client, path, monkeypatch):
-    real, gone = calibrate._rows, [True]
+    real, gone, questions = calibrate._rows, [True], np.float32([each["query"] for each in labelled(240)])
 
-    def going(question: Any, rows: Any, documents: Any, place: int) -> Any:
-        if place == 70 and gone:
+    def going(question: Any, rows: Any, documents: Any) -> Any:
+        if question.query[0] == questions[70][0] and gone:
             gone.clear()
             raise SnapshotGone("gone")
-        return real(question, rows, documents, place)
+        return real(question, rows, documents)
 
     expected = calibrated(client, path, apply=False).json()
     monkeypatch.setattr(calibrate, "_rows", going)
@@ -94,15 +95,47 @@ def test_of_equal_documents_the_first_by_id_is_the_one_that_is_sure(client, path
     assert one["matches"][0]["confidence"] == three[0]["confidence"]
 
 
-def test_beside_a_null_key_that_has_all_the_weight_nothing_is_said(client, path):
+@pytest.mark.parametrize("null", [2.0, 9.0, 1e6])
+def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, null):
     assert calibrated(client, path).json()["applied"]
-    asked = {"query": labelled(2)[1]["query"], "null": 9.0}
-    assert "confidence" not in client.post(f"{path}/attend", json=asked).json()["matches"][0]
+    queries = [labelled(2)[1]["query"], labelled(3)[2]["query"]]
+
+    def told(**options: Any) -> list[Any]:
+        results = client.post(f"{path}/attend", json={"queries": queries, "top_k": 5} | options).json()["results"]
+        matches = [[(each["id"], each["confidence"]) for each in result["matches"]] for result in results]
+        return [[result["evidence"]["answered"] for result in results], *matches]
+
     for wanted in ({"answer_if": 0.5}, {"conformal": 0.9}):
-        refused = client.post(f"{path}/attend", json=asked | wanted)
-        assert pointed(refused) == (422, f"/{next(iter(wanted))}")
-    refused = client.post(f"{path}/attend", json={"query": asked["query"], "answer_if": 0.5, "top_k": 0})
+        (answered, *alone), (beside, *others) = told(**wanted, null=False), told(**wanted, null=null)
+        assert answered == beside or "conformal" in wanted
+        for some, same in zip(alone, others, strict=True):
+            assert [each for each, _ in some] == [each for each, _ in same]
+            assert [sure for _, sure in some] == pytest.approx([sure for _, sure in same], rel=1e-9)
+    refused = client.post(f"{path}/attend", json={"query": queries[0], "answer_if": 0.5, "top_k": 0})
     assert pointed(refused) == (422, "/answer_if")
+
+
+def test_a_temperature_far_away_is_found_at_once(client, path):
+    near = calibrated(client, path, apply=False).json()["temperature"]
+    client.patch(path, json={"temperature": 20 * near})
+    assert near / 1.5 < calibrated(client, path).json()["temperature"] < 1.5 * near
+
+
+def test_without_keeping_it_says_why_it_would_not_be_kept(client, path):
+    assert calibrated(client, path).json()["applied"]
+    kept, tried = calibrated(client, path).json(), calibrated(client, path, apply=False).json()
+    assert not kept["applied"]
+    assert "by more than its standard error" in kept["reason"]
+    assert tried["reason"] == kept["reason"]
+
+
+def test_what_answers_a_question_that_comes_twice_is_put_together(client, path):
+    questions = labelled(90)
+    both = [*questions, {"query": questions[1]["query"], "id": "7"}]
+    together = [each | ({"ids": [each["id"], "7"]} if i == 1 else {}) for i, each in enumerate(questions)]
+    del together[1]["id"]
+    twice, once = (calibrated(client, path, apply=False, questions=each).json() for each in (both, together))
+    assert twice | {"took_ms": 0} == once | {"took_ms": 0}
 
 
 def test_an_empty_collection_is_asked_nothing(client, collection):
