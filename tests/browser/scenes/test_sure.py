@@ -168,3 +168,64 @@ def test_labels_of_one_kind_have_no_best_temperature(visit: Any) -> None:
     assert sideways(page) <= 0
     tops = [page.locator(name).bounding_box()["y"] for name in (".story", "#sure-words", "#reliability", "#brier")]
     assert tops == sorted(tops)
+
+
+def test_where_the_mean_fits_and_bins_do_not_that_is_told(visit: Any) -> None:
+    """Seven of ten right, and none of them what it is sure of."""
+    opened = visit("#scene=sure")
+    page = opened.page
+    weights = np.array([first(opened.origin, query, [0.05])[1][0] for query in questions(page)])
+    right = np.ones(10)
+    right[np.argsort(-weights)[:3]] = 0
+    opened.go(f"#scene=sure&labels={''.join('wr'[int(one)] for one in right)}")
+    page.wait_for_function("() => document.querySelectorAll('.dots g').length === 10")
+    opened.settle()
+    assert abs(weights.mean() - right.mean()) < 0.03
+    assert error(weights, right) > 0.3
+    told = page.locator("#sure-words").inner_text()
+    assert told.endswith(
+        f"On average that fits; bin by bin it is off by {fixed(100 * error(weights, right), 0)} points."
+    )
+    assert "softkv calibrate FILE -c library fit it" in page.locator("#few").inner_text()
+
+
+def test_the_card_tells_of_the_collection_that_is_asked(visit: Any, site: Any) -> None:
+    opened = visit("#scene=sure&source=videos")
+    page = opened.page
+    page.wait_for_selector(".matched")
+    assert page.locator("#card").inner_text().startswith("Question 1 of 10, put to “videos”: 96 documents")
+    assert not page.locator("#elsewhere").is_visible()
+    assert "book" not in page.locator("#card").inner_text()
+    with site.client() as client:
+        assert client.put("/v1/collections/hollow", json={}).status_code == 201
+        try:
+            opened.go("#scene=sure&source=hollow")
+            page.wait_for_selector("#elsewhere:visible")
+            card = page.locator("#card").inner_text()
+            assert "softkv load FILE -c hollow" in card
+            assert not page.locator(".judge").is_visible()
+            page.click("#elsewhere")
+            page.wait_for_selector(".matched")
+            assert "put to “library”: 110 documents" in page.locator("#card").inner_text()
+        finally:
+            client.delete("/v1/collections/hollow")
+
+
+def test_while_an_answer_is_on_its_way_the_card_says_so(visit: Any) -> None:
+    opened = visit("#scene=steps")
+    page = opened.page
+    held: list[Any] = []
+    is_held = True
+    page.route("**/sweep", lambda one: held.append(one) if is_held else one.continue_())
+    page.goto(f"{opened.origin}/#scene=sure&revealed=1")
+    page.wait_for_selector("#card .awaited")
+    assert "Asking" in page.locator("#card .asked-of").inner_text()
+    page.locator("#judge-right").click(force=True)
+    assert page.locator(".dots g").count() == 0
+    is_held = False
+    for one in held:
+        one.continue_()
+    page.wait_for_selector(".matched")
+    assert page.locator("#card .awaited").count() == 0
+    page.click("#judge-right")
+    page.wait_for_function("() => document.querySelectorAll('.dots g').length === 1")

@@ -3,6 +3,7 @@
 import { h, put } from "../../element.js";
 import { fixed, percent, temperatureText } from "../../numbers.js";
 import { onTheWire, positionOf, STEPS, temperatureAt } from "../../scale.js";
+import { beginning } from "../../state.js";
 import { rich, say } from "../../words.js";
 import { copyAsCurl } from "../copying.js";
 import { latest } from "../latest.js";
@@ -19,17 +20,20 @@ const POSITIONS = Array.from({ length: STEPS + 1 }, (_, position) => position);
 const TICKS = [0, 0.01, 0.05, 0.2, 1, Infinity];
 /** What the mean weight and the share that is right may differ by and still be called the same. */
 const SAME = 0.03;
+/** From so much more on, what the bins are off by is told beside what the mean is. */
+const FURTHER = 0.05;
 const MOST_OWN = 20;
 
 /** @param {object} context */
 export function sure(context) {
   const { store, api } = context;
-  const path = `/v1/collections/${encodeURIComponent(store.state.source)}`;
+  const { scene, source } = store.state;
+  const path = `/v1/collections/${encodeURIComponent(source)}`;
   const there = new AbortController();
   const swept = new Swept(api, path, there.signal);
   let frame = 0;
   let scored = { of: "", scores: [], least: null };
-  const asked = card(judge, drop);
+  const asked = card({ source, judged: judge, dropped: drop, elsewhere: source === beginning(scene).source ? null : () => store.go(scene, true) });
   const slider = temperatureSlider(store.state.t, (t) => store.set({ t }), TICKS);
   const scores = curve();
   const least = h("p.small", { id: "least" });
@@ -41,7 +45,7 @@ export function sure(context) {
   const asking = h("form.own", { onsubmit: add }, h("label.query.strong", { for: "own" }, "● ", say("sure.own")), h("div.own-line", {}, own, h("button", {}, say("sure.own.ask"))));
   const picture = diagram();
   const table = labels(turn, () => store.set({ labels: "", own: null, t: 0.05 }));
-  const warm = h("section.warm", { "aria-label": say("temperature.label") }, slider.element, h("p.tiny.soft", {}, say("sure.curve.title")), scores.element, least, go, h("p.tiny.soft", { id: "few" }, rich("sure.few")));
+  const warm = h("section.warm", { "aria-label": say("temperature.label") }, slider.element, h("p.tiny.soft", {}, say("sure.curve.title")), scores.element, least, go, h("p.tiny.soft", { id: "few" }, rich("sure.few", { name: source })));
   const element = h("div.lookup.sure", {},
     h("section.left", {}, context.story, asked.element, warm, asking, h("label.check", {}, none, say("sure.none"))),
     h("section.right", {}, words, measures, picture.element, h("p.small.soft", {}, say("sure.read")), table.element,
@@ -173,10 +177,12 @@ export function sure(context) {
   return { element, update, again: ask, leave };
 }
 
-/** The mean weight against the share that is right, and which of the two is more. */
+/** The mean weight against the share that is right, and which of the two is more; and how far bins are off where the mean hides it. */
 function sentence(numbers) {
   if (!numbers) return say("sure.words.none");
-  const { n, mean, right } = numbers;
-  const kind = Math.abs(mean - right) <= SAME ? "same" : mean > right ? "over" : "under";
-  return say(`sure.words.${kind}`, { n, mean: percent(mean), right: percent(right), points: fixed(100 * Math.abs(mean - right), 0) });
+  const { n, mean, right, error } = numbers;
+  const apart = Math.abs(mean - right);
+  const kind = apart <= SAME ? "same" : mean > right ? "over" : "under";
+  const places = { n, mean: percent(mean), right: percent(right), points: fixed(100 * apart, 0), bins: fixed(100 * error, 0) };
+  return say(`sure.words.${kind}${error - apart > FURTHER ? ".bins" : ""}`, places);
 }

@@ -12,7 +12,7 @@ const TEMPERATURES = Array.from({ length: STEPS + 1 }, (_, position) => position
   .filter((position) => position % APART === 0 || (position >= FROM && position <= TO))
   .map((position) => onTheWire(temperatureAt(position)));
 
-/** @typedef {{query: string, match: ?{key: string, value: string}, unread: number, weight: function(number): number}} Asked */
+/** @typedef {{query: string, documents: number, match: ?{key: string, value: string}, unread: number, weight: function(number): number}} Asked */
 
 /** What was asked of one collection. */
 export class Swept {
@@ -49,7 +49,7 @@ export class Swept {
       unreadable(this.api, [query], this.signal),
     ]);
     const [match] = swept.matches;
-    return { query, match: match ? { key: match.key, value: textOf(match.value) } : null, unread: unread.get(query) ?? 0, weight: match ? weightOf(swept) : () => 0 };
+    return { query, documents: swept.documents, match: match ? { key: match.key, value: textOf(match.value) } : null, unread: unread.get(query) ?? 0, weight: match ? weightOf(swept) : () => 0 };
   }
 }
 
