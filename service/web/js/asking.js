@@ -23,6 +23,7 @@ export class Asker {
     this.api = api;
     this.sizes = new Map();
     this.crowded = new Set();
+    this.calibrated = new Set();
     this.access = "write";
     this.near = { query: null, similarities: new Map() };
   }
@@ -31,14 +32,16 @@ export class Asker {
   forget() {
     this.sizes.clear();
     this.crowded.clear();
+    this.calibrated.clear();
   }
 
   /** The collections there are, and what the caller may do. */
   async collections(signal) {
     const answer = await this.api.get("/v1/collections", signal);
-    for (const { name, documents, keys } of answer.collections) {
+    for (const { name, documents, keys, calibration } of answer.collections) {
       this.sizes.set(name, documents);
       if (keys > documents) this.crowded.add(name);
+      if (calibration) this.calibrated.add(name);
     }
     this.access = answer.access;
     return answer;

@@ -46,8 +46,8 @@ export class NullKey {
     return count > 1 ? similarity + temperature * Math.log(count) : similarity;
   }
 
-  /** Whether so warm that unrelated documents hardly differ: who outweighs whom then says little. */
+  /** Whether so warm that unrelated documents hardly differ: who outweighs whom then says little. Labels have no deviation. */
   isBlurred(temperature) {
-    return this.background !== null && temperature > this.background.deviation;
+    return Boolean(this.background?.deviation) && temperature > this.background.deviation;
   }
 }

@@ -74,6 +74,10 @@ const LONG = 4000;
 
 /** The null keys that the service knows by a name; `none` is one of them, a similarity, or false. */
 export const NAMED_NULLS = ["auto", "lenient", "strict"];
+/** One more, of a collection that labelled questions were fitted to: other rows have none. */
+export const CALIBRATED = "calibrated";
+/** The heaviest λ of words, and how many steps of its slider make one. */
+export const LAMBDA = { most: 0.3, steps: 100 };
 
 const WRITE = {
   string: (value) => value,
@@ -119,8 +123,8 @@ export function fromHash(hash) {
 }
 
 function parse(name, text) {
-  if (name === "none") return NAMED_NULLS.includes(text) ? text : text === "false" ? false : finite(text);
-  if (name === "lambda") return nonNegative(text);
+  if (name === "none") return [...NAMED_NULLS, CALIBRATED].includes(text) ? text : text === "false" ? false : finite(text);
+  if (name === "lambda") return onSlider(nonNegative(text));
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
   if (name === "guess" || name === "pair") return text || null;
@@ -165,6 +169,16 @@ function nonNegative(text) {
   return number !== undefined && number >= 0 ? number : undefined;
 }
 
+/** The nearest λ that the slider has. */
+function onSlider(lambda) {
+  return lambda === undefined ? undefined : Math.min(LAMBDA.most, Math.round(lambda * LAMBDA.steps) / LAMBDA.steps);
+}
+
+/** Of other rows nothing is labelled. */
+function uncalibrated({ none }, patch) {
+  return none === CALIBRATED && ("source" in patch || patch.rows) ? { none: "auto" } : {};
+}
+
 function same(a, b) {
   return a === b || (typeof a === "object" && JSON.stringify(a) === JSON.stringify(b));
 }
@@ -196,8 +210,9 @@ export class Store {
   }
 
   /** Change some of the state; the URL follows a moment later, so a dragged slider does not flood the history. */
-  set(patch) {
+  set(given) {
     const before = this.state;
+    const patch = { ...uncalibrated(before, given), ...given };
     const changed = Object.keys(patch).filter((name) => !same(patch[name], before[name]));
     if (!changed.length) return;
     this.#remember(before, changed);

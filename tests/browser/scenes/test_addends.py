@@ -7,9 +7,10 @@ import shlex
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.browser.conftest import PHONE
-from tests.browser.reading import checked, logits, sideways, slide, weights
+from tests.browser.reading import checked, logits, module, sideways, slide, weights
 from tests.browser.written import fixed, percent
 
 ASKED = {"query": "books about felines", "temperature": 0.05, "top_k": 200, "include": ["key", "explanation"]}
@@ -18,6 +19,16 @@ PULL = """(lambda) => {
   slider.value = String(lambda);
   slider.dispatchEvent(new Event('input', {bubbles: true}));
 }"""
+
+
+LINES = """() => {
+  const box = document.querySelector('.addends .scrolling').getBoundingClientRect();
+  return [...document.querySelectorAll('.addends tr')].map((row) => [...row.children].map((cell) => {
+    const { top, left, right } = cell.getBoundingClientRect();
+    return { top, isWhole: left >= box.left - 1 && right <= box.right + 1 && cell.scrollWidth <= cell.clientWidth + 1 };
+  }));
+}"""
+WIDE = [(1280, 800), (1280, 720), (1920, 1080)]
 
 
 def answered(opened: Any, **more: Any) -> list[dict[str, Any]]:
@@ -65,6 +76,7 @@ def test_words_are_a_line_of_the_logit_and_all_of_it_is_the_services(visit: Any)
             assert near == fixed(match["similarity"] / 0.05)
             assert written == f"+ {fixed(weight)} × {fixed(addend['rank'])} = {fixed(added)}"
             assert (logit, share) == (fixed(match["logit"]), percent(match["weight"]))
+    assert "without words, 110 rows at" in page.locator(".limit", has=page.locator("#limit-average")).inner_text()
     # Ranks were asked once; after that only what the numbers are held against.
     assert [body["full_text"] for body in said if "explanation" in body["include"]] == [0.2]
     assert page.locator(".limit[data-holds=true]").count() == 3
@@ -80,6 +92,7 @@ def test_words_are_a_line_of_the_logit_and_all_of_it_is_the_services(visit: Any)
     page.click("#limit-average")
     page.wait_for_function("() => document.querySelector('#lambda').value === '0'")
     assert checked(page) < 1e-9
+    assert "without words" not in page.locator(".limits").inner_text()
 
 
 def test_an_address_brings_words_and_rows_of_ones_own_have_none(visit: Any) -> None:
@@ -99,3 +112,41 @@ def test_an_address_brings_words_and_rows_of_ones_own_have_none(visit: Any) -> N
     opened.go("#scene=share&lambda=0.2")
     assert checked(page) < 1e-9
     assert not page.locator(".addends").is_visible()
+
+
+def test_the_slider_of_words_is_dragged_where_the_page_is_scrolled_to_it(visit: Any) -> None:
+    page = visit("#scene=library", WIDE[0]).page
+    checked(page)
+    for width, height in WIDE:
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("window.scrollTo(0, 0)")
+        page.mouse.move(width / 2, height / 2)
+        page.mouse.wheel(0, 450)
+        page.wait_for_function("() => window.scrollY > 300")
+        box = page.locator("#lambda").bounding_box()
+        y = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + 10, y)
+        page.mouse.down()
+        for share in (0.2, 0.5):
+            page.mouse.move(box["x"] + share * box["width"], y)
+        page.mouse.up()
+        assert float(page.locator("#lambda").input_value()) == pytest.approx(0.15, abs=0.011), (width, height)
+        page.evaluate(PULL, 0)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_on_a_phone_a_line_is_whole_in_two_lines(visit: Any, language: str) -> None:
+    page = visit(f"#scene=library&lambda=0.2&lang={language}", PHONE).page
+    page.wait_for_selector(".addends tbody tr")
+    for row in page.evaluate(LINES):
+        assert [cell["isWhole"] for cell in row] == [True] * 5
+        key, near, words, logit, weight = (cell["top"] for cell in row)
+        assert key == weight < near == words == logit
+
+
+def test_an_address_brings_no_more_words_than_the_slider_has(visit: Any) -> None:
+    page = visit("#scene=library&lambda=1e9").page
+    assert checked(page) < 1e-9
+    assert page.locator(".lambda output").inner_text() == "0.30"
+    read = "({fromHash}) => ['7', '0.3', '0.123', '0.29', '-1', 'x'].map((said) => fromHash(`#lambda=${said}`).lambda)"
+    assert module(page, "/js/state.js", read) == [0.3, 0.3, 0.12, 0.29, 0, 0]

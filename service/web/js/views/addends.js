@@ -3,18 +3,17 @@
 import { spoken, veiled } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { fixed, percent } from "../numbers.js";
+import { LAMBDA } from "../state.js";
 import { clipped, rich, say } from "../words.js";
 import { heaviest } from "./answers.js";
 
-const MOST = 0.3;
-const STEP = 0.01;
 /** The rows with the largest weights, and those whose words rank first. */
 const [WEIGHTS, RANKS] = [3, 2];
 const LONGEST = 48;
 
 /** @param {object} context @param {function(object, object): boolean} isWordy whether words can be weighed, of a state and its result */
 export function addends({ store }, isWordy) {
-  const input = h("input.slider.plain-slider", { type: "range", id: "lambda", min: 0, max: MOST, step: STEP, oninput: () => store.set({ lambda: Number(input.value) }) });
+  const input = h("input.slider.plain-slider", { type: "range", id: "lambda", min: 0, max: LAMBDA.most, step: 1 / LAMBDA.steps, oninput: () => store.set({ lambda: Number(input.value) }) });
   const shown = h("output.number.strong", { for: "lambda", "aria-live": "off" });
   const body = h("tbody");
   const columns = ["key", "similarity", "words", "logit", "weight"].map((name) => h("th", { scope: "col" }, say(`addends.${name}`)));

@@ -25,5 +25,7 @@ export function levelWords({ state, result: { asked, nullKey }, answer: { level 
   if (!nullKey) return say("level.off");
   if (!nullKey.background) return say("level.number", { level: similarityText(level) });
   const { mean, deviation, of } = nullKey.background;
-  return say("level.background", { count: count(nullKey.count), level: similarityText(level), mean: fixed(mean), deviation: fixed(deviation), of: say(`level.of.${of}`) });
+  const shown = { count: count(nullKey.count), level: similarityText(level), mean: fixed(mean) };
+  if (of === "labels") return say("level.labels", shown);
+  return say("level.background", { ...shown, deviation: fixed(deviation), of: say(`level.of.${of}`) });
 }

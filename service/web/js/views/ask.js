@@ -4,7 +4,7 @@ import { spoken, veiled } from "../asking.js";
 import { h, fill, put } from "../element.js";
 import { count, effective, percent } from "../numbers.js";
 import { clipped, say } from "../words.js";
-import { NAMED_NULLS } from "../state.js";
+import { CALIBRATED, NAMED_NULLS } from "../state.js";
 import { answeredWords, levelWords } from "./answered.js";
 import { filtering } from "./filtering.js";
 import { temperatureSlider } from "./temperature.js";
@@ -73,9 +73,11 @@ export function ask({ store, asker }) {
   }
 
   function offerNone() {
-    const { none: current } = store.state;
+    const { none: current, source, rows } = store.state;
+    const isCalibrated = current === CALIBRATED || (!rows && asker.calibrated.has(source));
+    const names = isCalibrated ? [...NAMED_NULLS, CALIBRATED] : NAMED_NULLS;
     const chosen = typeof current === "number" && current !== EXACT ? NUMBER : current;
-    const choices = [...NAMED_NULLS.map((name) => [name, say(`ask.none.${name}`)]), [NUMBER, say("ask.none.number")], [EXACT, say("ask.none.exact")], [false, say("ask.none.off")]];
+    const choices = [...names.map((name) => [name, say(`ask.none.${name}`)]), [NUMBER, say("ask.none.number")], [EXACT, say("ask.none.exact")], [false, say("ask.none.off")]];
     fill(none, choices.map(([value, label]) => h("option", { value: JSON.stringify(value), selected: value === chosen }, label)));
     if (document.activeElement === number) return;
     number.hidden = chosen !== NUMBER;
@@ -90,7 +92,7 @@ export function ask({ store, asker }) {
     put(answered, answeredWords(model));
     put(summary, words);
     put(level, levelWords(model));
-    named.hidden = !result.nullKey?.background || !current.revealed;
+    named.hidden = !result.nullKey?.background || current.none === CALIBRATED || !current.revealed;
   }
 
   function show(model) {

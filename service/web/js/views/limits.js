@@ -75,5 +75,6 @@ function towardsAverage(result) {
   const whole = (share) => Math.abs(share / part - Math.max(1, Math.round(share / part))) < share / part / 500;
   const holds = shares.every(keys > rows ? whole : (share) => Math.abs(share - part) < 1e-12);
   const proof = `limits.average.proof${nulls ? ".none" : ""}`;
-  return [say(proof, { weight: percent(part), rows: say(keys > rows ? "limits.keys" : "limits.rows", { count: keys }), none: percent(nullWeight) }), holds];
+  const wordless = result.words?.lambda ? say("limits.average.wordless") : "";
+  return [wordless + say(proof, { weight: percent(part), rows: say(keys > rows ? "limits.keys" : "limits.rows", { count: keys }), none: percent(nullWeight) }), holds];
 }

@@ -4,6 +4,7 @@ import { SoftkvError } from "../api.js";
 import { leaning, weighed } from "../asking.js";
 import { h } from "../element.js";
 import { sceneNamed } from "../scenes.js";
+import { CALIBRATED } from "../state.js";
 import { answers } from "./answers.js";
 import { ask } from "./ask.js";
 import { picture } from "./picture.js";
@@ -31,7 +32,7 @@ export function lookup(context) {
   const left = h("section.left", { "aria-label": say("lookup.question") }, context.story, parts.ask.element);
   const under = h("div.under", {});
   const tables = h("div.below", {});
-  const element = h(`div.lookup.questions.waiting${sceneNamed(store.state.scene).pictured ? ".pictured" : ""}`, {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under), tables);
+  const element = h(`div.lookup.questions.waiting${sceneNamed(store.state.scene).pictured ? ".pictured" : ""}`, {}, h("div.beside", {}, left, h("div.right", {}, parts.answers.element, parts.picture.element, under)), tables);
 
   /** What is not of the first answer comes after it. */
   async function rest() {
@@ -78,9 +79,9 @@ export function lookup(context) {
     context.notice.show(failure);
   }
 
-  /** Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text. */
+  /** Whether words can be weighed: of a stored collection that the page holds all of, in a scene that compares with full text; a calibrated null key is another one beside words. */
   function isWordy(state, found) {
-    return Boolean(sceneNamed(state.scene).addends && !context.exported && found.asked && !state.rows && !found.tail && found.rows.length);
+    return Boolean(sceneNamed(state.scene).addends && state.none !== CALIBRATED && !context.exported && found.asked && !state.rows && !found.tail && found.rows.length);
   }
 
   /** Words too: their ranks are asked once, and then weights follow λ as they follow T. */
@@ -90,6 +91,12 @@ export function lookup(context) {
     const ranks = state.lambda || found.ranks ? await asker.ranks(found, state, signal) : null;
     found.words = { lambda: store.state.lambda, ranks };
     found.told = null;
+  }
+
+  /** Of the limits one says whether words are in it. */
+  function leant() {
+    parts.limits?.show(model());
+    reweigh();
   }
 
   function later(after) {
@@ -152,7 +159,7 @@ export function lookup(context) {
     if (asks) later(changed.has("query") || changed.has("rows") ? TYPING_MS : 0);
     if (!result) return;
     if (changed.has("rows")) revalue(state);
-    if (changed.has("lambda")) lean(result, running.signal).then(() => reweigh(), refused);
+    if (changed.has("lambda")) lean(result, running.signal).then(leant, refused);
     if (changed.has("revealed") || changed.has("guess")) show();
     else if (changed.has("theme")) reweigh();
     else if (changed.has("t") && !frame) {
