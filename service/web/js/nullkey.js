@@ -8,7 +8,15 @@ const FROZEN = 0.45;
 /** Keys: as few as one or none are counted as two, since the logarithm of one says nothing. */
 const FEWEST = 2;
 
+/** The choice of a collection that labelled questions were fitted to; other rows have none. */
+export const CALIBRATED = "calibrated";
+
 /** @typedef {{similarity: number, count: number}} Keys so many keys of one similarity */
+
+/** What a change of the state makes of the choice: of other rows nothing is labelled. @param {{none: *}} before @param {object} patch */
+export function uncalibrated({ none }, patch) {
+  return none === CALIBRATED && ("source" in patch || patch.rows) ? { none: "auto" } : {};
+}
 
 /** A null key of one similarity, or one that weighs as much as all keys would if they meant nothing. */
 export class NullKey {

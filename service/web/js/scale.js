@@ -41,3 +41,11 @@ export function ladder(every = 4) {
   }
   return rungs;
 }
+
+/** The slider of words: the heaviest λ, and how many steps make one. */
+export const LAMBDA = { most: 0.3, steps: 100 };
+
+/** The nearest λ that the slider has. @param {number|undefined} lambda 0 or more */
+export function onLambda(lambda) {
+  return lambda && Math.min(LAMBDA.most, Math.round(lambda * LAMBDA.steps) / LAMBDA.steps);
+}

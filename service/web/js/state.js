@@ -3,6 +3,8 @@
  * and rows that a learner typed never reach a server's log.
  */
 
+import { CALIBRATED, uncalibrated } from "./nullkey.js";
+import { onLambda } from "./scale.js";
 import { sceneNamed } from "./scenes.js";
 import { preferred } from "./words.js";
 
@@ -74,10 +76,6 @@ const LONG = 4000;
 
 /** The null keys that the service knows by a name; `none` is one of them, a similarity, or false. */
 export const NAMED_NULLS = ["auto", "lenient", "strict"];
-/** One more, of a collection that labelled questions were fitted to: other rows have none. */
-export const CALIBRATED = "calibrated";
-/** The heaviest λ of words, and how many steps of its slider make one. */
-export const LAMBDA = { most: 0.3, steps: 100 };
 
 const WRITE = {
   string: (value) => value,
@@ -124,7 +122,7 @@ export function fromHash(hash) {
 
 function parse(name, text) {
   if (name === "none") return [...NAMED_NULLS, CALIBRATED].includes(text) ? text : text === "false" ? false : finite(text);
-  if (name === "lambda") return onSlider(nonNegative(text));
+  if (name === "lambda") return onLambda(nonNegative(text));
   if (name === "t") return text === "inf" ? Infinity : nonNegative(text);
   if (name === "lang") return text === "zh" || text === "en" ? text : undefined;
   if (name === "guess" || name === "pair") return text || null;
@@ -167,16 +165,6 @@ function finite(text) {
 function nonNegative(text) {
   const number = finite(text);
   return number !== undefined && number >= 0 ? number : undefined;
-}
-
-/** The nearest λ that the slider has. */
-function onSlider(lambda) {
-  return lambda === undefined ? undefined : Math.min(LAMBDA.most, Math.round(lambda * LAMBDA.steps) / LAMBDA.steps);
-}
-
-/** Of other rows nothing is labelled. */
-function uncalibrated({ none }, patch) {
-  return none === CALIBRATED && ("source" in patch || patch.rows) ? { none: "auto" } : {};
 }
 
 function same(a, b) {

@@ -3,7 +3,7 @@
 import { spoken, veiled } from "../asking.js";
 import { fill, h, put } from "../element.js";
 import { fixed, percent } from "../numbers.js";
-import { LAMBDA } from "../state.js";
+import { LAMBDA } from "../scale.js";
 import { clipped, rich, say } from "../words.js";
 import { heaviest } from "./answers.js";
 

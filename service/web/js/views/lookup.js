@@ -3,8 +3,8 @@
 import { SoftkvError } from "../api.js";
 import { leaning, weighed } from "../asking.js";
 import { h } from "../element.js";
+import { CALIBRATED } from "../nullkey.js";
 import { sceneNamed } from "../scenes.js";
-import { CALIBRATED } from "../state.js";
 import { answers } from "./answers.js";
 import { ask } from "./ask.js";
 import { picture } from "./picture.js";
