@@ -124,6 +124,8 @@ test("labelled questions say how sure an answer may be", async (t) => {
   if (found.applied) {
     const { matches } = await compass.attend([1, 0], { conformal: 0.9, answer_if: 0.5 });
     assert.equal(typeof matches[0]?.confidence, "number");
+    await assert.rejects(compass.change({ calibration: kept as never }), Invalid);
+    assert.deepEqual((await compass.info()).calibration, kept);
   }
   await assert.rejects(compass.calibrate(labelled.slice(0, 9)), Invalid);
 });

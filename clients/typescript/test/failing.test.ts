@@ -117,6 +117,26 @@ test("a write whose answer is lost is done once", async (t) => {
   assert.deepEqual([did.upserted, lost], [1, true]);
 });
 
+test("a calibration that is applied is sent once, and has the time of a write", async (t) => {
+  let asked = 0;
+  const url = await server(t, (_, answered) => {
+    asked++;
+    answered.destroy();
+  });
+  const own = new Client({ url, retries: 1 }).collection("a");
+  const labelled = [{ query: "cats", id: null }];
+  await assert.rejects(own.calibrate(labelled, { apply: true }), Unreachable);
+  assert.equal(asked, 1);
+  await assert.rejects(own.calibrate(labelled), Unreachable);
+  assert.equal(asked, 3, "what keeps nothing may be asked again");
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const fetch = (_: string, { signal }: RequestInit) =>
+    new Promise<Response>((_, fail) => signal?.addEventListener("abort", () => fail(signal.reason)));
+  const slow = new Client({ url, fetch }).collection("a").calibrate(labelled);
+  t.mock.timers.tick(600_000);
+  await assert.rejects(slow, { name: "TimedOut", message: /after 600 s/ });
+});
+
 test("how often, and what is never asked again", async (t) => {
   const asked: string[] = [];
   let [status, code, wait] = [503, "stopping", "0"];

@@ -66,6 +66,10 @@ WRONG = {
         lambda c: c.put("a", value_vector=["x"]),
         "^/value_vector: wanted numbers, got an array of",
     ),
+    "a calibration to change": (
+        lambda c: c.change(calibration={"x": 1}),
+        r"^/calibration: wanted None, which takes it away, got dict: calibrate\(…, apply=True\) makes one",
+    ),
     "JSON that holds itself": (lambda c: c.put("a", metadata=endless()), "got what holds itself"),
     "JSON without an end": (lambda c: c.put("a", metadata=deep()), "within others without end"),
     "one temperature to sweep": (lambda c: c.sweep("a", 0.1), r"wanted a list of temperatures, got 0.1: write \[0.1\]"),

@@ -91,6 +91,17 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_name(calling):
     assert len({each.headers["Idempotency-Key"] for each in server.heard}) == 2
 
 
+def test_a_calibration_that_is_applied_is_not_sent_twice(calling):
+    with Scripted(LOST, problem(422, "invalid_content")).running() as server:
+        collection = calling(server.url).collection("a")
+        with pytest.raises(softkv.Unreachable):
+            collection.calibrate([{"query": "a", "id": None}], apply=True)
+        assert len(server.heard) == 1
+    with Scripted(LOST, problem(422, "invalid_content")).running() as server, pytest.raises(softkv.Invalid):
+        calling(server.url).collection("a").calibrate([{"query": "a", "id": None}])
+    assert len(server.heard) == 2
+
+
 def test_no_more_often_than_was_said(calling):
     with Scripted(LOST).running() as server, pytest.raises(softkv.Unreachable) as failed:
         calling(server.url, retries=1).info()

@@ -8,7 +8,7 @@ from softkv.answers.info import CollectionInfo, collection_info
 from softkv.calls.call import WRITE_SECONDS, Call, nothing
 from softkv.calls.place import Place
 from softkv.errors import Conflict
-from softkv.problems import refuse
+from softkv.problems import misfit, refuse
 from softkv.reply import Reply
 from softkv.wire.body import OMITTED, LeftOut, body, said
 from softkv.wire.checks import number
@@ -77,8 +77,13 @@ def change(
 ) -> Call[CollectionInfo]:
     """Change what its questions are asked with where they say nothing; `calibration=None` takes that away."""
     refuse(temperature_flaws(temperature))
+    if not (calibration is None or calibration is OMITTED):
+        raise misfit(
+            "/calibration",
+            f"wanted None, which takes it away, got {type(calibration).__name__}: calibrate(…, apply=True) makes one",
+        )
     content: dict[str, Any] = said(temperature=temperature, null=null)
-    if calibration is not OMITTED:
+    if calibration is None:
         content["calibration"] = None
     return Call(
         "PATCH", place.path, lambda reply: _info(place, reply), content=body(content), once=True, timeout=WRITE_SECONDS

@@ -2,6 +2,7 @@
 
 import type { Query } from "./asking.ts";
 import type { SchemaCalibrateAnswer, SchemaCalibrateRequest } from "../generated/api.ts";
+import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
 import { outgoing } from "../wire/vectors.ts";
 
@@ -29,5 +30,8 @@ export function calibrate(
     ...each,
     query: typeof each.query === "string" ? each.query : outgoing(each.query, `/questions/${place}/query`),
   }));
-  return sender.ask(`${path}/calibrate`, { questions: sent, ...options }, how, (content: Calibration) => content);
+  const body = { questions: sent, ...options };
+  // Applied twice, the second is judged against the first.
+  const repeatable = !options.apply;
+  return sender.send({ method: "POST", path: `${path}/calibrate`, body, repeatable, limit: WRITE_MS }, how);
 }

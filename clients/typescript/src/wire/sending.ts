@@ -12,7 +12,7 @@ import { VERSION } from "../version.ts";
 export interface How {
   /** Ends the call; its reason is thrown as it is. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds that each try may take; left out, a minute for questions, ten for writes. */
+  /** Milliseconds that each try may take; left out, a minute for questions, ten for writes and `calibrate`. */
   readonly timeout?: number | undefined;
   /** How often it is sent again at most, where that is safe; 2 if left out. */
   readonly retries?: number | undefined;

@@ -143,6 +143,9 @@ def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     assert 0 < answer[0].confidence <= 1
     assert sum(each.confidence for each in answer) <= 1
     assert shelf.attend([1.0, 0.0], conformal=0.9).ids[0] == "codd"
+    with pytest.raises(softkv.Invalid, match="wanted None, which takes it away"):
+        shelf.change(calibration=kept)
+    assert shelf.info().calibration == kept
     assert shelf.change(calibration=None).calibration is None
     assert shelf.attend([1.0, 0.0])[0].confidence is None
 
