@@ -31,7 +31,8 @@ class Client:
     Args:
         url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
         key: to call it with; left out, `SOFTKV_KEY`, or none.
-        timeout: seconds without a sign of the service; left out, a minute for questions, ten for writes and `calibrate`.
+        timeout: seconds without a sign of the service; left out, a minute for questions, ten for writes and
+            `calibrate`.
         retries: how often a call is sent again at most, where that is safe.
         connections: how many there may be at once; further calls wait for one.
         transport: what sends requests in place of the network.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from softkv.answers.document import short
+from softkv.answers.explained import NONE_OF_THESE, explained, told, verdict
 from softkv.answers.html import bars
 from softkv.answers.match import Match, match
 from softkv.answers.tables import arrow_table, data_frame
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from softkv.wire.vectors import Array
-
-NONE_OF_THESE = "none of these"
 
 
 class Evidence(Record):
@@ -77,7 +75,7 @@ class Read(Record):
 
 
 class Answer(Sequence[Match]):
-    """The matches, by weight; true where the documents outweigh "none of these".
+    """The matches, by weight; true where the documents outweigh "none of these", or as `answer_if` asked.
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
 
@@ -211,15 +209,8 @@ class Answer(Sequence[Match]):
         return bool(self._content["evidence"]["answered"])
 
     def explain(self) -> str:
-        """Who has how much of the weight, line by line: the lines add up to one."""
-        rows = [(each.weight or 0.0, each.id, _told(each)) for each in self.matches]
-        others = self.documents - len(rows)
-        if others > 0:
-            rows.append((self.rest_weight, f"{others:,} other document{'s' if others > 1 else ''}", ""))
-        rows.append((self.null_weight, NONE_OF_THESE, ""))
-        wide = max(len(name) for _, name, _ in rows)
-        lines = [f"{weight:8.4f}  {name:<{wide}}  {told}".rstrip() for weight, name, told in rows]
-        return "\n".join([*lines, f"{sum(weight for weight, _, _ in rows):8.4f}  {self._verdict()}"])
+        """Who has how much of the weight, line by line: the lines add up to one. Below stands what was added."""
+        return explained(self)
 
     def to_dict(self) -> dict[str, Any]:
         """As it came over the wire."""
@@ -248,14 +239,11 @@ class Answer(Sequence[Match]):
 
     def rows(self) -> list[dict[str, Any]]:
         """The matches as objects, with the fields that were asked for."""
-        names = ("id", "weight", "similarity", "logit", "key", "value", "metadata")
+        names = ("id", "weight", "confidence", "similarity", "logit", "key", "value", "metadata")
         return [
             {name: getattr(found, name) for name in names if name in content}
             for found, content in zip(self.matches, self._content["matches"], strict=True)
         ]
-
-    def _verdict(self) -> str:
-        return "answered" if self else "not answered: the documents do not outweigh none of these"
 
     def __repr__(self) -> str:
         best = f", {short(self.ids[0], 32)} {self[0].weight:.3f}" if len(self) else ""
@@ -263,21 +251,13 @@ class Answer(Sequence[Match]):
         return f"<Answer {said}{len(self)} of {self.documents:,} documents{best}, null {self.null_weight:.3f}>"
 
     def _repr_html_(self) -> str:
-        return bars(self._bars(), self.question, self._verdict())
+        return bars(self._bars(), self.question, verdict(self))
 
     def _bars(self) -> list[tuple[str, str, float, str]]:
         """(name, what it says, weight, kind) of each share of the weight."""
-        rows = [(each.id, _told(each), each.weight or 0.0, "match") for each in self.matches]
+        rows = [(each.id, told(each), each.weight or 0.0, "match") for each in self.matches]
         others = self.documents - len(rows)
         if others > 0:
             rows.append((f"{others:,} others", "", self.rest_weight, "rest"))
         rows.append((NONE_OF_THESE, "", self.null_weight, "null"))
         return rows
-
-
-def _told(found: Match) -> str:
-    """What a match says, in a line."""
-    told = found.value if found.value is not None else found.key
-    text = told if isinstance(told, str) else "" if told is None else json.dumps(told, ensure_ascii=False)
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:59]}…"

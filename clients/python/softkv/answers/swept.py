@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from softkv.answers.answer import NONE_OF_THESE, Evidence, FullText
+from softkv.answers.answer import Evidence, FullText
 from softkv.answers.document import short
+from softkv.answers.explained import NONE_OF_THESE
 from softkv.answers.match import Match, match
 
 if TYPE_CHECKING:

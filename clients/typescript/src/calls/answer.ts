@@ -44,7 +44,7 @@ export class Answer<Value = unknown> implements Iterable<Match<Value>> {
     this.requestId = requestId;
   }
 
-  /** Whether the documents outweigh "none of these"; no probability. */
+  /** Whether the documents outweigh "none of these" or, with `answer_if`, the first match is sure enough; no probability. */
   get answered(): boolean {
     return this.evidence.answered;
   }

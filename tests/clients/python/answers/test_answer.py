@@ -66,7 +66,8 @@ def test_its_sum_is_told_line_by_line():
         "  0.1250  none of these",
         "  1.0000  answered",
     ]
-    assert answer(answered=False).explain().endswith("not answered: the documents do not outweigh none of these")
+    surely = answer(matches=[{"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.75, "confidence": 0.5}])
+    assert surely.explain().startswith("  0.7500  a                      confidence 0.5000\n  0.1250  1,199 other")
 
 
 def test_its_line_fits_a_line():
@@ -114,6 +115,9 @@ def test_tables():
     assert [row["weight"] for row in table] == [0.5, 0.25]
     assert [row["value"] for row in table] == ["<script>alert(1)", '{"any": ["JSON"]}']
     assert table[0]["metadata"] == '{"n": 1}'
+    sure = answer(matches=[{"id": "a", "weight": 0.5, "confidence": 0.25, "similarity": 1.0, "logit": 2.0}])
+    assert sure.to_pandas()["confidence"].tolist() == [0.25]
+    assert sure.rows() == [{"id": "a", "weight": 0.5, "confidence": 0.25, "similarity": 1.0, "logit": 2.0}]
     bare = answer(matches=[{"id": "a", "similarity": 1.0, "logit": None, "weight": 0.0}])
     assert list(bare.to_pandas().columns) == ["id", "weight", "similarity", "logit"]
 
