@@ -117,7 +117,7 @@ def attend_stream(place: Place, query: Any, **how: Unpack[How]) -> Stream[Answer
 
     The parts have `coverage`, and a certificate that is true of all documents; the last is what `attend` answers, and
     `final`: docs/streaming.md tells of them. The arguments are those of `attend`, but for `read`,
-    `allow_missing`, `answer_if` and `conformal`.
+    `allow_missing`, `answer_if` and `conformal`, and for the temperature "auto".
     """
     content = body({"query": query_on_wire(query, "/query"), "stream": True, **_options(**how)})
 
