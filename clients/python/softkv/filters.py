@@ -192,13 +192,13 @@ F = Fields()
 Where: TypeAlias = Filter | Mapping[str, Any]
 
 
-def wire(where: Where | None) -> Any:
+def wire(where: Where | None, pointer: str = "/filter") -> Any:
     """A filter, or one written as the service reads it → the latter."""
     if where is None or isinstance(where, Mapping):
         return where
     if isinstance(where, Filter):
         return where.wire()
-    raise flawed("/filter", f"wanted a filter such as F.year >= 1930, or an object, got {type(where).__name__}")
+    raise flawed(pointer, f"wanted a filter such as F.year >= 1930, or an object, got {type(where).__name__}")
 
 
 def field_name(field: Field | str) -> str:

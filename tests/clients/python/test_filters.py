@@ -138,3 +138,9 @@ def test_what_nests_too_deep_or_compares_too_much_is_refused_as_the_service_refu
 def test_what_is_no_filter_at_all_is_refused(silent):
     with pytest.raises(softkv.Invalid, match="wanted a filter such as"):
         silent().collection("a").attend("cats", where="year > 3")
+
+
+def test_a_filter_of_a_bias_is_pointed_at_where_it_stands(silent):
+    with pytest.raises(softkv.Invalid) as refused:
+        silent().collection("a").attend("b", bias=[{"filter": 3, "addend": 1}])
+    assert refused.value.errors[0].pointer == "/bias/0/filter"

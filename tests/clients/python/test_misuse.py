@@ -66,6 +66,20 @@ WRONG = {
         lambda c: c.put("a", value_vector=["x"]),
         "^/value_vector: wanted numbers, got an array of",
     ),
+    "a filter for a bias": (
+        lambda c: c.attend("a", bias=F.year > 1900),
+        r'^/bias: wanted a term such as {"filter": F.year > 1990, "addend": 1}, or .*, got a comparison alone',
+    ),
+    "a field among terms": (
+        lambda c: c.sweep("a", [0.1], bias=[{"field": "metadata.n", "factor": 1}, F.year]),
+        "^/bias/1: wanted a term such as .*, got a field alone",
+    ),
+    "a filter of a term that is none": (
+        lambda c: c.attend("a", bias=[{"filter": "year > 3", "addend": 1}]),
+        "wanted a filter such as F.year >= 1930, or an object, got str",
+    ),
+    "a filter for ids": (lambda c: c.delete(F.year > 1900), "^/ids: wanted a list, got metadata.year > 1900"),
+    "what to include, in one text": (lambda c: c.get("a", include="key"), '^/include: wanted a list, got "key"'),
     "a calibration to change": (
         lambda c: c.change(calibration={"x": 1}),
         r"^/calibration: wanted None, which takes it away, got dict: calibrate\(…, apply=True\) makes one",
@@ -83,6 +97,22 @@ def test_it_says_what_was_wanted_and_what_to_do(silent, name):
     wrong, words = WRONG[name]
     with pytest.raises(softkv.Invalid, match=words):
         wrong(silent().collection("a"))
+
+
+def test_of_calls_without_a_collection_too(silent):
+    client = silent()
+    for wrong, words in (
+        (lambda: client.compare("a", rows=3), "^/rows: wanted a list, got 3"),
+        (lambda: client.compare("a", rows=[{"key": "b"}, "c"]), '^/rows/1: wanted an object, got "c"'),
+        (lambda: client.encode(3), "^/texts: wanted a list, got 3"),
+        (
+            lambda: client.attend([1.0], [1.0], [1.0], parameters=[1.0]),
+            "^/parameters: wanted arrays by their names, got",
+        ),
+        (lambda: client.model(3), "^path.id: wanted a text, got 3"),
+    ):
+        with pytest.raises(softkv.Invalid, match=words):
+            wrong()
 
 
 def test_a_key_that_cannot_be_sent_is_not_shown():

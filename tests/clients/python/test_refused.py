@@ -38,7 +38,19 @@ WRONG = [
     ("update", {"ids": ["x" * 257]}, "/documents/update", {"ids": ["x" * 257], "patch": {}}),
     ("write", {"documents": [{"id": ""}]}, "/documents", {"documents": [{"id": ""}]}),
     ("write", {"documents": [{"id": 3}]}, "/documents", {"documents": [{"id": 3}]}),
+    ("write", {"documents": [3]}, "/documents", {"documents": [3]}),
+    ("write", {"documents": {}}, "/documents", {"documents": {}}),
+    ("get_many", {"ids": 3}, "/documents/query", {"ids": 3}),
     ("fields", {"limit": 0}, "/documents/fields", {"limit": 0}),
+    ("fields", {"fields": "metadata.a"}, "/documents/fields", {"fields": "metadata.a"}),
+    ("attend", {"query": [1, 0], "bias": "x"}, "/attend", {"query": [1, 0], "bias": "x"}),
+    ("attend", {"query": [1, 0], "bias": [3]}, "/attend", {"query": [1, 0], "bias": [3]}),
+    ("sweep", {"query": [1, 0], "temperatures": "x"}, "/sweep", {"query": [1, 0], "temperatures": "x"}),
+    ("sweep", {"query": [1, 0], "temperatures": ["x"]}, "/sweep", {"query": [1, 0], "temperatures": ["x"]}),
+    ("sweep", {"query": [1, 0], "temperatures": [1, None]}, "/sweep", {"query": [1, 0], "temperatures": [1, None]}),
+    ("calibrate", {"questions": 3}, "/calibrate", {"questions": 3}),
+    ("calibrate", {"questions": "all"}, "/calibrate", {"questions": "all"}),
+    ("calibrate", {"questions": None}, "/calibrate", {"questions": None}),
 ]
 
 

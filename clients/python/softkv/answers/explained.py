@@ -21,7 +21,7 @@ def explained(answer: Answer) -> str:
     if others > 0:
         rows.append((answer.rest_weight, f"{others:,} other document{'s' if others > 1 else ''}", "", "", ""))
     rows.append((answer.null_weight, NONE_OF_THESE, "", "", ""))
-    named, surest = (max(len(row[at]) for row in rows) for at in (1, 2))
+    named, surest = max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)
     lines = []
     for weight, name, sure, text, added in rows:
         line = f"{weight:8.4f}  {name:<{named}}  {sure:<{surest}}{'  ' if surest else ''}{text}"

@@ -12,7 +12,7 @@ from softkv.calls.attending import Normaliser
 from softkv.calls.call import WRITE_SECONDS, Call, Plan
 from softkv.calls.place import Known
 from softkv.calls.service import limit
-from softkv.problems import flawed, refuse
+from softkv.problems import flawed, misfit, refuse
 from softkv.wire import checks
 from softkv.wire.body import body, said
 from softkv.wire.vectors import FORMAT, nested
@@ -45,7 +45,7 @@ def encode(
     """
     if isinstance(texts, str):
         raise flawed("/texts", "wanted a list of texts, got one text: write encode([text])[0]")
-    asked = list(texts)
+    asked = checks.several(texts, "/texts")
     most = min(_TEXTS_AT_ONCE, (yield from limit(known, "encode_texts_with_tokens" if tokens else "encode_texts")))
     options = said(model=model, purpose=purpose, tokens=tokens or None, vector_format=FORMAT)
     answers = []
@@ -154,4 +154,6 @@ def _nested_each(arrays: Mapping[str, Any] | None, pointer: str) -> dict[str, An
     """Arrays by name as nested lists; a number stays one."""
     if arrays is None:
         return None
+    if not isinstance(arrays, Mapping):
+        raise misfit(pointer, f"wanted arrays by their names, got {checks.came(arrays)}")
     return {name: each if name == "n_heads" else nested(each, f"{pointer}/{name}") for name, each in arrays.items()}

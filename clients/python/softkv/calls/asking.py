@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from softkv import filters
 from softkv.answers.calibration import Calibration
 from softkv.answers.comparison import Comparison, comparison
-from softkv.answers.document import wire_fields
+from softkv.answers.document import Document, wire_fields
 from softkv.answers.swept import Swept
 from softkv.calls.call import WRITE_SECONDS, Call, Plan
 from softkv.calls.collections import Null
@@ -44,8 +44,10 @@ def sweep(
     """Ask one question at many temperatures, from one reading of the keys; `weights` is an array [T, top_k]."""
     if not isinstance(temperatures, Iterable):
         raise misfit("/temperatures", f"wanted a list of temperatures, got {temperatures!r}: write [{temperatures!r}]")
-    asked = [float(each) for each in temperatures]
-    flaws = chain.from_iterable(checks.temperature(each, f"/temperatures/{at}") for at, each in enumerate(asked))
+    asked = checks.several(temperatures, "/temperatures")
+    flaws = chain.from_iterable(
+        checks.temperature(each, f"/temperatures/{at}", needed=True) for at, each in enumerate(asked)
+    )
     none = [] if asked else [Flaw("/temperatures", "wanted at least 1, got 0")]
     refuse([*none, *flaws, *checks.matches(top_k), *checks.weight(full_text)])
     if not (isinstance(query, str) or is_vector(query)):
@@ -57,7 +59,9 @@ def sweep(
 
     added = said(full_text=full_text, bias=bias_on_wire(bias))
     options = said(top_k=top_k, null=null, filter=filters.wire(where), include=include, vector_format=FORMAT) | added
-    content = body({"query": query_on_wire(query, "/query"), "temperatures": asked, **options})
+    content = body(
+        {"query": query_on_wire(query, "/query"), "temperatures": [float(each) for each in asked], **options}
+    )
     return (yield from Call("POST", f"{place.path}/sweep", parse, content=content))
 
 
@@ -69,7 +73,7 @@ def calibrate(place: Place, questions: Iterable[Mapping[str, Any]], *, apply: bo
             nothing does.
         apply: keep it, where it gains.
     """
-    asked = list(questions)
+    asked = checks.several(questions, "/questions")
     for at, each in enumerate(asked):
         if not isinstance(each, Mapping) or "query" not in each:
             raise misfit(f"/questions/{at}", 'wanted a question as {"query": …, "id": …}, "id": None for no answer')
@@ -85,7 +89,7 @@ def calibrate(place: Place, questions: Iterable[Mapping[str, Any]], *, apply: bo
 
     path, content = f"{place.path}/calibrate", body({"questions": sent, "apply": apply})
     # Applied twice, the second is judged against the first.
-    return (yield from Call("POST", path, parse, content=content, repeatable=not apply, timeout=WRITE_SECONDS))
+    return (yield from Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_SECONDS))
 
 
 def compare(
@@ -111,7 +115,11 @@ def compare_rows(
     null: Null | None = None,
 ) -> Call[Comparison]:
     """Ask the same of rows that come with the question, each with a `key` and perhaps an `id` and a `value`."""
-    sent = [each if isinstance(each, Mapping) else {"id": each.id, **wire_fields(each.fields)} for each in rows]
+    sent = []
+    for at, each in enumerate(checks.several(rows, "/rows")):
+        if not isinstance(each, Mapping | Document):
+            raise misfit(f"/rows/{at}", f"wanted an object, got {checks.came(each)}")
+        sent.append(each if isinstance(each, Mapping) else {"id": each.id, **wire_fields(each.fields)})
     return _compared("/v1/compare", query, temperature, top_k, null, rows=sent)
 
 

@@ -88,7 +88,7 @@ def get(place: Place, id: str, *, include: Sequence[DocumentField] | None = None
         NotFound: there is no document of this id.
     """
     checks.id_in_path(id)
-    query = [("include", name) for name in include or ()]
+    query = [("include", name) for name in ([] if include is None else checks.several(include, "/include"))]
     return Call("GET", place.document(id), lambda reply: document(reply.json()), (*query, ("vector_format", FORMAT)))
 
 
@@ -218,11 +218,11 @@ def _which(ids: str | Iterable[str] | None, where: Where | None) -> dict[str, An
         raise flawed("", "send exactly one of ids and filter")
     if where is not None:
         return {"filter": filters.wire(where)}
-    return {"ids": _listed(ids or ())}
+    return {"ids": _listed(() if ids is None else ids)}
 
 
 def _listed(ids: str | Iterable[str]) -> list[str]:
     """Some ids, or one."""
-    asked = [ids] if isinstance(ids, str) else list(ids)
+    asked = [ids] if isinstance(ids, str) else checks.several(ids, "/ids")
     refuse(checks.document_ids(asked))
     return asked

@@ -36,7 +36,7 @@ def fields(
         limit: how many of them a field; `values(field)` goes through all of them.
     """
     refuse(checks.number(limit, "/limit", least=1, most=MOST_VALUES))
-    names = None if fields is None else [field_name(each) for each in fields]
+    names = None if fields is None else [field_name(each) for each in checks.several(fields, "/fields")]
     request = said(fields=names, filter=filters.wire(where), values=values or None, limit=limit)
     found: dict[str, FieldFacts] = {}
     cursor: str | None = None

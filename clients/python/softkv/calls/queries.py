@@ -9,7 +9,8 @@ from softkv import filters
 from softkv.calls.call import Plan
 from softkv.calls.collections import info
 from softkv.calls.place import Place
-from softkv.problems import flawed
+from softkv.problems import flawed, misfit
+from softkv.wire.checks import is_several
 from softkv.wire.vectors import is_vector, outgoing, width
 
 Bias: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -33,14 +34,25 @@ def query_on_wire(query: Any, pointer: str) -> Any:
 
 
 def bias_on_wire(bias: Bias | None) -> Any:
-    """Terms as they are sent."""
-    if bias is None or isinstance(bias, Mapping):
-        return bias if bias is None else _term(bias)
-    return [_term(each) for each in bias]
+    """Terms as they are sent.
+
+    Raises:
+        Invalid: one of them is no object, or its filter is none.
+    """
+    if bias is None:
+        return None
+    if is_several(bias):
+        return [_term(each, f"/bias/{at}") for at, each in enumerate(bias)]
+    return _term(bias, "/bias")
 
 
-def _term(term: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: filters.wire(each) if name == "filter" else each for name, each in term.items()}
+def _term(term: Any, pointer: str) -> dict[str, Any]:
+    if isinstance(term, filters.Filter | filters.Field):
+        a_term = '{"filter": F.year > 1990, "addend": 1}, or {"field": "metadata.year", "half_life": 10}'
+        raise misfit(pointer, f"wanted a term such as {a_term}, got a {type(term).__name__.lower()} alone")
+    if not isinstance(term, Mapping):
+        raise flawed(pointer, "a term of a bias is an object: send one, or a list of them")
+    return {name: filters.wire(each, f"{pointer}/filter") if name == "filter" else each for name, each in term.items()}
 
 
 def text_of(query: Any) -> str | None:

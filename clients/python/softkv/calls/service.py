@@ -10,9 +10,9 @@ from softkv.answers.info import CollectionInfo, Model, Readiness, ServiceInfo, c
 from softkv.calls.call import Call, Plan
 from softkv.calls.paging import Page, Paging
 from softkv.calls.place import Known
-from softkv.problems import refuse
+from softkv.problems import flawed, refuse
 from softkv.reply import Reply
-from softkv.wire.checks import MOST_ON_A_PAGE, number
+from softkv.wire.checks import MOST_ON_A_PAGE, came, number
 
 
 def info(known: Known) -> Call[ServiceInfo]:
@@ -62,6 +62,8 @@ def models(known: Known) -> Call[list[Model]]:
 
 def model(known: Known, id: str) -> Call[Model]:  # noqa: A002  # the wire's name
     """One of them."""
+    if not isinstance(id, str):
+        raise flawed("", f"path.id: wanted a text, got {came(id)}")
     return Call("GET", f"/v1/models/{quote(id, safe='')}", lambda reply: Model.read(reply.json()))
 
 

@@ -201,7 +201,7 @@ def mode(on_conflict: OnConflict) -> str:
     Raises:
         Invalid: it is none of these.
     """
-    if on_conflict not in _MODES:
+    if not isinstance(on_conflict, str) or on_conflict not in _MODES:
         raise flawed("", f"on_conflict: wanted 'replace', 'skip' or 'fail', got {on_conflict!r}")
     return _MODES[on_conflict]
 

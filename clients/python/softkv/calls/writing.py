@@ -13,6 +13,7 @@ from softkv.calls.documents import written
 from softkv.calls.place import Place
 from softkv.calls.rows import Rows, rows_of
 from softkv.calls.upload import OnConflict, Progress, Upload, mode
+from softkv.errors import Flaw
 from softkv.problems import flawed, refuse
 from softkv.wire import checks
 from softkv.wire.body import body
@@ -34,7 +35,10 @@ def write(
         Invalid: one of them is wrong; `errors` points at it.
         TooLarge: they are more than one request may bring; `upsert` takes any number.
     """
-    sent = [wire_document(each, f"/documents/{at}") for at, each in enumerate(documents)]
+    given = checks.several(documents, "/documents")
+    odd = {at: checks.came(each) for at, each in enumerate(given) if not isinstance(each, Document | Mapping)}
+    refuse(Flaw(f"/documents/{at}", f"wanted an object, got {came}") for at, came in odd.items())
+    sent = [wire_document(each, f"/documents/{at}") for at, each in enumerate(given)]
     flaws = (checks.document_id(each.get("id"), f"/documents/{at}/id") for at, each in enumerate(sent))
     refuse(flaw for each in flaws for flaw in each)
     content = body({"documents": sent, "mode": mode(on_conflict)})

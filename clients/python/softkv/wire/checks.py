@@ -6,14 +6,15 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from softkv.errors import Flaw
-from softkv.problems import refuse
+from softkv.problems import misfit, refuse
 
 MOST_MATCHES = MOST_ON_A_PAGE = 10_000
 _MOST_CHARACTERS = 256
+_SHOWN = 60
 _SMALLEST_TEMPERATURE = 1e-30
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 
@@ -37,10 +38,12 @@ def number(
         yield Flaw(pointer, f"wanted a number up to {most}, got {value}")
 
 
-def temperature(given: Any, pointer: str = "/temperature", *, auto: bool = False) -> Iterator[Flaw]:
-    """0, or from the smallest on; `"auto"` where that is one."""
+def temperature(
+    given: Any, pointer: str = "/temperature", *, auto: bool = False, needed: bool = False
+) -> Iterator[Flaw]:
+    """0, or from the smallest on; `"auto"` where that is one; None is left out, unless it is needed."""
     value = _value(given)
-    if value is None or (auto and isinstance(value, str) and value == "auto"):
+    if (value is None and not needed) or (auto and isinstance(value, str) and value == "auto"):
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (is_number and (value == 0 or _SMALLEST_TEMPERATURE <= value < math.inf)):
@@ -79,6 +82,37 @@ def document_ids(given: Iterable[Any]) -> Iterator[Flaw]:
     """Each of some ids."""
     for place, each in enumerate(given):
         yield from document_id(each, f"/ids/{place}")
+
+
+def is_several(given: Any) -> bool:
+    """Whether it can be gone through as a list; a text and an object are one thing."""
+    if isinstance(given, str | bytes | Mapping):
+        return False
+    try:
+        iter(given)
+    except TypeError:
+        return False
+    return True
+
+
+def several(given: Any, pointer: str) -> list[Any]:
+    """What there is of something, as a list.
+
+    Raises:
+        Invalid: it is one thing.
+    """
+    if not is_several(given):
+        raise misfit(pointer, f"wanted a list, got {came(given)}")
+    return list(given)
+
+
+def came(given: Any) -> str:
+    """A value that was not wanted, in a word or two."""
+    if isinstance(given, Mapping | list):
+        return "an object" if isinstance(given, Mapping) else "a list"
+    is_json = isinstance(given, str | int | float | None)
+    text = json.dumps(given, ensure_ascii=False) if is_json else repr(given)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def id_in_path(given: str) -> None:
