@@ -2943,7 +2943,7 @@ export interface components {
             addends?: components["schemas"]["AddendLine"][];
             /** @description null: minus infinity. */
             logit: number | null;
-            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke; at temperature 0, what was added counts here; null for a weight that no float64 is as small as. */
+            /** @description Of a document of several keys: what the others add, the logarithm of its weight over that of the part that spoke; at temperature 0, what was added counts here; null for a weight below all of float64. */
             log_parts?: number | null;
             /** @description As in the evidence. */
             log_partition: number | null;
