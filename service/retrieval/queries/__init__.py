@@ -1,4 +1,4 @@
-"""Queries: attended to, swept, compared, followed through the model."""
+"""Queries: attended to, streamed, swept, compared, calibrated by, followed through the model."""
 
 from __future__ import annotations
 

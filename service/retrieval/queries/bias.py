@@ -46,7 +46,9 @@ class Recency:
     def of(self, values: Distinct, largest: float) -> F64:
         """float64[c], the addend of each value, NaN of what is no number; `largest` number that there is."""
         with np.errstate(over="ignore"):
-            lives = np.abs(_numbers(values) - (largest if self.origin is None else self.origin)) / self.half_life
+            origin = largest if self.origin is None else self.origin
+            # Halves, for a distance may be past float64 while so many half-lives are not.
+            lives = np.abs(_numbers(values) / 2 - origin / 2) / self.half_life * 2
             return within(-math.log(2) * (lives * lives if self.gaussian else lives))
 
 

@@ -88,6 +88,8 @@ def test_half_the_weight_at_each_half_life() -> None:
     np.testing.assert_allclose(weights, [0.25, 0.5, 1, 0.5])
     gaussian = np.exp(added({**RECENT, "decay": "gaussian", "origin": 2000}, 2000, 1990, 1980))
     np.testing.assert_allclose(gaussian, [1 / 16, 0.5, 1])
+    far = added({**RECENT, "half_life": 1e300}, -1e308, largest=1e308)  # the distance is past float64
+    np.testing.assert_allclose(far, [-np.log(2) * 2e8])
 
 
 def test_no_size_is_too_large() -> None:
