@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import softkv
 from service.commands.errors import Refused
 from service.commands.options import DEFAULT_URL, ApiKey, AsJSON, Url, existing_file
 
@@ -76,6 +75,8 @@ def calibrate(
 @contextmanager
 def _by_line(file: Path, numbers: Sequence[int]) -> Iterator[None]:
     """What is wrong with a question is told of its line."""
+    import softkv
+
     try:
         yield
     except softkv.Invalid as error:

@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from softkv.answers.answer import Answer
     from softkv.answers.match import Match
 
 NONE_OF_THESE = "none of these"
 _UNDER = "the documents do not outweigh none of these"
 
 
-def explained(answer: Answer) -> str:
+class _Answer(Protocol):
+    """What is told of an answer, which is true where it is answered."""
+
+    @property
+    def matches(self) -> list[Match]: ...
+    @property
+    def documents(self) -> int: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def rest_weight(self) -> float: ...
+    @property
+    def null_weight(self) -> float: ...
+    @property
+    def evidence(self) -> Any: ...
+    @property
+    def full_text(self) -> Any: ...
+    def __bool__(self) -> bool: ...
+
+
+def explained(answer: _Answer) -> str:
     """Who has how much of the weight, a line each; below a document stands what was added to its logit."""
-    rows = [(each.weight or 0.0, each.id, _sure(each), told(each), _added(each)) for each in answer]
+    rows = [(each.weight or 0.0, each.id, _sure(each), told(each), _added(each)) for each in answer.matches]
     others = answer.documents - len(rows)
     if others > 0:
         rows.append((answer.rest_weight, f"{others:,} other document{'s' if others > 1 else ''}", "", "", ""))
@@ -30,7 +49,7 @@ def explained(answer: Answer) -> str:
     return "\n".join([*lines, *_words(answer)])
 
 
-def verdict(answer: Answer) -> str:
+def verdict(answer: _Answer) -> str:
     """Whether it was answered, and why.
 
     By weight that is where the documents outweigh the null key. Where it is otherwise, `answer_if` asked for the
@@ -73,7 +92,7 @@ def _addend(line: Mapping[str, Any]) -> str:
     return f"{line['addend']:+.4f} ({why})"
 
 
-def _words(answer: Answer) -> list[str]:
+def _words(answer: _Answer) -> list[str]:
     found = answer.full_text
     if found is None:
         return []
