@@ -15,9 +15,9 @@ import numpy as np
 from attention.dtypes import F64
 from attention.lookup.answer import Answer, Certificate, Sweep, answer_to, sweep_of
 from attention.lookup.bounds.output import bound_summed
-from attention.lookup.bounds.rounding import UNIT_ROUNDOFF, Slack, slack
+from attention.lookup.bounds.rounding import Slack, slack
 from attention.lookup.bounds.total import total_variation
-from attention.lookup.bounds.weights import bound_ties
+from attention.lookup.bounds.weights import bound_ties, bound_told
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.parts.afar.every_row import EveryRowAfar
 from attention.lookup.parts.afar.view import Afar
@@ -204,8 +204,7 @@ def variation_of(rows: EveryRow, weighed: Weighed) -> float:
 
     if weighed.biases is None:
         return _rounded(weighed, rounding, rows.n, copies)
-    # Addends that are told are rounded once in their sum, so that copies whose sums are equal may differ by this much.
-    told = 2 * UNIT_ROUNDOFF * float(np.abs(weighed.biases[ties]).max()) if np.count_nonzero(ties) > 1 else 0.0
+    told = bound_told(weighed.biases[ties])
     if not weighed.in_logits:
         return min(1.0, bound_ties(similarities, null, rounding, alike=copies()) + told)
     largest = max(float(np.abs(similarities).max()), 0.0 if null is None else abs(null))

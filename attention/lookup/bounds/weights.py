@@ -84,6 +84,19 @@ def bound_ties(similarities: F64, null: float | None, slack: Slack, *, alike: bo
     return min(1.0, (64 + 8 * math.log2(count + 1)) * UNIT_ROUNDOFF)
 
 
+def bound_told(biases: F64) -> float:
+    """What the rounding of biases moves among copies of one vector that tie, in total variation.
+
+    A bias is a sum of addends that is rounded once, so off by u·|b|: copies whose biases are equal may truly differ by
+    twice that. Logits that are each off by ε at most have softmax weights that are off by ε in total variation at most,
+    and of one alone by nothing.
+
+    Args:
+        biases: float64[m] of those that tie, m ≥ 1.
+    """
+    return 2 * UNIT_ROUNDOFF * float(np.abs(biases).max()) if len(biases) > 1 else 0.0
+
+
 def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, support: float) -> float:
     """Total variation of sparsemax (support 1) and entmax15 (support 2) under such errors.
 

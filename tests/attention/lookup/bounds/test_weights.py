@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from attention.lookup.bounds.weights import (
     bound_sparse,
     bound_tail,
     bound_ties,
+    bound_told,
 )
 from attention.lookup.inspection import similarities_seen
 from attention.lookup.quantised import quantised_answers
@@ -173,3 +176,11 @@ def test_ties_that_share_by_a_bias_are_sure_only_where_they_are_copies_and_alone
     assert bound_ties(np.append(similarities, 1 - 1e-9), None, slack, alike=True) == 1.0
     assert bound_ties(similarities, 1.0, slack, alike=True) == 1.0
     assert bound_ties(similarities, 2.0, slack, alike=False) < 1e-13
+
+
+def test_copies_whose_biases_were_rounded_alike_are_within_what_is_told():
+    told = np.array([1e15 + 0.05, 1e15])  # equal in float64
+    exact = 1 / (1 + math.exp(-0.05))
+    assert told[0] == told[1]
+    assert abs(exact - 0.5) <= bound_told(told) <= 1
+    assert bound_told(told[:1]) == 0
