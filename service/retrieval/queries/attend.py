@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Coverage, Evidence, Question, covered
+from attention.lookup import Answer, Coverage, Evidence, covered
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added
@@ -101,16 +101,18 @@ async def attend_collection(
 
     def finish(snapshot: Snapshot, found: list[Answer]) -> list[Result]:
         reading = Reading(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
-        telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
-        again = options.allow_missing or options.read is not None or telling.confident is not None
-        results, asked = list[Result](), questions(snapshot) if again else [None] * len(found)
-        for answer, question, added in zip(found, asked, adding(snapshot), strict=True):
+        telling, confident = Telling(snapshot, reading, options), Confident.of(snapshot.record, options)
+        again = options.allow_missing or options.read is not None or confident is not None
+        asked = questions(snapshot) if again else []
+        sure = [None] * len(found) if confident is None else confident.about(snapshot.view, asked, found)
+        results = list[Result]()
+        for i, (answer, added) in enumerate(zip(found, adding(snapshot), strict=True)):
             coverage, read = None, None
-            if question is not None and options.allow_missing:
-                answer, coverage = covered(answer, question, snapshot.view.facts, snapshot.missing)
-            if question is not None and options.read is not None:
-                read = read_field(snapshot, question, answer, options.read)
-            results.append(replace(telling.result(answer, question, added), coverage=coverage, read=read))
+            if options.allow_missing:
+                answer, coverage = covered(answer, asked[i], snapshot.view.facts, snapshot.missing)
+            if options.read is not None:
+                read = read_field(snapshot, asked[i], answer, options.read)
+            results.append(replace(telling.result(answer, added, sure[i]), coverage=coverage, read=read))
         return results
 
     each = 0 if options.top_k is None else min(options.top_k, collection.size)
@@ -122,22 +124,15 @@ async def attend_collection(
 
 @dataclass(frozen=True)
 class Telling:
-    """What answers to some options become, of one snapshot; `confident`: how sure they may be, where that is known."""
+    """What answers to some options become, of one snapshot."""
 
     snapshot: Snapshot
     reading: Readable
     options: Options
-    confident: Confident | None
 
-    def result(self, answer: Answer, question: Question | None, added: Added | None) -> Result:
-        """An answer with its documents, and what is to be told of what was added to its logits.
-
-        Args:
-            question: that it is the answer to; needed where it is told how sure it is.
-        """
-        explained, confident = added if self.options.explained else None, self.confident
-        if confident is not None and question is not None:
-            confident = confident.about(self.snapshot.view, question, answer)
+    def result(self, answer: Answer, added: Added | None, confident: Confident | None) -> Result:
+        """An answer with its documents, how sure it is, and what is to be told of what was added to its logits."""
+        explained = added if self.options.explained else None
         made = result(self.snapshot.record, answer, self.reading, explained, confident)
         return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,18 +62,17 @@ class Confident:
         threshold = None if options.conformal is None else _threshold(found, variant, options.conformal)
         return cls(variant, found.temperature, options.answer_if, threshold, (options.top_k or 1) - 1)
 
-    def about(self, view: View, question: Question, answer: Answer) -> Confident:
-        """The same of an answer to a question: what its documents weigh together.
+    def about(self, view: View, questions: Sequence[Question], found: Sequence[Answer]) -> list[Confident]:
+        """The same of each answer to a question: what its documents weigh together.
 
-        Where the null key has nearly all of the weight the answer has lost that, and it is asked once more without.
+        Where the null key has nearly all of the weight an answer has lost that, and it is asked once more without.
         """
-        whole, null = answer.log_partition, answer.null_weight
-        assert whole is not None  # softmax has one
-        if len(answer.logits) and 1 - null <= _LEAST:
-            beside = replace(question, null=None, top_k=0, top_p=None, output=False, max_error=None)
-            whole, null = answers(view, [beside])[0].log_partition, 0.0
-            assert whole is not None
-        return replace(self, partition=whole + math.log1p(-null) if null < 1 else -math.inf)
+        lost = [i for i, answer in enumerate(found) if len(answer.logits) and 1 - answer.null_weight <= _LEAST]
+        beside = [replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None) for i in lost]
+        known = [*found]
+        for i, answer in zip(lost, answers(view, beside) if beside else [], strict=True):
+            known[i] = answer
+        return [replace(self, partition=_log_partition(answer)) for answer in known]
 
     def cut(self, answer: Answer) -> Answer:
         """The answer as it is to be told: its head ends where a set does, and it is answered if it is sure enough."""
@@ -158,3 +158,10 @@ def _threshold(found: Calibration, variant: Variant, promise: float) -> float:
             f"has {found.present}: ask for less, or calibrate with more",
         )
     return variant.thresholds[wanted]
+
+
+def _log_partition(answer: Answer) -> float:
+    """Of the documents, the null key left out."""
+    whole = answer.log_partition
+    assert whole is not None  # softmax has one
+    return whole + math.log1p(-answer.null_weight) if answer.null_weight < 1 else -math.inf

@@ -97,8 +97,9 @@ def _told(
             bound = found.certificate.total_variation
             yield Told(replace(result(snapshot.record, found, reading), coverage=coverage), final=False)
     (found,) = answers(snapshot.view, [question])
-    telling = Telling(snapshot, reading, options, Confident.of(snapshot.record, options))
-    yield Told(telling.result(found, question, added), final=True)
+    confident = Confident.of(snapshot.record, options)
+    (sure,) = [None] if confident is None else confident.about(snapshot.view, [question], [found])
+    yield Told(Telling(snapshot, reading, options).result(found, added, sure), final=True)
     if any(grown.is_due for grown in parts):
         in_background(partial(_sum_up, parts), f"sum up {collection.name}")
 

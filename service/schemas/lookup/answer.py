@@ -26,8 +26,8 @@ class Explanation(Wire):
     log_parts: OrNull[float] = Field(
         None,
         description="Of a document of several keys: what the others add, the logarithm of its weight over that of the "
-        "part that spoke; at temperature 0, what was added counts here; null for a weight below "
-        "all of float64.",
+        "part that spoke; at temperature 0, what was added counts here; null for a weight below all of "
+        "float64.",
     )
     log_partition: float | None = Field(description="As in the evidence.")
     log_weight: float | None = Field(

@@ -10,7 +10,7 @@ import pytest
 
 from service.retrieval.collections import Catalogue
 from service.retrieval.errors import SnapshotGone
-from service.retrieval.queries import calibrate
+from service.retrieval.queries import calibrate, confident
 from tests.service.api.routes.labels.test_calibrate import D, N, labelled, vectors
 
 
@@ -113,6 +113,18 @@ def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, n
             assert [sure for _, sure in some] == pytest.approx([sure for _, sure in same], rel=1e-9)
     refused = client.post(f"{path}/attend", json={"query": queries[0], "answer_if": 0.5, "top_k": 0})
     assert pointed(refused) == (422, "/answer_if")
+
+
+def test_all_that_are_asked_once_more_without_a_null_key_are_asked_together(client, path, monkeypatch):
+    assert calibrated(client, path).json()["applied"]
+    real, asked = confident.answers, []
+    monkeypatch.setattr(confident, "answers", lambda view, some: asked.append(len(some)) or real(view, some))
+    queries = [each["query"] for each in labelled(4)]
+    found = client.post(f"{path}/attend", json={"queries": queries, "null": 1e6}).json()["results"]
+    assert all(each["matches"][0]["confidence"] > 0 for each in found)
+    assert asked == [4]
+    client.post(f"{path}/attend", json={"queries": queries, "null": False})
+    assert asked == [4]
 
 
 def test_a_temperature_far_away_is_found_at_once(client, path):
