@@ -46,9 +46,20 @@ class Encoder:
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         batched: whether texts run together; a model whose vectors would change with that takes each alone.
         similarity: what its vectors are meant to be compared by.
+
+    Args:
+        measured: what `measure` would find, if it is known beforehand.
     """
 
-    def __init__(self, name: str, network: Network, declaration: Declaration, *, created: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        declaration: Declaration,
+        *,
+        created: int = 0,
+        measured: Measured | None = None,
+    ) -> None:
         self.name = name
         self.network = network
         self.created = created
@@ -59,11 +70,11 @@ class Encoder:
         self.batched = network.batched
         self.declaration = declaration
         self.similarity = declaration.similarity
-        self._measured: Measured | None = None
+        self._measured = measured
         self._measuring = Lock()
 
     def measure(self) -> Measured:
-        """What its vectors are like; known from the first call on, which encodes hundreds of texts."""
+        """Return what its vectors are like; unless that was given, the first call encodes hundreds of texts."""
         with self._measuring:
             if self._measured is None:
                 questions = self.encode([topic.question for topic in TOPICS], "query").vectors

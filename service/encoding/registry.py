@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from service.encoding.encoder import Encoder
+from attention.lookup import Background
+from service.encoding.encoder import Encoder, Measured
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.installed import installed_checkpoint
 from service.encoding.models.network import Network, Precision
+from service.encoding.temperature import Temperature
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # whose models go by their bare names
+
+DEFAULT_MEASURED = Measured(
+    Background(mean=0.0421035, deviation=0.0786572),
+    unit_length=True,
+    temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
+)
+"""What `Encoder.measure` finds for the default model in float32.
+
+Its weights are pinned by checksum, so no start needs to encode the topics again. tests/service/encoding/test_topics.py
+measures it anew.
+"""
 
 
 def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Precision = "float32") -> Encoder:
@@ -41,7 +54,10 @@ def load_encoder(name_or_path: str, *, threads: int | None = None, precision: Pr
         network = _network(directory, precision, threads)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
-    return Encoder(name, network, declaration, created=int((directory / "modules.json").stat().st_mtime))
+    measured = DEFAULT_MEASURED if name == DEFAULT_MODEL and precision == "float32" else None
+    return Encoder(
+        name, network, declaration, created=int((directory / "modules.json").stat().st_mtime), measured=measured
+    )
 
 
 def _network(directory: Path, precision: Precision, threads: int | None) -> Network:

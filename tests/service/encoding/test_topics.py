@@ -8,6 +8,8 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from service.encoding.encoder import Encoder
+from service.encoding.registry import DEFAULT_MEASURED
 from service.encoding.topics import TOPICS
 
 
@@ -70,3 +72,11 @@ def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
     # Another choice of topics, less than a third as many, gave 0.038 and 0.077.
     assert encoder.background.mean == pytest.approx(0.038, abs=0.008)
     assert encoder.background.deviation == pytest.approx(0.077, abs=0.008)
+
+
+def test_the_default_model_is_measured_as_the_stored_figures_say(encoder):
+    assert encoder.measure() is DEFAULT_MEASURED
+    measured = Encoder(encoder.name, encoder.network, encoder.declaration).measure()
+    assert measured.background.mean == pytest.approx(DEFAULT_MEASURED.background.mean, abs=1e-6)
+    assert measured.background.deviation == pytest.approx(DEFAULT_MEASURED.background.deviation, abs=1e-6)
+    assert measured[1:] == DEFAULT_MEASURED[1:]
