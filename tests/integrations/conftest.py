@@ -9,17 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from softkv import Client
-from tests.budgets import Budgets
 
 _numbers = itertools.count()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--minutes", type=float, help="fail where the whole session takes longer")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Budgets({}, config.getoption("minutes")))
 
 
 @pytest.fixture(scope="session")

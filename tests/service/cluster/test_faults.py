@@ -15,7 +15,11 @@ from tests.service.cluster.asking import Told
 from tests.service.cluster.fleet import Fleet
 from tests.service.cluster.parts import Parts
 
-pytestmark = [pytest.mark.ray, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make cluster")]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.thorough,
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not here: make cluster"),
+]
 AFTER_SECONDS = 3.0
 
 
