@@ -89,20 +89,27 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(RIVALS)/bin/python $(PIP) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
+# Machine code is made once for all test processes, and again when a kernel changes; a few tests make what they need.
+KERNELS := $(shell find attention/kernels -name '*.py' 2>/dev/null)
+
+$(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
+	$(BIN)/python -m tests.machine_code
+	@touch $@
+
 install: $(VENV)/.installed
 
 run: $(VENV)/.serves
 	$(BIN)/softkv serve --demo $(DEMO)
 
-test: install
+test: $(if $(T)$(K),install,$(VENV)/.compiled)
 	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
-test-long: install $(OTHERS)/.installed
+test-long: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 	$(PYTEST) -m '($(ALONE)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # The thorough tests, those with other marks too.
-test-nightly: install $(OTHERS)/.installed $(CLUSTER)/.installed
+test-nightly: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY)) and not ($(CLUSTERED))' $(NONE_IS_FINE)
 	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
 

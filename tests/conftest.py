@@ -10,7 +10,9 @@ import httpx
 import hypothesis
 import pytest
 
+from attention.kernels.machine_code import configure
 from service.cluster.ray_node import RayNode, prepare
+from service.settings import Settings
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
@@ -23,6 +25,11 @@ hypothesis.settings.register_profile("explore", untimed)
 # A run shows what changed since the last one: it tries the same examples, until the test or what it tests is another.
 hypothesis.settings.register_profile("repeat", untimed, derandomize=True)
 hypothesis.settings.load_profile("repeat")
+
+
+def pytest_configure() -> None:
+    """Share the machine code that `make test` has made, and that services of the tests use, too."""
+    configure(Settings().cache_dir)
 
 
 @pytest.fixture(scope="session")

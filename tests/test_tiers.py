@@ -42,6 +42,7 @@ BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benc
 VENV, OTHER_VENV = "python3.11 -m venv .venv", "python3.11 -m venv .venv-integrations"
 SERVE = "softkv serve --demo library"
 ALONE = "container or integration or kill or node or postgres"
+MACHINE_CODE = "python -m tests.machine_code"
 PYTEST = "python -m pytest --durations 10"
 IN_PARTS = "-n 2 --dist loadfile"
 TEST = f"{PYTEST} {IN_PARTS} -m not (browser or {ALONE} or ray or thorough)"
@@ -104,7 +105,8 @@ def test_after_installing_all_nothing_is_missing_to_run_it(make):
 
 
 def test_each_works_first(make):
-    assert make("test") == [VENV, ALL, TEST]
+    assert make("test") == [VENV, ALL, MACHINE_CODE, TEST]
+    assert make("test") == [TEST]
     assert make("test-long") == [OTHER_VENV, OTHERS, *TEST_LONG]
     assert make("test-long", "K=phone") == [
         "python -m pytest -k phone --durations 10 -m (browser) and not (thorough)",
@@ -165,7 +167,7 @@ def test_what_changed_is_installed_anew_by_both(make, tmp_path):
     for stamp in (".serves", ".installed"):  # as if before the last change
         os.utime(tmp_path / ".venv" / stamp, (0, 0))
     assert make("run") == [SERVES, SERVE]
-    assert make("test") == [ALL, TEST]
+    assert make("test") == [ALL, MACHINE_CODE, TEST]
     assert make("run", "test") == [SERVE, TEST]
 
 
@@ -174,6 +176,7 @@ def test_a_place_and_a_word_narrow_the_tests_which_then_take_one_process(make):
     assert make("test", "T=tests/attention", "K=softmax or mask") == [
         TEST.replace(f" {IN_PARTS}", "").replace("pytest", "pytest tests/attention -k softmax or mask")
     ]
+    make("test")
     assert make("test", "WORKERS=0") == [TEST.replace(f" {IN_PARTS}", "")]
     assert make("test", "T=tests/attention", "WORKERS=4") == [
         TEST.replace("-n 2", "-n 4").replace("pytest", "pytest tests/attention")
@@ -189,7 +192,10 @@ def test_without_python_it_says_what_to_do(make, tmp_path):
 
 
 def test_the_nightly_tests_have_all_environments(make):
-    assert make("test-nightly") == [VENV, ALL, OTHER_VENV, OTHERS, CLUSTER_VENV, CLUSTER, *TEST_NIGHTLY]
+    assert make("test-nightly") == [
+        *(VENV, ALL, MACHINE_CODE, OTHER_VENV, OTHERS, CLUSTER_VENV, CLUSTER),
+        *TEST_NIGHTLY,
+    ]
 
 
 def test_every_mark_has_a_tier():

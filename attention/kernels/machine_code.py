@@ -106,7 +106,7 @@ def prepare(directory: Path | None = None, target: Target | None = None) -> None
         target: for which kind of processor; None for the one of `this_target`.
     """
     if engine.can_compile():
-        _configure(directory, target)
+        configure(directory, target)
         engine.machine_code()
         from attention.kernels.cpu import KERNELS
 
@@ -125,7 +125,7 @@ def prepare_transformer(directory: Path | None = None, target: Target | None = N
     """
     global _standing_in
     try:
-        _configure(directory, target)
+        configure(directory, target)
         from attention.kernels.cpu import TRANSFORMER
         from attention.kernels.transformer import encoding  # noqa: F401  (its functions are listed as it is imported)
 
@@ -157,8 +157,12 @@ def _compile(functions: Compiled) -> None:
         function.compile(arguments)
 
 
-def _configure(directory: Path | None, target: Target | None) -> None:
-    """Tell numba, unless it has begun."""
+def configure(directory: Path | None, target: Target | None = None) -> None:
+    """Tell numba where to keep machine code and for which processor, unless kernels are imported already.
+
+    Args:
+        directory, target: as for `prepare`.
+    """
     from numba import config
 
     with _CONFIGURING:
