@@ -14,6 +14,9 @@ from service.api.problems.errors import OriginRefused
 from service.api.routing import GuardedRoute, reaches, requires, takes
 from service.turns import CALLER
 
+MESSAGE_BYTES = 256_000
+"""The longest message: twenty ids and a text need a hundredth of it, and its JSON is read on the event loop."""
+
 
 class MessageRoute(GuardedRoute):
     """Takes no place: what a message asks for is a call of its sender to this service, and takes one as any other.
@@ -29,6 +32,7 @@ class MessageRoute(GuardedRoute):
         """Read the message, and answer it."""
         _refuse_foreign(scope)
         limit, caller = body_limit(scope), caller_of(scope)
+        limit.lower(MESSAGE_BYTES)
         CALLER.set(caller)
         await limit.read(caller)
         with limit.kept(), given_up(scope):

@@ -70,6 +70,7 @@ class BodyLimit:
         self._receive = receive
         self._declared = _declared(headers)
         self._most: int | None = most
+        self._advice = "send fewer documents at a time, or application/x-ndjson, which has no limit"
         self._received = 0
         self._bodies = bodies
         self._caller, self._kept = "", 0
@@ -79,6 +80,11 @@ class BodyLimit:
     def lift(self) -> None:
         """Take a body of any length: for a route that reads it in parts and limits those."""
         self._most = None
+
+    def lower(self, most: int) -> None:
+        """Take a body of at most `most` bytes: for a route whose bodies are short."""
+        self._most = most if self._most is None else min(self._most, most)
+        self._advice = "send less at a time"
 
     def check(self) -> None:
         """Refuse a body that is declared as too long, before any of it is read."""
@@ -141,8 +147,7 @@ class BodyLimit:
     def _at_most(self, size: int) -> None:
         if self._most is not None and size > self._most:
             raise BodyTooLarge(
-                f"the body has {size} bytes or more, this service takes {self._most}: send fewer documents at a "
-                "time, or application/x-ndjson, which has no limit"
+                f"the body has {size} bytes or more, this service takes {self._most} here: {self._advice}"
             )
 
 

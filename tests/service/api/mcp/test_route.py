@@ -116,6 +116,17 @@ def test_only_messages_of_a_fitting_length_are_taken(open_: httpx.Client) -> Non
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, -32700)
 
 
+def test_a_message_is_shorter_than_other_bodies(keyed: RunningService) -> None:
+    with keyed.client(headers=NEW | dict(as_("reader"))) as client:
+        long_message = LIST | {"params": {"_meta": META, "x": "x" * 256_000}}
+        answer = client.post("/mcp", json=long_message)
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        assert "takes 256000 here: send less at a time" in answer.json()["detail"]
+        in_parts = (b" " * 1000 for _ in range(257))  # no length is declared
+        assert client.post("/mcp", content=in_parts).status_code == 413
+        assert client.post("/mcp", json=LIST).status_code == 200
+
+
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
 def test_older_revisions_shake_hands_and_are_answered_without_a_session(open_: httpx.Client, revision: str) -> None:
     hello = {"protocolVersion": revision, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
