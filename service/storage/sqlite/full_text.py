@@ -6,10 +6,14 @@ are contentless: the texts stay in `documents`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
 from service.storage.fields import is_utf8
+
+_TOKENIZER = "unicode61 remove_diacritics 2"
 
 
 def table(collection: int) -> str:
@@ -20,8 +24,7 @@ def table(collection: int) -> str:
 def create(connection: Connection, collection: int) -> None:
     """An empty index."""
     connection.execute(
-        f"CREATE VIRTUAL TABLE {table(collection)}"
-        " USING fts5 (key, content = '', tokenize = 'unicode61 remove_diacritics 2')"
+        f"CREATE VIRTUAL TABLE {table(collection)} USING fts5 (key, content = '', tokenize = '{_TOKENIZER}')"
     )
 
 
@@ -56,9 +59,32 @@ def rebuild(connection: Connection, collection: int) -> None:
 def question(text: str) -> str:
     """What FTS5 is asked: the text's words, each quoted, joined by OR.
 
-    >>> question("what's a cat?")
+    bm25 adds what each of them weighs, so a word counts once, in the spelling that came first:
+    case, accents and signs make no other word, as they make none in the index.
+
+    >>> question("what's a cat? A Cat!")
     '"what\\'s" OR "a" OR "cat?"'
     """
     # FTS5 reads a question up to its first NUL; a word of signs only has nothing to look up.
     words = [word for word in text.replace("\0", " ").split() if any(map(str.isalnum, word))]
-    return " OR ".join(f'"{word.replace(chr(34), chr(34) * 2)}"' for word in dict.fromkeys(words)) or '""'
+    once: dict[tuple[str, ...], str] = {}
+    for word, tokens in zip(words, _tokens(words), strict=True):
+        once.setdefault(tokens, word)
+    return " OR ".join(f'"{word.replace(chr(34), chr(34) * 2)}"' for word in once.values()) or '""'
+
+
+_local = threading.local()
+
+
+def _tokens(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """What the index makes of each word, read from an index of this thread that holds nothing else."""
+    if not hasattr(_local, "index"):
+        _local.index = sqlite3.connect(":memory:", isolation_level=None)
+        _local.index.execute(f"CREATE VIRTUAL TABLE word USING fts5 (text, content = '', tokenize = '{_TOKENIZER}')")
+        _local.index.execute("CREATE VIRTUAL TABLE token USING fts5vocab (word, instance)")
+    tokens: list[tuple[str, ...]] = [()] * len(words)
+    _local.index.execute("INSERT INTO word (word) VALUES ('delete-all')")
+    _local.index.executemany("INSERT INTO word (rowid, text) VALUES (?, ?)", enumerate(words))
+    for number, token in _local.index.execute("SELECT doc, term FROM token ORDER BY doc, offset"):
+        tokens[number] += (token,)
+    return tokens

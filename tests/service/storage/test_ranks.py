@@ -88,6 +88,20 @@ def test_a_question_of_no_word_that_is_held_finds_nothing(shared: Store, questio
         writer.delete_collection("c")
 
 
+@pytest.mark.parametrize(
+    ("said", "once"),
+    [("cats Cats CATS", "cats"), ("cats? cats!", "cats"), ("cafe café, CAFÉ", "cafe"), ("what's What's?", "what's")],
+)
+def test_a_word_counts_once_whatever_its_case_accents_and_signs(shared: Store, said: str, once: str) -> None:
+    number = collection(shared, [document("a", key="cats"), document("b", key="what's a cafe?"), document("c", key="")])
+    with shared.reading() as reader:
+        search = reader.search(number)
+        assert [each.tolist() for each in search.ranks(said)] == [each.tolist() for each in search.ranks(once)]
+        assert search.ranks(once)[0].size == 1
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
 def test_rows_that_are_only_asked_about_rank_too() -> None:
     with searching_rows([]) as search:
         assert search.ranks("cat")[0].tolist() == []
