@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+from service.encoding.background import Backgrounds, is_short
 from service.encoding.encoded import Encoded
 from service.encoding.encoder import Encoder
 from service.encoding.errors import (

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup import Background
+
+SHORT_WORDS, SHORT_CHARACTERS = 3, 32
+"""A short text has at most as many; where words are not written apart the characters decide."""
+
+
+class Backgrounds(NamedTuple):
+    """The cosine similarity of what is unrelated: of questions and texts, and of a short question and a short text."""
+
+    texts: Background
+    short: Background
+
+
+def is_short(text: str) -> bool:
+    """Whether the encoder's background of short texts is that of this one.
+
+    >>> is_short("flurb zindle quax"), is_short("What is a soft lookup?")
+    (True, False)
+    """
+    return len(text) <= SHORT_CHARACTERS and len(text.split()) <= SHORT_WORDS
 
 
 def measure_background(questions: NDArray[np.float32], texts: NDArray[np.float32]) -> Background:
     """The cosine similarity of every question with every text of another topic.
 
     Args:
-        questions, texts: float32 [n, d], those of `topics.TOPICS` in the same order.
+        questions, texts: float32 [n, d], those of `topics.TOPICS` in the same order; or its names, as either.
     """
     similarity = _unit(questions) @ _unit(texts).T  # [n, n]
     unrelated = similarity[~np.eye(len(similarity), dtype=np.bool_)]  # [n(n − 1)]

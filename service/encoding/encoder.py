@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.lookup import Background
-from service.encoding.background import measure_background
+from service.encoding.background import Backgrounds, measure_background
 from service.encoding.encoded import Encoded
 from service.encoding.models.declaration import Declaration
 from service.encoding.models.network import Network
@@ -27,7 +27,7 @@ ALONE = 1  # a budget that no two texts fit into
 class Measured(NamedTuple):
     """What an encoder's vectors of unrelated and of related texts are like; see its properties of the same names."""
 
-    background: Background
+    backgrounds: Backgrounds
     unit_length: bool
     temperatures: Temperatures
 
@@ -79,9 +79,11 @@ class Encoder:
             if self._measured is None:
                 questions = self.encode([topic.question for topic in TOPICS], "query").vectors
                 texts = self.encode([topic.text for topic in TOPICS], "document").vectors
+                names = [topic.name for topic in TOPICS]
+                short = self.encode(names, "query").vectors, self.encode(names, "document").vectors
                 known = self.declaration.temperature
                 self._measured = Measured(
-                    measure_background(questions, texts),
+                    Backgrounds(measure_background(questions, texts), measure_background(*short)),
                     has_unit_length(questions) and has_unit_length(texts),
                     temperatures(questions, texts, similarity=self.similarity, known=known),
                 )
@@ -90,7 +92,12 @@ class Encoder:
     @property
     def background(self) -> Background:
         """The cosine of a question and a text that have nothing to do with each other."""
-        return self.measure().background
+        return self.backgrounds.texts
+
+    @property
+    def backgrounds(self) -> Backgrounds:
+        """The same, and that of a short question and a short text."""
+        return self.measure().backgrounds
 
     @property
     def unit_length(self) -> bool:

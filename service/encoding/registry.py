@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from attention.lookup import Background
+from service.encoding.background import Backgrounds
 from service.encoding.encoder import Encoder, Measured
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.installed import installed_checkpoint
@@ -15,7 +16,9 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # whose models go by their bare names
 
 DEFAULT_MEASURED = Measured(
-    Background(mean=0.0421035, deviation=0.0786572),
+    Backgrounds(
+        texts=Background(mean=0.0421035, deviation=0.0786572), short=Background(mean=0.2021281, deviation=0.0794051)
+    ),
     unit_length=True,
     temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
 )

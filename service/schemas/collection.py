@@ -74,6 +74,13 @@ class CollectionChange(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [{"temperature": 0.1, "null": 0.4}]})
 
 
+class Spread(Wire):
+    """Similarities, as a normal distribution."""
+
+    mean: float
+    deviation: float
+
+
 class NullBackground(Wire):
     """What the null key takes for unrelated: similarities that mean nothing, as a normal distribution."""
 
@@ -84,6 +91,10 @@ class NullBackground(Wire):
         "between the two; or of labelled questions, which fit the mean and leave no deviation."
     )
     pairs: int = Field(description="Of keys that were compared; 0 where it is the encoder's alone, or of labels.")
+    short: Spread | None = Field(
+        description="What it is for a question of one to three words, where most keys are as short: unrelated words "
+        "are more similar than sentences. Null where keys are longer, and without an encoder."
+    )
 
 
 class CollectionAnswer(Wire):
@@ -127,7 +138,7 @@ class CollectionAnswer(Wire):
                     "basis": "proven",
                     "temperature": 0.05,
                     "null": "auto",
-                    "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1},
+                    "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1, "short": None},
                     "null_similarity": 0.145,
                     "calibration": None,
                     "documents": 2,

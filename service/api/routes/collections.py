@@ -64,7 +64,8 @@ def _described(collection: Collection, record: CollectionRecord, reader: Reader)
 def shape_background(found: Standing) -> dict[str, Any]:
     """The background of a null key, as the API answers it."""
     mean, deviation = found.background.mean, found.background.deviation
-    return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs}
+    short = None if found.short is None else {"mean": found.short.mean, "deviation": found.short.deviation}
+    return {"mean": mean, "deviation": deviation, "of": found.of, "pairs": found.pairs, "short": short}
 
 
 def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:

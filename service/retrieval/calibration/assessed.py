@@ -47,18 +47,19 @@ class Assessed:
         return (gained > error and surer > -2 * doubt) or (surer > doubt and gained > -2 * error)
 
 
-def assess(profiles: Profiles, order: Array, null_logit: float, kept: Variant | None = None) -> Assessed:
+def assess(profiles: Profiles, order: Array, null_logits: float | Array, kept: Variant | None = None) -> Assessed:
     """Fit to labelled questions.
 
     Args:
         profiles: of the questions.
         order: int[q], in which they are dealt out to folds: not their own, which may mean something.
-        null_logit: of the null key as served, at the collection's own temperature; −∞ for none.
+        null_logits: float64[q], of the null key as served, at the collection's own temperature; −∞ for none. One
+            number is that of all.
         kept: what the collection is calibrated to already, at that temperature; None where it is not.
     """
     held = Held.out(profiles, folds_of(order, profiles.present), PROMISE)
     plain, words = fitted_fits(profiles, held)
-    served = Outcomes.served(profiles, null_logit, PROMISE, kept)
+    served = Outcomes.served(profiles, null_logits, PROMISE, kept)
     return Assessed(
         plain,
         words,

@@ -40,7 +40,7 @@ class Fit:
 
     cell: tuple[int, int]
     variant: Variant
-    log_count: float
+    log_count: float | Array
 
     @classmethod
     def of(cls, profiles: Profiles, cell: tuple[int, int]) -> Fit:
@@ -90,26 +90,28 @@ class Outcomes:
     likelihood: Array
 
     @classmethod
-    def served(cls, profiles: Profiles, null_logit: float, promise: float, kept: Variant | None = None) -> Outcomes:
+    def served(
+        cls, profiles: Profiles, null_logits: float | Array, promise: float, kept: Variant | None = None
+    ) -> Outcomes:
         """What the collection says as it is.
 
         Args:
-            null_logit: of its null key at its temperature; −∞ for none.
+            null_logits: float64[q], of its null key at its temperature; −∞ for none. One number is that of all.
             promise: the `top_p` that stands for the set.
             kept: what it is calibrated to at that temperature, if it is: then confidence and set are that one's.
         """
         cell = (0, profiles.served)
         if kept is not None:
-            return Fit(cell, kept, null_logit).held(profiles, promise)
-        whole = np.logaddexp(profiles.log_partition[:, *cell], null_logit)
+            return Fit(cell, kept, null_logits).held(profiles, promise)
+        whole = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
         return cls(
             present=profiles.present,
             confidence=np.exp(np.minimum(profiles.best[:, *cell] - whole, 0.0)),
             right=profiles.rank[:, *cell] == 1,
             reciprocal=1 / profiles.rank[:, *cell],
-            answered=profiles.log_partition[:, *cell] > null_logit,
+            answered=profiles.log_partition[:, *cell] > null_logits,
             covered=(profiles.present & (profiles.ahead < promise)).astype(np.float64),
-            likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logit) - whole,
+            likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logits) - whole,
         )
 
     @classmethod

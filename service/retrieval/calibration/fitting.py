@@ -72,7 +72,7 @@ def fitted_words(profiles: Profiles, temperature: int) -> int:
     return int(np.argmax(found))
 
 
-def log_likelihoods(profiles: Profiles, cell: tuple[int, int], log_count: float) -> Array:
+def log_likelihoods(profiles: Profiles, cell: tuple[int, int], log_count: float | Array) -> Array:
     """float64[q]: of each question's label."""
     whole = np.logaddexp(profiles.log_partition[:, *cell], log_count)
     return np.asarray(np.where(profiles.present, profiles.right[:, *cell], log_count) - whole)

@@ -15,12 +15,14 @@ from service.retrieval.collections.masks import Masks, parse_filter
 from service.retrieval.collections.models import encoding_queue, loaded_encoder, model_of, model_queue
 from service.retrieval.collections.null import (
     CALIBRATED,
+    LOOKED_AT,
     SAMPLE,
+    Null,
     NullChoice,
     Own,
     Standing,
     calibration_of,
-    encoder_background,
+    encoder_backgrounds,
     null_of,
     null_shown,
 )

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
 from attention.lookup import Background
-from service.encoding import Encoder, LoadingEncoder
+from service.encoding import Backgrounds, Encoder, LoadingEncoder, is_short
 from service.retrieval.calibration import Calibration
 from service.retrieval.collections.models import encoding_queue
 from service.retrieval.errors import InvalidContent
-from service.storage import CollectionRecord, Reader
+from service.storage import CollectionRecord, DocumentDamaged, Reader
 
 NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]
@@ -31,6 +33,9 @@ FEWEST = 3
 COPY = 0.8
 """The cosine from which on two keys are versions of one thing, and say nothing about unrelated ones."""
 
+LOOKED_AT = 64
+"""Documents whose key texts say whether keys are short."""
+
 CALIBRATED = "calibrated"
 """The null key that labelled questions have fitted."""
 
@@ -45,15 +50,17 @@ class Own:
         background: in the collection's similarity.
         pairs: how many pairs it was measured on.
         unit: whether all keys have length 1, so that their similarities follow from cosines.
+        short: whether most keys are texts of one to three words.
     """
 
     background: Background
     pairs: int
     unit: bool
+    short: bool = False
 
     @classmethod
-    def measure(cls, similarity: str, keys: Array) -> Own | None:
-        """Of a sample of keys float32[n, d]; None where no pair is left.
+    def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> Own | None:
+        """Of a sample of keys float32[n, d] and the texts of some; None where no pair is left.
 
         Copies are left out: a thousand of one text would make everything look alike.
         """
@@ -79,7 +86,8 @@ class Own:
         if not unrelated.size:
             return None
         background = Background(float(unrelated.mean()), float(unrelated.std()))
-        return cls(background, unrelated.size, bool((np.abs(norms - 1) <= UNIT).all()))
+        short = 2 * sum(text is not None and is_short(text) for text in texts) > len(texts)
+        return cls(background, unrelated.size, bool((np.abs(norms - 1) <= UNIT).all()), short)
 
 
 class Sample:
@@ -99,9 +107,20 @@ class Sample:
             return own
         rows = reader.sample(record.id, SAMPLE)
         if rows.tobytes() != sampled:
-            at, own = None, Own.measure(record.settings.similarity, reader.keys(record.id, rows))
+            texts = _texts(record, reader, rows[:LOOKED_AT])
+            at, own = None, Own.measure(record.settings.similarity, reader.keys(record.id, rows), texts)
         self._measured = at if version is None else version, rows.tobytes(), own
         return own
+
+
+def _texts(record: CollectionRecord, reader: Reader, rows: Array) -> list[str | None]:
+    """The key texts of documents, as far as they are sound; none of vectors alone."""
+    found = list[str | None]()
+    if record.settings.encoder is not None:
+        for row in rows:
+            with suppress(DocumentDamaged):  # which whoever asks for the document is told
+                found += [document.key for document in reader.texts(record.id, np.array([row]))]
+    return found
 
 
 @dataclass(frozen=True)
@@ -112,21 +131,45 @@ class Standing:
         of: whose it is: the encoder's, of unrelated questions and texts; the collection's own keys'; of both; or of
             labelled questions.
         pairs: of keys that were compared; 0 of labels.
+        short: for a question of one to three words, where the keys are as short; None where there is no other.
     """
 
     background: Background
     of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
+    short: Background | None = None
+
+
+@dataclass(frozen=True)
+class Null:
+    """The null key of a request.
+
+    Attributes:
+        similarity: where that was chosen; None for no null key, and where it stands on a background.
+        standing: what it stands on where it is one with a name.
+    """
+
+    similarity: float | None
+    standing: Standing | None
+
+    def of(self, query: str | Array) -> float | Background | None:
+        """What it weighs beside this question: a similarity, or as much as a background; None for no null key."""
+        if self.standing is None:
+            return self.similarity
+        short = self.standing.short if isinstance(query, str) and is_short(query) else None
+        return self.standing.background if short is None else short
 
 
 def standing(
-    choice: str, record: CollectionRecord, own: Own | None, encoder: Background | None, full_text: float = 0.0
+    choice: str, record: CollectionRecord, own: Own | None, encoder: Backgrounds | None, full_text: float = 0.0
 ) -> Standing | None:
     """What a null key of that name stands on; None where there are too few keys to measure anything.
 
     Args:
         choice: `strict` stands on the collection's own background, `lenient` on the encoder's, `auto` halfway. Where
-            one of the two is missing, all stand on the other. `calibrated` stands on labelled questions alone.
+            one of the two is missing, all stand on the other. Of short questions `auto` stands no lower than `lenient`:
+            strings that mean nothing are as similar to short keys as words are. `calibrated` stands on labelled
+            questions alone.
         own: of fewer than 30 keys it counts for keys/30, and the encoder's for the rest.
         full_text: what words weigh, of which labelled questions say how heavy the null key is beside them.
         encoder: of cosines; None without an encoder. It says nothing of keys that are compared by their lengths too and
@@ -136,15 +179,19 @@ def standing(
     if choice == CALIBRATED:
         found = calibration_of(record, "/null")
         return Standing(Background((found.variant(full_text) or found.plain).level, 0.0), "labels", 0)
-    known = None
-    if encoder is not None and (similarity == "cosine" or own is None or own.unit):
-        known = _of_unit_vectors(encoder, similarity, record.settings.dimension)
-    if own is None or (choice == "lenient" and known is not None):
-        return None if known is None else Standing(known, "encoder", 0)
-    if known is None:
-        return Standing(own.background, "keys", own.pairs)
+    if encoder is None or not (similarity == "cosine" or own is None or own.unit):
+        return None if own is None else Standing(own.background, "keys", own.pairs)
+    texts, short = (_of_unit_vectors(each, similarity, record.settings.dimension) for each in encoder)
+    if own is None:
+        return Standing(texts, "encoder", 0)
+    if choice == "lenient":
+        return Standing(texts, "encoder", 0, short if own.short else None)
     share = min(record.attendable / FEW, 1.0) * (0.5 if choice == "auto" else 1.0)
-    return Standing(_between(known, own.background, share), "keys" if share == 1 else "both", own.pairs)
+    between = partial(_between, own=own.background, share=share)
+    of_short = between(short)
+    if choice == "auto":
+        of_short = max(short, of_short, key=lambda each: each.mean)
+    return Standing(between(texts), "keys" if share == 1 else "both", own.pairs, of_short if own.short else None)
 
 
 def calibration_of(record: CollectionRecord, pointer: str) -> Calibration:
@@ -170,51 +217,47 @@ def _of_unit_vectors(cosines: Background, similarity: str, dimension: int | None
     return Background(cosines.mean - 1, cosines.deviation) if similarity == "gaussian" else cosines
 
 
-def _between(one: Background, other: Background, share: float) -> Background:
+def _between(encoder: Background, own: Background, share: float) -> Background:
     return Background(
-        (1 - share) * one.mean + share * other.mean, (1 - share) * one.deviation + share * other.deviation
+        (1 - share) * encoder.mean + share * own.mean, (1 - share) * encoder.deviation + share * own.deviation
     )
 
 
-async def encoder_background(
+async def encoder_backgrounds(
     encoder: LoadingEncoder | None, record: CollectionRecord, asked: NullChoice | None
-) -> Background | None:
-    """The background of the collection's encoder, where the null key is to stand on it."""
+) -> Backgrounds | None:
+    """The backgrounds of the collection's encoder, where the null key is to stand on them."""
     choice = record.settings.null if asked is None else asked
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
-    return _background((await encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
+    return _backgrounds((await encoding_queue(encoder, record.settings)).encoder, record.settings.similarity)
 
 
-def _background(encoder: Encoder | None, similarity: str) -> Background | None:
-    """The encoder's background, of cosines, where they say how similar its vectors are."""
+def _backgrounds(encoder: Encoder | None, similarity: str) -> Backgrounds | None:
+    """The encoder's backgrounds, of cosines, where they say how similar its vectors are."""
     if encoder is None or not (similarity == "cosine" or encoder.unit_length):
         return None
-    return encoder.background
+    return encoder.backgrounds
 
 
 def null_of(
     record: CollectionRecord,
     own: Callable[[], Own | None],
     asked: NullChoice | None,
-    encoder: Background | None,
+    encoder: Backgrounds | None,
     full_text: float = 0.0,
-) -> tuple[float | Background | None, Standing | None]:
-    """The null key, as asked or else as the collection says, and what it stands on where it is one with a name.
+) -> Null:
+    """The null key, as asked or else as the collection says.
 
     Args:
         own: measures the collection's own background.
-        encoder: what `encoder_background` gave for the same choice.
+        encoder: what `encoder_backgrounds` gave for the same choice.
         full_text: what words weigh.
-
-    Returns:
-        A similarity, or the background that it weighs as much as; None for no null key.
     """
     choice = record.settings.null if asked is None else asked
     if isinstance(choice, str):
-        stands = standing(choice, record, own(), encoder, full_text)
-        return (None if stands is None else stands.background), stands
-    return (None if choice is False else float(choice)), None
+        return Null(None, standing(choice, record, own(), encoder, full_text))
+    return Null(None if choice is False else float(choice), None)
 
 
 def null_shown(
@@ -233,7 +276,7 @@ def null_shown(
         return None, None
     if choice == CALIBRATED and Calibration.read(record.settings.calibration) is None:
         return None, None
-    found = standing(choice, record, own(), _background(encoder, record.settings.similarity))
+    found = standing(choice, record, own(), _backgrounds(encoder, record.settings.similarity))
     if found is None:
         return None, None
     return found, found.background.null_key(temperature, keys).level(temperature)

@@ -12,8 +12,9 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Answer, Background, similarities_of
+from service.encoding import Backgrounds
 from service.retrieval.calibration import WORDS, Assessed, Calibration, Documents, Profiling, assess
-from service.retrieval.collections import Catalogue, Collection, Snapshot, encoder_background, null_of
+from service.retrieval.collections import Catalogue, Collection, Null, Snapshot, encoder_backgrounds, null_of
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.question import Array, check_queries, check_texts, check_whole, encode_queries
 from service.retrieval.queries.words import few_words
@@ -97,21 +98,22 @@ async def calibrate_collection(
     if not keys:
         raise InvalidContent.at("/questions", f"no document of {name!r} has a key: write some first")
     vectors = await _encoded(collection, asked)
-    background = await encoder_background(collection.encoder, record, None)
+    backgrounds = await encoder_backgrounds(collection.encoder, record, None)
     words = WORDS if any(_has_words(each.query) for _, each in asked) else WORDS[:1]
     profiling = Profiling(record.settings.temperature, keys, words)
     together = max(1, min(TOGETHER, MOST_SIMILARITIES // keys))
-    null: float | Background | None = None
+    nulls = list[float | Background | None]()
     for start in range(0, len(asked), together):
         some = slice(start, start + together)
-        batch = _Batch(asked[some], np.stack(vectors[some]), profiling.has_words, background)
+        batch = _Batch(asked[some], np.stack(vectors[some]), profiling.has_words, backgrounds)
         null, found = await collection.lookups.ask(lambda snapshot: [], batch.look_up, size=together)
+        nulls += [null.of(question.query) for _, question in batch.asked]
         await ARRAYS.run(partial(_take, profiling, found))
     order = np.array([_order(vector) for vector in vectors])
-    logit = _null_logit(null, record.settings.temperature, profiling.keys)
+    logits = np.array([_null_logit(each, record.settings.temperature, profiling.keys) for each in nulls])
     kept = Calibration.read(record.settings.calibration)
     served = kept.plain if kept is not None and kept.temperature == record.settings.temperature else None
-    assessed = await ARRAYS.run(lambda: assess(profiling.made(), order, logit, served))
+    assessed = await ARRAYS.run(lambda: assess(profiling.made(), order, logits, served))
     calibration = _calibration(record, asked, assessed, profiling.temperature(assessed.plain.cell))
     reason = None if assessed.gains else _no_gain(assessed)
     if apply and reason is None:
@@ -178,9 +180,9 @@ class _Batch:
     asked: Sequence[Numbered]
     vectors: Array
     with_words: bool
-    background: Background | None
+    backgrounds: Backgrounds | None
 
-    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[float | Background | None, list[_Found]]:
+    def look_up(self, snapshot: Snapshot, _: list[Answer]) -> tuple[Null, list[_Found]]:
         """What one version of the collection says of them, and the null key that it is served with."""
         check_whole(snapshot)
         record, reader = snapshot.record, snapshot.reader
@@ -197,8 +199,7 @@ class _Batch:
             similarities = row[order]
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
             told.append(_Found(similarities, documents, ranks, right, by_id))
-        null, _standing = null_of(record, snapshot.own, None, self.background)
-        return null, told
+        return null_of(record, snapshot.own, None, self.backgrounds), told
 
 
 def _rows(question: LabelledQuestion, rows: Mapping[str, int], documents: Documents) -> Array:

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import Answer, Background, Mask, Memory, Question, View, answers
-from service.encoding import LoadingEncoder
+from attention.lookup import Answer, Mask, Memory, Question, View, answers
+from service.encoding import Backgrounds, LoadingEncoder
 from service.retrieval.collections import (
+    LOOKED_AT,
     SAMPLE,
     Collection,
     Own,
     Snapshot,
     Standing,
-    encoder_background,
+    encoder_backgrounds,
     encoding_queue,
     null_of,
     parse_filter,
@@ -139,7 +140,7 @@ class _Query:
     query: str
     vector: Array
     options: Options
-    background: Background | None
+    backgrounds: Backgrounds | None
     encoding_seconds: float
     started: float = 0.0
     standing: Standing | None = None
@@ -152,9 +153,9 @@ class _Query:
         )
 
     def question(self, record: CollectionRecord, own: Callable[[], Own | None], mask: Mask | None) -> Question:
-        null, self.standing = null_of(record, own, self.options.null, self.background)
-        self.started = time.perf_counter()
-        return question(record, self.vector, self.options, null, mask)
+        null = null_of(record, own, self.options.null, self.backgrounds)
+        self.standing, self.started = null.standing, time.perf_counter()
+        return question(record, self.vector, self.options, null.of(self.query), mask)
 
     def four_ways(
         self, record: CollectionRecord, found: list[Answer], reading: Readable, searched: tuple[Timed, Timed]
@@ -166,10 +167,10 @@ class _Query:
 
 
 async def _encoded(encoder: LoadingEncoder | None, record: CollectionRecord, query: str, options: Options) -> _Query:
-    background = await encoder_background(encoder, record, options.null)
+    backgrounds = await encoder_backgrounds(encoder, record, options.null)
     started = time.perf_counter()
     (vector,) = await encode_queries(encoder, record, [query], ["/query"])
-    return _Query(query, vector, options, background, time.perf_counter() - started)
+    return _Query(query, vector, options, backgrounds, time.perf_counter() - started)
 
 
 def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:
@@ -181,7 +182,8 @@ def _timed(search: Callable[..., SearchResult], *arguments: Any) -> Timed:
 def _own(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> Own | None:
     """The rows' own background, of the sample that a collection of them would have."""
     sample = sorted(documents, key=lambda each: id_hash(each.id))[:SAMPLE]
-    return Own.measure(record.settings.similarity, np.stack([each.keys[0] for each in sample])) if sample else None
+    keys = np.stack([each.keys[0] for each in sample]) if sample else np.empty((0, 1))
+    return Own.measure(record.settings.similarity, keys, [each.key for each in sample[:LOOKED_AT]])
 
 
 def _view(record: CollectionRecord, documents: Sequence[DocumentRecord]) -> View:

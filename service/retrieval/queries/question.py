@@ -14,7 +14,7 @@ from service.retrieval.collections import (
     Collection,
     NullChoice,
     Snapshot,
-    encoder_background,
+    encoder_backgrounds,
     encoding_queue,
     null_of,
     parse_filter,
@@ -95,7 +95,7 @@ async def questions_of(
     Raises:
         RetrievalError: a query that does not fit the collection; the function returned raises it too.
     """
-    background = await encoder_background(collection.encoder, collection.record, options.null)
+    backgrounds = await encoder_backgrounds(collection.encoder, collection.record, options.null)
     vectors = await encode_queries(collection.encoder, collection.record, queries, pointers)
 
     def questions(snapshot: Snapshot) -> list[Question]:
@@ -103,11 +103,11 @@ async def questions_of(
         if not options.allow_missing:
             check_whole(snapshot)
         check_queries(record, vectors, pointers)
-        null, _ = null_of(record, snapshot.own, options.null, background, weight_of_words(options))
+        null = null_of(record, snapshot.own, options.null, backgrounds, weight_of_words(options))
         mask = mask_of(snapshot, options.filter)
         biases = [None if added is None else added.bias for added in adding(snapshot)]
-        both = zip(vectors, biases, strict=True)
-        return [question(record, vector, options, null, mask, bias) for vector, bias in both]
+        each = zip(queries, vectors, biases, strict=True)
+        return [question(record, vector, options, null.of(query), mask, bias) for query, vector, bias in each]
 
     return questions
 

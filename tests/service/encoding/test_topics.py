@@ -8,6 +8,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from service.encoding.background import is_short
 from service.encoding.encoder import Encoder
 from service.encoding.registry import DEFAULT_MEASURED
 from service.encoding.topics import TOPICS
@@ -26,13 +27,15 @@ def vectors(encoder):
 def test_they_are_many_and_different():
     assert len(TOPICS) >= 150
     assert len({topic.question for topic in TOPICS}) == len({topic.text for topic in TOPICS}) == len(TOPICS)
+    assert len({topic.name for topic in TOPICS}) == len(TOPICS)
+    assert all(is_short(topic.name) for topic in TOPICS)
 
 
 def test_each_line_of_the_file_is_a_pair():
     with resources.files("service.encoding").joinpath("topics.jsonl").open(encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    assert [(line["question"], line["text"]) for line in lines] == list(TOPICS)
-    assert all(set(line) == {"question", "text"} and all(map(str.strip, line.values())) for line in lines)
+    assert [(line["question"], line["text"], line["name"]) for line in lines] == list(TOPICS)
+    assert all(set(line) == {"question", "text", "name"} and all(map(str.strip, line.values())) for line in lines)
 
 
 @pytest.mark.thorough
@@ -77,6 +80,6 @@ def test_the_background_is_that_of_every_unrelated_pair(encoder, vectors):
 def test_the_default_model_is_measured_as_the_stored_figures_say(encoder):
     assert encoder.measure() is DEFAULT_MEASURED
     measured = Encoder(encoder.name, encoder.network, encoder.declaration).measure()
-    assert measured.background.mean == pytest.approx(DEFAULT_MEASURED.background.mean, abs=1e-6)
-    assert measured.background.deviation == pytest.approx(DEFAULT_MEASURED.background.deviation, abs=1e-6)
+    for found, stored in zip(measured.backgrounds, DEFAULT_MEASURED.backgrounds, strict=True):
+        assert (found.mean, found.deviation) == pytest.approx((stored.mean, stored.deviation), abs=1e-6)
     assert measured[1:] == DEFAULT_MEASURED[1:]

@@ -9,13 +9,26 @@ from softkv.answers.calibration import KeptCalibration, kept_calibration
 from softkv.record import Record
 
 
+class Spread(Record):
+    """Similarities, as a normal distribution."""
+
+    mean: float
+    deviation: float
+
+
 class Background(Record):
-    """How similarities that mean nothing are spread: what a null key with a name stands on."""
+    """How similarities that mean nothing are spread: what a null key with a name stands on.
+
+    Attributes:
+        pairs: of keys that were compared.
+        short: for a question of one to three words, where most keys are as short; None where there is no other.
+    """
 
     mean: float
     deviation: float
     of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
+    short: Spread | None = None
 
 
 class CollectionInfo(Record):
@@ -159,7 +172,10 @@ class Written(Record):
 
 def background(content: Mapping[str, Any] | None) -> Background | None:
     """The background of a null key, where there is one."""
-    return None if content is None else Background.read(content)
+    if content is None:
+        return None
+    short = content.get("short")
+    return Background.read(content, short=None if short is None else Spread.read(short))
 
 
 def service_info(content: Mapping[str, Any]) -> ServiceInfo:

@@ -13,7 +13,7 @@ from tests.running import RunningService
 def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, collection):
     path = collection()
     found = client.get(path).json()
-    assert found.pop("background").keys() == {"mean", "deviation", "of", "pairs"}
+    assert found.pop("background").keys() == {"mean", "deviation", "of", "pairs", "short"}
     assert isinstance(found.pop("null_similarity"), float)
     assert found == {
         "name": path.rpartition("/")[2],

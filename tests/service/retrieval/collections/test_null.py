@@ -6,6 +6,7 @@ import itertools
 import math
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from attention.lookup import Background, Memory, Question, Rows, answers
+from service.encoding import Backgrounds
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.null import SAMPLE, Own, standing
+from service.retrieval.collections.null import SAMPLE, Null, Own, standing
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, id_hash
 
 D = 5
-ENCODER = Background(0.04, 0.08)
+ENCODER = Backgrounds(Background(0.04, 0.08), Background(0.18, 0.09))
 
 
 def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int] | None:
@@ -149,9 +151,30 @@ def test_each_name_stands_on_its_own():
     found = {
         name: standing(name, record("cosine", 1000), own, ENCODER).background for name in ("auto", "lenient", "strict")
     }
-    assert found["lenient"] == ENCODER
+    assert found["lenient"] == ENCODER.texts
     assert found["strict"] == own.background
     assert (found["auto"].mean, found["auto"].deviation) == pytest.approx((0.09, 0.13))
+
+
+def test_a_short_question_of_short_keys_stands_on_what_short_texts_are_like():
+    texts = ["cats", "red deer", None]
+    assert Own.measure("cosine", unrelated(3), texts).short
+    assert not Own.measure("cosine", unrelated(3), ["cats", "a cat that purrs at night"]).short
+    assert not Own.measure("cosine", unrelated(3)).short
+    own = Own(Background(0.14, 0.18), 65_536, unit=True, short=True)
+    for name, mean, deviation in (("auto", 0.18, 0.09), ("lenient", 0.18, 0.09), ("strict", 0.14, 0.18)):
+        found = Null(None, standing(name, record("cosine", 1000), own, ENCODER))
+        short = found.of("flurb zindle quax")
+        assert (short.mean, short.deviation) == pytest.approx((mean, deviation))
+        assert found.of("what is a soft lookup?") == found.of(np.ones(64)) == found.standing.background
+    of_few = standing("auto", record("cosine", 15), own, ENCODER)
+    assert of_few.short == ENCODER.short
+    alike = replace(own, background=Background(0.5, 0.1))
+    assert standing("auto", record("cosine", 15), alike, ENCODER).short.mean == pytest.approx(0.18 + 0.32 / 4)
+    assert standing("auto", record("cosine", 1000), replace(own, short=False), ENCODER).short is None
+    assert standing("auto", record("cosine", 1000), own, None).short is None
+    assert Null(0.3, None).of("cats") == 0.3
+    assert Null(None, None).of("cats") is None
 
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
@@ -168,7 +191,7 @@ def test_where_one_is_missing_all_stand_on_the_other():
     own = Own(Background(0.14, 0.18), 9, unit=True)
     for name in ("auto", "lenient", "strict"):
         assert standing(name, record("cosine", 5), own, None).background == own.background
-        assert standing(name, record("cosine", 5), None, ENCODER).background == ENCODER
+        assert standing(name, record("cosine", 5), None, ENCODER).background == ENCODER.texts
         assert standing(name, record("cosine", 2), None, None) is None
 
 

@@ -51,7 +51,7 @@ def test_it_is_kept_where_it_gains_and_then_answers_say_how_sure_they_are(client
     assert kept["labels"] == {"present": 120, "absent": 120}
     now = client.get(path).json()
     assert (now["temperature"], now["null"]) == (kept["temperature"], "calibrated")
-    assert now["background"] == {"mean": kept["level"], "deviation": 0, "of": "labels", "pairs": 0}
+    assert now["background"] == {"mean": kept["level"], "deviation": 0, "of": "labels", "pairs": 0, "short": None}
     assert now["calibration"] == {
         "version": 2,
         "documents": N,

@@ -1,0 +1,50 @@
+"""Where keys are words, what means nothing is not answered, and what does is."""
+
+from __future__ import annotations
+
+import pytest
+
+WORDS = """
+    anchor apple axe barn beetle candle canyon carpet cello chimney cloud comet copper crow desert drum eagle engine
+    ferry flute fog garlic glacier glove harbour hammer heron honey island jacket kettle ladder lantern lemon magnet
+    maple mirror monsoon needle oak oven owl pepper piano pillow plough quilt raven ribbon river saddle sail scarf
+    shovel silk sparrow spoon stove tailor temple thunder tractor trumpet tulip turnip velvet violin walnut whistle
+    willow
+""".split()
+NONSENSE = ["qwertyuiop", "flurb zindle quax", "xyzzy", "aaaaaaaaaa", "zxcvbnm", "hjkl hjkl", "0x7fe3a9", "mmmmm"]
+MEANT = {"fiddle": "violin", "jet engine": "engine", "a place where bread is baked": "oven"}
+
+
+@pytest.fixture(scope="module")
+def words(client):
+    path = "/v1/collections/words"
+    assert client.put(path, json={}).status_code == 201
+    documents = [{"id": word, "key": word} for word in WORDS]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    yield path
+    client.delete(path)
+
+
+@pytest.mark.parametrize("null", ["auto", "lenient"])
+def test_meaningless_strings_are_none_of_these(client, words, null):
+    answers = client.post(f"{words}/attend", json={"queries": NONSENSE, "null": null}).json()["results"]
+    weights = {query: answer["evidence"]["null_weight"] for query, answer in zip(NONSENSE, answers, strict=True)}
+    assert [query for query, weight in weights.items() if weight < 0.5] == []
+
+
+def test_short_and_long_questions_of_short_keys_are_answered(client, words):
+    for query, right in MEANT.items():
+        answer = client.post(f"{words}/attend", json={"query": query}).json()
+        assert answer["evidence"]["null_weight"] < 0.5
+        assert answer["matches"][0]["id"] == right
+
+
+def test_the_background_tells_what_short_questions_stand_on(client, words):
+    background = client.get(words).json()["background"]
+    assert background["short"]["mean"] > background["mean"] + 0.03
+    compared = client.post(f"{words}/compare", json={"query": "fiddle"}).json()
+    assert compared["background"] == background
+    alone = client.post(f"{words}/attend", json={"query": "fiddle"}).json()["evidence"]["null_similarity"]
+    both = client.post(f"{words}/attend", json={"queries": ["what is a fiddle?", "fiddle"]}).json()["results"]
+    assert both[1]["evidence"]["null_similarity"] == pytest.approx(alone)
+    assert both[0]["evidence"]["null_similarity"] < alone
