@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import hypothesis
 import pytest
+from _pytest.mark.expression import Expression
 
 from attention.kernels.machine_code import configure
 from service.cluster.ray_node import RayNode, prepare
-from service.settings import Settings
+from tests.machine_code import KEPT
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 
@@ -29,7 +31,15 @@ hypothesis.settings.load_profile("repeat")
 
 def pytest_configure() -> None:
     """Share the machine code that `make test` has made, and that services of the tests use, too."""
-    configure(Settings().cache_dir)
+    configure(KEPT)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what takes long to collect, where the marks that are asked for leave it out anyway."""
+    wanted = config.option.markexpr
+    if collection_path.name != "test_schemathesis.py" or not wanted:
+        return None
+    return not Expression.compile(wanted).evaluate(lambda name, **_: name == "thorough") or None
 
 
 @pytest.fixture(scope="session")

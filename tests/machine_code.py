@@ -11,12 +11,14 @@ from concurrent.futures import ProcessPoolExecutor
 from attention.kernels import prepare, prepare_transformer
 from service.settings import Settings
 
+KEPT = Settings().cache_dir
+"""Where this user's services keep it."""
+
 
 def main() -> None:
-    """Compile the kernels of the lookup and of the Transformer side by side, into the cache of this user's services."""
-    directory = Settings().cache_dir
+    """Compile the kernels of the lookup and of the Transformer side by side."""
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        parts = [pool.submit(part, directory) for part in (prepare_transformer, prepare)]
+        parts = [pool.submit(part, KEPT) for part in (prepare_transformer, prepare)]
         for part in parts:
             part.result()
 

@@ -10,6 +10,7 @@ import pytest
 from attention import attend
 from attention.lookup import Bias, Memory, Question, answering, answers, sweep
 from tests.parity.memories import piecemeal
+from tests.thorough import thorough
 
 RNG = np.random.default_rng(24)
 N, M, D, D_V = 103, 4, 11, 5
@@ -24,7 +25,7 @@ FORBIDDING = np.where(RNG.random(N) < 0.3, -np.inf, SPARSE)
 BIASES = {"sparse": SPARSE, "dense": DENSE, "forbidding": FORBIDDING, "nothing": np.zeros(N), "far": DENSE - 1e4}
 
 
-@pytest.fixture(params=["cosine", "dot", "scaled_dot", "gaussian"])
+@pytest.fixture(params=["cosine", thorough("dot"), thorough("scaled_dot"), "gaussian"])
 def view(request):
     return piecemeal(request.param, KEYS, VALUES).view
 

@@ -77,6 +77,7 @@ def test_what_the_folder_says(checkpoint, reference):
     assert checkpoint.prompt("query") == checkpoint.prompt("document") == ""
 
 
+@pytest.mark.thorough
 def test_embeddings_are_those_of_sentence_transformers(checkpoint, reference, encode, packed):
     tokens, lengths = encode(TEXTS)
     assert lengths.min() == 2
@@ -96,6 +97,7 @@ def test_one_definition_serves_torch(checkpoint, encode, packed):
     assert np.abs(found.numpy() - packed(tokens, lengths)).max() < 1e-6
 
 
+@pytest.mark.thorough
 def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
     together = packed(*encode(TEXTS))
     backwards = packed(*encode(TEXTS[::-1]))[::-1]

@@ -28,6 +28,7 @@ from attention.lookup.memory import segments as segments_module
 from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.question import without_forbidden
 from attention.lookup.scan import scan as scan_module
+from tests.machine_code import KEPT
 from tests.waiting import until
 
 LOOSER, FEW = 1.1, 0.01
@@ -255,7 +256,7 @@ def test_any_split_answers_as_one_part_does(seed, rows, parts, similarity, sever
 
 @pytest.fixture(scope="module")
 def processes():
-    with Processes(2) as running, pytest.MonkeyPatch.context() as patch:
+    with Processes(2, KEPT) as running, pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes_module, "LEAST_BLOCKS", 1)
         until(lambda: running.ready, 120)
         yield running

@@ -15,6 +15,7 @@ from attention.lookup.bounds.draws import CHANCE, MEASURED, PROVEN
 from attention.lookup.exact import exact_answers
 from attention.lookup.memory import compaction, memory, segments
 from attention.lookup.thin import thin_answers, thin_first
+from tests.thorough import thorough
 
 SEED = bytes(range(32))
 BASES = pytest.mark.parametrize("basis", [PROVEN, MEASURED], ids=["proven", "measured"])
@@ -70,7 +71,7 @@ def agrees(found, view, question):
 
 
 @BASES
-@pytest.mark.parametrize("temperature", [np.inf, 1.0, 0.2, 0.1, 0.02, 1e-3, 1e-20, 0.0])
+@pytest.mark.parametrize("temperature", [np.inf, 1.0, *map(thorough, (0.2, 0.02, 1e-3)), 0.1, 1e-20, 0.0])
 @pytest.mark.parametrize("null", [None, 0.4, Background(0.0, 0.14)], ids=["no null", "null", "background"])
 def test_answers_are_within_their_certificates(running, view, asked, basis, temperature, null):
     questions = [Question(query, temperature, null, output=False) for query in asked[:3]]

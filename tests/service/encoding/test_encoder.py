@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
 from service.encoding.models.installed import installed_checkpoint
+from tests.thorough import thorough
 
 MIXED = [
     "",
@@ -42,7 +43,7 @@ def test_the_model_is_described(encoder):
     assert encoder.created > 1_600_000_000
 
 
-@pytest.mark.parametrize("purpose", ["query", "document"])
+@pytest.mark.parametrize("purpose", [thorough("query"), "document"])
 def test_vectors_are_those_of_sentence_transformers(encoder, reference, purpose):
     vectors = encoder.encode(MIXED, purpose).vectors
     assert vectors.dtype == np.float32

@@ -7,6 +7,7 @@ import pytest
 
 from service.encoding.registry import load_encoder
 from service.encoding.texts import PURPOSES
+from tests.thorough import thorough
 
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs", "a red house"]
 GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "bos_token_id": 101, "eos_token_id": 102}
@@ -49,14 +50,14 @@ def test_the_vectors_are_the_librarys_own_of_each_text(left_padded):
         assert np.abs(encode(TEXTS, show_progress_bar=False) - wanted).max() > 0.1
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", thorough("bfloat16")])
 @pytest.mark.parametrize(
     ("config", "options"),
     [
         ("GPT2Config", GPT2),
-        ("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}),
-        ("ModernBertConfig", {"local_attention": 8, "pad_token_id": 0}),
-        ("MPNetConfig", {}),
+        thorough("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 8}),
+        thorough("ModernBertConfig", {"local_attention": 8, "pad_token_id": 0}),
+        thorough("MPNetConfig", {}),
         ("BertConfig", {"num_attention_heads": 1}),
     ],
 )

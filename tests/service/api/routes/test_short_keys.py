@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-WORDS = """
-    anchor apple axe barn beetle candle canyon carpet cello chimney cloud comet copper crow desert drum eagle engine
-    ferry flute fog garlic glacier glove harbour hammer heron honey island jacket kettle ladder lantern lemon magnet
-    maple mirror monsoon needle oak oven owl pepper piano pillow plough quilt raven ribbon river saddle sail scarf
-    shovel silk sparrow spoon stove tailor temple thunder tractor trumpet tulip turnip velvet violin walnut whistle
-    willow
-""".split()
+THINGS = """
+anchor apple axe barn beetle candle canyon carpet cello chimney cloud comet copper crow desert drum eagle
+engine ferry flute fog garlic glacier glove harbour hammer heron honey island jacket kettle ladder lantern
+lemon magnet maple mirror monsoon needle oak oven owl pepper piano pillow plough quilt raven ribbon river
+saddle sail scarf shovel silk sparrow spoon stove tailor temple thunder tractor trumpet tulip turnip velvet
+violin walnut whistle willow
+"""
+WORDS = THINGS.split()
 NONSENSE = ["qwertyuiop", "flurb zindle quax", "xyzzy", "aaaaaaaaaa", "zxcvbnm", "hjkl hjkl", "0x7fe3a9", "mmmmm"]
 MEANT = {"fiddle": "violin", "jet engine": "engine", "a place where bread is baked": "oven"}
 

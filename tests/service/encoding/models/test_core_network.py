@@ -9,6 +9,7 @@ import pytest
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from tests.thorough import thorough
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺"]
 
@@ -38,8 +39,8 @@ def test_bfloat16_without_machine_code_is_refused_and_says_what_to_do(random_mod
     ("file", "fields"),
     [
         ("tokenizer_config.json", {"do_lower_case": False}),
-        ("tokenizer_config.json", {"truncation_side": "left"}),
-        ("sentence_bert_config.json", {"do_lower_case": True}),
+        thorough("tokenizer_config.json", {"truncation_side": "left"}),
+        thorough("sentence_bert_config.json", {"do_lower_case": True}),
         ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}),
     ],
 )

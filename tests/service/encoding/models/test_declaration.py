@@ -10,6 +10,7 @@ import pytest
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from tests.thorough import thorough
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺", "a small house"]
 WIDTH = 32
@@ -39,7 +40,7 @@ def model(bare_model, saved):
     return make
 
 
-@pytest.mark.parametrize("purpose", ["query", "document"])
+@pytest.mark.parametrize("purpose", ["query", thorough("document")])
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize(
     ("config", "runs_on"),

@@ -10,6 +10,7 @@ import pytest
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from tests.thorough import thorough
 
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
 MODELS = {
@@ -20,7 +21,7 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
+@pytest.fixture(scope="module", params=[next(iter(MODELS)), *map(thorough, list(MODELS)[1:])])
 def model(request, random_model):
     config, options, allows_attention = MODELS[request.param]
     return random_model(config, **options), allows_attention

@@ -7,6 +7,7 @@ import pytest
 
 from service.retrieval.calibration import PROMISES, fewest
 from service.retrieval.calibration.conformal import WIDER, quantile, thresholds
+from tests.thorough import thorough
 
 DRAWS = {
     "exponential": lambda random, n: -random.exponential(size=n),
@@ -39,7 +40,10 @@ def test_the_quantile_weighs_ranks_by_a_beta_distribution():
 
 
 @pytest.mark.parametrize("law", DRAWS)
-@pytest.mark.parametrize(("n", "promise"), [(10, 0.9), (20, 0.95), (50, 0.98), (99, 0.99)])
+@pytest.mark.parametrize(
+    ("n", "promise"),
+    [(10, 0.9), thorough(20, 0.95), thorough(50, 0.98), thorough(99, 0.99)],
+)
 def test_of_few_labels_too(law, n, promise):
     random = np.random.default_rng(3)
     drawn = DRAWS[law](random, (4000, n + 1))

@@ -10,6 +10,7 @@ import pytest
 from attention.lookup import Memory, Processes, Rows, answering
 from attention.lookup.memory import memory as memory_module
 from attention.lookup.memory import segments as segments_module
+from tests.machine_code import KEPT
 from tests.waiting import until
 
 N = 6_000
@@ -23,7 +24,7 @@ QUERIES = KEYS[[5, 40, 900, 4_000]] + 0.2 * RANDOM.standard_normal((4, 21))
 @pytest.fixture(scope="session")
 def processes() -> Iterator[Processes]:
     """Two of them, ready."""
-    with Processes(2) as running:
+    with Processes(2, KEPT) as running:
         until(lambda: running.ready, 120)
         yield running
 

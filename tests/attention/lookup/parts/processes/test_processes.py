@@ -17,6 +17,7 @@ from attention.lookup.parts.processes import processes as processes_module
 from attention.lookup.parts.processes.processes import _edges, numa_nodes
 from attention.lookup.parts.processes.shared_blocks import described
 from tests.attention.lookup.parts.processes.conftest import KEYS, VALUES
+from tests.machine_code import KEPT
 from tests.waiting import until
 
 ASKED = [
@@ -153,7 +154,7 @@ def test_the_rows_of_a_split_are_held_once_and_go_with_their_view(processes, mem
 
 def test_when_one_is_killed_its_part_is_scanned_here_until_another_one_is_there(memory_of, queries):
     lost = []
-    with Processes(2, lost=lost.append) as running:
+    with Processes(2, KEPT, lost=lost.append) as running:
         until(lambda: running.ready, 120)
         memory, other = memory_of(running), memory_of()
         ask_both(memory.view, other.view, queries)
