@@ -98,7 +98,7 @@ def report(name: str, profiles: Profiles, null: float, draws: list[Draw], table:
     """Lines of the table → whether the fits keep what they promise."""
     served = Figures.of(Outcomes.served(profiles, null, PROMISE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
-    own = Figures.of(Fit.of(profiles, cell).held(profiles, PROMISE))
+    own = Figures.of(Fit.of(profiles, cell, few=False).held(profiles, PROMISE))
     table.add_row(name, "as served", *_cells(served), "", "")
     table.add_row("", "fitted to all", *_cells(own), "", "")
     kept = True

@@ -39,12 +39,13 @@ class Assessed:
 
     @property
     def gains(self) -> bool:
-        """Whether labels became likelier, or confidences better, by more than the standard error of that.
+        """Whether labels became likelier by more than the standard error of that, whatever confidences became.
 
-        And the other one not worse by more than twice its own: by once it is, of chance alone, one time in six.
+        Or confidences better by more than theirs, and labels not less likely by more than twice theirs: by once they
+        are, of chance alone, one time in six.
         """
         (gained, error), (surer, doubt) = self.gained.known, self.surer.known
-        return (gained > error and surer > -2 * doubt) or (surer > doubt and gained > -2 * error)
+        return gained > error or (surer > doubt and gained > -2 * error)
 
 
 def assess(profiles: Profiles, order: Array, null_logits: float | Array, kept: Variant | None = None) -> Assessed:

@@ -16,6 +16,10 @@ FLATTEST = 0.05
 # far around that, as deviations.
 _EXPECTED, _AROUND = np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.4, 1.0, 1.0, 2.0])
 _LEAST = np.array([FLATTEST, FLATTEST, 0.0, 0.0, -np.inf])
+
+FEW = 100
+"""Labels below which a curve has two parameters."""
+
 _MOST = 40.0  # a logit beyond which nothing changes
 _STEPS, _SMALLEST = 100, 1e-10
 
@@ -63,6 +67,17 @@ class Curve:
                 return cls(*found.tolist())
             free &= ~low
             found[low] = _LEAST[low]
+
+    @classmethod
+    def of_few(cls, logits: Array, right: Array) -> Curve:
+        """The likeliest one of a slope and an offset alone: five parameters follow the chance in few labels."""
+        features = np.stack([logits, np.ones(len(logits))], axis=1)
+        expected, around, nothing = _EXPECTED[[0, 4]], _AROUND[[0, 4]], np.zeros(len(logits))
+        slope, offset = _likeliest(features, nothing, right, expected, around)
+        if slope < FLATTEST:
+            slope, known = FLATTEST, FLATTEST * logits
+            (offset,) = _likeliest(features[:, 1:], known, right, expected[1:], around[1:])
+        return cls(float(slope), float(slope), 0.0, 0.0, float(offset))
 
 
 def _features(logits: Array, leads: Array) -> Array:

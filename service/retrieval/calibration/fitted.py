@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.retrieval.calibration.confidence import Curve, weight_logits
+from service.retrieval.calibration.confidence import FEW, Curve, weight_logits
 from service.retrieval.calibration.conformal import thresholds
 from service.retrieval.calibration.fitting import fitted_null, fitted_temperature, fitted_words, log_likelihoods
 from service.retrieval.calibration.profile import Profiles
@@ -43,13 +43,13 @@ class Fit:
     log_count: float | Array
 
     @classmethod
-    def of(cls, profiles: Profiles, cell: tuple[int, int]) -> Fit:
-        """Fitted to all labels at a cell."""
+    def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool) -> Fit:
+        """Fitted to all labels at a cell; of `few` labels the curve has two parameters."""
         null = fitted_null(profiles, cell)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
-        leads = partition - null.log_count
-        curve = Curve.fitted(weight_logits(best, partition), leads, profiles.rank[:, *cell] == 1)
+        logits, first = weight_logits(best, partition), profiles.rank[:, *cell] == 1
+        curve = Curve.of_few(logits, first) if few else Curve.fitted(logits, partition - null.log_count, first)
         return cls(cell, Variant(null.level(profiles), curve, thresholds(right)), null.log_count)
 
     def held(self, profiles: Profiles, promise: float) -> Outcomes:
@@ -147,12 +147,13 @@ class Held:
     def out(cls, profiles: Profiles, folds: Array, promise: float) -> Held:
         """Each fold by a fit to the others."""
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
+        few = len(folds) < FEW
         for fold in range(FOLDS):
             others, held = profiles.of(folds != fold), np.flatnonzero(folds == fold)
             temperature = fitted_temperature(others)
             share = fitted_words(others, temperature)
-            fits = [Fit.of(others, (0, temperature))]
-            fits += [Fit.of(others, (share, temperature))] if share else fits
+            fits = [Fit.of(others, (0, temperature), few)]
+            fits += [Fit.of(others, (share, temperature), few)] if share else fits
             for fit, parts in zip(fits, (plain, words), strict=True):
                 parts.append((held, fit.held(profiles.of(held), promise)))
         return cls(Outcomes.together(plain, len(folds)), Outcomes.together(words, len(folds)))
@@ -181,4 +182,5 @@ def fitted_fits(profiles: Profiles, held: Held) -> tuple[Fit, Fit | None]:
     """Fitted to all labels: without words, and with them where they gain."""
     temperature = fitted_temperature(profiles)
     share = fitted_words(profiles, temperature) if held.words_gain else 0
-    return Fit.of(profiles, (0, temperature)), Fit.of(profiles, (share, temperature)) if share else None
+    few = len(profiles.present) < FEW
+    return Fit.of(profiles, (0, temperature), few), Fit.of(profiles, (share, temperature), few) if share else None

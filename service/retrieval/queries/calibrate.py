@@ -268,8 +268,8 @@ def _no_gain(assessed: Assessed) -> str:
         for name, (fell, error) in both.items()
     )
     return (
-        f"{found}: wanted one of them to fall by more than its standard error, and the other not to rise by more than "
-        "its own; send more labelled questions, or stay with what is"
+        f"{found}: wanted label_loss to fall by more than its standard error, or log_loss by more than its own and "
+        "label_loss not to rise by more than twice its own; send more labelled questions, or stay with what is"
     )
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from service.retrieval.calibration import Curve, assess
-from service.retrieval.calibration.figures import calibration_error, label_losses, log_losses
+from service.retrieval.calibration.figures import Figure, calibration_error, label_losses, log_losses
 from service.retrieval.calibration.fitted import FOLDS, Fit, Outcomes, folds_of
 from service.retrieval.calibration.fitting import fitted_temperature
+from service.retrieval.queries.calibrate import _no_gain
 from tests.service.retrieval.calibration.making import drawn
 
 PROFILES = drawn(400, 7)
@@ -32,7 +33,7 @@ def test_each_question_is_judged_by_a_fit_to_the_others():
     losses, unlikely = np.empty(400), np.empty(400)
     for fold in range(FOLDS):
         others, held = PROFILES.of(folds != fold), PROFILES.of(folds == fold)
-        fit = Fit.of(others, (0, fitted_temperature(others)))
+        fit = Fit.of(others, (0, fitted_temperature(others)), few=False)
         said = fit.held(held, 0.9)
         losses[folds == fold], unlikely[folds == fold] = log_losses(said), label_losses(said)
     assert found.after.log_loss.value == pytest.approx(losses.mean())
@@ -58,12 +59,12 @@ def test_words_are_taken_where_they_gain():
 def test_a_fit_to_what_is_calibrated_already_gains_nothing():
     # As served the weights are the chances that the right ones were drawn by, and the null key's is a half.
     profiles = drawn(120, 9, own=0.06)
-    fit = Fit.of(profiles, (0, profiles.served))
+    fit = Fit.of(profiles, (0, profiles.served), few=False)
     assert not assess(profiles, ORDER[:120], fit.log_count).gains
 
 
 def test_before_is_what_a_kept_calibration_says():
-    kept = Fit.of(PROFILES, (0, PROFILES.served))
+    kept = Fit.of(PROFILES, (0, PROFILES.served), few=False)
     found = assess(PROFILES, ORDER, kept.log_count, kept.variant)
     said = kept.held(PROFILES, 0.9)
     assert found.before.log_loss.value == pytest.approx(log_losses(said).mean())
@@ -71,13 +72,39 @@ def test_before_is_what_a_kept_calibration_says():
 
 
 def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
-    fit = Fit.of(PROFILES, (0, fitted_temperature(PROFILES)))
+    fit = Fit.of(PROFILES, (0, fitted_temperature(PROFILES)), few=False)
     profiles = PROFILES
     outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
     found = assess(profiles, ORDER, fit.log_count, outgrown)
     assert found.surer.known[0] > found.surer.known[1]
     assert found.gained.known[0] > -found.gained.known[1]
     assert found.gains
+
+
+@pytest.mark.parametrize(
+    ("gained", "surer", "kept"),
+    [
+        ((0.48, 0.18), (-0.081, 0.036), True),
+        ((0.1, 0.11), (-0.01, 0.02), False),
+        ((-0.1, 0.06), (0.05, 0.02), True),
+        ((-0.13, 0.06), (0.05, 0.02), False),
+    ],
+)
+def test_likelier_labels_count_whatever_confidences_became(gained, surer, kept):
+    found = replace(assess(PROFILES, ORDER, 0.0), gained=Figure(*gained), surer=Figure(*surer))
+    assert found.gains is kept
+    if not kept:
+        reason = _no_gain(found)
+        assert reason.startswith(f"label_loss {'rose' if gained[0] < 0 else 'fell'} by {abs(gained[0]):.4f}")
+        assert "wanted label_loss to fall by more than its standard error, or log_loss by more than its own" in reason
+        assert "label_loss not to rise by more than twice its own" in reason
+
+
+def test_of_few_labels_the_curve_has_two_parameters():
+    for n, few in ((98, True), (100, False)):
+        curve = assess(drawn(n, 4), np.arange(n), 0.0).plain.variant.curve
+        alike = curve.slope == curve.slope_above and curve.lead_slope == curve.lead_slope_above == 0
+        assert alike is few
 
 
 def test_sets_of_folds_that_have_none_are_told_of_as_nothing():

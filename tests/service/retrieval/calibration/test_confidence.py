@@ -27,6 +27,17 @@ def test_it_finds_the_curve_that_outcomes_were_drawn_by(curve):
     assert found(logits, leads)[7] == pytest.approx(1 / (1 + np.exp(-at)), rel=1e-12)
 
 
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.6, -1.2), (0.01, 0.4)])
+def test_of_few_labels_it_finds_a_slope_and_an_offset(slope, offset):
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 3, 20_000)
+    right = random.random(20_000) < Curve(slope, slope, 0.0, 0.0, offset)(logits, logits)
+    found = Curve.of_few(logits, right)
+    assert found.slope == found.slope_above == pytest.approx(max(slope, FLATTEST), abs=0.05)
+    assert found.offset == pytest.approx(offset, abs=0.1)
+    assert found.lead_slope == found.lead_slope_above == 0
+
+
 @pytest.mark.parametrize("right", [np.zeros(60, bool), np.ones(60, bool), np.arange(60) < 30])
 def test_more_weight_and_more_lead_are_never_less_confidence(right):
     logits, leads = np.linspace(-40, 40, 60), np.random.default_rng(1).normal(0, 50, 60)
