@@ -23,6 +23,7 @@ from service.storage.errors import (
     CollectionExists,
     CollectionFixed,
     CollectionMissing,
+    DatabaseAltered,
     DatabaseBusy,
     DatabaseDamaged,
     DatabaseForeign,

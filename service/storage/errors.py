@@ -121,6 +121,20 @@ class DatabaseForeign(StorageError):
         self.path = path
 
 
+class DatabaseAltered(StorageError):
+    """The file's schema is not the one that softkv gave it; it was left as it is."""
+
+    def __init__(self, path: Path, differences: Sequence[str]) -> None:
+        named = "; ".join(each[:100] for each in differences[:5])
+        more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+        super().__init__(
+            f"{path} has another schema than softkv gives a file: {named}{more}. Something else wrote it, and could "
+            f"change what is stored. It was left as it is: put a backup in its place that you trust"
+        )
+        self.path = path
+        self.differences = tuple(differences)
+
+
 class DatabaseTooNew(StorageError):
     """The file was written by a later version of softkv."""
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from service.storage.directory import Directory
-from service.storage.errors import BackupDamaged, BackupElsewhere, DatabaseDamaged, DirectoryTaken
+from service.storage.errors import BackupDamaged, BackupElsewhere, DirectoryTaken
 from service.storage.interface import Store
 from service.storage.sqlite.connections import connect
 from service.storage.sqlite.failures import translated_errors
-from service.storage.sqlite.schema.migrations import SCHEMA, check
+from service.storage.sqlite.schema.migrations import CHANGES, SCHEMA, change, check
+from service.storage.sqlite.soundness import require_sound
 from service.storage.sqlite.store import SQLiteStore
 
 FORMAT = 1
@@ -111,7 +112,7 @@ def restore(source: BinaryIO, directory: Path) -> Head:
     Raises:
         DirectoryTaken: there is a store already; it stays as it is.
         BackupDamaged: the backup is not what was written, or ends before its end.
-        DirectoryLocked, DirectoryUnusable, DatabaseTooNew: as of a store that is opened.
+        DirectoryLocked, DirectoryUnusable, DatabaseTooNew, DatabaseAltered: as of a store that is opened.
     """
     owned = Directory(directory)
     owned.acquire()
@@ -150,11 +151,12 @@ def _copy(source: BinaryIO, head: Head, target: Path) -> None:
 def _prove(path: Path) -> None:
     """See that a softkv of this version can open it."""
     with translated_errors(path), closing(connect(path)) as connection:
-        if check(connection, path) == 0:
+        version = check(connection, path)
+        if version == 0:
             raise BackupDamaged("the backup holds no store")
-        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise DatabaseDamaged(path, verdict)
+        require_sound(connection, path)
+        if version in CHANGES:  # of which it is known only then whether its schema is softkv's
+            change(connection, path, version)
 
 
 def _sync(directory: Path) -> None:

@@ -40,7 +40,7 @@ def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sq
         report: is told how many documents are written anew, and how many there are.
         soon: leave a large file of the last schema to the caller, who has to `require_sound` before it is written to.
 
-    Raises DatabaseDamaged, DatabaseForeign or DatabaseTooNew before anything is written.
+    Raises DatabaseDamaged, DatabaseForeign, DatabaseAltered or DatabaseTooNew before anything is written.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StorageFailed(f"softkv needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}: update it")
@@ -55,7 +55,7 @@ def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sq
         if version == 0:
             create(connection)
         if version in CHANGES:
-            change(connection, version)
+            change(connection, path, version)
     except BaseException:
         connection.close()
         raise
@@ -83,6 +83,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
     connection.text_factory = _text
     # SQLite's own lower() knows ASCII only. Bytes, as a damaged text is no argument that Python takes.
     connection.create_function("casefold", 1, lambda text: None if text is None else casefold(text), deterministic=True)
+    # What a file's own schema calls may be SQLite's harmless functions only, none of those above.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16384")

@@ -14,6 +14,7 @@ from sqlite3 import Connection
 from service.storage.fields import is_utf8
 
 _TOKENIZER = "unicode61 remove_diacritics 2"
+_PARTS = ("data", "idx", "docsize", "config")
 
 
 def table(collection: int) -> str:
@@ -21,11 +22,15 @@ def table(collection: int) -> str:
     return f"words_{int(collection)}"
 
 
+def tables(collection: int) -> dict[str, str | None]:
+    """The index's tables as the file's schema has them, each with its statement; None: FTS5 made it for itself."""
+    name = table(collection)
+    return {name: _statement(name)} | {f"{name}_{part}": None for part in _PARTS}
+
+
 def create(connection: Connection, collection: int) -> None:
     """An empty index."""
-    connection.execute(
-        f"CREATE VIRTUAL TABLE {table(collection)} USING fts5 (key, content = '', tokenize = '{_TOKENIZER}')"
-    )
+    connection.execute(_statement(table(collection)))
 
 
 def drop(connection: Connection, collection: int) -> None:
@@ -88,3 +93,7 @@ def _tokens(words: Sequence[str]) -> list[tuple[str, ...]]:
     for number, token in _local.index.execute("SELECT doc, term FROM token ORDER BY doc, offset"):
         tokens[number] += (token,)
     return tokens
+
+
+def _statement(name: str) -> str:
+    return f"CREATE VIRTUAL TABLE {name} USING fts5 (key, content = '', tokenize = '{_TOKENIZER}')"

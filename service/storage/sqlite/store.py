@@ -73,8 +73,8 @@ class SQLiteStore:
             soon: a large file can be read before all its pages are checked: what is stored has checksums of its own.
                 Writers wait for that, and are refused where it is damaged, see `troubles`.
 
-        Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign or
-        DatabaseTooNew, with the file left as it is.
+        Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign, DatabaseAltered
+        or DatabaseTooNew, with the file left as it is.
         """
         owned = Directory(Path(directory))
         owned.acquire()

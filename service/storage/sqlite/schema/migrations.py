@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from service.storage.errors import DatabaseForeign, DatabaseTooNew, StorageFailed
+from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, StorageFailed
 from service.storage.sqlite.schema import schema_1, schema_2, schema_3
+from service.storage.sqlite.schema.comparison import require_own, require_tables, script
 
 SCHEMA = 4
 # "skv1": says in the file's header that it is ours.
@@ -29,7 +30,8 @@ CHANGES: Mapping[int, Callable[[sqlite3.Connection], None]] = {2: schema_2.chang
 def check(connection: sqlite3.Connection, path: Path) -> int:
     """The file's schema version, 0 where it is empty; reads only.
 
-    Raises DatabaseTooNew, or DatabaseForeign where another program made the file.
+    Raises DatabaseTooNew, DatabaseForeign where another program made the file, or DatabaseAltered where its schema is
+    not its version's. Of a version that `change` knows that can be told afterwards; it has no view and no trigger.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (owner,) = connection.execute("PRAGMA application_id").fetchone()
@@ -40,6 +42,12 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
         return 0
     if version > SCHEMA:
         raise DatabaseTooNew(path, version, SCHEMA)
+    if version < 1:
+        raise DatabaseAltered(path, [f"softkv had no schema version {version}"])
+    if version in CHANGES:
+        require_tables(connection, path)
+    else:
+        require_own(connection, path, None if version == SCHEMA else version)
     return int(version)
 
 
@@ -49,19 +57,23 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     with _all_or_none(connection):
-        for statement in _statements((Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")):
+        for statement in _statements(script()):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
 
 
-def change(connection: sqlite3.Connection, version: int) -> None:
-    """Make the last version of an older one where it lies, all of it or nothing."""
+def change(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Make the last version of an older one where it lies, all of it or nothing.
+
+    Raises DatabaseAltered where that has not the last version's schema then.
+    """
     with _all_or_none(connection):
         while version in CHANGES:
             CHANGES[version](connection)
             version += 1
         connection.execute(f"PRAGMA user_version = {version}")
+        require_own(connection, path)
 
 
 def log(path: Path) -> Path:
@@ -88,6 +100,7 @@ def write_anew(path: Path, version: int, report: Report) -> None:
             # Nobody else sees the file before it is complete, so it needs no journal to be taken back by.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA trusted_schema = OFF")
             create(connection)
             OLDER[version](connection, path, report)
         with new.open("rb") as file:

@@ -19,13 +19,14 @@ from service.retrieval import errors as retrieval
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
-# The first two end `softkv restore`, the next four a start, before there are requests; the catalogue catches one and
+# The first two end `softkv restore`, the next five a start, before there are requests; the catalogue catches one and
 # never provokes the other; who meets the next is answered as the write was; and a slot tells the last by its refusal.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
     storage.DirectoryTaken,
     storage.DirectoryUnusable,
     storage.DirectoryLocked,
+    storage.DatabaseAltered,
     storage.DatabaseForeign,
     storage.DatabaseTooNew,
     storage.CollectionExists,

@@ -1,0 +1,169 @@
+"""A file with another schema is refused by a start, a restore and a checkup, by the name of what is strange."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from service.commands.checkup import examine
+from service.settings import Settings
+from service.storage import DatabaseAltered, SQLiteStore, restore
+from service.storage.sqlite.schema.comparison import form
+from service.storage.sqlite.schema.migrations import SCHEMA
+from tests.service.storage.making import collection, document
+from tests.service.storage.sqlite.old_store import make_store_of_schema_1
+from tests.service.storage.sqlite.test_upgrades import unpacked
+
+EVIL = "CREATE TRIGGER evil AFTER INSERT ON documents BEGIN DELETE FROM vectors; END"
+SCHEMA_OF = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, {}) WHERE name = '{}'"
+EDITS = [
+    (EVIL, "trigger 'evil' is not softkv's"),
+    (
+        "ALTER TABLE collections RENAME TO c2; CREATE VIEW collections AS SELECT * FROM c2",
+        "view 'collections' is not softkv's; table 'c2' is not softkv's; table 'collections' is missing",
+    ),
+    (
+        "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT * FROM n",
+        "view 'endless' is not softkv's",
+    ),
+    ("PRAGMA foreign_keys = OFF; DROP TABLE documents", "table 'documents' is missing"),
+    ("DROP INDEX vectors_by_document", "index 'vectors_by_document' is missing"),
+    ("CREATE INDEX another ON vectors (first)", "index 'another' is not softkv's"),
+    ("CREATE TABLE another (a)", "table 'another' is not softkv's"),
+    ("ALTER TABLE documents ADD COLUMN more TEXT", "table 'documents' is not as softkv makes it"),
+    ("ALTER TABLE open_stores DROP COLUMN pid", "table 'open_stores' is not as softkv makes it"),
+    (
+        SCHEMA_OF.format("'value TEXT NOT NULL', 'value TEXT CHECK (load_extension(id))'", "documents"),
+        "table 'documents' is not as softkv makes it",
+    ),
+    (SCHEMA_OF.format("'proven', 'Proven'", "collections"), "table 'collections' is not as softkv makes it"),
+    ("DROP TABLE words_1", "table 'words_1' is missing"),
+    ("DROP TABLE words_1; CREATE TABLE words_1 (key)", "table 'words_1' is not as softkv makes it"),
+    ("CREATE VIRTUAL TABLE words_2 USING fts5 (key)", "table 'words_2' is not softkv's"),
+    ("CREATE INDEX words_3 ON documents (value)", "index 'words_3' is not softkv's"),
+    ("PRAGMA user_version = 0", "softkv had no schema version 0"),
+    ("PRAGMA user_version = -1", "softkv had no schema version -1"),
+    ('CREATE VIEW "\x1b[31m" AS SELECT 1', r"view '\x1b[31m' is not softkv's"),
+]
+
+
+def edit(path: Path, statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+
+
+def backup_of(path: Path) -> bytes:
+    """With a head of its own, as anybody can write it."""
+    content = path.read_bytes()
+    head = {"softkv_backup": 1, "schema": SCHEMA, "made": "now", "length": len(content)}
+    return json.dumps(head | {"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content
+
+
+def refused(path: Path, said: str) -> None:
+    """By a start and by a restore, which leave everything as it is."""
+    before = path.read_bytes()
+    with pytest.raises(DatabaseAltered, match=re.escape(said)):
+        SQLiteStore.open(path.parent)
+    assert path.read_bytes() == before
+    elsewhere = path.parent.with_name("restored")
+    with pytest.raises(DatabaseAltered, match=re.escape(said)):
+        restore(io.BytesIO(backup_of(path)), elsewhere)
+    assert not (elsewhere / path.name).exists()
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    directory = tmp_path_factory.mktemp("sound")
+    with SQLiteStore.open(directory) as store:
+        collection(store, [document("a")])
+    return (directory / "softkv.sqlite3").read_bytes()
+
+
+@pytest.fixture
+def path(sound: bytes, tmp_path: Path) -> Path:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    (directory / "softkv.sqlite3").write_bytes(sound)
+    return directory / "softkv.sqlite3"
+
+
+@pytest.mark.parametrize(("statements", "said"), EDITS, ids=[said for _, said in EDITS])
+def test_whatever_is_strange_is_named(path: Path, statements: str, said: str) -> None:
+    edit(path, statements)
+    refused(path, said)
+
+
+def test_a_checkup_calls_it_broken(path: Path) -> None:
+    edit(path, EVIL)
+    settings = Settings(host="127.0.0.1", data_dir=path.parent, encoder="none")
+    (found,) = (check for check in examine(settings) if check.name == "data directory")
+    assert found.state == "broken"
+    assert "trigger 'evil' is not softkv's" in found.detail
+
+
+@pytest.mark.parametrize("name", ["schema_1", "schema_2_first", "schema_2", "schema_3"])
+@pytest.mark.parametrize(
+    ("statements", "said"),
+    [
+        (EVIL, "trigger 'evil'"),
+        ("DROP INDEX documents_by_key", "index 'documents_by_key' is missing"),
+        ("CREATE TABLE another (a)", "table 'another'"),
+    ],
+)
+def test_an_older_file_is_refused_before_it_is_changed(name: str, statements: str, said: str, tmp_path: Path) -> None:
+    path = unpacked(name, tmp_path / "data")
+    edit(path, statements)
+    refused(path, said)
+
+
+def test_an_older_store_that_is_not_closed_is_compared_with_its_log(tmp_path: Path) -> None:
+    path = make_store_of_schema_1(tmp_path / "data", {"first": [document("a")]})
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(EVIL)
+        with pytest.raises(DatabaseAltered, match="trigger 'evil'"):
+            SQLiteStore.open(path.parent)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        "ANALYZE",
+        "VACUUM",
+        "ALTER TABLE documents RENAME TO d; ALTER TABLE d RENAME TO documents",
+        "ALTER TABLE collections RENAME COLUMN documents TO d; ALTER TABLE collections RENAME COLUMN d TO documents",
+    ],
+)
+def test_what_an_operator_may_have_done_changes_nothing(path: Path, statements: str) -> None:
+    edit(path, statements)
+    with SQLiteStore.open(path.parent) as store:
+        assert list(store.check()) == []
+        collection(store, [document("b")], "another")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ('CREATE TABLE "a" (b TEXT, -- of c\n c "INT" /* d */) STRICT', "CREATE TABLE a(b  TEXT,c INT)STRICT", True),
+        (
+            "CREATE TABLE a (b, basis TEXT CHECK (f(1, 2)), c)",
+            "CREATE TABLE a (b, c, basis TEXT CHECK (f(1, 2)))",
+            True,
+        ),
+        ("CREATE TABLE a (b, c)", "CREATE TABLE a (c, b)", False),
+        ("CREATE TABLE a (b CHECK (b IN ('c')))", "CREATE TABLE a (b CHECK (b IN ('C')))", False),
+        ("CREATE TABLE a (b CHECK (b IN ('c')))", 'CREATE TABLE a (b CHECK (b IN ("c")))', False),
+        ("CREATE TABLE a (b DEFAULT '--' NOT NULL)", "CREATE TABLE a (b DEFAULT '--')", False),
+        ("CREATE TABLE a (b) STRICT", "CREATE TABLE a (b)", False),
+        ("CREATE TABLE a (b, c)", "CREATE TABLE a ([b, c])", False),
+        ("CREATE INDEX a ON b (c)", "CREATE INDEX a ON b (c) WHERE c > 0", False),
+    ],
+)
+def test_forms_leave_out_what_makes_no_difference(first: str, second: str, same: bool) -> None:
+    assert (form(first) == form(second)) is same
