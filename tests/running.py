@@ -18,6 +18,7 @@ import uvicorn
 from service.api.places import KINDS
 from service.app import create_app
 from service.commands.http.reading import connections, protocol
+from service.commands.http.server import configuration
 from service.settings import Settings
 
 
@@ -36,16 +37,8 @@ class RunningService:
         self.http = http or protocol()
         self.settings = Settings(port=self.port, **settings)
         self.app = create_app(self.settings)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                http=connections(self.app.state.bounds, self.http),
-                ws="none",
-                log_config=None,
-                access_log=False,
-                lifespan="on",
-            )
-        )
+        http = connections(self.app.state.bounds, self.http)
+        self._server = uvicorn.Server(configuration(self.app, http, lifespan="on"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     def __enter__(self) -> RunningService:

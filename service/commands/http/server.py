@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 import uvicorn
@@ -48,6 +48,21 @@ def event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
+def configuration(app: FastAPI, http: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+    """uvicorn's: connections are read by `http`, and the application alone writes the log."""
+    return uvicorn.Config(
+        app,
+        http=http,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Whose word a caller's address is: the connection's. A header can say anything.
+        proxy_headers=False,
+        lifespan=lifespan,
+    )
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, whose end by a signal is a success; `announce` is called when it answers.
 
@@ -56,17 +71,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, announce: Callable[[], None], ending: Ending, drain_seconds: float) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=connections(app.state.bounds),
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-            )
-        )
+        super().__init__(configuration(app, connections(app.state.bounds), lifespan="off"))
         self._app = app
         self._announce = announce
         self._ending = ending

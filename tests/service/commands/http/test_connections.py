@@ -234,3 +234,16 @@ def test_h11_is_there_where_httptools_is_not(monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
     monkeypatch.delitem(sys.modules, "service.commands.http.in_httptools", raising=False)
     assert protocol() is InH11
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
+def test_a_caller_is_its_connection_whatever_a_header_says(service: RunningService, header: str) -> None:
+    rooms = []
+    with service.client() as client:
+        while (answer := client.post("/v1/rooms", json={})).status_code == 200:
+            rooms.append(answer.json())
+        other = {header: "for=10.0.0.1" if header == "Forwarded" else "10.0.0.1"}
+        assert client.post("/v1/rooms", json={}, headers=other).json()["code"] == "rooms_full"
+        for room in rooms:
+            client.delete(f"/v1/rooms/{room['code']}", headers={"X-Room-Secret": room["secret"]})
+    assert rooms
