@@ -14,7 +14,7 @@ DEMO ?= library,videos,python,unicode
 
 # Other libraries that softkv is tried with; what they want is no business of ours, so they have their own environment.
 OTHERS := .venv-integrations
-INTEGRATIONS := langchain-openai llama-index-embeddings-openai
+INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client
 
 # Frameworks that the client has a module for: each has an environment, pins and a suite of its own. Beside them stand the
 # oldest versions that it supports, as in `make integrations-langchain-oldest`.
@@ -69,7 +69,7 @@ $(VENV)/.installed: $(PROJECTS) constraints.txt | $(BIN)/pip
 	@touch $(VENV)/.serves $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
-	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt $(INTEGRATIONS)
+	$(OTHERS)/bin/python $(PIP) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
 	@touch $@
 
 $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt $(VENV)/.installed | $(CLUSTER)/bin/pip

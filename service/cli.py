@@ -15,7 +15,6 @@ from service.commands.doctor import doctor
 from service.commands.encode import encode
 from service.commands.errors import CommandError
 from service.commands.export import export
-from service.commands.import_ import import_
 from service.commands.keeping.backup import backup
 from service.commands.keeping.copy import copy
 from service.commands.keeping.restore import restore
@@ -68,7 +67,6 @@ def _softkv(
 
 for command in (serve, shard, demo, load, export, attend, calibrate, encode, mcp, key, backup, restore, copy, doctor):
     app.command()(command)
-app.command("import")(import_)
 app.add_typer(page, name="page")
 # What is not an option of ours is one of theirs, --help included.
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(bench)

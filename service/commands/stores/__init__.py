@@ -1,1 +1,0 @@
-"""Collections of other databases, read where these keep them, as documents for ours."""

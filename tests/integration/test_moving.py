@@ -1,0 +1,69 @@
+"""The recipes of docs/moving.md, run with the stores' own clients: what they hold is here, and is ordered alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.examples import ROOT, SHOWN_URL, Page
+from tests.running import RunningService
+
+pytestmark = pytest.mark.integration
+
+PYTHON = ROOT / ".venv-integrations" / "bin" / "python"
+RECIPES = [text for language, text in Page("docs/moving.md").blocks if language == "py"]
+MANY = 2500  # more than a recipe asks for at a time
+
+
+def run(folder: Path, script: str, given: str = "") -> str:
+    if not PYTHON.exists():
+        pytest.skip("there is no .venv-integrations: make test-long makes it")
+    path = folder / "recipe.py"
+    path.write_text(script, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHROMA_", "SOFTKV_"))}
+    done = subprocess.run(
+        [PYTHON, path], cwd=folder, input=given, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("space", "distance"), [("l2", "EUCLID"), ("ip", "DOT")])
+def test_a_collection_comes_whole_and_is_ordered_alike(
+    service: RunningService, client: httpx.Client, tmp_path: Path, space: str, distance: str
+) -> None:
+    vectors = np.random.default_rng(5).standard_normal((MANY, 8)).astype(np.float32)
+    rows: list[dict[str, Any]] = [
+        {
+            "id": str(number),
+            "text": None if number % 5 == 0 else f"text {number} 猫",
+            "metadata": {} if number % 3 == 0 else {"year": 1900 + number % 100, "read": number % 2 == 0},
+            "vector": vector.tolist(),
+        }
+        for number, vector in enumerate(vectors)
+    ]
+    question = vectors[0].tolist()
+    asked = json.dumps({"rows": rows, "space": space, "distance": distance, "question": question})
+    nearest = json.loads(run(tmp_path, Path(__file__).with_name("seeded_stores.py").read_text(), asked))
+    for store, name, recipe in zip(("chroma", "qdrant"), ("notes", "points"), RECIPES, strict=True):
+        for _ in range(2):  # the second time changes nothing
+            run(tmp_path, recipe.replace(SHOWN_URL, service.url))
+        path = f"/v1/collections/{name}"
+        assert client.get(path).json()["documents"] == MANY
+        for number in (0, 1, 5, MANY - 1):
+            found = client.get(
+                f"{path}/documents/{number}", params={"include": ["key", "metadata", "key_vector"]}
+            ).json()
+            row = rows[number]
+            assert (found["key"], found["metadata"]) == (row["text"], row["metadata"])
+            np.testing.assert_array_equal(np.float32(found["key_vector"]), vectors[number])
+        answer = client.post(f"{path}/attend", json={"query": question, "top_k": 5}).json()
+        assert [match["id"] for match in answer["matches"]] == nearest[store]
+        client.delete(path)
