@@ -40,6 +40,7 @@ class Question:
     Attributes:
         number: of the room's questions, from 1.
         guesses: by who guessed, which row will weigh most; None for none of them.
+        callers: by who guessed, where the guess came from.
         closed: whether guesses are no longer taken.
     """
 
@@ -47,6 +48,7 @@ class Question:
     query: str
     temperature: float | None = None
     guesses: dict[str, str | None] = field(default_factory=dict)
+    callers: dict[str, str | None] = field(default_factory=dict)
     closed: bool = False
     answer: Answer | None = None
 

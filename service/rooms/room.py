@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from service.rooms.errors import NotPresenter, QuestionOver, RoomFull, RowNotFound
 from service.rooms.limits import Limits
 from service.rooms.listeners import Listeners, Update
 from service.rooms.question import Answer, Question
-
-
-@dataclass(frozen=True)
-class Row:
-    """A key and its value.
-
-    Attributes:
-        owner: digest of the secret that it was sent with; empty for none.
-    """
-
-    id: str
-    key: str
-    value: str
-    owner: bytes = b""
-
-    @property
-    def size(self) -> int:
-        """Bytes of its texts."""
-        return len(f"{self.id}{self.key}{self.value}".encode())
-
-    def told(self) -> dict[str, str]:
-        """What everybody may know."""
-        return {"id": self.id, "key": self.key, "value": self.value}
+from service.rooms.row import Row, digest
 
 
 class Room:
     """A class's memory, from when it is opened until it is closed or was not used for so long.
+
+    Each caller has a share of what others send: at most three quarters. Who presents has all, and so has caller None.
 
     Attributes:
         secret: of whoever presents.
@@ -57,7 +36,7 @@ class Room:
         self._limits = limits
         self._rows: dict[str, Row] = {}
         self._bytes = 0
-        self._waiting: dict[int, str] = {}
+        self._waiting: dict[int, tuple[str, str | None]] = {}  # number → query, caller
         self._question: Question | None = None
         self._numbers = 0
         self._version = 0
@@ -79,21 +58,24 @@ class Room:
                 "this is for who presents: send the secret that opening the room was answered with, as X-Room-Secret"
             )
 
-    def put(self, row_id: str, key: str, value: str, secret: str | None) -> dict[str, str]:
+    def put(self, row_id: str, key: str, value: str, secret: str | None, caller: str | None = None) -> dict[str, str]:
         """A row, new or in place of one; who presents may replace any, others what they sent with the same secret.
 
         Raises:
             NotPresenter: it is another's.
-            RoomFull: the room has as many rows, or bytes, as it may.
+            RoomFull: the room has as many rows, or bytes, as it may, or as may be of this caller.
         """
-        found, own = self._rows.get(row_id), _digest(secret)
-        presents = _same(secret, self.secret)
-        if found is not None and not presents and not (found.owner and hmac.compare_digest(found.owner, own)):
+        found, presents = self._rows.get(row_id), _same(secret, self.secret)
+        if found is not None and not presents and not found.sent_with(secret):
             raise NotPresenter(f"row {row_id!r} is another's: send a new row under an id of its own")
         if found is None and len(self._rows) >= self._limits.rows:
             raise RoomFull(f"this room has {len(self._rows)} rows, the most that a room may have: remove some")
-        row = Row(row_id, key, value, found.owner if found is not None and presents else own)
-        self._grow(row.size - (0 if found is None else found.size))
+        if found is None and not presents and caller is not None:
+            self._limits.share("rows", sum(row.caller == caller for row in self._rows.values()), len(self._rows))
+        row = Row(row_id, key, value, digest(secret), None if presents else caller)
+        if found is not None and presents:
+            row = replace(row, owner=found.owner, caller=found.caller)
+        self._grow(row.size - (0 if found is None else found.size), None if presents else caller)
         self._rows[row_id] = row
         self._tell("row", row.told())
         return row.told()
@@ -113,24 +95,38 @@ class Room:
         row = self._rows.get(row_id)
         if row is None:
             raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}")
-        if not (_same(secret, self.secret) or (row.owner and hmac.compare_digest(row.owner, _digest(secret)))):
+        if not (_same(secret, self.secret) or row.sent_with(secret)):
             raise NotPresenter(f"row {row_id!r} is another's: who presents may remove it")
         del self._rows[row_id]
         self._bytes -= row.size
         self._tell("removed", {"id": row_id})
-        self._forget_guesses(row_id)
+        self._forget_guesses()
 
-    def wait(self, query: str) -> dict[str, Any]:
+    def clear(self, secret: str | None) -> None:
+        """Take all rows out, whoever sent them.
+
+        Raises:
+            NotPresenter: that is for who presents.
+        """
+        self.presents(secret)
+        self._bytes -= sum(row.size for row in self._rows.values())
+        self._rows.clear()
+        self._forget_guesses()
+        self._tell("room", self.told())
+
+    def wait(self, query: str, caller: str | None = None) -> dict[str, Any]:
         """A question that anybody would like to be asked; who presents may ask it.
 
         Raises:
-            RoomFull: too many wait, or the room has as many bytes as it may.
+            RoomFull: too many wait, or of this caller, or the room has as many bytes as it may.
         """
         if len(self._waiting) >= self._limits.waiting:
             raise RoomFull(f"{len(self._waiting)} questions wait in this room, the most that may: try again later")
-        self._grow(len(query.encode()))
+        if caller is not None:
+            self._limits.share("waiting", sum(each == caller for _, each in self._waiting.values()), len(self._waiting))
+        self._grow(len(query.encode()), caller)
         number = self._next_number()
-        self._waiting[number] = query
+        self._waiting[number] = query, caller
         self._tell_waiting()
         return {"number": number, "query": query, "guesses": 0}
 
@@ -143,8 +139,8 @@ class Room:
         """
         self.presents(secret)
         before = 0 if self._question is None else len(self._question.query.encode())
-        waited = [number for number, each in self._waiting.items() if each == query]
-        self._grow(len(query.encode()) * (1 - len(waited)) - before)
+        waited = [number for number, (each, _) in self._waiting.items() if each == query]
+        self._grow(len(query.encode()) * (1 - len(waited)) - before, None)
         for number in waited:
             del self._waiting[number]
         self._question = Question(self._next_number(), query, temperature)
@@ -153,19 +149,24 @@ class Room:
         self._tell("question", self._question.told())
         return self._question.told()
 
-    def guess(self, who: str, number: int, row_id: str | None) -> int:
+    def guess(self, who: str, number: int, row_id: str | None, caller: str | None = None) -> int:
         """Which row will weigh most, in place of what the same one guessed before; None for none of them → how many.
 
         Raises:
             QuestionOver: another question is open, or its answer is shown.
             RowNotFound: there is no such row.
-            RoomFull: too many have guessed.
+            RoomFull: too many have guessed, or of this caller.
         """
         question = self._open(number)
         if row_id is not None and row_id not in self._rows:
             raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}: guess one that it has")
-        if who not in question.guesses and len(question.guesses) >= self._limits.guesses:
-            raise RoomFull(f"{len(question.guesses)} have guessed, the most that a question takes")
+        if who not in question.guesses:
+            if len(question.guesses) >= self._limits.guesses:
+                raise RoomFull(f"{len(question.guesses)} have guessed, the most that a question takes")
+            if caller is not None:
+                own = sum(each == caller for each in question.callers.values())
+                self._limits.share("guesses", own, len(question.guesses))
+            question.callers[who] = caller
         question.guesses[who] = row_id
         self._tell("guesses", {"number": number, "guesses": len(question.guesses)})
         return len(question.guesses)
@@ -242,28 +243,35 @@ class Room:
             )
         return question
 
-    def _forget_guesses(self, row_id: str) -> None:
+    def _forget_guesses(self) -> None:
         """Who guessed a row that is gone has not guessed."""
         question = self._question
-        if question is None or question.closed or row_id not in question.guesses.values():
+        there = {None, *self._rows}
+        if question is None or question.closed or there.issuperset(question.guesses.values()):
             return
-        question.guesses = {who: guessed for who, guessed in question.guesses.items() if guessed != row_id}
+        question.guesses = {who: guessed for who, guessed in question.guesses.items() if guessed in there}
+        question.callers = {who: question.callers[who] for who in question.guesses}
         self._tell("guesses", {"number": question.number, "guesses": len(question.guesses)})
 
     def _next_number(self) -> int:
         self._numbers += 1
         return self._numbers
 
-    def _grow(self, size: int) -> None:
+    def _grow(self, size: int, caller: str | None) -> None:
+        """Count more bytes, or fewer; None is who presents, and has no share."""
         if size > 0 and self._bytes + size > self._limits.bytes:
             raise RoomFull(
                 f"this room holds {self._bytes} bytes of text and may hold {self._limits.bytes}: {size} more do not "
                 "fit, remove rows or send shorter ones"
             )
+        if size > 0 and caller is not None:
+            rows = sum(row.size for row in self._rows.values() if row.caller == caller)
+            waiting = sum(len(query.encode()) for query, each in self._waiting.values() if each == caller)
+            self._limits.share("bytes", rows + waiting, self._bytes, size)
         self._bytes += size
 
     def _told_waiting(self) -> list[dict[str, Any]]:
-        return [{"number": number, "query": query} for number, query in self._waiting.items()]
+        return [{"number": number, "query": query} for number, (query, _) in self._waiting.items()]
 
     def _tell_waiting(self) -> None:
         self._tell("waiting", {"waiting": self._told_waiting()})
@@ -271,10 +279,6 @@ class Room:
     def _tell(self, name: str, data: Any) -> None:
         self._version += 1
         self._listeners.tell(Update(name, data, self._version))
-
-
-def _digest(secret: str | None) -> bytes:
-    return b"" if not secret else hashlib.sha256(secret.encode()).digest()
 
 
 def _same(given: str | None, secret: str) -> bool:

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from service.rooms.errors import RoomNotFound, RoomsFull, RoomTaken
-from service.rooms.limits import Limits
+from service.rooms.limits import Limits, over_share
 from service.rooms.room import Room
 
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # without vowels a code spells nothing
 CODE_LENGTH = 4
-TIMES_THE_FREE = 3  # so many rooms as stay free may one caller have, as of places
 CLOSED = "this room was closed by who presents"
 UNUSED = "nobody used this room for so long that it has ended"
 
@@ -45,12 +44,12 @@ class Rooms:
         self.sweep()
         if code is not None and code in self._open:
             raise RoomTaken(f"a room is open under {code}: leave the code out for a room of your own, or join that one")
-        most, free = self.limits.rooms, self.limits.rooms - len(self._open) - 1
-        if free < 0:
+        most, taken = self.limits.rooms, len(self._open)
+        if taken >= most:
             raise RoomsFull(f"{most} rooms are open, the most of this service: try again when one is closed or over")
-        own = sum(room.caller == caller for room in self._open.values()) + 1
-        if own > max(1, TIMES_THE_FREE * free):
-            raise RoomsFull(f"{own - 1} rooms of this caller are open, and few are left for others: close one of them")
+        own = sum(room.caller == caller for room in self._open.values())
+        if over_share(own, taken, most):
+            raise RoomsFull(f"{own} rooms of this caller are open, and few are left for others: close one of them")
         room = Room(code or self._new_code(), caller, self.limits, self._clock)
         room.fill(rows, room.secret)
         self._open[room.code] = room

@@ -65,6 +65,7 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "close_room": (rooms.close_room, ("MATH", "s")),
     "put_room_row": (rooms.put_row, ("MATH", "a/b", "cats")),
     "delete_room_row": (rooms.remove_row, ("MATH", "a/b", "s")),
+    "delete_room_rows": (rooms.remove_rows, ("MATH", "s")),
     "ask_room": (rooms.ask, ("MATH", "cats")),
     "put_guess": (rooms.guess, ("MATH", "a/b", 1, None)),
     "reveal_answer": (rooms.reveal, ("MATH", 1, "s")),

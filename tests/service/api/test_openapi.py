@@ -21,7 +21,8 @@ NAMES = {
     "delete_collection", "put_document", "patch_document", "get_document", "delete_document", "post_documents",
     "query_documents", "delete_documents", "update_documents", "attend", "sweep", "compare", "compare_rows",
     "attend_arrays", "encode", "trace", "embeddings", "list_models", "get_model", "get_service", "describe_fields",
-    "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row", "ask_room",
+    "get_backup", "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
+    "delete_room_rows", "ask_room",
     "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
 }  # fmt: skip
 

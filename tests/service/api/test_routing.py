@@ -47,7 +47,8 @@ def test_every_route_declares_what_it_asks():
 
 
 IN_ROOMS = {
-    "open_room", "get_room", "close_room", "put_room_row", "delete_room_row", "ask_room", "put_guess", "reveal_answer",
+    "open_room", "get_room", "close_room", "put_room_row", "delete_room_row",
+    "delete_room_rows", "ask_room", "put_guess", "reveal_answer",
 }  # fmt: skip
 KINDS = {
     "lookup": {"attend", "sweep", "compare", "calibrate"},

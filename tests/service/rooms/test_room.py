@@ -170,3 +170,68 @@ def test_who_goes_is_counted_no_more():
         assert open_room.told()["listeners"] == 0
 
     asyncio.run(run())
+
+
+SHARED = Limits(rows=8, bytes=1000, waiting=8, guesses=8)
+
+
+def test_one_caller_leaves_a_quarter_of_everything_to_others():
+    open_room = room(SHARED)
+    for i in range(6):
+        open_room.put(f"a{i}", "k", "v", None, "one phone")
+        open_room.wait(f"question {i}", "one phone")
+    with pytest.raises(RoomFull, match="6 of the 6 rows in this room came from where this comes from"):
+        open_room.put("a6", "k", "v", None, "one phone")
+    with pytest.raises(RoomFull, match="6 of the 6 questions that wait"):
+        open_room.wait("question 6", "one phone")
+    open_room.put("b0", "k", "v", None, "another phone")
+    open_room.wait("mine", "another phone")
+    number = open_room.ask("kitten", None, open_room.secret)["number"]
+    for i in range(6):
+        open_room.guess(f"a{i}", number, "a0", "one phone")
+    with pytest.raises(RoomFull, match="6 of the 6 guesses"):
+        open_room.guess("a6", number, "a0", "one phone")
+    assert open_room.guess("a0", number, None, "one phone") == 6  # another guess of the same guesser
+    assert open_room.guess("b0", number, "b0", "another phone") == 7
+
+
+def test_long_texts_of_one_caller_leave_room_for_others_texts():
+    open_room = room(SHARED)
+    open_room.put("a", "k", "v" * 698, "mine", "one phone")
+    with pytest.raises(RoomFull, match="700 of the 700 bytes of text"):
+        open_room.put("b", "k", "v" * 98, None, "one phone")
+    with pytest.raises(RoomFull, match="bytes of text"):
+        open_room.wait("w" * 100, "one phone")
+    open_room.put("c", "k", "v" * 198, None, "another phone")
+    open_room.put("a", "k", "v" * 600, "mine", "one phone")  # shorter than before
+
+
+def test_who_presents_has_no_share_and_may_fill_a_room():
+    open_room = room(SHARED)
+    open_room.fill([(str(i), "k", "v") for i in range(4)], open_room.secret)
+    for i in range(4, 8):
+        open_room.put(str(i), "k", "v", open_room.secret, "one phone")
+    with pytest.raises(RoomFull, match="8 rows, the most"):
+        open_room.put("8", "k", "v", open_room.secret, "one phone")
+
+
+def test_who_presents_takes_all_rows_out_at_once():
+    async def tried() -> None:
+        open_room = room(SHARED)
+        for i in range(3):
+            open_room.put(str(i), "k", "v" * 248, None, str(i))
+        number = open_room.ask("kitten", None, open_room.secret)["number"]
+        open_room.guess("a", number, "0", "a")
+        open_room.guess("b", number, None, "b")
+        with pytest.raises(NotPresenter):
+            open_room.clear("another's")
+        updates = open_room.listen()
+        await anext(updates)
+        open_room.clear(open_room.secret)
+        heard = [(await anext(updates)) for _ in range(3)]
+        assert [update.name for update in heard] == ["here", "guesses", "room"]
+        assert (heard[2].data["rows"], heard[2].data["question"]["guesses"]) == ([], 1)
+        open_room.put("0", "k", "v" * 700, None, "one phone")
+        await updates.aclose()
+
+    asyncio.run(tried())

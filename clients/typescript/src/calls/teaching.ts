@@ -65,6 +65,11 @@ export class Rooms {
     return this.#send("DELETE", pathOf(code, "rows", id), undefined, secret, how, { read: () => undefined });
   }
 
+  /** Take all rows out of a room, whoever put them there; for who presents. */
+  removeRows(code: string, secret: string, how?: How): Promise<void> {
+    return this.#send("DELETE", pathOf(code, "rows"), undefined, secret, how, { read: () => undefined });
+  }
+
   /** Ask in a room: with who presents' secret all see it and guess; else it waits until who presents asks the same. */
   ask(
     code: string,

@@ -678,6 +678,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/rooms/{code}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove all rows from a room
+         * @description For who presents: everybody who listens is told the room as it is then, as `room`.
+         */
+        delete: operations["delete_room_rows"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/rooms/{code}/questions": {
         parameters: {
             query?: never;
@@ -8871,6 +8891,98 @@ export interface operations {
                 };
             };
             /** @description `room_not_found`: no room is open under that code: it is over, or never was; `room_row_not_found`: the room has no such row. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with wrong content, or a name that cannot be; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are under way: try again. */
+            429: {
+                headers: {
+                    /** @description After how many seconds to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_room_rows: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of who presents, as opening the room was answered; or of a row's sender, who made it up. */
+                "X-Room-Secret"?: string;
+            };
+            path: {
+                /**
+                 * @description The room's code.
+                 * @example MATH
+                 */
+                code: components["schemas"]["RoomCode"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are gone. */
+            204: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has a Content-Length and a Transfer-Encoding, or a length that is none; the connection is closed; `malformed_host`: no Host header or several; or one that is no host, and no key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown one. */
+            401: {
+                headers: {
+                    /** @description How to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: this is for who opened the room, or sent the row: their secret did not come with it. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `room_not_found`: no room is open under that code: it is over, or never was. */
             404: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

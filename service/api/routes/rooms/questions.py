@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
+from service.api.middleware.access import caller_of
 from service.api.problems.refusals import ENCODING, WITH_BODY, refusals
 from service.api.routes.rooms.rooms import CodeInPath, RowInPath, Secret
 from service.api.routing import json_router
@@ -28,13 +29,16 @@ router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing")
     response_description="The question with its number.",
     summary="Ask in a room",
 )
-async def ask_room(code: CodeInPath, body: AskRequest, running: Running, secret: Secret = None) -> Response:
+async def ask_room(
+    code: CodeInPath, body: AskRequest, request: Request, running: Running, secret: Secret = None
+) -> Response:
     """With the secret of who presents it is shown to all at once, in place of the one before, and guesses are taken;
     else it waits until who presents asks the same.
     """
     room = running.rooms.find(code)
-    asked = room.wait(body.query) if secret is None else room.ask(body.query, body.temperature, secret)
-    return JSONAnswer(asked)
+    if secret is None:
+        return JSONAnswer(room.wait(body.query, caller_of(request.scope)))
+    return JSONAnswer(room.ask(body.query, body.temperature, secret))
 
 
 @router.put(
@@ -44,11 +48,17 @@ async def ask_room(code: CodeInPath, body: AskRequest, running: Running, secret:
     response_description="How many have guessed.",
     summary="Guess which row will win",
 )
-async def put_guess(id: RowInPath, code: CodeInPath, body: GuessRequest, running: Running) -> Response:  # noqa: A002
+async def put_guess(
+    id: RowInPath,  # noqa: A002
+    code: CodeInPath,
+    body: GuessRequest,
+    request: Request,
+    running: Running,
+) -> Response:
     """One guess an id, which is the guesser's own and shown to nobody; the last one counts. What was guessed is told
     with the answer, and only how often.
     """
-    guesses = running.rooms.find(code).guess(id, body.question, body.row)
+    guesses = running.rooms.find(code).guess(id, body.question, body.row, caller_of(request.scope))
     return JSONAnswer({"number": body.question, "guesses": guesses})
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from service.api.json import JSONAnswer
+from service.api.middleware.access import caller_of
 from service.api.problems.refusals import WITH_BODY, refusals
 from service.api.routes.rooms.rooms import IN_A_ROOM, CodeInPath, RowInPath, Secret
 from service.api.routing import json_router
@@ -25,11 +26,26 @@ async def put_room_row(
     id: RowInPath,  # noqa: A002
     code: CodeInPath,
     body: RowBody,
+    request: Request,
     running: Running,
     secret: Secret = None,
 ) -> Response:
     """New under an id of your own, or in place of one that came with the same secret; who presents may replace any."""
-    return JSONAnswer(running.rooms.find(code).put(id, body.key, body.value or body.key, secret))
+    room = running.rooms.find(code)
+    return JSONAnswer(room.put(id, body.key, body.value or body.key, secret, caller_of(request.scope)))
+
+
+@router.delete(
+    "",
+    status_code=204,
+    responses=refusals(*IN_A_ROOM, "not_presenter", "host_refused"),
+    response_description="They are gone.",
+    summary="Remove all rows from a room",
+)
+async def delete_room_rows(code: CodeInPath, running: Running, secret: Secret = None) -> Response:
+    """For who presents: everybody who listens is told the room as it is then, as `room`."""
+    running.rooms.find(code).clear(secret)
+    return Response(status_code=204)
 
 
 @router.delete(

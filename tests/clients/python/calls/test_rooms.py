@@ -31,6 +31,10 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     room = softkv_client.room(code)
     assert [row.key for row in room.rows] == ["cats"]
     assert room.question == shown
+    with pytest.raises(softkv.Forbidden):
+        softkv_client.remove_room_rows(code, "mine")
+    softkv_client.remove_room_rows(code, secret)
+    assert list(softkv_client.room(code).rows) == []
     softkv_client.close_room(code, secret)
     with pytest.raises(softkv.NotFound) as error:
         softkv_client.room(code)

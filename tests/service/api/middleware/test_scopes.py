@@ -23,7 +23,8 @@ KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-")
 EVERYTHING, SEEN = {"get_backup"}, {"list_collections", "speak_mcp"}
 NOTHING = {
     "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_models", "trace",
-    "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row", "ask_room", "put_guess",
+    "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
+    "delete_room_rows", "ask_room", "put_guess",
     "reveal_answer", "get_lab", "train_model", "decode_source",
 }  # fmt: skip
 OPEN = {"livez", "readyz", "metrics"}

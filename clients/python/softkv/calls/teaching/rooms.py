@@ -70,6 +70,11 @@ def remove_row(known: Known, code: str, id: str, secret: str) -> Call[None]:  # 
     return Call("DELETE", _path(code, "rows", id), nothing, more=_with(secret), repeatable=False)
 
 
+def remove_rows(known: Known, code: str, secret: str) -> Call[None]:
+    """Take all rows out of a room, whoever put them there; for who presents."""
+    return Call("DELETE", _path(code, "rows"), nothing, more=_with(secret), repeatable=False)
+
+
 def ask(
     known: Known, code: str, query: str, *, temperature: float | None = None, secret: str | None = None
 ) -> Call[RoomQuestion]:
