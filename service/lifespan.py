@@ -45,8 +45,6 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
         try:
             if (unclean := catalogue.store.unclean) is not None:
                 log.warning("the store was not closed by the last process", **asdict(unclean))
-            if catalogue.store.warning is not None:
-                log.warning(catalogue.store.warning)
             app.state.parts = _parts(settings, catalogue)
             loading = asyncio.create_task(_load(app, app.state.parts, opening.keys))
             loading.add_done_callback(_report)

@@ -162,9 +162,7 @@ def _data_directory(path: Path) -> Iterator[Check]:
     except StorageError as error:
         yield Check(name, "broken", str(error))
         return
-    if store.warning is not None:
-        yield Check(name, "broken", store.warning)
-    elif store.unclean is not None:
+    if store.unclean is not None:
         found = store.unclean
         yield Check(
             name,

@@ -37,6 +37,7 @@ from service.storage.errors import (
     DocumentsRepeated,
     InvalidCondition,
     KeyReused,
+    LogMissing,
     StorageError,
     StorageFailed,
     StoreClosed,

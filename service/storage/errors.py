@@ -135,6 +135,19 @@ class DatabaseAltered(StorageError):
         self.differences = tuple(differences)
 
 
+class LogMissing(StorageError):
+    """The file's last process did not close it, and its log is not there; it was left as it is."""
+
+    def __init__(self, path: Path, log: Path, process: int) -> None:
+        super().__init__(
+            f"process {process} had {path} open and did not close it, and its log {log.name} is not there: what that "
+            f"process acknowledged last may be missing. Put the log back: whoever copies a store in use needs both "
+            f"files. To go on without it, with what the file has, make an empty {log}"
+        )
+        self.path = path
+        self.log = log
+
+
 class DatabaseTooNew(StorageError):
     """The file was written by a later version of softkv."""
 

@@ -46,13 +46,13 @@ class UncleanStop:
 
     Attributes:
         process: its number.
-        log_bytes: of what it had committed and not written back; None where its log is not there.
+        log_bytes: of what it had committed and not written back.
         collections, documents: that are stored now.
         seconds: that opening the store took.
     """
 
     process: int
-    log_bytes: int | None
+    log_bytes: int
     collections: int
     documents: int
     seconds: float
@@ -253,10 +253,6 @@ class Store(Protocol):
     @property
     def unclean(self) -> UncleanStop | None:
         """The process that had it last and did not close it; None where it was closed."""
-
-    @property
-    def warning(self) -> str | None:
-        """What is missing of what was acknowledged before, where that can be told; else None."""
 
     @property
     def full(self) -> bool:

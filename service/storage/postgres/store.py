@@ -46,7 +46,6 @@ class PostgresStore:
     """
 
     unclean = None
-    warning = None
 
     def __init__(self, address: str, name: str) -> None:
         self.name = name

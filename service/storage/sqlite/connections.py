@@ -19,10 +19,12 @@ from service.storage.sqlite.schema.migrations import (
     change,
     check,
     create,
+    log,
     unfinished,
     write_anew,
 )
 from service.storage.sqlite.soundness import require_sound
+from service.storage.sqlite.unclean import require_closed
 
 _MAGIC = b"SQLite format 3\0"
 _OLDEST = (3, 37, 0)  # STRICT tables
@@ -40,18 +42,21 @@ def open_database(path: Path, report: Report, *, soon: bool = False) -> tuple[sq
         report: is told how many documents are written anew, and how many there are.
         soon: leave a large file of the last schema to the caller, who has to `require_sound` before it is written to.
 
-    Raises DatabaseDamaged, DatabaseForeign, DatabaseAltered or DatabaseTooNew before anything is written.
+    Raises DatabaseDamaged, DatabaseForeign, DatabaseAltered, DatabaseTooNew or LogMissing before anything is written.
     """
     if sqlite3.sqlite_version_info < _OLDEST:
         raise StorageFailed(f"softkv needs SQLite 3.37 or later, this Python has {sqlite3.sqlite_version}: update it")
     _check_header(path)
     unfinished(path).unlink(missing_ok=True)
+    logged = log(path).exists()
     connection = connect(path)
     try:
         version = check(connection, path)
         checked = not soon or version != SCHEMA or path.stat().st_size <= SOON_CHECKED
         if checked:
             require_sound(connection, path)
+        if version and version not in OLDER and not logged:  # which did not say whether they are closed
+            require_closed(connection, path)
         if version == 0:
             create(connection)
         if version in CHANGES:

@@ -25,7 +25,7 @@ from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.room import Giving, give_some, log_bytes, worth_giving, write_back
 from service.storage.sqlite.schema.migrations import Report, log
 from service.storage.sqlite.soundness import PagesBeside, findings
-from service.storage.sqlite.unclean import Found, loss, mark_closed, mark_open
+from service.storage.sqlite.unclean import Found, mark_closed, mark_open
 from service.storage.sqlite.writer import Writer
 from service.storage.writes import call_all
 from service.trail import spending
@@ -38,14 +38,12 @@ class SQLiteStore:
 
     Attributes:
         unclean: the process that had it last and did not close it; None where it was closed.
-        warning: what is missing of what was acknowledged before, where that can be told; else None.
     """
 
     def __init__(
         self, directory: Directory, connection: Connection, unclean: UncleanStop | None, ballast: Ballast
     ) -> None:
         self.unclean = unclean
-        self.warning = None if unclean is None else loss(unclean, directory.database)
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
@@ -73,8 +71,8 @@ class SQLiteStore:
             soon: a large file can be read before all its pages are checked: what is stored has checksums of its own.
                 Writers wait for that, and are refused where it is damaged, see `troubles`.
 
-        Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign, DatabaseAltered
-        or DatabaseTooNew, with the file left as it is.
+        Raises DirectoryLocked where another process has it; DatabaseDamaged, DatabaseForeign, DatabaseAltered,
+        DatabaseTooNew or LogMissing, with the file left as it is.
         """
         owned = Directory(Path(directory))
         owned.acquire()

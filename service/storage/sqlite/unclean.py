@@ -2,7 +2,8 @@
 
 SQLite keeps what was committed last in a log beside the file, and writes it back now and then. After an unclean stop
 the log is there and nothing is lost. A file that says it is open and has no log beside it was separated from it: by
-someone who deleted the log, or who copied the file alone.
+someone who deleted the log, or who copied the file alone. It is not opened, as the log could not be put back any more
+once another was begun; an empty file in the log's place says to go on without.
 """
 
 from __future__ import annotations
@@ -13,19 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 from sqlite3 import Connection, OperationalError
 
+from service.storage.errors import LogMissing
 from service.storage.interface import UncleanStop
 from service.storage.sqlite.schema.migrations import log
 
 
-def loss(unclean: UncleanStop, path: Path) -> str | None:
-    """What is missing of the store at `path`, where that can be told."""
-    if unclean.log_bytes is not None:
-        return None
-    return (
-        f"process {unclean.process} had {path} open and did not close it, and its log {log(path).name} is not there: "
-        f"what that process acknowledged last may be missing. If you have the log, stop softkv and put it back; "
-        f"whoever copies a store in use needs both files"
-    )
+def require_closed(connection: Connection, path: Path) -> None:
+    """Raise LogMissing where a process has not closed the file at `path`, whose log is not there; only reads."""
+    if (last := connection.execute("SELECT pid FROM open_stores").fetchone()) is not None:
+        raise LogMissing(path, log(path), int(last[0]))
 
 
 class Found:
@@ -33,7 +30,7 @@ class Found:
 
     def __init__(self, path: Path) -> None:
         self._started = time.perf_counter()
-        self._log_bytes = log(path).stat().st_size if log(path).exists() else None
+        self._log_bytes = log(path).stat().st_size if log(path).exists() else 0
 
     def left_open(self, connection: Connection) -> UncleanStop | None:
         """The process that had it before, if it did not close it; only reads."""

@@ -19,7 +19,7 @@ from service.retrieval import errors as retrieval
 from service.storage import errors as storage
 
 ROOTS = {api.APIError, retrieval.RetrievalError, storage.StorageError, encoding.EncodingError, AttentionError}
-# The first two end `softkv restore`, the next five a start, before there are requests; the catalogue catches one and
+# The first two end `softkv restore`, the next six a start, before there are requests; the catalogue catches one and
 # never provokes the other; who meets the next is answered as the write was; and a slot tells the last by its refusal.
 NOT_OVER_HTTP = {
     storage.BackupDamaged,
@@ -29,6 +29,7 @@ NOT_OVER_HTTP = {
     storage.DatabaseAltered,
     storage.DatabaseForeign,
     storage.DatabaseTooNew,
+    storage.LogMissing,
     storage.CollectionExists,
     storage.CollectionFixed,
     storage.WriteAnswered,

@@ -44,7 +44,7 @@ def test_everything_is_there_and_nothing_is_measured(path: Path) -> None:
                 first, second = reader.collections()
                 found = reader.page(second.id)
             assert list(store.check()) == []
-            assert store.warning is None
+            assert store.unclean is None
         assert first.settings == WANTED["first"]
         assert second.settings == replace(SETTINGS, dimension=3, value_dimension=2)
         assert (second.settings.basis, second.thin_seed, second.documents) == ("proven", None, 2)

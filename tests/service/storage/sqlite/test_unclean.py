@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from service.storage import SQLiteStore
+import pytest
+
+from service.commands.checkup import examine
+from service.settings import Settings
+from service.storage import LogMissing, SQLiteStore
 from service.storage.sqlite.schema.migrations import log
 from tests.service.storage.making import SETTINGS, collection, document
 
@@ -39,7 +43,6 @@ def documents(store: SQLiteStore) -> int:
 def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) -> None:
     write(tmp_path, "killed")
     with SQLiteStore.open(tmp_path) as store:
-        assert store.warning is None
         assert documents(store) == 500
         found = store.unclean
     assert found is not None
@@ -47,19 +50,50 @@ def test_killed_with_its_log_nothing_is_said_and_nothing_lost(tmp_path: Path) ->
     assert found.log_bytes > 100_000
     assert 0 < found.seconds < 600
     with SQLiteStore.open(tmp_path) as store:
-        assert store.warning is store.unclean is None
+        assert store.unclean is None
+
+
+def refused(path: Path) -> None:
+    """With the file left as it is, so that its log can be put back."""
+    before = path.read_bytes()
+    for _ in range(2):  # nothing is forgotten by being said
+        with pytest.raises(LogMissing, match=r"softkv.sqlite3-wal is not there.* make an empty /.*softkv.sqlite3-wal"):
+            SQLiteStore.open(path.parent)
+    assert path.read_bytes() == before
+    assert not log(path).exists()
 
 
 def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
     write(tmp_path, "killed")
-    log(tmp_path / "softkv.sqlite3").unlink()
+    path = tmp_path / "softkv.sqlite3"
+    lost = log(path).read_bytes()
+    log(path).unlink()
+    refused(path)
+    (checked,) = (
+        check
+        for check in examine(Settings(host="127.0.0.1", data_dir=tmp_path, encoder="none"))
+        if check.name == "data directory"
+    )
+    assert checked.state == "broken"
+    assert "is not there" in checked.detail
+    log(path).write_bytes(lost)
     with SQLiteStore.open(tmp_path) as store:
-        assert store.warning is not None
-        assert "softkv.sqlite3-wal is not there" in store.warning
-        assert store.unclean.log_bytes is None
+        assert documents(store) == 500
+
+
+def test_who_has_no_log_goes_on_with_an_empty_one(tmp_path: Path) -> None:
+    write(tmp_path, "killed")
+    path = tmp_path / "softkv.sqlite3"
+    log(path).unlink()
+    refused(path)
+    log(path).touch()
+    with SQLiteStore.open(tmp_path) as store:
         assert documents(store) == 0
+        assert store.unclean is not None
+        collection(store, [document("a")])
     with SQLiteStore.open(tmp_path) as store:
-        assert store.warning is None
+        assert store.unclean is None
+        assert documents(store) == 1
 
 
 def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:
@@ -68,21 +102,19 @@ def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:
         (tmp_path / "copy").mkdir()
         shutil.copy(store.path, tmp_path / "copy")
         shutil.copytree(tmp_path / "used", tmp_path / "both")
-    with SQLiteStore.open(tmp_path / "copy") as copy:
-        assert copy.warning is not None
+    refused(tmp_path / "copy" / "softkv.sqlite3")
     with SQLiteStore.open(tmp_path / "both") as both:
-        assert both.warning is None
         assert documents(both) == 1
     shutil.copytree(tmp_path / "used", tmp_path / "closed")
     with SQLiteStore.open(tmp_path / "closed") as closed:
-        assert closed.warning is None
+        assert closed.unclean is None
 
 
 def test_a_program_that_ends_without_closing_is_no_unclean_stop(tmp_path: Path) -> None:
     write(tmp_path, "ends")
     assert not log(tmp_path / "softkv.sqlite3").exists()
     with SQLiteStore.open(tmp_path) as store:
-        assert store.warning is store.unclean is None
+        assert store.unclean is None
         assert documents(store) == 500
 
 
