@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -58,15 +59,28 @@ class Head:
         line = source.readline(_LONGEST_HEAD)
         try:
             said = json.loads(line)
-            head = cls(**{name: kind(said[name]) for name, kind in _FIELDS.items()})
-        except (ValueError, KeyError, TypeError):
+            head = cls(**{name: said[name] for name in _FORMS})
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise BackupDamaged("this is no backup of softkv: give a file that `softkv backup` wrote") from None
+        # As JSON has them: true is not 1. What the digits of a length say beyond that is known when all was read.
+        for name, form in _FORMS.items():
+            if not re.fullmatch(form, json.dumps(said[name])):
+                raise BackupDamaged(
+                    f"the first line of the backup is not as `softkv backup` writes it, {name} is wrong: copy it again "
+                    "from where it was made"
+                )
         if head.softkv_backup > FORMAT:
             raise BackupDamaged(f"a later softkv wrote this backup (format {head.softkv_backup}): restore it with that")
         return head
 
 
-_FIELDS = {"softkv_backup": int, "schema": int, "made": str, "length": int, "sha256": str}
+_FORMS = {
+    "softkv_backup": r"[0-9]{1,9}",
+    "schema": r"[0-9]{1,9}",
+    "made": r'"[0-9T:.Z+-]{1,40}"',
+    "length": r"[0-9]{1,18}",
+    "sha256": r'"[0-9a-f]{64}"',
+}
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ Spoil = Callable[[bytes], bytes]
         (lambda copy: b"", "no backup"),
         (lambda copy: b"SQLite format 3\0" + copy, "no backup"),
         (lambda copy: b"[]\n" + copy, "no backup"),
+        (lambda copy: b"[" * 4000 + b"\n" + copy, "no backup"),
         (lambda copy: copy[copy.index(b"\n") + 1 :], "no backup"),
         (lambda copy: copy[:-1], "ends 1 bytes before"),
         (lambda copy: copy[: len(copy) // 2], "before its end"),
@@ -112,6 +113,38 @@ def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
     with pytest.raises(BackupDamaged) as refused:
         restore(io.BytesIO(spoil(copy_of(store))), tmp_path / "new")
     assert said in str(refused.value)
+    assert left_in(tmp_path / "new") == set()
+
+
+@pytest.mark.parametrize(
+    ("field", "written"),
+    [
+        ("length", "-1"),
+        ("length", "true"),
+        ("length", "1e308"),
+        ("length", "1" + "0" * 400),
+        ("length", '"5"'),
+        ("length", "[5]"),
+        ("softkv_backup", "-1"),
+        ("softkv_backup", "1.0"),
+        ("schema", "null"),
+        ("made", r'"\u001b[31m"'),
+        ("made", r'"\u202e2026-11-24"'),
+        ("made", "5"),
+        ("sha256", '"00"'),
+    ],
+)
+def test_a_head_that_no_backup_has_is_refused_by_its_field(
+    store: SQLiteStore, tmp_path: Path, field: str, written: str
+) -> None:
+    head, _, content = copy_of(store).partition(b"\n")
+    said = ", ".join(
+        f'"{name}": {written if name == field else json.dumps(was)}' for name, was in json.loads(head).items()
+    )
+    with pytest.raises(BackupDamaged, match=f"{field} is wrong") as refused:
+        restore(io.BytesIO(f"{{{said}}}\n".encode() + content), tmp_path / "new")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 200
     assert left_in(tmp_path / "new") == set()
 
 

@@ -62,7 +62,7 @@ def edit(path: Path, statements: str) -> None:
 def backup_of(path: Path) -> bytes:
     """With a head of its own, as anybody can write it."""
     content = path.read_bytes()
-    head = {"softkv_backup": 1, "schema": SCHEMA, "made": "now", "length": len(content)}
+    head = {"softkv_backup": 1, "schema": SCHEMA, "made": "2026-11-24T05:00:00+00:00", "length": len(content)}
     return json.dumps(head | {"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content
 
 
