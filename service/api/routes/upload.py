@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -32,7 +34,7 @@ from service.retrieval.documents import SentDocument, Uploaded, upload
 from service.schemas.document import Document
 from service.threads import BODIES
 
-Line = TypeVar("Line", bytes, bytearray)
+_ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # of a line, and the empty ones below it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
 
 
@@ -114,39 +116,35 @@ async def _written(collection: Collection, batch: Mapping[int, bytes]) -> tuple[
     return uploaded, flawed | uploaded.refused
 
 
-async def _lines(stream: AsyncIterator[bytes], max_line_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
-    """The body's lines with their numbers, from 1."""
-    number, rest = 0, bytearray()
+async def _lines(stream: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
+    """The body's lines that hold something, with their numbers, from 1; empty ones are only counted."""
+    number, rest = 1, bytearray()
     async for chunk in stream:
+        done = 0
         # What was looked through once is not again, however long a line becomes.
-        *lines, last = chunk.split(b"\n")
-        for line in lines:
-            number += 1
-            rest += line
-            yield number, _short_enough(bytes(rest), number, max_line_bytes)
-            rest.clear()
-        rest += last
-        _short_enough(rest, number + 1, max_line_bytes)
-    yield number + 1, bytes(rest)
-
-
-def _short_enough(line: Line, number: int, most: int) -> Line:
-    if len(line) > most:
-        raise BodyTooLarge(f"line {number} has {len(line)} bytes or more, a line may have {most}: shorten it")
-    return line
+        for end in chain(_ENDS.finditer(chunk), (None,)):
+            rest += chunk[done : None if end is None else end.start()]
+            if len(rest) > most_bytes:
+                raise BodyTooLarge(
+                    f"line {number} has {len(rest)} bytes or more, a line may have {most_bytes}: shorten it"
+                )
+            if end is not None:
+                if rest.strip():
+                    yield number, bytes(rest)
+                rest.clear()
+                done = end.end()
+                number += chunk.count(b"\n", end.start(), done)
+    if rest.strip():
+        yield number, bytes(rest)
 
 
 async def _batches(lines: AsyncIterator[tuple[int, bytes]], most_bytes: int) -> AsyncIterator[dict[int, bytes]]:
-    """Lines by number, a thousand at a time, or fewer that are longer together than so many bytes.
-
-    Empty lines count and say nothing.
-    """
+    """Lines by number, a thousand at a time, or fewer that are longer together than so many bytes."""
     batch, size = dict[int, bytes](), 0
     try:
         async for number, line in lines:
-            if line.strip():
-                batch[number] = line
-                size += len(line)
+            batch[number] = line
+            size += len(line)
             if len(batch) == BATCH_LINES or size > most_bytes:
                 yield batch
                 batch, size = {}, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 
 import pytest
 
@@ -156,3 +157,37 @@ def test_a_long_line_is_looked_through_once():
         return [(number, len(line)) async for number, line in _lines(parts(), 1 << 30)]
 
     assert asyncio.run(read()) == [(1, 20_000 * 1024), (2, 2)]
+
+
+async def read_of(*chunks):
+    async def stream():
+        for chunk in chunks:
+            yield chunk
+
+    return [found async for found in _lines(stream(), 1 << 20)]
+
+
+def test_lines_keep_their_numbers_wherever_the_body_is_cut():
+    body = b"\n\na\n \r\n\nbc\n\t\nd\r\n\n\ne"
+    wanted = [(3, b"a"), (6, b"bc"), (8, b"d\r"), (11, b"e")]
+    for first in range(len(body)):
+        for second in range(first, len(body)):
+            assert asyncio.run(read_of(body[:first], body[first:second], body[second:])) == wanted
+
+
+def test_empty_lines_cost_no_step_each():
+    steps = 0
+
+    def count(frame, event, argument):
+        nonlocal steps
+        steps += frame.f_globals.get("__name__") == _lines.__module__
+
+    async def read():
+        sys.setprofile(count)
+        try:
+            return await read_of(b"\n" * 50_000, b" \r\n" * 50_000, b"\t\n" * 100_000 + b"a")
+        finally:
+            sys.setprofile(None)
+
+    assert asyncio.run(read()) == [(200_001, b"a")]
+    assert steps < 100
