@@ -15,7 +15,7 @@ from service.schemas.lookup.compare import Row
 from service.schemas.vector import write_vector
 from service.storage import DocumentRecord, Part, StoredDocument, Vector
 
-TEXTS, VECTORS = frozenset({"key", "value", "metadata"}), frozenset({"key_vector", "value_vector"})
+TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
 
 
 def sent(document_id: str, body: DocumentBody | Row) -> SentDocument:
@@ -46,8 +46,9 @@ def shape(
     answer: dict[str, Any] = {"id": document.id, **numbers}
     if spoke is not None:
         answer["part"] = {"index": spoke.index, **({} if spoke.part is None else spoke.part._asdict())}
+    value_wanted = "value" in include or ("sent_value" in include and document.value_sent)
     for field in ("key", "value", "metadata"):
-        if field in include:
+        if value_wanted if field == "value" else field in include:
             content = getattr(document, field)
             answer[field] = Fragment(content) if stored and field != "key" else content
     if isinstance(document, DocumentRecord):

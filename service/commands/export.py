@@ -56,7 +56,7 @@ def export(
         with progress(messages()) as bar, _written(file) as sink:
             task = bar.add_task(collection, total=info.documents + info.keyless)
             sink.write(Head.of(info).line() + b"\n")
-            found = asked.find(include=["key", "value", "metadata", "key_vector", "value_vector"], page=_PAGE)
+            found = asked.find(include=["key", "sent_value", "metadata", "key_vector", "value_vector"], page=_PAGE)
             for page in found.pages():
                 sink.writelines(write_document(_line(document, info)) + b"\n" for document in page)
                 written += len(page)
@@ -105,6 +105,7 @@ def _line(document: Document, info: CollectionInfo) -> dict[str, Any]:
 
 def _encodes_value(document: Document, info: CollectionInfo) -> bool:
     """Whether the service would encode this document's value if no vector came with it."""
-    if info.encoder is None or info.value_from == "key" or not isinstance(document.value, str):
+    value = document.fields.get("value", document.key)
+    if info.encoder is None or info.value_from == "key" or not isinstance(value, str):
         return False
-    return len(document.parts or ()) <= 1 or document.value != document.key
+    return len(document.parts or ()) <= 1 or value != document.key

@@ -44,6 +44,7 @@ def _object(given: Any) -> Any:
 
 Metadata = TypeAliasType("Metadata", Annotated[Any, PlainValidator(_object), WithJsonSchema(METADATA_SCHEMA)])
 Include = Literal["key", "value", "metadata", "key_vector", "value_vector"]
+DocumentInclude = Literal["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]
 
 DOCUMENT: dict[str, Any] = {
     "key": "relational databases",
@@ -60,7 +61,9 @@ class DocumentBody(Wire):
         description="The text that queries are compared with; null: none. Encoded where the collection has an encoder "
         "and no vector is sent.",
     )
-    value: JSONValue = Field(None, description="What is found there: any JSON. Left out: the key text.")
+    value: JSONValue = Field(
+        None, description="What is found there: any JSON. Left out: the key text, also after the key changes."
+    )
     metadata: Metadata = Field(default_factory=dict)
     key_vector: Vector | None = Field(
         None, description="Left out: encoded from `key`; without an encoder, the document is keyless."
@@ -92,7 +95,11 @@ class DocumentPatch(Wire):
     """A merge patch (RFC 7396) of a document; fields left out stay as they are."""
 
     key: OrNull[Text] = Field(None, description="The new key text; null removes it.")
-    value: JSONValue = Field(None, description="An object is merged into an object; null makes it the key text.")
+    value: JSONValue = Field(
+        None,
+        description="An object is merged into an object; null makes it the key text. Left out, a value that was never "
+        "sent follows a new `key`.",
+    )
     metadata: OrNull[Metadata] = Field(
         None, description="Merged with what is stored: null removes a field, or all of them."
     )
@@ -181,8 +188,9 @@ class DocumentQuery(Wire):
 
     ids: Annotated[list[DocumentId], InParts] | None = Field(None, description="Only these; unknown ids are silent.")
     filter: FilterField = Field(None, description="Only documents that pass.")
-    include: Annotated[list[Include], InParts] = Field(
-        default=["key", "value", "metadata"], description="Which fields to answer, besides the id."
+    include: Annotated[list[DocumentInclude], InParts] = Field(
+        default=["key", "value", "metadata"],
+        description="Which fields to answer, besides the id; `sent_value` is the `value` only where one was sent.",
     )
     limit: int = Field(100, ge=0, le=MAX_PAGE, description="Documents on a page; 0 for the `count` alone.")
     cursor: Text | None = Field(None, description="`next_cursor` of the page before.")

@@ -112,7 +112,8 @@ def compared(source: Reader, target: Reader, name: str, report: Report = lambda 
 
 def digest(document: DocumentRecord) -> bytes:
     """Of all that a document is but its row number: 16 bytes, the same in every store."""
-    texts = DocumentTexts.of(document.id, document.key, document.value, document.metadata)
+    sent = document.value_sent
+    texts = DocumentTexts.of(document.id, document.key, document.value, document.metadata, value_sent=sent)
     pieces = [texts.id.encode(), (texts.key or "").encode(), texts.value.encode(), texts.metadata.encode()]
     vectors = [document.keys, *([] if document.value_vector is None else [document.value_vector])]
     pieces += [each.astype("<f4").tobytes() for each in vectors]

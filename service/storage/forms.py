@@ -23,7 +23,7 @@ from service.storage.records import (
     StoredDocument,
     Vector,
 )
-from service.storage.storable import json_text
+from service.storage.storable import SENT, json_text
 
 # In the order of CollectionSettings, but for the seed before the last.
 SETTINGS_COLUMNS = (
@@ -85,7 +85,17 @@ def texts_of(row: tuple[Any, ...]) -> StoredDocument:
     number, collection, identity, key, value, metadata, keys, checksum = row
     if document_checksum(number, collection, identity, key, value, metadata, keys) != checksum:
         raise DocumentDamaged(number, identity, vectors=False)
-    return StoredDocument(number, identity, key, JSONText(value), JSONText(metadata), keys)
+    marked = value.startswith(SENT)
+    text = value[len(SENT) :] if marked else value
+    value_sent = marked or not _is_key_text(text, key)
+    return StoredDocument(number, identity, key, JSONText(text), JSONText(metadata), keys, value_sent)
+
+
+def _is_key_text(value: str, key: str | None) -> bool:
+    """Whether the JSON of a value is that of the key text; a long text is encoded only if it has an escape."""
+    if key is None or not value.startswith('"'):
+        return key is None and value == "null"
+    return value == json_text(key, "the key") if "\\" in value else value[1:-1] == key
 
 
 def vectors_of(row: tuple[Any, ...]) -> StoredVectors:
@@ -109,6 +119,7 @@ def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> Docu
         metadata=json.loads(texts.metadata),
         row=texts.row,
         parts=tuple(each.part for each in vectors if each.part is not None),
+        value_sent=texts.value_sent,
     )
 
 

@@ -100,6 +100,7 @@ class StoredDocument(NamedTuple):
         row: as of a `DocumentRecord`.
         value, metadata: as JSON, which an answer takes as it is.
         n_keys: how many keys it has.
+        value_sent: whether a value was sent; where none was, the value is the key text and follows it.
     """
 
     row: int
@@ -108,6 +109,7 @@ class StoredDocument(NamedTuple):
     value: JSONText
     metadata: JSONText
     n_keys: int
+    value_sent: bool = True
 
     @property
     def rows(self) -> range:
@@ -124,6 +126,7 @@ class DocumentRecord:
         value_vector: float32[d_v]; None says that each key is the value that goes with it.
         value: any JSON.
         metadata: any JSON object.
+        value_sent: whether a value was sent; where none was, the value is the key text and follows it.
         row: the number of its first key, the others follow; one number where it is keyless. None until the document is
             stored, and another one each time it is written.
         parts: of the key text, one for each key; empty where every key is of all of it, or of none.
@@ -137,6 +140,7 @@ class DocumentRecord:
     metadata: dict[str, Any] = field(default_factory=dict)
     row: int | None = None
     parts: tuple[Part, ...] = ()
+    value_sent: bool = True
 
     @property
     def n_keys(self) -> int:

@@ -13,6 +13,8 @@ from service.storage.fields import FieldRow, field_rows, is_utf8, nested_too_muc
 from service.storage.records import CollectionSettings, DocumentRecord
 
 NUL = "\0"
+SENT = " "
+"""Before the JSON of a value that was sent and is the key text; without it such a value was never sent."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,9 @@ class DocumentTexts:
     fields: tuple[FieldRow, ...]
 
     @classmethod
-    def of(cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any]) -> DocumentTexts:
+    def of(
+        cls, identity: str, key: str | None, value: Any, metadata: Mapping[str, Any], *, value_sent: bool = True
+    ) -> DocumentTexts:
         """Raises Unstorable for what neither JSON nor UTF-8 can say, or metadata that is nested too much."""
         what = f"of document {identity!r}"
         if (excess := nested_too_much(metadata)) is not None:
@@ -39,7 +43,8 @@ class DocumentTexts:
         searched = tuple(field_rows(metadata))
         if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
             raise Unstorable(f"id, key or metadata {what} holds half of a surrogate pair, which UTF-8 cannot say")
-        return cls(identity, key, json_text(value, f"value {what}"), text, searched)
+        mark = SENT if value_sent and value == key else ""
+        return cls(identity, key, mark + json_text(value, f"value {what}"), text, searched)
 
 
 def json_text(value: Any, what: str) -> str:

@@ -49,7 +49,10 @@ class Upsert:
         settings = with_widths(record.settings, documents)
         ids = [each.id for each in documents]
         refuse_repeated(ids)
-        texts = [DocumentTexts.of(each.id, each.key, each.value, each.metadata) for each in documents]
+        texts = [
+            DocumentTexts.of(each.id, each.key, each.value, each.metadata, value_sent=each.value_sent)
+            for each in documents
+        ]
         there = existing(ids)
         taken = tuple(each for each in ids if each in there)
         if taken and mode == "create":

@@ -23,11 +23,11 @@ from service.schemas.document import (
     DocumentBatch,
     DocumentBody,
     DocumentDelete,
+    DocumentInclude,
     DocumentPage,
     DocumentPatch,
     DocumentQuery,
     DocumentUpdate,
-    Include,
     Updated,
     Upserted,
 )
@@ -218,7 +218,8 @@ async def get_document(
     id: IdInPath,  # noqa: A002
     running: Running,
     include: Annotated[
-        list[Include] | None, Query(description="Fields wanted. Left out: key, value and metadata.")
+        list[DocumentInclude] | None,
+        Query(description="Fields wanted. Left out: key, value and metadata; `sent_value`: the value if one was sent."),
     ] = None,
     vector_format: VectorFormat = "numbers",
 ) -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.documents import Written, get
-from service.retrieval.documents.prepare import SentDocument, encode, prepare_documents
+from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import DocumentChanged, InvalidContent
 from service.storage import CollectionRecord, Condition, DocumentRecord, Once
 from service.threads import READS, WRITES
@@ -75,10 +75,12 @@ async def update(
 
     def changed(stored: DocumentRecord) -> DocumentRecord:
         merged = _merged(stored, changes)
-        if not derived or _same(merged["value"], stored.value):
-            return replace(stored, **merged)
-        whole = not stored.parts or merged["value"] != stored.key
-        return replace(stored, **merged, value_vector=vector if whole else None)
+        value_sent, new = merged["value"] is not MISSING, _value(merged)
+        document = replace(stored, **merged | {"value": new}, value_sent=value_sent)
+        if not derived or _same(new, stored.value):
+            return document
+        whole = not stored.parts or new != stored.key
+        return replace(document, value_vector=vector if whole else None)
 
     return await WRITES.run(collection.update, changed, ids=ids, condition=condition, once=once)
 
@@ -90,7 +92,7 @@ def _derived(record: CollectionRecord) -> bool:
 
 def _patched(record: CollectionRecord, stored: DocumentRecord, changes: Mapping[str, Any]) -> SentDocument:
     merged = _merged(stored, changes)
-    value_stays = not _derived(record) or _same(merged["value"], stored.value)
+    value_stays = not _derived(record) or _same(_value(merged), stored.value)
     keys = {name: changes[name] for name in KEYS if name in changes}
     parts = () if changes.get("parts") is None else changes["parts"]
     if not keys:
@@ -113,11 +115,22 @@ def _other_parts(stored: DocumentRecord, *, encoded: bool) -> tuple[str, str]:
 
 
 def _merged(stored: DocumentRecord, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Key, value and metadata of a document with the changes."""
-    texts = {"key": stored.key, "value": stored.value, "metadata": stored.metadata}
-    merged: dict[str, Any] = merge(texts, {name: changes[name] for name in texts if name in changes})
-    key = merged.get("key")
-    return {"key": key, "value": merged.get("value", key), "metadata": merged.get("metadata", {})}
+    """Key, value and metadata of a document with the changes; the value is MISSING where none is sent or was."""
+    content = {"key": stored.key, "value": stored.value, "metadata": stored.metadata}
+    sent = {name: changes[name] for name in content if name in changes}
+    if not stored.value_sent:
+        del content["value"]
+    merged: dict[str, Any] = merge(content, sent)
+    return {
+        "key": merged.get("key"),
+        "value": merged.get("value", MISSING),
+        "metadata": merged.get("metadata", {}),
+    }
+
+
+def _value(merged: Mapping[str, Any]) -> Any:
+    """The value of a document: its key text where none was sent."""
+    return merged["key"] if merged["value"] is MISSING else merged["value"]
 
 
 def _same(value: Any, other: Any) -> bool:

@@ -168,6 +168,7 @@ class _Draft:
             keys=np.stack(keys) if keys else np.empty((0, 0), dtype=np.float32),
             value_vector=self.value_vector(vectors),
             parts=self.parts,
+            value_sent=self.document.value is not MISSING,
         )
 
 

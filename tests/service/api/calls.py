@@ -129,7 +129,10 @@ EVERY_FIELD = [
     ),
     Call("post_documents", {"documents": [{"id": "f", "key": "a long text", "split": {}}]}),
     Call("get_document", query={"include": ["key", "value"], "vector_format": "numbers"}),
-    Call("get_document", query={"include": ["metadata", "key_vector", "value_vector"], "vector_format": "base64"}),
+    Call(
+        "get_document",
+        query={"include": ["metadata", "key_vector", "value_vector", "sent_value"], "vector_format": "base64"},
+    ),
     Call(
         "post_documents",
         {"mode": "create", "documents": [{"id": "c", "key_vector": [1, 0], "value_vector": [0, 1]}]},
@@ -144,7 +147,7 @@ EVERY_FIELD = [
         {"ids": ["qa76"], "patch": {"value": {"a": 1}, "metadata": None}},
     ),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
-    Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector"]}),
+    Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]}),
     Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),
     *(
         Call("query_documents", {"filter": {"field": "metadata.year", "operator": operator, "value": value}})

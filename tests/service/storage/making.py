@@ -30,7 +30,16 @@ def document(identity: str, seed: int = 0, **given: Any) -> DocumentRecord:
 def plain(record: DocumentRecord) -> tuple[Any, ...]:
     """A record without its row number, as something that can be compared."""
     value = None if record.value_vector is None else record.value_vector.tolist()
-    return (record.id, record.key, record.value, record.metadata, record.keys.tolist(), record.parts, value)
+    return (
+        record.id,
+        record.key,
+        record.value,
+        record.metadata,
+        record.keys.tolist(),
+        record.parts,
+        value,
+        record.value_sent,
+    )
 
 
 def collection(store: Store, documents: Sequence[DocumentRecord] = (), name: str = "c") -> int:

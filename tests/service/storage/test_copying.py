@@ -21,6 +21,12 @@ KINDS = [
     document("\uffff", metadata={"n": 2**200, "x": 0.1, "nested": {"deep": ["ü", 1, 1.0, True]}}),
     document("keyless", key=None, keys=np.empty((0, 3), np.float32), value_vector=None),
     document("parts", keys=np.eye(3, dtype=np.float32)[:2], parts=(Part(0, 3), Part(3, 5))),
+    document("no value sent", value="key 0", value_sent=False),
+    document("the key text sent", value="key 0"),
+    document("no key and no value sent", key=None, value=None, value_sent=False),
+    document("null sent", key=None, value=None),
+    document("escapes", key='"\\\n', value='"\\\n', value_sent=False),
+    document("escapes sent", key='"\\\n', value='"\\\n'),
     document("zero", keys=np.array([[-0.0, 1e-40, 3e38]], np.float32)),
 ]
 

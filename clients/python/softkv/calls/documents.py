@@ -22,7 +22,7 @@ from softkv.wire.vectors import FORMAT
 if TYPE_CHECKING:
     from softkv.wire.vectors import Vector
 
-DocumentField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]
+DocumentField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]
 _PAGE = 1000
 _GONE = "document_not_found"
 
@@ -83,6 +83,8 @@ def patch(
 
 def get(place: Place, id: str, *, include: Sequence[DocumentField] | None = None) -> Call[Document]:  # noqa: A002
     """One document, with its key, value and metadata unless `include` says what.
+
+    With "sent_value" in place of "value" it has a value only if one was sent.
 
     Raises:
         NotFound: there is no document of this id.

@@ -55,6 +55,61 @@ def test_a_new_key_moves_the_key_vector_and_leaves_the_value(client, document):
     assert (after["value"], after["value_vector"]) == (before["value"], before["value_vector"])
 
 
+BLENDED = {"query": "a question", "include": ["value", "output"], "null": False, "temperature": 1}
+
+
+@pytest.mark.parametrize("split", [{}, {"split": {}}])
+def test_a_value_that_was_never_sent_follows_its_key(client, collection, split):
+    path = collection()
+    write(client, path, [{"id": "a", "key": "cats", **split}])
+    client.patch(f"{path}/documents/a", json={"key": "trains and stations", **split})
+    changed = ask(client, path, **BLENDED)
+    write(client, path, [{"id": "a", "key": "trains and stations", **split}])
+    written = ask(client, path, **BLENDED)
+    assert changed["matches"] == written["matches"]
+    assert changed["matches"][0]["value"] == "trains and stations"
+    assert changed["output"] == written["output"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "changes", "value"),
+    [
+        ({"key": "cats"}, [{"metadata": {"n": 1}}, {"key": "dogs"}, {"key": "trains"}], "trains"),
+        ({"key": "cats"}, [{"key": None}], None),
+        ({}, [{"key": "cats"}], "cats"),
+        ({"key": "cats", "value": "cats"}, [{"metadata": {"n": 1}}, {"key": "dogs"}], "cats"),
+        ({"key": "cats"}, [{"value": "cats"}, {"key": "dogs"}], "cats"),
+        ({"key": "cats", "value": "fur"}, [{"value": None}, {"key": "dogs"}], "dogs"),
+        ({"value": None}, [{"key": "cats"}], None),
+        ({"key": 'a "quoted"\\ word'}, [{"key": "plain"}], "plain"),
+        ({"key": 'a "quoted"\\ word', "value": 'a "quoted"\\ word'}, [{"key": "plain"}], 'a "quoted"\\ word'),
+    ],
+)
+def test_only_a_value_that_was_sent_stays(client, collection, sent, changes, value):
+    document = f"{collection(encoder=None)}/documents/a"
+    client.put(document, json=sent)
+    for change in changes:
+        assert client.patch(document, json=change).status_code == 200
+    assert read(client, document)["value"] == value
+
+
+def test_whether_a_value_was_sent_can_be_read(client, collection):
+    path = collection(encoder=None)
+    write(
+        client, path, [{"id": "no", "key": "cats"}, {"id": "same", "key": "cats", "value": "cats"}, {"id": "neither"}]
+    )
+    asked = {"include": ["key", "sent_value"]}
+    assert client.post(f"{path}/documents/query", json=asked).json()["documents"] == [
+        {"id": "neither", "key": None},
+        {"id": "no", "key": "cats"},
+        {"id": "same", "key": "cats", "value": "cats"},
+    ]
+    assert client.get(f"{path}/documents/no", params=asked).json() == {"id": "no", "key": "cats"}
+    assert client.get(f"{path}/documents/same", params={"include": "sent_value"}).json()["value"] == "cats"
+    client.post(f"{path}/documents/update", json={"ids": ["same"], "patch": {"value": None}})
+    assert "value" not in client.get(f"{path}/documents/same", params=asked).json()
+
+
 def test_a_vector_that_is_sent_is_kept_and_null_makes_it_anew(client, document):
     before = read(client, document)
     client.patch(document, json={"key_vector": [1.0] * 384})

@@ -46,6 +46,7 @@ def record(written: dict[str, Any]) -> DocumentRecord:
         **{name: written[name] for name in ("id", "key", "value", "metadata")},
         keys=keys.reshape(len(keys), -1) if len(keys) else np.empty((0, 0), np.float32),
         value_vector=None if value is None else np.array(value, np.float32),
+        value_sent=written["value"] != written["key"],
     )
 
 
