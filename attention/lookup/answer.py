@@ -172,7 +172,8 @@ def answer_to(
     if grouping is None:
         shown = _rows_shown(question, similarities, weights, elsewhere, order, biased=biased)
     else:
-        shown = _documents_shown(question, similarities, weights, elsewhere, grouping, evidence.temperature)
+        temperature = evidence.temperature
+        shown = _documents_shown(question, similarities, weights, elsewhere, grouping, temperature, raw)
     rows = shown.rows
     parts, logits, more = numbers(rows), _logits(similarities, rows, evidence), shown.log_parts
     if biased and evidence.log_partition is not None:
@@ -227,7 +228,13 @@ def _rows_shown(
 
 
 def _documents_shown(
-    question: Question, similarities: F64, weights: F64, elsewhere: float, grouping: Grouping, temperature: float
+    question: Question,
+    similarities: F64,
+    weights: F64,
+    elsewhere: float,
+    grouping: Grouping,
+    temperature: float,
+    raw: Callable[[Index], F64] | None,
 ) -> _Shown:
     sums, best = grouping.sums(weights), grouping.best(similarities)
     head = choose_by_weight(sums, best, question.cap)
@@ -236,8 +243,22 @@ def _documents_shown(
     more = np.zeros(len(head.places))
     if question.normaliser == "softmax":
         more = log_parts(grouping, similarities, temperature)[head.places]
-    rows = grouping.best_rows(similarities)[head.places]
+    rows = grouping.best_rows(similarities if raw is None else _untied(grouping, similarities, head, raw))[head.places]
     return _Shown(head, rows, sums[head.places], more, grouping.numbers[head.places])
+
+
+def _untied(grouping: Grouping, logits: F64, head: Head, raw: Callable[[Index], F64]) -> F64:
+    """float64[n]: the similarity of each row with the largest logit of a document of the head, −∞ for the others.
+
+    All keys of a document have the same addend, so the most similar one has the largest logit; beside a large addend
+    float64 gives several keys the same one.
+    """
+    shown = np.zeros(len(grouping.numbers), dtype=np.bool_)
+    shown[head.places] = True
+    ties = np.flatnonzero(shown[grouping.index] & (logits == grouping.best(logits)[grouping.index]))
+    similarities = np.full(len(logits), -np.inf)
+    similarities[ties] = raw(ties)
+    return similarities
 
 
 def sweep_of(

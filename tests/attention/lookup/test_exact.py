@@ -173,3 +173,14 @@ def test_a_sweep_with_a_bias_holds_one_temperature_at_a_time():
         tracemalloc.stop()
     assert found.weights.shape == (300, 3)
     assert most < 40 * keys.shape[0] * 8
+
+
+@pytest.mark.parametrize(("temperature", "addend"), [(1.0, 0.0), (1.0, 1e18), (1e15, 3.0), (1e15, -1e25), (0, 1e18)])
+def test_beside_any_addend_a_document_shows_its_most_similar_key(temperature, addend):
+    keys = np.array([[0.0, 1.0], [0.6, 0.8], [1.0, 0.0], [0.8, 0.6]])
+    view = Memory("cosine").publish(add=Rows(np.arange(4), keys, owners=np.array([0, 0, 0, 3])))
+    bias = Bias.of(view, [0, 3], [addend, addend])
+    (found,) = exact_answers(view, [Question(np.array([1.0, 0.0]), temperature, bias=bias)])
+    shown = dict(zip(found.numbers.tolist(), zip(found.parts.tolist(), found.similarities, strict=True), strict=True))
+    assert shown[0] == (2, 1.0)
+    assert found.best_similarity == 1.0 or addend

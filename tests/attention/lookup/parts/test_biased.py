@@ -188,3 +188,14 @@ def test_what_float32_cannot_add_is_read_in_float64(running, clusters, in_pieces
     assert quantised_answers(view, [Question(queries[0], 1e6, bias=level)]) == [None]
     best = answers(view, asked)[0]
     assert (best.numbers[0], best.weights[0], best.certificate.method) == (5, 1.0, "exact")
+
+
+@SMALL
+def test_beside_a_large_addend_a_document_shows_its_most_similar_key(running, clusters):
+    keys, _, queries = clusters
+    view = Memory("cosine").publish(add=Rows(np.arange(N), keys, owners=np.arange(N) // 3 * 3))
+    question = Question(queries[0], 1.0, top_k=1, bias=Bias.of(view, [300], [1e18]))
+    (found,) = quantised_answers(view, [question])
+    own = keys[300:303] @ queries[0] / np.linalg.norm(keys[300:303], axis=1) / np.linalg.norm(queries[0])
+    assert (found.numbers[0], found.parts[0]) == (300, 300 + own.argmax())
+    assert found.similarities[0] == pytest.approx(own.max())
