@@ -30,12 +30,28 @@ WORDS = {
     "string_too_long": "wanted a text of at most {max_length} characters, got {came}",
     "string_pattern_mismatch": "wanted a text of the form {pattern}, got {came}",
 }
+NO_FIELD_OF_A_DOCUMENT = (
+    "a document has no field {name}: a field of your own goes into `metadata`, and the text that is searched is `key`"
+)
 SHOWN = 60
 
 
-def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any) -> list[Flaw]:
-    """What pydantic found in a body, with JSON pointers into it."""
-    return [Flaw(_pointer(error["loc"], body), words_of(error)) for error in errors]
+def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
+    """What pydantic found in a body, with JSON pointers into it.
+
+    Args:
+        of_document: whether the body is a document, or a patch of one; in a body of several they are its `documents`.
+    """
+
+    def words(error: Mapping[str, Any]) -> str:
+        path = error["loc"]
+        owner = path[:-1]
+        in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
+        if error["type"] == "extra_forbidden" and in_document:
+            return NO_FIELD_OF_A_DOCUMENT.format(name=_shown(path[-1]))
+        return words_of(error)
+
+    return [Flaw(_pointer(error["loc"], body), words(error)) for error in errors]
 
 
 def words_of(error: Mapping[str, Any]) -> str:

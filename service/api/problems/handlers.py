@@ -81,13 +81,14 @@ def of_error(error: Exception) -> ProblemAnswer:
     return ProblemAnswer(status, code, detail, flaws if status == 422 else None)
 
 
-def of_validation(error: RequestValidationError) -> ProblemAnswer:
-    """The answer to a body, path or query string of the wrong form."""
+def of_validation(error: RequestValidationError, *, of_document: bool = False) -> ProblemAnswer:
+    """The answer to a body, path or query string of the wrong form; `of_document` as of `flaws_of`."""
     found = error.errors()
     # Only those that are shown are put into words: a body of some megabytes may have a million.
     within = islice((flaw for flaw in found if flaw["loc"][0] == "body"), MOST_FLAWS)
     besides = islice((flaw for flaw in found if flaw["loc"][0] != "body"), MOST_FLAWS)
-    flaws = flaws_of(({**flaw, "loc": flaw["loc"][1:]} for flaw in within), error.body)
+    within_body = ({**flaw, "loc": flaw["loc"][1:]} for flaw in within)
+    flaws = flaws_of(within_body, error.body, of_document=of_document)
     flaws += [Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in besides]
     first = flaws[0]
     detail = f"{first.pointer}: {first.detail}" if first.pointer else first.detail
@@ -114,9 +115,10 @@ def install(app: FastAPI) -> None:
     async def ours(_: Request, error: Exception) -> Response:
         return of_error(error)
 
-    async def validation(_: Request, error: Exception) -> Response:
+    async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        answer = of_validation(error)
+        of_document = request.method in ("PUT", "PATCH") and {"name", "id"} <= request.path_params.keys()
+        answer = of_validation(error, of_document=of_document)
         if error.body is not None:
             BODIES.submit(partial(free, error.body))
         return answer

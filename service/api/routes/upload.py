@@ -166,7 +166,7 @@ def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int
         except MalformedBody as error:
             flawed[number] = [Flaw("", str(error).replace("the body", "the line"))]
         except ValidationError as error:
-            flawed[number] = flaws_of(error.errors(include_url=False), content)
+            flawed[number] = flaws_of(error.errors(include_url=False), content, of_document=True)
         else:
             documents[number] = sent(document.id, document)
     return documents, flawed

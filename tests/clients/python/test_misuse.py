@@ -134,8 +134,21 @@ def test_refused_rows_name_the_field(shelf):
     assert [(each.row, each.detail) for each in shelf.upsert(rows).refused] == [
         (0, "/id: wanted a text, got 7"),
         (1, "/key_vectors: wanted a list of vectors, got int"),
-        (2, "/vector: there is no such field here: leave it out"),
+        (2, f'a document has no field "vector": {NO_FIELD}'),
     ]
+
+
+NO_FIELD = "a field of your own goes into `metadata`, and the text that is searched is `key`"
+
+
+@pytest.mark.parametrize("name", ["topic", "text", "document", "content", "page_content"])
+def test_a_field_of_ones_own_belongs_into_the_metadata(shelf, name):
+    row = {"id": "a", "key_vector": [1, 2], name: "x"}
+    report = shelf.upsert([row, {"id": "b", "key_vector": [1, 2]}])
+    assert not report
+    flaw = f'a document has no field "{name}": {NO_FIELD}'
+    assert repr(report) == f"<Report 1 of 2 rows written, 1 refused; row 0: {flaw}>"
+    assert shelf.upsert([{"id": "b", "key_vector": [1, 2]}])
 
 
 def test_ctrl_c_says_how_far_it_was(service):

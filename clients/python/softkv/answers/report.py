@@ -34,6 +34,8 @@ class Refusal(NamedTuple):
 class Report:
     """What became of the rows; given to `upsert` as `resume`, it says where to go on, and is filled further.
 
+    It is false where a row was refused.
+
     Attributes:
         rows: how many were read.
         acknowledged: of how many, from the first on, the service has said what became of them.
@@ -59,9 +61,14 @@ class Report:
             refuse(Flaw(f"/{each.row}", each.detail) for each in self.refused)
         return self
 
+    def __bool__(self) -> bool:
+        """Whether no row was refused."""
+        return not self.refused
+
     def __repr__(self) -> str:
         others = [(len(each), name) for name in ("skipped", "refused", "truncated") if (each := getattr(self, name))]
         told = [f"{self.upserted:,} of {self.rows:,} rows written", *(f"{many:,} {name}" for many, name in others)]
         if self.acknowledged < self.rows:
             told.append(f"{self.acknowledged:,} acknowledged")
-        return f"<Report {', '.join(told)}>"
+        why = f"; row {self.refused[0].row}: {self.refused[0].detail}" if self.refused else ""
+        return f"<Report {', '.join(told)}{why}>"

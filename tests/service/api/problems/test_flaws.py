@@ -30,6 +30,37 @@ def test_a_flaw_says_where_it_is_what_was_wanted_and_what_came(client, body, poi
     assert detail in {flaw["pointer"]: flaw["detail"] for flaw in answer.json()["errors"]}[pointer]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("PUT", "/documents/a", '{"topic": 1}', "/topic"),
+        ("PATCH", "/documents/a", '{"text": "x"}', "/text"),
+        ("POST", "/documents", '{"documents": [{"id": "a", "page_content": "x"}]}', "/documents/0/page_content"),
+    ],
+)
+def test_a_field_that_no_document_has_belongs_into_its_metadata(client, method, path, body, pointer):
+    answer = client.request(method, f"/v1/collections/any{path}", content=body.encode(), headers=JSON)
+    (flaw,) = answer.json()["errors"]
+    assert (answer.status_code, flaw["pointer"]) == (422, pointer)
+    assert flaw["detail"].endswith("a field of your own goes into `metadata`, and the text that is searched is `key`")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "", '{"topic": 1}'),
+        ("POST", "/documents", '{"topic": 1}'),
+        ("POST", "/documents/query", '{"topic": 1}'),
+        ("PUT", "/documents/a", '{"split": {"topic": 1}}'),
+    ],
+)
+def test_a_field_elsewhere_is_to_be_left_out(client, method, path, body):
+    answer = client.request(method, f"/v1/collections/any{path}", content=body.encode(), headers=JSON)
+    assert {"there is no such field here: leave it out"} == {
+        flaw["detail"] for flaw in answer.json()["errors"] if "topic" in flaw["pointer"]
+    }
+
+
 def test_null_leaves_a_setting_as_it_is(client, collection):
     path = collection(encoder=None)
     before = client.get(path).json()
