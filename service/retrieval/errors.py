@@ -11,10 +11,21 @@ class RetrievalError(Exception):
 
 
 class CollectionNotFound(RetrievalError):
-    """No collection has that name."""
+    """No collection has that name.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no collection {name!r}: create it with PUT /v1/collections/{name}")
+    Args:
+        names: of collections that the caller may see; None where nobody looked.
+        more: whether there are others besides.
+    """
+
+    def __init__(self, name: str, names: Sequence[str] | None = None, *, more: bool = False) -> None:
+        self.name = name
+        create = f"create it with PUT /v1/collections/{name}"
+        if names:
+            listed = ", ".join(names) + (", …" if more else "")
+            super().__init__(f"there is no collection {name!r}: use one of these names: {listed}; or {create}")
+        else:
+            super().__init__(f"there is no collection {name!r}{'' if names is None else ', and no other'}: {create}")
 
 
 class DocumentNotFound(RetrievalError):

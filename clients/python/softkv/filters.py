@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
@@ -193,12 +194,32 @@ Where: TypeAlias = Filter | Mapping[str, Any]
 
 
 def wire(where: Where | None, pointer: str = "/filter") -> Any:
-    """A filter, or one written as the service reads it → the latter."""
-    if where is None or isinstance(where, Mapping):
+    """A filter, or one written as the service reads it → the latter.
+
+    Raises:
+        Invalid: it is no filter, but for instance an object with a value for each field, as other libraries take it.
+    """
+    if where is None:
+        return where
+    if isinstance(where, Mapping):
+        if where and "operator" not in where and "field" not in where and "conditions" not in where:
+            detail = f"this condition lacks 'field': it wants field, operator, value; or write {_as_expression(where)}"
+            raise flawed(f"{pointer}/field", detail)
         return where
     if isinstance(where, Filter):
         return where.wire()
     raise flawed(pointer, f"wanted a filter such as F.year >= 1930, or an object, got {type(where).__name__}")
+
+
+def _as_expression(equals: Mapping[str, Any]) -> str:
+    """A value for each field, as the expression that means it."""
+    each = [f"{_field_in_python(str(name))} == {_cut(value)}" for name, value in equals.items()]
+    return each[0] if len(each) == 1 else " & ".join(f"({comparison})" for comparison in each)
+
+
+def _field_in_python(name: str) -> str:
+    plain_name = name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
+    return f"F.{name}" if plain_name and name not in _TEXTS else f"F[{name!r}]"
 
 
 def field_name(field: Field | str) -> str:

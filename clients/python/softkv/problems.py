@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,10 +11,8 @@ from softkv.reply import Reply
 
 CONTENT = "invalid_content"
 # What to do in Python, where the service says it in words of HTTP; a note, which a traceback shows.
-_HERE = {
-    "key_refused": "in Python: Client(url, key=…), or the variable SOFTKV_KEY",
-    "collection_not_found": "in Python: collection.create() makes it, client.collections() lists what is there",
-}
+_HERE = {"key_refused": "in Python: Client(url, key=…), or the variable SOFTKV_KEY"}
+_CREATE = re.compile(r"PUT /v1/collections/\S+$")
 
 
 def refusal(reply: Reply) -> Refused:
@@ -31,9 +30,11 @@ def refusal(reply: Reply) -> Refused:
 
 def of_problem(problem: Mapping[str, Any], reply: Reply) -> Refused:
     """A problem of RFC 9457, the whole answer or the end of a stream."""
-    status = problem.get("status", reply.status)
+    status, detail = problem.get("status", reply.status), problem["detail"]
+    if problem.get("code") == "collection_not_found":
+        detail = _CREATE.sub("collection.create()", detail)
     error = OF_STATUS.get(status, Refused)(
-        problem["detail"],
+        detail,
         code=problem.get("code"),
         errors=[Flaw(flaw.get("pointer", ""), flaw.get("detail", "")) for flaw in problem.get("errors") or ()],
         status=status,

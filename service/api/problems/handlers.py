@@ -19,17 +19,20 @@ from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
 from service.api.json import JSONAnswer
+from service.api.keyring import Holder
 from service.api.large import free
 from service.api.problems.errors import NoDescriptors
 from service.api.problems.flaws import flaws_of, words_of
 from service.api.problems.openai import openai_error, openai_status, speaks_openai
 from service.api.problems.table import CODES, HEADERS, OF_STATUS, TABLE
-from service.retrieval import Flaw, InvalidContent
+from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.threads import BODIES
 
 log = structlog.get_logger("softkv")
 
 MOST_FLAWS = 100
+MOST_NAMED = 20
+"""Collections that the refusal of another one names."""
 NO_MEMORY = "there is no memory for this request now: try again, send less at a time, or give the service more"
 NO_DESCRIPTORS = (
     "the service has as many files and connections open as its system lets it: try again, close connections, or raise "
@@ -115,6 +118,12 @@ def install(app: FastAPI) -> None:
     async def ours(_: Request, error: Exception) -> Response:
         return of_error(error)
 
+    async def no_collection(request: Request, error: Exception) -> Response:
+        assert isinstance(error, CollectionNotFound)
+        holder: Holder = request.state.holder
+        page, more = request.app.state.parts.catalogue.page(holder.prefix, None, MOST_NAMED)
+        return of_error(CollectionNotFound(error.name, [each.name for each in page], more=more))
+
     async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         of_document = request.method in ("PUT", "PATCH") and {"name", "id"} <= request.path_params.keys()
@@ -158,7 +167,7 @@ def install(app: FastAPI) -> None:
         )
 
     for kind in CODES:
-        app.add_exception_handler(kind, ours)
+        app.add_exception_handler(kind, no_collection if kind is CollectionNotFound else ours)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(ClientDisconnect, gone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -10,6 +11,7 @@ from service.commands.errors import CommandError, Misused, Refused, Unreachable
 
 # Of a service that is full, or that is started again within long work: a quarter of a minute in all.
 _RETRIES = 7
+_MISSING = re.compile(r"there is no collection '(?P<name>[^']+)'")
 
 
 @contextmanager
@@ -37,6 +39,9 @@ def connected(url: str, api_key: str | None = None) -> Iterator[softkv.Client]:
 
 def failure(error: softkv.Error, url: str) -> CommandError:
     """What went wrong with the client, as the error that ends a command."""
+    if isinstance(error, softkv.NotFound) and (missing := _MISSING.match(error.detail)):
+        load = f"`softkv load FILE --collection {missing['name']}`"
+        return Refused(str(error).replace("collection.create()", load))
     if not isinstance(error, softkv.Unreachable):
         return Refused(str(error))
     reason = str(error.__cause__) or type(error.__cause__).__name__

@@ -170,10 +170,29 @@ def test_one_id_is_no_list_of_characters(shelf):
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
 
 
-def test_where_the_service_speaks_of_http_a_note_says_it_in_python(softkv_client):
+def test_a_missing_collection_is_told_in_python_s_words_with_those_there_are(shelf, softkv_client):
     with pytest.raises(softkv.NotFound) as missing:
         softkv_client.collection("no-such").attend("a")
-    assert "collection.create()" in missing.value.__notes__[0]
+    told = missing.value.detail
+    assert told.startswith("there is no collection 'no-such': use one of these names: ")
+    assert shelf.name in told
+    assert told.endswith("; or create it with collection.create()")
+
+
+@pytest.mark.parametrize(
+    ("where", "written"),
+    [
+        ({"topic": "billing"}, "F.topic == 'billing'"),
+        ({"my topic": 1, "id": "a"}, "(F['my topic'] == 1) & (F['id'] == 'a')"),
+        ({"class": 5}, "F['class'] == 5"),
+    ],
+)
+def test_values_by_field_are_no_filter_and_the_expression_is_named(shelf, where, written):
+    with pytest.raises(softkv.Invalid) as refused:
+        shelf.attend([1.0, 0.0], where=where)
+    assert refused.value.errors[0].pointer == "/filter/field"
+    assert refused.value.errors[0].detail.endswith(f"it wants field, operator, value; or write {written}")
+    assert shelf.count(where=eval(written, {"F": F})) == 0
 
 
 def test_a_field_that_no_document_has_passes_none(shelf):

@@ -125,6 +125,24 @@ def test_it_lists_only_its_own(client, key, asked, listed):
         assert ([each["name"] for each in after["collections"]], after["next_cursor"]) == (["docs-b"], None)
 
 
+def test_a_missing_collection_is_answered_with_those_that_the_key_may_see(client):
+    def told(name, key):
+        answer = client.get(f"/v1/collections/{name}", headers=as_(key))
+        assert answer.status_code == 404
+        return answer.json()["detail"]
+
+    create = "or create it with PUT /v1/collections/docs-none"
+    listed = "there is no collection 'docs-none': use one of these names:"
+    assert told("docs-none", "docs-reader") == f"{listed} docs-a, docs-b; {create}"
+    assert told("docs-none", "reader") == f"{listed} doc, docs-a, docs-b, other; {create}"
+    for number in range(20):
+        client.put(f"/v1/collections/many-{number}", json={}, headers=as_("all"))
+    names = ["doc", "docs-a", "docs-b", *sorted(f"many-{number}" for number in range(20))][:20]
+    assert told("docs-none", "reader") == f"{listed} {', '.join(names)}, …; {create}"
+    for number in range(20):
+        client.delete(f"/v1/collections/many-{number}", headers=as_("all"))
+
+
 def test_a_key_for_all_has_all(client):
     for key in ("all", "reader"):
         names = [each["name"] for each in client.get("/v1/collections", headers=as_(key)).json()["collections"]]
