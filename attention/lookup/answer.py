@@ -172,8 +172,7 @@ def answer_to(
     if grouping is None:
         shown = _rows_shown(question, similarities, weights, elsewhere, order, biased=biased)
     else:
-        temperature = evidence.temperature
-        shown = _documents_shown(question, similarities, weights, elsewhere, grouping, temperature, raw)
+        shown = _documents_shown(question, similarities, weights, elsewhere, grouping, evidence, raw)
     rows = shown.rows
     parts, logits, more = numbers(rows), _logits(similarities, rows, evidence), shown.log_parts
     if biased and evidence.log_partition is not None:
@@ -233,32 +232,18 @@ def _documents_shown(
     weights: F64,
     elsewhere: float,
     grouping: Grouping,
-    temperature: float,
+    evidence: Evidence,
     raw: Callable[[Index], F64] | None,
 ) -> _Shown:
     sums, best = grouping.sums(weights), grouping.best(similarities)
     head = choose_by_weight(sums, best, question.cap)
     if question.top_p is not None:
         head = cut(head, best, sums, question.top_p, elsewhere, by_weight=True)
-    more = np.zeros(len(head.places))
-    if question.normaliser == "softmax":
-        more = log_parts(grouping, similarities, temperature)[head.places]
-    rows = grouping.best_rows(similarities if raw is None else _untied(grouping, similarities, head, raw))[head.places]
-    return _Shown(head, rows, sums[head.places], more, grouping.numbers[head.places])
-
-
-def _untied(grouping: Grouping, logits: F64, head: Head, raw: Callable[[Index], F64]) -> F64:
-    """float64[n]: the similarity of each row with the largest logit of a document of the head, −∞ for the others.
-
-    All keys of a document have the same addend, so the most similar one has the largest logit; beside a large addend
-    float64 gives several keys the same one.
-    """
-    shown = np.zeros(len(grouping.numbers), dtype=np.bool_)
-    shown[head.places] = True
-    ties = np.flatnonzero(shown[grouping.index] & (logits == grouping.best(logits)[grouping.index]))
-    similarities = np.full(len(logits), -np.inf)
-    similarities[ties] = raw(ties)
-    return similarities
+    softmax = question.normaliser == "softmax"
+    more = log_parts(grouping, similarities, evidence.temperature) if softmax else np.zeros(len(sums))
+    told_apart = similarities if raw is None else grouping.untied(similarities, head.places, raw)
+    rows = grouping.best_rows(told_apart)[head.places]
+    return _Shown(head, rows, sums[head.places], more[head.places], grouping.numbers[head.places])
 
 
 def sweep_of(

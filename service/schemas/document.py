@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.retrieval.documents import MOST_KEYS
-from service.schemas.filter import FilterField
+from service.schemas.filter import FilterField, Warnings
 from service.schemas.json_object import OrNull
 from service.schemas.keys import Part, Split
 from service.schemas.vector import Vector, VectorAnswer
@@ -213,6 +213,7 @@ class DocumentPage(Wire):
     documents: list[DocumentAnswer]
     next_cursor: str | None = Field(description="Where the next page begins; null at the end, and with a limit of 0.")
     count: int | None = Field(description="How many documents pass in all; null where `count` was not asked for.")
+    warnings: Warnings = None
 
 
 class DocumentDelete(Wire):

@@ -117,3 +117,11 @@ FilterField = Annotated[
     Annotated[Any, AfterValidator(json_value), DocumentedAs(Filter)] | None,
     Field(description="Which documents may be attended to; left out: all."),
 ]
+
+Warnings = Annotated[
+    list[str] | None,
+    Field(
+        description="Why the filter passes no document, a sentence each: no document has a field that it asks for, or "
+        "all have values of another type there. Left out where nothing is odd."
+    ),
+]

@@ -46,7 +46,7 @@ from service.storage.errors import (
     WidthMismatch,
     WriteAnswered,
 )
-from service.storage.fields import Scalar, Stored, nested_too_much, scalar_of, stored
+from service.storage.fields import Kind, Scalar, Stored, nested_too_much, scalar_of, stored
 from service.storage.interface import Disk, Place, Reader, Search, Store, UncleanStop, Writer
 from service.storage.key_rows import KeySums
 from service.storage.once import LIFETIME_SECONDS, Once, WriteAnswer, WriteRequest

@@ -18,6 +18,7 @@ from service.storage.records import (
     CollectionSettings,
     DocumentRecord,
     FieldFacts,
+    FieldKinds,
     FieldValue,
     KeyRows,
     Matrix,
@@ -118,13 +119,13 @@ class Reader(Protocol):
         """The row numbers int64[n] of the documents that pass, ascending; those from `first` to `last`."""
 
     def column(self, collection: int, field: str, *, after: int = 0, most_bytes: int | None = None) -> Column | None:
-        """A field of the metadata of all documents whose row numbers are above `after`.
-
-        None where it would take more than `most_bytes` of memory. It may hold rows that are gone.
-        """
+        """A field of all documents with row numbers above `after`, maybe of gone rows; None over `most_bytes`."""
 
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """At most `limit` names of metadata fields, by code point, those after `after`."""
+
+    def field_kinds(self, collection: int, name: str) -> FieldKinds:
+        """Which kinds of values a metadata field has, without reading them all."""
 
     def field_facts(
         self,
@@ -273,11 +274,9 @@ class Store(Protocol):
         """The write transaction: commits when the block ends, rolls back when it raises.
 
         Args:
-            once: raises as `refuse_answered` does, before anything is written; where it does not, the block has to
-                `Writer.keep_answer`.
+            once: raises as `refuse_answered` does before anything is written; else the block has to `keep_answer`.
             deletes: nothing is stored but what it was answered: room that is kept for that may be taken.
-            collection: whose documents it writes, so that nobody else writes them between what it reads and what it
-                writes; raises CollectionMissing.
+            collection: whose documents nobody else writes meanwhile; raises CollectionMissing.
         """
 
     def refuse_answered(self, request: WriteRequest) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, NewType, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from service.storage.fields import Scalar
+from service.storage.fields import Kind, Scalar
 
 Vector: TypeAlias = NDArray[np.float32]
 Matrix: TypeAlias = NDArray[np.float32]
@@ -268,6 +268,13 @@ class FieldValue:
 
     value: Scalar
     count: int
+
+
+class FieldKinds(NamedTuple):
+    """Which kinds of values a field has in any document: the field itself, and elements where it is a list."""
+
+    own: frozenset[Kind]
+    elements: frozenset[Kind]
 
 
 @dataclass(frozen=True)

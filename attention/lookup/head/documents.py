@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +53,22 @@ class Grouping:
         hits = np.flatnonzero(values == np.repeat(np.maximum.reduceat(values, self._starts), self.counts))
         found = hits[np.searchsorted(hits, self._starts)]
         return found if self._order is None else self._order[found]
+
+    def untied(self, logits: F64, shown: Index, raw: Callable[[Index], F64]) -> F64:
+        """float64[n]: the similarity of each row with the largest logit of a document at `shown`, −∞ for the others.
+
+        All keys of a document have the same addend, so the most similar one has the largest logit; beside a large
+        addend float64 gives several keys the same one.
+
+        Args:
+            raw: the similarities of some of the rows.
+        """
+        wanted = np.zeros(len(self.numbers), dtype=np.bool_)
+        wanted[shown] = True
+        ties = np.flatnonzero(wanted[self.index] & (logits == self.best(logits)[self.index]))
+        similarities = np.full(len(logits), -np.inf)
+        similarities[ties] = raw(ties)
+        return similarities
 
     def log_sums(self, logits: F64) -> F64:
         """float64[m]: ln Σ exp(logit) over each document's rows, which neither overflows nor vanishes."""

@@ -194,15 +194,9 @@ Where: TypeAlias = Filter | Mapping[str, Any]
 
 
 def wire(where: Where | None, pointer: str = "/filter") -> Any:
-    """A filter, or one written as the service reads it → the latter.
-
-    Raises:
-        Invalid: it is no filter, but for instance an object with a value for each field, as other libraries take it.
-    """
-    if where is None:
-        return where
-    if isinstance(where, Mapping):
-        if where and "operator" not in where and "field" not in where and "conditions" not in where:
+    """A filter, or one written as the service reads it → the latter; Invalid for a value by field."""
+    if where is None or isinstance(where, Mapping):
+        if where and where.keys().isdisjoint(("operator", "field", "conditions")):
             detail = f"this condition lacks 'field': it wants field, operator, value; or write {_as_expression(where)}"
             raise flawed(f"{pointer}/field", detail)
         return where

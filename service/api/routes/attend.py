@@ -142,12 +142,17 @@ def shape_result(
     if result.read is not None:
         answer["read"] = result.read
     counts = {"documents": found.documents, "keys": found.keys}
-    return answer | {"temperature": found.temperature, **counts, "took_ms": took_ms}
+    return answer | {"temperature": found.temperature, **counts, **warned(result.warnings), "took_ms": took_ms}
 
 
 def full_text(added: soft_lookup.FullText | None) -> dict[str, Any]:
     """What words added, where that was asked."""
     return {} if added is None else {"full_text": asdict(added)}
+
+
+def warned(warnings: Sequence[str]) -> dict[str, Any]:
+    """Why the filter passes no document, where that is known."""
+    return {"warnings": list(warnings)} if warnings else {}
 
 
 def evidence(found: Evidence) -> dict[str, Any]:

@@ -99,7 +99,8 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
 
     def shaped() -> Any:
         documents = [shape(document, body.include, body.vector_format) for document in page.documents]
-        return {"documents": documents, "next_cursor": page.next_cursor, "count": page.count}
+        warnings = {"warnings": list(page.warnings)} if page.warnings else {}
+        return {"documents": documents, "next_cursor": page.next_cursor, "count": page.count, **warnings}
 
     return JSONAnswer(await BODIES.run(shaped) if len(page.documents) > MANY_DOCUMENTS else shaped())
 

@@ -10,7 +10,7 @@ from service.api.document_form import reads, shape
 from service.api.json import JSONAnswer
 from service.api.middleware.limits import heavy
 from service.api.problems.refusals import ASKING, WITH_BODY, refusals
-from service.api.routes.attend import evidence, full_text
+from service.api.routes.attend import evidence, full_text, warned
 from service.api.routing import json_router
 from service.api.state import NameInPath, Running
 from service.retrieval.queries import Options, sweep_collection
@@ -57,6 +57,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
             **full_text(swept.full_text),
             "documents": swept.documents,
             "keys": swept.keys,
+            **warned(swept.warnings),
             "took_ms": (time.perf_counter() - started) * 1e3,
         }
     )

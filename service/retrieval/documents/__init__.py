@@ -18,3 +18,4 @@ from service.retrieval.documents.merge_patch import patch, update
 from service.retrieval.documents.prepare import MISSING, SentDocument, prepare_documents
 from service.retrieval.documents.seeding import Seeding
 from service.retrieval.documents.splitting import MOST_KEYS, Split
+from service.retrieval.documents.unmatched import warnings_of

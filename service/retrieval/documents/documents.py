@@ -10,6 +10,7 @@ from functools import partial
 
 from service.retrieval.collections import Collection
 from service.retrieval.documents.prepare import SentDocument, prepare_documents
+from service.retrieval.documents.unmatched import warnings_of
 from service.retrieval.errors import DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.storage import Change, Condition, DocumentRecord, Mode, Once, StoredDocument
 from service.threads import READS, WRITES
@@ -47,11 +48,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Page:
-    """Documents in id order, where to go on, and how many pass in all (None if not asked)."""
+    """Documents in id order, where to go on, how many pass in all (None if not asked), and why none passes."""
 
     documents: Sequence[StoredDocument | DocumentRecord]
     next_cursor: str | None
     count: int | None
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,11 @@ def page(
         read = reader.page if vectors else reader.page_of_texts
         found = read(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
+        none = passing == 0 or (limit > 0 and after is None and not found)
+        warnings = warnings_of(reader, record.id, condition) if none else []
     more = len(found) > limit
     found = found[:limit]
-    return Page(found, write_cursor(found[-1].id) if more else None, passing)
+    return Page(found, write_cursor(found[-1].id) if more else None, passing, warnings)
 
 
 def delete_one(collection: Collection, document_id: str, *, once: Once[None] | None = None) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import Answer, Coverage, Evidence, covered
-from service.retrieval.collections import Collection, Snapshot
+from service.retrieval.collections import Collection, Snapshot, parse_filter
+from service.retrieval.documents import warnings_of
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.addends import Added
 from service.retrieval.queries.confident import Confident, as_wanted
@@ -65,6 +66,7 @@ class Result:
         coverage: of how much of the collection it was made; None where it had to be all of it.
         full_text: what words added; None where that was not asked.
         read: what a field came to over all documents, where that was asked.
+        warnings: why the filter passes no document, a sentence each.
     """
 
     matches: list[Match]
@@ -74,6 +76,7 @@ class Result:
     coverage: Coverage | None = None
     full_text: FullText | None = None
     read: dict[str, Any] | None = None
+    warnings: Sequence[str] = ()
 
 
 async def attend_collection(
@@ -134,7 +137,13 @@ class Telling:
         """An answer with its documents, how sure it is, and what is to be told of what was added to its logits."""
         explained = added if self.options.explained else None
         made = result(self.snapshot.record, answer, self.reading, explained, confident)
-        return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter))
+        warnings = filter_warnings(self.snapshot, self.options.filter, answer.documents)
+        return replace(made, full_text=full_text_of(added, self.snapshot, self.options.filter), warnings=warnings)
+
+
+def filter_warnings(snapshot: Snapshot, sent: Any, documents: int) -> list[str]:
+    """Why a filter passes none of the documents, as far as their fields tell; nothing where it passes some."""
+    return [] if documents or sent is None else warnings_of(snapshot.reader, snapshot.record.id, parse_filter(sent))
 
 
 def full_text_of(added: Added | None, snapshot: Snapshot, sent: Any) -> FullText | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attention.lookup import Answer, Evidence, sweep
 from service.retrieval.collections import Collection, Snapshot
-from service.retrieval.queries.attend import FullText, full_text_of, rest_weight
+from service.retrieval.queries.attend import FullText, filter_warnings, full_text_of, rest_weight
 from service.retrieval.queries.confident import as_wanted
 from service.retrieval.queries.question import Array, Options, adding_to, questions_of
 from service.retrieval.queries.reading import Document, Reading, Spoke
@@ -44,6 +44,7 @@ class Swept:
     documents: int
     keys: int
     full_text: FullText | None = None
+    warnings: Sequence[str] = ()
 
 
 async def sweep_collection(
@@ -74,6 +75,7 @@ async def sweep_collection(
             documents=found.documents,
             keys=found.keys,
             full_text=full_text_of(added, snapshot, options.filter),
+            warnings=filter_warnings(snapshot, options.filter, found.documents),
         )
 
     # It shares the version, its masks and its turn; the scan is its own, into a histogram.

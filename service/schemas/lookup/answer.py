@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from service.schemas.filter import Warnings
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart, Part
 from service.schemas.lookup.addends import AddendLine, FullTextAnswer
@@ -139,6 +140,7 @@ class AttendAnswer(Wire):
     temperature: float = Field(description='As asked; for `"auto"` the one that was found.')
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have: the n of the null key.")
+    warnings: Warnings = None
     took_ms: float = Field(description="Milliseconds in the service, encoding included.")
 
     model_config = ConfigDict(

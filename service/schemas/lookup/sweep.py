@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field
 
 from service.schemas.document import Include
-from service.schemas.filter import FilterField
+from service.schemas.filter import FilterField, Warnings
 from service.schemas.json_object import OrNull
 from service.schemas.keys import MatchPart
 from service.schemas.lookup.addends import BiasField, FullTextAnswer, FullTextField
@@ -70,4 +70,5 @@ class SweepAnswer(Wire):
     full_text: FullTextAnswer | None = Field(None, description="What words added, where that was asked.")
     documents: int = Field(description="How many documents pass the filter and can be attended to.")
     keys: int = Field(description="How many keys they have.")
+    warnings: Warnings = None
     took_ms: float

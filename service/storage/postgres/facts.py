@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from service.storage.fields import Kind, Scalar, scalar_of, stored
 from service.storage.postgres.forms import digest, is_number, kind_of, number_entry, stored_of
-from service.storage.records import FieldFacts, FieldType, FieldValue
+from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
 _LIST, _NUMBER, _TEXT = int(Kind.LIST), int(Kind.NUMBER), int(Kind.TEXT)
 # A list or an object is counted as one thing, whatever it holds: its elements or paths have rows of their own.
@@ -42,6 +42,13 @@ WHERE collection = %(collection)s AND (%(after)s::text IS NULL OR name > %(after
   AND EXISTS (SELECT FROM fields JOIN documents USING (collection, "row")
               WHERE fields.collection = names.collection AND fields.field = names.field AND {living})
 ORDER BY name LIMIT %(limit)s"""
+# One step into the index for each kind.
+_KINDS = """\
+SELECT element, kind
+FROM unnest(%(kinds)s::smallint[]) AS kinds (kind), unnest('{{0,1}}'::smallint[]) AS elements (element)
+WHERE EXISTS (SELECT FROM fields JOIN documents USING (collection, "row")
+              WHERE fields.collection = %(collection)s AND fields.field = %(field)s
+              AND fields.element = elements.element AND fields.kind = kinds.kind AND {living})"""
 _TYPES: dict[int, FieldType] = {
     Kind.NULL: "null",
     Kind.BOOLEAN: "boolean",
@@ -56,6 +63,14 @@ def read_names(connection: Connection[Any], collection: int, after: str | None, 
     asked = {"collection": collection, "after": after, "limit": limit}
     names = connection.execute(_NAMES.format(living=living), asked)
     return [name for (name,) in names]
+
+
+def read_kinds(connection: Connection[Any], collection: int, field: str, living: str) -> FieldKinds:
+    """Which kinds of values the field has; numbers of all sizes have one kind."""
+    asked = {"collection": collection, "field": digest(field), "kinds": [int(kind) for kind in Kind]}
+    found = connection.execute(_KINDS.format(living=living), asked).fetchall()
+    own, elements = (frozenset(Kind(kind) for of, kind in found if of == element) for element in (0, 1))
+    return FieldKinds(own, elements)
 
 
 def read_facts(

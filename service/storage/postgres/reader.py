@@ -19,13 +19,14 @@ from service.storage.key_rows import KeySums
 from service.storage.postgres import document_rows, log, vector_rows
 from service.storage.postgres.columns import read_column
 from service.storage.postgres.expressions import TRUE, Expression, both, where_passes, with_ids
-from service.storage.postgres.facts import read_facts, read_names
+from service.storage.postgres.facts import read_facts, read_kinds, read_names
 from service.storage.postgres.forms import COLLECTION_COLUMNS, LAST, LIVING, TEXT_COLUMNS, array, living_at, numbers
 from service.storage.postgres.search import Search
 from service.storage.records import (
     CollectionRecord,
     DocumentRecord,
     FieldFacts,
+    FieldKinds,
     FieldValue,
     KeyRows,
     Matrix,
@@ -152,6 +153,10 @@ class Reader:
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """At most `limit` names of metadata fields, by code point, those after `after`."""
         return read_names(self._connection, collection, after and after.partition(NUL)[0], limit, self._living)
+
+    def field_kinds(self, collection: int, name: str) -> FieldKinds:
+        """Which kinds of values a metadata field has, without reading them all."""
+        return read_kinds(self._connection, collection, name, self._living)
 
     def field_facts(
         self,

@@ -20,6 +20,7 @@ from service.storage.records import (
     CollectionRecord,
     DocumentRecord,
     FieldFacts,
+    FieldKinds,
     FieldValue,
     KeyRows,
     Matrix,
@@ -29,7 +30,7 @@ from service.storage.records import (
 )
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.expressions import Expression, compile_condition
-from service.storage.sqlite.fields import read_column, read_facts, read_names
+from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names
 from service.storage.sqlite.forms import COLLECTION_COLUMNS, TEXT_COLUMNS, marks, numbers_text
 from service.storage.sqlite.search import Search
 
@@ -120,6 +121,10 @@ class Reader:
     def field_names(self, collection: int, *, after: str | None = None, limit: int) -> list[str]:
         """At most `limit` names of metadata fields, by code point, those after `after`."""
         return read_names(self._connection, collection, after, limit)
+
+    def field_kinds(self, collection: int, name: str) -> FieldKinds:
+        """Which kinds of values a metadata field has, without reading them all."""
+        return read_kinds(self._connection, collection, name)
 
     def field_facts(
         self,

@@ -192,12 +192,20 @@ def test_values_by_field_are_no_filter_and_the_expression_is_named(shelf, where,
         shelf.attend([1.0, 0.0], where=where)
     assert refused.value.errors[0].pointer == "/filter/field"
     assert refused.value.errors[0].detail.endswith(f"it wants field, operator, value; or write {written}")
-    assert shelf.count(where=eval(written, {"F": F})) == 0
+    assert shelf.attend([1.0, 0.0], where=eval(written, {"F": F})).documents == 0
 
 
 def test_a_field_that_no_document_has_passes_none(shelf):
     answer = shelf.attend([1.0, 0.0], where=F.nothing == 3)
     assert (bool(answer), answer.documents, len(answer)) == (False, 0, 0)
+    (warning,) = answer.warnings
+    assert warning.startswith("no document has metadata.nothing; there are metadata.")
+    assert answer.explain().endswith(warning)
+    assert shelf.sweep([1.0, 0.0], [1.0], where=F.nothing == 3).warnings == [warning]
+    assert shelf.attend([1.0, 0.0]).warnings == shelf.attend([1.0, 0.0], where=F.nothing != 3).warnings == []
+    for asked in (lambda: shelf.count(where=F.nothing == 3), lambda: list(shelf.find(where=F.nothing == 3))):
+        with pytest.warns(UserWarning, match="no document has metadata.nothing; there are"):
+            assert not asked()
 
 
 def test_settings_that_a_local_service_does_not_have():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, FieldFacts, FieldValue, Store
+from service.storage import Comparison, FieldFacts, FieldValue, Kind, Store
 from tests.service.storage import meaning
 from tests.service.storage.making import collection, document
 
@@ -148,3 +148,18 @@ def test_any_name_of_a_field_is_told(store: Store, name: str) -> None:
     with store.reading() as reader:
         assert reader.field_names(number, limit=2) == [name]
         assert reader.field_facts(number, [name])[0].count == 1
+
+
+def test_kinds_are_those_of_documents_that_are_there(store: Store) -> None:
+    metadata = [{"a": 1, "b": ["x", None, True]}, {"a": 2**70, "b": 0.5, "c": {"d": "x"}}, {"a": None, "gone": "x"}]
+    number = collection(store, [document(str(i), metadata=each) for i, each in enumerate(metadata)])
+    with store.writing() as writer:
+        writer.upsert(number, [document("2", metadata={"a": None})])
+    with store.reading() as reader:
+        kinds = {name: reader.field_kinds(number, name) for name in ("a", "b", "c", "c.d", "gone", "never")}
+    numbers = {Kind.NUMBER, Kind.NUMBER_ABOVE}
+    assert kinds["a"].own - numbers == kinds["a"].elements == frozenset()
+    assert Kind.NUMBER in kinds["a"].own
+    assert kinds["b"] == ({Kind.LIST, Kind.NUMBER}, {Kind.TEXT, Kind.NULL, Kind.BOOLEAN})
+    assert (kinds["c"].own, kinds["c.d"].own) == ({Kind.OBJECT}, {Kind.TEXT})
+    assert kinds["gone"] == kinds["never"] == (frozenset(), frozenset())

@@ -168,6 +168,11 @@ class Answer(Sequence[Match]):
         return int(self._content["keys"])
 
     @property
+    def warnings(self) -> list[str]:
+        """Why the filter passes no document: no document has the field, or all have another type there."""
+        return list(self._content.get("warnings", ()))
+
+    @property
     def took_ms(self) -> float:
         """Milliseconds in the service."""
         return float(self._content["took_ms"])
@@ -210,7 +215,7 @@ class Answer(Sequence[Match]):
 
     def explain(self) -> str:
         """Who has how much of the weight, line by line: the lines add up to one. Below stands what was added."""
-        return explained(self)
+        return "\n".join([explained(self), *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:
         """As it came over the wire."""

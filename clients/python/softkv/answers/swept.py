@@ -23,6 +23,7 @@ class Swept:
         matches: the `top_k` best by similarity.
         documents: how many pass the filter.
         keys: how many keys these have.
+        warnings: why the filter passes no document: no document has the field, or all have another type there.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Swept:
         self.matches: list[Match] = [match(each) for each in content["matches"]]
         self.documents: int = content["documents"]
         self.keys: int = content["keys"]
+        self.warnings: list[str] = list(content.get("warnings", ()))
         self._added: Mapping[str, Any] | None = content.get("full_text")
         self.took_ms: float = content["took_ms"]
         self.question = question

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -205,14 +206,25 @@ def _write(method: str, path: str, content: Mapping[str, Any]) -> Call[Written]:
 def _page(place: Place, request: Mapping[str, Any]) -> Call[Page[Document]]:
     def parse(reply: Reply) -> Page[Document]:
         content = reply.json()
+        _warn(content)
         return Page([document(each) for each in content["documents"]], content["next_cursor"])
 
     return Call("POST", f"{place.documents}/query", parse, content=body({**request, "vector_format": FORMAT}))
 
 
 def _count(place: Place, which: Mapping[str, Any]) -> Call[int]:
-    content = body({**which, "limit": 0, "count": True})
-    return Call("POST", f"{place.documents}/query", lambda reply: int(reply.json()["count"]), content=content)
+    def parse(reply: Reply) -> int:
+        content = reply.json()
+        _warn(content)
+        return int(content["count"])
+
+    return Call("POST", f"{place.documents}/query", parse, content=body({**which, "limit": 0, "count": True}))
+
+
+def _warn(content: Mapping[str, Any]) -> None:
+    """Show why a filter passes nothing, where it asks for a field that no document has."""
+    for warning in content.get("warnings", ()):
+        warnings.warn(warning, stacklevel=2)
 
 
 def _which(ids: str | Iterable[str] | None, where: Where | None) -> dict[str, Any]:

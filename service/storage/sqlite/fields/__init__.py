@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 from service.storage.sqlite.fields.columns import read_column
-from service.storage.sqlite.fields.facts import read_facts, read_names
+from service.storage.sqlite.fields.facts import read_facts, read_kinds, read_names

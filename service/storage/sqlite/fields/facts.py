@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from typing import Any, get_args
 
 from service.storage.fields import Kind, Scalar, ordered_kinds, scalar_of, stored
-from service.storage.records import FieldFacts, FieldType, FieldValue
+from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
 # Numbers past the range of int64 stand as bytes, whole: they are integers where 64 bits without a sign hold them.
 _FORM = (
@@ -39,6 +39,12 @@ WITH RECURSIVE names (name) AS (
     FROM names WHERE name IS NOT NULL
 )
 SELECT name FROM names WHERE name IS NOT NULL LIMIT :limit"""
+# One step into the index for each kind.
+_KINDS = f"""\
+SELECT element, kind FROM (SELECT column1 AS kind FROM (VALUES {", ".join(f"({kind:d})" for kind in Kind)})) AS kinds,
+                          (SELECT column1 AS element FROM (VALUES (0), (1))) AS elements
+WHERE EXISTS (SELECT 1 FROM fields WHERE collection = :collection AND field = :field
+              AND fields.element = elements.element AND fields.kind = kinds.kind)"""
 _TYPES: dict[tuple[Kind, str], FieldType] = {
     (Kind.NULL, "integer"): "null",
     (Kind.BOOLEAN, "integer"): "boolean",
@@ -56,6 +62,13 @@ def read_names(connection: Connection, collection: int, after: str | None, limit
         {"collection": collection, "after": after or "", "limit": limit},
     )
     return [name for (name,) in names]
+
+
+def read_kinds(connection: Connection, collection: int, field: str) -> FieldKinds:
+    """Which kinds of values the field has."""
+    found = connection.execute(_KINDS, {"collection": collection, "field": field}).fetchall()
+    own, elements = (frozenset(Kind(kind) for of, kind in found if of == element) for element in (0, 1))
+    return FieldKinds(own, elements)
 
 
 def read_facts(

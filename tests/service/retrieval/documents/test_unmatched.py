@@ -1,0 +1,111 @@
+"""A filter that no document passes says why, where the fields of the documents tell."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.retrieval.documents.unmatched import MOST_NAMED, warnings_of
+from service.storage import SQLiteStore, parse_condition
+from tests.service.storage.making import collection, document
+
+DOCUMENTS = [
+    document("a", metadata={"views": 7, "topics": ["cats", 3], "loc": {"page": 2}, "done": True, "empty": None}),
+    document("b", metadata={"views": 2**70, "title": "On cats"}),
+    document("c", metadata={"views": 0.5, "mixed": 1}),
+    document("d", metadata={"mixed": "one"}),
+]
+NAMES = (
+    "metadata.done, metadata.loc, metadata.loc.page, metadata.mixed, metadata.title, metadata.topics, metadata.views"
+)
+VIEWS = "metadata.views holds numbers in every document that has it, and is"
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    with SQLiteStore.open(tmp_path_factory.mktemp("unmatched")) as store:
+        collection(store, DOCUMENTS, "unmatched")
+        collection(store, [document("a", metadata={})], "bare")
+        collection(store, [document("a", metadata={f"f{i:02}": 1 for i in range(30)})], "many")
+        yield store
+
+
+def asked(field, operator, value):
+    return {"field": f"metadata.{field}", "operator": operator, "value": value}
+
+
+def told(store, tree, name="unmatched"):
+    with store.reading() as reader:
+        return warnings_of(reader, reader.collection(name).id, parse_condition(tree))
+
+
+@pytest.mark.parametrize(
+    ("comparison", "warning"),
+    [
+        (("viewz", ">", 5), f"no document has metadata.viewz; there are {NAMES}"),
+        (("empty", "==", 5), f"no document has metadata.empty; there are {NAMES}"),
+        (("views", ">", "5"), f"{VIEWS} compared with a text"),
+        (("views", "in", ["5", "6"]), f"{VIEWS} compared with a text"),
+        (("views", "==", True), f"{VIEWS} compared with a boolean"),
+        (("views", "contains", 5), f"{VIEWS} looked through for a number"),
+        (
+            ("topics", "==", "cats"),
+            "metadata.topics holds lists in every document that has it, and is compared with a text; "
+            "`contains` looks into lists",
+        ),
+        (("done", "<", 3), "metadata.done holds booleans in every document that has it, and is compared with a number"),
+        (("loc", "==", "x"), "metadata.loc holds objects in every document that has it, and is compared with a text"),
+    ],
+)
+def test_a_comparison_that_no_document_can_pass_is_told_of(filled, comparison, warning):
+    assert told(filled, asked(*comparison)) == [warning]
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        ("views", ">", 10**30),
+        ("views", "==", 5.5),
+        ("views", "in", ["5", 6]),
+        ("viewz", "!=", 5),
+        ("viewz", "not in", [5]),
+        ("viewz", "==", None),
+        ("viewz", "in", [1, None]),
+        ("viewz", "in", []),
+        ("topics", "contains", "dogs"),
+        ("topics", "contains", 4),
+        ("topics", "==", ["dogs"]),
+        ("title", "contains", "dogs"),
+        ("mixed", "==", 5),
+        ("mixed", ">", "z"),
+    ],
+)
+def test_one_that_another_document_could_pass_is_not(filled, comparison):
+    assert told(filled, asked(*comparison)) == []
+
+
+def test_conditions_are_looked_through_but_not_what_is_negated(filled):
+    viewz, views = asked("viewz", "==", 1), asked("views", "==", "x")
+    joined = {"operator": "OR", "conditions": [viewz, {"operator": "AND", "conditions": [viewz, views]}]}
+    assert [each.split()[0] for each in told(filled, joined)] == ["no", "metadata.views"]
+    assert told(filled, {"operator": "NOT", "conditions": [viewz]}) == []
+    assert told(filled, {"field": "id", "operator": "==", "value": "x"}) == []
+
+
+def test_fields_are_named_as_far_as_they_go(filled):
+    assert told(filled, asked("x", "==", 1), "bare") == ["no document has metadata.x, nor any other field of metadata"]
+    names = ", ".join(f"metadata.f{i:02}" for i in range(MOST_NAMED))
+    assert told(filled, asked("x" * 100, "==", 1), "many") == [
+        f"no document has metadata.{'x' * 60}…; there are {names}, …"
+    ]
+    many = {"operator": "OR", "conditions": [asked(f"x{i}", "==", 1) for i in range(20)]}
+    assert len(told(filled, many, "many")) == 10
+
+
+def test_a_field_that_is_gone_is_not_named(filled):
+    with filled.writing() as writer:
+        number = writer.collection("bare").id
+        writer.upsert(number, [document("a", metadata={"gone": 1})])
+        writer.upsert(number, [document("a", metadata={})])
+    assert told(filled, asked("gone", "==", 1), "bare") == [
+        "no document has metadata.gone, nor any other field of metadata"
+    ]
