@@ -75,7 +75,7 @@ def test_it_finds_nothing_where_nothing_answers(invoke):
 
 def test_a_collection_without_a_null_key_always_answers(invoke, name):
     embedding = DeterministicFakeEmbedding(size=6)
-    store = SoftkvVectorStore.from_texts(["one", "two"], embedding, collection=name())
+    store = SoftkvVectorStore.from_texts(["one", "two"], embedding, collection=name(), settings={"null": False})
     assert store.collection.info().null is False
     for retriever in (
         SoftkvRetriever(store=store),
@@ -83,6 +83,16 @@ def test_a_collection_without_a_null_key_always_answers(invoke, name):
     ):
         assert len(invoke(retriever, "three")) == 2
     assert invoke(SoftkvRetriever(store=store, null=1.0), "three") == []
+
+
+def test_with_an_embedding_of_ones_own_it_finds_nothing_where_nothing_answers(invoke, name):
+    embedding = DeterministicFakeEmbedding(size=64)
+    texts = [f"text {number}" for number in range(30)]
+    store = SoftkvVectorStore.from_texts(texts, embedding, collection=name(), ids=texts)
+    retriever = SoftkvRetriever(store=store, top_k=1)
+    assert store.collection.info().null == "auto"
+    assert invoke(retriever, "nothing of these") == []
+    assert [each.id for each in invoke(retriever, "text 7")] == ["text 7"]
 
 
 def test_its_text_is_the_value_or_the_key(invoke):

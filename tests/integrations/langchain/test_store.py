@@ -88,6 +88,30 @@ async def test_a_store_is_made_of_texts_and_of_documents(name):
         assert store.collection.count() == 2
 
 
+def test_without_a_name_the_collection_is_called_langchain(client):
+    documents = [Document("one", id="a"), Document("two", id="b")]
+    store = SoftkvVectorStore.from_documents(documents, EMBEDDING)
+    try:
+        assert store.collection.name == SoftkvVectorStore(embedding=EMBEDDING).collection.name == "langchain"
+        assert [each.id for each in store.similarity_search("two", k=1)] == ["b"]
+    finally:
+        client.collection("langchain").drop()
+
+
+def test_an_embedding_in_the_place_of_the_name_is_told_of(name):
+    with pytest.raises(InvalidInput, match="wanted a name, got DeterministicFakeEmbedding: the first argument is the"):
+        SoftkvVectorStore(EMBEDDING)
+
+
+@pytest.mark.parametrize("was", [False, "strict"])
+async def test_a_collection_that_is_there_keeps_its_null_key(client, name, was):
+    kept = client.collection(name())
+    kept.create(encoder=None, null=was)
+    SoftkvVectorStore.from_texts(["one"], EMBEDDING, collection=kept.name)
+    await SoftkvVectorStore.afrom_texts(["two"], EMBEDDING, collection=kept.name)
+    assert (kept.info().null, kept.count()) == (was, 2)
+
+
 def test_a_store_of_no_texts_is_an_empty_collection(name):
     store = SoftkvVectorStore.from_texts([], EMBEDDING, collection=name())
     assert store.similarity_search("anything") == []

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from softkv.client import AsyncClient, Client
     from softkv.collection import AsyncCollection, Collection
 
+COLLECTION = "langchain"
+
 
 class Searching(VectorStore):
     """What `SoftkvVectorStore` is made of besides writing; its arguments are told of there."""
 
     def __init__(
         self,
-        collection: str,
+        collection: str = COLLECTION,
         embedding: Embeddings | None = None,
         *,
         url: str | None = None,
@@ -44,12 +46,17 @@ class Searching(VectorStore):
         split: Mapping[str, int] | None = None,
     ) -> None:
         with inputs_checked():
+            if not isinstance(collection, str):
+                first = "the first argument is the collection's name, an embedding is the second"
+                raise flawed("", f"collection: wanted a name, got {type(collection).__name__}: {first}")
             self._connection = Connection(url, key, client, async_client)
             self._name = Place(collection, Known()).name
             if content not in ("value", "key"):
                 raise flawed("", f"content: wanted 'value' or 'key', got {content!r}")
         self._embedding = embedding
         self._settings = ({} if embedding is None else {"encoder": None}) | dict(settings or {})
+        # Vectors from elsewhere have a null key too, which a collection without an encoder is not made with.
+        self._defaults: dict[str, Any] = {} if embedding is None or "null" in self._settings else {"null": "auto"}
         self._content = content
         self._split = {} if split is None else {"split": split}
 

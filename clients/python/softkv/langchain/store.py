@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.documents import Document
 from typing_extensions import override
 
-from softkv.errors import NotFound
+from softkv.errors import Conflict, NotFound
 from softkv.integrations.content import text_of
 from softkv.langchain import rows
 from softkv.langchain.errors import inputs_checked
@@ -39,13 +39,14 @@ class SoftkvVectorStore(Searching):
     - `evidence`: True for how much the collection knew, in the documents' metadata under `softkv`.
 
     Args:
-        collection: its name.
+        collection: its name; left out, `langchain`.
         embedding: what makes vectors of texts; left out, the collection's own encoder does.
         url: of the service; left out, `SOFTKV_URL`, or http://127.0.0.1:8000.
         key: to call it with; left out, `SOFTKV_KEY`, or none.
         client: in place of both.
         async_client: the same, awaited; left out, it follows from these.
-        settings: what the collection is made with, as `{"similarity": "dot", "null": "auto"}`: arguments of `create`.
+        settings: what the collection is made with, as `{"similarity": "dot", "null": 0.2}`: arguments of `create`. With
+            an `embedding` they are an encoder of None and a null key of "auto", if nothing else is said.
         content: what a document's text is: its `"value"`, or its `"key"`.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
 
@@ -60,11 +61,21 @@ class SoftkvVectorStore(Searching):
             softkv.Conflict: it is there with others.
         """
         with inputs_checked():
+            try:
+                return self.collection.create(exist_ok=True, **self._defaults, **self._settings)
+            except Conflict:
+                if not self._defaults:
+                    raise
             return self.collection.create(exist_ok=True, **self._settings)
 
     async def acreate(self) -> CollectionInfo:
         """As `create`, awaited."""
         with inputs_checked():
+            try:
+                return await self.async_collection.create(exist_ok=True, **self._defaults, **self._settings)
+            except Conflict:
+                if not self._defaults:
+                    raise
             return await self.async_collection.create(exist_ok=True, **self._settings)
 
     @classmethod
