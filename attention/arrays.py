@@ -21,6 +21,20 @@ BLOCK = 512
 """The terms that a float32 product may add up one after the other and keep its sixth digit."""
 
 
+def arrayed(name: str, given: Array | None) -> Array | None:
+    """A list of numbers, or of lists, as a NumPy array; anything else as it is.
+
+    Raises:
+        ShapeError: its lists differ in length.
+    """
+    if not isinstance(given, list | tuple):
+        return given
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise ShapeError(f"{name} must have rows of one length: it holds lists of several") from None
+
+
 def namespace(**arrays: Array | None) -> ModuleType:
     """The array-API namespace that the named arrays share; a None among them is left out.
 
@@ -51,6 +65,7 @@ def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Ar
         ParameterError: they are not real arrays of one library.
         ShapeError: they are not rows of vectors, keys and values are not pairs, or leading dimensions clash.
     """
+    query, key, value = arrayed("query", query), arrayed("key", key), arrayed("value", value)
     xp = namespace(query=query, key=key, value=value)
     query, key, value = floating(xp, query=query, key=key, value=value)
     matrices(query=query, key=key, value=value)

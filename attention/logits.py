@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from attention.arrays import Array, broadcast_onto, detached, finite_or_zero, largest, namespace
+from attention.arrays import Array, arrayed, broadcast_onto, detached, finite_or_zero, largest, namespace
 from attention.errors import ParameterError, ShapeError
 from attention.names import named
 from attention.similarity import SIMILARITIES, Similarity
@@ -44,6 +44,11 @@ def compare(
 
     Arguments and errors are those of `attend`.
     """
+    mask, bias, null = arrayed("mask", mask), arrayed("bias", bias), arrayed("null", null)
+    if isinstance(null, str):
+        raise ParameterError(
+            f"null must be a finite similarity, or an array of them, got {null!r}: leave it out for none"
+        )
     namespace(query=query, key=key, mask=mask, bias=bias)
     temperature = checked_temperature(temperature)
     alike = named("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")

@@ -26,8 +26,7 @@ class Certificate:
         method: "exact", every similarity in float64 over the stored float32; "quantised", a scan of 8-bit codes; or
             "thin", one of 4 or 2 bits a component.
         total_variation: ½·Σ|w − ŵ| over every document and the null key is at most this; where documents have several
-            keys, over the documents of the answer, all others together, and the null key.
-            Where the method is "thin" it is over the documents of the answer, all others together, and the null key.
+            keys, or the method is "thin", over the documents of the answer, all others together, and the null key.
         output_error: ‖o − ô‖₂ is at most this; None where no output was asked for.
         basis: "proven", a theorem; or "measured", an estimate whose error was measured.
         holds_with: the chance that a proven one holds, over secret random numbers: 1 where it follows from what was
@@ -57,17 +56,15 @@ class Answer:
         weights: float64[k'], each the sum over all keys of the document.
         log_parts: float64[k'], ln Σ exp(logit − logit of the best key) over them, 0 for one key. With softmax the
             logarithm of a weight is logit − log_partition + log_parts, within the certificate, and where the weight
-            vanishes as well; at temperature 0 it is the logarithm of how many of the document's keys tie for the best
-            of all, and the bias of these. 0 where the normaliser is not softmax.
-        matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); the head
-            is longer only by ties with the last one, of which any may be kept.
+            vanishes as well; at temperature 0 of how many of its keys tie for the best of all, and of their bias. 0
+            where the normaliser is not softmax.
+        matches: how many of the head are asked for (top_k, or the smallest set that holds top_p); more are ties.
         complete: False where top_k came before top_p was reached.
         evidence: at the temperature used.
         best_similarity: the best that passes, with a bias that of the largest logit; None where none does.
         output: float64[d_v], Σ weight·value, not rescaled for the null; None where not asked for.
         certificate: a proven bound on the error of all this.
-        documents: how many documents pass.
-        keys: how many rows pass.
+        documents, keys: how many documents and how many rows pass.
     """
 
     numbers: I64
@@ -84,6 +81,9 @@ class Answer:
     certificate: Certificate
     documents: int
     keys: int
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.matches} of {self.documents:,} documents, null {self.null_weight:.3f}>"
 
     @property
     def temperature(self) -> float:

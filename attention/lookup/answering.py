@@ -44,7 +44,7 @@ def attend(
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
-    mask: Mask | None = None,
+    mask: Mask | NDArray[np.bool_] | None = None,
     bias: Bias | None = None,
     normaliser: str = "softmax",
     top_k: int | None = None,
@@ -58,19 +58,43 @@ def attend(
     Args:
         query: float[d].
         memory: a memory, whose current view is asked, a view, or views that are parts of one, see `Parted`.
-        temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis, bias: as in `Question`.
+        mask: as in `Question`; or bool[n], one for each document in the order of their numbers.
+        temperature, null, normaliser, top_k, top_p, output, max_error, basis, bias: as in `Question`.
 
     Raises:
         ShapeError: the query has another width than the keys.
         ParameterError: a number out of its range, a zero query under cosine, or a mask or a bias of another view.
     """
-    view = memory.view if isinstance(memory, Memory) else memory
+    view = _view_of(memory)
+    if mask is not None and not isinstance(mask, Mask):
+        flags = np.asarray(mask)
+        if flags.dtype != np.bool_:
+            raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
+        mask = view.mask(flags)
     return answer(
         view, Question(query, temperature, null, mask, normaliser, top_k, top_p, output, max_error, basis, bias)
     )
 
 
-def answer(view: View | Sequence[View], question: Question) -> Answer:
+def _view_of(asked: Memory | View | Sequence[View]) -> View:
+    """What is asked, as one view.
+
+    Raises:
+        ParameterError: it is none of these.
+    """
+    if isinstance(asked, Memory):
+        return asked.view
+    if isinstance(asked, View):
+        return asked
+    if isinstance(asked, Sequence) and all(isinstance(part, View) for part in asked):
+        return Parted.of(asked)
+    raise ParameterError(
+        f"expected a Memory, a View, or several views that are parts of one, got {type(asked).__name__}: "
+        "Memory.of(keys) makes a memory of an array"
+    )
+
+
+def answer(view: Memory | View | Sequence[View], question: Question) -> Answer:
     """Attend over every row of the view that passes the question's mask.
 
     Raises:
@@ -80,17 +104,20 @@ def answer(view: View | Sequence[View], question: Question) -> Answer:
     return answers(view, [question])[0]
 
 
-def answers(parts: View | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
+def answers(parts: Memory | View | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
     """Answer many questions in one reading of the keys; each as `answer` would.
 
     Args:
-        parts: a view, or several whose answers become one: what `Parted.of` makes of them, which masks are made with.
+        parts: a memory, whose current view is asked; a view; or several whose answers become one: what `Parted.of`
+            makes of them, which masks are made with.
 
     Raises:
         ShapeError: a query has another width than the keys.
         ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
-    view = parts if isinstance(parts, View) else Parted.of(parts)
+    view = _view_of(parts)
+    if not (isinstance(questions, Sequence) and all(isinstance(question, Question) for question in questions)):
+        raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
     for question in questions:
         question.check(view)
     with held():
@@ -127,7 +154,7 @@ def _scanned(view: View, questions: Sequence[Question]) -> list[Answer | None]:
     return found
 
 
-def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Sweep:
+def sweep(view: Memory | View, question: Question, temperatures: Sequence[float]) -> Sweep:
     """Answer one question at many temperatures from one reading of the keys.
 
     Args:
@@ -139,6 +166,7 @@ def sweep(view: View, question: Question, temperatures: Sequence[float]) -> Swee
         ShapeError: the query has another width than the keys.
         ParameterError: a question or a temperature that a sweep is not for.
     """
+    view = _view_of(view)
     question.check(view)
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")

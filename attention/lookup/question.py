@@ -83,9 +83,7 @@ class Question:
     bias: Bias | None = None
 
     def __post_init__(self) -> None:
-        query = np.asarray(self.query, dtype=np.float64)
-        if query.ndim != 1:
-            raise ShapeError(f"query must be one vector, got shape {query.shape}: ask one question for each query")
+        query = _vector(self.query)
         if not np.isfinite(query).all():
             raise ParameterError("query must be finite: it holds NaN or infinity")
         object.__setattr__(self, "query", query)
@@ -103,9 +101,10 @@ class Question:
                 )
         else:
             checked_temperature(self.temperature)
-        if not (self.null is None or isinstance(self.null, Background) or np.isfinite(self.null)):
+        if not (self.null is None or isinstance(self.null, Background) or _is_finite(self.null)):
+            named = ": what a name stands for over HTTP is a Background here" if isinstance(self.null, str) else ""
             raise ParameterError(
-                f"null must be a finite similarity, a Background, or None for no null key; got {self.null!r}"
+                f"null must be a finite similarity, a Background, or None for no null key; got {self.null!r}{named}"
             )
         if self.top_k is not None and self.top_k < 0:
             raise ParameterError(f"top_k must be 0 or more, got {self.top_k}")
@@ -176,10 +175,39 @@ class Question:
             )
         if view.similarity == "cosine" and not self.query.any():
             raise ParameterError("the query is a zero vector, for which cosine is not defined: send another one")
+        if self.mask is not None and not isinstance(self.mask, Mask):
+            raise ParameterError(
+                f"mask must be a Mask, got {type(self.mask).__name__}: make it with view.mask, which takes numbers or "
+                "booleans"
+            )
         if self.mask is not None and self.mask.view is not view:
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
         if self.bias is not None and self.bias.view is not view:
             raise ParameterError("the bias belongs to another view: make it with Bias.of(view, numbers, addends)")
+
+
+def _vector(given: object) -> F64:
+    """float64[d] of a query as it was given."""
+    if getattr(given, "requires_grad", False):
+        raise ParameterError("query needs a gradient, which a lookup does not give: send query.detach()")
+    try:
+        query = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"query must be a vector of numbers, got {type(given).__name__}: send float[d]") from None
+    if query.ndim != 1:
+        raise ShapeError(
+            f"query must be one vector, got shape {query.shape}: ask about several with "
+            "answers(memory, [Question(query, temperature) for query in queries])"
+        )
+    return query
+
+
+def _is_finite(given: object) -> bool:
+    """Whether it is a finite number, and no boolean."""
+    try:
+        return not isinstance(given, bool) and bool(np.isfinite(given))  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        return False
 
 
 def by_mask(questions: Sequence[Question]) -> Iterator[tuple[Mask | None, list[int]]]:

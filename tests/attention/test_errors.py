@@ -70,7 +70,7 @@ def test_one_key_does_not_let_a_mask_stretch_it():
         ({"bias": np.ones(N, bool)}, "bias must hold real numbers, got bool: pass a bool array as mask"),
         ({"null": np.inf}, "null must be a finite similarity"),
         ({"null": np.nan}, "null must be a finite similarity"),
-        ({"null": "auto"}, "null must be a NumPy array or a torch tensor, got str"),
+        ({"null": "auto"}, "null must be a finite similarity, or an array of them, got .*: leave it out"),
         ({"similarity": "euclid"}, "similarity must be one of cosine, dot, scaled_dot, gaussian, got 'euclid'"),
         ({"similarity": "bilinear"}, r"or pass a function such as Bilinear\(W\)"),
         ({"normaliser": "hardmax"}, "normaliser must be one of softmax, sparsemax, entmax15, one_hot"),
@@ -87,7 +87,8 @@ def test_parameters_that_cannot_be(options, words):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ([[1.0] * D], r"query must be a NumPy array or a torch tensor, got list: .*numpy.asarray\(query\)"),
+        ("a query", r"query must be a NumPy array or a torch tensor, got str: .*numpy.asarray\(query\)"),
+        ([["a"] * D], "query must hold real numbers"),
         (torch.ones(M, D), "must come from one library, got query a Tensor, key a ndarray"),
         (QUERY > 0, "query must hold real numbers, got bool"),
         (QUERY + 1j, "query must hold real numbers, got complex128"),
@@ -106,3 +107,14 @@ def test_parts_that_are_not_of_one_whole():
         merge(partial(QUERY, KEY, VALUE), partial(QUERY[:2], KEY, VALUE))
     with pytest.raises(ParameterError, match="parts of one temperature"):
         merge()
+
+
+def test_lists_are_taken_as_arrays():
+    query, key, value = [[1, 0, 0, 2, 1]], KEY.tolist(), [tuple(row) for row in VALUE]
+    mask, bias = [True] * 3 + [False] * 4, [0.5, *[0.0] * 6]
+    listed = attend(query, key, value, mask=mask, bias=bias, null=[0.25])
+    arrays = attend(np.array(query), KEY, VALUE, mask=np.array(mask), bias=np.array(bias), null=np.array([0.25]))
+    for one, other in zip(listed, arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ShapeError, match="key must have rows of one length"):
+        attend(query, [[1, 2], [1]], value)

@@ -32,12 +32,10 @@ class Memory:
         directory: keep the float32 originals of large blocks in files there, 4·d bytes a row and as much again for
             values of their own; None, or a full disk, keeps them in memory. What remains in memory is d bytes for a
             row's key and d_v for its value.
-        expected: how many rows are to be added, as far as it is known: there is room for them from the beginning, and
-            nothing is moved when more come.
-        thin_seed: 32 secret bytes, to keep keys in 2 and 4 bits as well, d/2 bytes a row: one query over very many rows
-            reads these. None for 8 bits alone.
-        thin_only: keep no 8 bits beside these, of keys or of values: d/2 bytes a row in all, where originals lie in
-            files. What thin codes cannot answer is then answered from the originals, see `answering`.
+        expected: how many rows are to be added, as far as it is known: nothing is moved until more come.
+        thin_seed: 32 secret bytes, to keep keys in 2 and 4 bits too, d/2 bytes a row; None for 8 bits alone.
+        thin_only: keep no 8 bits beside these: d/2 bytes a row in all, where originals lie in files, from which comes
+            what thin codes cannot answer, see `answering`.
         codes_later: give rows no codes before `code` is called; until then every answer is made from the originals.
         processes: others of this machine that scan its rows, which lie where they can map them.
 
@@ -56,8 +54,9 @@ class Memory:
         codes_later: bool = False,
         processes: Scanners | None = None,
     ) -> None:
-        if similarity not in SIMILARITIES:
-            raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
+        if not (isinstance(similarity, str) and similarity in SIMILARITIES):
+            got = repr(similarity) if isinstance(similarity, str) else f"a {type(similarity).__name__}: use Memory.of"
+            raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {got}")
         if thin_only and thin_seed is None:
             raise ParameterError("thin_only needs a thin_seed, got None: thin_seed=secrets.token_bytes(32) is one")
         if thin_only and similarity == "gaussian":
@@ -89,8 +88,7 @@ class Memory:
             keys: float32[n, d].
             values: float32[n, d_v], or None where the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
-            owners: int64[n], the first row of the document that each row is a key of, see `Rows`; None where each is
-                a document by itself.
+            owners: int64[n], the first row of each row's document, see `Rows`; None where each is a document.
             thin_seed, thin_only: as for the memory itself.
 
         Raises:
@@ -107,6 +105,9 @@ class Memory:
         first = segments[0].block
         self._view = self._view.followed_by(tuple(segments), first.dimension, first.value_dimension)
 
+    def __repr__(self) -> str:
+        return f"<Memory {self._view.n:,} keys of width {self._view.dimension}, {self._view.similarity}>"
+
     @property
     def view(self) -> View:
         """The current view; hold on to it, and it stays as it is."""
@@ -117,7 +118,7 @@ class Memory:
 
         Args:
             add: rows whose numbers no row of this memory ever had.
-            remove: int64[r], documents, each of which goes with all of its rows; one that is not there is ignored.
+            remove: int64[r], documents, each with all of its rows; one that is not there is ignored.
 
         Returns:
             The new view, which is current from now on.

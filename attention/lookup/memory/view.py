@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from attention.dtypes import I64, Bools
-from attention.errors import ParameterError
+from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.grams import Grams, RunningGrams
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.bits import Bits, Picked
@@ -117,13 +117,28 @@ class View:
         found = [s.numbers if s.live is None else s.numbers[s.live] for s in self.segments]
         return np.sort(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
-    def mask(self, numbers: I64) -> Mask:
+    def mask(self, numbers: I64 | Bools) -> Mask:
         """The mask that lets only the given documents be attended to, each with all of its rows.
 
         Args:
-            numbers: int64[r], the documents' own, in any order; unknown ones are ignored.
+            numbers: int64[r], the documents' own, in any order, and unknown ones are ignored; or bool[n], one for each
+                document in the order of their numbers, True where it may be attended to.
+
+        Raises:
+            ShapeError: there are not as many booleans as documents.
         """
-        return Mask.of(self, Picked.of([segment.owners for segment in self.segments], numbers).passes)
+        if np.asarray(numbers).dtype == np.bool_:
+            owners = [s.owners if s.live is None else s.owners[s.live] for s in self.segments]
+            documents = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *owners]))
+            flags = np.asarray(numbers)
+            if flags.shape != documents.shape:
+                raise ShapeError(
+                    f"a mask of booleans has one for each of {len(documents)} documents, got shape {flags.shape}: "
+                    "send as many, or mask(numbers)"
+                )
+            numbers = documents[flags]
+        wanted = np.asarray(numbers, dtype=np.int64)
+        return Mask.of(self, Picked.of([segment.owners for segment in self.segments], wanted).passes)
 
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
         """Each segment that holds a row to attend to, with bool[count] of them; None where all of its rows

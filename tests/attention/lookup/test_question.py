@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from attention.errors import ParameterError, ShapeError
-from attention.lookup import Auto, Background, Bias, Memory, Question, answer
+from attention.errors import AttentionError, ParameterError, ShapeError
+from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
 from attention.lookup.question import by_logits, by_mask, without_forbidden
 from attention.lookup.softmax.null import NullKey
 
@@ -125,3 +126,54 @@ def test_auto_is_not_for_a_bias():
     bias = Bias.of(Memory.of(np.eye(3)).view, [1], [2.0])
     with pytest.raises(ParameterError, match="not for a question with a bias"):
         Question(np.ones(3), Auto(), bias=bias)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (
+            lambda memory: attend(np.ones((2, 3)), memory, temperature=1.0),
+            r"one vector, got shape \(2, 3\): .*answers\(",
+        ),
+        (lambda memory: attend("cats", memory, temperature=1.0), "query must be a vector of numbers, got str"),
+        (lambda memory: attend(torch.ones(3, requires_grad=True), memory, temperature=1.0), r"send query.detach\(\)"),
+        (
+            lambda memory: attend(np.ones(3), memory, temperature=1.0, null="auto"),
+            "got 'auto': .* is a Background here",
+        ),
+        (lambda memory: attend(np.ones(3), memory, temperature=1.0, null=False), "None for no null key; got False"),
+        (lambda memory: attend(np.ones(3), memory, temperature=1.0, mask=[0, 1]), "mask must be a Mask or booleans"),
+        (lambda memory: attend(np.ones(3), memory, temperature=1.0, mask=[True]), "one for each of 3 documents"),
+        (lambda memory: attend(np.ones(3), np.eye(3), temperature=1.0), r"got ndarray: Memory.of\(keys\) makes"),
+        (lambda memory: answers(memory, [np.ones(3)]), r"Question\(query, temperature\)"),
+        (lambda memory: answers(memory, Question(np.ones(3), 1.0)), "expected a list of Questions"),
+        (
+            lambda memory: answers(memory, [Question(np.ones(3), 1.0, mask=np.ones(3, bool))]),
+            "mask must be a Mask, got",
+        ),
+        (lambda memory: Memory(np.eye(3)), "similarity must be one of .*, got a ndarray: use Memory.of"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_in_a_sentence(ask, words):
+    with pytest.raises(AttentionError, match=words):
+        ask(Memory.of(np.eye(3)))
+
+
+def test_a_memory_is_asked_as_its_view_is():
+    memory = Memory.of([[1, 0], [0, 1]])
+    question = Question([1, 0], 0.5)
+    (found,), swept = answers(memory, [question]), sweep(memory, question, [0.5])
+    assert found.numbers.tolist() == answer(memory, question).numbers.tolist() == swept.numbers.tolist() == [0, 1]
+    assert repr(memory) == "<Memory 2 keys of width 2, cosine>"
+    assert repr(found) == "<Answer 2 of 2 documents, null 0.000>"
+
+
+@pytest.mark.parametrize("owners", [None, np.array([10, 10, 12, 13])])
+def test_booleans_let_documents_be_attended_to_in_the_order_of_their_numbers(owners):
+    memory = Memory("dot")
+    memory.publish(add=Rows(np.arange(10, 14), np.eye(4), owners=owners))
+    view = memory.publish(remove=np.array([12]))
+    flags = [True, False, True] if owners is None else [True, False]
+    found = attend(np.ones(4), memory, temperature=1.0, mask=flags)
+    assert sorted(found.numbers.tolist()) == ([10, 13] if owners is None else [10])
+    assert view.mask(np.array(flags)).n == 2

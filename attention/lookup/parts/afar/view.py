@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from attention.dtypes import I64, Index
+from attention.dtypes import I64, Bools, Index
 from attention.errors import ParameterError
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.facts import Facts
@@ -76,7 +76,7 @@ class Afar(View):
         assert self.holders is not None
         return self.holders
 
-    def mask(self, numbers: I64) -> Mask:
+    def mask(self, numbers: I64 | Bools) -> Mask:
         """None can be made of numbers here, see `where`."""
         raise ParameterError("rows that lie elsewhere pass by a condition, not by numbers: use where(condition)")
 
