@@ -132,6 +132,24 @@ def labelled(shelf):
     ]
 
 
+def test_a_calibration_is_shown_as_a_table_and_says_what_keeps_it(shelf, labelled):
+    found = shelf.calibrate(labelled)
+    assert (found.applied, found.would_apply) == (False, True)
+    head, *table, fell, kept = found.explain().splitlines()
+    assert head.split() == ["before", "after"]
+    assert [line.split()[0] for line in table] == list(found.before)
+    loss = found.before["label_loss"]
+    (line,) = [line for line in table if line.startswith("label_loss")]
+    assert line.split()[1:4] == [f"{loss['value']:.3f}", "±", f"{loss['error']:.3f}"]
+    assert fell.startswith(f"label_loss fell by {found.gained['label_loss']['value']:.3f} ± ")
+    assert kept == "not applied: apply=True keeps it"
+    assert repr(found) == f"<Calibration of 60 questions, {fell}, {kept}>"
+    assert repr(shelf.calibrate(labelled, apply=True)).endswith(", applied>")
+    again = shelf.calibrate(labelled)
+    assert (again.would_apply, again.explain().endswith(f"not applied: {again.reason}")) == (False, True)
+    shelf.change(calibration=None)
+
+
 def test_a_calibration_is_told_kept_and_taken_away(shelf, labelled):
     found = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
     assert found.labels == {"present": 31, "absent": 30}
