@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from service.storage import (
     StorageError,
     Store,
     StoreUnavailable,
+    Writer,
 )
 from service.threads import WRITES
 
@@ -187,7 +188,7 @@ class Catalogue:
             record = writer.create_collection(name, settings, seed)
             collection = self._of(record, ready=True)
             writer.keep_answer(once, Changed(collection, record, writer, created=True))
-            writer.after_commit(lambda: self._collections.__setitem__(name, collection))
+            self._publish_after(writer, lambda: self._collections.__setitem__(name, collection))
         return collection
 
     def change(
@@ -203,9 +204,10 @@ class Catalogue:
         Raises:
             CollectionConflict: it is another collection than that record's by now, or has other settings.
         """
-        collection = self.collection(name)
-        with self.store.writing(once, collection=collection.record.id) as writer:
-            stored = writer.collection(name)
+        number = self.collection(name).record.id
+        with self.store.writing(once, collection=number) as writer:
+            # Looked up again: another collection may have taken the name while this call waited for its turn.
+            collection, stored = self.collection(name), writer.collection(name)
             if of is not None and (stored.id, stored.settings) != (of.id, of.settings):
                 raise CollectionConflict(f"collection {name!r} was changed meanwhile: send the same once more")
             settings = replace(stored.settings, **before_calibration(stored.settings, changes) | dict(changes))
@@ -214,7 +216,7 @@ class Catalogue:
                 calibration_of(replace(stored, settings=settings), "/null")
             record = writer.update_collection(name, settings)
             writer.keep_answer(once, Changed(collection, record, writer, created=False))
-            writer.after_commit(lambda: setattr(collection, "record", record))
+            self._publish_after(writer, lambda: setattr(collection, "record", record))
         return collection
 
     def delete(self, name: str, *, once: Once[None] | None = None) -> None:
@@ -223,10 +225,14 @@ class Catalogue:
             self.collection(name)
             writer.delete_collection(name)
             writer.keep_answer(once, None)
-            writer.after_commit(lambda: self._deleted(name))
+            self._publish_after(writer, lambda: self._deleted(name))
 
     async def refresh(self) -> None:
         """Have what there is be what the store has; it is, where nobody else writes it."""
+
+    def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
+        """Have memory be as the transaction leaves the store, once that is committed."""
+        writer.after_commit(publish)
 
     def _deleted(self, name: str) -> None:
         if (collection := self._collections.pop(name, None)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -12,12 +13,14 @@ from service.retrieval.collections.catalogue import Catalogue
 from service.retrieval.collections.compaction import in_background
 from service.retrieval.collections.following import FollowingCollection
 from service.retrieval.errors import RetrievalError
-from service.storage import CollectionRecord, SharedStore, StorageError, StoreClosed, StoreUnavailable
+from service.storage import CollectionRecord, SharedStore, StorageError, StoreClosed, StoreUnavailable, Writer
 from service.threads import READS
 
 FOLLOWING_SECONDS = 0.2
 """Between two looks at what others wrote, so that a question finds little left to follow."""
 RETRY_SECONDS = 1.0
+NOTHING_SEEN = -1
+"""A count of catalogue changes that no store has."""
 FOLLOWED = 10_000
 """Documents of a collection that is new here, up to which a question may wait for them."""
 
@@ -73,6 +76,19 @@ class SharedCatalogue(Catalogue):
                 else:
                     known.record = record
             self._seen = seen
+
+    def _publish_after(self, writer: Writer, publish: Callable[[], object]) -> None:
+        """Publish after the commit, and have the next look read all again.
+
+        Writers commit and publish in no common order, so what is published may be older than what memory has.
+        """
+
+        def publish_and_look_again() -> None:
+            with self._looking:
+                publish()
+                self._seen = NOTHING_SEEN
+
+        writer.after_commit(publish_and_look_again)
 
     def _discovered(self, record: CollectionRecord) -> None:
         """One that is new here: a small one follows from its beginning, a large one is read."""

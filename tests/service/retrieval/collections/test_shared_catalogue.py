@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from attention.lookup import Question, answers
 from service.retrieval import CollectionConflict, CollectionLoading, CollectionNotFound, CollectionUnsound
 from service.retrieval.collections import SharedCatalogue, shared_catalogue
-from service.storage import Comparison, DocumentRecord, open_shared
+from service.storage import Comparison, DocumentRecord, Writer, open_shared
 from tests.postgres import PostgresServer
 from tests.waiting import until
 
@@ -183,3 +184,54 @@ def test_a_field_that_is_read_while_somebody_writes_counts_each_document_once(tw
     with collection.snapshot() as snapshot:
         rows = np.concatenate([part.present for part in snapshot.columns("seed", "")])
         assert len(rows) == len(np.unique(rows)) == 21
+
+
+def before_publishing(monkeypatch: pytest.MonkeyPatch, catalogue: SharedCatalogue, others: Callable[[], None]) -> None:
+    """Have others do this between the commit of a catalogue's next write and what it publishes of it."""
+    writing, waiting = catalogue.store.writing, [others]
+
+    @contextmanager
+    def overtaken(*given: Any, **named: Any) -> Iterator[Writer]:
+        with writing(*given, **named) as writer:
+            if waiting:
+                writer.after_commit(waiting.pop())
+            yield writer
+
+    monkeypatch.setattr(catalogue.store, "writing", overtaken)
+
+
+def test_a_deletion_that_is_published_late_takes_nothing_away_that_was_created_since(
+    two: tuple[SharedCatalogue, SharedCatalogue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    create(one)
+    other.look()
+
+    def create_again() -> None:
+        other.look()
+        create(other)
+        one.look()
+
+    before_publishing(monkeypatch, one, create_again)
+    one.delete("c")
+    one.look()
+    assert one.collection("c").record == other.collection("c").record
+
+
+def test_a_change_that_is_published_late_hides_none_that_was_made_since(
+    two: tuple[SharedCatalogue, SharedCatalogue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    create(one)
+    other.look()
+
+    def change() -> None:
+        other.change("c", {"temperature": 0.7})
+        one.look()
+
+    before_publishing(monkeypatch, one, change)
+    one.change("c", {"temperature": 0.3})
+    one.look()
+    other.look()
+    assert one.collection("c").record.settings.temperature == 0.7
+    assert one.collection("c").record == other.collection("c").record

@@ -1,0 +1,94 @@
+"""Collections by name: what a change leaves in memory is what it leaves on disk, whatever came before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.retrieval import CollectionConflict, CollectionNotFound
+from service.retrieval.collections import Catalogue
+from service.storage import CollectionRecord
+from service.storage.sqlite.store import SQLiteStore
+from service.storage.sqlite.writer import Writer
+
+
+class OvertakenStore(SQLiteStore):
+    """A store whose next write has to wait for others, which are made as it asks for its turn."""
+
+    others: Callable[[], None] | None = None
+
+    @contextmanager
+    def writing(self, *given: Any, **named: Any) -> Iterator[Writer]:
+        """The write transaction, once the others are done."""
+        if (others := self.others) is not None:
+            self.others = None
+            others()
+        with super().writing(*given, **named) as writer:
+            yield writer
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[OvertakenStore]:
+    """An empty store."""
+    with OvertakenStore.open(tmp_path) as store:
+        assert isinstance(store, OvertakenStore)
+        yield store
+
+
+@pytest.fixture
+def catalogue(store: OvertakenStore) -> Catalogue:
+    """A catalogue with one collection, `q`."""
+    made = Catalogue(store, None)
+    create(made, temperature=0.5)
+    return made
+
+
+def create(catalogue: Catalogue, temperature: float) -> None:
+    asyncio.run(catalogue.create("q", {"temperature": temperature, "null": 0.25}))
+
+
+def replaced(catalogue: Catalogue) -> Callable[[], None]:
+    """What deletes the collection and creates another one of that name."""
+
+    def replace() -> None:
+        catalogue.delete("q")
+        create(catalogue, temperature=2.5)
+
+    return replace
+
+
+def on_disk(store: SQLiteStore) -> list[CollectionRecord]:
+    with store.reading() as reader:
+        return reader.collections()
+
+
+def test_a_change_that_a_new_collection_of_that_name_overtook_is_seen_in_it(
+    store: OvertakenStore, catalogue: Catalogue
+) -> None:
+    store.others = replaced(catalogue)
+    changed = catalogue.change("q", {"temperature": 77.0})
+    assert catalogue.collection("q") is changed
+    assert [each.record for each in catalogue.collections()] == on_disk(store)
+    assert changed.record.settings.temperature == 77.0
+
+
+def test_a_change_that_a_deletion_overtook_is_refused(store: OvertakenStore, catalogue: Catalogue) -> None:
+    store.others = lambda: catalogue.delete("q")
+    with pytest.raises(CollectionNotFound):
+        catalogue.change("q", {"temperature": 77.0})
+    assert catalogue.collections() == on_disk(store) == []
+
+
+def test_a_change_for_one_collection_is_not_made_to_another_of_its_name(
+    store: OvertakenStore, catalogue: Catalogue
+) -> None:
+    store.others = replaced(catalogue)
+    with pytest.raises(CollectionConflict):
+        catalogue.change("q", {"temperature": 77.0}, of=catalogue.collection("q").record)
+    assert [each.record for each in catalogue.collections()] == on_disk(store)
+    assert catalogue.collection("q").record.settings.temperature == 2.5
