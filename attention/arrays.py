@@ -66,6 +66,8 @@ def attendable(query: Array, key: Array, value: Array) -> tuple[Array, Array, Ar
         ShapeError: they are not rows of vectors, keys and values are not pairs, or leading dimensions clash.
     """
     query, key, value = arrayed("query", query), arrayed("key", key), arrayed("value", value)
+    if query is None or key is None or value is None:
+        raise ParameterError("query, key and value must be arrays, got None: send each of them")
     xp = namespace(query=query, key=key, value=value)
     query, key, value = floating(xp, query=query, key=key, value=value)
     matrices(query=query, key=key, value=value)

@@ -106,14 +106,18 @@ class Question:
             raise ParameterError(
                 f"null must be a finite similarity, a Background, or None for no null key; got {self.null!r}{named}"
             )
-        if self.top_k is not None and self.top_k < 0:
-            raise ParameterError(f"top_k must be 0 or more, got {self.top_k}")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
+        if self.top_k is not None and not (isinstance(self.top_k, int | np.integer) and self.top_k >= 0):
+            raise ParameterError(f"top_k must be a whole number, 0 or more, got {self.top_k!r}")
+        if self.top_p is not None and not (_is_finite(self.top_p) and 0 < self.top_p <= 1):
             raise ParameterError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
-        if self.max_error is not None and not (np.isfinite(self.max_error) and self.max_error > 0):
+        if self.max_error is not None and not (_is_finite(self.max_error) and self.max_error > 0):
             raise ParameterError(f"max_error must be a finite number above 0, got {self.max_error!r}")
         if self.basis not in BASES:
             raise ParameterError(f"basis must be one of {', '.join(BASES)}, got {self.basis!r}")
+        if self.bias is not None and not isinstance(self.bias, Bias):
+            raise ParameterError(
+                f"bias must be a Bias, got {type(self.bias).__name__}: make it with Bias.of(view, numbers, addends)"
+            )
 
     @property
     def vector(self) -> F64:

@@ -100,6 +100,13 @@ def test_arrays_that_are_no_numbers(query, words):
         attend(query, KEY, VALUE)
 
 
+def test_none_is_no_array():
+    for missing in range(3):
+        arrays = [None if place == missing else array for place, array in enumerate((QUERY, KEY, VALUE))]
+        with pytest.raises(ParameterError, match="query, key and value must be arrays, got None"):
+            attend(*arrays)
+
+
 def test_parts_that_are_not_of_one_whole():
     with pytest.raises(ParameterError, match=r"parts of one temperature, got \[0.0, 1.0\]"):
         merge(partial(QUERY, KEY, VALUE, temperature=0), partial(QUERY, KEY, VALUE))

@@ -97,7 +97,7 @@ class Memory:
                 follow.
         """
         memory = cls(similarity, thin_seed=thin_seed, thin_only=thin_only)
-        memory.publish(add=Rows(np.arange(len(keys)), keys, values, owners))
+        memory.publish(add=Rows.numbered(keys, values, owners))
         return memory
 
     def adopt(self, segments: Sequence[Segment]) -> None:

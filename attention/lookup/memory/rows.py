@@ -48,6 +48,12 @@ class Rows:
             _check_owners(self.numbers, self.owners)
 
     @classmethod
+    def numbered(cls, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
+        """Rows with the numbers from 0 on."""
+        keys = _floats("keys", keys)
+        return cls(np.arange(len(keys) if keys.ndim else 0), keys, values, owners)
+
+    @classmethod
     def stored(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
         """Rows that were checked before, in any order; a document may have others elsewhere."""
         rows = object.__new__(cls)
@@ -103,9 +109,18 @@ def _check_owners(numbers: I64, owners: I64) -> None:
         )
 
 
+def _floats(name: str, given: F32) -> F32:
+    if getattr(given, "requires_grad", False):
+        raise ParameterError(f"{name} need a gradient, which a lookup does not give: send {name}.detach()")
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ShapeError(f"{name} must be rows of numbers, all of one length, got {type(given).__name__}") from None
+
+
 def _vectors(name: str, vectors: F32, n: int) -> F32:
-    with np.errstate(over="ignore"):
-        found = np.asarray(vectors, dtype=np.float32)
+    found = _floats(name, vectors)
     if found.ndim != 2 or len(found) != n or found.shape[1] == 0:
         raise ShapeError(
             f"{name} must have one row of at least one component for each of the {n} numbers, got shape {found.shape}"
