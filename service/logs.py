@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 SECONDS_BETWEEN = 2.0
-PLAIN = re.compile(r"[^\s\x00-\x1f\x7f-\x9f=\"']+")  # what needs no quotes to be told from what stands beside it
+PLAIN = re.compile(r"[^\s=\"']+")  # what needs no quotes to be told from what stands beside it, where all is printable
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -84,7 +84,18 @@ def plain(_: WrappedLogger, __: str, event: EventDict) -> str:
 
 
 def _quoted(value: object) -> str:
-    return value if isinstance(value, str) and PLAIN.fullmatch(value) else repr(value)
+    return value if isinstance(value, str) and value.isprintable() and PLAIN.fullmatch(value) else repr(value)
+
+
+def escaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Show what is not printable beside the event as escapes: a terminal obeys some of it, such as U+202E."""
+    return {name: _visible(each) if isinstance(each, str) and name != "event" else each for name, each in event.items()}
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def configure(log_format: Literal["console", "json"]) -> None:
@@ -102,7 +113,7 @@ def configure(log_format: Literal["console", "json"]) -> None:
     if log_format == "json":
         last.append(structlog.processors.JSONRenderer())
     elif sys.stderr.isatty():
-        last = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        last = [escaped, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         last.append(plain)
     _PROCESSORS[:] = [wanted, *shared, *last]

@@ -19,7 +19,7 @@ LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README
 # Whose paths are whole, from the root of the repository.
 MAPS = [page for page in (*PAGES, Page("ARCHITECTURE.md")) if page.name != "README.md"]
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
-NO_PATHS = ("application/", "text/", ".venv/", "~/.cache", ".cursor/", ".vscode/")
+NO_PATHS = ("application/", "text/", "data/", ".venv/", "~/.cache", ".cursor/", ".vscode/")
 HOUSE = [ROOT / name for name in ("attention", "service", "clients", "tests", "benchmarks")]
 
 # Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.

@@ -33,13 +33,27 @@ def test_a_line_has_its_time_its_level_and_what_belongs_to_it(log, capsys):
 
 
 @pytest.mark.parametrize(
-    "value", ["two words", "a=b", "it's", 'a "quote"', "a\nline", "\x1b[31mred", "\x9b1m", "", None]
+    "value",
+    [
+        *("two words", "a=b", "it's", 'a "quote"', "a\nline", "\x1b[31mred", "\x9b1m", "", None),
+        *("\u202egnp", "\u2066a", "\u200ba", "a\u2028b", "\ufeffa", "\ue000"),
+    ],
 )
 def test_what_could_be_taken_for_something_else_stands_in_quotes(log, capsys, value):
     log.warning("told", value=value, last=1)
     line = capsys.readouterr().err
     assert line.endswith(f" last=1 value={value!r}\n")
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2069", "\u200b", "\u2028", "\x1b", "\x9b"])
+def test_a_terminal_gets_signs_that_it_would_obey_as_escapes(monkeypatch, capsys, sign):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    logs.configure("console")
+    structlog.get_logger("softkv").info("told", value=f"é{sign}gnp", last=1)
+    line = capsys.readouterr().err
+    assert f"é{sign}" not in line
+    assert f"é{ascii(sign)[1:-1]}gnp" in line
 
 
 def test_the_line_is_the_one_that_structlog_has_for_consoles(log, capsys):

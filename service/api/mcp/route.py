@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from service.api.body import require_declared
 from service.api.middleware import cors
 from service.api.middleware.access import MCP, caller_of
 from service.api.middleware.limits import body_limit
@@ -30,7 +31,9 @@ class MessageRoute(GuardedRoute):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the message, and answer it."""
-        _refuse_foreign(scope)
+        headers = Headers(scope=scope)
+        _refuse_foreign(scope, headers)
+        require_declared(headers)
         limit, caller = body_limit(scope), caller_of(scope)
         limit.lower(MESSAGE_BYTES)
         CALLER.set(caller)
@@ -61,8 +64,7 @@ async def speak_mcp(_: Request) -> Response:
     return _Spoken()
 
 
-def _refuse_foreign(scope: Scope) -> None:
-    headers = Headers(scope=scope)
+def _refuse_foreign(scope: Scope, headers: Headers) -> None:
     # With a key, too: the protocol wants it so, and a page that is not listed could not read the answer anyway.
     if cors.is_foreign(headers, scope["app"].state.cors_origins):
         raise OriginRefused(

@@ -1,17 +1,21 @@
-"""What no request may be, whoever sends it: unreadable, with a control character in its path, or with two lengths."""
+"""What no request may be, whoever sends it: unreadable, with a control character in its path, or with two lengths.
+
+And what two requests may be that are the same: a target with scheme and host is read as its path.
+"""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems.errors import AmbiguousLength, APIError, MalformedPath, MalformedRequest
+from service.api.problems.errors import AmbiguousLength, APIError, MalformedHost, MalformedPath, MalformedRequest
 from service.api.problems.handlers import of_error
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc: C0, DEL and C1
+ABSOLUTE = re.compile(rb"https?://([^/]*)(.*)", re.IGNORECASE)
 
 VERSIONS = ("1.1", "1.0")
 UNREADABLE = "unreadable"  # in a request's state: the error that the server met when it read it
@@ -29,6 +33,7 @@ class WellFormed:
             try:
                 if (unreadable := scope.get("state", {}).get(UNREADABLE)) is not None:
                     raise unreadable
+                _to_origin_form(scope)
                 _check_version(scope["http_version"])
                 _check_path(scope["path"], scope.get("raw_path") or b"")
                 _check_length(Headers(scope=scope), scope["http_version"])
@@ -36,6 +41,22 @@ class WellFormed:
                 await of_error(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _to_origin_form(scope: Scope) -> None:
+    """Turn `http://host/path` into the path and the Host, as RFC 9112, 3.2.2 has it: a Host header says nothing then.
+
+    Raises:
+        MalformedHost: there is no host.
+    """
+    absolute = ABSOLUTE.fullmatch(scope.get("raw_path") or b"")
+    if absolute is None:
+        return
+    host, path = absolute[1], absolute[2] or b"/"
+    if not host:
+        raise MalformedHost("the request asks for an address without a host: send the path, or the whole address")
+    scope["path"], scope["raw_path"] = unquote(path.decode("ascii")), path
+    scope["headers"] = [*(header for header in scope["headers"] if header[0] != b"host"), (b"host", host)]
 
 
 def _check_version(version: str) -> None:

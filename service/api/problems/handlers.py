@@ -136,10 +136,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == 404:
-            detail = f"there is nothing at {request.url.path}: /docs lists every call"
+            detail = f"there is nothing at {request.scope['path']}: /docs lists every call"
         if error.status_code == 405:
             headers["Allow"] = allowed(request)
-            detail = f"{request.url.path} takes {headers['Allow']}, not {request.method}"
+            detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"
         code = OF_STATUS.get(error.status_code) or OF_STATUS[error.status_code // 100 * 100]
         answer = ProblemAnswer(error.status_code, code, detail)
         answer.headers.update(headers)
@@ -155,7 +155,7 @@ def install(app: FastAPI) -> None:
 
     async def of_the_system(request: Request, error: Exception) -> Response:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            log.error("no file descriptor is left", path=request.url.path, reason=str(error))
+            log.error("no file descriptor is left", path=request.scope["path"], reason=str(error))
             return of_error(NoDescriptors(NO_DESCRIPTORS))
         return await unexpected(request, error)
 

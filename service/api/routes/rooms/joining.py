@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import groupby
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Request
 
 from service import networks
+from service.api.middleware.access import HOST, LOOPBACK
 
 
 def joining(request: Request, host: str, code: str) -> dict[str, Any]:
@@ -41,11 +41,13 @@ def drawn(text: str) -> tuple[int, str]:
 def _origin(request: Request, host: str) -> str:
     """What the caller calls the service; a page says it with its scheme, which behind a proxy only the page knows."""
     own = request.headers.get("host", "")
-    said = urlsplit(request.headers.get("origin", ""))
-    name = urlsplit(f"//{own}").hostname or ""
-    if networks.is_loopback(name):
-        _, port = request.scope.get("server") or (None, 0)
+    scheme, _, said = request.headers.get("origin", "").partition("://")
+    _, port = request.scope.get("server") or (None, 0)
+    named = HOST.fullmatch(own)
+    if named is None:  # with a key a service answers under any Host, and this one could lead elsewhere
+        own = f"{LOOPBACK}:{port}"
+    if named is None or networks.is_loopback(named["address"] or named["name"]):
         others = [] if networks.in_a_container() else networks.elsewhere(host, port)
         if others:
             return others[0]
-    return f"{said.scheme}://{own}" if said.netloc == own else f"{request.url.scheme}://{own}"
+    return f"{scheme if said == own else request.scope['scheme']}://{own}"

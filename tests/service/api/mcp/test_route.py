@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import logging
 import re
 import subprocess
@@ -123,7 +125,7 @@ def test_a_message_is_shorter_than_other_bodies(keyed: RunningService) -> None:
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
         assert "takes 256000 here: send less at a time" in answer.json()["detail"]
         in_parts = (b" " * 1000 for _ in range(257))  # no length is declared
-        assert client.post("/mcp", content=in_parts).status_code == 413
+        assert client.post("/mcp", content=in_parts, headers={"content-type": "application/json"}).status_code == 413
         assert client.post("/mcp", json=LIST).status_code == 200
 
 
@@ -147,7 +149,15 @@ def test_what_a_page_sends_without_asking_first_is_no_message(open_: httpx.Clien
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         for headers in (NEW, ACCEPT):
             answer = httpx.post(f"{open_.base_url}/mcp", json=LIST, headers={**headers, "content-type": kind})
-            assert answer.status_code == 400
+            assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_message_that_is_compressed_is_refused_as_any_body(open_: httpx.Client) -> None:
+    packed = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = open_.post("/mcp", content=gzip.compress(json.dumps(LIST).encode()), headers=packed)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert asked(open_, **{"content-encoding": "gzip"}).status_code == 415
+    assert asked(open_, **{"content-encoding": "identity"}).status_code == 200
 
 
 def test_a_tool_s_call_is_one_as_any_other(keyed: RunningService, caplog: pytest.LogCaptureFixture) -> None:

@@ -193,3 +193,30 @@ def test_an_answer_that_has_begun_is_not_followed_by_another(service):
     received = sent(service, head + b"%x\r\n" % len(line) + line + b"\r\n", b"no chunk\r\n\r\n" + LAST)
     assert received.count(b"HTTP/1.1 ") == 1
     assert b'"done"' not in received
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "said"),
+    [
+        (b"http://localhost/v1/collections?limit=0", 200, '"collections":[]'),
+        (b"HTTPS://127.0.0.1:8000/v1/collections?limit=0", 200, '"collections":[]'),
+        (b"http://localhost/v1/collections/%6eone", 404, "no collection 'none'"),
+        (b"http://localhost", 200, "<html"),
+        (b"http://evil.example/v1/collections", 403, "'evil.example'"),
+        (b"http://a@localhost/v1/collections", 400, "'a@localhost'"),
+        (b"http://localhost/v1/collections/%E4", 400, "not UTF-8"),
+        (b"ftp://localhost/v1/collections", 404, "ftp://localhost"),
+    ],
+)
+def test_a_whole_address_is_its_path_and_its_host(service, target, status, said):
+    (answer,) = answers(sent(service, b"GET " + target + b" HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"))
+    assert answer.status == status
+    assert said in answer.content.decode()
+
+
+def test_the_host_of_an_address_counts_and_not_the_header(service):
+    target = b"GET http://localhost/v1/collections HTTP/1.1\r\nConnection: close\r\n"
+    (answer,) = answers(sent(service, target + b"Host: evil.example\r\n\r\n"))
+    assert answer.status == 200
+    (refused,) = answers(sent(service, target + b"\r\n"))
+    assert json.loads(refused.content)["code"] == "malformed_host"
