@@ -17,7 +17,9 @@ RECORD = "--record"
 # in the order in which they are told of
 NAMES = {
     "questions": "is the answer found, and is it known when there is none?",
+    "verdict": "is it right to say that one document stands out?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
+    "fifty": "is what fifty labels gain ever refused?",
     "null": "does none of these hold at every size?",
     "readiness": "what the first answer costs after /readyz turned green",
     "service": "latency, start and memory over HTTP, beside NumPy",

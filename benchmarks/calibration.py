@@ -21,12 +21,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import Background, Memory, Rows, prepare, similarities_of
+from attention.lookup import prepare, similarities_of
+from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.labelled import Asked, asked
-from service.encoding import Encoder, load_encoder
-from service.retrieval.calibration import PROMISE, Documents, Figures, Profiles, Profiling, assess
+from service.encoding import load_encoder
+from service.retrieval.calibration import PROMISE, Documents, Figure, Figures, Profiles, Profiling, assess
 from service.retrieval.calibration.fitted import Fit, Outcomes
-from service.retrieval.collections.null import SAMPLE, Own
 from service.storage import SearchRow, searching_rows
 
 QUESTIONS = 4000
@@ -36,65 +36,57 @@ MOST_ERROR, NEAR, WITHIN, KEPT = 0.05, 0.02, 0.06, 0.95
 
 @dataclass(frozen=True)
 class Draw:
-    """What was fitted to some questions, judged on the others; of no words, and of the λ that was fitted."""
+    """What was fitted to some questions, judged on the others; of no words, and of the λ that was fitted.
+
+    Attributes:
+        gained: by how much the labels' loss fell, each question held out.
+        gains: whether the service would keep the fit.
+    """
 
     temperature: float
     words: float
+    gained: Figure
     gains: bool
     plain: Figures
     with_words: Figures
 
 
-def profiles_of(given: Asked, encoder: Encoder) -> tuple[Profiles, float]:
-    """Every question's, by the service's own parts: its encoder, its lookup, its full text; and their null's logit."""
-    keys = encoder.encode([document["key"] for document in given.documents], "document").vectors
-    queries = encoder.encode([each.question for each in given.questions], "query").vectors
-    numbers = np.arange(1, len(keys) + 1)
-    memory = Memory("cosine")
-    memory.publish(add=Rows(numbers, keys))
-    places = {document["id"]: row for row, document in enumerate(given.documents, start=1)}
-    names = [document["id"] for document in given.documents]
-    documents = Documents.of(numbers)
-    profiling = Profiling(encoder.temperature.value, len(keys))
+def profiles_of(given: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
+    """Every question's, by the service's own parts: its encoder, its lookup, its full text; and their null's logits."""
+    asking = Asking({document["id"]: document["key"] for document in given.documents}, vectors)
+    texts = [each.question for each in given.questions]
+    queries = vectors.of(texts, "query")
+    places = dict(zip(asking.ids, asking.numbers.tolist(), strict=True))
+    documents = Documents.of(asking.numbers)
+    profiling = Profiling(asking.record.settings.temperature, len(asking.ids))
     searched = [SearchRow(document["id"], document["key"], None) for document in given.documents]
     with searching_rows(searched) as search:
         for start in range(0, len(queries), TOGETHER):
-            found = similarities_of(memory.view, queries[start : start + TOGETHER].astype(np.float64))
+            found = similarities_of(asking.memory.view, queries[start : start + TOGETHER].astype(np.float64))
             order = np.argsort(found.numbers)
             for question, row in zip(given.questions[start:], found.similarities, strict=False):
                 right = np.array([places[each] for each in question.answers if each in places], dtype=np.int64)
                 ranks = search.ranks(question.question)
-                by_id = documents.by_id(row[order], right, lambda rows: [names[each - 1] for each in rows])
+                by_id = documents.by_id(row[order], right, lambda rows: [asking.ids[each - 1] for each in rows])
                 profiling.add(row[order], documents, ranks, right, by_id)
-    return profiling.made(), null_logit(keys, encoder)
+    return profiling.made(), asking.null_logits(texts)
 
 
-def null_logit(keys: np.ndarray, encoder: Encoder) -> float:
-    """Of the null key `auto`, which stands halfway between the encoder's background and the keys' own."""
-    drawn = np.random.default_rng(0).choice(len(keys), SAMPLE, replace=False)
-    own, unrelated = Own.measure("cosine", keys[drawn]), encoder.background
-    assert own is not None
-    assert unrelated is not None
-    both = ((own.background.mean, unrelated.mean), (own.background.deviation, unrelated.deviation))
-    temperature = encoder.temperature.value
-    return Background(*(sum(pair) / 2 for pair in both)).null_key(temperature, len(keys)).logit(0.0, temperature)
-
-
-def drawn(profiles: Profiles, null: float, labels: int, draw: int) -> Draw:
+def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
     """Fit to so many labels, half of each kind."""
     random = np.random.default_rng(draw)
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
     others = np.setdiff1d(np.arange(len(profiles.present)), chosen)
-    found = assess(profiles.of(chosen), random.permutation(len(chosen)), null)
+    found = assess(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
     held = profiles.of(others)
     plain = Figures.of(found.plain.held(held, PROMISE))
     with_words = plain if found.words is None else Figures.of(found.words.held(held, PROMISE))
     share = 0.0 if found.words is None else profiles.words[found.words.cell[0]]
-    return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gains, plain, with_words)
+    return Draw(float(profiles.temperatures[found.plain.cell[1]]), share, found.gained, found.gains, plain, with_words)
 
 
-def report(name: str, profiles: Profiles, null: float, draws: list[Draw], table: Table) -> bool:
+def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table: Table) -> bool:
     """Lines of the table → whether the fits keep what they promise."""
     served = Figures.of(Outcomes.served(profiles, null, PROMISE))
     cell = (0, int(np.argmin(np.abs(np.log(profiles.temperatures / np.median([d.temperature for d in draws]))))))
@@ -139,7 +131,7 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=50, help="fits on each collection")
     arguments = parser.parse_args()
     prepare()
-    encoder = load_encoder("all-MiniLM-L6-v2")
+    vectors = Vectors(load_encoder("all-MiniLM-L6-v2"))
     title = f"{arguments.labels} labels drawn {arguments.draws} times; means over all other questions (95th percentile)"
     table = Table(title=title, box=box.SIMPLE)
     headings = ("", "", "ECE", "log-loss", "label loss", "recall@1", "MRR", "coverage", "within .06", "ΔMRR")
@@ -148,7 +140,7 @@ def main() -> int:
     kept, both, lines = True, list[Draw](), list[str]()
     for name in ("python", "unicode"):
         given = asked(name, QUESTIONS)
-        profiles, null = profiles_of(given, encoder)
+        profiles, null = profiles_of(given, vectors)
         draws = [drawn(profiles, null, arguments.labels, draw) for draw in range(arguments.draws)]
         kept &= report(name, profiles, null, draws, table)
         both += draws

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 from service.datasets import DEMOS
 
 WORDS = (6, 40)  # a sentence of fewer says too little, one of more is no question
-_SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
+SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n\s*\n")
 _OTHER_WORDS = {
     "small": "lowercase",
     "capital": "uppercase",
@@ -47,6 +48,42 @@ _OTHER_WORDS = {
 }
 
 
+class Pair(NamedTuple):
+    """A document, and what is asked of it; the empty text where nothing is."""
+
+    id: str
+    key: str
+    question: str
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A set of documents and questions.
+
+    Attributes:
+        keys: of the documents, by id; no two are alike.
+        right: by question, the ids of all documents that answer it.
+    """
+
+    keys: dict[str, str]
+    right: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, pairs: Iterable[Pair]) -> Labels:
+        """Of documents of which the first of each key is taken."""
+        documents = {pair.key: pair for pair in reversed(list(pairs)) if pair.key}
+        asked = _by_question((pair.question, pair.id) for pair in documents.values() if pair.question)
+        return cls({pair.id: key for key, pair in documents.items()}, asked)
+
+    def apart(self, salt: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Questions in an order that means nothing, with their answers, which answer no other of them."""
+        used = set[str]()
+        for question in sorted(self.right, key=lambda question: order_of(f"{salt}{question}")):
+            if not used.intersection(self.right[question]):
+                used.update(self.right[question])
+                yield question, self.right[question]
+
+
 @dataclass(frozen=True)
 class Labelled:
     """A question, and the ids that answer it; none where they were taken out."""
@@ -67,36 +104,36 @@ class Asked:
 def asked(name: str, most: int) -> Asked:
     """Questions to `python` or `unicode`, at most so many, and what is left of it; the same every time."""
     documents = list(DEMOS[name].documents())
-    answers = dict[str, list[str]]()
-    used = set[str]()
-    pairs = {"python": _sentences, "unicode": _other_names}[name](documents)
-    right = _by_question(pairs)
-    for question in sorted(right, key=_order):
-        # A document answers one question, so that one's absence takes no other's answer.
-        if len(answers) < most and not used.intersection(right[question]):
-            answers[question] = right[question]
-            used.update(right[question])
-    gone = {id_ for question, ids in answers.items() if _order(f"gone {question}") % 2 for id_ in ids}
+    # A document answers one question, so that one's absence takes no other's answer.
+    answers = dict(islice(labels_of(name, documents).apart(), most))
+    gone = {id_ for question, ids in answers.items() if order_of(f"gone {question}") % 2 for id_ in ids}
     return Asked(
         name,
         [document for document in documents if document["id"] not in gone],
-        [Labelled(question, () if set(ids) <= gone else tuple(ids)) for question, ids in answers.items()],
+        [Labelled(question, () if set(ids) <= gone else ids) for question, ids in answers.items()],
     )
 
 
-def _by_question(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def labels_of(name: str, documents: Iterable[dict[str, Any]]) -> Labels:
+    """All questions to the documents of `python` or `unicode`."""
+    documents = list(documents)
+    pairs = {"python": _sentences, "unicode": _other_names}[name](documents)
+    return Labels({document["id"]: document["key"] for document in documents}, _by_question(pairs))
+
+
+def _by_question(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     """All that a question is right for: a docstring's sentence stands in those of many methods."""
     found = dict[str, list[str]]()
     for question, identity in pairs:
         found.setdefault(question, []).append(identity)
-    return {question: ids for question, ids in found.items() if len(ids) <= 8}
+    return {question: tuple(ids) for question, ids in found.items() if len(ids) <= 8}
 
 
 def _sentences(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for document in documents:
         _, _, docstring = document["value"].partition("\n\n")
         first = document["key"].partition(": ")[2].removesuffix("…").strip()
-        for sentence in _SENTENCES.split(docstring):
+        for sentence in SENTENCES.split(docstring):
             text = " ".join(sentence.split())
             few, many = WORDS
             if (
@@ -114,11 +151,12 @@ def _other_names(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str
         words = document["key"].split()
         if len(words) < 3:
             continue
-        left_out = _order(document["id"]) % len(words)
+        left_out = order_of(document["id"]) % len(words)
         text = " ".join(_OTHER_WORDS.get(word, word) for i, word in enumerate(words) if i != left_out)
         if text not in keys:
             yield text, document["id"]
 
 
-def _order(text: str) -> int:
+def order_of(text: str) -> int:
+    """Where a text stands in an order that means nothing and is the same everywhere."""
     return int(xxh3_64_intdigest(text.encode()))

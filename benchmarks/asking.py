@@ -1,0 +1,147 @@
+"""Collections of labelled sets as the service would hold them, with its null keys, in this process.
+
+Of a set of `benchmarks.labelled.Labels` collections of any size are made: of some questions the documents that answer
+them are there, and of as many they are not. A question is asked of the core, as the service asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+import numpy as np
+
+from attention.lookup import Background, Memory, Question, Rows, answers
+from benchmarks.labelled import Labels, order_of
+from service.encoding import Encoder
+from service.retrieval.collections import LOOKED_AT, SAMPLE, Null, NullChoice, Own, null_of
+from service.storage import CollectionRecord, CollectionSettings
+
+TOGETHER = 64
+
+Array = np.ndarray[Any, Any]
+
+
+class Vectors:
+    """What an encoder makes of texts, each encoded once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self._vectors = dict[tuple[str, str], Array]()
+
+    def of(self, texts: Sequence[str], purpose: Literal["query", "document"]) -> Array:
+        """float32[n, d], in order."""
+        new = list(dict.fromkeys(text for text in texts if (purpose, text) not in self._vectors))
+        if new:
+            vectors = self.encoder.encode(new, purpose).vectors
+            self._vectors.update({(purpose, text): vector for text, vector in zip(new, vectors, strict=True)})
+        return np.stack([self._vectors[purpose, text] for text in texts])
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Documents of a set, and questions to it.
+
+    Attributes:
+        keys: the documents' texts, by id.
+        present: questions with what answers them, which is there.
+        absent: questions whose answers are left out.
+    """
+
+    keys: dict[str, str]
+    present: list[tuple[str, tuple[str, ...]]]
+    absent: list[str]
+
+
+def collections(labels: Labels, size: int, asked: int) -> Iterator[Collection]:
+    """As many collections of one size as it takes to ask so many questions of either kind; none of a small set."""
+    by_chance = sorted(labels.keys, key=order_of)
+    for draw in range(max(1, round(2 * asked / size))):
+        wanted = min(asked, size // 2)
+        chosen = list(islice(labels.apart(f"{draw} "), 2 * wanted))
+        absent, present = chosen[:wanted], chosen[wanted:]
+        gone = {identity for _, answers in absent for identity in answers}
+        there = dict.fromkeys(identity for _, answers in present for identity in answers)
+        there |= dict.fromkeys(identity for identity in by_chance if identity not in gone)
+        if len(present) < wanted or len(there) < size:
+            return
+        keys = {identity: labels.keys[identity] for identity in islice(there, size)}
+        yield Collection(keys, [pair for pair in present if keys.keys() >= set(pair[1])], [each for each, _ in absent])
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was said of q questions under one null key.
+
+    Attributes:
+        verdicts: <U7[q].
+        first: <U[q], the id of the first match.
+        cosines: float64[q], of the first match.
+        nulls: float64[q], the null key's weight.
+    """
+
+    verdicts: Array
+    first: Array
+    cosines: Array
+    nulls: Array
+
+    def share(self, verdict: str) -> float:
+        """Of the questions, that had this verdict."""
+        return float(np.mean(self.verdicts == verdict)) if len(self.verdicts) else float("nan")
+
+    def of(self, chosen: Array) -> Said:
+        """Of some of the questions, bool[q]."""
+        return Said(**{name: column[chosen] for name, column in vars(self).items()})
+
+    @classmethod
+    def together(cls, parts: Sequence[Said]) -> Said:
+        """Of the questions to several collections, one after another."""
+        return cls(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+
+class Asking:
+    """A collection as the service would hold it, and its null keys."""
+
+    def __init__(self, keys: dict[str, str], vectors: Vectors) -> None:
+        encoder = self.encoder = vectors.encoder
+        texts = list(keys.values())
+        self.numbers = np.arange(1, len(texts) + 1)
+        key_vectors = vectors.of(texts, "document")
+        self.vectors, self.memory = vectors, Memory("cosine")
+        self.memory.publish(add=Rows(self.numbers, key_vectors))
+        self.ids = list(keys)
+        settings = CollectionSettings("cosine", encoder.temperature.value, encoder.dimension, encoder=encoder.name)
+        self.record = CollectionRecord(1, "asked", settings, len(texts))
+        sample = np.array(sorted(range(len(texts)), key=lambda row: order_of(self.ids[row]))[:SAMPLE])
+        self.own = Own.measure("cosine", key_vectors[sample], [texts[row] for row in sample[:LOOKED_AT]])
+
+    def null(self, choice: NullChoice) -> Null:
+        """The null key of a name."""
+        return null_of(self.record, lambda: self.own, choice, self.encoder.backgrounds)
+
+    def null_logits(self, questions: Sequence[str]) -> Array:
+        """float64[q], of the null key `auto` beside each question."""
+        temperature, null = self.record.settings.temperature, self.null("auto")
+        backgrounds = [null.of(question) for question in questions]
+        keys = [each.null_key(temperature, len(self.ids)) for each in backgrounds if isinstance(each, Background)]
+        return np.array([key.logit(0.0, temperature) for key in keys])
+
+    def ask(self, questions: Sequence[str], choice: NullChoice) -> Said:
+        """What the service says of questions under the null key of a name."""
+        null = self.null(choice)
+        found = []
+        for start in range(0, len(questions), TOGETHER):
+            texts = questions[start : start + TOGETHER]
+            asked = [
+                Question(vector, self.record.settings.temperature, null.of(text), top_k=1, output=False)
+                for text, vector in zip(texts, self.vectors.of(texts, "query"), strict=True)
+            ]
+            found += answers(self.memory.view, asked)
+        return Said(
+            np.array([answer.verdict.stands for answer in found]),
+            np.array([self.ids[answer.numbers[0] - 1] for answer in found]),
+            np.array([answer.similarities[0] for answer in found]),
+            np.array([answer.null_weight for answer in found]),
+        )
